@@ -1,0 +1,397 @@
+//! What a user can ask for: stacks and services, as validated values.
+//!
+//! A [`Service`] is what becomes an immutable *revision*: its canonical bytes ([`Service::encode`])
+//! are stored, addressed by their hash, and run as they are. The number of instances is not part of
+//! it, so scaling never restarts a container. Fields that this version does not know survive in
+//! `unknown`, and make the revision unreadable for placement (rules of the mesh 4: a node that
+//! cannot read a revision keeps what it runs and takes nothing over).
+
+use std::collections::BTreeMap;
+use std::fmt;
+use std::net::IpAddr;
+
+use serde::{Deserialize, Serialize};
+use sha2::{Digest, Sha256};
+
+use crate::id::{RevisionHash, ServiceName, StackName};
+
+/// A stack file's meaning.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Stack {
+    /// The name in the file, `name` or `user/name`.
+    pub stack: String,
+    /// What it is installed as unless the user says otherwise: the last part of `stack`.
+    pub default_name: StackName,
+    /// The stack's own version; `0.0.1` where the file gives none (as Kontena).
+    pub version: String,
+    pub description: Option<String>,
+    pub services: BTreeMap<ServiceName, Declared>,
+}
+
+/// A service as a stack file declares it.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Declared {
+    pub service: Service,
+    /// `None` where the file is silent: 1 when the service is new, else unchanged.
+    pub instances: Option<u32>,
+}
+
+/// One revision of a service: everything that makes a container, but how many there are.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Service {
+    /// With a tag or digest: `nginx` is stored as `nginx:latest`.
+    pub image: String,
+    #[serde(default, skip_serializing_if = "is_false")]
+    pub stateful: bool,
+    /// The argument vector, replacing the image's CMD.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub command: Option<Vec<String>>,
+    /// `NAME=VALUE`, in the order given, each name once.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub environment: Vec<String>,
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub ports: Vec<Port>,
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub links: Vec<Link>,
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub volumes: Vec<Volume>,
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub affinity: Vec<Affinity>,
+    /// Docker's spelling, `SIGTERM` or a number; `None` is the image's own.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub stop_signal: Option<String>,
+    /// Milliseconds between the stop signal and SIGKILL; `None` is [`Service::STOP_GRACE_MILLIS`].
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub stop_grace_millis: Option<u64>,
+    #[serde(default)]
+    pub deploy: Deploy,
+    /// Container labels that the user adds, sorted by key; `io.kontena.` is ours.
+    #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
+    pub labels: BTreeMap<String, String>,
+    /// Fields of a newer version.
+    #[serde(flatten)]
+    pub unknown: BTreeMap<String, serde_json::Value>,
+}
+
+impl Service {
+    /// Docker's and Kontena's default time between the stop signal and SIGKILL.
+    pub const STOP_GRACE_MILLIS: u64 = 10_000;
+
+    /// A service with nothing but an image.
+    pub fn new(image: impl Into<String>) -> Self {
+        Self {
+            image: image.into(),
+            stateful: false,
+            command: None,
+            environment: Vec::new(),
+            ports: Vec::new(),
+            links: Vec::new(),
+            volumes: Vec::new(),
+            affinity: Vec::new(),
+            stop_signal: None,
+            stop_grace_millis: None,
+            deploy: Deploy::default(),
+            labels: BTreeMap::new(),
+            unknown: BTreeMap::new(),
+        }
+    }
+
+    /// The canonical bytes of this revision: JSON, fields in this order, empty ones left out.
+    pub fn encode(&self) -> Vec<u8> {
+        serde_json::to_vec(self).expect("a service holds only text keys, text and numbers")
+    }
+
+    /// The hash that names this revision.
+    pub fn hash(&self) -> RevisionHash {
+        Self::hash_of(&self.encode())
+    }
+
+    /// The hash of canonical bytes as they were received, known fields or not.
+    pub fn hash_of(encoded: &[u8]) -> RevisionHash {
+        RevisionHash(Sha256::digest(encoded).into())
+    }
+
+    /// Whether a field of a newer version is present, so that this version must not place it.
+    pub fn is_from_the_future(&self) -> bool {
+        !self.unknown.is_empty() || !self.deploy.unknown.is_empty()
+    }
+}
+
+fn is_false(value: &bool) -> bool {
+    !value
+}
+
+/// How instances are spread and replaced.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Deploy {
+    #[serde(default)]
+    pub strategy: Strategy,
+    /// A container port that must accept a TCP connection before the instance counts as healthy.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub wait_for_port: Option<u16>,
+    /// Share of instances that stays healthy during a deploy, in thousandths. Kontena's default is 0.8.
+    #[serde(default = "Deploy::default_min_health")]
+    pub min_health: u16,
+    #[serde(flatten)]
+    pub unknown: BTreeMap<String, serde_json::Value>,
+}
+
+impl Deploy {
+    fn default_min_health() -> u16 {
+        800
+    }
+}
+
+impl Default for Deploy {
+    fn default() -> Self {
+        Self {
+            strategy: Strategy::default(),
+            wait_for_port: None,
+            min_health: Self::default_min_health(),
+            unknown: BTreeMap::new(),
+        }
+    }
+}
+
+/// Kontena's deploy strategies.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Default, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum Strategy {
+    /// Spread over availability zones (label `az`), then over nodes.
+    #[default]
+    Ha,
+    /// `instances` on every eligible node.
+    Daemon,
+    /// Any eligible node, fixed by the scores alone.
+    Random,
+}
+
+/// A published port.
+#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
+pub struct Port {
+    /// The host address it is bound to.
+    pub ip: IpAddr,
+    pub node_port: u16,
+    pub container_port: u16,
+    pub protocol: Protocol,
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Default, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum Protocol {
+    #[default]
+    Tcp,
+    Udp,
+}
+
+impl fmt::Display for Protocol {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.pad(match self {
+            Self::Tcp => "tcp",
+            Self::Udp => "udp",
+        })
+    }
+}
+
+/// A dependency on another service: orders deploys and guards removal (Kontena 1.x; no alias in DNS).
+#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
+pub struct Link {
+    /// `None` is the same stack.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub stack: Option<StackName>,
+    pub service: ServiceName,
+    /// Stored and shown only, as in Kontena.
+    pub alias: String,
+}
+
+/// One mount. `path` is absolute and unique in its service.
+#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
+pub struct Volume {
+    /// Where it appears in the container.
+    pub path: String,
+    pub source: VolumeSource,
+    /// Docker's mount flags (`ro`, `z` …), as written.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub flags: Option<String>,
+}
+
+#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum VolumeSource {
+    /// `/path`: a volume of this instance's own. Kept over updates when the service is stateful.
+    Anonymous,
+    /// `/host:/path`: a directory of the node.
+    Bind(String),
+    /// `name:/path`: a named volume of the stack.
+    Named(String),
+}
+
+/// One affinity rule, e.g. `label==az=a`, `node!=/^db-/`, `service!=~web`.
+#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
+#[serde(try_from = "String", into = "String")]
+pub struct Affinity {
+    pub key: AffinityKey,
+    /// `==` if true, `!=` if not.
+    pub equal: bool,
+    /// `~`: ignored where no node satisfies it.
+    pub soft: bool,
+    pub value: AffinityValue,
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub enum AffinityKey {
+    Node,
+    Label,
+    Service,
+    Container,
+}
+
+#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub enum AffinityValue {
+    /// Compared as a whole; `%s` stands for the instance number.
+    Exact(String),
+    /// The text between slashes: an unanchored regular expression.
+    Pattern(String),
+}
+
+#[derive(Clone, Debug, thiserror::Error, PartialEq, Eq)]
+pub enum InvalidAffinity {
+    #[error(
+        "`{0}` is not an affinity: expected `node==NAME`, `label!=LABEL`, `service==NAME`, … (`~` after the operator makes it soft)"
+    )]
+    Form(String),
+    #[error("unknown affinity `{key}` in `{text}`: use node, label, service or container")]
+    Key { key: String, text: String },
+    #[error("the regular expression in `{text}` is not valid: {problem}")]
+    Pattern { text: String, problem: String },
+}
+
+impl std::str::FromStr for Affinity {
+    type Err = InvalidAffinity;
+
+    fn from_str(text: &str) -> Result<Self, InvalidAffinity> {
+        let form = || InvalidAffinity::Form(text.to_owned());
+        let at = text
+            .find("==")
+            .into_iter()
+            .chain(text.find("!="))
+            .min()
+            .ok_or_else(form)?;
+        let equal = text[at..].starts_with("==");
+        let rest = &text[at + 2..];
+        let (soft, value) = match rest.strip_prefix('~') {
+            Some(value) => (true, value),
+            None => (false, rest),
+        };
+        if value.is_empty() {
+            return Err(form());
+        }
+        Ok(Self {
+            key: affinity_key(&text[..at], text)?,
+            equal,
+            soft,
+            value: affinity_value(value, text)?,
+        })
+    }
+}
+
+fn affinity_key(key: &str, text: &str) -> Result<AffinityKey, InvalidAffinity> {
+    match key {
+        "node" => Ok(AffinityKey::Node),
+        "label" => Ok(AffinityKey::Label),
+        "service" => Ok(AffinityKey::Service),
+        "container" => Ok(AffinityKey::Container),
+        other => Err(InvalidAffinity::Key {
+            key: other.to_owned(),
+            text: text.to_owned(),
+        }),
+    }
+}
+
+fn affinity_value(value: &str, text: &str) -> Result<AffinityValue, InvalidAffinity> {
+    let pattern = value
+        .strip_prefix('/')
+        .and_then(|rest| rest.strip_suffix('/'));
+    let Some(pattern) = pattern else {
+        return Ok(AffinityValue::Exact(value.to_owned()));
+    };
+    regex_lite::Regex::new(pattern).map_err(|problem| InvalidAffinity::Pattern {
+        text: text.to_owned(),
+        problem: problem.to_string(),
+    })?;
+    Ok(AffinityValue::Pattern(pattern.to_owned()))
+}
+
+impl TryFrom<String> for Affinity {
+    type Error = InvalidAffinity;
+
+    fn try_from(text: String) -> Result<Self, InvalidAffinity> {
+        text.parse()
+    }
+}
+
+impl From<Affinity> for String {
+    fn from(affinity: Affinity) -> Self {
+        affinity.to_string()
+    }
+}
+
+impl fmt::Display for Affinity {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let key = match self.key {
+            AffinityKey::Node => "node",
+            AffinityKey::Label => "label",
+            AffinityKey::Service => "service",
+            AffinityKey::Container => "container",
+        };
+        let operator = if self.equal { "==" } else { "!=" };
+        let soft = if self.soft { "~" } else { "" };
+        match &self.value {
+            AffinityValue::Exact(value) => write!(f, "{key}{operator}{soft}{value}"),
+            AffinityValue::Pattern(pattern) => write!(f, "{key}{operator}{soft}/{pattern}/"),
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn an_affinity_is_read_as_it_is_written() {
+        for text in [
+            "node==db-1",
+            "label!=az=a",
+            "service==~shop/web",
+            "node!=/^node-(2|3)$/",
+            "container==web-%s",
+        ] {
+            assert_eq!(text.parse::<Affinity>().unwrap().to_string(), text);
+        }
+    }
+
+    #[test]
+    fn a_wrong_affinity_says_what_is_wrong() {
+        assert!(matches!(
+            "web".parse::<Affinity>(),
+            Err(InvalidAffinity::Form(_))
+        ));
+        assert!(matches!(
+            "zone==a".parse::<Affinity>(),
+            Err(InvalidAffinity::Key { .. })
+        ));
+        assert!(matches!(
+            "node==/(/".parse::<Affinity>(),
+            Err(InvalidAffinity::Pattern { .. })
+        ));
+    }
+
+    #[test]
+    fn a_revision_keeps_the_fields_of_a_newer_version() {
+        let newer = br#"{"image":"a:1","deploy":{"strategy":"ha","min_health":800,"spread":"rack"},"gpu":2}"#;
+        let service: Service = serde_json::from_slice(newer).unwrap();
+        assert!(service.is_from_the_future());
+        let again: Service = serde_json::from_slice(&service.encode()).unwrap();
+        assert_eq!(again, service);
+    }
+}
