@@ -1,0 +1,109 @@
+//! Commands: what a person, through the API, asks of a node; and what it answers.
+//!
+//! A command is validated against the view and turned into edits (`command/…`), written as one
+//! signed change per document, and answered when it is durable.
+
+use std::collections::BTreeMap;
+
+use crate::id::{GridName, NodeId, NodeName, ServiceKey, ServiceName, StackName, TokenId};
+use crate::stack::Service;
+use crate::view::Availability;
+
+/// Correlates a command with its reply.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub struct CommandId(pub u64);
+
+/// What can be asked. All names are validated; all references are checked by the node.
+#[derive(Clone, Debug, PartialEq)]
+pub enum Command {
+    /// Make this node the first of a grid. The seeds are fresh random bytes.
+    Init { grid: GridName, name: NodeName, labels: Vec<String>, grid_seed: [u8; 32], token_seed: [u8; 32], admin_token: [u8; 32] },
+    /// Be admitted by the node at `address` (`IP:PORT`).
+    Join { address: String, token: String, name: NodeName, labels: Vec<String> },
+    /// Leave for good: this node stops its containers, is removed from the roster and forgets the grid.
+    Leave { force: bool },
+    /// A further join token; the seed is fresh random bytes.
+    CreateJoinToken { seed: [u8; 32] },
+    RevokeJoinToken(TokenId),
+    UpdateNode { node: NodeId, labels: Option<Vec<String>>, availability: Option<Availability> },
+    /// `force` removes a node that is online or holds pinned instances.
+    RemoveNode { node: NodeId, force: bool },
+    CreateService { key: ServiceKey, service: Service, instances: u32 },
+    /// A new definition. Deployed at once where the service is stateless and was deployed (Kontena 3.7).
+    UpdateService { key: ServiceKey, service: Service, instances: Option<u32> },
+    /// `force` replaces containers that are already right.
+    DeployService { key: ServiceKey, force: bool },
+    ScaleService { key: ServiceKey, instances: u32 },
+    StopService(ServiceKey),
+    StartService(ServiceKey),
+    RestartService(ServiceKey),
+    RemoveService(ServiceKey),
+    /// Creates or upgrades: services that the stack no longer has are removed when it is deployed.
+    InstallStack { name: StackName, stack: StackInput },
+    UpgradeStack { name: StackName, stack: StackInput },
+    DeployStack(StackName),
+    StopStack(StackName),
+    RestartStack(StackName),
+    RemoveStack(StackName),
+}
+
+/// A stack as it comes from a stack file.
+#[derive(Clone, Debug, PartialEq)]
+pub struct StackInput {
+    pub stack: String,
+    pub version: String,
+    pub description: Option<String>,
+    pub source: Option<String>,
+    /// `None` instances: 1 when new, else unchanged.
+    pub services: BTreeMap<ServiceName, (Service, Option<u32>)>,
+}
+
+/// The answer to a command.
+pub type Reply = Result<Accepted, Refusal>;
+
+/// The command was carried out: what it wrote is durable.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Accepted {
+    /// The nodes on whose disks the change is, this one first. One entry while another node is
+    /// fresh means that no other acknowledged within 2 s: "saved on this node only".
+    pub saved_on: Vec<NodeName>,
+    /// Whether another full node was fresh, and should have acknowledged.
+    pub others_fresh: bool,
+    /// The token text that `init` and `CreateJoinToken` made.
+    pub join_token: Option<String>,
+}
+
+/// Why a command was not carried out: nothing was changed.
+#[derive(Clone, Debug, thiserror::Error, PartialEq, Eq)]
+pub enum Refusal {
+    #[error("{what} `{name}` does not exist")]
+    NotFound { what: &'static str, name: String },
+    #[error("{what} `{name}` exists already")]
+    Exists { what: &'static str, name: String },
+    /// A taken node name; the suggestion is free.
+    #[error("the name `{name}` is taken in this grid")]
+    NameTaken { name: String, suggestion: String },
+    #[error("this node belongs to no grid yet")]
+    NoGrid,
+    #[error("this node already belongs to grid `{grid}`")]
+    AlreadyInGrid { grid: String },
+    #[error("this node was removed from its grid")]
+    Removed,
+    #[error("another machine runs with this node's identity: a disk was cloned")]
+    Cloned,
+    #[error("the token was not accepted: it is unknown or revoked")]
+    Token,
+    #[error("`{token}` is not a join token")]
+    TokenForm { token: String },
+    #[error("{0}")]
+    Invalid(String),
+    /// Refused for safety; `--force` goes on.
+    #[error("{problem}")]
+    NeedsForce { problem: String },
+    #[error("failed to reach `{address}`: {problem}")]
+    Unreachable { address: String, problem: String },
+    #[error("the change could not be saved: {problem}")]
+    Disk { problem: String },
+    #[error("this node has too many commands to do")]
+    Busy,
+}

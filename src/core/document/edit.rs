@@ -1,0 +1,39 @@
+//! What a command writes: one register each.
+//!
+//! A document is a flat map of registers with text values (JSON), because automerge hides the fields
+//! of a nested map that two sides create at once. A deletion is a register too: automerge lets a
+//! deletion swallow a concurrent edit.
+
+use crate::id::{GridName, NodeId, NodeName, RevisionHash, ServiceKey, StackName, TokenId};
+use crate::membership::admission::Admission;
+use crate::view::{Availability, Lifecycle, Pin, StackRecord};
+
+/// One register's new value. The document that it lies in follows from what it is.
+#[derive(Clone, Debug, PartialEq)]
+pub enum Edit {
+    // --- document `grid` ---
+    GridName(GridName),
+    PlacementVersion(u32),
+    Admit(Admission),
+    /// A tombstone for ever: a removed id never comes back.
+    RemoveNode(NodeId),
+    NodeName { node: NodeId, name: NodeName },
+    NodeLabels { node: NodeId, labels: Vec<String> },
+    NodeAvailability { node: NodeId, availability: Availability },
+    JoinToken(TokenId),
+    RevokeJoinToken(TokenId),
+    /// SHA-256 of the token.
+    AdminToken([u8; 32]),
+
+    // --- document `stack/NAME` ---
+    Stack { stack: StackName, record: StackRecord },
+    RemoveStack(StackName),
+    /// The newest definition: canonical bytes of a [`crate::stack::Service`], kept under their hash.
+    Revision { service: ServiceKey, encoded: Vec<u8> },
+    Instances { service: ServiceKey, instances: u32 },
+    Lifecycle { service: ServiceKey, state: Lifecycle },
+    /// Deploy `revision`; its generation is the lamport clock of the envelope that carries this.
+    Deploy { service: ServiceKey, revision: RevisionHash },
+    Pin { service: ServiceKey, number: u32, pin: Pin },
+    RemoveService(ServiceKey),
+}

@@ -1,0 +1,123 @@
+//! What nodes say to each other.
+//!
+//! CBOR in an envelope of protocol version and kind, so that a node of another version can tell a
+//! message that it does not know ([`Undecodable::Unknown`], ignored) from garbage. Fields may be
+//! added; none is ever given another meaning. What must survive relaying (envelopes, reports)
+//! travels as its author's signed bytes.
+
+use std::collections::BTreeMap;
+
+use serde::{Deserialize, Serialize};
+
+use crate::document::{DocumentId, Have, SignedEnvelope};
+use crate::id::{EnvelopeHash, GridId, NodeId};
+use crate::membership::admission::JoinRequest;
+use crate::membership::vector::Vector;
+use crate::report::{ReportOrder, SignedReport};
+
+/// One message between two members of a grid. Any may be lost, doubled or late.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub enum Message {
+    /// Push-pull of what is cheap: who was heard of lately, and digests of the rest.
+    Exchange(Exchange),
+    /// Reports that the receiver does not have, or that just changed.
+    Reports(Vec<SignedReport>),
+    /// Changes that the receiver does not have, or that were just written. In causal order within
+    /// one message.
+    Envelopes(Envelopes),
+    /// "I have this much of these documents: send what is missing."
+    Want(BTreeMap<DocumentId, Have>),
+    /// These envelopes are on the sender's disk.
+    Stored(Vec<EnvelopeHash>),
+    /// "Somebody else speaks with your key": the two orders that alternated.
+    Cloned { first: ReportOrder, second: ReportOrder },
+    /// The sender leaves the grid for good, or restarts and asks for patience.
+    Goodbye { restarting: bool },
+}
+
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct Exchange {
+    /// Whether the receiver shall answer with its own.
+    pub reply: bool,
+    /// The sender's own order: which boot of the node speaks.
+    pub order: ReportOrder,
+    pub vector: Vector,
+    /// The newest report that the sender has of each node.
+    pub reports: BTreeMap<NodeId, ReportOrder>,
+    /// A digest of each document's heads.
+    pub documents: BTreeMap<DocumentId, EnvelopeHash>,
+}
+
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct Envelopes {
+    pub envelopes: Vec<SignedEnvelope>,
+    /// Whether the sender wants [`Message::Stored`] once they are on disk.
+    pub acknowledge: bool,
+    /// How often this was passed on already; bounds the flood.
+    pub hops: u8,
+}
+
+/// What a stranger may say: it asks to be admitted, nothing else.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct JoinCall {
+    pub request: JoinRequest,
+}
+
+/// What a member answers a stranger.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub enum JoinAnswer {
+    /// The `grid` document, from the grid's own first envelope to the stranger's admission: the
+    /// proof that this is the grid that the token names.
+    Welcome { grid: GridId, envelopes: Vec<SignedEnvelope> },
+    Refused(JoinRefusal),
+}
+
+/// Why a stranger is not admitted. `text` is for people; the kind for programs.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub enum JoinRefusal {
+    /// The token is unknown, revoked, or not proved.
+    Token,
+    /// The name is taken; `suggestion` is free.
+    NameTaken { name: String, suggestion: String },
+    /// The node was removed; its identity never comes back.
+    Removed,
+    /// The member cannot write to its disk, or is not a member itself.
+    NotNow { problem: String },
+}
+
+/// Why bytes are not a message.
+#[derive(Clone, Debug, thiserror::Error, PartialEq, Eq)]
+pub enum Undecodable {
+    #[error("{0} bytes are more than a message may have")]
+    TooLarge(usize),
+    #[error("protocol version {0} is not known here")]
+    Version(u8),
+    #[error("not known to this version: {0}")]
+    Unknown(String),
+}
+
+/// The largest message: a `grid` document of 4,000 nodes, or a batch of changes.
+pub const MAX_MESSAGE_BYTES: usize = 8 * 1024 * 1024;
+
+const VERSION: u8 = 1;
+
+/// Encodes a message (or a join call or answer) with the protocol version in front.
+pub fn encode<T: Serialize>(message: &T) -> Vec<u8> {
+    let mut bytes = vec![VERSION];
+    ciborium::into_writer(message, &mut bytes).expect("a message has text keys and writes to memory");
+    bytes
+}
+
+/// Decodes what [`encode`] made; refuses what is too large, of another version, or not understood.
+pub fn decode<T: for<'a> Deserialize<'a>>(bytes: &[u8]) -> Result<T, Undecodable> {
+    if bytes.len() > MAX_MESSAGE_BYTES {
+        return Err(Undecodable::TooLarge(bytes.len()));
+    }
+    match bytes.split_first() {
+        Some((&VERSION, rest)) => {
+            ciborium::de::from_reader_with_recursion_limit(rest, 64).map_err(|error| Undecodable::Unknown(error.to_string()))
+        }
+        Some((version, _)) => Err(Undecodable::Version(*version)),
+        None => Err(Undecodable::Unknown("no bytes".to_owned())),
+    }
+}

@@ -1,0 +1,152 @@
+//! What the Docker edge is told to do, and what it tells back.
+//!
+//! An action names everything: whoever carries it out chooses nothing, and refuses to replace a
+//! container of a newer generation by an older one. Every action may be repeated: carrying it out
+//! twice is the same as once.
+
+use std::collections::BTreeMap;
+use std::net::IpAddr;
+use std::time::Duration;
+
+use serde::{Deserialize, Serialize};
+
+use crate::id::{InstanceId, RevisionHash};
+use crate::report::Engine;
+use crate::stack::{Port, Volume};
+use crate::time::WallTime;
+
+/// Correlates an action with its outcome. Unique in one boot of the node.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub struct ActionId(pub u64);
+
+/// A Docker container id, 64 hexadecimal digits.
+#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
+#[serde(transparent)]
+pub struct ContainerId(pub String);
+
+/// One thing to do with the engine.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Action {
+    /// Make sure that the image is on the engine: nothing where it is present, else a pull.
+    /// Outcome: [`Success::Image`].
+    Fetch { image: String },
+    /// Create and start a container. Where one with this name and these labels is there already, it
+    /// is started if need be and adopted. Where one of ours with this name and an older generation
+    /// is there, it is a [`Failure::Occupied`]. Outcome: [`Success::Running`].
+    Run(ContainerSpec),
+    /// Start a container that exists and is stopped. Outcome: [`Success::Done`].
+    Start { container: ContainerId },
+    /// Send the stop signal, and SIGKILL after `grace`. A container that is gone is success.
+    Stop { container: ContainerId, grace: Duration },
+    /// Remove a stopped container; its volumes stay. A container that is gone is success.
+    Remove { container: ContainerId },
+    /// Connect to a TCP port, until it accepts or `limit` is over. Outcome: [`Success::Done`].
+    Probe { address: IpAddr, port: u16, limit: Duration },
+}
+
+/// Everything that makes one container.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct ContainerSpec {
+    pub labels: Ownership,
+    /// Kontena's name, `stack.service-N`.
+    pub name: String,
+    /// The image id or digest that [`Success::Image`] named.
+    pub image: String,
+    pub command: Option<Vec<String>>,
+    /// `NAME=VALUE`.
+    pub environment: Vec<String>,
+    pub ports: Vec<Port>,
+    pub mounts: Vec<Mount>,
+    pub stop_signal: Option<String>,
+    pub stop_grace: Duration,
+    pub hostname: String,
+    pub domainname: String,
+    /// The user's labels and Kontena's descriptive ones (`io.kontena.…`), beside [`Ownership`].
+    pub extra_labels: BTreeMap<String, String>,
+}
+
+/// A mount with its source settled.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Mount {
+    pub volume: Volume,
+    /// The Docker volume that keeps it; `None` for a bind mount and for a throw-away volume.
+    pub docker_volume: Option<String>,
+}
+
+/// The labels by which a container is known as ours, and as which instance of what.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Ownership {
+    /// `io.kontena.grid.id`: containers of another grid are left alone.
+    pub grid: String,
+    pub instance: InstanceId,
+    pub epoch: u64,
+    pub generation: u64,
+    pub revision: RevisionHash,
+}
+
+/// A container of ours as the engine shows it.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Container {
+    pub id: ContainerId,
+    pub name: String,
+    pub owner: Ownership,
+    /// `sha256:…`
+    pub image: String,
+    pub state: ContainerState,
+    /// On the engine's default network.
+    pub address: Option<IpAddr>,
+}
+
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum ContainerState {
+    Created,
+    Running { since: WallTime },
+    Paused,
+    Restarting,
+    Exited { code: i64, at: WallTime },
+    /// Being removed, or dead: cannot be started again.
+    Dead,
+}
+
+/// What the Docker edge sees. Always the whole: a lost event costs a delay, not a bug.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Observed {
+    /// All our containers of this grid, after a change, and at least every 30 s.
+    Containers(BTreeMap<ContainerId, Container>),
+    Engine(Engine),
+    /// The engine does not answer or fails; containers may go on running.
+    EngineTrouble { problem: String },
+}
+
+/// What became of an action.
+pub type Outcome = Result<Success, Failure>;
+
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Success {
+    /// The image is there; `pinned` is its digest reference, or the engine's image id.
+    Image { pinned: String },
+    Running(Container),
+    Done,
+}
+
+#[derive(Clone, Debug, thiserror::Error, PartialEq, Eq)]
+pub enum Failure {
+    /// The image is neither present nor can it be pulled.
+    #[error("image `{image}` cannot be fetched: {problem}")]
+    NoImage { image: String, problem: String },
+    /// Another container has this name or a newer generation of it: it is looked at again.
+    #[error("a container named `{name}` is in the way")]
+    Occupied { name: String },
+    /// A host port is taken by something else.
+    #[error("port {port} is taken on this node")]
+    PortTaken { port: u16 },
+    #[error("the container is gone")]
+    Gone,
+    #[error("{problem}")]
+    Refused { problem: String },
+    /// The engine did not answer in time, or the connection broke: nobody knows what happened.
+    #[error("the engine does not answer: {problem}")]
+    Unreachable { problem: String },
+    #[error("nothing accepted a connection in time: {problem}")]
+    NotReady { problem: String },
+}

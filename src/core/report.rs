@@ -1,0 +1,207 @@
+//! Reports: what a node says of itself, and what it holds.
+//!
+//! One versioned register per node, written by that node only, newest wins ([`ReportOrder`]); never
+//! in a document. The last known one is kept on disk. A report travels signed ([`SignedReport`]), so
+//! whoever relays it cannot change it, and the fields of a newer version survive relaying.
+
+use std::collections::BTreeMap;
+use std::fmt;
+use std::net::IpAddr;
+
+use serde::{Deserialize, Serialize};
+
+use crate::id::{InstanceId, NodeId, RevisionHash};
+use crate::identity::{Context, Seal, SecretKey, verify};
+use crate::time::WallTime;
+
+/// The order of one node's reports: boot counter, then the boot's random nonce, then the sequence.
+///
+/// Two nonces of one node that alternate are a clone (rules of the mesh 4).
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Default, Serialize, Deserialize)]
+pub struct ReportOrder {
+    pub boot: u64,
+    pub nonce: u64,
+    pub sequence: u64,
+}
+
+/// Everything a node says of itself.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct Report {
+    pub node: NodeId,
+    pub order: ReportOrder,
+    /// The version of the daemon, as `kontena --version` prints it.
+    pub version: String,
+    /// The highest `placement_version` that it can compute.
+    pub placement_version: u32,
+    pub engine: Engine,
+    pub disk: Disk,
+    /// Where it can be reached, best first: `IP:PORT`.
+    pub addresses: Vec<String>,
+    pub holds: BTreeMap<InstanceId, Hold>,
+    /// Instances that it was asked to run and refuses, and why.
+    #[serde(default)]
+    pub refusals: BTreeMap<InstanceId, String>,
+    #[serde(flatten)]
+    pub unknown: BTreeMap<String, serde_json::Value>,
+}
+
+/// The node's Docker engine.
+#[derive(Clone, Debug, PartialEq, Eq, Default, Serialize, Deserialize)]
+pub struct Engine {
+    pub state: EngineState,
+    /// Docker's version, `20.10.24`; empty until it has answered once.
+    #[serde(default)]
+    pub version: String,
+    #[serde(default)]
+    pub cpus: u32,
+    #[serde(default)]
+    pub memory_bytes: u64,
+    /// As Docker names it: `x86_64`, `aarch64`.
+    #[serde(default)]
+    pub architecture: String,
+    #[serde(default)]
+    pub operating_system: String,
+    #[serde(default)]
+    pub kernel: String,
+}
+
+#[derive(Clone, Debug, PartialEq, Eq, Default, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum EngineState {
+    /// Not asked yet, or silent for less than a minute.
+    #[default]
+    Starting,
+    Working,
+    /// Silent or failing for a minute: stateless holds are released (rules of the mesh 2).
+    Failed { since: WallTime, problem: String },
+}
+
+#[derive(Clone, Debug, PartialEq, Eq, Default, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum Disk {
+    #[default]
+    Working,
+    /// Cannot write: acknowledges nothing, keeps what it runs.
+    Failed { since: WallTime, problem: String },
+}
+
+/// One instance that a node runs, or is starting or stopping.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Hold {
+    /// Rises with every change of holder; the lower one wins between equals (rules of the mesh 2).
+    pub epoch: u64,
+    /// The revision that runs, and the deploy it came with.
+    pub revision: RevisionHash,
+    pub generation: u64,
+    pub state: InstanceState,
+    pub health: Health,
+    /// It is about to be replaced by its own holder: counts as down (rules of the mesh 3).
+    #[serde(default)]
+    pub updating: bool,
+    #[serde(default)]
+    pub container: Option<String>,
+    #[serde(default)]
+    pub address: Option<IpAddr>,
+    /// The image id that it runs, `sha256:…`.
+    #[serde(default)]
+    pub image: Option<String>,
+    /// Since when it is in this state, by the holder's clock.
+    pub since: WallTime,
+    /// Why it failed, or what it waits for.
+    #[serde(default)]
+    pub problem: Option<String>,
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum InstanceState {
+    Pending,
+    Creating,
+    Running,
+    Stopping,
+    Stopped,
+    Failed,
+}
+
+impl fmt::Display for InstanceState {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.pad(match self {
+            Self::Pending => "pending",
+            Self::Creating => "creating",
+            Self::Running => "running",
+            Self::Stopping => "stopping",
+            Self::Stopped => "stopped",
+            Self::Failed => "failed",
+        })
+    }
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Default, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum Health {
+    Healthy,
+    Unhealthy,
+    #[default]
+    Unknown,
+}
+
+impl fmt::Display for Health {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.pad(match self {
+            Self::Healthy => "healthy",
+            Self::Unhealthy => "unhealthy",
+            Self::Unknown => "unknown",
+        })
+    }
+}
+
+/// A report as it travels and as it is kept: its bytes and its author's signature.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct SignedReport {
+    #[serde(with = "serde_bytes")]
+    bytes: Vec<u8>,
+    seal: Seal,
+}
+
+/// Why a report was refused.
+#[derive(Clone, Debug, thiserror::Error, PartialEq, Eq)]
+pub enum InvalidReport {
+    #[error("a report of {0} bytes is larger than {max}", max = SignedReport::MAX_BYTES)]
+    TooLarge(usize),
+    #[error("the report cannot be read: {0}")]
+    Unreadable(String),
+    #[error("the report of node {0:?} is not signed by it")]
+    Forged(NodeId),
+}
+
+impl SignedReport {
+    /// About 2,000 instances on one node, at some 250 bytes each.
+    pub const MAX_BYTES: usize = 512 * 1024;
+
+    pub fn new(report: &Report, key: &SecretKey) -> Self {
+        let bytes = serde_json::to_vec(report).expect("a report holds only text keys, text and numbers");
+        let seal = key.sign(Context::Report, &bytes);
+        Self { bytes, seal }
+    }
+
+    /// Checks size and signature and reads it.
+    pub fn open(&self) -> Result<Report, InvalidReport> {
+        if self.bytes.len() > Self::MAX_BYTES {
+            return Err(InvalidReport::TooLarge(self.bytes.len()));
+        }
+        let report: Report =
+            serde_json::from_slice(&self.bytes).map_err(|error| InvalidReport::Unreadable(error.to_string()))?;
+        if !verify(report.node.as_bytes(), Context::Report, &self.bytes, &self.seal) {
+            return Err(InvalidReport::Forged(report.node));
+        }
+        Ok(report)
+    }
+
+    pub fn len(&self) -> usize {
+        self.bytes.len()
+    }
+
+    pub fn is_empty(&self) -> bool {
+        self.bytes.is_empty()
+    }
+}

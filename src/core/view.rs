@@ -1,0 +1,239 @@
+//! The view: what one node knows now. An immutable, ordered snapshot that every decision reads.
+//!
+//! It is made of three parts: the *documents* (what people want), the *reports* (what is), and
+//! *standings* (who was heard of lately). It does not say whose view it is: equal views must give
+//! equal answers on every node.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::fmt;
+use std::sync::Arc;
+
+use serde::{Deserialize, Serialize};
+
+use crate::id::{GridId, GridName, NodeId, NodeName, RevisionHash, ServiceKey, StackName, TokenId};
+use crate::report::Report;
+use crate::stack::Service;
+use crate::time::WallTime;
+
+/// What one node knows now.
+#[derive(Clone, Debug, Default, PartialEq)]
+pub struct View {
+    pub documents: Arc<Documents>,
+    /// The last known report of every roster member that ever sent one.
+    pub reports: BTreeMap<NodeId, Arc<Report>>,
+    /// How lately each roster member was heard of. A member without an entry was never heard.
+    pub standings: BTreeMap<NodeId, Standing>,
+}
+
+impl View {
+    /// How lately a node was heard of; `Absent` if never in this boot.
+    pub fn freshness(&self, node: &NodeId) -> Freshness {
+        self.standings.get(node).map_or(Freshness::Absent, |standing| standing.freshness)
+    }
+
+    /// Whether the node can be given work and relied upon now.
+    pub fn is_fresh(&self, node: &NodeId) -> bool {
+        self.freshness(node) == Freshness::Fresh
+    }
+}
+
+/// What people want, materialised from the documents. Equal envelopes give equal values.
+#[derive(Clone, Debug, Default, PartialEq)]
+pub struct Documents {
+    pub grid: Grid,
+    pub roster: BTreeMap<NodeId, Member>,
+    /// Removed for good: a removed id never comes back.
+    pub removed: BTreeSet<NodeId>,
+    pub join_tokens: BTreeMap<TokenId, JoinToken>,
+    /// SHA-256 of each administrator token that is valid for the API over TCP.
+    pub admin_tokens: BTreeSet<[u8; 32]>,
+    pub stacks: BTreeMap<StackName, StackRecord>,
+    pub services: BTreeMap<ServiceKey, ServiceRecord>,
+    /// Registers that two sides of a split wrote differently: the winner is applied, both are shown.
+    pub conflicts: Vec<Conflict>,
+}
+
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Grid {
+    /// `None` before `init` or `join`.
+    pub id: Option<GridId>,
+    pub name: Option<GridName>,
+    /// The version of the placement rules that all nodes compute; raised once every fresh node can.
+    pub placement_version: u32,
+    pub created: WallTime,
+}
+
+/// A node of the roster: it belongs until an operator removes it.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Member {
+    pub name: NodeName,
+    /// Who admitted it; itself for the first node.
+    pub sponsor: NodeId,
+    pub joined: WallTime,
+    /// `key=value` or bare, sorted, each once.
+    pub labels: Vec<String>,
+    pub availability: Availability,
+    /// Counts from 1 in the order of admission as far as known; ties after a split are broken by key.
+    pub number: u32,
+    /// Where it was reached when it was admitted: `IP:PORT`, for peers that have no report of it yet.
+    pub addresses: Vec<String>,
+}
+
+impl Member {
+    /// The node's availability zone: the value of label `az`, else `default` (as Kontena).
+    pub fn zone(&self) -> &str {
+        self.labels.iter().find_map(|label| label.strip_prefix("az=")).unwrap_or("default")
+    }
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Default, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum Availability {
+    #[default]
+    Active,
+    /// Takes no new work; what can move moves, stateful instances are stopped.
+    Drain,
+}
+
+impl fmt::Display for Availability {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.pad(match self {
+            Self::Active => "active",
+            Self::Drain => "drain",
+        })
+    }
+}
+
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct JoinToken {
+    pub created: WallTime,
+    pub revoked: bool,
+}
+
+/// A stack as it is installed.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct StackRecord {
+    /// `name` or `user/name`, from the file.
+    pub stack: String,
+    pub version: String,
+    #[serde(default)]
+    pub description: Option<String>,
+    /// The file's text.
+    #[serde(default)]
+    pub source: Option<String>,
+    /// Counts along this stack's history, from 1.
+    pub revision: u64,
+    #[serde(default)]
+    pub created: WallTime,
+    #[serde(default)]
+    pub updated: WallTime,
+    #[serde(flatten)]
+    pub unknown: BTreeMap<String, serde_json::Value>,
+}
+
+/// A service as people want it.
+#[derive(Clone, Debug, PartialEq)]
+pub struct ServiceRecord {
+    /// The newest definition, deployed or not.
+    pub latest: Revision,
+    /// What shall run; `None` until the first deploy.
+    pub deployed: Option<Deployed>,
+    /// Wanted instances (per node for `daemon`).
+    pub instances: u32,
+    pub state: Lifecycle,
+    /// Stateful instances are bound to the node that holds their volume. By instance number.
+    pub pins: BTreeMap<u32, Pin>,
+    pub created: WallTime,
+    pub updated: WallTime,
+}
+
+/// One definition of a service.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Revision {
+    pub hash: RevisionHash,
+    /// Counts along this service's history, from 1: for people.
+    pub number: u64,
+    /// `Err` says why this version of Kontena cannot read it: such a service keeps what it runs.
+    pub service: Result<Arc<Service>, String>,
+}
+
+/// The deploy of record.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Deployed {
+    pub revision: Revision,
+    /// Which deploy this is: the lamport clock of the change that asked for it. `deploy --force` and
+    /// `restart` raise it while the revision stays; a container of a lower one is replaced.
+    pub generation: u64,
+    /// Wall time of the command, for display.
+    pub at: WallTime,
+}
+
+/// What people want of a service as a whole.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Default, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum Lifecycle {
+    #[default]
+    Running,
+    Stopped,
+}
+
+/// The node that a stateful instance is bound to.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
+pub struct Pin {
+    pub epoch: u64,
+    pub node: NodeId,
+}
+
+/// A register with more than one value.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Conflict {
+    /// `stack/redis`, `grid` …
+    pub document: String,
+    /// `service/web/instances` …
+    pub register: String,
+    /// What is applied.
+    pub applied: String,
+    /// What is not.
+    pub others: Vec<String>,
+}
+
+/// How lately a node was heard of, by the freshness vector.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Standing {
+    pub freshness: Freshness,
+    /// Since when, by the viewer's clock.
+    pub since: WallTime,
+}
+
+/// In the order of decay.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub enum Freshness {
+    Fresh,
+    /// Keeps its traffic, gets no new work.
+    Late,
+    /// Out of DNS and balancers.
+    Stale,
+    /// Its instances may be taken over.
+    Absent,
+    /// Absent for more than 24 h: no longer counts among the nodes whose half must be seen.
+    Gone,
+}
+
+impl Freshness {
+    /// The status that people see: a late node still counts as online.
+    pub fn is_online(self) -> bool {
+        matches!(self, Self::Fresh | Self::Late)
+    }
+}
+
+impl fmt::Display for Freshness {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.pad(match self {
+            Self::Fresh => "fresh",
+            Self::Late => "late",
+            Self::Stale => "stale",
+            Self::Absent => "absent",
+            Self::Gone => "gone",
+        })
+    }
+}
