@@ -17,30 +17,73 @@ pub struct CommandId(pub u64);
 #[derive(Clone, Debug, PartialEq)]
 pub enum Command {
     /// Make this node the first of a grid. The seeds are fresh random bytes.
-    Init { grid: GridName, name: NodeName, labels: Vec<String>, grid_seed: [u8; 32], token_seed: [u8; 32], admin_token: [u8; 32] },
+    Init {
+        grid: GridName,
+        name: NodeName,
+        labels: Vec<String>,
+        grid_seed: [u8; 32],
+        token_seed: [u8; 32],
+        admin_token: [u8; 32],
+    },
     /// Be admitted by the node at `address` (`IP:PORT`).
-    Join { address: String, token: String, name: NodeName, labels: Vec<String> },
+    Join {
+        address: String,
+        token: String,
+        name: NodeName,
+        labels: Vec<String>,
+    },
     /// Leave for good: this node stops its containers, is removed from the roster and forgets the grid.
-    Leave { force: bool },
+    Leave {
+        force: bool,
+    },
     /// A further join token; the seed is fresh random bytes.
-    CreateJoinToken { seed: [u8; 32] },
+    CreateJoinToken {
+        seed: [u8; 32],
+    },
     RevokeJoinToken(TokenId),
-    UpdateNode { node: NodeId, labels: Option<Vec<String>>, availability: Option<Availability> },
+    UpdateNode {
+        node: NodeId,
+        labels: Option<Vec<String>>,
+        availability: Option<Availability>,
+    },
     /// `force` removes a node that is online or holds pinned instances.
-    RemoveNode { node: NodeId, force: bool },
-    CreateService { key: ServiceKey, service: Service, instances: u32 },
+    RemoveNode {
+        node: NodeId,
+        force: bool,
+    },
+    CreateService {
+        key: ServiceKey,
+        service: Service,
+        instances: u32,
+    },
     /// A new definition. Deployed at once where the service is stateless and was deployed (Kontena 3.7).
-    UpdateService { key: ServiceKey, service: Service, instances: Option<u32> },
+    UpdateService {
+        key: ServiceKey,
+        service: Service,
+        instances: Option<u32>,
+    },
     /// `force` replaces containers that are already right.
-    DeployService { key: ServiceKey, force: bool },
-    ScaleService { key: ServiceKey, instances: u32 },
+    DeployService {
+        key: ServiceKey,
+        force: bool,
+    },
+    ScaleService {
+        key: ServiceKey,
+        instances: u32,
+    },
     StopService(ServiceKey),
     StartService(ServiceKey),
     RestartService(ServiceKey),
     RemoveService(ServiceKey),
     /// Creates or upgrades: services that the stack no longer has are removed when it is deployed.
-    InstallStack { name: StackName, stack: StackInput },
-    UpgradeStack { name: StackName, stack: StackInput },
+    InstallStack {
+        name: StackName,
+        stack: StackInput,
+    },
+    UpgradeStack {
+        name: StackName,
+        stack: StackInput,
+    },
     DeployStack(StackName),
     StopStack(StackName),
     RestartStack(StackName),

@@ -80,7 +80,8 @@ pub fn verify(key: &[u8; 32], context: Context, bytes: &[u8], seal: &Seal) -> bo
     let Ok(key) = VerifyingKey::from_bytes(key) else {
         return false;
     };
-    key.verify_strict(&framed(context, bytes), &Signature::from_bytes(&seal.0)).is_ok()
+    key.verify_strict(&framed(context, bytes), &Signature::from_bytes(&seal.0))
+        .is_ok()
 }
 
 fn framed(context: Context, bytes: &[u8]) -> Vec<u8> {
@@ -98,6 +99,11 @@ mod tests {
         assert!(verify(&key.public(), Context::Report, b"hello", &seal));
         assert!(!verify(&key.public(), Context::Envelope, b"hello", &seal));
         assert!(!verify(&key.public(), Context::Report, b"hullo", &seal));
-        assert!(!verify(&SecretKey::from_seed([2; 32]).public(), Context::Report, b"hello", &seal));
+        assert!(!verify(
+            &SecretKey::from_seed([2; 32]).public(),
+            Context::Report,
+            b"hello",
+            &seal
+        ));
     }
 }

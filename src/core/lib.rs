@@ -1,10 +1,19 @@
 //! Everything that Kontena decides, and nothing that it does.
 //!
 //! Pure: no clock, no randomness of its own, no async, no I/O; time and seeds are arguments and
-//! collections are ordered. The daemon and the simulator drive the same `Node`.
+//! collections are ordered. The daemon and the simulator drive the same [`node::Node`].
 
 #![cfg_attr(test, allow(clippy::unwrap_used, reason = "a panic is a failing test"))]
 
+pub mod command;
+pub mod document;
 pub mod id;
+pub mod identity;
+pub mod membership;
+pub mod message;
+pub mod node;
+pub mod reconcile;
+pub mod report;
 pub mod stack;
 pub mod time;
+pub mod view;

@@ -30,7 +30,10 @@ pub enum Message {
     /// These envelopes are on the sender's disk.
     Stored(Vec<EnvelopeHash>),
     /// "Somebody else speaks with your key": the two orders that alternated.
-    Cloned { first: ReportOrder, second: ReportOrder },
+    Cloned {
+        first: ReportOrder,
+        second: ReportOrder,
+    },
     /// The sender leaves the grid for good, or restarts and asks for patience.
     Goodbye { restarting: bool },
 }
@@ -68,7 +71,10 @@ pub struct JoinCall {
 pub enum JoinAnswer {
     /// The `grid` document, from the grid's own first envelope to the stranger's admission: the
     /// proof that this is the grid that the token names.
-    Welcome { grid: GridId, envelopes: Vec<SignedEnvelope> },
+    Welcome {
+        grid: GridId,
+        envelopes: Vec<SignedEnvelope>,
+    },
     Refused(JoinRefusal),
 }
 
@@ -104,7 +110,8 @@ const VERSION: u8 = 1;
 /// Encodes a message (or a join call or answer) with the protocol version in front.
 pub fn encode<T: Serialize>(message: &T) -> Vec<u8> {
     let mut bytes = vec![VERSION];
-    ciborium::into_writer(message, &mut bytes).expect("a message has text keys and writes to memory");
+    ciborium::into_writer(message, &mut bytes)
+        .expect("a message has text keys and writes to memory");
     bytes
 }
 
@@ -114,9 +121,8 @@ pub fn decode<T: for<'a> Deserialize<'a>>(bytes: &[u8]) -> Result<T, Undecodable
         return Err(Undecodable::TooLarge(bytes.len()));
     }
     match bytes.split_first() {
-        Some((&VERSION, rest)) => {
-            ciborium::de::from_reader_with_recursion_limit(rest, 64).map_err(|error| Undecodable::Unknown(error.to_string()))
-        }
+        Some((&VERSION, rest)) => ciborium::de::from_reader_with_recursion_limit(rest, 64)
+            .map_err(|error| Undecodable::Unknown(error.to_string())),
         Some((version, _)) => Err(Undecodable::Version(*version)),
         None => Err(Undecodable::Unknown("no bytes".to_owned())),
     }

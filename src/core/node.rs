@@ -17,16 +17,34 @@ use crate::view::View;
 #[derive(Clone, Debug)]
 pub enum Input {
     /// A member said something. `from` is proved by the connection.
-    Received { from: NodeId, message: Message },
+    Received {
+        from: NodeId,
+        message: Message,
+    },
     /// A stranger asks to be admitted. Answered by [`Output::AnswerJoin`].
-    JoinAsked { id: u64, from: NodeId, call: JoinCall },
+    JoinAsked {
+        id: u64,
+        from: NodeId,
+        call: JoinCall,
+    },
     /// What the node that was asked by [`Output::AskJoin`] answered, or why it could not be asked.
-    JoinAnswered { answer: Result<JoinAnswer, String> },
-    Command { id: CommandId, command: Command },
+    JoinAnswered {
+        answer: Result<JoinAnswer, String>,
+    },
+    Command {
+        id: CommandId,
+        command: Command,
+    },
     Observed(Observed),
-    Done { id: ActionId, outcome: Outcome },
+    Done {
+        id: ActionId,
+        outcome: Outcome,
+    },
     /// Everything up to this [`Output::Save`] is on disk, or could not be written.
-    Saved { id: SaveId, result: Result<(), String> },
+    Saved {
+        id: SaveId,
+        result: Result<(), String>,
+    },
     /// The addresses that this node listens on or was seen at, best first: `IP:PORT`.
     Addresses(Vec<String>),
     /// The time of [`Node::poll_timeout`] has come.
@@ -36,15 +54,33 @@ pub enum Input {
 /// Something to do.
 #[derive(Clone, Debug)]
 pub enum Output {
-    Send { to: NodeId, message: Message },
+    Send {
+        to: NodeId,
+        message: Message,
+    },
     /// The members that may talk to us, and where they were last: everyone else is a stranger.
     SetPeers(BTreeMap<NodeId, Vec<String>>),
-    AskJoin { address: String, call: JoinCall },
-    AnswerJoin { id: u64, answer: JoinAnswer },
+    AskJoin {
+        address: String,
+        call: JoinCall,
+    },
+    AnswerJoin {
+        id: u64,
+        answer: JoinAnswer,
+    },
     /// Make these durable, in this order, and answer with [`Input::Saved`].
-    Save { id: SaveId, records: Vec<Record> },
-    Run { id: ActionId, action: Action },
-    Reply { id: CommandId, reply: Reply },
+    Save {
+        id: SaveId,
+        records: Vec<Record>,
+    },
+    Run {
+        id: ActionId,
+        action: Action,
+    },
+    Reply {
+        id: CommandId,
+        reply: Reply,
+    },
     /// The newest view, for whoever reads.
     Show(Arc<View>),
 }
@@ -65,3 +101,7 @@ pub enum Record {
     /// Forget everything of the grid (after `leave`), but the node's removed identity.
     Forget,
 }
+
+/// One grid member without a body.
+#[derive(Debug)]
+pub struct Node {}

@@ -73,7 +73,10 @@ pub enum EngineState {
     Starting,
     Working,
     /// Silent or failing for a minute: stateless holds are released (rules of the mesh 2).
-    Failed { since: WallTime, problem: String },
+    Failed {
+        since: WallTime,
+        problem: String,
+    },
 }
 
 #[derive(Clone, Debug, PartialEq, Eq, Default, Serialize, Deserialize)]
@@ -179,7 +182,8 @@ impl SignedReport {
     pub const MAX_BYTES: usize = 512 * 1024;
 
     pub fn new(report: &Report, key: &SecretKey) -> Self {
-        let bytes = serde_json::to_vec(report).expect("a report holds only text keys, text and numbers");
+        let bytes =
+            serde_json::to_vec(report).expect("a report holds only text keys, text and numbers");
         let seal = key.sign(Context::Report, &bytes);
         Self { bytes, seal }
     }
@@ -189,9 +193,14 @@ impl SignedReport {
         if self.bytes.len() > Self::MAX_BYTES {
             return Err(InvalidReport::TooLarge(self.bytes.len()));
         }
-        let report: Report =
-            serde_json::from_slice(&self.bytes).map_err(|error| InvalidReport::Unreadable(error.to_string()))?;
-        if !verify(report.node.as_bytes(), Context::Report, &self.bytes, &self.seal) {
+        let report: Report = serde_json::from_slice(&self.bytes)
+            .map_err(|error| InvalidReport::Unreadable(error.to_string()))?;
+        if !verify(
+            report.node.as_bytes(),
+            Context::Report,
+            &self.bytes,
+            &self.seal,
+        ) {
             return Err(InvalidReport::Forged(report.node));
         }
         Ok(report)

@@ -28,7 +28,9 @@ pub struct View {
 impl View {
     /// How lately a node was heard of; `Absent` if never in this boot.
     pub fn freshness(&self, node: &NodeId) -> Freshness {
-        self.standings.get(node).map_or(Freshness::Absent, |standing| standing.freshness)
+        self.standings
+            .get(node)
+            .map_or(Freshness::Absent, |standing| standing.freshness)
     }
 
     /// Whether the node can be given work and relied upon now.
@@ -82,7 +84,10 @@ pub struct Member {
 impl Member {
     /// The node's availability zone: the value of label `az`, else `default` (as Kontena).
     pub fn zone(&self) -> &str {
-        self.labels.iter().find_map(|label| label.strip_prefix("az=")).unwrap_or("default")
+        self.labels
+            .iter()
+            .find_map(|label| label.strip_prefix("az="))
+            .unwrap_or("default")
     }
 }
 

@@ -17,23 +17,51 @@ pub enum Edit {
     Admit(Admission),
     /// A tombstone for ever: a removed id never comes back.
     RemoveNode(NodeId),
-    NodeName { node: NodeId, name: NodeName },
-    NodeLabels { node: NodeId, labels: Vec<String> },
-    NodeAvailability { node: NodeId, availability: Availability },
+    NodeName {
+        node: NodeId,
+        name: NodeName,
+    },
+    NodeLabels {
+        node: NodeId,
+        labels: Vec<String>,
+    },
+    NodeAvailability {
+        node: NodeId,
+        availability: Availability,
+    },
     JoinToken(TokenId),
     RevokeJoinToken(TokenId),
     /// SHA-256 of the token.
     AdminToken([u8; 32]),
 
     // --- document `stack/NAME` ---
-    Stack { stack: StackName, record: StackRecord },
+    Stack {
+        stack: StackName,
+        record: StackRecord,
+    },
     RemoveStack(StackName),
     /// The newest definition: canonical bytes of a [`crate::stack::Service`], kept under their hash.
-    Revision { service: ServiceKey, encoded: Vec<u8> },
-    Instances { service: ServiceKey, instances: u32 },
-    Lifecycle { service: ServiceKey, state: Lifecycle },
+    Revision {
+        service: ServiceKey,
+        encoded: Vec<u8>,
+    },
+    Instances {
+        service: ServiceKey,
+        instances: u32,
+    },
+    Lifecycle {
+        service: ServiceKey,
+        state: Lifecycle,
+    },
     /// Deploy `revision`; its generation is the lamport clock of the envelope that carries this.
-    Deploy { service: ServiceKey, revision: RevisionHash },
-    Pin { service: ServiceKey, number: u32, pin: Pin },
+    Deploy {
+        service: ServiceKey,
+        revision: RevisionHash,
+    },
+    Pin {
+        service: ServiceKey,
+        number: u32,
+        pin: Pin,
+    },
     RemoveService(ServiceKey),
 }

@@ -33,15 +33,22 @@ pub enum Action {
     /// Create and start a container. Where one with this name and these labels is there already, it
     /// is started if need be and adopted. Where one of ours with this name and an older generation
     /// is there, it is a [`Failure::Occupied`]. Outcome: [`Success::Running`].
-    Run(ContainerSpec),
+    Run(Box<ContainerSpec>),
     /// Start a container that exists and is stopped. Outcome: [`Success::Done`].
     Start { container: ContainerId },
     /// Send the stop signal, and SIGKILL after `grace`. A container that is gone is success.
-    Stop { container: ContainerId, grace: Duration },
+    Stop {
+        container: ContainerId,
+        grace: Duration,
+    },
     /// Remove a stopped container; its volumes stay. A container that is gone is success.
     Remove { container: ContainerId },
     /// Connect to a TCP port, until it accepts or `limit` is over. Outcome: [`Success::Done`].
-    Probe { address: IpAddr, port: u16, limit: Duration },
+    Probe {
+        address: IpAddr,
+        port: u16,
+        limit: Duration,
+    },
 }
 
 /// Everything that makes one container.
@@ -100,10 +107,15 @@ pub struct Container {
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum ContainerState {
     Created,
-    Running { since: WallTime },
+    Running {
+        since: WallTime,
+    },
     Paused,
     Restarting,
-    Exited { code: i64, at: WallTime },
+    Exited {
+        code: i64,
+        at: WallTime,
+    },
     /// Being removed, or dead: cannot be started again.
     Dead,
 }
@@ -115,7 +127,9 @@ pub enum Observed {
     Containers(BTreeMap<ContainerId, Container>),
     Engine(Engine),
     /// The engine does not answer or fails; containers may go on running.
-    EngineTrouble { problem: String },
+    EngineTrouble {
+        problem: String,
+    },
 }
 
 /// What became of an action.
@@ -124,8 +138,10 @@ pub type Outcome = Result<Success, Failure>;
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Success {
     /// The image is there; `pinned` is its digest reference, or the engine's image id.
-    Image { pinned: String },
-    Running(Container),
+    Image {
+        pinned: String,
+    },
+    Running(Box<Container>),
     Done,
 }
 

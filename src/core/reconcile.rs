@@ -1,0 +1,3 @@
+//! Desired × observed → actions, for this node alone.
+
+pub mod action;
