@@ -10,7 +10,7 @@ use std::sync::Arc;
 
 use serde::{Deserialize, Serialize};
 
-use crate::id::{GridId, GridName, NodeId, NodeName, RevisionHash, ServiceKey, StackName, TokenId};
+use crate::id::{GridId, GridName, NodeId, NodeName, RevisionHash, ServiceKey, ServiceName, StackName, TokenId};
 use crate::report::Report;
 use crate::stack::Service;
 use crate::time::WallTime;
@@ -128,6 +128,9 @@ pub struct StackRecord {
     pub source: Option<String>,
     /// Counts along this stack's history, from 1.
     pub revision: u64,
+    /// The services of this revision. One that the stack no longer has goes when it is deployed.
+    #[serde(default)]
+    pub services: Vec<ServiceName>,
     #[serde(default)]
     pub created: WallTime,
     #[serde(default)]
