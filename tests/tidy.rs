@@ -6,34 +6,155 @@ use std::path::{Path, PathBuf};
 
 /// A folder or file of the shell, and the words that must not occur in it.
 const LAYERS: &[(&str, &[&str], &str)] = &[
-    ("src/p2p", EDGES_AND_ABOVE, "an edge imports the core and its one library"),
-    ("src/docker", EDGES_AND_ABOVE, "an edge imports the core and its one library"),
-    ("src/disk", EDGES_AND_ABOVE, "an edge imports the core and its one library"),
-    ("src/api", EDGES_AND_ABOVE, "an edge imports the core and its one library"),
-    ("src/daemon", &["crate::cli"], "the daemon does not know the command line"),
+    (
+        "src/p2p",
+        EDGES_AND_ABOVE,
+        "an edge imports the core and its one library",
+    ),
+    (
+        "src/docker",
+        EDGES_AND_ABOVE,
+        "an edge imports the core and its one library",
+    ),
+    (
+        "src/disk",
+        EDGES_AND_ABOVE,
+        "an edge imports the core and its one library",
+    ),
+    (
+        "src/api",
+        EDGES_AND_ABOVE,
+        "an edge imports the core and its one library",
+    ),
+    (
+        "src/daemon",
+        &["crate::cli"],
+        "the daemon does not know the command line",
+    ),
     (
         "src/cli",
-        &["crate::p2p", "crate::docker", "crate::disk", "crate::api::server", "crate::api::backend"],
+        &[
+            "crate::p2p",
+            "crate::docker",
+            "crate::disk",
+            "crate::api::server",
+            "crate::api::backend",
+        ],
         "the command line speaks to the API",
     ),
-    ("src/core", &["tokio", "libp2p", "bollard", "axum", "std::fs", "std::net::Tcp", "std::process"], "the core is pure"),
-    ("simulations", &["tokio", "libp2p", "bollard", "axum"], "simulations depend on the core alone"),
+    (
+        "src/core",
+        &[
+            "tokio",
+            "libp2p",
+            "bollard",
+            "axum",
+            "std::fs",
+            "std::net::Tcp",
+            "std::process",
+        ],
+        "the core is pure",
+    ),
+    (
+        "simulations",
+        &["tokio", "libp2p", "bollard", "axum"],
+        "simulations depend on the core alone",
+    ),
 ];
 
-const EDGES_AND_ABOVE: &[&str] =
-    &["crate::p2p", "crate::docker", "crate::disk", "crate::api", "crate::daemon", "crate::cli", "crate::demo"];
+const EDGES_AND_ABOVE: &[&str] = &[
+    "crate::p2p",
+    "crate::docker",
+    "crate::disk",
+    "crate::api",
+    "crate::daemon",
+    "crate::cli",
+    "crate::demo",
+];
 
 /// Inside the core, downhill only: a module, and what it must not know.
 const DOWNHILL: &[(&str, &[&str])] = &[
-    ("id", &["crate::stack", "crate::view", "crate::node", "crate::document", "crate::placement", "crate::reconcile"]),
-    ("stack", &["crate::view", "crate::node", "crate::document", "crate::placement", "crate::reconcile"]),
-    ("view", &["crate::node", "crate::document", "crate::placement", "crate::reconcile", "crate::command"]),
-    ("manifest", &["crate::view", "crate::node", "crate::document", "crate::placement", "crate::reconcile"]),
-    ("placement", &["crate::node", "crate::document", "crate::reconcile", "crate::command"]),
-    ("reconcile", &["crate::node", "crate::document", "crate::command"]),
-    ("network", &["crate::node", "crate::document", "crate::reconcile", "crate::command"]),
-    ("membership", &["crate::node", "crate::placement", "crate::reconcile", "crate::command"]),
-    ("document", &["crate::node", "crate::placement", "crate::reconcile", "crate::command"]),
+    (
+        "id",
+        &[
+            "crate::stack",
+            "crate::view",
+            "crate::node",
+            "crate::document",
+            "crate::placement",
+            "crate::reconcile",
+        ],
+    ),
+    (
+        "stack",
+        &[
+            "crate::view",
+            "crate::node",
+            "crate::document",
+            "crate::placement",
+            "crate::reconcile",
+        ],
+    ),
+    (
+        "view",
+        &[
+            "crate::node",
+            "crate::document",
+            "crate::placement",
+            "crate::reconcile",
+            "crate::command",
+        ],
+    ),
+    (
+        "manifest",
+        &[
+            "crate::view",
+            "crate::node",
+            "crate::document",
+            "crate::placement",
+            "crate::reconcile",
+        ],
+    ),
+    (
+        "placement",
+        &[
+            "crate::node",
+            "crate::document",
+            "crate::reconcile",
+            "crate::command",
+        ],
+    ),
+    (
+        "reconcile",
+        &["crate::node", "crate::document", "crate::command"],
+    ),
+    (
+        "network",
+        &[
+            "crate::node",
+            "crate::document",
+            "crate::reconcile",
+            "crate::command",
+        ],
+    ),
+    (
+        "membership",
+        &[
+            "crate::node",
+            "crate::placement",
+            "crate::reconcile",
+            "crate::command",
+        ],
+    ),
+    (
+        "document",
+        &[
+            "crate::node",
+            "crate::placement",
+            "crate::reconcile",
+            "crate::command",
+        ],
+    ),
     ("command", &["crate::node"]),
 ];
 
@@ -65,8 +186,18 @@ fn inside_the_core_arrows_point_downhill() {
 fn every_module_says_what_it_is() {
     let silent: Vec<_> = all_sources()
         .into_iter()
-        .filter(|file| !read(file).trim_start_matches("#![").trim_start().starts_with("//!"))
-        .filter(|file| !read(file).lines().take(5).any(|line| line.starts_with("//!")))
+        .filter(|file| {
+            !read(file)
+                .trim_start_matches("#![")
+                .trim_start()
+                .starts_with("//!")
+        })
+        .filter(|file| {
+            !read(file)
+                .lines()
+                .take(5)
+                .any(|line| line.starts_with("//!"))
+        })
         .collect();
     assert!(silent.is_empty(), "without `//!`: {silent:#?}");
 }
@@ -77,7 +208,12 @@ fn nothing_is_left_for_later_and_only_one_file_prints() {
     let mut broken = Vec::new();
     for file in all_sources() {
         let text = read(&file);
-        broken.extend(marks.iter().filter(|mark| text.contains(*mark)).map(|mark| format!("{}: {mark}", file.display())));
+        broken.extend(
+            marks
+                .iter()
+                .filter(|mark| text.contains(*mark))
+                .map(|mark| format!("{}: {mark}", file.display())),
+        );
         let prints = text.contains("println!(") || text.contains("eprintln!(");
         if prints && file.starts_with(root().join("src")) && !file.ends_with("src/cli/output.rs") {
             broken.push(format!("{}: prints", file.display()));
@@ -89,13 +225,20 @@ fn nothing_is_left_for_later_and_only_one_file_prints() {
 #[test]
 fn every_dependency_has_its_reason() {
     let reasons = read(&root().join("docs/design/dependencies.md"));
-    let manifests = ["Cargo.toml", "src/core/Cargo.toml", "simulations/Cargo.toml"];
+    let manifests = [
+        "Cargo.toml",
+        "src/core/Cargo.toml",
+        "simulations/Cargo.toml",
+    ];
     let missing: Vec<String> = manifests
         .iter()
         .flat_map(|manifest| dependencies(&read(&root().join(manifest))))
         .filter(|name| !reasons.contains(&format!("`{name}`")))
         .collect();
-    assert!(missing.is_empty(), "no reason in docs/design/dependencies.md: {missing:?}");
+    assert!(
+        missing.is_empty(),
+        "no reason in docs/design/dependencies.md: {missing:?}"
+    );
 }
 
 /// The names in all `[dependencies]` and `[dev-dependencies]` tables.
@@ -120,7 +263,11 @@ fn imports(file: &Path, forbidden: &[&str], place: &str) -> Vec<String> {
         .lines()
         .enumerate()
         .filter(|(_, line)| !line.trim_start().starts_with("//"))
-        .filter(|(_, line)| forbidden.iter().any(|word| *word != own && names(line, word)))
+        .filter(|(_, line)| {
+            forbidden
+                .iter()
+                .any(|word| *word != own && names(line, word))
+        })
         .map(|(number, line)| format!("{}:{}: {}", file.display(), number + 1, line.trim()))
         .collect()
 }
@@ -174,5 +321,6 @@ fn root() -> &'static Path {
 }
 
 fn read(path: &Path) -> String {
-    fs::read_to_string(path).unwrap_or_else(|error| panic!("failed to read {}: {error}", path.display()))
+    fs::read_to_string(path)
+        .unwrap_or_else(|error| panic!("failed to read {}: {error}", path.display()))
 }

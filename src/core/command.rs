@@ -162,19 +162,34 @@ pub enum Refusal {
 /// What a command writes, given what is known: nothing where all is so already.
 ///
 /// Commands that do more than write (`Init`, `Join`, `Leave`) are not here: the node carries them out.
-pub fn edits(view: &View, me: NodeId, command: &Command, wall: WallTime) -> Result<Vec<Edit>, Refusal> {
+pub fn edits(
+    view: &View,
+    me: NodeId,
+    command: &Command,
+    wall: WallTime,
+) -> Result<Vec<Edit>, Refusal> {
     match command {
         Command::Init { .. } | Command::Join { .. } | Command::Leave { .. } => {
             unreachable!("the node carries out init, join and leave itself")
         }
         Command::CreateJoinToken { seed } => Ok(vec![Edit::JoinToken(TokenId(token_key(seed)))]),
         Command::RevokeJoinToken(token) => member::revoke_token(view, *token),
-        Command::UpdateNode { node, labels, availability } => {
-            member::update(view, *node, labels.as_deref(), *availability)
-        }
+        Command::UpdateNode {
+            node,
+            labels,
+            availability,
+        } => member::update(view, *node, labels.as_deref(), *availability),
         Command::RemoveNode { node, force } => member::remove(view, me, *node, *force),
-        Command::CreateService { key, service, instances } => service::create(view, key, service, *instances),
-        Command::UpdateService { key, service, instances } => service::update(view, key, service, *instances),
+        Command::CreateService {
+            key,
+            service,
+            instances,
+        } => service::create(view, key, service, *instances),
+        Command::UpdateService {
+            key,
+            service,
+            instances,
+        } => service::update(view, key, service, *instances),
         Command::DeployService { key, force } => service::deploy(view, key, *force),
         Command::ScaleService { key, instances } => service::scale(view, key, *instances),
         Command::StopService(key) => service::set_state(view, key, Lifecycle::Stopped),

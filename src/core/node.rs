@@ -4,6 +4,7 @@
 //! [`Node::poll_timeout`], and calls [`Node::handle`]. The node holds no rule of its own: it routes.
 
 use std::collections::BTreeMap;
+use std::net::IpAddr;
 use std::sync::Arc;
 
 use crate::command::{Command, CommandId, Reply};
@@ -25,6 +26,8 @@ pub enum Input {
     JoinAsked {
         id: u64,
         from: NodeId,
+        /// Where the call came from.
+        seen: Option<IpAddr>,
         call: JoinCall,
     },
     /// What the node that was asked by [`Output::AskJoin`] answered, or why it could not be asked.

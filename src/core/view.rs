@@ -10,7 +10,9 @@ use std::sync::Arc;
 
 use serde::{Deserialize, Serialize};
 
-use crate::id::{GridId, GridName, NodeId, NodeName, RevisionHash, ServiceKey, ServiceName, StackName, TokenId};
+use crate::id::{
+    GridId, GridName, NodeId, NodeName, RevisionHash, ServiceKey, ServiceName, StackName, TokenId,
+};
 use crate::report::Report;
 use crate::stack::Service;
 use crate::time::WallTime;

@@ -3,11 +3,8 @@
 use super::Refusal;
 use crate::document::edit::Edit;
 use crate::id::{NodeId, TokenId};
+use crate::membership::admission::check_labels;
 use crate::view::{Availability, Member, View};
-
-/// Bounds what one node carries around of another: Kontena's users have a handful.
-const MAX_LABELS: usize = 64;
-const MAX_LABEL_BYTES: usize = 255;
 
 pub(super) fn update(
     view: &View,
@@ -30,10 +27,17 @@ pub(super) fn update(
 }
 
 /// Removing is for good. A node that is online, or that stateful instances are bound to, needs force.
-pub(super) fn remove(view: &View, me: NodeId, node: NodeId, force: bool) -> Result<Vec<Edit>, Refusal> {
+pub(super) fn remove(
+    view: &View,
+    me: NodeId,
+    node: NodeId,
+    force: bool,
+) -> Result<Vec<Edit>, Refusal> {
     let member = find(view, node)?;
     if node == me {
-        return Err(Refusal::Invalid("a node does not remove itself: run `kontena leave` on it".to_owned()));
+        return Err(Refusal::Invalid(
+            "a node does not remove itself: run `kontena leave` on it".to_owned(),
+        ));
     }
     if !force {
         check_removal(view, node, member)?;
@@ -45,11 +49,18 @@ pub(super) fn remove(view: &View, me: NodeId, node: NodeId, force: bool) -> Resu
 pub(super) fn check_removal(view: &View, node: NodeId, member: &Member) -> Result<(), Refusal> {
     let bound = bound_instances(view, node);
     if !bound.is_empty() {
-        let problem = format!("node `{}` holds the data of {}", member.name, bound.join(", "));
+        let problem = format!(
+            "node `{}` holds the data of {}",
+            member.name,
+            bound.join(", ")
+        );
         return Err(Refusal::NeedsForce { problem });
     }
     if view.freshness(&node).is_online() {
-        let problem = format!("node `{}` is online: run `kontena leave` on it", member.name);
+        let problem = format!(
+            "node `{}` is online: run `kontena leave` on it",
+            member.name
+        );
         return Err(Refusal::NeedsForce { problem });
     }
     Ok(())
@@ -59,7 +70,12 @@ pub(super) fn check_removal(view: &View, node: NodeId, member: &Member) -> Resul
 pub(super) fn bound_instances(view: &View, node: NodeId) -> Vec<String> {
     let services = view.documents.services.iter();
     services
-        .flat_map(|(key, record)| record.pins.iter().map(move |(number, pin)| (key, number, pin)))
+        .flat_map(|(key, record)| {
+            record
+                .pins
+                .iter()
+                .map(move |(number, pin)| (key, number, pin))
+        })
         .filter(|(_, _, pin)| pin.node == node)
         .map(|(key, number, _)| format!("`{key}-{number}`"))
         .collect()
@@ -67,33 +83,28 @@ pub(super) fn bound_instances(view: &View, node: NodeId) -> Vec<String> {
 
 pub(super) fn revoke_token(view: &View, token: TokenId) -> Result<Vec<Edit>, Refusal> {
     match view.documents.join_tokens.get(&token) {
-        None => Err(Refusal::NotFound { what: "token", name: token.to_string() }),
+        None => Err(Refusal::NotFound {
+            what: "token",
+            name: token.to_string(),
+        }),
         Some(known) if known.revoked => Ok(Vec::new()),
         Some(_) => Ok(vec![Edit::RevokeJoinToken(token)]),
     }
 }
 
 fn find(view: &View, node: NodeId) -> Result<&Member, Refusal> {
-    let missing = || Refusal::NotFound { what: "node", name: node.to_string() };
+    let missing = || Refusal::NotFound {
+        what: "node",
+        name: node.to_string(),
+    };
     view.documents.roster.get(&node).ok_or_else(missing)
 }
 
 /// Sorted, each once.
-pub(super) fn tidy_labels(labels: &[String]) -> Result<Vec<String>, Refusal> {
-    let good = |label: &&String| {
-        !label.is_empty() && label.len() <= MAX_LABEL_BYTES && !label.chars().any(|c| c.is_control() || c.is_whitespace())
-    };
-    if let Some(bad) = labels.iter().find(|label| !good(label)) {
-        return Err(Refusal::Invalid(format!(
-            "label `{}` is not `key=value`: 1 to {MAX_LABEL_BYTES} bytes without white space",
-            bad.escape_debug()
-        )));
-    }
+fn tidy_labels(labels: &[String]) -> Result<Vec<String>, Refusal> {
+    check_labels(labels).map_err(Refusal::Invalid)?;
     let mut labels = labels.to_vec();
     labels.sort();
     labels.dedup();
-    if labels.len() > MAX_LABELS {
-        return Err(Refusal::Invalid(format!("{} labels are more than {MAX_LABELS}", labels.len())));
-    }
     Ok(labels)
 }

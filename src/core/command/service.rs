@@ -13,20 +13,38 @@ use crate::view::{Lifecycle, Pin, ServiceRecord, View};
 pub const MAX_INSTANCES: u32 = 10_000;
 
 /// `service create`: the definition is stored; it runs when it is deployed.
-pub(super) fn create(view: &View, key: &ServiceKey, service: &Service, instances: u32) -> Result<Vec<Edit>, Refusal> {
+pub(super) fn create(
+    view: &View,
+    key: &ServiceKey,
+    service: &Service,
+    instances: u32,
+) -> Result<Vec<Edit>, Refusal> {
     if view.documents.services.contains_key(key) {
-        return Err(Refusal::Exists { what: "service", name: key.to_string() });
+        return Err(Refusal::Exists {
+            what: "service",
+            name: key.to_string(),
+        });
     }
     check_links(view, key, service, &[])?;
     define(key, service, instances)
 }
 
 /// The first definition of a service.
-pub(super) fn define(key: &ServiceKey, service: &Service, instances: u32) -> Result<Vec<Edit>, Refusal> {
+pub(super) fn define(
+    key: &ServiceKey,
+    service: &Service,
+    instances: u32,
+) -> Result<Vec<Edit>, Refusal> {
     check_instances(instances)?;
     Ok(vec![
-        Edit::Revision { service: key.clone(), encoded: service.encode() },
-        Edit::Instances { service: key.clone(), instances },
+        Edit::Revision {
+            service: key.clone(),
+            encoded: service.encode(),
+        },
+        Edit::Instances {
+            service: key.clone(),
+            instances,
+        },
     ])
 }
 
@@ -42,8 +60,12 @@ pub(super) fn update(
     check_links(view, key, service, &[])?;
     let mut edits = redefine(key, record, service, instances)?;
     let revision = service.hash();
-    if record.deployed.is_some() && !service.stateful && deployed_revision(record) != Some(revision) {
-        edits.push(Edit::Deploy { service: key.clone(), revision });
+    if record.deployed.is_some() && !service.stateful && deployed_revision(record) != Some(revision)
+    {
+        edits.push(Edit::Deploy {
+            service: key.clone(),
+            revision,
+        });
     }
     if let (Some(instances), true) = (instances, record.deployed.is_some()) {
         edits.extend(bind(view, key, service, instances));
@@ -62,17 +84,25 @@ pub(super) fn redefine(
     if let Ok(current) = &record.latest.service
         && current.stateful != service.stateful
     {
-        let text = format!("service `{key}`: `stateful` cannot be changed; remove the service and create it again");
+        let text = format!(
+            "service `{key}`: `stateful` cannot be changed; remove the service and create it again"
+        );
         return Err(Refusal::Invalid(text));
     }
     let mut edits = Vec::new();
     let encoded = service.encode();
     if record.latest.hash != Service::hash_of(&encoded) {
-        edits.push(Edit::Revision { service: key.clone(), encoded });
+        edits.push(Edit::Revision {
+            service: key.clone(),
+            encoded,
+        });
     }
     if let Some(instances) = instances.filter(|wanted| *wanted != record.instances) {
         check_instances(instances)?;
-        edits.push(Edit::Instances { service: key.clone(), instances });
+        edits.push(Edit::Instances {
+            service: key.clone(),
+            instances,
+        });
     }
     Ok(edits)
 }
@@ -83,10 +113,16 @@ pub(super) fn deploy(view: &View, key: &ServiceKey, force: bool) -> Result<Vec<E
     let service = readable(key, record)?;
     let mut edits = Vec::new();
     if force || deployed_revision(record) != Some(record.latest.hash) {
-        edits.push(Edit::Deploy { service: key.clone(), revision: record.latest.hash });
+        edits.push(Edit::Deploy {
+            service: key.clone(),
+            revision: record.latest.hash,
+        });
     }
     if record.state == Lifecycle::Stopped {
-        edits.push(Edit::Lifecycle { service: key.clone(), state: Lifecycle::Running });
+        edits.push(Edit::Lifecycle {
+            service: key.clone(),
+            state: Lifecycle::Running,
+        });
     }
     edits.extend(bind(view, key, service, record.instances));
     Ok(edits)
@@ -98,16 +134,26 @@ pub(super) fn scale(view: &View, key: &ServiceKey, instances: u32) -> Result<Vec
     let service = readable(key, record)?;
     let mut edits = Vec::new();
     if record.instances != instances {
-        edits.push(Edit::Instances { service: key.clone(), instances });
+        edits.push(Edit::Instances {
+            service: key.clone(),
+            instances,
+        });
     }
     if record.deployed.is_none() {
-        edits.push(Edit::Deploy { service: key.clone(), revision: record.latest.hash });
+        edits.push(Edit::Deploy {
+            service: key.clone(),
+            revision: record.latest.hash,
+        });
     }
     edits.extend(bind(view, key, service, instances));
     Ok(edits)
 }
 
-pub(super) fn set_state(view: &View, key: &ServiceKey, state: Lifecycle) -> Result<Vec<Edit>, Refusal> {
+pub(super) fn set_state(
+    view: &View,
+    key: &ServiceKey,
+    state: Lifecycle,
+) -> Result<Vec<Edit>, Refusal> {
     let record = find(view, key)?;
     if state == Lifecycle::Running && record.deployed.is_none() {
         return deploy(view, key, false);
@@ -115,7 +161,10 @@ pub(super) fn set_state(view: &View, key: &ServiceKey, state: Lifecycle) -> Resu
     if record.state == state {
         return Ok(Vec::new());
     }
-    Ok(vec![Edit::Lifecycle { service: key.clone(), state }])
+    Ok(vec![Edit::Lifecycle {
+        service: key.clone(),
+        state,
+    }])
 }
 
 /// `service restart`: the same revision under a new generation, so that every container is replaced in
@@ -123,16 +172,25 @@ pub(super) fn set_state(view: &View, key: &ServiceKey, state: Lifecycle) -> Resu
 pub(super) fn restart(view: &View, key: &ServiceKey) -> Result<Vec<Edit>, Refusal> {
     let record = find(view, key)?;
     let Some(revision) = deployed_revision(record) else {
-        return Err(Refusal::Invalid(format!("service `{key}` was never deployed")));
+        return Err(Refusal::Invalid(format!(
+            "service `{key}` was never deployed"
+        )));
     };
     if record.state == Lifecycle::Stopped {
         return Err(Refusal::Invalid(format!("service `{key}` is stopped")));
     }
-    Ok(vec![Edit::Deploy { service: key.clone(), revision }])
+    Ok(vec![Edit::Deploy {
+        service: key.clone(),
+        revision,
+    }])
 }
 
 /// `service rm`: refused while another service links to it (Kontena 1.7). `going` are removed with it.
-pub(super) fn remove(view: &View, key: &ServiceKey, going: &[ServiceKey]) -> Result<Vec<Edit>, Refusal> {
+pub(super) fn remove(
+    view: &View,
+    key: &ServiceKey,
+    going: &[ServiceKey],
+) -> Result<Vec<Edit>, Refusal> {
     find(view, key)?;
     let linker = view
         .documents
@@ -141,7 +199,9 @@ pub(super) fn remove(view: &View, key: &ServiceKey, going: &[ServiceKey]) -> Res
         .filter(|(other, _)| *other != key && !going.contains(other))
         .find(|(other, record)| links_to(other, record, key));
     if let Some((linker, _)) = linker {
-        return Err(Refusal::Invalid(format!("service `{key}` cannot be removed: `{linker}` links to it")));
+        return Err(Refusal::Invalid(format!(
+            "service `{key}` cannot be removed: `{linker}` links to it"
+        )));
     }
     Ok(vec![Edit::RemoveService(key.clone())])
 }
@@ -153,16 +213,25 @@ pub(super) fn bind(view: &View, key: &ServiceKey, service: &Service, instances: 
         return Vec::new();
     }
     let bound = view.documents.services.get(key).map(|record| &record.pins);
-    let unbound: Vec<u32> = (1..=instances).filter(|n| bound.is_none_or(|pins| !pins.contains_key(n))).collect();
+    let unbound: Vec<u32> = (1..=instances)
+        .filter(|n| bound.is_none_or(|pins| !pins.contains_key(n)))
+        .collect();
     let chosen: BTreeMap<u32, NodeId> = placement::choose_pins(view, key, service, &unbound);
     chosen
         .into_iter()
-        .map(|(number, node)| Edit::Pin { service: key.clone(), number, pin: Pin { epoch: 1, node } })
+        .map(|(number, node)| Edit::Pin {
+            service: key.clone(),
+            number,
+            pin: Pin { epoch: 1, node },
+        })
         .collect()
 }
 
 pub(super) fn find<'a>(view: &'a View, key: &ServiceKey) -> Result<&'a ServiceRecord, Refusal> {
-    let missing = || Refusal::NotFound { what: "service", name: key.to_string() };
+    let missing = || Refusal::NotFound {
+        what: "service",
+        name: key.to_string(),
+    };
     view.documents.services.get(key).ok_or_else(missing)
 }
 
@@ -176,14 +245,19 @@ fn readable<'a>(key: &ServiceKey, record: &'a ServiceRecord) -> Result<&'a Servi
 }
 
 fn deployed_revision(record: &ServiceRecord) -> Option<RevisionHash> {
-    record.deployed.as_ref().map(|deployed| deployed.revision.hash)
+    record
+        .deployed
+        .as_ref()
+        .map(|deployed| deployed.revision.hash)
 }
 
 fn check_instances(instances: u32) -> Result<(), Refusal> {
     if instances <= MAX_INSTANCES {
         return Ok(());
     }
-    Err(Refusal::Invalid(format!("{instances} instances are more than {MAX_INSTANCES}")))
+    Err(Refusal::Invalid(format!(
+        "{instances} instances are more than {MAX_INSTANCES}"
+    )))
 }
 
 /// Every linked service exists, or comes with the same command.
@@ -193,12 +267,19 @@ pub(super) fn check_links(
     service: &Service,
     coming: &[ServiceKey],
 ) -> Result<(), Refusal> {
-    let exists = |target: &ServiceKey| coming.contains(target) || view.documents.services.contains_key(target);
-    match service.links.iter().map(|link| target(key, link)).find(|linked| !exists(linked)) {
+    let exists = |target: &ServiceKey| {
+        coming.contains(target) || view.documents.services.contains_key(target)
+    };
+    match service
+        .links
+        .iter()
+        .map(|link| target(key, link))
+        .find(|linked| !exists(linked))
+    {
         None => Ok(()),
-        Some(missing) => {
-            Err(Refusal::Invalid(format!("service `{key}` links to `{missing}`, which does not exist")))
-        }
+        Some(missing) => Err(Refusal::Invalid(format!(
+            "service `{key}` links to `{missing}`, which does not exist"
+        ))),
     }
 }
 

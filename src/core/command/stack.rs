@@ -9,22 +9,43 @@ use crate::id::{ServiceKey, StackName};
 use crate::time::WallTime;
 use crate::view::{Lifecycle, StackRecord, View};
 
-pub(super) fn install(view: &View, name: &StackName, input: &StackInput, wall: WallTime) -> Result<Vec<Edit>, Refusal> {
+pub(super) fn install(
+    view: &View,
+    name: &StackName,
+    input: &StackInput,
+    wall: WallTime,
+) -> Result<Vec<Edit>, Refusal> {
     if name.is_null() {
-        return Err(Refusal::Invalid("`null` is the stack of services without one".to_owned()));
+        return Err(Refusal::Invalid(
+            "`null` is the stack of services without one".to_owned(),
+        ));
     }
     if view.documents.stacks.contains_key(name) {
-        return Err(Refusal::Exists { what: "stack", name: name.to_string() });
+        return Err(Refusal::Exists {
+            what: "stack",
+            name: name.to_string(),
+        });
     }
-    let mut edits = vec![Edit::Stack { stack: name.clone(), record: record(input, 1, wall, wall) }];
+    let mut edits = vec![Edit::Stack {
+        stack: name.clone(),
+        record: record(input, 1, wall, wall),
+    }];
     edits.extend(define(view, name, input)?);
     Ok(edits)
 }
 
-pub(super) fn upgrade(view: &View, name: &StackName, input: &StackInput, wall: WallTime) -> Result<Vec<Edit>, Refusal> {
+pub(super) fn upgrade(
+    view: &View,
+    name: &StackName,
+    input: &StackInput,
+    wall: WallTime,
+) -> Result<Vec<Edit>, Refusal> {
     let current = find(view, name)?;
     let record = record(input, current.revision + 1, current.created, wall);
-    let mut edits = vec![Edit::Stack { stack: name.clone(), record }];
+    let mut edits = vec![Edit::Stack {
+        stack: name.clone(),
+        record,
+    }];
     edits.extend(define(view, name, input)?);
     Ok(edits)
 }
@@ -32,8 +53,9 @@ pub(super) fn upgrade(view: &View, name: &StackName, input: &StackInput, wall: W
 /// Removes what the stack's revision no longer has, and deploys the rest.
 pub(super) fn deploy(view: &View, name: &StackName) -> Result<Vec<Edit>, Refusal> {
     let wanted = &find(view, name)?.services;
-    let (staying, going): (Vec<_>, Vec<_>) =
-        services(view, name).into_iter().partition(|key| wanted.contains(&key.service));
+    let (staying, going): (Vec<_>, Vec<_>) = services(view, name)
+        .into_iter()
+        .partition(|key| wanted.contains(&key.service));
     let mut edits = Vec::new();
     for key in &going {
         edits.extend(service::remove(view, key, &going)?);
@@ -46,7 +68,9 @@ pub(super) fn deploy(view: &View, name: &StackName) -> Result<Vec<Edit>, Refusal
 
 pub(super) fn stop(view: &View, name: &StackName) -> Result<Vec<Edit>, Refusal> {
     find(view, name)?;
-    each(view, name, |key| service::set_state(view, key, Lifecycle::Stopped))
+    each(view, name, |key| {
+        service::set_state(view, key, Lifecycle::Stopped)
+    })
 }
 
 pub(super) fn restart(view: &View, name: &StackName) -> Result<Vec<Edit>, Refusal> {
@@ -80,7 +104,11 @@ fn define(view: &View, name: &StackName, input: &StackInput) -> Result<Vec<Edit>
     if input.services.is_empty() {
         return Err(Refusal::Invalid(format!("stack `{name}` has no services")));
     }
-    let keys: Vec<ServiceKey> = input.services.keys().map(|s| ServiceKey::new(name.clone(), s.clone())).collect();
+    let keys: Vec<ServiceKey> = input
+        .services
+        .keys()
+        .map(|s| ServiceKey::new(name.clone(), s.clone()))
+        .collect();
     let mut edits = Vec::new();
     for (key, (definition, instances)) in keys.iter().zip(input.services.values()) {
         service::check_links(view, key, definition, &keys)?;
@@ -107,11 +135,19 @@ fn record(input: &StackInput, revision: u64, created: WallTime, updated: WallTim
 }
 
 fn find<'a>(view: &'a View, name: &StackName) -> Result<&'a StackRecord, Refusal> {
-    let missing = || Refusal::NotFound { what: "stack", name: name.to_string() };
+    let missing = || Refusal::NotFound {
+        what: "stack",
+        name: name.to_string(),
+    };
     view.documents.stacks.get(name).ok_or_else(missing)
 }
 
 /// All services of the stack, those that its revision dropped included.
 fn services(view: &View, name: &StackName) -> Vec<ServiceKey> {
-    view.documents.services.keys().filter(|key| key.stack == *name).cloned().collect()
+    view.documents
+        .services
+        .keys()
+        .filter(|key| key.stack == *name)
+        .cloned()
+        .collect()
 }
