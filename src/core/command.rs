@@ -13,7 +13,7 @@ use crate::document::edit::Edit;
 use crate::id::{GridName, NodeId, NodeName, ServiceKey, ServiceName, StackName, TokenId};
 use crate::stack::Service;
 use crate::time::WallTime;
-use crate::view::{Availability, Lifecycle, View};
+use crate::view::{Availability, Lifecycle, Member, View};
 
 pub use service::MAX_INSTANCES;
 
@@ -203,6 +203,11 @@ pub fn edits(
         Command::RestartStack(name) => stack::restart(view, name),
         Command::RemoveStack(name) => stack::remove(view, name),
     }
+}
+
+/// What a node that leaves is warned of.
+pub(crate) fn check_leaving(view: &View, node: NodeId, member: &Member) -> Result<(), Refusal> {
+    member::check_data(view, node, member)
 }
 
 fn token_key(seed: &[u8; 32]) -> [u8; 32] {

@@ -45,17 +45,8 @@ pub(super) fn remove(
     Ok(vec![Edit::RemoveNode(node)])
 }
 
-/// What `leave` and `node rm` warn of.
-pub(super) fn check_removal(view: &View, node: NodeId, member: &Member) -> Result<(), Refusal> {
-    let bound = bound_instances(view, node);
-    if !bound.is_empty() {
-        let problem = format!(
-            "node `{}` holds the data of {}",
-            member.name,
-            bound.join(", ")
-        );
-        return Err(Refusal::NeedsForce { problem });
-    }
+fn check_removal(view: &View, node: NodeId, member: &Member) -> Result<(), Refusal> {
+    check_data(view, node, member)?;
     if view.freshness(&node).is_online() {
         let problem = format!(
             "node `{}` is online: run `kontena leave` on it",
@@ -66,8 +57,22 @@ pub(super) fn check_removal(view: &View, node: NodeId, member: &Member) -> Resul
     Ok(())
 }
 
+/// The data of stateful instances that are bound to a node goes with it.
+pub(super) fn check_data(view: &View, node: NodeId, member: &Member) -> Result<(), Refusal> {
+    let bound = bound_instances(view, node);
+    if bound.is_empty() {
+        return Ok(());
+    }
+    let problem = format!(
+        "node `{}` holds the data of {}",
+        member.name,
+        bound.join(", ")
+    );
+    Err(Refusal::NeedsForce { problem })
+}
+
 /// The stateful instances that are bound to a node.
-pub(super) fn bound_instances(view: &View, node: NodeId) -> Vec<String> {
+fn bound_instances(view: &View, node: NodeId) -> Vec<String> {
     let services = view.documents.services.iter();
     services
         .flat_map(|(key, record)| {

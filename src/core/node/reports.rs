@@ -29,7 +29,13 @@ impl Reports {
             return Ok(None);
         }
         self.unsaved.insert(node);
-        self.known.insert(node, Known { report: Arc::new(report), signed });
+        self.known.insert(
+            node,
+            Known {
+                report: Arc::new(report),
+                signed,
+            },
+        );
         Ok(Some(node))
     }
 
@@ -47,14 +53,25 @@ impl Reports {
 
     /// The newest order known of each node: what an exchange carries.
     pub(super) fn digest(&self) -> BTreeMap<NodeId, ReportOrder> {
-        self.known.iter().map(|(node, known)| (*node, known.report.order)).collect()
+        self.known
+            .iter()
+            .map(|(node, known)| (*node, known.report.order))
+            .collect()
     }
 
     /// Reports that are newer than a peer's digest says it has, up to a number of bytes: the rest
     /// comes with the next exchange.
-    pub(super) fn newer_than(&self, theirs: &BTreeMap<NodeId, ReportOrder>, max_bytes: usize) -> Vec<SignedReport> {
+    pub(super) fn newer_than(
+        &self,
+        theirs: &BTreeMap<NodeId, ReportOrder>,
+        max_bytes: usize,
+    ) -> Vec<SignedReport> {
         let mut bytes = 0;
-        let newer = |node: &NodeId, known: &Known| theirs.get(node).is_none_or(|order| *order < known.report.order);
+        let newer = |node: &NodeId, known: &Known| {
+            theirs
+                .get(node)
+                .is_none_or(|order| *order < known.report.order)
+        };
         self.known
             .iter()
             .filter(|(node, known)| newer(node, known))
@@ -68,7 +85,9 @@ impl Reports {
 
     /// The reports of these nodes, as a view shows them.
     pub(super) fn of(&self, nodes: impl Iterator<Item = NodeId>) -> BTreeMap<NodeId, Arc<Report>> {
-        nodes.filter_map(|node| Some((node, self.get(&node)?.clone()))).collect()
+        nodes
+            .filter_map(|node| Some((node, self.get(&node)?.clone())))
+            .collect()
     }
 
     /// Forgets everybody who is not one of these.
@@ -80,7 +99,10 @@ impl Reports {
     /// What shall be written down, once.
     pub(super) fn take_unsaved(&mut self) -> Vec<(NodeId, SignedReport)> {
         let unsaved = std::mem::take(&mut self.unsaved);
-        unsaved.into_iter().filter_map(|node| Some((node, self.signed(&node)?.clone()))).collect()
+        unsaved
+            .into_iter()
+            .filter_map(|node| Some((node, self.signed(&node)?.clone())))
+            .collect()
     }
 
     pub(super) fn has_unsaved(&self) -> bool {
@@ -111,14 +133,22 @@ mod tests {
         assert!(reports.newer_than(&theirs, 1 << 20).is_empty());
         reports.accept(report(1, 3)).unwrap();
         assert_eq!(reports.newer_than(&theirs, 1 << 20).len(), 1);
-        assert_eq!(reports.newer_than(&BTreeMap::new(), 1).len(), 0, "bounded by bytes");
+        assert_eq!(
+            reports.newer_than(&BTreeMap::new(), 1).len(),
+            0,
+            "bounded by bytes"
+        );
     }
 
     fn report(boot: u64, sequence: u64) -> SignedReport {
         let key = SecretKey::from_seed([7; 32]);
         let report = Report {
             node: key.node_id(),
-            order: ReportOrder { boot, nonce: 1, sequence },
+            order: ReportOrder {
+                boot,
+                nonce: 1,
+                sequence,
+            },
             version: String::new(),
             placement_version: 1,
             engine: Engine::default(),
