@@ -5,12 +5,14 @@
 
 #![cfg_attr(test, allow(clippy::unwrap_used, reason = "a panic is a failing test"))]
 
+pub mod chance;
 pub mod command;
 pub mod document;
 pub mod id;
 pub mod identity;
 pub mod membership;
 pub mod message;
+pub mod network;
 pub mod node;
 pub mod reconcile;
 pub mod report;

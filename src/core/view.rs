@@ -81,6 +81,8 @@ pub struct Member {
     pub number: u32,
     /// Where it was reached when it was admitted: `IP:PORT`, for peers that have no report of it yet.
     pub addresses: Vec<String>,
+    /// Its /24 of the grid's supernet, `10.80.7.0/24`; empty if its admission names none.
+    pub subnet: String,
 }
 
 impl Member {
