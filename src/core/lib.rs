@@ -14,6 +14,7 @@ pub mod membership;
 pub mod message;
 pub mod network;
 pub mod node;
+pub mod placement;
 pub mod reconcile;
 pub mod report;
 pub mod stack;
