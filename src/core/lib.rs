@@ -6,5 +6,6 @@
 #![cfg_attr(test, allow(clippy::unwrap_used, reason = "a panic is a failing test"))]
 
 pub mod id;
+pub mod manifest;
 pub mod stack;
 pub mod time;

@@ -27,7 +27,7 @@ mod volume;
 
 pub use affinity::{Affinity, AffinityKey, AffinityValue, InvalidAffinity};
 pub use command::{InvalidCommand, split_command};
-pub use environment::InvalidVariable;
+pub use environment::{InvalidLabel, InvalidVariable};
 pub use fault::{Fault, InvalidService, ServiceField};
 pub use image::{InvalidImage, image_reference};
 pub use link::InvalidLink;
@@ -161,6 +161,17 @@ pub struct Deploy {
 }
 
 impl Deploy {
+    /// A share from 0 to 1 in thousandths, or `None` if it is not one.
+    pub fn thousandths(share: f64) -> Option<u16> {
+        #[expect(
+            clippy::cast_possible_truncation,
+            clippy::cast_sign_loss,
+            reason = "the share is between 0 and 1"
+        )]
+        let thousandths = (share * 1000.0).round() as u16;
+        (0.0..=1.0).contains(&share).then_some(thousandths)
+    }
+
     fn default_min_health() -> u16 {
         800
     }

@@ -1,4 +1,4 @@
-//! Environment variables of a service: `NAME=VALUE`.
+//! Environment variables, `NAME=VALUE`, and container labels, `KEY=VALUE`, of a service.
 
 use super::Service;
 
@@ -34,6 +34,32 @@ impl Service {
             return Err(InvalidVariable::Nul(name.to_owned()));
         }
         Ok(name)
+    }
+}
+
+/// Why a text is not a label of a service.
+#[derive(Clone, Debug, thiserror::Error, PartialEq, Eq)]
+pub enum InvalidLabel {
+    #[error("`{0}` is not a label: expected `KEY=VALUE`")]
+    Form(String),
+    #[error("the label `{key}` takes {bytes} bytes, {max} are possible", max = Service::MAX_VARIABLE_BYTES)]
+    TooLong { key: String, bytes: usize },
+}
+
+impl Service {
+    /// Key and value of the container label `KEY=VALUE`.
+    pub fn label(text: &str) -> Result<(&str, &str), InvalidLabel> {
+        let (key, value) = text
+            .split_once('=')
+            .filter(|(key, _)| !key.is_empty())
+            .ok_or_else(|| InvalidLabel::Form(text.to_owned()))?;
+        if text.len() > Self::MAX_VARIABLE_BYTES {
+            return Err(InvalidLabel::TooLong {
+                key: key.to_owned(),
+                bytes: text.len(),
+            });
+        }
+        Ok((key, value))
     }
 }
 

@@ -3,8 +3,8 @@
 use std::fmt;
 use std::str::FromStr;
 
-use super::Link;
-use crate::id::InvalidId;
+use super::{Link, Service};
+use crate::id::{InvalidId, StackName};
 
 /// Why a text is not a link.
 #[derive(Clone, Debug, thiserror::Error, PartialEq, Eq)]
@@ -35,6 +35,16 @@ impl Link {
             service,
             alias: alias.unwrap_or(target).to_owned(),
         })
+    }
+}
+
+impl Service {
+    /// Makes links that name the service's own stack links within it, so that one service is
+    /// always called by one name.
+    pub fn localize_links(&mut self, own: &StackName) {
+        for link in &mut self.links {
+            link.stack.take_if(|stack| stack == own);
+        }
     }
 }
 
