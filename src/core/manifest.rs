@@ -21,6 +21,7 @@ mod service;
 mod service_lists;
 mod stack_file;
 mod suggestion;
+mod tag;
 mod tree;
 mod validate;
 mod yaml;

@@ -22,6 +22,7 @@ mod fault;
 mod image;
 mod link;
 mod port;
+mod relations;
 mod stop;
 mod volume;
 
@@ -32,6 +33,7 @@ pub use fault::{Fault, InvalidService, ServiceField};
 pub use image::{InvalidImage, image_reference};
 pub use link::InvalidLink;
 pub use port::InvalidPort;
+pub use relations::{InvalidStack, LongHostName, StackFault, check_host_name, stack_faults};
 pub use stop::{InvalidGrace, InvalidSignal, grace_millis, stop_signal};
 pub use volume::InvalidVolume;
 

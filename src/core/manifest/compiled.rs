@@ -8,6 +8,7 @@
 mod change;
 mod field;
 mod service;
+mod written;
 
 use std::collections::BTreeMap;
 
@@ -18,7 +19,7 @@ pub use field::FieldProblem;
 
 use super::stack_file::{DEFAULT_VERSION, stack_name};
 use crate::id::{ServiceName, StackName};
-use crate::stack::{Declared, Stack};
+use crate::stack::{Declared, Stack, stack_faults};
 use field::{Field, Fields};
 
 /// A stack on its way to be installed.
@@ -61,7 +62,7 @@ pub fn write(compiled: &Compiled) -> Value {
     } = compiled;
     let services = stack.services.iter().map(|(name, declared)| {
         let change = ServiceChange::from_declared(declared);
-        service::write(Some(name), &change)
+        written::write(Some(name), &change)
     });
     json!({
         "name": name,
@@ -108,6 +109,7 @@ fn read_stack(body: &Field<'_>, problems: &mut Vec<FieldProblem>) -> Option<Comp
     for declared in services.values_mut() {
         declared.service.localize_links(&name);
     }
+    check_links(&services, problems);
     Some(Compiled {
         name,
         stack: Stack {
@@ -155,12 +157,12 @@ fn read_declared(
     problems: &mut Vec<FieldProblem>,
 ) -> Option<(ServiceName, Declared)> {
     let change = service::read(item, problems)?;
-    let name = item
-        .required("name", problems)
-        .and_then(|_| change.name.clone());
+    item.required("name", problems);
+    item.required("image", problems);
+    change.image.as_ref()?;
     match change.create() {
         Ok(service) => Some((
-            name?,
+            change.name?,
             Declared {
                 service,
                 instances: change.instances,
@@ -171,6 +173,18 @@ fn read_declared(
             None
         }
     }
+}
+
+/// Only where all services could be read: a link to one that could not is not wrong.
+fn check_links(services: &BTreeMap<ServiceName, Declared>, problems: &mut Vec<FieldProblem>) {
+    if !problems.is_empty() {
+        return;
+    }
+    let faults = stack_faults(services).into_iter();
+    problems.extend(faults.map(|fault| {
+        let path = format!("services.{}.links[{}]", fault.service, fault.link);
+        FieldProblem::new(path, fault.cause)
+    }));
 }
 
 #[cfg(test)]

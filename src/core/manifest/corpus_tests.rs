@@ -11,7 +11,7 @@ use super::*;
 
 /// The collection beside the repository, if it is there.
 fn corpus() -> Option<PathBuf> {
-    let mut folders = Path::new(env!("CARGO_MANIFEST_DIR")).ancestors();
+    let folders = Path::new(env!("CARGO_MANIFEST_DIR")).ancestors();
     folders
         .map(|folder| folder.join("shared/corpus"))
         .find(|corpus| corpus.join("files").is_dir())

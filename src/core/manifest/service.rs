@@ -52,8 +52,7 @@ pub(super) fn read(reader: &mut Reader<'_>, service: &Entry<'_>) -> Draft {
         places: Places::default(),
     };
     let entries = reader.section(service.value, &SERVICE);
-    let has_image = entries.iter().any(|entry| entry.key == "image");
-    if !has_image && (service.value.is_null() || matches!(service.value.value, Value::Map(_))) {
+    if needs_image(service.value) {
         let message = format!("service `{}` has no `image`", service.key);
         reader.report.error(service.at, message);
     }
@@ -62,6 +61,18 @@ pub(super) fn read(reader: &mut Reader<'_>, service: &Entry<'_>) -> Draft {
     }
     report_faults(reader, &draft);
     draft
+}
+
+/// `extends` would bring the image of another service.
+fn needs_image(service: &Node) -> bool {
+    match &service.value {
+        Value::Map(entries) => {
+            let mut keys = entries.iter().map(|(key, _)| key.text());
+            !keys.any(|key| matches!(key, Some("image" | "extends")))
+        }
+        Value::Scalar(scalar) => scalar.is_null(),
+        Value::List(_) => false,
+    }
 }
 
 /// An empty value says the same as no key, but for the image.

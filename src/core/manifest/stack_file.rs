@@ -4,14 +4,16 @@ use std::collections::BTreeMap;
 
 use super::Source;
 use super::builtins::Builtins;
-use super::problem::{Position, Report};
+use super::problem::{Position, Problem, Report};
 use super::reader::{Entry, Reader};
 use super::schema::STACK;
 use super::service::{self, Draft};
+use super::suggestion::host_name_hint;
 use super::tree::{Node, Value};
-use super::validate;
+use super::validate::{self, ServicePlaces};
+use super::yaml::lines;
 use crate::id::{ServiceName, StackName};
-use crate::stack::Stack;
+use crate::stack::{Declared, Stack};
 
 /// The version of a stack that gives none, as in Kontena.
 pub(super) const DEFAULT_VERSION: &str = "0.0.1";
@@ -42,8 +44,8 @@ pub(super) fn read(root: &Node, source: &Source<'_>, report: &mut Report) -> Opt
     }
     let top = Top::read(&mut reader, root);
     let installed = source.stack.or(name.as_ref().map(|(_, name)| name));
-    validate::check(&top.services, installed, source.grid, reader.report);
-    let services = declared(top.services, installed);
+    let (services, places) = separate(top.services, installed);
+    validate::check(&services, &places, installed, source.grid, reader.report);
     let (stack, default_name) = name?;
     Some(Stack {
         stack,
@@ -54,22 +56,34 @@ pub(super) fn read(root: &Node, source: &Source<'_>, report: &mut Report) -> Opt
     })
 }
 
-fn declared(
+/// What the services are, and where they stand.
+fn separate(
     drafts: BTreeMap<ServiceName, Draft>,
     installed: Option<&StackName>,
-) -> BTreeMap<ServiceName, crate::stack::Declared> {
-    let declared = drafts.into_iter().map(|(name, mut draft)| {
+) -> (
+    BTreeMap<ServiceName, Declared>,
+    BTreeMap<ServiceName, ServicePlaces>,
+) {
+    let mut services = BTreeMap::new();
+    let mut all_places = BTreeMap::new();
+    for (name, draft) in drafts {
+        let Draft {
+            at,
+            mut declared,
+            places,
+        } = draft;
         if let Some(stack) = installed {
-            draft.declared.service.localize_links(stack);
+            declared.service.localize_links(stack);
         }
-        (name, draft.declared)
-    });
-    declared.collect()
+        services.insert(name.clone(), declared);
+        all_places.insert(name, ServicePlaces { at, places });
+    }
+    (services, all_places)
 }
 
 /// Liquid tags count in comments too, where YAML would lose them.
 fn refuse_liquid(text: &str, report: &mut Report) {
-    for (index, line) in text.lines().enumerate() {
+    for (index, line) in lines(text).into_iter().enumerate() {
         if let Some(byte) = line.find("{%") {
             let at = Position {
                 line: index + 1,
@@ -99,7 +113,9 @@ fn read_name(reader: &mut Reader<'_>, root: &Node) -> Option<(String, StackName)
     match stack_name(&text) {
         Ok(name) => Some((text, name)),
         Err(problem) => {
-            reader.report.error(value.at, problem);
+            let hint = host_name_hint(text.rsplit('/').next().unwrap_or(&text));
+            let problem = Problem::new(value.at, problem, hint);
+            reader.report.push(problem);
             None
         }
     }
@@ -199,7 +215,11 @@ fn read_services(reader: &mut Reader<'_>, services: &Entry<'_>) -> BTreeMap<Serv
         let draft = service::read(reader, &entry);
         match entry.key.parse() {
             Ok(name) => drop(drafts.insert(name, draft)),
-            Err(problem) => reader.report.error(entry.at, problem),
+            Err(problem) => {
+                let hint = host_name_hint(&entry.key);
+                let problem = Problem::new(entry.at, problem, hint);
+                reader.report.push(problem);
+            }
         }
     }
     drafts

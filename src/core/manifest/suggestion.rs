@@ -1,5 +1,7 @@
 //! "Did you mean …?": the known word that is nearest to a mistyped one.
 
+use crate::id::ServiceName;
+
 /// The word of `known` within a third of its length in typing errors, the nearest first.
 pub(super) fn nearest<'a>(wrong: &str, known: impl Iterator<Item = &'a str>) -> Option<&'a str> {
     let wrong = wrong.to_lowercase().replace('-', "_");
@@ -9,6 +11,13 @@ pub(super) fn nearest<'a>(wrong: &str, known: impl Iterator<Item = &'a str>) -> 
         .filter(|(distance, word)| *distance <= (word.len() / 3).clamp(1, 2))
         .min()
         .map(|(_, word)| word)
+}
+
+/// A valid name near `wrong`, for the usual reasons that one is not a host name: `My_Shop`.
+pub(super) fn host_name_hint(wrong: &str) -> Option<String> {
+    let name = wrong.to_lowercase().replace(['_', '.', ' '], "-");
+    let valid = name.parse::<ServiceName>().is_ok() && name != wrong;
+    valid.then(|| format!("names become host names: use `{name}`"))
 }
 
 /// Letters to insert, delete, replace or swap with their neighbour (optimal string alignment).

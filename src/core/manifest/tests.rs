@@ -134,7 +134,66 @@ services:
     image: Redis
     affinity: node==a
 "#,
-        expect![[r#""#]],
+        expect![[r#"
+            error: `Shop` is not a valid stack name: use 1 to 63 of a-z, 0-9 and `-`, starting with a letter or digit, not ending with `-`
+              --> kontena.yml:2:8
+            hint: names become host names: use `shop`
+            error: `verison` is not a key of a stack file
+              --> kontena.yml:3:1
+            hint: did you mean `version`?
+            error: `variables` is not supported yet
+              --> kontena.yml:4:1
+            error: service `web` has no `image`
+              --> kontena.yml:8:3
+            error: `imgae` is not a key of a service
+              --> kontena.yml:9:5
+            hint: did you mean `image`?
+            error: `instances` is `two`, not a whole number from 0 to 10000
+              --> kontena.yml:10:16
+            error: `restart` is not a key of a service
+              --> kontena.yml:11:5
+            hint: remove it: instances are always restarted
+            error: `stateful` is `1`, not true or false
+              --> kontena.yml:12:15
+            error: YAML takes `22:22` for a number of base 60
+              --> kontena.yml:14:9
+            hint: quote it: "22:22"
+            error: `80` names no host port: expected `HOST:CONTAINER`
+              --> kontena.yml:15:9
+            error: `127.0.0.1:80:81/tcp` publishes a host port that `0.0.0.0:80:80/tcp` publishes already
+              --> kontena.yml:17:9
+            error: service `web` needs `dd`, which this stack does not define
+              --> kontena.yml:19:9
+            hint: did you mean `db`?
+            error: service `web` links to itself
+              --> kontena.yml:20:9
+            hint: remove this link
+            error: `b_d` is not a valid service name: use 1 to 63 of a-z, 0-9 and `-`, starting with a letter or digit, not ending with `-`
+              --> kontena.yml:21:9
+            error: `A` is not an environment variable: expected `NAME=VALUE`
+              --> kontena.yml:23:9
+            error: an item of `environment` has to be a text, this is a mapping
+              --> kontena.yml:24:9
+            hint: write `- NAME=VALUE`, or leave out the `-` on every line
+            error: variables are not supported yet: `$PASSWORD`
+              --> kontena.yml:25:9
+            hint: write the value, or `$$` for a `$` of its own
+            error: the named volume `data` is not supported yet
+              --> kontena.yml:27:9
+            hint: use a path `/data` (kept with the instance) or a bind mount `/host:/data`
+            error: the path `./x` in `./x:/x` is not absolute
+              --> kontena.yml:28:9
+            error: `health_check` is not supported yet
+              --> kontena.yml:29:5
+            error: `strategy` is `deamon`, not one of ha, daemon, random
+              --> kontena.yml:32:17
+            hint: did you mean `daemon`?
+            error: `min_health` is `80%`, not a share from 0 to 1, as 0.8
+              --> kontena.yml:33:19
+            error: `Redis` is not an image: expected `[HOST[:PORT]/]NAME[:TAG][@DIGEST]`, the name in lower case
+              --> kontena.yml:35:12
+            error: `affinity` has to be a list, this is a single value
+              --> kontena.yml:36:15"#]],
     );
 }
 
@@ -149,7 +208,10 @@ services:
   c: {image: x, links: [shop/b, a]}
   d: {image: x, links: [a]}
 ",
-        expect![[r#""#]],
+        expect![[r#"
+            error: services need each other in a circle: `b` → `c` → `b`
+              --> kontena.yml:5:25
+            hint: remove one of these links"#]],
     );
 }
 
@@ -168,35 +230,133 @@ services:
       $B: b
 # {% endif %}
 ",
-        expect![[r#""#]],
+        expect![[r#"
+            error: Liquid templates are not supported yet
+              --> kontena.yml:3:3
+            hint: Kontena reads `{% … %}` in comments as well
+            error: variables are not supported yet: `{{ … }}`
+              --> kontena.yml:6:12
+            error: variables are not supported yet: `${COMMAND}`
+              --> kontena.yml:7:14
+            hint: write the value, or `$$` for a `$` of its own
+            error: variables are not supported yet: `{{ … }}`
+              --> kontena.yml:9:10
+            hint: write the value, or `$$` for a `$` of its own
+            error: variables are not supported yet: `$B`
+              --> kontena.yml:10:7
+            hint: write the value, or `$$` for a `$` of its own
+            error: Liquid templates are not supported yet
+              --> kontena.yml:11:3
+            hint: Kontena reads `{% … %}` in comments as well"#]],
     );
 }
 
 #[test]
 fn text_that_is_not_yaml_is_one_problem() {
-    check("stack: [a\nservices: b", expect![[r#""#]]);
-    check("stack: a\nservices:\n\tweb: x", expect![[r#""#]]);
-    check("stack: a\nport: {{ a }}:{{ b }}", expect![[r#""#]]);
-    check("", expect![[r#""#]]);
-    check("stack: a\n---\nstack: b", expect![[r#""#]]);
-    check("- a", expect![[r#""#]]);
-    check("stack: !ruby/object:Kernel x", expect![[r#""#]]);
+    check(
+        "stack: [a\nservices: b",
+        expect![[r#"
+        error: not valid YAML: illegal placement of ':' indicator
+          --> kontena.yml:2:9"#]],
+    );
+    check(
+        "stack: a\nservices:\n\tweb: x",
+        expect![[r#"
+        error: not valid YAML: tabs disallowed within this context (block indentation)
+          --> kontena.yml:3:2
+        hint: YAML is indented with spaces, not with tabs"#]],
+    );
+    check(
+        "stack: a\nport: {{ a }}:{{ b }}",
+        expect![[r#"
+        error: not valid YAML: while parsing a block mapping, did not find expected key
+          --> kontena.yml:2:14
+        hint: put quotes around a text with `{{`"#]],
+    );
+    check(
+        "",
+        expect![[r#"
+        error: the file is empty
+          --> kontena.yml:1:1"#]],
+    );
+    check(
+        "stack: a\n---\nstack: b",
+        expect![[r#"
+        error: a second document begins here: a stack file is one
+          --> kontena.yml:2:1
+        hint: remove the `---`"#]],
+    );
+    check(
+        "- a",
+        expect![[r#"
+        error: a stack file has to be a mapping, with `stack` and `services`
+          --> kontena.yml:1:1"#]],
+    );
+    check(
+        "stack: !ruby/object:Kernel x",
+        expect![[r#"
+        error: the tag `!ruby/object:Kernel` is not supported
+          --> kontena.yml:1:8
+        hint: remove it, or quote the value"#]],
+    );
 }
 
 #[test]
 fn a_compose_file_is_told_what_it_lacks() {
     check(
         "version: '2'\nservices:\n  a:\n    image: x\n",
-        expect![[r#""#]],
+        expect![[r#"
+            error: the file has no `stack`
+              --> kontena.yml:1:1
+            hint: add `stack: NAME` at the top; a Docker Compose file needs it too"#]],
     );
-    check("web:\n  image: x\n", expect![[r#""#]]);
+    check(
+        "web:\n  image: x\n",
+        expect![[r#"
+        error: the file has no `stack`
+          --> kontena.yml:1:1
+        hint: a stack file begins with `stack: NAME` and lists its services under `services`
+        error: `web` is not a key of a stack file
+          --> kontena.yml:1:1
+        error: the file has no `services`
+          --> kontena.yml:1:1
+        hint: list at least one service under `services`"#]],
+    );
+}
+
+#[test]
+fn a_name_that_is_no_host_name_gets_one_suggested() {
+    check(
+        "stack: My_Shop\nservices:\n  web_1:\n    image: x\n",
+        expect![[r#"
+            error: `My_Shop` is not a valid stack name: use 1 to 63 of a-z, 0-9 and `-`, starting with a letter or digit, not ending with `-`
+              --> kontena.yml:1:8
+            hint: names become host names: use `my-shop`
+            error: `web_1` is not a valid service name: use 1 to 63 of a-z, 0-9 and `-`, starting with a letter or digit, not ending with `-`
+              --> kontena.yml:3:3
+            hint: names become host names: use `web-1`"#]],
+    );
+}
+
+#[test]
+fn a_service_that_extends_another_needs_no_image() {
+    check(
+        "stack: a\nservices:\n  web:\n    extends: base\n",
+        expect![[r#"
+            error: `extends` is not supported yet
+              --> kontena.yml:4:5"#]],
+    );
 }
 
 #[test]
 fn a_key_given_twice_is_refused() {
     check(
         "stack: a\nservices:\n  web:\n    image: x\n    image: y\n  web: {image: z}\n",
-        expect![[r#""#]],
+        expect![[r#"
+            error: the key `image` is given twice
+              --> kontena.yml:5:5
+            error: the key `web` is given twice
+              --> kontena.yml:6:3"#]],
     );
 }
 
@@ -204,11 +364,9 @@ fn a_key_given_twice_is_refused() {
 fn a_name_too_long_for_a_host_is_refused() {
     let name = "w".repeat(50);
     let text = format!("stack: shop\nservices:\n  {name}:\n    image: x\n");
-    assert!(
-        read(&text)
-            .unwrap_err()
-            .to_string()
-            .contains("has 75 characters")
+    refused(
+        &text,
+        "-1.shop.home.kontena.local` has 76 characters, 64 are possible",
     );
 }
 
@@ -221,7 +379,14 @@ fn what_is_odd_and_harmless_is_a_warning() {
         .iter()
         .map(|warning| warning.display("warning", "kontena.yml").to_string())
         .collect();
-    expect![[r#""#]].assert_eq(&warnings.join("\n"));
+    expect![[r#"
+        warning: `networks` means nothing here: all services of a grid share one network
+          --> kontena.yml:2:1
+        warning: YAML takes `yes` for `true`; quote it if not
+          --> kontena.yml:6:22
+        warning: `A` is given twice, the first one counts
+          --> kontena.yml:9:24"#]]
+    .assert_eq(&warnings.join("\n"));
 }
 
 #[test]
@@ -232,40 +397,20 @@ fn aliases_cannot_make_a_small_file_large() {
         let aliases = vec![format!("*a{before}"); 10].join(",");
         text += &format!("a{level}: &a{level} [{aliases}]\n");
     }
-    assert!(
-        read(&text)
-            .unwrap_err()
-            .to_string()
-            .contains("make too much of it")
-    );
+    refused(&text, "make too much of it");
 }
 
 #[test]
 fn a_file_cannot_be_endlessly_deep_or_long() {
-    let nested = "[".repeat(100_000);
-    assert!(
-        read(&nested)
-            .unwrap_err()
-            .to_string()
-            .contains("64 levels deep")
-    );
+    refused(&"[".repeat(100), "64 levels deep");
+    refused(&"[".repeat(100_000), "recursion limit");
+    refused(&"- ".repeat(100_000), "64 levels deep");
     let mut chain = "a0: &a0 [x]\n".to_owned();
     for level in 1..1_000 {
         chain += &format!("a{level}: &a{level} [*a{}]\n", level - 1);
     }
-    assert!(
-        read(&chain)
-            .unwrap_err()
-            .to_string()
-            .contains("64 levels deep")
-    );
-    let long = "#".repeat(yaml::MAX_BYTES + 1);
-    assert!(
-        read(&long)
-            .unwrap_err()
-            .to_string()
-            .contains("larger than 1 MiB")
-    );
+    refused(&chain, "64 levels deep");
+    refused(&"#".repeat(yaml::MAX_BYTES + 1), "larger than 1 MiB");
 }
 
 #[test]
@@ -306,7 +451,8 @@ pub(super) fn check_positions(text: &str) {
         Ok(parsed) => (Vec::new(), parsed.warnings),
         Err(problems) => (problems.list, problems.warnings),
     };
-    let lines: Vec<&str> = text.lines().collect();
+    let unix = text.replace("\r\n", "\n");
+    let lines: Vec<&str> = unix.split(['\n', '\r']).collect();
     for problem in problems.iter().chain(&warnings) {
         let Position { line, column } = problem.at;
         let last = lines.len().max(1);
@@ -326,6 +472,12 @@ fn read(text: &str) -> Result<Parsed, Problems> {
         stack: None,
         grid: "home",
     })
+}
+
+#[track_caller]
+fn refused(text: &str, because: &str) {
+    let problems = read(text).unwrap_err().to_string();
+    assert!(problems.contains(because), "{problems}");
 }
 
 #[track_caller]

@@ -6,9 +6,10 @@
 use std::collections::{BTreeMap, BTreeSet};
 use std::rc::Rc;
 
-use saphyr_parser::{Event, Marker, Parser, ScalarStyle, ScanError, Tag};
+use saphyr_parser::{Event, Marker, Parser, ScalarStyle, ScanError};
 
 use super::problem::{Position, Report};
+use super::tag;
 use super::tree::{Node, Scalar, Value};
 
 /// A file with a thousand services has a tenth of it.
@@ -53,7 +54,7 @@ pub(super) fn read(text: &str, report: &mut Report) -> Option<Rc<Node>> {
 }
 
 /// Why reading cannot go on.
-type Stop = (Position, String, Option<&'static str>);
+pub(super) type Stop = (Position, String, Option<&'static str>);
 
 fn position(marker: &Marker) -> Position {
     Position {
@@ -64,7 +65,7 @@ fn position(marker: &Marker) -> Position {
 
 fn syntax_error(text: &str, problem: &ScanError) -> Stop {
     let at = within(text, position(problem.marker()));
-    let line = text.lines().nth(at.line - 1).unwrap_or_default();
+    let line = lines(text)[at.line - 1];
     let hint = if line.contains("{{") {
         Some("put quotes around a text with `{{`")
     } else if line.trim_start_matches(' ').starts_with('\t') {
@@ -77,13 +78,10 @@ fn syntax_error(text: &str, problem: &ScanError) -> Stop {
 
 /// The parser may complain about what should have followed the last character.
 fn within(text: &str, at: Position) -> Position {
-    let last = text.lines().count().max(1);
-    let line = at.line.min(last);
-    let length = text
-        .lines()
-        .nth(line - 1)
-        .map_or(0, |line| line.chars().count());
-    let column = if at.line > last {
+    let lines = lines(text);
+    let line = at.line.min(lines.len());
+    let length = lines[line - 1].chars().count();
+    let column = if line < at.line {
         length + 1
     } else {
         at.column
@@ -92,6 +90,15 @@ fn within(text: &str, at: Position) -> Position {
         line,
         column: column.min(length + 1),
     }
+}
+
+/// The lines as YAML counts them, for which a lone carriage return ends one too; at least one.
+pub(super) fn lines(text: &str) -> Vec<&str> {
+    let lines = text.split('\n').flat_map(|line| {
+        let line = line.strip_suffix('\r').unwrap_or(line);
+        line.split('\r')
+    });
+    lines.collect()
 }
 
 struct Composer<'a> {
@@ -122,16 +129,16 @@ impl Composer<'_> {
         match event {
             Event::Scalar(text, style, anchor, tag) => {
                 let plain = style == ScalarStyle::Plain && tag.is_none();
-                check_tag(tag.as_deref(), at)?;
+                tag::check_scalar(tag.as_deref(), at)?;
                 let text = text.into_owned();
                 self.add(Node::scalar(at, Scalar { text, plain }), anchor)
             }
             Event::SequenceStart(anchor, tag) => {
-                check_collection_tag(tag.as_deref(), at)?;
+                tag::check_collection(tag.as_deref(), at)?;
                 self.enter(at, anchor, Children::List(Vec::new()))
             }
             Event::MappingStart(anchor, tag) => {
-                check_collection_tag(tag.as_deref(), at)?;
+                tag::check_collection(tag.as_deref(), at)?;
                 let entries = Vec::new();
                 self.enter(at, anchor, Children::Map { entries, key: None })
             }
@@ -276,30 +283,4 @@ fn is_map(node: &Node) -> bool {
 
 fn is_merge_key(key: &Node) -> bool {
     matches!(&key.value, Value::Scalar(scalar) if scalar.plain && scalar.text == "<<")
-}
-
-fn core_suffix(tag: &Tag) -> Option<&str> {
-    tag.is_yaml_core_schema().then_some(tag.suffix.as_str())
-}
-
-fn check_tag(tag: Option<&Tag>, at: Position) -> Result<(), Stop> {
-    match tag {
-        None => Ok(()),
-        Some(tag) if core_suffix(tag) == Some("str") => Ok(()),
-        Some(tag) if tag.handle.is_empty() && tag.suffix == "!" => Ok(()),
-        Some(tag) => Err(unknown_tag(tag, at)),
-    }
-}
-
-fn check_collection_tag(tag: Option<&Tag>, at: Position) -> Result<(), Stop> {
-    match tag {
-        None => Ok(()),
-        Some(tag) if matches!(core_suffix(tag), Some("map" | "seq")) => Ok(()),
-        Some(tag) => Err(unknown_tag(tag, at)),
-    }
-}
-
-fn unknown_tag(tag: &Tag, at: Position) -> Stop {
-    let message = format!("the tag `{}{}` is not supported", tag.handle, tag.suffix);
-    (at, message, Some("remove it, or quote the value"))
 }

@@ -118,10 +118,6 @@ impl<'v> Field<'v> {
         field
     }
 
-    pub(super) fn is_text(&self) -> bool {
-        self.value.is_string()
-    }
-
     pub(super) fn is_object(&self) -> bool {
         self.value.is_object()
     }

@@ -76,7 +76,7 @@ fn kontenas_own_client_is_understood() {
             "name": "db", "image": "mongo", "instances": 1, "stateful": true, "net": "bridge",
             "health_check": {"port": null}, "hooks": {}, "log_opts": null, "secrets": [],
             "deploy_opts": {"interval": null, "min_health": null, "wait_for_port": null},
-            "links": [{"alias": "system/lb", "name": "system/lb"}, {"alias": "x", "id": "home/bot/db2"}],
+            "links": [{"alias": "system/lb", "name": "system/lb"}, {"alias": "x", "id": "home/other/db2"}],
             "ports": [{"container_port": "27017", "ip": "0.0.0.0", "node_port": 27000, "protocol": "tcp"}],
             "stop_grace_period": 1.5,
         }],
@@ -86,8 +86,22 @@ fn kontenas_own_client_is_understood() {
     let service = &compiled.stack.services[&"db".parse().unwrap()].service;
     assert_eq!(service.image, "mongo:latest");
     assert_eq!(service.ports[0].to_string(), "0.0.0.0:27000:27017/tcp");
-    assert_eq!(service.links[1].to_string(), "db2:x");
+    assert_eq!(service.links[1].to_string(), "other/db2:x");
     assert_eq!(service.stop_grace_millis, Some(1_500));
+}
+
+#[test]
+fn links_are_checked_whoever_sends_them() {
+    let body = json!({"stack": "shop", "services": [
+        {"name": "a", "image": "x", "links": [{"name": "shop/b"}, {"name": "c"}]},
+        {"name": "b", "image": "x", "links": [{"name": "a"}]},
+    ]});
+    let problems = read(&body).unwrap_err();
+    let lines: Vec<String> = problems.iter().map(ToString::to_string).collect();
+    expect![[r#"
+        services.a.links[1]: service `a` needs `c`, which this stack does not define
+        services.a.links[0]: services need each other in a circle: `a` → `b` → `a`"#]]
+    .assert_eq(&lines.join("\n"));
 }
 
 #[test]
@@ -104,10 +118,25 @@ fn a_wrong_body_is_told_every_field() {
     });
     let problems = read(&body).unwrap_err();
     let lines: Vec<String> = problems.iter().map(ToString::to_string).collect();
-    expect![[r#""#]].assert_eq(&lines.join("\n"));
+    expect![[r#"
+        colour: is not a known field
+        expose: is not supported yet
+        services[0].privileged: is not supported yet
+        services[0].image: `Nginx` is not an image: expected `[HOST[:PORT]/]NAME[:TAG][@DIGEST]`, the name in lower case
+        services[0].env[0]: `A` is not an environment variable: expected `NAME=VALUE`
+        services[0].ports[0].node_port: has to be a whole number from 1 to 65535
+        services[0].ports[0].container_port: is missing
+        services[0].links[0].name: `B` is not a valid service name: use 1 to 63 of a-z, 0-9 and `-`, starting with a letter or digit, not ending with `-`
+        services[0].instances: has to be a whole number from 0 to 10000
+        services[0].labels[0]: `a` is not a label: expected `KEY=VALUE`
+        services[1].deploy_opts.min_health: has to be from 0 to 1
+        services[1].volumes[1]: the named volume `x` is not supported yet
+        services[1].volumes[1]: the path `/data` is mounted twice
+        services[2]: has to be an object, this is a number"#]].assert_eq(&lines.join("\n"));
 }
 
-fn name<T: std::str::FromStr<Err: std::fmt::Debug>>() -> impl Strategy<Value = T> {
+fn name<T: std::str::FromStr<Err: std::fmt::Debug> + std::fmt::Debug>() -> impl Strategy<Value = T>
+{
     "[a-z][a-z0-9]{0,5}".prop_map(|text| text.parse().unwrap())
 }
 
@@ -191,6 +220,7 @@ prop_compose! {
         let mut services = services;
         for declared in services.values_mut() {
             declared.service.localize_links(&name);
+            declared.service.links.retain(|link| link.stack.is_some());
         }
         let stack = match user {
             Some(user) => format!("{user}/{own}"),
