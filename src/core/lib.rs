@@ -10,6 +10,7 @@ pub mod command;
 pub mod document;
 pub mod id;
 pub mod identity;
+pub mod manifest;
 pub mod membership;
 pub mod message;
 pub mod network;
