@@ -23,7 +23,8 @@ use crate::command::{Command, CommandId, Reply};
 use crate::document::{Replica, SignedEnvelope};
 use crate::id::NodeId;
 use crate::identity::SecretKey;
-use crate::membership::freshness::Freshness;
+use crate::membership::clone::Lives;
+use crate::membership::freshness::Pulse;
 use crate::message::{JoinAnswer, JoinCall, Message};
 use crate::reconcile::Instances;
 use crate::reconcile::action::{Action, ActionId, Observed, Outcome};
@@ -74,6 +75,8 @@ pub enum Input {
     },
     /// The addresses that this node listens on or was seen at, best first: `IP:PORT`.
     Addresses(Vec<String>),
+    /// A member's host refused the connection: its daemon is down, the host is up.
+    Refused(NodeId),
     /// The driver was this late: the host stood still, or is too busy.
     Lagged(Duration),
     /// The time of [`Node::poll_timeout`] has come.
@@ -157,6 +160,22 @@ pub struct SavedState {
     pub local: BTreeMap<String, Vec<u8>>,
 }
 
+impl SavedState {
+    /// The local value that a node leaves that had to continue above a later life of its own.
+    const BOOT: &str = "boot";
+
+    /// This start's boot counter: above all that this node ever used, as far as it knows.
+    fn boot_after(&self, counted: u64) -> u64 {
+        let left = self
+            .local
+            .get(Self::BOOT)
+            .and_then(|bytes| <[u8; 8]>::try_from(bytes.as_slice()).ok());
+        left.map_or(counted, |left| {
+            counted.max(u64::from_le_bytes(left).saturating_add(1))
+        })
+    }
+}
+
 /// How this node stands to its grid.
 #[derive(Clone, Debug, PartialEq, Eq, Default)]
 pub enum Phase {
@@ -189,7 +208,9 @@ pub struct Node {
     me: NodeId,
     phase: Phase,
     replica: Replica,
-    freshness: Freshness,
+    pulse: Pulse,
+    /// Which lives of each peer speak to this node.
+    lives: Lives,
     reports: Reports,
     own: Own,
     instances: Option<Instances>,
@@ -206,12 +227,17 @@ pub struct Node {
 impl Node {
     /// A node as it was saved. Nothing has happened yet but that: it must be driven once.
     pub fn new(config: NodeConfig, saved: SavedState, now: Now) -> Self {
+        let config = NodeConfig {
+            boot: saved.boot_after(config.boot),
+            ..config
+        };
         let me = config.key.node_id();
         let mut node = Self {
             me,
             phase: Phase::Alone,
             replica: Replica::new(config.key.clone(), config.nonce),
-            freshness: Freshness::new(me, config.boot, config.nonce, config.seed, now),
+            pulse: Pulse::new(me, config.boot, config.nonce, config.seed, now),
+            lives: Lives::default(),
             reports: Reports::default(),
             own: Own::new(&config),
             instances: None,
@@ -225,7 +251,7 @@ impl Node {
             outputs: VecDeque::new(),
             config,
         };
-        node.restore(saved);
+        node.restore(saved, now);
         node.settle(now);
         node
     }
@@ -246,7 +272,8 @@ impl Node {
             Input::Done { id, outcome } => self.done(id, outcome, now),
             Input::Saved { id, result } => self.saved(id, result, now),
             Input::Addresses(addresses) => self.own.addresses = addresses,
-            Input::Lagged(lag) => self.freshness.lagged(lag, now),
+            Input::Lagged(lag) => self.pulse.lagged(lag, now.monotonic),
+            Input::Refused(peer) => self.pulse.refused(peer, now),
             Input::Wake => {}
         }
         self.settle(now);
@@ -261,7 +288,7 @@ impl Node {
     pub fn poll_timeout(&self) -> Option<(Instant, &'static str)> {
         [
             self.in_grid()
-                .then(|| (self.freshness.next_wake(), "freshness")),
+                .then(|| (self.pulse.next_wake(), "freshness")),
             self.instances
                 .as_ref()
                 .and_then(Instances::next_wake)
@@ -290,8 +317,8 @@ impl Node {
     /// Whether this node takes part in a grid.
     fn in_grid(&self) -> bool {
         match self.phase {
-            Phase::Member | Phase::Leaving | Phase::Removed => true,
-            Phase::Alone | Phase::Joining | Phase::Cloned => false,
+            Phase::Member | Phase::Leaving | Phase::Removed | Phase::Cloned => true,
+            Phase::Alone | Phase::Joining => false,
         }
     }
 

@@ -216,7 +216,7 @@ pub(super) fn bind(view: &View, key: &ServiceKey, service: &Service, instances: 
     let unbound: Vec<u32> = (1..=instances)
         .filter(|n| bound.is_none_or(|pins| !pins.contains_key(n)))
         .collect();
-    let chosen: BTreeMap<u32, NodeId> = placement::choose_pins(view, key, service, &unbound);
+    let chosen: BTreeMap<u32, NodeId> = placement::choose_pins(view, key, service, unbound);
     chosen
         .into_iter()
         .map(|(number, node)| Edit::Pin {

@@ -11,10 +11,11 @@ use crate::id::NodeId;
 use crate::membership::clone::Own as OwnLife;
 use crate::membership::fanout::fanout;
 use crate::message::{Envelopes, Exchange, Message};
-use crate::report::SignedReport;
+use crate::report::{ReportOrder, SignedReport};
 use crate::time::Now;
 
-use super::{Node, Output, Phase};
+use super::saving::Purpose;
+use super::{Node, Output, Phase, Record, SavedState};
 
 /// What one answer carries at most; the rest comes with the next round.
 const MAX_ANSWER_BYTES: usize = 1024 * 1024;
@@ -31,33 +32,40 @@ impl Node {
         if !self.in_grid() {
             return;
         }
-        for to in self.freshness.tick(now) {
+        for to in self.pulse.tick(now) {
             let message = Message::Exchange(self.exchange(true));
             self.push(Output::Send { to, message });
         }
-        self.heed_own_life();
     }
 
     fn exchange(&self, reply: bool) -> Exchange {
         Exchange {
             reply,
             order: self.own.order(),
-            vector: self.freshness.vector(),
+            vector: self.pulse.vector().clone(),
             reports: self.reports.digest(),
             documents: self.replica.digest(),
         }
     }
 
     /// Peers may know a later life of this node, or a second one.
-    fn heed_own_life(&mut self) {
-        match self.freshness.own() {
+    fn heed_own_life(&mut self, life: OwnLife) {
+        match life {
             OwnLife::Agreed => {}
             OwnLife::RestartAbove { boot } => {
-                self.own.restart_above(boot);
-                self.freshness.restart_above(boot);
+                let boot = self.pulse.restart_above(boot);
+                self.own.restart_at(boot);
+                let value = boot.to_le_bytes().to_vec();
+                self.save(
+                    Purpose::Store,
+                    vec![Record::Local {
+                        key: SavedState::BOOT.to_owned(),
+                        value,
+                    }],
+                );
             }
-            OwnLife::Cloned => self.phase = Phase::Cloned,
         }
+        self.heed_clone();
     }
 
     pub(super) fn received(&mut self, from: NodeId, message: Message, now: Now) {
@@ -73,16 +81,19 @@ impl Node {
             Message::Envelopes(envelopes) => self.changed(from, envelopes, now),
             Message::Want(wanted) => self.send_missing(from, &wanted),
             Message::Stored(hashes) => self.stored(from, &hashes),
-            Message::Cloned { first, second } => self.freshness.told_cloned(first, second, now),
-            Message::Goodbye { restarting } => self.freshness.goodbye(from, restarting, now),
+            Message::Cloned { first, second } => self.told_cloned(first, second),
+            Message::Goodbye { restarting } => self.pulse.goodbye(from, restarting, now),
         }
     }
 
     fn exchanged(&mut self, from: NodeId, exchange: Exchange, now: Now) {
-        if let Some(doubled) = self
-            .freshness
-            .hear(from, exchange.order, &exchange.vector, now)
-        {
+        let life = self.pulse.hear(from, &exchange.vector, now);
+        self.heed_own_life(life);
+        if let Some(order) = exchange.reports.get(&self.me) {
+            let life = self.pulse.hear_own_report(*order, now.monotonic);
+            self.heed_own_life(life);
+        }
+        if let Some(doubled) = self.lives.spoke(from, exchange.order, now.monotonic) {
             let message = Message::Cloned {
                 first: doubled.first,
                 second: doubled.second,
@@ -101,6 +112,17 @@ impl Node {
             });
         }
         self.want(from, &exchange.documents);
+    }
+
+    fn told_cloned(&mut self, first: ReportOrder, second: ReportOrder) {
+        self.pulse.told_cloned(first, second);
+        self.heed_clone();
+    }
+
+    fn heed_clone(&mut self) {
+        if self.pulse.is_cloned() {
+            self.phase = Phase::Cloned;
+        }
     }
 
     /// Asks for what a peer has of documents that differ.

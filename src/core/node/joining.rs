@@ -58,7 +58,7 @@ impl Joining {
 
 impl Node {
     /// What was on disk.
-    pub(super) fn restore(&mut self, saved: SavedState) {
+    pub(super) fn restore(&mut self, saved: SavedState, now: Now) {
         let Some(grid) = saved
             .local
             .get(GRID)
@@ -74,7 +74,7 @@ impl Node {
             }
         }
         self.phase = Phase::Member;
-        self.embody();
+        self.embody(now);
     }
 
     /// `init` or `join`.
@@ -315,7 +315,7 @@ impl Node {
             return self.not_admitted(id, Refusal::Disk { problem });
         }
         self.phase = Phase::Member;
-        self.embody();
+        self.embody(now);
         self.look(now);
         let saved_on = self.name_of(self.me).into_iter().collect();
         self.reply(
@@ -330,7 +330,7 @@ impl Node {
 
     /// Forgets a grid that this node did not become a member of.
     pub(super) fn start_afresh(&mut self) {
-        self.replica = Replica::new(self.config.key.clone(), self.chance.next());
+        self.replica = Replica::new(self.config.key.clone(), self.chance.draw());
     }
 
     // --- the sponsor ---

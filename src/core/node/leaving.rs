@@ -4,7 +4,6 @@ use std::time::Duration;
 
 use crate::command::{Accepted, CommandId, Refusal};
 use crate::document::edit::Edit;
-use crate::reconcile::Instances;
 use crate::time::{Instant, Now};
 
 use super::saving::Purpose;
@@ -57,7 +56,10 @@ impl Node {
         let Some(leave) = self.joining.leave else {
             return;
         };
-        let idle = self.instances.as_ref().is_none_or(Instances::is_idle);
+        let idle = self
+            .instances
+            .as_ref()
+            .is_none_or(|instances| instances.has_observed() && instances.holds().is_empty());
         if idle || leave.until <= now.monotonic {
             self.joining.leave = None;
             self.save(Purpose::Forgotten(leave.command), vec![Record::Forget]);

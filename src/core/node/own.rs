@@ -12,7 +12,8 @@ use super::NodeConfig;
 pub(super) struct Own {
     order: ReportOrder,
     version: String,
-    pub(super) engine: Engine,
+    /// What the engine said of itself last, for the time before there are instances.
+    pub(super) engine: Option<Engine>,
     pub(super) disk: Disk,
     /// `IP:PORT`, best first.
     pub(super) addresses: Vec<String>,
@@ -27,7 +28,7 @@ impl Own {
                 sequence: 0,
             },
             version: config.version.clone(),
-            engine: Engine::default(),
+            engine: None,
             disk: Disk::Working,
             addresses: Vec::new(),
         }
@@ -39,8 +40,8 @@ impl Own {
     }
 
     /// Continues above a later life of this node that peers know: its disk was restored.
-    pub(super) fn restart_above(&mut self, boot: u64) {
-        self.order.boot = self.order.boot.max(boot.saturating_add(1));
+    pub(super) fn restart_at(&mut self, boot: u64) {
+        self.order.boot = boot;
     }
 
     /// The disk refused a write, or took one again.
@@ -69,7 +70,7 @@ impl Own {
             order: last.map_or(self.order, |last| last.order),
             version: self.version.clone(),
             placement_version: PLACEMENT_VERSION,
-            engine: self.engine.clone(),
+            engine: Engine::default(),
             disk: self.disk.clone(),
             addresses: self.addresses.clone(),
             holds: Default::default(),

@@ -36,7 +36,7 @@ impl Node {
             return;
         }
         let documents = self.replica.documents();
-        let standings = self.freshness.standings(now);
+        let standings = self.pulse.standings();
         let members = || documents.roster.keys().copied();
         let reports = self.reports.of(members());
         let same_documents = Arc::ptr_eq(&documents, &self.view.documents);
@@ -44,14 +44,16 @@ impl Node {
             return;
         }
         if !same_documents {
-            self.freshness.set_roster(&members().collect());
+            let roster = members().collect();
+            self.pulse.set_roster(&roster, now);
+            self.lives.set_roster(&roster);
             self.reports
                 .retain(|node| documents.roster.contains_key(node));
         }
         let standings = if same_documents {
             standings
         } else {
-            self.freshness.standings(now)
+            self.pulse.standings()
         };
         self.view = Arc::new(View {
             documents,
@@ -110,7 +112,7 @@ impl Node {
 
     pub(super) fn observed(&mut self, observed: Observed, now: Now) {
         match &observed {
-            Observed::Engine(engine) => self.own.engine = engine.clone(),
+            Observed::Engine(engine) => self.own.engine = Some(engine.clone()),
             Observed::EngineTrouble { .. } | Observed::Containers(_) => {}
         }
         if let Some(instances) = &mut self.instances {
@@ -137,15 +139,15 @@ impl Node {
     }
 
     fn reconcile(&mut self, now: Now) {
-        if !self.in_grid() || self.view.documents.grid.id.is_none() {
+        if !self.in_grid() || self.phase == Phase::Cloned || self.view.documents.grid.id.is_none() {
             return;
         }
         if self.work.stale {
             self.work.placement = place(&self.view);
         }
         let held_until = self
-            .freshness
-            .suspicion(now.monotonic)
+            .pulse
+            .self_suspicion(now.monotonic)
             .map(|suspicion| suspicion.until);
         let Some(instances) = self.instances.as_mut() else {
             return;
@@ -165,7 +167,7 @@ impl Node {
             self.work.instances = version;
             self.work.stale = false;
         }
-        instances.reconcile(&self.work.goals, now);
+        instances.reconcile(self.work.goals.clone(), now);
         while let Some((id, action)) = instances.poll_action() {
             self.outputs.push_back(Output::Run { id, action });
         }
@@ -177,9 +179,11 @@ impl Node {
             return false;
         };
         let last = self.reports.get(&self.me).cloned();
-        let engine = instances.engine_state(&self.own.engine.state, now);
+        if !self.pulse.may_report(now.monotonic) {
+            return false;
+        }
         let next = self.own.next(self.me, last.as_deref(), |report| {
-            report.engine.state = engine;
+            report.engine = instances.engine(now);
             report.holds = instances.holds().clone();
             report.refusals = instances.refusals().clone();
         });
@@ -196,7 +200,7 @@ impl Node {
     }
 
     /// Who this node is to its containers, once it is in a grid.
-    pub(super) fn embody(&mut self) {
+    pub(super) fn embody(&mut self, now: Now) {
         let documents = self.replica.documents();
         let (Some(id), Some(name)) = (documents.grid.id, documents.grid.name.clone()) else {
             return;
@@ -207,10 +211,15 @@ impl Node {
         let identity = Identity {
             grid: id,
             grid_name: name,
-            node: self.me,
             node_name: member.name.clone(),
         };
-        self.instances = Some(Instances::new(identity));
+        let own = self.reports.get(&self.me);
+        let remembered = own.map(|report| report.holds.clone()).unwrap_or_default();
+        let mut instances = Instances::new(identity, remembered);
+        if let Some(engine) = self.own.engine.clone() {
+            instances.observe(Observed::Engine(engine), now);
+        }
+        self.instances = Some(instances);
     }
 
     /// Shows the view to whoever reads, if it or this node's state changed.
@@ -241,7 +250,8 @@ impl Node {
         if let crate::report::Disk::Failed { problem, .. } = &self.own.disk {
             problems.push(format!("the disk cannot be written: {problem}"));
         }
-        if let EngineState::Failed { problem, .. } = &self.own.engine.state {
+        let own = self.reports.get(&self.me);
+        if let Some(EngineState::Failed { problem, .. }) = own.map(|report| &report.engine.state) {
             problems.push(format!("the Docker engine fails: {problem}"));
         }
         if self.phase == Phase::Cloned {
