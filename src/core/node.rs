@@ -79,6 +79,8 @@ pub enum Input {
     Refused(NodeId),
     /// The driver was this late: the host stood still, or is too busy.
     Lagged(Duration),
+    /// The daemon is told to stop; containers run on. Peers are asked for patience.
+    Stopping,
     /// The time of [`Node::poll_timeout`] has come.
     Wake,
 }
@@ -274,6 +276,7 @@ impl Node {
             Input::Addresses(addresses) => self.own.addresses = addresses,
             Input::Lagged(lag) => self.pulse.lagged(lag, now.monotonic),
             Input::Refused(peer) => self.pulse.refused(peer, now),
+            Input::Stopping => self.say_goodbye(),
             Input::Wake => {}
         }
         self.settle(now);

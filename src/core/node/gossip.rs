@@ -125,6 +125,13 @@ impl Node {
         }
     }
 
+    /// A restart is announced, so that nobody takes anything over meanwhile.
+    pub(super) fn say_goodbye(&mut self) {
+        if self.phase == Phase::Member {
+            self.tell(Message::Goodbye { restarting: true }, None);
+        }
+    }
+
     /// Asks for what a peer has of documents that differ.
     fn want(&mut self, from: NodeId, theirs: &BTreeMap<DocumentId, crate::id::EnvelopeHash>) {
         let ours = self.replica.digest();
