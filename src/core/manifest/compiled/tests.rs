@@ -45,7 +45,7 @@ fn yaml_for_people_is_short_and_exact() {
     let value = json!({
         "name": "shop", "version": "1.10", "description": null, "empty": {}, "none": [],
         "services": [
-            {"name": "on", "image": "a/b:1", "env": ["A=\u{7}1", "y"], "ports": [{"ip": "0.0.0.0", "node_port": 80}]},
+            {"name": "on", "image": "a/b:1", "env": ["A=\u{7}\u{85}", "y", "a:"], "ports": [{"ip": "0.0.0.0", "node_port": 80}]},
             {"nested": [["x"], []]},
         ],
     });
@@ -55,9 +55,10 @@ fn yaml_for_people_is_short_and_exact() {
         none: []
         services:
           - env:
-              - "A=\u00071"
+              - "A=\u0007\u0085"
               - "y"
-            image: "a/b:1"
+              - "a:"
+            image: a/b:1
             name: "on"
             ports:
               - ip: "0.0.0.0"

@@ -31,8 +31,13 @@ fn write_block(value: &Value, indent: usize, text: &mut String) {
                 write_field(key, value, indent, text);
             }
         }
-        inline => {
-            text.push_str(&inline_text(inline));
+        Value::Null
+        | Value::Bool(_)
+        | Value::Number(_)
+        | Value::String(_)
+        | Value::Array(_)
+        | Value::Object(_) => {
+            text.push_str(&inline_text(value));
             text.push('\n');
         }
     }
@@ -74,13 +79,29 @@ fn scalar_text(text: &str) -> String {
         text: text.to_owned(),
         plain: true,
     };
-    let simple =
-        |byte: u8| byte.is_ascii_alphanumeric() || matches!(byte, b'_' | b'.' | b'/' | b'-');
+    let simple = |byte: u8| byte.is_ascii_alphanumeric() || b"_./-:=@+".contains(&byte);
     let starts_well = text.starts_with(|c: char| c.is_ascii_alphabetic() || c == '/');
-    let word = !matches!(text, "y" | "Y" | "n" | "N");
+    let word = !matches!(text, "y" | "Y" | "n" | "N") && !text.ends_with(':');
     let plain = starts_well && text.bytes().all(simple) && word;
     if plain && !scalar.is_null() && scalar.boolean().is_none() {
         return scalar.text;
     }
-    Value::from(text).to_string()
+    quoted(text)
+}
+
+/// JSON's quotes are YAML's, but for characters that YAML does not allow as they are.
+fn quoted(text: &str) -> String {
+    let mut quoted = String::new();
+    for character in Value::from(text).to_string().chars() {
+        let special = matches!(
+            character,
+            '\u{7f}'..='\u{9f}' | '\u{2028}' | '\u{2029}' | '\u{feff}'
+        );
+        if special {
+            let _ = write!(quoted, "\\u{:04x}", u32::from(character));
+        } else {
+            quoted.push(character);
+        }
+    }
+    quoted
 }
