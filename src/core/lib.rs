@@ -5,6 +5,7 @@
 
 #![cfg_attr(test, allow(clippy::unwrap_used, reason = "a panic is a failing test"))]
 
+pub mod access;
 pub mod chance;
 pub mod command;
 pub mod document;
