@@ -420,6 +420,10 @@ impl World {
             Input::JoinAsked {
                 id,
                 from: stranger,
+                seen: Self::address(from)
+                    .parse::<std::net::SocketAddr>()
+                    .ok()
+                    .map(|socket| socket.ip()),
                 call,
             },
         );
@@ -495,7 +499,13 @@ impl World {
             Output::Reply { id, reply } => {
                 self.replies.insert(id, reply);
             }
-            Output::Show(view) => self.hosts[host].view = view,
+            Output::Show { view, .. } => {
+                let was_member = self.hosts[host].view.documents.grid.id.is_some();
+                if !was_member && view.documents.grid.id.is_some() {
+                    self.observe_soon(host);
+                }
+                self.hosts[host].view = view;
+            }
         }
     }
 

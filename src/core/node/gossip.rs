@@ -174,7 +174,7 @@ impl Node {
         for envelope in received.envelopes {
             let hash = envelope.hash();
             match self.replica.ingest(envelope) {
-                Ingested::Applied(applied) => {
+                Ingested::Applied { newly: applied } => {
                     news.extend(applied);
                     hashes.push(hash);
                 }

@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use crate::command::{Accepted, Command, CommandId, Refusal};
 use crate::document::edit::Edit;
-use crate::document::{DocumentId, Ingested, Replica, SignedEnvelope};
+use crate::document::{DocumentId, Ingested, Prepared, Replica, SignedEnvelope};
 use crate::id::{GridId, GridName, NodeId, NodeName, TokenId};
 use crate::identity::SecretKey;
 use crate::membership::admission::{
@@ -67,7 +67,9 @@ impl Node {
             return;
         };
         self.replica.open_grid(GridId(grid));
-        self.replica.load(saved.envelopes);
+        for problem in self.replica.load(saved.envelopes) {
+            tracing::warn!(%problem, "A change on disk is not valid");
+        }
         for report in saved.reports {
             if let Err(problem) = self.reports.accept(report) {
                 tracing::warn!(%problem, "A report on disk is not valid");
@@ -141,20 +143,21 @@ impl Node {
         let grid = GridId(key.public());
         let token = Token::new(grid, founding.token_seed);
         let edits = founding.edits(grid, self.candidate(&founding), token.id(), now);
-        self.replica.open_grid(grid);
-        match self.replica.genesis(&key, edits, now.wall) {
-            Ok(envelopes) => {
+        match self.replica.prepare_genesis(&key, &edits, now.wall) {
+            Ok(prepared) => {
                 self.joining.made = Some(token.reveal());
-                let secret = Record::Local {
+                let key = Record::Local {
                     key: GRID_KEY.to_owned(),
                     value: founding.grid_seed.to_vec(),
                 };
-                self.become_member(id, grid, envelopes, vec![secret]);
+                let mut records: Vec<_> = prepared
+                    .iter()
+                    .map(|one| Record::Envelope(one.envelope.clone()))
+                    .collect();
+                records.push(key);
+                self.become_member(id, grid, prepared, records);
             }
-            Err(problem) => {
-                self.start_afresh();
-                self.reply(id, Err(Refusal::Invalid(problem.to_string())));
-            }
+            Err(problem) => self.reply(id, Err(Refusal::Invalid(problem.to_string()))),
         }
     }
 
@@ -265,12 +268,13 @@ impl Node {
         self.replica.open_grid(asked.grid);
         let mut applied = Vec::new();
         for envelope in envelopes {
-            if let Ingested::Applied(newly) = self.replica.ingest(envelope) {
+            if let Ingested::Applied { newly } = self.replica.ingest(envelope) {
                 applied.extend(newly);
             }
         }
         if self.replica.documents().roster.contains_key(&self.me) {
-            return self.become_member(asked.command, asked.grid, applied, Vec::new());
+            let records = applied.into_iter().map(Record::Envelope).collect();
+            return self.become_member(asked.command, asked.grid, Vec::new(), records);
         }
         self.start_afresh();
         let problem = "it does not prove that it belongs to the grid of the token".to_owned();
@@ -292,34 +296,40 @@ impl Node {
 
     fn become_member(
         &mut self,
-        id: CommandId,
+        command: CommandId,
         grid: GridId,
-        envelopes: Vec<SignedEnvelope>,
-        more: Vec<Record>,
+        founding: Vec<Prepared>,
+        mut records: Vec<Record>,
     ) {
         self.phase = Phase::Joining;
-        let mut records: Vec<_> = envelopes.into_iter().map(Record::Envelope).collect();
-        records.extend(more);
         records.push(Record::Local {
             key: GRID.to_owned(),
             value: grid.0.to_vec(),
         });
-        self.save(Purpose::Admitted(id), records);
+        self.save(Purpose::Admitted { command, founding }, records);
     }
 
     /// The grid is on disk: from now on this node is a member.
-    pub(super) fn admitted(&mut self, id: CommandId, result: Result<(), String>, now: Now) {
+    pub(super) fn admitted(
+        &mut self,
+        command: CommandId,
+        founding: Vec<Prepared>,
+        result: Result<(), String>,
+        now: Now,
+    ) {
         let join_token = self.joining.made.take();
         if let Err(problem) = result {
+            self.replica.abandon(founding);
             self.start_afresh();
-            return self.not_admitted(id, Refusal::Disk { problem });
+            return self.not_admitted(command, Refusal::Disk { problem });
         }
+        self.replica.commit(founding);
         self.phase = Phase::Member;
         self.embody(now);
         self.look(now);
         let saved_on = self.name_of(self.me).into_iter().collect();
         self.reply(
-            id,
+            command,
             Ok(Accepted {
                 saved_on,
                 others_fresh: false,

@@ -41,9 +41,12 @@ pub(super) enum Purpose {
     /// Changes of others, or reports.
     Store,
     /// A change of ours: nothing of it is visible before.
-    Write(Box<Prepared>),
-    /// The grid that a command made this node a member of.
-    Admitted(CommandId),
+    Write(Vec<Prepared>),
+    /// The grid that a command made this node a member of, with its first envelope if it founds it.
+    Admitted {
+        command: CommandId,
+        founding: Vec<Prepared>,
+    },
     /// Nothing is left of the grid that a command left.
     Forgotten(CommandId),
 }
@@ -116,8 +119,10 @@ impl Node {
         }
         match save.purpose {
             Purpose::Store => {}
-            Purpose::Write(prepared) => self.written(*prepared, result, now),
-            Purpose::Admitted(command) => self.admitted(command, result, now),
+            Purpose::Write(prepared) => self.written(prepared, result, now),
+            Purpose::Admitted { command, founding } => {
+                self.admitted(command, founding, result, now);
+            }
             Purpose::Forgotten(command) => self.forgotten(command, result),
         }
     }

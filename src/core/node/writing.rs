@@ -152,23 +152,25 @@ impl Node {
         if edits.is_empty() {
             return self.answer(job, Ok(Vec::new()), now);
         }
-        match self.replica.prepare(edits, now.wall) {
+        match self.replica.prepare(&edits, now.wall) {
+            Ok(prepared) if prepared.is_empty() => self.answer(job, Ok(Vec::new()), now),
             Ok(prepared) => {
-                let records = prepared
-                    .envelopes()
-                    .iter()
-                    .cloned()
-                    .map(Record::Envelope)
-                    .collect();
+                let envelopes = prepared.iter().map(|one| one.envelope.clone());
+                let records = envelopes.map(Record::Envelope).collect();
                 self.writing.saving = Some(job);
-                self.save(Purpose::Write(Box::new(prepared)), records);
+                self.save(Purpose::Write(prepared), records);
             }
             Err(problem) => self.answer(job, Err(Refusal::Invalid(problem.to_string())), now),
         }
     }
 
     /// The change of the job that was being saved is on disk, or is not.
-    pub(super) fn written(&mut self, prepared: Prepared, result: Result<(), String>, now: Now) {
+    pub(super) fn written(
+        &mut self,
+        prepared: Vec<Prepared>,
+        result: Result<(), String>,
+        now: Now,
+    ) {
         let job = self
             .writing
             .saving
@@ -178,10 +180,15 @@ impl Node {
             self.replica.abandon(prepared);
             return self.answer(job, Err(Refusal::Disk { problem }), now);
         }
-        let envelopes = prepared.envelopes().to_vec();
-        let hashes = envelopes.iter().map(|envelope| envelope.hash()).collect();
-        self.replica.commit(prepared);
-        self.flood(envelopes, 0, true, None);
+        let hashes: Vec<_> = prepared.iter().map(Prepared::hash).collect();
+        let newly = self.replica.commit(prepared);
+        for envelope in newly
+            .iter()
+            .filter(|envelope| !hashes.contains(&envelope.hash()))
+        {
+            self.saving.add(envelope.clone());
+        }
+        self.flood(newly, 0, true, None);
         self.look(now);
         self.answer(job, Ok(hashes), now);
     }

@@ -179,6 +179,7 @@ fn member(admission: Admission, number: u32) -> Member {
         availability: Availability::default(),
         number,
         addresses: admission.addresses,
+        subnet: admission.subnet,
     }
 }
 
