@@ -168,8 +168,15 @@ impl World {
         (0..self.hosts.len()).find(|host| Self::address(*host) == address)
     }
 
-    fn host_of(&self, id: NodeId) -> Option<usize> {
-        (0..self.hosts.len()).find(|host| self.id(*host) == id)
+    /// Whoever answers to a node's key: one of several where a disk was cloned.
+    fn host_of(&mut self, id: NodeId, from: usize) -> Option<usize> {
+        let hosts = (0..self.hosts.len()).filter(|host| *host != from && self.id(*host) == id);
+        let hosts: Vec<usize> = hosts.collect();
+        match hosts.as_slice() {
+            [] => None,
+            [only] => Some(*only),
+            several => Some(several[self.chance.below(several.len() as u64) as usize]),
+        }
     }
 
     // --- what may happen to a host ---
@@ -510,7 +517,7 @@ impl World {
     }
 
     fn send(&mut self, from: usize, to: NodeId, message: &Message) {
-        let Some(to) = self.host_of(to) else {
+        let Some(to) = self.host_of(to, from) else {
             return;
         };
         self.messages += 1;
