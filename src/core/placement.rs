@@ -234,7 +234,7 @@ fn place_service<'v>(
     }
     match readable(survey.view, record) {
         Ok(service) => {
-            let wanted = Wanted::new(survey, key, service, Some(deployed.revision.hash));
+            let wanted = Wanted::new(key, service, Some(deployed.revision.hash));
             let assignments = decide::service(survey, &wanted, record, observe);
             ServicePlacement::Placed(assignments)
         }
@@ -279,7 +279,7 @@ pub fn choose_pins(
             place_service(&mut survey, other, record, &mut |_, _, _, _| ());
         }
     }
-    let wanted = Wanted::new(&survey, key, service, None);
+    let wanted = Wanted::new(key, service, None);
     let record = view.documents.services.get(key);
     decide::pins(&mut survey, &wanted, record, numbers)
 }

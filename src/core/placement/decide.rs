@@ -4,6 +4,7 @@
 //! number, counted into the survey for the services that follow. What is kept is settled before
 //! anything is placed, so that new instances spread around the ones that stay.
 
+use std::cell::OnceCell;
 use std::cmp::Reverse;
 use std::collections::BTreeMap;
 
@@ -16,7 +17,7 @@ use super::affinity::{Asker, Rule};
 use super::filter::{self, Rejection};
 use super::score::{self, Scores};
 use super::survey::{DAEMON_STRIDE, Holder, Survey};
-use super::takeover::{self, Rank, is_right};
+use super::takeover::{self, Rank, Seen, is_right};
 use super::{Assignment, MAX_DAEMON_INSTANCES, MAX_INSTANCES, Observer, Reason, Wait};
 
 /// The service at hand.
@@ -27,36 +28,32 @@ pub(super) struct Wanted<'v> {
     /// What shall run; `None` for a service that is only about to be created.
     pub revision: Option<RevisionHash>,
     pub hard: Vec<Rule<'v>>,
+    /// Whether all of `hard` are the same for every instance.
+    pub fixed: bool,
     soft: Vec<Rule<'v>>,
     hash: u64,
-    /// The fresh nodes that nothing fixed rejects.
-    candidates: Vec<usize>,
+    /// The fresh nodes that nothing fixed rejects: found when the first instance is placed.
+    candidates: OnceCell<Vec<usize>>,
 }
 
 impl<'v> Wanted<'v> {
     pub(super) fn new(
-        survey: &Survey<'v>,
         key: &'v ServiceKey,
         service: &'v Service,
         revision: Option<RevisionHash>,
     ) -> Self {
         let rules = service.affinity.iter().map(Rule::new);
-        let (soft, hard) = rules.partition(|rule: &Rule<'_>| rule.affinity.soft);
-        let mut wanted = Self {
+        let (soft, hard): (Vec<_>, Vec<_>) = rules.partition(|rule: &Rule<'_>| rule.affinity.soft);
+        Self {
             key,
             service,
             revision,
+            fixed: hard.iter().all(Rule::is_fixed),
             hard,
             soft,
             hash: score::service_hash(key),
-            candidates: Vec::new(),
-        };
-        let fits = |node: &usize| {
-            filter::silent(survey, *node).is_none()
-                && filter::fixed(survey, &wanted, *node).is_none()
-        };
-        wanted.candidates = (0..survey.nodes.len()).filter(fits).collect();
-        wanted
+            candidates: OnceCell::new(),
+        }
     }
 
     pub(super) fn asker(&self, number: u32) -> Asker<'v> {
@@ -93,8 +90,14 @@ impl<'v> Wanted<'v> {
 
     /// The best node that may be given the instance.
     fn best(&self, survey: &Survey<'v>, number: u32) -> Option<usize> {
-        let candidates = self.candidates.iter().copied();
+        let fits = |node: &usize| {
+            filter::silent(survey, *node).is_none() && filter::fixed(survey, self, *node).is_none()
+        };
+        let find = || (0..survey.nodes.len()).filter(fits).collect();
+        let candidates = self.candidates.get_or_init(find);
         candidates
+            .iter()
+            .copied()
             .filter(|node| filter::changing(survey, self, *node, number).is_none())
             .min_by_key(|node| self.scores(survey, *node, number))
     }
@@ -202,11 +205,12 @@ fn placed(survey: &Survey<'_>, wanted: &Wanted<'_>, number: u32) -> Assignment {
         epoch,
         reason,
     };
-    let lost = away
-        .first()
-        .map(|holder| (survey.nodes[holder.node].id, holder.hold.epoch));
-    let seen = takeover::seen(survey, wanted, number);
-    if let Some((from, epoch)) = lost.filter(|_| !seen.is_enough()) {
+    let lost = away.first().map(|holder| Lost {
+        from: survey.nodes[holder.node].id,
+        epoch: holder.hold.epoch,
+        seen: takeover::seen(survey, wanted, number),
+    });
+    if let Some(Lost { from, epoch, seen }) = lost.filter(|lost| !lost.seen.is_enough()) {
         let reason = Reason::Waits(Wait::TooFewSeen { from, seen });
         return assignment(Some(from), epoch, reason);
     }
@@ -216,7 +220,7 @@ fn placed(survey: &Survey<'_>, wanted: &Wanted<'_>, number: u32) -> Assignment {
         return assignment(None, epoch, Reason::Waits(Wait::NoNodeFits));
     };
     let reason = match (lost, outgoing.first()) {
-        (Some((from, _)), _) => Reason::TakenOver { from, seen },
+        (Some(Lost { from, seen, .. }), _) => Reason::TakenOver { from, seen },
         (None, Some(holder)) => Reason::Moved {
             from: survey.nodes[holder.node].id,
             because: why_not(survey, wanted, holder.node, number),
@@ -224,6 +228,14 @@ fn placed(survey: &Survey<'_>, wanted: &Wanted<'_>, number: u32) -> Assignment {
         (None, None) => Reason::New,
     };
     assignment(Some(survey.nodes[node].id), epoch, reason)
+}
+
+/// An instance's holder that is away.
+#[derive(Clone, Copy)]
+struct Lost {
+    from: NodeId,
+    epoch: u64,
+    seen: Seen,
 }
 
 fn why_not(survey: &Survey<'_>, wanted: &Wanted<'_>, node: usize, number: u32) -> String {

@@ -245,7 +245,7 @@ fn shown(view: &View, id: &NodeId) -> String {
 }
 
 /// The rule that decided, as a phrase about the instance.
-fn reason(view: &View, decided: &Assignment) -> String {
+pub(super) fn reason(view: &View, decided: &Assignment) -> String {
     let holder = decided
         .holder
         .map_or_else(String::new, |id| shown(view, &id));
@@ -261,10 +261,7 @@ fn reason(view: &View, decided: &Assignment) -> String {
             away_since(view, from)
         ),
         Reason::Moved { from, because } => {
-            format!(
-                "moves to {holder} from {}, which {because}",
-                shown(view, from)
-            )
+            format!("moves to {holder} from {} ({because})", shown(view, from))
         }
         Reason::Pinned => format!("pinned to {holder}"),
         Reason::Daemon => format!("belongs to {holder}: one of its daemons"),
