@@ -22,6 +22,8 @@ mod survey;
 mod takeover;
 #[cfg(test)]
 mod tests;
+mod wanted;
+mod words;
 
 use std::collections::BTreeMap;
 
@@ -29,8 +31,8 @@ use crate::id::{InstanceId, NodeId, ServiceKey};
 use crate::stack::{Service, Strategy};
 use crate::view::{Lifecycle, ServiceRecord, View};
 
-use decide::Wanted;
 use survey::Survey;
+use wanted::Wanted;
 
 pub use explain::{Explained, Explanation, Row, Verdict, Weight, explain};
 pub use survey::DAEMON_STRIDE;

@@ -13,8 +13,8 @@ use crate::report::{Disk, EngineState};
 use crate::stack::Affinity;
 use crate::view::{Availability, Freshness};
 
-use super::decide::Wanted;
 use super::survey::Survey;
+use super::wanted::Wanted;
 
 /// Why a node cannot run an instance.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -196,7 +196,7 @@ pub(super) fn port<'v>(
     wanted.service.ports.iter().find_map(|port| {
         let claim = survey.claim(node, port.node_port)?;
         let ours = claim.number == number && claim.key == wanted.key;
-        (!ours).then(|| Rejection::PortTaken {
+        (!ours).then_some(Rejection::PortTaken {
             port: port.node_port,
             service: claim.key,
             number: claim.number,

@@ -7,8 +7,8 @@ use std::fmt::Write;
 
 use expect_test::{Expect, expect};
 
-use super::explain::{explain, reason};
-use super::{Placement, Role, ServicePlacement, choose_pins, place, winner};
+use super::words::reason;
+use super::{Placement, Role, ServicePlacement, choose_pins, explain, place, winner};
 use crate::id::InstanceId;
 use crate::view::View;
 use language::{key, node_id, parse};
