@@ -81,9 +81,12 @@ impl Host {
 
     /// Kills dockerd and containerd, and nothing else: the containers go on.
     pub(crate) async fn kill_engine(&self) -> Result<()> {
+        // The kernel may end containerd with the dockerd that started it.
         let script = "\
-            pids=$(cat /run/docker.pid /run/docker/containerd/containerd.pid) && kill -KILL $pids || exit\n\
-            for pid in $pids; do while kill -0 $pid 2>/dev/null; do sleep 0.02; done; done\n\
+            engine=$(cat /run/docker.pid) && kill -KILL $engine || exit\n\
+            for pid in $engine $(cat /run/docker/containerd/containerd.pid); do\n\
+              while kill -KILL $pid 2>/dev/null; do sleep 0.02; done\n\
+            done\n\
             rm /run/docker.pid";
         self.program("sh")?
             .args(["-c", script])

@@ -48,6 +48,11 @@ impl Lab {
         &self.name
     }
 
+    /// How many hosts it has.
+    pub(crate) fn size(&self) -> u8 {
+        self.hosts
+    }
+
     /// Everything that the lab writes to disk is below here.
     pub(crate) fn directory(&self) -> PathBuf {
         Path::new("/var/lib").join(&self.name)

@@ -5,6 +5,10 @@
 #![allow(clippy::unwrap_used, reason = "a panic is a failing test")]
 
 mod lab;
+#[allow(
+    dead_code,
+    reason = "what a test can ask of a host is here before the test is"
+)]
 mod support;
 
 /// The lab is part of the program (`kontena demo`), whose library exports nothing but `run`.
