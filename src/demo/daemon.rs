@@ -14,7 +14,8 @@ use super::wait;
 const START_DEADLINE: Duration = Duration::from_secs(20);
 /// A deploy of a stack that waits for health is the longest command.
 const COMMAND_DEADLINE: Duration = Duration::from_secs(120);
-const DAEMON: &str = "kontena";
+/// What the daemon is started as; its log is called after it.
+pub(crate) const DAEMON: &str = "kontena";
 
 impl Host {
     /// Starts `kontena daemon` and returns when its socket accepts connections.
@@ -46,20 +47,6 @@ impl Host {
                 last_words(&self.log(DAEMON))
             )
         })
-    }
-
-    /// SIGKILL: the daemon has no time to say goodbye. Its containers go on.
-    pub(crate) async fn kill_daemon(&self) -> Result<()> {
-        self.end(DAEMON, false).await
-    }
-
-    /// SIGTERM, and waits until it has ended.
-    pub(crate) async fn stop_daemon(&self) -> Result<()> {
-        self.end(DAEMON, true).await
-    }
-
-    pub(crate) async fn daemon_runs(&self) -> Result<bool> {
-        self.is_running(DAEMON).await
     }
 
     /// `kontena` with these arguments, typed on this host.

@@ -79,23 +79,6 @@ impl Host {
         })
     }
 
-    /// Kills dockerd and containerd, and nothing else: the containers go on.
-    pub(crate) async fn kill_engine(&self) -> Result<()> {
-        // The kernel may end containerd with the dockerd that started it.
-        let script = "\
-            engine=$(cat /run/docker.pid) && kill -KILL $engine || exit\n\
-            for pid in $engine $(cat /run/docker/containerd/containerd.pid); do\n\
-              while kill -KILL $pid 2>/dev/null; do sleep 0.02; done\n\
-            done\n\
-            rm /run/docker.pid";
-        self.program("sh")?
-            .args(["-c", script])
-            .run()
-            .await
-            .context("failed to kill the Docker engine")?;
-        Ok(())
-    }
-
     /// Whether the engine answers a ping within two seconds.
     pub(crate) async fn engine_answers(&self) -> bool {
         let answer = tokio::time::timeout(PING_DEADLINE, self.ping()).await;

@@ -27,7 +27,7 @@ use super::wait;
 const BOOT_DEADLINE: Duration = Duration::from_secs(20);
 const DEATH_DEADLINE: Duration = Duration::from_secs(15);
 /// Where a host keeps what must not survive a reboot: process ids and the sign that it is up.
-const VOLATILE: &str = "/run/demo";
+pub(crate) const VOLATILE: &str = "/run/demo";
 
 /// The name of one host.
 #[derive(Clone, Debug)]
@@ -256,21 +256,6 @@ impl Host {
             .run()
             .await
             .with_context(|| format!("failed to start {name}"))?;
-        Ok(())
-    }
-
-    /// Ends what was started as `name`, and returns when it is gone: SIGTERM if `politely`, else SIGKILL.
-    pub(crate) async fn end(&self, name: &str, politely: bool) -> Result<()> {
-        let script = format!(
-            "pid=$(cat {VOLATILE}/{name}.pid) && kill -{} $pid || exit\n\
-             while kill -0 $pid 2>/dev/null; do sleep 0.02; done",
-            if politely { "TERM" } else { "KILL" }
-        );
-        self.program("sh")?
-            .args(["-c", &script])
-            .run()
-            .await
-            .with_context(|| format!("failed to end {name}"))?;
         Ok(())
     }
 

@@ -19,6 +19,7 @@ use std::time::Duration;
 use anyhow::{Context, Result};
 
 use self::archive::Image;
+use super::processes::LAB_VARIABLE;
 use super::program::Program;
 use super::wait;
 
@@ -47,7 +48,8 @@ const DOWNLOAD_DEADLINE: Duration = Duration::from_secs(120);
 const BUILD_DEADLINE: Duration = Duration::from_secs(300);
 
 /// The archive in `directory`, built first unless it is there. Several may call this at once.
-pub(crate) async fn build(directory: &Path) -> Result<PathBuf> {
+/// A download that its maker left behind is ended with the lab `lab`.
+pub(crate) async fn build(directory: &Path, lab: &str) -> Result<PathBuf> {
     let archive = directory.join(format!("images-{RECIPE}.tar"));
     std::fs::create_dir_all(directory)
         .with_context(|| format!("failed to create `{}`", directory.display()))?;
@@ -59,19 +61,19 @@ pub(crate) async fn build(directory: &Path) -> Result<PathBuf> {
     )
     .await?;
     if !archive.exists() {
-        build_anew(&directory.join("work"), &archive)
+        build_anew(&directory.join("work"), &archive, lab)
             .await
             .context("failed to build the images")?;
     }
     Ok(archive)
 }
 
-async fn build_anew(work: &Path, archive: &Path) -> Result<()> {
+async fn build_anew(work: &Path, archive: &Path, lab: &str) -> Result<()> {
     // What an interrupted build left.
     let _ = std::fs::remove_dir_all(work);
     let packages = work.join("packages");
     std::fs::create_dir_all(&packages)?;
-    download(&packages).await?;
+    download(&packages, lab).await?;
     let unpacked = unpack(&packages, work).await?;
     let images = images(work, &unpacked).await?;
     archive::write(&images, &work.join("archive")).await?;
@@ -82,9 +84,9 @@ async fn build_anew(work: &Path, archive: &Path) -> Result<()> {
 }
 
 /// Fetches the packages; refreshes apt's lists where it does not know them.
-async fn download(directory: &Path) -> Result<()> {
+async fn download(directory: &Path, lab: &str) -> Result<()> {
     let fetch = || {
-        apt()
+        apt(lab)
             .arg("download")
             .args(PACKAGES)
             .current_dir(directory)
@@ -93,14 +95,20 @@ async fn download(directory: &Path) -> Result<()> {
     if fetch().finish().await?.status.success() {
         return Ok(());
     }
-    apt().arg("update").within(DOWNLOAD_DEADLINE).run().await?;
+    apt(lab)
+        .arg("update")
+        .within(DOWNLOAD_DEADLINE)
+        .run()
+        .await?;
     fetch().run().await?;
     Ok(())
 }
 
-fn apt() -> Program {
+fn apt(lab: &str) -> Program {
     // As root, because apt's own user cannot write to a private folder.
-    let program = Program::new("apt-get").args(["--quiet", "--option", "APT::Sandbox::User=root"]);
+    let program = Program::new("apt-get")
+        .args(["--quiet", "--option", "APT::Sandbox::User=root"])
+        .env(LAB_VARIABLE, lab);
     proxies().fold(program, |program, (name, value)| program.env(&name, value))
 }
 

@@ -15,6 +15,7 @@ use super::wait;
 
 /// Groups empty a moment after the last process in them has died.
 const GROUPS_DEADLINE: Duration = Duration::from_secs(10);
+const REMOVAL_DEADLINE: Duration = Duration::from_secs(10);
 const GROUPS: &str = "/sys/fs/cgroup";
 
 /// Whether anything is there to be removed.
@@ -94,15 +95,17 @@ async fn unmount_below(directory: &Path) -> Result<()> {
     Ok(())
 }
 
+/// Tries more than once: a program of a maker that was killed may still be writing for a moment.
 async fn remove_directory(directory: &Path) -> Result<()> {
-    let path = directory.to_owned();
-    let removed = tokio::task::spawn_blocking(move || std::fs::remove_dir_all(path))
-        .await
-        .context("the removal's thread ended early")?;
-    match removed {
-        Err(error) if error.kind() != std::io::ErrorKind::NotFound => {
-            Err(error).with_context(|| format!("failed to remove `{}`", directory.display()))
+    wait::until(REMOVAL_DEADLINE, "the files to go", async || {
+        let path = directory.to_owned();
+        let removed = tokio::task::spawn_blocking(move || std::fs::remove_dir_all(path)).await?;
+        match removed {
+            Err(error) if error.kind() != std::io::ErrorKind::NotFound => {
+                Err(error).with_context(|| format!("failed to remove `{}`", directory.display()))
+            }
+            Ok(()) | Err(_) => Ok(Some(())),
         }
-        Ok(()) | Err(_) => Ok(()),
-    }
+    })
+    .await
 }

@@ -94,10 +94,6 @@ impl Program {
         self
     }
 
-    pub(super) fn shown(&self) -> &str {
-        &self.shown
-    }
-
     /// Runs it to its end and returns what it printed; a failure of its own is an error.
     pub(crate) async fn run(self) -> Result<String> {
         let shown = self.shown.clone();

@@ -82,7 +82,7 @@ async fn hosts(lab: &Lab, teller: &mut Teller<'_>) -> Result<()> {
     ))?;
     lab.up().await?;
     teller.tell("building images of nginx and redis from Debian packages")?;
-    let archive = images::build(&lab.directory().join("images")).await?;
+    let archive = images::build(&lab.directory().join("images"), lab.name()).await?;
     lab.load(&archive).await?;
     teller.tell("every engine has the images; starting `kontena daemon` on every host")
 }
@@ -252,7 +252,8 @@ impl Scene<'_> {
             for wanted in stack::wanted(self.nodes) {
                 self.check(wanted, &services, nodes)?;
             }
-            let containers = self.grid.containers(nodes).await?;
+            let mut containers = self.grid.containers(nodes).await?;
+            containers.retain(|image, _| ids.contains_key(image));
             if containers != ids {
                 bail!("the engines run {containers:?} where {ids:?} is wanted");
             }
@@ -350,7 +351,9 @@ fn since(start: Instant) -> String {
 fn table(services: &Services) -> String {
     let mut text = String::new();
     for (name, service) in services {
-        for one in &service.instances {
+        let mut instances: Vec<_> = service.instances.iter().collect();
+        instances.sort();
+        for one in instances {
             let instance = format!("{name}-{}", one.number);
             let node = one.node.as_deref().unwrap_or("-");
             text.push_str(&format!(

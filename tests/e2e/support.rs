@@ -2,17 +2,17 @@
 //!
 //! Everything here blocks, so that a test reads from top to bottom, and panics with what it saw.
 
+mod node;
+
 use std::fmt::Debug;
 use std::path::{Path, PathBuf};
-use std::process::ExitStatus;
 use std::sync::atomic::{AtomicU32, Ordering};
 use std::time::{Duration, Instant};
 
-use serde_json::Value;
 use tokio::runtime::Runtime;
 
-use crate::source::demo::host::Host;
-use crate::source::demo::{images, lab, program};
+pub(crate) use self::node::Node;
+use crate::source::demo::{images, lab};
 
 /// Between two looks of [`eventually`].
 const POLL: Duration = Duration::from_millis(100);
@@ -25,26 +25,11 @@ pub(crate) struct Lab {
     kontena: PathBuf,
 }
 
-/// What a command of kontena's did.
-#[derive(Debug)]
-pub(crate) struct Ran {
-    pub(crate) status: ExitStatus,
-    pub(crate) stdout: String,
-    pub(crate) stderr: String,
-}
-
-/// One host of the lab; see `src/demo/host.rs` for what each deed means.
-#[derive(Clone)]
-pub(crate) struct Node<'a> {
-    lab: &'a Lab,
-    host: Host,
-}
-
 impl Lab {
     /// A lab whose engines have all images. `None`, with a message, for anybody but root.
     pub(crate) fn up(hosts: u8) -> Option<Self> {
         let lab = Self::bare(hosts)?;
-        let archive = lab.wait(images::build(&image_cache()));
+        let archive = lab.wait(images::build(&image_cache(), lab.name()));
         lab.wait(lab.lab.load(&archive));
         Some(lab)
     }
@@ -135,143 +120,6 @@ impl Drop for Lab {
         if let Err(problem) = self.runtime.block_on(self.lab.down()) {
             say(&format!("the lab could not be removed: {problem:#}"));
         }
-    }
-}
-
-impl Node<'_> {
-    pub(crate) fn name(&self) -> String {
-        self.host.name()
-    }
-
-    pub(crate) fn address(&self) -> String {
-        self.host.address().to_string()
-    }
-
-    /// The directory that is the host's disk, the same path inside and outside.
-    pub(crate) fn disk(&self) -> &Path {
-        self.host.disk()
-    }
-
-    pub(crate) fn kontena_data(&self) -> PathBuf {
-        self.host.kontena_data()
-    }
-
-    /// Powers the host on with its old disk, engine included, daemon not.
-    #[track_caller]
-    pub(crate) fn start(&self) {
-        self.lab.wait(self.host.start());
-    }
-
-    /// Cuts the power; cut the cable before if the others must not notice by closed connections.
-    #[track_caller]
-    pub(crate) fn kill(&self) {
-        self.lab.wait(self.host.kill());
-    }
-
-    pub(crate) fn is_up(&self) -> bool {
-        self.host.is_up()
-    }
-
-    #[track_caller]
-    pub(crate) fn kill_engine(&self) {
-        self.lab.wait(self.host.kill_engine());
-    }
-
-    #[track_caller]
-    pub(crate) fn start_engine(&self) {
-        self.lab.wait(self.host.start_engine());
-    }
-
-    pub(crate) fn engine_answers(&self) -> bool {
-        self.lab.runtime.block_on(self.host.engine_answers())
-    }
-
-    /// `docker` against this host's engine; what it printed.
-    #[track_caller]
-    pub(crate) fn docker(&self, arguments: &[&str]) -> String {
-        self.lab.wait(self.host.docker(arguments))
-    }
-
-    /// The names of the containers that run, sorted.
-    #[track_caller]
-    pub(crate) fn containers(&self) -> Vec<String> {
-        let list = self.docker(&["ps", "--format", "{{.Names}}"]);
-        let mut names: Vec<String> = list.lines().map(str::to_owned).collect();
-        names.sort();
-        names
-    }
-
-    /// Runs a program inside the host; what it printed.
-    #[track_caller]
-    pub(crate) fn run(&self, program: &str, arguments: &[&str]) -> String {
-        let work = async { self.host.program(program)?.args(arguments).run().await };
-        self.lab.wait(work)
-    }
-
-    #[track_caller]
-    pub(crate) fn start_daemon(&self) {
-        self.lab.wait(self.host.start_daemon(&self.lab.kontena));
-    }
-
-    #[track_caller]
-    pub(crate) fn kill_daemon(&self) {
-        self.lab.wait(self.host.kill_daemon());
-    }
-
-    #[track_caller]
-    pub(crate) fn stop_daemon(&self) {
-        self.lab.wait(self.host.stop_daemon());
-    }
-
-    /// `kontena` with these arguments, typed on this host; that it failed is for the test to judge.
-    #[track_caller]
-    pub(crate) fn try_kontena(&self, arguments: &[&str]) -> Ran {
-        let work = async {
-            self.host
-                .kontena(&self.lab.kontena, arguments)?
-                .finish()
-                .await
-        };
-        let program::Finished {
-            status,
-            stdout,
-            stderr,
-        } = self.lab.wait(work);
-        Ran {
-            status,
-            stdout,
-            stderr,
-        }
-    }
-
-    /// `kontena` with these arguments, which must succeed; what it printed.
-    #[track_caller]
-    pub(crate) fn kontena(&self, arguments: &[&str]) -> String {
-        let ran = self.try_kontena(arguments);
-        assert!(
-            ran.status.success(),
-            "kontena {arguments:?} on {}: {ran:#?}",
-            self.name()
-        );
-        ran.stdout
-    }
-
-    /// What `kontena … --json` says.
-    #[track_caller]
-    pub(crate) fn kontena_json(&self, arguments: &[&str]) -> Value {
-        let text = self.kontena(&[arguments, &["--json"]].concat());
-        match serde_json::from_str(&text) {
-            Ok(value) => value,
-            Err(problem) => panic!("kontena {arguments:?} --json: {problem} in {text}"),
-        }
-    }
-
-    fn say_last_words(&self) {
-        let log = std::fs::read(self.host.log("kontena")).unwrap_or_default();
-        let log = String::from_utf8_lossy(&log);
-        let lines: Vec<&str> = log.lines().rev().take(30).collect();
-        say(&format!("--- the daemon's last lines on {}", self.name()));
-        lines.iter().rev().for_each(|line| say(line));
     }
 }
 
