@@ -57,6 +57,10 @@ pub(crate) async fn run(options: &Options, out: &mut dyn Write) -> Result<()> {
         told = story::tell(&lab, &program, &mut teller) => told,
         interrupted = interruption() => interrupted,
     };
+    if told.is_err() {
+        // If nobody reads any more, the hosts must still be removed.
+        let _ = story::last_words_of_all(&lab, &mut teller);
+    }
     if options.keep {
         return told.and_then(|()| how_to_talk_to(&lab, &mut teller));
     }

@@ -4,17 +4,21 @@
 //! does not come true within its deadline is an error: the demo succeeds only if all of it held.
 
 mod grid;
+mod settle;
 mod stack;
+mod teller;
 
-use std::collections::{BTreeMap, BTreeSet};
-use std::io::Write;
+use std::collections::BTreeMap;
 use std::path::Path;
 use std::time::{Duration, Instant};
 
 use anyhow::{Context, Result, bail};
 
 use self::grid::{Grid, Service};
-use self::stack::{WEB_PORT, Wanted};
+use self::stack::WEB_PORT;
+pub(crate) use self::teller::Teller;
+use super::daemon::DAEMON;
+use super::host::last_words;
 use super::images;
 use super::lab::Lab;
 use super::wait;
@@ -26,39 +30,6 @@ const TAKEOVER_DEADLINE: Duration = Duration::from_secs(90);
 const RETURN_DEADLINE: Duration = Duration::from_secs(90);
 const JOIN_DEADLINE: Duration = Duration::from_secs(30);
 const PAGE_DEADLINE: Duration = Duration::from_secs(10);
-
-/// Writes what happens, as it happens.
-pub(super) struct Teller<'a> {
-    out: &'a mut dyn Write,
-    start: Instant,
-}
-
-impl<'a> Teller<'a> {
-    pub(super) fn new(out: &'a mut dyn Write) -> Self {
-        Self {
-            out,
-            start: Instant::now(),
-        }
-    }
-
-    /// One event, with the time since the demo began.
-    pub(super) fn tell(&mut self, event: &str) -> Result<()> {
-        writeln!(
-            self.out,
-            "{:>6.1} s  {event}",
-            self.start.elapsed().as_secs_f64()
-        )?;
-        self.out.flush().context("failed to write the story")
-    }
-
-    /// What belongs to the event before.
-    pub(super) fn detail(&mut self, text: &str) -> Result<()> {
-        for line in text.lines() {
-            writeln!(self.out, "          {line}")?;
-        }
-        self.out.flush().context("failed to write the story")
-    }
-}
 
 /// The whole story. Whatever it leaves is for the caller to remove.
 pub(super) async fn tell(lab: &Lab, program: &Path, teller: &mut Teller<'_>) -> Result<()> {
@@ -73,6 +44,17 @@ pub(super) async fn tell(lab: &Lab, program: &Path, teller: &mut Teller<'_>) -> 
     let lost = scene.lose(teller).await?;
     scene.welcome(lost, teller).await?;
     teller.tell("all of it held")
+}
+
+/// What the daemons said last, for a story that did not come true: their logs go with the hosts.
+pub(super) fn last_words_of_all(lab: &Lab, teller: &mut Teller<'_>) -> Result<()> {
+    for host in lab.hosts() {
+        let words = last_words(&host.log(DAEMON));
+        if !words.is_empty() {
+            teller.detail(&format!("the daemon of {}{words}", host.name()))?;
+        }
+    }
+    Ok(())
 }
 
 async fn hosts(lab: &Lab, teller: &mut Teller<'_>) -> Result<()> {
@@ -244,67 +226,6 @@ impl Scene<'_> {
         self.pages(&services, teller).await
     }
 
-    /// Waits until `asked` and the engines of `nodes` agree that everything wanted runs there, once.
-    async fn settled(&self, asked: u8, nodes: &[u8], wait: Duration) -> Result<Services> {
-        let ids = self.wanted_containers(asked).await?;
-        wait::until(wait, "every service to have its instances", async || {
-            let services = self.services(asked).await?;
-            for wanted in stack::wanted(self.nodes) {
-                self.check(wanted, &services, nodes)?;
-            }
-            let mut containers = self.grid.containers(nodes).await?;
-            containers.retain(|image, _| ids.contains_key(image));
-            if containers != ids {
-                bail!("the engines run {containers:?} where {ids:?} is wanted");
-            }
-            Ok(Some(services))
-        })
-        .await
-    }
-
-    /// One service has what it shall have, on these nodes and, if they are all there are, nowhere else.
-    fn check(&self, wanted: Wanted, services: &Services, nodes: &[u8]) -> Result<()> {
-        let service = services
-            .get(wanted.service)
-            .context("the service is not there")?;
-        let names: BTreeSet<String> = nodes.iter().map(|node| self.name(*node)).collect();
-        let serves = |one: &&grid::Instance| one.serving_on().is_some_and(|on| names.contains(on));
-        let serving = service.instances.iter().filter(serves);
-        let numbers: BTreeSet<u32> = serving.clone().map(|one| one.number).collect();
-        let elsewhere = service.instances.iter().filter(|one| {
-            one.node.as_ref().is_none_or(|node| names.contains(node)) && !serves(one)
-        });
-        let right = service.counts.desired == wanted.instances
-            && numbers.len() == wanted.instances
-            && serving.count() == wanted.instances
-            && elsewhere.count() == 0
-            && (nodes.len() < usize::from(self.nodes)
-                || service.instances.len() == wanted.instances);
-        if !right {
-            bail!("`{}` is {service:?}", wanted.service);
-        }
-        Ok(())
-    }
-
-    async fn services(&self, asked: u8) -> Result<Services> {
-        let mut services = BTreeMap::new();
-        for wanted in stack::wanted(self.nodes) {
-            let service = self.grid.service(asked, wanted.service).await?;
-            services.insert(wanted.service, service);
-        }
-        Ok(services)
-    }
-
-    /// How many containers of which image the engines must run in all.
-    async fn wanted_containers(&self, node: u8) -> Result<BTreeMap<String, usize>> {
-        let mut count = BTreeMap::new();
-        for wanted in stack::wanted(self.nodes) {
-            let id = self.grid.image_id(node, wanted.image).await?;
-            *count.entry(id).or_default() += wanted.instances;
-        }
-        Ok(count)
-    }
-
     /// Fetches the web page from every node that runs `web`.
     async fn pages(&self, services: &Services, teller: &mut Teller<'_>) -> Result<()> {
         let web = services.get("shop/web").context("`web` is not there")?;
@@ -368,16 +289,6 @@ fn table(services: &Services) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
-
-    #[test]
-    fn a_story_is_told_with_its_times() {
-        let mut out = Vec::new();
-        let mut teller = Teller::new(&mut out);
-        teller.tell("began").unwrap();
-        teller.detail("a\nb").unwrap();
-        let told = String::from_utf8(out).unwrap();
-        assert_eq!(told, "   0.0 s  began\n          a\n          b\n");
-    }
 
     #[test]
     fn there_is_a_place_to_go_to_when_a_node_is_lost() {
