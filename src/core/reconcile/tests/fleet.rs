@@ -1,0 +1,1 @@
+//! Several owners of one service, who see each other's reports late.
