@@ -24,6 +24,7 @@ mod plan;
 mod queue;
 mod refusals;
 pub mod rollout;
+mod round;
 mod sight;
 #[cfg(test)]
 mod tests;

@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use crate::report::{Engine, EngineState};
+use crate::report::{Engine, EngineState, Health, Hold, InstanceState};
 use crate::time::{Instant, Now};
 
 /// After so long without a working engine a node releases its stateless holds (rules of the mesh 2).
@@ -47,7 +47,7 @@ impl EngineSight {
     }
 
     /// Why it has failed, once that has lasted for [`FAILED_AFTER`].
-    pub(super) fn failed(&self, now: Instant) -> Option<&str> {
+    fn failed(&self, now: Instant) -> Option<&str> {
         let trouble = self.trouble.as_ref()?;
         (now.since(trouble.since.monotonic) >= FAILED_AFTER).then_some(trouble.problem.as_str())
     }
@@ -56,6 +56,21 @@ impl EngineSight {
     pub(super) fn fails_at(&self, now: Instant) -> Option<Instant> {
         let at = self.trouble.as_ref()?.since.monotonic + FAILED_AFTER;
         (at > now).then_some(at)
+    }
+
+    /// What may be said of an instance. While the engine has failed, stateless ones are released,
+    /// and of stateful ones nothing is known.
+    pub(super) fn judge(&self, mut hold: Hold, stateful: bool, now: Now) -> Option<Hold> {
+        let Some(problem) = self.failed(now.monotonic) else {
+            return Some(hold);
+        };
+        if hold.state != InstanceState::Failed {
+            hold.since = now.wall;
+        }
+        hold.state = InstanceState::Failed;
+        hold.health = Health::Unknown;
+        hold.problem = Some(format!("the Docker engine does not work: {problem}"));
+        stateful.then_some(hold)
     }
 
     /// Whether [`EngineSight::report`] changed since the last time it was asked.

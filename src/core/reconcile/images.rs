@@ -47,12 +47,15 @@ pub(super) struct Images {
 }
 
 impl Images {
-    /// Exactly these are needed. One that is being fetched is kept until its outcome is known.
-    pub(super) fn need(&mut self, keys: BTreeSet<ImageKey>) {
-        self.states.retain(|key, state| {
-            keys.contains(key) || matches!(state, ImageState::Fetching { .. })
+    /// `missing` are needed now. What else is `wanted` keeps the meaning that it was fetched with,
+    /// for the next instance of the deploy; the rest is forgotten, once its outcome is known.
+    pub(super) fn need(&mut self, missing: BTreeSet<ImageKey>, wanted: &BTreeSet<ImageKey>) {
+        self.states.retain(|key, state| match state {
+            ImageState::Fetching { .. } => true,
+            ImageState::Ready { .. } => wanted.contains(key),
+            ImageState::Missing { .. } => missing.contains(key),
         });
-        for key in keys {
+        for key in missing {
             self.states
                 .entry(key)
                 .or_insert(ImageState::Missing { setback: None });

@@ -344,9 +344,7 @@ impl Local {
 /// of an older deploy it is not known, and what it was found to be stands.
 pub(super) fn awaited_port(task: Task<'_>, best: &Container) -> Option<u16> {
     match task {
-        Task::Run(wanted) if wanted.is_met_by(&best.owner.revision, best.owner.generation) => {
-            wanted.service.deploy.wait_for_port
-        }
+        Task::Run(wanted) if wanted.is_met_by(&best.owner) => wanted.service.deploy.wait_for_port,
         Task::Run(_) | Task::Rest | Task::Keep | Task::Remove => None,
     }
 }

@@ -86,7 +86,7 @@ impl Local {
             return self.discard(extra, around.now);
         }
         match task {
-            Task::Run(wanted) if wanted.is_met_by(&best.owner.revision, best.owner.generation) => {
+            Task::Run(wanted) if wanted.is_met_by(&best.owner) => {
                 self.turn = Turn::Waiting;
                 self.waits_for = None;
                 self.keep(task, best, around.now)
@@ -144,7 +144,7 @@ impl Local {
         }
         // A container that Docker cannot start any more is made anew.
         let is_right = match task {
-            Task::Run(wanted) => wanted.is_met_by(&best.owner.revision, best.owner.generation),
+            Task::Run(wanted) => wanted.is_met_by(&best.owner),
             Task::Keep | Task::Rest | Task::Remove => false,
         };
         if is_right && self.starting.as_ref().is_some_and(is_hopeless) {

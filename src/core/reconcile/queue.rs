@@ -61,10 +61,6 @@ pub(super) struct Queue {
 }
 
 impl Queue {
-    pub(super) fn is_in_flight(&self, subject: &Subject) -> bool {
-        self.in_flight.values().any(|(other, _)| other == subject)
-    }
-
     pub(super) fn action_in_flight(&self, instance: &InstanceId) -> Option<&Action> {
         self.in_flight
             .values()

@@ -12,6 +12,7 @@ use crate::stack::Service;
 use crate::time::Instant;
 use crate::view::Lifecycle;
 
+use super::action::Ownership;
 use super::rollout::Peer;
 
 /// All that is asked of this node now.
@@ -53,9 +54,9 @@ impl Wanted {
 
     /// Whether a container of this deploy is right. A newer one than the documents here know of is
     /// kept too: it is this replica that lags (a restored disk, a change on its way).
-    pub(super) fn is_met_by(&self, revision: &RevisionHash, generation: u64) -> bool {
-        generation > self.generation
-            || (generation == self.generation && *revision == self.revision)
+    pub(super) fn is_met_by(&self, owner: &Ownership) -> bool {
+        owner.generation > self.generation
+            || (owner.generation == self.generation && owner.revision == self.revision)
     }
 }
 
