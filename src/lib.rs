@@ -1,3 +1,4 @@
 #![cfg_attr(test, allow(clippy::unwrap_used, reason = "a panic is a failing test"))]
 
+mod disk;
 mod docker;
