@@ -2,3 +2,4 @@
 
 mod disk;
 mod docker;
+mod p2p;
