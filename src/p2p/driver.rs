@@ -34,6 +34,8 @@ const REDIAL: Duration = Duration::from_secs(1);
 /// A little more than a dial may take.
 const CONNECT_LIMIT: Duration = Duration::from_secs(5);
 
+const ITSELF: &str = "that is this node itself";
+
 type Answer<T> = oneshot::Sender<Result<T, String>>;
 
 /// What the driver is asked to do.
@@ -383,6 +385,10 @@ impl Driver {
     // --- joining ---
 
     fn ask_join(&mut self, target: Target, ask: Ask) {
+        if self.swarm.listeners().any(|own| *own == target.address) {
+            drop(ask.reply.send(Err(ITSELF.to_owned())));
+            return;
+        }
         let options = match target.peer {
             Some(peer) => DialOpts::peer_id(peer)
                 .addresses(vec![target.address])
@@ -526,22 +532,23 @@ fn is_refused(error: &DialError) -> bool {
     attempts.iter().any(|(_, error)| has_refused(error))
 }
 
-fn has_refused(error: &(dyn std::error::Error + 'static)) -> bool {
-    let mut next = Some(error);
-    while let Some(error) = next {
-        let io = error.downcast_ref::<io::Error>();
-        if io.is_some_and(|io| io.kind() == io::ErrorKind::ConnectionRefused) {
-            return true;
-        }
-        next = error.source();
+/// By its words: libp2p wraps the system's error so that its kind cannot be reached.
+fn has_refused(error: &TransportError<io::Error>) -> bool {
+    cause(error).contains("Connection refused")
+}
+
+/// What libp2p's own text leaves out.
+fn cause(error: &TransportError<io::Error>) -> String {
+    match error {
+        TransportError::Other(error) => error.to_string(),
+        TransportError::MultiaddrNotSupported(_) => error.to_string(),
     }
-    error.to_string().contains("Connection refused")
 }
 
 /// In words for people, shorter than libp2p's.
 fn dial_problem(error: &DialError) -> String {
     match error {
-        DialError::LocalPeerId { .. } => "that is this node itself".to_owned(),
+        DialError::LocalPeerId { .. } => ITSELF.to_owned(),
         DialError::NoAddresses => "no address of it is known".to_owned(),
         DialError::WrongPeerId { address, .. } => {
             format!("another node answers at `{}`", plain(address))
@@ -561,7 +568,7 @@ fn dial_problem(error: &DialError) -> String {
 fn attempt_problem(address: &Multiaddr, error: &TransportError<io::Error>) -> String {
     match has_refused(error) {
         true => format!("`{}` refuses the connection", plain(address)),
-        false => format!("`{}`: {error}", plain(address)),
+        false => format!("`{}`: {}", plain(address), cause(error)),
     }
 }
 
