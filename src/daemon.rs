@@ -1,0 +1,3 @@
+//! The daemon. Here so far: its configuration.
+
+pub(crate) mod config;
