@@ -14,8 +14,7 @@ pub(crate) struct Services {
     pub(crate) services: Vec<Service>,
 }
 
-/// The answer of `GET /v1/services/{grid}/{stack}/{service}`. Null or empty: not carried out by this
-/// version (secrets, hooks, limits …), or not wanted.
+/// The answer of `GET /v1/services/{grid}/{stack}/{service}`.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub(crate) struct Service {
     /// `grid/stack/name`, with `null` for no stack.
@@ -25,14 +24,38 @@ pub(crate) struct Service {
     pub(crate) created_at: Option<Time>,
     pub(crate) updated_at: Option<Time>,
     pub(crate) state: ServiceState,
-    /// Null where this version of Kontena cannot read the definition: see `problem`.
-    pub(crate) image: Option<String>,
     /// Of the newest definition, deployed or not; counts along the history.
     pub(crate) revision: u64,
     pub(crate) stack_revision: Option<u64>,
-    pub(crate) stateful: bool,
     /// Wanted instances (per node for `daemon`).
     pub(crate) instances: u32,
+    pub(crate) dns: Option<String>,
+    pub(crate) health_status: HealthStatus,
+    pub(crate) instance_counts: InstanceCounts,
+    /// The newest definition; as good as empty where this version cannot read it (see `problem`).
+    #[serde(flatten)]
+    pub(crate) definition: Definition,
+    /// *Ours*: the hash that names the newest definition.
+    pub(crate) revision_id: String,
+    /// *Ours.*
+    pub(crate) counts: Counts,
+    /// *Ours*: what shall run now; null until the first deploy.
+    pub(crate) deployed: Option<Deployed>,
+    /// *Ours*: why this version cannot read the definition.
+    #[serde(default)]
+    pub(crate) problem: Option<String>,
+    /// *Ours*: one row per holder. Only where one service is shown.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub(crate) instance_rows: Option<Vec<Instance>>,
+}
+
+/// What makes a container, as Kontena names it.
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
+pub(crate) struct Definition {
+    /// Null where this version of Kontena cannot read the definition.
+    pub(crate) image: Option<String>,
+    pub(crate) stateful: bool,
+    /// `ha`, `daemon` or `random`.
     pub(crate) strategy: String,
     pub(crate) affinity: Vec<String>,
     pub(crate) cmd: Option<Vec<String>>,
@@ -44,27 +67,13 @@ pub(crate) struct Service {
     /// Seconds, rounded up.
     pub(crate) stop_grace_period: u64,
     pub(crate) deploy_opts: DeployOptions,
-    pub(crate) dns: Option<String>,
+    /// *Ours*: the labels of its containers.
+    #[serde(default)]
+    pub(crate) labels: BTreeMap<String, String>,
     pub(crate) net: String,
     pub(crate) read_only: bool,
-    pub(crate) health_status: HealthStatus,
-    pub(crate) instance_counts: InstanceCounts,
     #[serde(flatten)]
     pub(crate) unsupported: Unsupported,
-    /// *Ours*: the hash that names the newest definition.
-    pub(crate) revision_id: String,
-    /// *Ours.*
-    pub(crate) labels: BTreeMap<String, String>,
-    /// *Ours.*
-    pub(crate) counts: Counts,
-    /// *Ours*: what shall run now; null until the first deploy.
-    pub(crate) deployed: Option<Deployed>,
-    /// *Ours*: why this version cannot read the definition.
-    #[serde(default)]
-    pub(crate) problem: Option<String>,
-    /// *Ours*: one row per holder. Only where one service is shown.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub(crate) instance_rows: Option<Vec<Instance>>,
 }
 
 /// Fields that Kontena's command line reads and this version has nothing for.
@@ -135,7 +144,7 @@ pub(crate) struct LinkRef {
 }
 
 /// Never null: Kontena's command line counts on it.
-#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
 pub(crate) struct DeployOptions {
     /// A share from 0 to 1.
     pub(crate) min_health: f64,
@@ -210,7 +219,7 @@ impl From<Service> for ServiceJson {
             name: service.name,
             stack: Some(service.stack.name).filter(|name| name != "null"),
             state: service.state.as_str(),
-            image: service.image,
+            image: service.definition.image,
             revision: service.revision,
             revision_id: service.revision_id,
             counts: service.counts,
