@@ -9,6 +9,7 @@ pub mod command;
 pub mod document;
 pub mod id;
 pub mod identity;
+pub mod manifest;
 pub mod membership;
 pub mod message;
 pub mod node;

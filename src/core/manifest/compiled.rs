@@ -1,0 +1,191 @@
+//! A stack as JSON, in the field names of Kontena's API: what `stack validate` prints, what the
+//! command line posts, and what any node's API reads.
+//!
+//! `null` and a missing field mean the same everywhere. A field that Kontena has and this version
+//! does not carry out is refused unless it is empty; so is an unknown one. Not here: answers of
+//! the API that tell what runs.
+
+mod change;
+mod field;
+mod service;
+mod written;
+
+use std::collections::BTreeMap;
+
+use serde_json::{Value, json};
+
+pub use change::ServiceChange;
+pub use field::FieldProblem;
+
+use super::stack_file::{DEFAULT_VERSION, stack_name};
+use crate::id::{ServiceName, StackName};
+use crate::stack::{Declared, Stack, stack_faults};
+use field::{Field, Fields};
+
+/// A stack on its way to be installed.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Compiled {
+    /// What it is installed as.
+    pub name: StackName,
+    pub stack: Stack,
+    /// The text of the file, for `stack inspect`.
+    pub source: Option<String>,
+}
+
+const STACK: Fields = Fields {
+    known: &[
+        "name",
+        "stack",
+        "version",
+        "description",
+        "source",
+        "registry",
+        "services",
+    ],
+    not_yet: &[
+        "expose",
+        "labels",
+        "variables",
+        "metadata",
+        "dependencies",
+        "parent",
+        "volumes",
+    ],
+};
+
+/// The body of `POST /v1/grids/{grid}/stacks`.
+pub fn write(compiled: &Compiled) -> Value {
+    let Compiled {
+        name,
+        stack,
+        source,
+    } = compiled;
+    let services = stack.services.iter().map(|(name, declared)| {
+        let change = ServiceChange::from_declared(declared);
+        written::write(Some(name), &change)
+    });
+    json!({
+        "name": name,
+        "stack": stack.stack,
+        "version": stack.version,
+        "description": stack.description,
+        "source": source,
+        "services": services.collect::<Vec<Value>>(),
+    })
+}
+
+/// Reads what [`write`] wrote, or Kontena's own client.
+///
+/// # Errors
+/// Every problem, each with the path of its field.
+pub fn read(value: &Value) -> Result<Compiled, Vec<FieldProblem>> {
+    let mut problems = Vec::new();
+    let compiled = read_stack(&Field::root(value), &mut problems);
+    match compiled {
+        Some(compiled) if problems.is_empty() => Ok(compiled),
+        Some(_) | None => Err(problems),
+    }
+}
+
+fn read_stack(body: &Field<'_>, problems: &mut Vec<FieldProblem>) -> Option<Compiled> {
+    body.check_fields(&STACK, problems)?;
+    let stack = body.required("stack", problems).and_then(|field| {
+        let default_name = field.parsed(stack_name, problems)?;
+        Some((field.text(problems)?, default_name))
+    });
+    let text = |key: &str, problems: &mut Vec<FieldProblem>| {
+        body.get(key).and_then(|field| field.text(problems))
+    };
+    let description = text("description", problems);
+    let source = text("source", problems);
+    let version = body.get("version").and_then(|field| field.word(problems));
+    let name = body
+        .get("name")
+        .map(|field| field.parsed(installed_name, problems));
+    let services = read_services(body, problems);
+    let (stack, default_name) = stack?;
+    let name = name.unwrap_or_else(|| Some(default_name.clone()))?;
+    let mut services = services?;
+    for declared in services.values_mut() {
+        declared.service.localize_links(&name);
+    }
+    check_links(&services, problems);
+    Some(Compiled {
+        name,
+        stack: Stack {
+            stack,
+            default_name,
+            version: version.unwrap_or_else(|| DEFAULT_VERSION.to_owned()),
+            description,
+            services,
+        },
+        source,
+    })
+}
+
+/// A stack's own name, without a user.
+fn installed_name(text: &str) -> Result<StackName, String> {
+    if text.contains('/') {
+        return Err(format!("`{text}` has to be a name without `/`"));
+    }
+    stack_name(text)
+}
+
+fn read_services(
+    body: &Field<'_>,
+    problems: &mut Vec<FieldProblem>,
+) -> Option<BTreeMap<ServiceName, Declared>> {
+    let list = body.required("services", problems)?;
+    let items = list.items(problems)?;
+    if items.is_empty() {
+        problems.push(list.problem("a stack needs at least one service"));
+    }
+    let mut services = BTreeMap::new();
+    for item in items {
+        let Some((name, declared)) = read_declared(&item, problems) else {
+            continue;
+        };
+        if services.insert(name.clone(), declared).is_some() {
+            problems.push(item.problem(format!("service `{name}` is given twice")));
+        }
+    }
+    Some(services)
+}
+
+fn read_declared(
+    item: &Field<'_>,
+    problems: &mut Vec<FieldProblem>,
+) -> Option<(ServiceName, Declared)> {
+    let change = service::read(item, problems)?;
+    item.required("name", problems);
+    item.required("image", problems);
+    change.image.as_ref()?;
+    match change.create() {
+        Ok(service) => Some((
+            change.name?,
+            Declared {
+                service,
+                instances: change.instances,
+            },
+        )),
+        Err(found) => {
+            problems.extend(found.into_iter().map(|problem| problem.under(item)));
+            None
+        }
+    }
+}
+
+/// Only where all services could be read: a link to one that could not is not wrong.
+fn check_links(services: &BTreeMap<ServiceName, Declared>, problems: &mut Vec<FieldProblem>) {
+    if !problems.is_empty() {
+        return;
+    }
+    let faults = stack_faults(services).into_iter();
+    problems.extend(faults.map(|fault| {
+        let path = format!("services.{}.links[{}]", fault.service, fault.link);
+        FieldProblem::new(path, fault.cause)
+    }));
+}
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,139 @@
+//! What an API call says about a service. Only what it says changes.
+
+use std::collections::BTreeMap;
+
+use super::field::FieldProblem;
+use crate::id::ServiceName;
+use crate::stack::{Affinity, Declared, Link, Port, Service, ServiceField, Strategy, Volume};
+
+/// The fields of a service that are to be set; `None` leaves one as it is. An empty list clears.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct ServiceChange {
+    /// For `create`; an update says in its path which service it means.
+    pub name: Option<ServiceName>,
+    pub image: Option<String>,
+    /// Cannot be changed once the service exists.
+    pub stateful: Option<bool>,
+    /// Empty is the image's own.
+    pub command: Option<Vec<String>>,
+    pub environment: Option<Vec<String>>,
+    pub ports: Option<Vec<Port>>,
+    pub links: Option<Vec<Link>>,
+    pub volumes: Option<Vec<Volume>>,
+    pub affinity: Option<Vec<Affinity>>,
+    /// Not part of the revision: the caller sets it.
+    pub instances: Option<u32>,
+    pub strategy: Option<Strategy>,
+    /// `Some(None)`, in JSON 0, waits for none.
+    pub wait_for_port: Option<Option<u16>>,
+    /// In thousandths.
+    pub min_health: Option<u16>,
+    /// `Some(None)`, in JSON the empty text, is the image's own.
+    pub stop_signal: Option<Option<String>>,
+    /// In milliseconds.
+    pub stop_grace_millis: Option<u64>,
+    pub labels: Option<BTreeMap<String, String>>,
+}
+
+impl ServiceChange {
+    /// The change that makes exactly this service.
+    pub fn from_declared(declared: &Declared) -> Self {
+        let service = declared.service.clone();
+        Self {
+            name: None,
+            image: Some(service.image),
+            stateful: Some(service.stateful),
+            command: service.command,
+            environment: Some(service.environment),
+            ports: Some(service.ports),
+            links: Some(service.links),
+            volumes: Some(service.volumes),
+            affinity: Some(service.affinity),
+            instances: declared.instances,
+            strategy: Some(service.deploy.strategy),
+            wait_for_port: service.deploy.wait_for_port.map(Some),
+            min_health: Some(service.deploy.min_health),
+            stop_signal: service.stop_signal.map(Some),
+            stop_grace_millis: service.stop_grace_millis,
+            labels: Some(service.labels),
+        }
+    }
+
+    /// A new service.
+    ///
+    /// # Errors
+    /// A missing image, or what contradicts itself.
+    pub fn create(&self) -> Result<Service, Vec<FieldProblem>> {
+        let Some(image) = &self.image else {
+            return Err(vec![FieldProblem::new("image", "is missing")]);
+        };
+        let new = Service {
+            stateful: self.stateful.unwrap_or_default(),
+            ..Service::new(image)
+        };
+        checked(self.set_on(&new))
+    }
+
+    /// `service` with this change.
+    ///
+    /// # Errors
+    /// A change of `stateful`, which would strand the data, or what contradicts itself.
+    pub fn apply(&self, service: &Service) -> Result<Service, Vec<FieldProblem>> {
+        if self
+            .stateful
+            .is_some_and(|stateful| stateful != service.stateful)
+        {
+            let message = "cannot be changed; create the service anew";
+            return Err(vec![FieldProblem::new("stateful", message)]);
+        }
+        checked(self.set_on(service))
+    }
+
+    /// Everything but `stateful`.
+    fn set_on(&self, service: &Service) -> Service {
+        let mut service = service.clone();
+        let change = self.clone();
+        set(&mut service.image, change.image);
+        if let Some(command) = change.command {
+            service.command = Some(command).filter(|command| !command.is_empty());
+        }
+        set(&mut service.environment, change.environment);
+        set(&mut service.ports, change.ports);
+        set(&mut service.links, change.links);
+        set(&mut service.volumes, change.volumes);
+        set(&mut service.affinity, change.affinity);
+        set(&mut service.deploy.strategy, change.strategy);
+        set(&mut service.deploy.wait_for_port, change.wait_for_port);
+        set(&mut service.deploy.min_health, change.min_health);
+        set(&mut service.stop_signal, change.stop_signal);
+        if change.stop_grace_millis.is_some() {
+            service.stop_grace_millis = change.stop_grace_millis;
+        }
+        set(&mut service.labels, change.labels);
+        service
+    }
+}
+
+fn set<T>(place: &mut T, value: Option<T>) {
+    if let Some(value) = value {
+        *place = value;
+    }
+}
+
+fn checked(service: Service) -> Result<Service, Vec<FieldProblem>> {
+    let faults = service.faults();
+    if faults.is_empty() {
+        return Ok(service);
+    }
+    let problems = faults.into_iter().map(|fault| {
+        let field = match fault.field {
+            ServiceField::Environment => "env",
+            ServiceField::Ports => "ports",
+            ServiceField::Links => "links",
+            ServiceField::Volumes => "volumes",
+            ServiceField::Labels => "labels",
+        };
+        FieldProblem::new(format!("{field}[{}]", fault.index), fault.cause)
+    });
+    Err(problems.collect())
+}

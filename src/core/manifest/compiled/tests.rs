@@ -1,0 +1,231 @@
+//! Round trips, and what a wrong body is told.
+
+use expect_test::expect;
+use proptest::collection::{btree_map, vec};
+use proptest::option;
+use proptest::prelude::*;
+
+use super::*;
+use crate::stack::{Affinity, Deploy, Link, Port, Protocol, Service, Strategy as Spread, Volume};
+
+proptest! {
+    #[test]
+    fn what_is_written_is_read_back(compiled in any_compiled()) {
+        let text = write(&compiled).to_string();
+        let value = serde_json::from_str(&text).unwrap();
+        prop_assert_eq!(read(&value), Ok(compiled));
+    }
+
+    #[test]
+    fn a_change_is_read_back_and_does_what_it_says(from in any_declared(), to in any_declared()) {
+        let mut change = ServiceChange::from_declared(&to);
+        change.stateful = None;
+        let read = ServiceChange::read(&change.write()).unwrap();
+        prop_assert_eq!(&read, &change);
+        let changed = read.apply(&from.service).unwrap();
+        prop_assert_eq!(&changed.image, &to.service.image);
+        prop_assert_eq!(&changed.environment, &to.service.environment);
+        prop_assert_eq!(changed.stateful, from.service.stateful);
+        prop_assert_eq!(ServiceChange::default().apply(&from.service), Ok(from.service));
+    }
+
+    #[test]
+    fn no_body_makes_it_panic(text in "[\\[\\]{}:,\"a0.e-]{0,40}") {
+        if let Ok(value) = serde_json::from_str(&text) {
+            let _ = read(&value);
+            let _ = ServiceChange::read(&value);
+        }
+    }
+}
+
+#[test]
+fn an_empty_value_clears_and_a_missing_one_keeps() {
+    let mut service = Service::new("a:1");
+    service.command = Some(vec!["run".to_owned()]);
+    service.stop_signal = Some("SIGQUIT".to_owned());
+    service.deploy.wait_for_port = Some(80);
+    service.environment = vec!["A=1".to_owned()];
+    let clear =
+        json!({"cmd": [], "stop_signal": "", "deploy_opts": {"wait_for_port": 0}, "env": []});
+    let cleared = ServiceChange::read(&clear).unwrap().apply(&service);
+    assert_eq!(cleared, Ok(Service::new("a:1")));
+    let keep = json!({"cmd": null, "image": "b"});
+    let kept = ServiceChange::read(&keep).unwrap().apply(&service).unwrap();
+    assert_eq!(
+        kept,
+        Service {
+            image: "b:latest".to_owned(),
+            ..service
+        }
+    );
+}
+
+#[test]
+fn a_stateful_service_stays_one() {
+    let change = ServiceChange::read(&json!({"stateful": true})).unwrap();
+    let problems = change.apply(&Service::new("a:1")).unwrap_err();
+    assert_eq!(problems[0].path, "stateful");
+}
+
+#[test]
+fn kontenas_own_client_is_understood() {
+    let body = json!({
+        "name": "bot", "stack": "acme/bot", "version": 0.1, "registry": "file://", "expose": null,
+        "labels": [], "metadata": {}, "parent": null, "variables": {}, "volumes": [],
+        "services": [{
+            "name": "db", "image": "mongo", "instances": 1, "stateful": true, "net": "bridge",
+            "health_check": {"port": null}, "hooks": {}, "log_opts": null, "secrets": [],
+            "deploy_opts": {"interval": null, "min_health": null, "wait_for_port": null},
+            "links": [{"alias": "system/lb", "name": "system/lb"}, {"alias": "x", "id": "home/other/db2"}],
+            "ports": [{"container_port": "27017", "ip": "0.0.0.0", "node_port": 27000, "protocol": "tcp"}],
+            "stop_grace_period": 1.5,
+        }],
+    });
+    let compiled = read(&body).unwrap();
+    assert_eq!(compiled.stack.version, "0.1");
+    let service = &compiled.stack.services[&"db".parse().unwrap()].service;
+    assert_eq!(service.image, "mongo:latest");
+    assert_eq!(service.ports[0].to_string(), "0.0.0.0:27000:27017/tcp");
+    assert_eq!(service.links[1].to_string(), "other/db2:x");
+    assert_eq!(service.stop_grace_millis, Some(1_500));
+}
+
+#[test]
+fn links_are_checked_whoever_sends_them() {
+    let body = json!({"stack": "shop", "services": [
+        {"name": "a", "image": "x", "links": [{"name": "shop/b"}, {"name": "c"}]},
+        {"name": "b", "image": "x", "links": [{"name": "a"}]},
+    ]});
+    let problems = read(&body).unwrap_err();
+    let lines: Vec<String> = problems.iter().map(ToString::to_string).collect();
+    expect![[r#"
+        services.a.links[1]: service `a` needs `c`, which this stack does not define
+        services.a.links[0]: services need each other in a circle: `a` → `b` → `a`"#]]
+    .assert_eq(&lines.join("\n"));
+}
+
+#[test]
+fn a_wrong_body_is_told_every_field() {
+    let body = json!({
+        "stack": "shop", "expose": "web", "colour": "red",
+        "services": [
+            {"name": "web", "image": "Nginx", "env": ["A"], "privileged": true, "instances": -1,
+             "ports": [{"node_port": 0}], "links": [{"name": "B"}], "labels": ["a"]},
+            {"name": "db", "image": "redis", "volumes": ["/data", "x:/data"],
+             "deploy_opts": {"min_health": 2}},
+            7,
+        ],
+    });
+    let problems = read(&body).unwrap_err();
+    let lines: Vec<String> = problems.iter().map(ToString::to_string).collect();
+    expect![[r#"
+        colour: is not a known field
+        expose: is not supported yet
+        services[0].privileged: is not supported yet
+        services[0].image: `Nginx` is not an image: expected `[HOST[:PORT]/]NAME[:TAG][@DIGEST]`, the name in lower case
+        services[0].env[0]: `A` is not an environment variable: expected `NAME=VALUE`
+        services[0].ports[0].node_port: has to be a whole number from 1 to 65535
+        services[0].ports[0].container_port: is missing
+        services[0].links[0].name: `B` is not a valid service name: use 1 to 63 of a-z, 0-9 and `-`, starting with a letter or digit, not ending with `-`
+        services[0].instances: has to be a whole number from 0 to 10000
+        services[0].labels[0]: `a` is not a label: expected `KEY=VALUE`
+        services[1].deploy_opts.min_health: has to be from 0 to 1
+        services[1].volumes[1]: the named volume `x` is not supported yet
+        services[1].volumes[1]: the path `/data` is mounted twice
+        services[2]: has to be an object, this is a number"#]].assert_eq(&lines.join("\n"));
+}
+
+fn name<T: std::str::FromStr<Err: std::fmt::Debug> + std::fmt::Debug>() -> impl Strategy<Value = T>
+{
+    "[a-z][a-z0-9]{0,5}".prop_map(|text| text.parse().unwrap())
+}
+
+fn any_port() -> impl Strategy<Value = Port> {
+    let number = 1..=u16::MAX;
+    let ip = prop_oneof![Just("0.0.0.0"), Just("127.0.0.1"), Just("::1")];
+    (ip, number.clone(), number, any::<bool>()).prop_map(|(ip, node_port, container_port, udp)| {
+        Port {
+            ip: ip.parse().unwrap(),
+            node_port,
+            container_port,
+            protocol: if udp { Protocol::Udp } else { Protocol::Tcp },
+        }
+    })
+}
+
+fn any_link() -> impl Strategy<Value = Link> {
+    let text = "([a-z]{1,4}/)?[a-z]{1,4}(:[a-z]{1,4})?";
+    text.prop_map(|text| text.parse().unwrap())
+}
+
+fn any_volume() -> impl Strategy<Value = Volume> {
+    "(/[a-z]{1,4}:)?/[a-z]{1,4}(/[a-z]{1,2})?".prop_map(|text| text.parse().unwrap())
+}
+
+fn any_affinity() -> impl Strategy<Value = Affinity> {
+    "(node|label|service)(==|!=)~?(/\\^[a-z]+/|[a-z]+)".prop_map(|text| text.parse().unwrap())
+}
+
+fn any_deploy() -> impl Strategy<Value = Deploy> {
+    let spread = prop_oneof![Just(Spread::Ha), Just(Spread::Daemon), Just(Spread::Random)];
+    (spread, option::of(1..=u16::MAX), 0..=1_000_u16).prop_map(|(strategy, port, min_health)| {
+        Deploy {
+            strategy,
+            wait_for_port: port,
+            min_health,
+            ..Deploy::default()
+        }
+    })
+}
+
+prop_compose! {
+    fn any_service()(
+        stateful in any::<bool>(),
+        command in option::of(vec("\\PC{1,5}", 1..3)),
+        environment in btree_map("[A-Z]{1,3}", "\\PC{0,6}", 0..3),
+        ports in vec(any_port(), 0..3),
+        links in vec(any_link(), 0..3),
+        volumes in vec(any_volume(), 0..3),
+        affinity in vec(any_affinity(), 0..3),
+        stop_signal in option::of(Just("SIGTERM".to_owned())),
+        stop_grace_millis in option::of(0..=86_400_000_u64),
+        deploy in any_deploy(),
+        labels in btree_map("[a-z]{1,3}", "\\PC{0,6}", 0..3),
+    ) -> Service {
+        let environment = environment.into_iter().map(|(name, value)| format!("{name}={value}"));
+        Service {
+            stateful, command, environment: environment.collect(), ports, links, volumes, affinity,
+            stop_signal, stop_grace_millis, deploy, labels, ..Service::new("a:1")
+        }
+    }
+}
+
+fn any_declared() -> impl Strategy<Value = Declared> {
+    let sound =
+        any_service().prop_filter("contradicts itself", |service| service.faults().is_empty());
+    (sound, option::of(0..=10_000_u32))
+        .prop_map(|(service, instances)| Declared { service, instances })
+}
+
+prop_compose! {
+    fn any_compiled()(
+        name in name::<StackName>(),
+        own in name::<StackName>(),
+        user in option::of("[a-z]{1,4}"),
+        version in "[0-9]\\.[0-9]{1,2}",
+        description in option::of("\\PC{0,9}"),
+        source in option::of("\\PC{0,9}"),
+        services in btree_map(name::<ServiceName>(), any_declared(), 1..4),
+    ) -> Compiled {
+        let mut services = services;
+        for declared in services.values_mut() {
+            declared.service.localize_links(&name);
+            declared.service.links.retain(|link| link.stack.is_some());
+        }
+        let stack = match user {
+            Some(user) => format!("{user}/{own}"),
+            None => own.to_string(),
+        };
+        Compiled { name, source, stack: Stack { stack, default_name: own, version, description, services } }
+    }
+}

@@ -1,0 +1,182 @@
+//! What can be wrong with a service as a whole, whoever made it: a file, an API call, an update.
+
+use std::collections::BTreeSet;
+
+use super::{Port, Service, Volume, VolumeSource};
+
+/// One thing wrong with a service, and where.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Fault {
+    pub field: ServiceField,
+    /// The place in the field's list, from 0.
+    pub index: usize,
+    pub cause: InvalidService,
+}
+
+/// The fields whose items can contradict each other.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub enum ServiceField {
+    Environment,
+    Ports,
+    Links,
+    Volumes,
+    Labels,
+}
+
+/// Why a service cannot be run as it is.
+#[derive(Clone, Debug, thiserror::Error, PartialEq, Eq)]
+pub enum InvalidService {
+    #[error("`{port}` publishes a host port that `{first}` publishes already")]
+    PortTwice { port: Port, first: Port },
+    #[error("the path `{0}` is mounted twice")]
+    MountTwice(String),
+    #[error("the named volume `{0}` is not supported yet")]
+    NamedVolume(String),
+    #[error("the environment variable `{0}` is given twice")]
+    VariableTwice(String),
+    #[error("`{0}` is linked twice")]
+    LinkTwice(String),
+    #[error("the label `{0}` is reserved: `io.kontena.` belongs to Kontena")]
+    ReservedLabel(String),
+}
+
+impl InvalidService {
+    /// What to do about it, where that is not obvious.
+    pub fn hint(&self) -> Option<&'static str> {
+        match self {
+            Self::NamedVolume(_) => {
+                Some("use a path `/data` (kept with the instance) or a bind mount `/host:/data`")
+            }
+            Self::PortTwice { .. }
+            | Self::MountTwice(_)
+            | Self::VariableTwice(_)
+            | Self::LinkTwice(_)
+            | Self::ReservedLabel(_) => None,
+        }
+    }
+}
+
+impl Service {
+    /// Labels with this prefix are Kontena's own.
+    pub const RESERVED_LABEL_PREFIX: &str = "io.kontena.";
+
+    /// Everything that contradicts itself in this service; nothing for one that can be run.
+    pub fn faults(&self) -> Vec<Fault> {
+        let mut faults = Vec::new();
+        variable_faults(&self.environment, &mut faults);
+        port_faults(&self.ports, &mut faults);
+        link_faults(self, &mut faults);
+        volume_faults(&self.volumes, &mut faults);
+        label_faults(self, &mut faults);
+        faults
+    }
+}
+
+fn variable_faults(environment: &[String], faults: &mut Vec<Fault>) {
+    let mut seen = BTreeSet::new();
+    for (index, variable) in environment.iter().enumerate() {
+        let name = variable.split('=').next().unwrap_or_default();
+        if !seen.insert(name) {
+            faults.push(Fault {
+                field: ServiceField::Environment,
+                index,
+                cause: InvalidService::VariableTwice(name.to_owned()),
+            });
+        }
+    }
+}
+
+fn port_faults(ports: &[Port], faults: &mut Vec<Fault>) {
+    for (index, port) in ports.iter().enumerate() {
+        let Some(first) = ports[..index]
+            .iter()
+            .find(|first| first.collides_with(port))
+        else {
+            continue;
+        };
+        faults.push(Fault {
+            field: ServiceField::Ports,
+            index,
+            cause: InvalidService::PortTwice {
+                port: port.clone(),
+                first: first.clone(),
+            },
+        });
+    }
+}
+
+fn link_faults(service: &Service, faults: &mut Vec<Fault>) {
+    let mut seen = BTreeSet::new();
+    for (index, link) in service.links.iter().enumerate() {
+        if !seen.insert((&link.stack, &link.service)) {
+            faults.push(Fault {
+                field: ServiceField::Links,
+                index,
+                cause: InvalidService::LinkTwice(link.target()),
+            });
+        }
+    }
+}
+
+fn volume_faults(volumes: &[Volume], faults: &mut Vec<Fault>) {
+    let mut seen = BTreeSet::new();
+    for (index, volume) in volumes.iter().enumerate() {
+        let mut fault = |cause| {
+            faults.push(Fault {
+                field: ServiceField::Volumes,
+                index,
+                cause,
+            });
+        };
+        if let VolumeSource::Named(name) = &volume.source {
+            fault(InvalidService::NamedVolume(name.clone()));
+        }
+        if !seen.insert(volume.normal_path()) {
+            fault(InvalidService::MountTwice(volume.path.clone()));
+        }
+    }
+}
+
+fn label_faults(service: &Service, faults: &mut Vec<Fault>) {
+    for (index, key) in service.labels.keys().enumerate() {
+        if key.starts_with(Service::RESERVED_LABEL_PREFIX) {
+            faults.push(Fault {
+                field: ServiceField::Labels,
+                index,
+                cause: InvalidService::ReservedLabel(key.clone()),
+            });
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_service_that_contradicts_itself_is_found_out() {
+        let mut service = Service::new("a:1");
+        assert_eq!(service.faults(), []);
+        service.environment = vec!["A=1".into(), "A=2".into()];
+        service.ports = vec!["80:1".parse().unwrap(), "127.0.0.1:80:2".parse().unwrap()];
+        service.links = vec!["db".parse().unwrap(), "db:other".parse().unwrap()];
+        service.volumes = vec!["/data".parse().unwrap(), "cache:/data/".parse().unwrap()];
+        service.labels = [("io.kontena.grid.name".to_owned(), "x".to_owned())].into();
+        let messages: Vec<String> = service
+            .faults()
+            .iter()
+            .map(|f| f.cause.to_string())
+            .collect();
+        assert_eq!(
+            messages,
+            [
+                "the environment variable `A` is given twice",
+                "`127.0.0.1:80:2/tcp` publishes a host port that `0.0.0.0:80:1/tcp` publishes already",
+                "`db` is linked twice",
+                "the named volume `cache` is not supported yet",
+                "the path `/data/` is mounted twice",
+                "the label `io.kontena.grid.name` is reserved: `io.kontena.` belongs to Kontena",
+            ]
+        );
+    }
+}
