@@ -13,6 +13,7 @@ pub mod manifest;
 pub mod membership;
 pub mod message;
 pub mod node;
+pub mod placement;
 pub mod reconcile;
 pub mod report;
 pub mod stack;

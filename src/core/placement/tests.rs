@@ -1,0 +1,1 @@
+//! Placement, by example and by property.
