@@ -106,8 +106,9 @@ type Stopped = watch::Receiver<bool>;
 
 /// Waits until the daemon stops.
 async fn is_over(stopped: &mut Stopped) {
-    // An error means that `serve` itself is gone.
-    stopped.wait_for(|stopped| *stopped).await.map_or((), drop);
+    if stopped.wait_for(|stopped| *stopped).await.is_err() {
+        tracing::trace!("API server is gone");
+    }
 }
 
 async fn accept_unix(listener: UnixListener, router: Router, stopped: Stopped) {
