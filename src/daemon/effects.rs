@@ -17,21 +17,54 @@ use crate::disk::Saver;
 use crate::docker::Docker;
 use crate::p2p::{P2p, P2pEvent};
 
+use super::Commands;
+
 /// Everything that outputs act upon.
 pub(super) struct Effects {
-    pub(super) p2p: P2p,
-    pub(super) docker: Docker,
-    pub(super) saver: Saver,
+    p2p: P2p,
+    docker: Docker,
+    saver: Saver,
     /// What actions and calls answer comes back as inputs.
-    pub(super) inputs: mpsc::Sender<Input>,
-    pub(super) replies: BTreeMap<CommandId, oneshot::Sender<Reply>>,
-    pub(super) view: watch::Sender<Arc<View>>,
-    pub(super) status: watch::Sender<Status>,
+    inputs: mpsc::Sender<Input>,
+    commands: Commands,
+    replies: BTreeMap<CommandId, oneshot::Sender<Reply>>,
+    view: watch::Sender<Arc<View>>,
+    status: watch::Sender<Status>,
     /// The grid whose containers are watched.
-    pub(super) grid: watch::Sender<Option<String>>,
+    grid: watch::Sender<Option<String>>,
 }
 
 impl Effects {
+    pub(super) fn new(
+        p2p: P2p,
+        docker: Docker,
+        saver: Saver,
+        inputs: mpsc::Sender<Input>,
+        view: watch::Sender<Arc<View>>,
+        status: watch::Sender<Status>,
+        grid: watch::Sender<Option<String>>,
+    ) -> Self {
+        let commands = Commands::default();
+        Self { p2p, docker, saver, inputs, commands, replies: BTreeMap::new(), view, status, grid }
+    }
+
+    /// The phase that the node showed last.
+    pub(super) fn phase(&self) -> Phase {
+        self.status.borrow().phase.clone()
+    }
+
+    /// A command's answer will go here.
+    pub(super) fn expect_reply(&mut self, answer: oneshot::Sender<Reply>) -> CommandId {
+        let id = self.commands.next();
+        self.replies.insert(id, answer);
+        id
+    }
+
+    /// The disk, to be closed last.
+    pub(super) fn into_saver(self) -> Saver {
+        self.saver
+    }
+
     pub(super) async fn carry_out(&mut self, output: Output) -> anyhow::Result<()> {
         match output {
             Output::Send { to, message } => self.p2p.send(to, Bytes::from(message::encode(&message))),

@@ -1,0 +1,175 @@
+//! Refusals as HTTP: one shape for every answer that is not 2xx.
+
+use std::time::Duration;
+
+use axum::Json;
+use axum::http::StatusCode;
+use axum::response::{IntoResponse, Response};
+use kontena_core::command::{Accepted, Refusal};
+
+use super::types::Saved;
+use super::types::error::{ErrorBody, ErrorDetail, ErrorKind};
+
+/// Why a request was not carried out.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(super) struct Refused {
+    pub(super) status: StatusCode,
+    pub(super) detail: ErrorDetail,
+}
+
+impl IntoResponse for Refused {
+    fn into_response(self) -> Response {
+        let body = ErrorBody { error: self.detail };
+        (self.status, Json(body)).into_response()
+    }
+}
+
+impl Refused {
+    fn new(status: StatusCode, kind: ErrorKind, message: impl Into<String>) -> Self {
+        Self {
+            status,
+            detail: ErrorDetail {
+                message: message.into(),
+                hint: None,
+                kind,
+            },
+        }
+    }
+
+    fn hint(mut self, hint: impl Into<String>) -> Self {
+        self.detail.hint = Some(hint.into());
+        self
+    }
+
+    pub(super) fn invalid(message: impl Into<String>) -> Self {
+        Self::new(
+            StatusCode::UNPROCESSABLE_ENTITY,
+            ErrorKind::Invalid,
+            message,
+        )
+    }
+
+    pub(super) fn not_found(what: &str, name: &str) -> Self {
+        let message = format!("{what} `{name}` does not exist");
+        Self::new(StatusCode::NOT_FOUND, ErrorKind::NotFound, message)
+    }
+
+    pub(super) fn no_route(method: &str, path: &str) -> Self {
+        let message = format!("`{method} {path}` is not part of this version's API");
+        Self::new(StatusCode::NOT_FOUND, ErrorKind::NotSupported, message)
+    }
+
+    pub(super) fn too_large(limit: usize) -> Self {
+        Self::new(
+            StatusCode::PAYLOAD_TOO_LARGE,
+            ErrorKind::Invalid,
+            format!("the body is larger than {} MiB", limit >> 20),
+        )
+    }
+
+    pub(super) fn unauthorized(problem: &str) -> Self {
+        Self::new(StatusCode::UNAUTHORIZED, ErrorKind::Unauthorized, problem).hint(
+            "give the administrator's token that `kontena init` printed: KONTENA_TOKEN or `--token`",
+        )
+    }
+
+    pub(super) fn busy() -> Self {
+        Refusal::Busy.into()
+    }
+
+    pub(super) fn stopping() -> Self {
+        Self::new(
+            StatusCode::SERVICE_UNAVAILABLE,
+            ErrorKind::Busy,
+            "this node's daemon is stopping",
+        )
+    }
+
+    pub(super) fn late(limit: Duration) -> Self {
+        let message = format!("this node did not answer within {} s", limit.as_secs());
+        Self::new(StatusCode::GATEWAY_TIMEOUT, ErrorKind::Busy, message)
+            .hint("the change may still be made: look before repeating it")
+    }
+
+    pub(super) fn unseen() -> Self {
+        Self::new(
+            StatusCode::GATEWAY_TIMEOUT,
+            ErrorKind::Busy,
+            "the change is saved, and this node does not show it yet",
+        )
+        .hint("look again in a moment: it need not be repeated")
+    }
+
+    pub(super) fn no_entropy(problem: &std::io::Error) -> Self {
+        Self::new(
+            StatusCode::INTERNAL_SERVER_ERROR,
+            ErrorKind::Other,
+            format!("failed to read random bytes: {problem}"),
+        )
+    }
+}
+
+impl From<Refusal> for Refused {
+    fn from(refusal: Refusal) -> Self {
+        let (status, kind) = class(&refusal);
+        let refused = Self::new(status, kind, refusal.to_string());
+        match hint(&refusal) {
+            Some(hint) => refused.hint(hint),
+            None => refused,
+        }
+    }
+}
+
+fn class(refusal: &Refusal) -> (StatusCode, ErrorKind) {
+    match refusal {
+        Refusal::NotFound { .. } => (StatusCode::NOT_FOUND, ErrorKind::NotFound),
+        Refusal::Exists { .. } | Refusal::NameTaken { .. } | Refusal::AlreadyInGrid { .. } => {
+            (StatusCode::CONFLICT, ErrorKind::Exists)
+        }
+        Refusal::NoGrid => (StatusCode::CONFLICT, ErrorKind::NoGrid),
+        Refusal::Removed | Refusal::Cloned => (StatusCode::CONFLICT, ErrorKind::Excluded),
+        Refusal::Token => (StatusCode::FORBIDDEN, ErrorKind::Unauthorized),
+        Refusal::TokenForm { .. } | Refusal::Invalid(_) => {
+            (StatusCode::UNPROCESSABLE_ENTITY, ErrorKind::Invalid)
+        }
+        Refusal::NeedsForce { .. } => (StatusCode::CONFLICT, ErrorKind::NeedsForce),
+        Refusal::Unreachable { .. } => (StatusCode::BAD_GATEWAY, ErrorKind::Unreachable),
+        Refusal::Disk { .. } => (StatusCode::INSUFFICIENT_STORAGE, ErrorKind::Disk),
+        Refusal::Busy => (StatusCode::SERVICE_UNAVAILABLE, ErrorKind::Busy),
+    }
+}
+
+fn hint(refusal: &Refusal) -> Option<String> {
+    let text = match refusal {
+        Refusal::NameTaken { suggestion, .. } => {
+            return Some(format!("use `--name {suggestion}`"));
+        }
+        Refusal::NoGrid => {
+            "make it the first of a grid with `kontena init`, or join one with `kontena join ADDRESS --token TOKEN`"
+        }
+        Refusal::AlreadyInGrid { .. } => "leave that grid first: `kontena leave`",
+        Refusal::Removed => "its identity never comes back: `kontena leave` makes it a new node",
+        Refusal::Cloned => "give one of the two a new identity: `kontena leave` on it",
+        Refusal::Token => {
+            "make a new one on a member of the grid, and look at the whole of it: it is one line"
+        }
+        Refusal::TokenForm { .. } => "use the token as `kontena init` printed it",
+        Refusal::NeedsForce { .. } => "use `--force` to do it all the same",
+        Refusal::Unreachable { .. } => {
+            "is the daemon running there, and does a firewall let its port through?"
+        }
+        Refusal::Disk { .. } => "make room on the disk of this node's data directory",
+        Refusal::Busy => "try again in a moment",
+        Refusal::NotFound { .. } | Refusal::Exists { .. } | Refusal::Invalid(_) => return None,
+    };
+    Some(text.to_owned())
+}
+
+impl From<Accepted> for Saved {
+    fn from(accepted: Accepted) -> Self {
+        Self {
+            saved_on: accepted.saved_on.iter().map(ToString::to_string).collect(),
+            others_fresh: accepted.others_fresh,
+        }
+    }
+}

@@ -1,0 +1,167 @@
+//! What the server needs of the daemon: the newest view, a way to give commands, and logs.
+//!
+//! The composition root fills it in; the server knows no other part of the daemon.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use futures::stream::BoxStream;
+use kontena_core::command::{Accepted, Command, Reply};
+use kontena_core::id::{NodeId, NodeName};
+use kontena_core::time::WallTime;
+use kontena_core::view::View;
+use tokio::sync::{mpsc, oneshot, watch};
+use tokio::time::timeout;
+
+use super::answer::Refused;
+use super::types::membership::Phase;
+
+/// A command, and where its answer goes.
+pub(crate) type Order = (Command, oneshot::Sender<Reply>);
+
+/// A change waits 2 s for a second disk; a full disk may take longer to say so.
+const CHANGE_LIMIT: Duration = Duration::from_secs(10);
+/// `join` dials another node, perhaps across the world, and reads the documents; `leave` stops containers.
+const MEMBERSHIP_LIMIT: Duration = Duration::from_secs(30);
+/// The node shows a change before or just after it answers.
+const SHOW_LIMIT: Duration = Duration::from_secs(2);
+
+/// Everything that the routes use.
+pub(crate) struct Backend {
+    pub(crate) view: watch::Receiver<Arc<View>>,
+    /// Bounded: a node that has too much to do says so instead of queueing.
+    pub(crate) commands: mpsc::Sender<Order>,
+    pub(crate) logs: Arc<dyn Logs>,
+    pub(crate) local: watch::Receiver<Local>,
+    pub(crate) me: NodeId,
+    /// What this node is called where nobody says otherwise: from the host's name.
+    pub(crate) default_name: NodeName,
+    /// 32 fresh random bytes from the operating system.
+    pub(crate) entropy: fn() -> std::io::Result<[u8; 32]>,
+    /// Of the daemon, as `kontena --version` prints it.
+    pub(crate) version: &'static str,
+}
+
+/// What the node knows of itself beside the view.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub(crate) struct Local {
+    pub(crate) phase: Phase,
+    /// What is wrong, in words, with a hint: the operator reads it.
+    pub(crate) problems: Vec<String>,
+    /// Where this node can be reached, best first: `IP:PORT`.
+    pub(crate) addresses: Vec<String>,
+}
+
+/// Reads the logs of containers, here and on other nodes.
+pub(crate) trait Logs: Send + Sync {
+    /// The lines of one container, oldest first. An error ends the stream; dropping it stops the
+    /// reading. Without `follow` it ends with the last line that there is.
+    fn open(
+        &self,
+        source: LogSource,
+        options: LogOptions,
+    ) -> BoxStream<'static, Result<LogLine, String>>;
+}
+
+/// Whose log.
+#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub(crate) struct LogSource {
+    pub(crate) node: NodeId,
+    /// Docker's id.
+    pub(crate) container: String,
+}
+
+/// Which of its lines.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) struct LogOptions {
+    /// Only the last so many of what is there.
+    pub(crate) tail: Option<u32>,
+    /// None that is older, by the clock of the container's node.
+    pub(crate) since: Option<WallTime>,
+    /// Go on with what is written later.
+    pub(crate) follow: bool,
+}
+
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) struct LogLine {
+    /// Since the Unix epoch, as Docker stamped it.
+    pub(crate) nanos: u64,
+    pub(crate) stream: LogStream,
+    /// Without its line break; bytes that are no UTF-8 replaced.
+    pub(crate) text: String,
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum LogStream {
+    Stdout,
+    Stderr,
+}
+
+impl LogStream {
+    pub(crate) fn as_str(self) -> &'static str {
+        match self {
+            Self::Stdout => "stdout",
+            Self::Stderr => "stderr",
+        }
+    }
+}
+
+impl Backend {
+    /// Gives a command and waits for its answer.
+    pub(super) async fn carry_out(&self, command: Command) -> Result<Accepted, Refused> {
+        let limit = limit_of(&command);
+        let (answer, answered) = oneshot::channel();
+        self.commands
+            .try_send((command, answer))
+            .map_err(|problem| match problem {
+                mpsc::error::TrySendError::Full(_) => Refused::busy(),
+                mpsc::error::TrySendError::Closed(_) => Refused::stopping(),
+            })?;
+        match timeout(limit, answered).await {
+            Ok(Ok(reply)) => Ok(reply?),
+            Ok(Err(_)) => Err(Refused::stopping()),
+            Err(_) => Err(Refused::late(limit)),
+        }
+    }
+
+    /// The newest view, once it shows a change that was saved, or after a while all the same: the
+    /// change may have changed nothing, or may be overtaken by another one.
+    pub(super) async fn view_with(
+        &self,
+        is_shown: impl Fn(&View) -> bool,
+    ) -> Result<Arc<View>, Refused> {
+        let mut view = self.view.clone();
+        if let Ok(shown) = timeout(SHOW_LIMIT, view.wait_for(|view| is_shown(view))).await {
+            return shown
+                .map(|view| Arc::clone(&view))
+                .map_err(|_| Refused::stopping());
+        }
+        tracing::debug!("A saved change does not show in the view");
+        Ok(Arc::clone(&self.view.borrow()))
+    }
+}
+
+fn limit_of(command: &Command) -> Duration {
+    match command {
+        Command::Join { .. } | Command::Leave { .. } => MEMBERSHIP_LIMIT,
+        Command::Init { .. }
+        | Command::CreateJoinToken { .. }
+        | Command::RevokeJoinToken(_)
+        | Command::UpdateNode { .. }
+        | Command::RemoveNode { .. }
+        | Command::CreateService { .. }
+        | Command::UpdateService { .. }
+        | Command::DeployService { .. }
+        | Command::ScaleService { .. }
+        | Command::StopService(_)
+        | Command::StartService(_)
+        | Command::RestartService(_)
+        | Command::RemoveService(_)
+        | Command::InstallStack { .. }
+        | Command::UpgradeStack { .. }
+        | Command::DeployStack(_)
+        | Command::StopStack(_)
+        | Command::RestartStack(_)
+        | Command::RemoveStack(_) => CHANGE_LIMIT,
+    }
+}

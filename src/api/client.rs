@@ -1,0 +1,209 @@
+//! Asks a node over its API: HTTP/1 on the unix socket, or on TCP with the administrator's token.
+//!
+//! One connection per request: the command line makes a handful of them. Every wait is bounded, but
+//! that for the next line of a followed log. Not here: which node to ask ([`Target`]), printing.
+
+mod error;
+mod lines;
+
+use std::time::Duration;
+
+use bytes::Bytes;
+use futures::Stream;
+use http_body_util::{BodyExt, Full, Limited};
+use hyper::body::Incoming;
+use hyper::client::conn::http1::{SendRequest, handshake};
+use hyper::header::{ACCEPT, AUTHORIZATION, CONTENT_TYPE, HOST, HeaderValue};
+use hyper::{Method, Request, Response};
+use hyper_util::rt::TokioIo;
+use serde::Serialize;
+use serde::de::DeserializeOwned;
+use tokio::io::{AsyncRead, AsyncWrite};
+use tokio::net::{TcpStream, UnixStream};
+use tokio::time::timeout;
+
+pub(crate) use error::ApiError;
+
+use super::target::Target;
+
+/// A node on the same host answers at once; one across the world in a round trip.
+const CONNECT_LIMIT: Duration = Duration::from_secs(5);
+/// Reading answers from memory; only logs travel further, and the server bounds that at 10 s.
+const READ_LIMIT: Duration = Duration::from_secs(15);
+/// The server bounds a change at 30 s (`join` dials another node); this is longer, so that its
+/// answer is heard.
+const CHANGE_LIMIT: Duration = Duration::from_secs(45);
+/// An answer that is larger is a mistake: 200 nodes with 100 services each are about 20 MiB.
+const MAX_ANSWER_BYTES: usize = 64 << 20;
+
+/// Asks one node.
+#[derive(Clone, Debug)]
+pub(crate) struct Client {
+    target: Target,
+}
+
+impl Client {
+    pub(crate) fn new(target: Target) -> Self {
+        Self { target }
+    }
+
+    pub(crate) fn target(&self) -> &Target {
+        &self.target
+    }
+
+    pub(crate) async fn get<T: DeserializeOwned>(&self, path: &str) -> Result<T, ApiError> {
+        self.exchange(Method::GET, path, Bytes::new(), READ_LIMIT)
+            .await
+    }
+
+    /// A body of `&serde_json::json!({})` is right where the path takes none.
+    pub(crate) async fn post<B: Serialize, T: DeserializeOwned>(
+        &self,
+        path: &str,
+        body: &B,
+    ) -> Result<T, ApiError> {
+        self.exchange(Method::POST, path, encode(body), CHANGE_LIMIT)
+            .await
+    }
+
+    pub(crate) async fn put<B: Serialize, T: DeserializeOwned>(
+        &self,
+        path: &str,
+        body: &B,
+    ) -> Result<T, ApiError> {
+        self.exchange(Method::PUT, path, encode(body), CHANGE_LIMIT)
+            .await
+    }
+
+    pub(crate) async fn delete<T: DeserializeOwned>(&self, path: &str) -> Result<T, ApiError> {
+        self.exchange(Method::DELETE, path, Bytes::new(), CHANGE_LIMIT)
+            .await
+    }
+
+    /// The answer as line-delimited JSON, until the server ends it or the stream is dropped.
+    pub(crate) async fn follow<T: DeserializeOwned>(
+        &self,
+        path: &str,
+    ) -> Result<impl Stream<Item = Result<T, ApiError>> + use<T>, ApiError> {
+        let asked = self.ask(Method::GET, path, Bytes::new());
+        let response = timeout(READ_LIMIT, asked)
+            .await
+            .map_err(|_| ApiError::silent(&self.target, READ_LIMIT))??;
+        if !response.status().is_success() {
+            return Err(self.refusal(response).await);
+        }
+        Ok(lines::parsed(lines::split(response.into_body())))
+    }
+
+    async fn exchange<T: DeserializeOwned>(
+        &self,
+        method: Method,
+        path: &str,
+        body: Bytes,
+        limit: Duration,
+    ) -> Result<T, ApiError> {
+        let answered = async {
+            let response = self.ask(method, path, body).await?;
+            if !response.status().is_success() {
+                return Err(self.refusal(response).await);
+            }
+            let bytes = self.whole(response.into_body()).await?;
+            serde_json::from_slice(&bytes).map_err(|problem| ApiError::unreadable(&problem))
+        };
+        timeout(limit, answered)
+            .await
+            .map_err(|_| ApiError::silent(&self.target, limit))?
+    }
+
+    async fn ask(
+        &self,
+        method: Method,
+        path: &str,
+        body: Bytes,
+    ) -> Result<Response<Incoming>, ApiError> {
+        let request = self.request(method, path, body)?;
+        let mut sender = self.connect().await?;
+        sender
+            .send_request(request)
+            .await
+            .map_err(|problem| ApiError::broken(&self.target, &problem))
+    }
+
+    fn request(
+        &self,
+        method: Method,
+        path: &str,
+        body: Bytes,
+    ) -> Result<Request<Full<Bytes>>, ApiError> {
+        let mut request = Request::builder()
+            .method(method)
+            .uri(path)
+            .header(HOST, self.target.host())
+            .header(ACCEPT, "application/json");
+        if !body.is_empty() {
+            request = request.header(CONTENT_TYPE, "application/json");
+        }
+        if let Some(token) = self.target.token() {
+            let mut value = HeaderValue::from_str(&format!("Bearer {token}"))
+                .map_err(|_| ApiError::token_form())?;
+            value.set_sensitive(true);
+            request = request.header(AUTHORIZATION, value);
+        }
+        request
+            .body(Full::new(body))
+            .map_err(|problem| ApiError::malformed(path, &problem))
+    }
+
+    async fn connect(&self) -> Result<SendRequest<Full<Bytes>>, ApiError> {
+        let connected = async {
+            match &self.target {
+                Target::Socket(path) => open(UnixStream::connect(path).await).await,
+                Target::Tcp { authority, .. } => open(TcpStream::connect(authority).await).await,
+            }
+        };
+        timeout(CONNECT_LIMIT, connected)
+            .await
+            .map_err(|_| ApiError::silent(&self.target, CONNECT_LIMIT))?
+            .map_err(|problem| ApiError::unconnected(&self.target, &problem))
+    }
+
+    async fn whole(&self, body: Incoming) -> Result<Bytes, ApiError> {
+        Limited::new(body, MAX_ANSWER_BYTES)
+            .collect()
+            .await
+            .map(http_body_util::Collected::to_bytes)
+            .map_err(|problem| ApiError::broken(&self.target, problem.as_ref()))
+    }
+
+    async fn refusal(&self, response: Response<Incoming>) -> ApiError {
+        let status = response.status().as_u16();
+        match timeout(READ_LIMIT, self.whole(response.into_body())).await {
+            Ok(Ok(bytes)) => ApiError::answered(status, &bytes),
+            Ok(Err(problem)) => problem,
+            Err(_) => ApiError::silent(&self.target, READ_LIMIT),
+        }
+    }
+}
+
+fn encode<B: Serialize>(body: &B) -> Bytes {
+    serde_json::to_vec(body)
+        .expect("a request holds only text keys, text and numbers")
+        .into()
+}
+
+/// The HTTP side of a fresh connection; its driver ends with the exchange.
+async fn open<I>(connected: std::io::Result<I>) -> std::io::Result<SendRequest<Full<Bytes>>>
+where
+    I: AsyncRead + AsyncWrite + Unpin + Send + 'static,
+{
+    let (sender, connection) = handshake(TokioIo::new(connected?))
+        .await
+        .map_err(std::io::Error::other)?;
+    tokio::spawn(async move {
+        // Its failure reaches the request or the body as an error too.
+        if let Err(problem) = connection.await {
+            tracing::debug!(%problem, "API connection ended");
+        }
+    });
+    Ok(sender)
+}

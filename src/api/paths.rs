@@ -1,0 +1,58 @@
+//! The paths that the client asks for, so that no caller writes one by hand.
+//!
+//! They are made of validated names and need no escaping.
+
+use kontena_core::id::{GridName, NodeName, ServiceKey, StackName};
+
+pub(crate) const STATUS: &str = "/v1/status";
+pub(crate) const INIT: &str = "/v1/init";
+pub(crate) const JOIN: &str = "/v1/join";
+pub(crate) const LEAVE: &str = "/v1/leave";
+pub(crate) const JOIN_TOKENS: &str = "/v1/join_tokens";
+pub(crate) const GRIDS: &str = "/v1/grids";
+
+pub(crate) fn grid(grid: &GridName) -> String {
+    format!("/v1/grids/{grid}")
+}
+
+pub(crate) fn nodes(grid: &GridName) -> String {
+    format!("/v1/grids/{grid}/nodes")
+}
+
+pub(crate) fn node(grid: &GridName, node: &NodeName) -> String {
+    format!("/v1/nodes/{grid}/{node}")
+}
+
+/// Listing and creating. To list one stack's, add `?stack=NAME`.
+pub(crate) fn services(grid: &GridName) -> String {
+    format!("/v1/grids/{grid}/services")
+}
+
+/// Add `/deploy`, `/scale`, `/start`, `/stop`, `/restart`, `/deploys/ID`, `/instances`,
+/// `/containers` or `/container_logs`.
+pub(crate) fn service(grid: &GridName, key: &ServiceKey) -> String {
+    format!("/v1/services/{grid}/{}/{}", key.stack, key.service)
+}
+
+pub(crate) fn stacks(grid: &GridName) -> String {
+    format!("/v1/grids/{grid}/stacks")
+}
+
+/// Add `/deploy`, `/stop`, `/restart`, `/deploys/ID` or `/container_logs`.
+pub(crate) fn stack(grid: &GridName, stack: &StackName) -> String {
+    format!("/v1/stacks/{grid}/{stack}")
+}
+
+/// Of all services, with `?services=A,B&nodes=…&containers=…`.
+pub(crate) fn grid_logs(grid: &GridName) -> String {
+    format!("/v1/grids/{grid}/container_logs")
+}
+
+pub(crate) fn containers(grid: &GridName) -> String {
+    format!("/v1/containers/{grid}")
+}
+
+/// Why an instance is where it is, or why it is nowhere. To ask for one, add `?instance=N`.
+pub(crate) fn why(key: &ServiceKey) -> String {
+    format!("/v1/why/{}/{}", key.stack, key.service)
+}

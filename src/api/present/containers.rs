@@ -1,0 +1,90 @@
+//! The containers that members reported. What an absent node once ran is left out, as in Kontena.
+
+use kontena_core::id::{InstanceId, NodeId, ServiceKey};
+use kontena_core::report::{Hold, InstanceState};
+use kontena_core::view::{Member, ServiceRecord};
+
+use super::Snapshot;
+use super::instances::revision_number;
+use crate::api::types::Time;
+use crate::api::types::instance::{Container, ContainerHealth, ContainerState};
+
+/// All containers, by node.
+pub(in crate::api) fn of_grid(snapshot: &Snapshot) -> Vec<Container> {
+    select(snapshot, |_| true)
+}
+
+/// The containers of one service, by instance number.
+pub(in crate::api) fn of_service(snapshot: &Snapshot, key: &ServiceKey) -> Vec<Container> {
+    let mut containers = select(snapshot, |id| id.service == *key);
+    containers.sort_by_key(|container| container.instance_number);
+    containers
+}
+
+fn select(snapshot: &Snapshot, is_meant: impl Fn(&InstanceId) -> bool) -> Vec<Container> {
+    let mut containers = Vec::new();
+    for (node, member, report) in snapshot.reports() {
+        if snapshot.is_absent(node) {
+            continue;
+        }
+        let meant = report.holds.iter().filter(|(id, _)| is_meant(id));
+        containers
+            .extend(meant.filter_map(|(id, hold)| container(snapshot, node, member, id, hold)));
+    }
+    containers
+}
+
+fn container(
+    snapshot: &Snapshot,
+    node: &NodeId,
+    member: &Member,
+    id: &InstanceId,
+    hold: &Hold,
+) -> Option<Container> {
+    let name = id.container_name();
+    let record = snapshot.view.documents.services.get(&id.service);
+    let service = record
+        .and_then(|record| record.deployed.as_ref())
+        .and_then(|deployed| deployed.revision.service.as_ref().ok());
+    Some(Container {
+        id: format!("{}/{}/{name}", snapshot.grid, member.name),
+        container_id: hold.container.clone()?,
+        instance_number: id.number,
+        service_id: snapshot.service_id(&id.service),
+        status: hold.state.to_string(),
+        node: snapshot.node_ref(node, &member.name),
+        image: service.map(|service| service.image.clone()),
+        cmd: service.and_then(|service| service.command.clone()),
+        hostname: Some(format!("{}-{}", id.service.service, id.number)),
+        domainname: None,
+        ip_address: hold.address.map(|address| address.to_string()),
+        created_at: Time::known(hold.since),
+        deploy_rev: hold.generation,
+        service_rev: record
+            .and_then(|record: &ServiceRecord| revision_number(record, &hold.revision)),
+        health_status: ContainerHealth {
+            status: hold.health.to_string(),
+            updated_at: Time::known(hold.since),
+        },
+        state: state(hold),
+        name,
+    })
+}
+
+/// Kontena's flags. An exit code and Docker's finer states are not reported.
+fn state(hold: &Hold) -> ContainerState {
+    let (running, dead) = match hold.state {
+        InstanceState::Running | InstanceState::Stopping => (true, false),
+        InstanceState::Failed => (false, true),
+        InstanceState::Pending | InstanceState::Creating | InstanceState::Stopped => (false, false),
+    };
+    ContainerState {
+        running,
+        paused: false,
+        restarting: false,
+        oom_killed: false,
+        dead,
+        error: hold.problem.clone().unwrap_or_default(),
+        exit_code: None,
+    }
+}

@@ -1,0 +1,136 @@
+//! A node as a wire type.
+
+use std::net::{IpAddr, SocketAddr};
+
+use kontena_core::id::NodeId;
+use kontena_core::report::{Disk, Engine, EngineState, Report};
+use kontena_core::view::{Availability, Freshness, Member};
+
+use super::Snapshot;
+use crate::api::types::Time;
+use crate::api::types::node::{Node, NodeStatus};
+
+pub(in crate::api) fn nodes(snapshot: &Snapshot) -> Vec<Node> {
+    let members = snapshot.members();
+    members.map(|(id, _)| node(snapshot, id)).collect()
+}
+
+/// A member of the roster.
+pub(in crate::api) fn node(snapshot: &Snapshot, id: &NodeId) -> Node {
+    let view = &snapshot.view;
+    let member = &view.documents.roster[id];
+    let report = view.reports.get(id).map(AsRef::as_ref);
+    let freshness = view.freshness(id);
+    let since = view
+        .standings
+        .get(id)
+        .and_then(|standing| Time::known(standing.since));
+    let engine = report.map(|report| &report.engine);
+    let addresses = addresses(snapshot, id);
+    let online = freshness.is_online();
+    Node {
+        id: format!("{}/{}", snapshot.grid, member.name),
+        node_id: id.to_string(),
+        name: member.name.to_string(),
+        agent_version: report.map(|report| report.version.clone()),
+        docker_version: engine.and_then(|engine| text(&engine.version)),
+        status: status(freshness, report, member),
+        connected: online,
+        created_at: Time::known(member.joined),
+        connected_at: since.filter(|_| online),
+        disconnected_at: since.filter(|_| !online),
+        last_seen_at: since,
+        availability: member.availability.to_string(),
+        labels: member.labels.clone(),
+        node_number: member.number,
+        initial_member: false,
+        public_ip: addresses.public,
+        private_ip: addresses.private,
+        overlay_ip: None,
+        os: engine.and_then(|engine| text(&engine.operating_system)),
+        kernel_version: engine.and_then(|engine| text(&engine.kernel)),
+        driver: None,
+        volume_drivers: Vec::new(),
+        cpus: engine.and_then(measured(|engine| engine.cpus)),
+        mem_total: engine.and_then(measured(|engine| engine.memory_bytes)),
+        engine_root_dir: None,
+        resource_usage: None,
+        freshness: freshness.to_string(),
+        since,
+        addresses: addresses.all,
+        instance_count: report.map_or(0, |report| report.holds.len()),
+        problems: report.map(problems).unwrap_or_default(),
+    }
+}
+
+/// Kontena's word for it. A node that nobody has a report of was admitted and never spoke.
+fn status(freshness: Freshness, report: Option<&Report>, member: &Member) -> NodeStatus {
+    match (report, freshness.is_online(), member.availability) {
+        (None, _, _) => NodeStatus::Connecting,
+        (Some(_), false, _) => NodeStatus::Offline,
+        (Some(_), true, Availability::Active) => NodeStatus::Online,
+        (Some(_), true, Availability::Drain) => NodeStatus::Drain,
+    }
+}
+
+/// Empty and zero stand for "not known yet" in a report.
+fn text(value: &str) -> Option<String> {
+    Some(value.to_owned()).filter(|value| !value.is_empty())
+}
+
+fn measured<T: Default + PartialEq>(field: impl Fn(&Engine) -> T) -> impl Fn(&Engine) -> Option<T> {
+    move |engine| Some(field(engine)).filter(|value| *value != T::default())
+}
+
+fn problems(report: &Report) -> Vec<String> {
+    let engine = match &report.engine.state {
+        EngineState::Starting | EngineState::Working => None,
+        EngineState::Failed { problem, .. } => Some(format!("docker engine: {problem}")),
+    };
+    let disk = match &report.disk {
+        Disk::Working => None,
+        Disk::Failed { problem, .. } => Some(format!("disk: {problem}")),
+    };
+    engine.into_iter().chain(disk).collect()
+}
+
+/// Where a node can be reached.
+pub(super) struct Addresses {
+    pub(super) all: Vec<String>,
+    pub(super) public: Option<String>,
+    pub(super) private: Option<String>,
+}
+
+/// What it reports, or where it was admitted. Kontena's public IP falls back to the first of all,
+/// because its command line connects to it.
+pub(super) fn addresses(snapshot: &Snapshot, id: &NodeId) -> Addresses {
+    let reported = snapshot
+        .view
+        .reports
+        .get(id)
+        .map(|report| &report.addresses);
+    let admitted = snapshot.view.documents.roster.get(id);
+    let all = reported
+        .filter(|addresses| !addresses.is_empty())
+        .or(admitted.map(|member| &member.addresses))
+        .cloned()
+        .unwrap_or_default();
+    let ips: Vec<IpAddr> = all
+        .iter()
+        .filter_map(|address| address.parse::<SocketAddr>().ok())
+        .map(|address| address.ip())
+        .collect();
+    let first = |private: bool| ips.iter().find(|ip| is_private(**ip) == private);
+    Addresses {
+        public: first(false).or(ips.first()).map(ToString::to_string),
+        private: first(true).map(ToString::to_string),
+        all,
+    }
+}
+
+fn is_private(ip: IpAddr) -> bool {
+    match ip {
+        IpAddr::V4(ip) => ip.is_private() || ip.is_loopback() || ip.is_link_local(),
+        IpAddr::V6(ip) => ip.is_loopback() || ip.is_unique_local() || ip.is_unicast_link_local(),
+    }
+}

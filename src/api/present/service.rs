@@ -1,0 +1,153 @@
+//! A service as a wire type.
+
+use kontena_core::id::ServiceKey;
+use kontena_core::stack::{Deploy, Link, Port as CorePort, Service as CoreService, Strategy};
+use kontena_core::view::{Lifecycle, ServiceRecord};
+
+use super::instances::{counts, instances};
+use super::{Snapshot, deploys};
+use crate::api::types::Time;
+use crate::api::types::service::{
+    Definition, DeployOptions, Deployed, HealthStatus, InstanceCounts, LinkRef, Port, Service,
+    ServiceState, StackRef, Unsupported,
+};
+
+/// As it is listed.
+pub(in crate::api) fn listed(
+    snapshot: &Snapshot,
+    key: &ServiceKey,
+    record: &ServiceRecord,
+) -> Service {
+    let definition = record.latest.service.as_ref();
+    let counts = counts(snapshot, key);
+    let stack = snapshot.view.documents.stacks.get(&key.stack);
+    Service {
+        id: snapshot.service_id(key),
+        name: key.service.to_string(),
+        stack: StackRef {
+            id: format!("{}/{}", snapshot.grid, key.stack),
+            name: key.stack.to_string(),
+        },
+        created_at: Time::known(record.created),
+        updated_at: Time::known(record.updated),
+        state: state(snapshot, key, record),
+        revision: record.latest.number,
+        stack_revision: stack.map(|stack| stack.revision),
+        instances: record.instances,
+        dns: None,
+        health_status: HealthStatus {
+            healthy: counts.healthy,
+            total: counts.desired,
+        },
+        instance_counts: InstanceCounts {
+            total: counts.desired,
+            running: counts.running,
+        },
+        definition: definition
+            .map(|service| defined(snapshot, key, service))
+            .unwrap_or_default(),
+        revision_id: record.latest.hash.to_string(),
+        counts,
+        deployed: record.deployed.as_ref().map(|deployed| Deployed {
+            revision: deployed.revision.number,
+            revision_id: deployed.revision.hash.to_string(),
+            deploy: deployed.generation.to_string(),
+            at: Time::known(deployed.at),
+        }),
+        problem: record.latest.service.as_ref().err().cloned(),
+        instance_rows: None,
+    }
+}
+
+/// As it is shown alone: with its instances.
+pub(in crate::api) fn shown(
+    snapshot: &Snapshot,
+    key: &ServiceKey,
+    record: &ServiceRecord,
+) -> Service {
+    Service {
+        instance_rows: Some(instances(snapshot, key, record)),
+        ..listed(snapshot, key, record)
+    }
+}
+
+fn state(snapshot: &Snapshot, key: &ServiceKey, record: &ServiceRecord) -> ServiceState {
+    match (&record.deployed, record.state) {
+        (None, _) => ServiceState::Initialized,
+        (Some(_), Lifecycle::Stopped) => ServiceState::Stopped,
+        (Some(_), Lifecycle::Running) => {
+            let deploy = deploys::current(snapshot, key, record);
+            if deploy.state.is_finished() {
+                ServiceState::Running
+            } else {
+                ServiceState::Deploying
+            }
+        }
+    }
+}
+
+fn defined(snapshot: &Snapshot, key: &ServiceKey, service: &CoreService) -> Definition {
+    let grace = service.stop_grace_millis;
+    Definition {
+        image: Some(service.image.clone()),
+        stateful: service.stateful,
+        strategy: strategy(service.deploy.strategy).to_owned(),
+        affinity: texts(&service.affinity),
+        cmd: service.command.clone(),
+        env: service.environment.clone(),
+        ports: service.ports.iter().map(port).collect(),
+        links: service
+            .links
+            .iter()
+            .map(|target| link(snapshot, key, target))
+            .collect(),
+        volumes: texts(&service.volumes),
+        stop_signal: service.stop_signal.clone(),
+        stop_grace_period: grace
+            .unwrap_or(CoreService::STOP_GRACE_MILLIS)
+            .div_ceil(1_000),
+        deploy_opts: deploy_options(&service.deploy),
+        labels: service.labels.clone(),
+        net: "bridge".to_owned(),
+        read_only: false,
+        unsupported: Unsupported::default(),
+    }
+}
+
+fn texts<T: ToString>(values: &[T]) -> Vec<String> {
+    values.iter().map(ToString::to_string).collect()
+}
+
+fn strategy(strategy: Strategy) -> &'static str {
+    match strategy {
+        Strategy::Ha => "ha",
+        Strategy::Daemon => "daemon",
+        Strategy::Random => "random",
+    }
+}
+
+fn port(port: &CorePort) -> Port {
+    Port {
+        ip: port.ip.to_string(),
+        node_port: port.node_port,
+        container_port: port.container_port,
+        protocol: port.protocol.to_string(),
+    }
+}
+
+fn link(snapshot: &Snapshot, key: &ServiceKey, link: &Link) -> LinkRef {
+    let stack = link.stack.as_ref().unwrap_or(&key.stack);
+    let target = ServiceKey::new(stack.clone(), link.service.clone());
+    LinkRef {
+        id: snapshot.service_id(&target),
+        alias: link.alias.clone(),
+    }
+}
+
+fn deploy_options(deploy: &Deploy) -> DeployOptions {
+    DeployOptions {
+        min_health: f64::from(deploy.min_health) / 1_000.0,
+        wait_for_port: deploy.wait_for_port,
+        interval: None,
+    }
+}

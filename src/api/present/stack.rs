@@ -1,0 +1,64 @@
+//! A stack as a wire type.
+
+use std::collections::BTreeMap;
+
+use kontena_core::id::StackName;
+use kontena_core::view::StackRecord;
+
+use super::{Snapshot, service};
+use crate::api::types::Time;
+use crate::api::types::service::{Service, ServiceState};
+use crate::api::types::stack::{Stack, StackState};
+
+/// All but the hidden stack of services without one.
+pub(in crate::api) fn stacks(snapshot: &Snapshot) -> Vec<Stack> {
+    let stacks = snapshot.view.documents.stacks.iter();
+    stacks
+        .filter(|(name, _)| !name.is_null())
+        .map(|(name, record)| stack(snapshot, name, record))
+        .collect()
+}
+
+pub(in crate::api) fn stack(snapshot: &Snapshot, name: &StackName, record: &StackRecord) -> Stack {
+    let services: Vec<Service> = snapshot
+        .services_of(name)
+        .map(|(key, service)| service::listed(snapshot, key, service))
+        .collect();
+    Stack {
+        id: format!("{}/{name}", snapshot.grid),
+        name: name.to_string(),
+        stack: record.stack.clone(),
+        version: record.version.clone(),
+        revision: record.revision,
+        state: state(&services),
+        created_at: Time::known(record.created),
+        updated_at: Time::known(record.updated),
+        description: record.description.clone(),
+        source: record.source.clone(),
+        services,
+        expose: None,
+        labels: Vec::new(),
+        variables: BTreeMap::new(),
+        metadata: BTreeMap::new(),
+        parent: None,
+        children: Vec::new(),
+    }
+}
+
+fn state(services: &[Service]) -> StackState {
+    let all = |state: ServiceState| services.iter().all(|service| service.state == state);
+    if all(ServiceState::Initialized) {
+        StackState::Initialized
+    } else if services
+        .iter()
+        .any(|service| service.state == ServiceState::Deploying)
+    {
+        StackState::Deploying
+    } else if all(ServiceState::Running) {
+        StackState::Running
+    } else if all(ServiceState::Stopped) {
+        StackState::Stopped
+    } else {
+        StackState::PartiallyRunning
+    }
+}

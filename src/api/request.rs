@@ -1,0 +1,74 @@
+//! What comes in: bodies and query parameters, checked.
+
+use std::time::Duration;
+
+use axum::body::Bytes;
+use axum::extract::{FromRequest, FromRequestParts, Query, Request};
+use axum::http::StatusCode;
+use axum::http::request::Parts;
+use serde::de::DeserializeOwned;
+use serde_json::Value;
+use tokio::time::timeout;
+
+use super::answer::Refused;
+
+/// A compiled stack with its source; Kontena's largest in the wild is below 100 KiB.
+pub(super) const MAX_BODY_BYTES: usize = 2 << 20;
+/// 2 MiB over the slowest link that anybody commands a grid through.
+const BODY_LIMIT: Duration = Duration::from_secs(30);
+
+/// A JSON body. Unknown fields are an error where the type says so; none at all is `{}`, because
+/// Kontena's own command line sends either. The content type is not looked at.
+pub(super) struct Body<T>(pub(super) T);
+
+impl<T: DeserializeOwned, S: Send + Sync> FromRequest<S> for Body<T> {
+    type Rejection = Refused;
+
+    async fn from_request(request: Request, state: &S) -> Result<Self, Refused> {
+        let bytes = timeout(BODY_LIMIT, Bytes::from_request(request, state))
+            .await
+            .map_err(|_| Refused::invalid("the body did not arrive in time"))?
+            .map_err(|problem| match problem.status() {
+                StatusCode::PAYLOAD_TOO_LARGE => Refused::too_large(MAX_BODY_BYTES),
+                _ => Refused::invalid(format!("the body cannot be read: {}", problem.body_text())),
+            })?;
+        let text: &[u8] = if bytes.is_empty() { b"{}" } else { &bytes };
+        serde_json::from_slice(text)
+            .map(Self)
+            .map_err(|problem| Refused::invalid(format!("the body cannot be read: {problem}")))
+    }
+}
+
+/// Takes a body that says nothing, `{}` or `null`: what else it says would be ignored.
+pub(super) struct NoBody;
+
+impl<S: Send + Sync> FromRequest<S> for NoBody {
+    type Rejection = Refused;
+
+    async fn from_request(request: Request, state: &S) -> Result<Self, Refused> {
+        match Body::<Value>::from_request(request, state).await?.0 {
+            Value::Null => Ok(Self),
+            Value::Object(fields) => match fields.keys().next() {
+                None => Ok(Self),
+                Some(field) => Err(Refused::invalid(format!("`{field}` is not a known field"))),
+            },
+            Value::Bool(_) | Value::Number(_) | Value::String(_) | Value::Array(_) => {
+                Err(Refused::invalid("the body has to be an object"))
+            }
+        }
+    }
+}
+
+/// Query parameters. Unknown ones are an error where the type says so.
+pub(super) struct Parameters<T>(pub(super) T);
+
+impl<T: DeserializeOwned, S: Send + Sync> FromRequestParts<S> for Parameters<T> {
+    type Rejection = Refused;
+
+    async fn from_request_parts(parts: &mut Parts, state: &S) -> Result<Self, Refused> {
+        Query::from_request_parts(parts, state)
+            .await
+            .map(|Query(parameters)| Self(parameters))
+            .map_err(|problem| Refused::invalid(problem.body_text()))
+    }
+}

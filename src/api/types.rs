@@ -1,0 +1,48 @@
+//! Wire types: one set of structs for what the server writes and the client reads.
+//!
+//! The fields are Kontena's, as its own command line reads them; fields that Kontena does not have
+//! are marked *ours*. The `--json` of the command line is a second, smaller and stable form: the
+//! structs named `…Json`, each made `From` its wire type. A reader ignores fields that it does not
+//! know, because a newer node may send more. Not here: how values are found (`present`, `rows`).
+
+pub(crate) mod deploy;
+pub(crate) mod error;
+pub(crate) mod grid;
+pub(crate) mod instance;
+pub(crate) mod log;
+pub(crate) mod membership;
+pub(crate) mod node;
+pub(crate) mod service;
+pub(crate) mod stack;
+mod time;
+
+use serde::{Deserialize, Serialize};
+
+pub(crate) use time::Time;
+
+/// How a change was saved: part of every answer to a change. *Ours.*
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub(crate) struct Saved {
+    /// The names of the nodes that have the change on disk, the asked one first.
+    #[serde(default)]
+    pub(crate) saved_on: Vec<String>,
+    /// Whether another node was fresh, and should have saved it too.
+    #[serde(default)]
+    pub(crate) others_fresh: bool,
+}
+
+impl Saved {
+    /// Whether to warn "saved on this node only": another node was there and did not acknowledge.
+    pub(crate) fn on_one_only(&self) -> bool {
+        self.others_fresh && self.saved_on.len() <= 1
+    }
+}
+
+/// An object after a change, with how the change was saved, as one flat JSON object.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub(crate) struct Changed<T> {
+    #[serde(flatten)]
+    pub(crate) object: T,
+    #[serde(flatten)]
+    pub(crate) saved: Saved,
+}

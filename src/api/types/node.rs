@@ -1,0 +1,125 @@
+//! A node on the wire.
+
+use serde::{Deserialize, Serialize};
+
+use super::Time;
+
+/// The answer of `GET /v1/grids/{grid}/nodes`.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub(crate) struct Nodes {
+    pub(crate) nodes: Vec<Node>,
+}
+
+/// The answer of `GET /v1/nodes/{grid}/{node}`.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub(crate) struct Node {
+    /// `grid/name`.
+    pub(crate) id: String,
+    /// The node's public key in hexadecimal.
+    pub(crate) node_id: String,
+    pub(crate) name: String,
+    /// The version of its daemon; null until its first report was seen.
+    pub(crate) agent_version: Option<String>,
+    pub(crate) docker_version: Option<String>,
+    pub(crate) status: NodeStatus,
+    pub(crate) connected: bool,
+    pub(crate) created_at: Option<Time>,
+    pub(crate) connected_at: Option<Time>,
+    pub(crate) disconnected_at: Option<Time>,
+    pub(crate) last_seen_at: Option<Time>,
+    pub(crate) availability: String,
+    pub(crate) labels: Vec<String>,
+    pub(crate) node_number: u32,
+    /// Kontena's etcd member. There is none: always false.
+    pub(crate) initial_member: bool,
+    pub(crate) public_ip: Option<String>,
+    pub(crate) private_ip: Option<String>,
+    pub(crate) overlay_ip: Option<String>,
+    pub(crate) os: Option<String>,
+    pub(crate) kernel_version: Option<String>,
+    pub(crate) driver: Option<String>,
+    pub(crate) volume_drivers: Vec<VolumeDriver>,
+    pub(crate) cpus: Option<u32>,
+    /// Bytes.
+    pub(crate) mem_total: Option<u64>,
+    pub(crate) engine_root_dir: Option<String>,
+    /// Statistics are not measured in this version: always null.
+    pub(crate) resource_usage: Option<serde_json::Value>,
+    /// *Ours*: `fresh`, `late`, `stale`, `absent` or `gone`.
+    pub(crate) freshness: String,
+    /// *Ours*: since when it is that, by the asked node's clock; null when it was not heard yet.
+    pub(crate) since: Option<Time>,
+    /// *Ours*: where it can be reached, best first: `IP:PORT`.
+    #[serde(default)]
+    pub(crate) addresses: Vec<String>,
+    /// *Ours*: the instances that it holds.
+    #[serde(default)]
+    pub(crate) instance_count: usize,
+    /// *Ours*: what is wrong with its engine or disk, in words.
+    #[serde(default)]
+    pub(crate) problems: Vec<String>,
+}
+
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub(crate) struct VolumeDriver {
+    pub(crate) name: String,
+}
+
+/// Kontena's words. `Connecting`: admitted, but no report of it was seen yet.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub(crate) enum NodeStatus {
+    Created,
+    Connecting,
+    Online,
+    /// Online, and it takes no new work.
+    Drain,
+    Offline,
+}
+
+/// The body of `PUT /v1/nodes/{grid}/{node}`: absent fields stay as they are.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub(crate) struct NodeChange {
+    /// The whole list.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub(crate) labels: Option<Vec<String>>,
+    /// `active` or `drain`.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub(crate) availability: Option<kontena_core::view::Availability>,
+}
+
+/// A node in `--json`.
+#[derive(Clone, Debug, PartialEq, Serialize)]
+pub(crate) struct NodeJson {
+    pub(crate) name: String,
+    pub(crate) id: String,
+    /// `online`, `offline` or `joining`.
+    pub(crate) status: &'static str,
+    pub(crate) freshness: String,
+    pub(crate) since: Option<Time>,
+    pub(crate) availability: String,
+    pub(crate) labels: Vec<String>,
+    pub(crate) address: Option<String>,
+    pub(crate) version: Option<String>,
+}
+
+impl From<Node> for NodeJson {
+    fn from(node: Node) -> Self {
+        Self {
+            name: node.name,
+            id: node.node_id,
+            status: match node.status {
+                NodeStatus::Created | NodeStatus::Connecting => "joining",
+                NodeStatus::Online | NodeStatus::Drain => "online",
+                NodeStatus::Offline => "offline",
+            },
+            freshness: node.freshness,
+            since: node.since,
+            availability: node.availability,
+            labels: node.labels,
+            address: node.addresses.into_iter().next(),
+            version: node.agent_version,
+        }
+    }
+}

@@ -1,0 +1,231 @@
+//! A service on the wire.
+
+use std::collections::BTreeMap;
+
+use serde::{Deserialize, Serialize};
+use serde_json::Value;
+
+use super::Time;
+use super::instance::{Instance, InstanceJson};
+
+/// The answer of `GET /v1/grids/{grid}/services`.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub(crate) struct Services {
+    pub(crate) services: Vec<Service>,
+}
+
+/// The answer of `GET /v1/services/{grid}/{stack}/{service}`.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub(crate) struct Service {
+    /// `grid/stack/name`, with `null` for no stack.
+    pub(crate) id: String,
+    pub(crate) name: String,
+    pub(crate) stack: StackRef,
+    pub(crate) created_at: Option<Time>,
+    pub(crate) updated_at: Option<Time>,
+    pub(crate) state: ServiceState,
+    /// Of the newest definition, deployed or not; counts along the history.
+    pub(crate) revision: u64,
+    pub(crate) stack_revision: Option<u64>,
+    /// Wanted instances (per node for `daemon`).
+    pub(crate) instances: u32,
+    pub(crate) dns: Option<String>,
+    pub(crate) health_status: HealthStatus,
+    pub(crate) instance_counts: InstanceCounts,
+    /// The newest definition; as good as empty where this version cannot read it (see `problem`).
+    #[serde(flatten)]
+    pub(crate) definition: Definition,
+    /// *Ours*: the hash that names the newest definition.
+    pub(crate) revision_id: String,
+    /// *Ours.*
+    pub(crate) counts: Counts,
+    /// *Ours*: what shall run now; null until the first deploy.
+    pub(crate) deployed: Option<Deployed>,
+    /// *Ours*: why this version cannot read the definition.
+    #[serde(default)]
+    pub(crate) problem: Option<String>,
+    /// *Ours*: one row per holder. Only where one service is shown.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub(crate) instance_rows: Option<Vec<Instance>>,
+}
+
+/// What makes a container, as Kontena names it.
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
+pub(crate) struct Definition {
+    /// Null where this version of Kontena cannot read the definition.
+    pub(crate) image: Option<String>,
+    pub(crate) stateful: bool,
+    /// `ha`, `daemon` or `random`.
+    pub(crate) strategy: String,
+    pub(crate) affinity: Vec<String>,
+    pub(crate) cmd: Option<Vec<String>>,
+    pub(crate) env: Vec<String>,
+    pub(crate) ports: Vec<Port>,
+    pub(crate) links: Vec<LinkRef>,
+    pub(crate) volumes: Vec<String>,
+    pub(crate) stop_signal: Option<String>,
+    /// Seconds, rounded up.
+    pub(crate) stop_grace_period: u64,
+    pub(crate) deploy_opts: DeployOptions,
+    /// *Ours*: the labels of its containers.
+    #[serde(default)]
+    pub(crate) labels: BTreeMap<String, String>,
+    pub(crate) net: String,
+    pub(crate) read_only: bool,
+    #[serde(flatten)]
+    pub(crate) unsupported: Unsupported,
+}
+
+/// Fields that Kontena's command line reads and this version has nothing for.
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
+#[serde(default)]
+pub(crate) struct Unsupported {
+    pub(crate) volumes_from: Vec<String>,
+    pub(crate) hooks: Vec<Value>,
+    pub(crate) secrets: Vec<Value>,
+    pub(crate) certificates: Vec<Value>,
+    pub(crate) cap_add: Vec<String>,
+    pub(crate) cap_drop: Vec<String>,
+    pub(crate) log_driver: Option<String>,
+    pub(crate) log_opts: BTreeMap<String, String>,
+    pub(crate) cpus: Option<f64>,
+    pub(crate) cpu_shares: Option<u32>,
+    pub(crate) memory: Option<u64>,
+    pub(crate) memory_swap: Option<u64>,
+    pub(crate) shm_size: Option<u64>,
+    pub(crate) pid: Option<String>,
+    pub(crate) health_check: Option<Value>,
+}
+
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub(crate) struct StackRef {
+    /// `grid/name`.
+    pub(crate) id: String,
+    /// `null` (a text) for services without a stack.
+    pub(crate) name: String,
+}
+
+/// Kontena's words.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub(crate) enum ServiceState {
+    /// Never deployed.
+    Initialized,
+    /// Something of the deploy of record is still to do.
+    Deploying,
+    Running,
+    Stopped,
+}
+
+impl ServiceState {
+    pub(crate) fn as_str(self) -> &'static str {
+        match self {
+            Self::Initialized => "initialized",
+            Self::Deploying => "deploying",
+            Self::Running => "running",
+            Self::Stopped => "stopped",
+        }
+    }
+}
+
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub(crate) struct Port {
+    pub(crate) ip: String,
+    pub(crate) node_port: u16,
+    pub(crate) container_port: u16,
+    pub(crate) protocol: String,
+}
+
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub(crate) struct LinkRef {
+    /// `grid/stack/name`.
+    pub(crate) id: String,
+    pub(crate) alias: String,
+}
+
+/// Never null: Kontena's command line counts on it.
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
+pub(crate) struct DeployOptions {
+    /// A share from 0 to 1.
+    pub(crate) min_health: f64,
+    pub(crate) wait_for_port: Option<u16>,
+    pub(crate) interval: Option<u64>,
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub(crate) struct HealthStatus {
+    pub(crate) healthy: u32,
+    pub(crate) total: u32,
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub(crate) struct InstanceCounts {
+    pub(crate) total: u32,
+    pub(crate) running: u32,
+}
+
+/// Each instance counts once, whoever holds it; what an absent node holds does not count.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub(crate) struct Counts {
+    pub(crate) desired: u32,
+    pub(crate) running: u32,
+    pub(crate) healthy: u32,
+}
+
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub(crate) struct Deployed {
+    pub(crate) revision: u64,
+    pub(crate) revision_id: String,
+    /// The id of the deploy of record, for `…/deploys/{deploy}`.
+    pub(crate) deploy: String,
+    pub(crate) at: Option<Time>,
+}
+
+/// The body of `…/scale`.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub(crate) struct Scale {
+    pub(crate) instances: u32,
+}
+
+/// The body of `…/deploy`; an empty one is right too.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub(crate) struct DeployRequest {
+    /// Replace containers that are already right.
+    #[serde(default)]
+    pub(crate) force: Option<bool>,
+}
+
+/// A service in `--json`.
+#[derive(Clone, Debug, PartialEq, Serialize)]
+pub(crate) struct ServiceJson {
+    pub(crate) name: String,
+    /// Null for services without one.
+    pub(crate) stack: Option<String>,
+    pub(crate) state: &'static str,
+    pub(crate) image: Option<String>,
+    pub(crate) revision: u64,
+    pub(crate) revision_id: String,
+    pub(crate) counts: Counts,
+    /// Only in `show`.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub(crate) instances: Option<Vec<InstanceJson>>,
+}
+
+impl From<Service> for ServiceJson {
+    fn from(service: Service) -> Self {
+        Self {
+            name: service.name,
+            stack: Some(service.stack.name).filter(|name| name != "null"),
+            state: service.state.as_str(),
+            image: service.definition.image,
+            revision: service.revision,
+            revision_id: service.revision_id,
+            counts: service.counts,
+            instances: service
+                .instance_rows
+                .map(|rows| rows.into_iter().map(InstanceJson::from).collect()),
+        }
+    }
+}

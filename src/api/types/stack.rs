@@ -1,0 +1,93 @@
+//! A stack on the wire.
+
+use std::collections::BTreeMap;
+
+use serde::{Deserialize, Serialize};
+use serde_json::Value;
+
+use super::Time;
+use super::service::{Service, ServiceJson};
+
+/// The answer of `GET /v1/grids/{grid}/stacks`.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub(crate) struct Stacks {
+    pub(crate) stacks: Vec<Stack>,
+}
+
+/// The answer of `GET /v1/stacks/{grid}/{stack}`.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub(crate) struct Stack {
+    /// `grid/name`.
+    pub(crate) id: String,
+    /// What it is installed as.
+    pub(crate) name: String,
+    /// The name in its file: `name` or `user/name`.
+    pub(crate) stack: String,
+    pub(crate) version: String,
+    pub(crate) revision: u64,
+    pub(crate) state: StackState,
+    pub(crate) created_at: Option<Time>,
+    pub(crate) updated_at: Option<Time>,
+    pub(crate) description: Option<String>,
+    /// The file's text.
+    pub(crate) source: Option<String>,
+    pub(crate) services: Vec<Service>,
+    pub(crate) expose: Option<String>,
+    pub(crate) labels: Vec<String>,
+    pub(crate) variables: BTreeMap<String, Value>,
+    pub(crate) metadata: BTreeMap<String, Value>,
+    pub(crate) parent: Option<Value>,
+    pub(crate) children: Vec<Value>,
+}
+
+/// Kontena's words.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub(crate) enum StackState {
+    Initialized,
+    Deploying,
+    Running,
+    Stopped,
+    /// Some of its services are stopped or were never deployed.
+    PartiallyRunning,
+}
+
+impl StackState {
+    pub(crate) fn as_str(self) -> &'static str {
+        match self {
+            Self::Initialized => "initialized",
+            Self::Deploying => "deploying",
+            Self::Running => "running",
+            Self::Stopped => "stopped",
+            Self::PartiallyRunning => "partially_running",
+        }
+    }
+}
+
+/// A stack in `--json`.
+#[derive(Clone, Debug, PartialEq, Serialize)]
+pub(crate) struct StackJson {
+    pub(crate) name: String,
+    pub(crate) stack: String,
+    pub(crate) version: String,
+    pub(crate) revision: u64,
+    pub(crate) state: &'static str,
+    pub(crate) created_at: Option<Time>,
+    pub(crate) updated_at: Option<Time>,
+    pub(crate) services: Vec<ServiceJson>,
+}
+
+impl From<Stack> for StackJson {
+    fn from(stack: Stack) -> Self {
+        Self {
+            name: stack.name,
+            stack: stack.stack,
+            version: stack.version,
+            revision: stack.revision,
+            state: stack.state.as_str(),
+            created_at: stack.created_at,
+            updated_at: stack.updated_at,
+            services: stack.services.into_iter().map(ServiceJson::from).collect(),
+        }
+    }
+}

@@ -1,0 +1,58 @@
+//! A moment on the wire: RFC 3339 in UTC.
+
+use std::fmt;
+
+use jiff::Timestamp;
+use kontena_core::time::WallTime;
+use serde::{Deserialize, Serialize};
+
+/// A wall time by the clock of whoever wrote it, at most to the nanosecond.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
+#[serde(try_from = "String", into = "String")]
+pub(crate) struct Time(pub(crate) Timestamp);
+
+impl Time {
+    /// `None` for the zero that stands for "not known", and for what no calendar can show.
+    pub(crate) fn known(wall: WallTime) -> Option<Self> {
+        let millis = i64::try_from(wall.0).ok().filter(|millis| *millis > 0)?;
+        Timestamp::from_millisecond(millis).ok().map(Self)
+    }
+
+    /// From nanoseconds since the Unix epoch, as Docker stamps log lines.
+    pub(crate) fn from_nanos(nanos: u64) -> Option<Self> {
+        Timestamp::from_nanosecond(i128::from(nanos)).ok().map(Self)
+    }
+
+    /// Milliseconds since the Unix epoch; zero for what is earlier.
+    pub(crate) fn wall(self) -> WallTime {
+        WallTime(u64::try_from(self.0.as_millisecond()).unwrap_or(0))
+    }
+}
+
+impl fmt::Display for Time {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{}", self.0)
+    }
+}
+
+impl std::str::FromStr for Time {
+    type Err = jiff::Error;
+
+    fn from_str(text: &str) -> Result<Self, jiff::Error> {
+        text.parse().map(Self)
+    }
+}
+
+impl TryFrom<String> for Time {
+    type Error = jiff::Error;
+
+    fn try_from(text: String) -> Result<Self, jiff::Error> {
+        text.parse()
+    }
+}
+
+impl From<Time> for String {
+    fn from(time: Time) -> Self {
+        time.to_string()
+    }
+}
