@@ -158,7 +158,12 @@ fn all_mistakes_of_all_places_are_reported_at_once() {
 
 #[test]
 fn a_file_that_is_no_toml_is_one_mistake_with_its_line() {
-    check_problems(&[], &[], "log = 'info'\nsocket = \n", &expect!["kontena.toml:2: string values must be quoted, expected literal string"]);
+    check_problems(
+        &[],
+        &[],
+        "log = 'info'\nsocket = \n",
+        &expect!["kontena.toml:2: string values must be quoted, expected literal string"],
+    );
 }
 
 #[test]
