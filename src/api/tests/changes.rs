@@ -138,8 +138,7 @@ async fn a_service_can_be_written_back_as_it_was_read() {
         panic!("{noted:?}");
     };
     let before: &Definition = before.service.as_ref().unwrap();
-    assert_eq!(service.environment, before.environment);
-    assert_eq!(service.ports, before.ports);
+    assert_eq!(service, before);
 }
 
 #[tokio::test]

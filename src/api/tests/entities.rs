@@ -9,7 +9,7 @@ use crate::api::types::deploy::{DeployState, ServiceDeploy, StackDeploy};
 use crate::api::types::grid::{Grid, GridJson};
 use crate::api::types::instance::Instances;
 use crate::api::types::node::{NodeJson, Nodes};
-use crate::api::types::service::{Service, ServiceJson, Services};
+use crate::api::types::service::{Service, ServiceJson, ServiceState, Services};
 use crate::api::types::stack::{Stack, StackJson};
 
 #[track_caller]
@@ -59,7 +59,8 @@ async fn a_node_has_kontenas_fields_and_ours() {
           "since": "2026-01-02T03:04:07Z",
           "status": "online",
           "volume_drivers": []
-        }"#]].assert_eq(&server.get("/v1/nodes/home/alpha").await);
+        }"#]]
+    .assert_eq(&server.get("/v1/nodes/home/alpha").await);
 }
 
 #[tokio::test]
@@ -67,7 +68,9 @@ async fn nodes_in_json_are_what_the_documentation_says() {
     let server = Server::reading(view()).await;
     let Nodes { nodes } = server.client.get("/v1/grids/home/nodes").await.unwrap();
     let nodes: Vec<NodeJson> = nodes.into_iter().map(NodeJson::from).collect();
-    check_json(&nodes, &expect![[r#"
+    check_json(
+        &nodes,
+        &expect![[r#"
         [
           {
             "name": "alpha",
@@ -116,7 +119,8 @@ async fn nodes_in_json_are_what_the_documentation_says() {
             "address": "10.0.0.4:8470",
             "version": null
           }
-        ]"#]]);
+        ]"#]],
+    );
 }
 
 #[tokio::test]
@@ -246,7 +250,7 @@ async fn a_service_has_kontenas_fields_and_ours() {
             "name": "shop"
           },
           "stack_revision": 3,
-          "state": "deploying",
+          "state": "running",
           "stateful": false,
           "stop_grace_period": 3,
           "stop_signal": null,
@@ -256,7 +260,8 @@ async fn a_service_has_kontenas_fields_and_ours() {
             "/srv/cache:/cache:ro"
           ],
           "volumes_from": []
-        }"#]].assert_eq(&server.get("/v1/services/home/shop/web").await);
+        }"#]]
+    .assert_eq(&server.get("/v1/services/home/shop/web").await);
 }
 
 #[tokio::test]
@@ -264,40 +269,43 @@ async fn a_service_in_json_has_a_row_for_each_holder() {
     let server = Server::reading(view()).await;
     let path = "/v1/services/home/shop/web";
     let service: Service = server.client.get(path).await.unwrap();
-    check_json(&ServiceJson::from(service), &expect![[r#"
-        {
-          "name": "web",
-          "stack": "shop",
-          "state": "deploying",
-          "image": "nginx:1.25",
-          "revision": 2,
-          "revision_id": "3380634edd7548ba5ff4841ccb2894e0d35db3e7dbea377e5fa81a71d5feabf8",
-          "counts": {
-            "desired": 2,
-            "running": 1,
-            "healthy": 1
-          },
-          "instances": [
+    check_json(
+        &ServiceJson::from(service),
+        &expect![[r#"
             {
-              "number": 1,
-              "node": "alpha",
+              "name": "web",
+              "stack": "shop",
               "state": "running",
-              "health": "healthy",
-              "container_id": "aaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaa",
-              "ip": "172.17.0.2",
-              "since": "2026-01-02T03:04:05.5Z"
-            },
-            {
-              "number": 2,
-              "node": "gamma",
-              "state": "unknown",
-              "health": "unknown",
-              "container_id": "bbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbb",
-              "ip": "172.17.0.2",
-              "since": "2026-01-02T03:04:05.5Z"
-            }
-          ]
-        }"#]]);
+              "image": "nginx:1.25",
+              "revision": 2,
+              "revision_id": "3380634edd7548ba5ff4841ccb2894e0d35db3e7dbea377e5fa81a71d5feabf8",
+              "counts": {
+                "desired": 2,
+                "running": 1,
+                "healthy": 1
+              },
+              "instances": [
+                {
+                  "number": 1,
+                  "node": "alpha",
+                  "state": "running",
+                  "health": "healthy",
+                  "container_id": "aaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaa",
+                  "ip": "172.17.0.2",
+                  "since": "2026-01-02T03:04:05.5Z"
+                },
+                {
+                  "number": 2,
+                  "node": "gamma",
+                  "state": "unknown",
+                  "health": "unknown",
+                  "container_id": "bbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbb",
+                  "ip": "172.17.0.2",
+                  "since": "2026-01-02T03:04:05.5Z"
+                }
+              ]
+            }"#]],
+    );
 }
 
 #[tokio::test]
@@ -306,7 +314,9 @@ async fn a_service_without_a_stack_has_null_for_it_in_json() {
     let path = "/v1/grids/home/services?stack=null";
     let Services { services } = server.client.get(path).await.unwrap();
     let services: Vec<ServiceJson> = services.into_iter().map(ServiceJson::from).collect();
-    check_json(&services, &expect![[r#"
+    check_json(
+        &services,
+        &expect![[r#"
         [
           {
             "name": "redis",
@@ -321,7 +331,8 @@ async fn a_service_without_a_stack_has_null_for_it_in_json() {
               "healthy": 0
             }
           }
-        ]"#]]);
+        ]"#]],
+    );
 }
 
 #[tokio::test]
@@ -370,7 +381,8 @@ async fn the_containers_of_absent_nodes_are_hidden() {
               "status": "running"
             }
           ]
-        }"#]].assert_eq(&containers);
+        }"#]]
+    .assert_eq(&containers);
 }
 
 #[tokio::test]
@@ -382,49 +394,54 @@ async fn a_stack_in_json_names_its_services() {
     for service in json["services"].as_array_mut().unwrap() {
         service.as_object_mut().unwrap().remove("revision_id");
     }
-    check_json(&json, &expect![[r#"
-        {
-          "created_at": "2026-01-02T03:04:05Z",
-          "name": "shop",
-          "revision": 3,
-          "services": [
+    check_json(
+        &json,
+        &expect![[r#"
             {
-              "counts": {
-                "desired": 0,
-                "healthy": 0,
-                "running": 0
-              },
-              "image": "postgres:15",
-              "name": "db",
-              "revision": 1,
-              "stack": "shop",
-              "state": "initialized"
-            },
-            {
-              "counts": {
-                "desired": 2,
-                "healthy": 1,
-                "running": 1
-              },
-              "image": "nginx:1.25",
-              "name": "web",
-              "revision": 2,
-              "stack": "shop",
-              "state": "deploying"
-            }
-          ],
-          "stack": "acme/shop",
-          "state": "deploying",
-          "updated_at": "2026-01-02T03:04:06Z",
-          "version": "1.2.0"
-        }"#]]);
+              "created_at": "2026-01-02T03:04:05Z",
+              "name": "shop",
+              "revision": 3,
+              "services": [
+                {
+                  "counts": {
+                    "desired": 0,
+                    "healthy": 0,
+                    "running": 0
+                  },
+                  "image": "postgres:15",
+                  "name": "db",
+                  "revision": 1,
+                  "stack": "shop",
+                  "state": "initialized"
+                },
+                {
+                  "counts": {
+                    "desired": 2,
+                    "healthy": 1,
+                    "running": 1
+                  },
+                  "image": "nginx:1.25",
+                  "name": "web",
+                  "revision": 2,
+                  "stack": "shop",
+                  "state": "running"
+                }
+              ],
+              "stack": "acme/shop",
+              "state": "partially_running",
+              "updated_at": "2026-01-02T03:04:06Z",
+              "version": "1.2.0"
+            }"#]],
+    );
 }
 
 #[tokio::test]
 async fn the_grid_shows_its_conflicts() {
     let server = Server::reading(view()).await;
     let grid: Grid = server.client.get("/v1/grids/home").await.unwrap();
-    check_json(&GridJson::from(grid), &expect![[r#"
+    check_json(
+        &GridJson::from(grid),
+        &expect![[r#"
         {
           "name": "home",
           "id": "0909090909090909090909090909090909090909090909090909090909090909",
@@ -443,7 +460,8 @@ async fn the_grid_shows_its_conflicts() {
               ]
             }
           ]
-        }"#]]);
+        }"#]],
+    );
     expect![[r#"
         {
           "grids": [
@@ -479,7 +497,8 @@ async fn the_grid_shows_its_conflicts() {
               "user_count": 0
             }
           ]
-        }"#]].assert_eq(&server.get("/v1/grids").await);
+        }"#]]
+    .assert_eq(&server.get("/v1/grids").await);
 }
 
 #[tokio::test]
@@ -498,7 +517,8 @@ async fn this_node_tells_its_state() {
             "docker engine: it is tired"
           ],
           "version": "2.0.0-test"
-        }"#]].assert_eq(&server.get("/v1/status").await);
+        }"#]]
+    .assert_eq(&server.get("/v1/status").await);
     expect![[r#"
         {
           "name": "kontena",
@@ -547,7 +567,9 @@ async fn a_deploy_is_done_when_every_wanted_instance_is_healthy() {
     }
 
     let failed = deploy_with((Running, Healthy), Some((Failed, Unknown))).await;
-    check_json(&failed, &expect![[r#"
+    check_json(
+        &failed,
+        &expect![[r#"
         {
           "id": "7",
           "service_id": "home/shop/web",
@@ -569,7 +591,8 @@ async fn a_deploy_is_done_when_every_wanted_instance_is_healthy() {
               "error": "no such image"
             }
           ]
-        }"#]]);
+        }"#]],
+    );
 }
 
 #[tokio::test]
@@ -678,4 +701,29 @@ async fn why_explains_the_placement() {
     assert_eq!(explanation.instances.len(), 1);
     let holder = explanation.instances[0].holder.as_ref();
     assert_eq!(holder.map(|name| name.as_str()), Some("alpha"));
+}
+
+#[tokio::test]
+async fn a_service_that_loses_a_node_is_running_and_not_deploying() {
+    let mut view = view();
+    let path = "/v1/services/home/shop/web";
+    let server = Server::reading(view.clone()).await;
+    let service: Service = server.client.get(path).await.unwrap();
+    assert_eq!(service.state, ServiceState::Running);
+
+    // Its successor starts.
+    let hash = view.documents.services[&key("shop/web")].latest.hash;
+    let starting = hold(hash, 'd', InstanceState::Creating, Health::Unknown);
+    add_report(&mut view, 4, Freshness::Fresh, &[("shop/web-2", starting)]);
+    server.view.send_replace(view.clone().into());
+    let service: Service = server.client.get(path).await.unwrap();
+    assert_eq!(service.state, ServiceState::Running);
+
+    // A new deploy that nobody has begun.
+    let documents = std::sync::Arc::make_mut(&mut view.documents);
+    let record = documents.services.get_mut(&key("shop/web")).unwrap();
+    record.deployed.as_mut().unwrap().generation = 8;
+    server.view.send_replace(view.into());
+    let service: Service = server.client.get(path).await.unwrap();
+    assert_eq!(service.state, ServiceState::Deploying);
 }

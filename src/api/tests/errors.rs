@@ -69,8 +69,10 @@ async fn a_wrong_body_is_422_and_names_every_field() {
     expect!["name: is missing"].assert_eq(&wrong(create, json!({"image": "b"})).await);
     expect!["body: has to be an object, this is a list"].assert_eq(&wrong(create, json!([])).await);
     let service = "/v1/services/home/shop/web";
-    expect!["the body cannot be read: unknown field `forse`, expected `force` at line 1 column 8"].assert_eq(&wrong(&format!("{service}/deploy"), json!({"forse": true})).await);
-    expect!["`now` is not a known field"].assert_eq(&wrong(&format!("{service}/stop"), json!({"now": true})).await);
+    expect!["the body cannot be read: unknown field `forse`, expected `force` at line 1 column 8"]
+        .assert_eq(&wrong(&format!("{service}/deploy"), json!({"forse": true})).await);
+    expect!["`now` is not a known field"]
+        .assert_eq(&wrong(&format!("{service}/stop"), json!({"now": true})).await);
     expect!["`No Grid` is not a valid grid name: use 1 to 63 of a-z, 0-9 and `-`, starting with a letter or digit, not ending with `-`"].assert_eq(&wrong("/v1/init", json!({"grid": "No Grid"})).await);
     let renamed = server
         .client
@@ -106,8 +108,16 @@ async fn a_body_of_more_than_2_mib_is_refused() {
         .post::<_, Value>("/v1/grids/home/services", &body)
         .await
         .unwrap_err();
-    assert_eq!(refused.status, Some(413));
-    assert_eq!(refused.message, "the body is larger than 2 MiB");
+    assert_eq!(refused.status, None);
+    assert_eq!(refused.message, "the request is larger than 2 MiB");
+
+    let request = format!(
+        "POST /v1/init HTTP/1.1\r\nHost: a\r\nConnection: close\r\nContent-Length: {0}\r\n\r\n{1}",
+        (2 << 20) + 1,
+        " ".repeat((2 << 20) + 1),
+    );
+    let answer = raw(&server, request.as_bytes()).await;
+    assert!(answer.starts_with("HTTP/1.1 413 "), "{answer}");
 }
 
 #[tokio::test]

@@ -349,6 +349,14 @@ impl FakeLogs {
         self.lines.lock().unwrap().insert(container(letter), lines);
     }
 
+    /// Waits until nobody follows any more.
+    pub(super) async fn unfollowed(&self) {
+        let followers: Vec<_> = self.followers.lock().unwrap().drain(..).collect();
+        for (_, sender) in followers {
+            sender.closed().await;
+        }
+    }
+
     pub(super) fn push(&self, letter: char, line: &LogLine) {
         let followers = self.followers.lock().unwrap();
         let of_it = followers

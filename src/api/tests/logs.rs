@@ -175,3 +175,15 @@ async fn a_stopping_server_ends_followed_logs() {
     }
     assert!(rest <= 1, "{rest} more lines");
 }
+
+#[tokio::test]
+async fn whoever_stops_following_stops_the_reading() {
+    let server = Server::reading(view()).await;
+    server.logs.put('a', vec![Ok(line(1, "old"))]);
+    let path = format!("{LOGS}?follow=1");
+    let lines = server.client.follow::<FollowedLine>(&path).await;
+    let mut lines = Box::pin(lines.unwrap());
+    assert!(lines.next().await.is_some());
+    drop(lines);
+    server.logs.unfollowed().await;
+}
