@@ -115,7 +115,14 @@ pub(super) fn docker_host(
         origin: "DOCKER_HOST",
         problems,
     };
-    reading.one(&[text], docker)
+    let docker = reading.one(&[text], docker)?;
+    let wants_tls = lookup("DOCKER_TLS_VERIFY").is_some_and(|text| !text.is_empty());
+    if wants_tls && matches!(docker, Docker::Tcp(_)) {
+        reading.problem(
+            "an engine behind TLS is not supported yet (DOCKER_TLS_VERIFY is set)".to_owned(),
+        );
+    }
+    Some(docker)
 }
 
 struct Reading<'p> {

@@ -126,6 +126,13 @@ fn docker_is_found_as_docker_itself_is() {
 }
 
 #[test]
+fn an_engine_behind_tls_is_refused_rather_than_asked_in_the_clear() {
+    let variables = [("DOCKER_HOST", "tcp://a:2376"), ("DOCKER_TLS_VERIFY", "1")];
+    let problems = load(&flags(&[]), environment(&variables), None).unwrap_err();
+    assert!(problems[0].message.contains("TLS"), "{problems:?}");
+}
+
+#[test]
 fn all_mistakes_of_all_places_are_reported_at_once() {
     check_problems(
         &[
@@ -140,6 +147,7 @@ fn all_mistakes_of_all_places_are_reported_at_once() {
             ("KONTENA_API_LISTEN", "9292"),
             ("KONTENA_ADVERTISE", "0.0.0.0"),
             ("DOCKER_HOST", "ssh://host"),
+            ("DOCKER_TLS_VERIFY", "1"),
         ],
         "log = 'loud'\n\ndocker = 5\ncolour = 'red'\n[listen]\nport = 1\n",
         &expect![[r#"
@@ -158,7 +166,12 @@ fn all_mistakes_of_all_places_are_reported_at_once() {
 
 #[test]
 fn a_file_that_is_no_toml_is_one_mistake_with_its_line() {
-    check_problems(&[], &[], "log = 'info'\nsocket = \n", &expect!["kontena.toml:2: string values must be quoted, expected literal string"]);
+    check_problems(
+        &[],
+        &[],
+        "log = 'info'\nsocket = \n",
+        &expect!["kontena.toml:2: string values must be quoted, expected literal string"],
+    );
 }
 
 #[test]
@@ -184,4 +197,19 @@ fn a_file_that_was_named_has_to_be_there() {
         (name == "KONTENA_CONFIG").then(|| variable.clone())
     });
     assert_eq!(found.unwrap().unwrap().text, "log = 'warn'");
+}
+
+#[test]
+fn a_node_is_called_after_its_host_where_that_is_possible() {
+    for (host, name) in [
+        ("web-1", "web-1"),
+        ("Web_1.example.com", "web-1"),
+        ("-a-", "a"),
+        ("", "node"),
+        ("...", "node"),
+        ("käse", "k-se"),
+        (&"a".repeat(80), &"a".repeat(63)),
+    ] {
+        assert_eq!(name_of_host(host).as_str(), name, "{host}");
+    }
 }
