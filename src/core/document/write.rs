@@ -124,7 +124,7 @@ impl Replica {
                 Ingested::Applied { newly: more } => newly.extend(more),
                 Ingested::Known => {}
                 Ingested::Parked => {
-                    tracing::error!(document = %one.document, "Own change lacks its own past")
+                    tracing::error!(document = %one.document, "Own change lacks its own past");
                 }
                 Ingested::Refused(reason) => {
                     tracing::error!(document = %one.document, %reason, "Own change was refused");
@@ -248,7 +248,7 @@ impl Replica {
             Edit::GridName(name) => grid(GridRegister::Name, json(name)),
             Edit::PlacementVersion(version) => grid(GridRegister::PlacementVersion, json(version)),
             Edit::Admit(admission) => {
-                grid(GridRegister::Admission(admission.node), json(admission))
+                grid(GridRegister::Admission(admission.node), json(admission));
             }
             Edit::RemoveNode(node) => {
                 let removal = Removal {
