@@ -170,8 +170,14 @@ impl Replica {
         if draft.len() > MAX_WRITES {
             return Err(WriteRefusal::TooLarge(draft.len()));
         }
-        let empty = Log::new(document.clone());
-        let log = self.logs.get(&document).unwrap_or(&empty);
+        let empty;
+        let log = match self.logs.get(&document) {
+            Some(log) => log,
+            None => {
+                empty = Log::new(document.clone());
+                &empty
+            }
+        };
         let actor = self.session.actor(&key.public(), &document);
         let sequence = log.last_sequence(&actor) + 1;
         let dependencies = self.dependencies(log, log.claims(&actor, sequence - 1));

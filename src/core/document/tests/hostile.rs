@@ -2,7 +2,7 @@
 
 use super::*;
 use crate::access::Denied;
-use crate::document::change::{Change, Session, Unusable, Write};
+use crate::document::change::{Change, Unusable, Write};
 use crate::document::envelope::Envelope;
 use crate::document::log::Unfit;
 use crate::document::replica::{Event, Refusal};
@@ -325,24 +325,6 @@ fn one_place_used_twice_does_not_wedge_anybody() {
     write(&mut a, &[scale(3)]);
     sync_loosely(&mut a, &mut b);
     assert_eq!(the_web(&mut b).instances, 3);
-}
-
-#[test]
-fn nobody_can_take_the_place_of_another_author() {
-    let document = shop();
-    let session = Session::new(2);
-    assert_ne!(
-        session.actor(&key(1).public(), &document),
-        session.actor(&key(2).public(), &document)
-    );
-    assert_ne!(
-        session.actor(&key(1).public(), &document),
-        session.next().actor(&key(1).public(), &document)
-    );
-    assert_ne!(
-        session.actor(&key(1).public(), &document),
-        session.actor(&key(1).public(), &DocumentId::Grid)
-    );
 }
 
 #[test]

@@ -109,7 +109,7 @@ fn shuffled(mut envelopes: Vec<SignedEnvelope>, picks: &[Index]) -> Vec<SignedEn
 }
 
 proptest! {
-    #![proptest_config(ProptestConfig::with_cases(64))]
+    #![proptest_config(ProptestConfig::with_cases(32))]
 
     #[test]
     fn merging_is_commutative_associative_and_idempotent(

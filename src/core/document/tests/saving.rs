@@ -133,3 +133,49 @@ fn history_says_who_wrote_what() {
     );
     assert_eq!(history[1].writes, ["service/web/instances = 8"]);
 }
+
+/// How long many changes take: `cargo test --release -- --ignored --nocapture thousands`.
+#[test]
+#[ignore = "a measurement"]
+#[allow(
+    clippy::disallowed_methods,
+    clippy::disallowed_types,
+    clippy::print_stderr,
+    reason = "it measures and tells"
+)]
+fn many_thousands_of_changes_are_written_loaded_and_synced() {
+    const CHANGES: u32 = 20_000;
+    let timed = |what: &str, work: &mut dyn FnMut()| {
+        let start = std::time::Instant::now();
+        work();
+        eprintln!("{what}: {:?}", start.elapsed());
+    };
+    let mut all = replicas(2);
+    create(&mut all[0]);
+    let (first, second) = all.split_at_mut(1);
+    let (first, second) = (&mut first[0], &mut second[0]);
+    timed("write", &mut || {
+        for change in 0..CHANGES {
+            write(first, &[scale(change % 100)]);
+        }
+    });
+    timed("sync", &mut || {
+        sync(first, second, 1 << 20);
+    });
+    timed("view", &mut || {
+        second.documents();
+    });
+    let saved: Vec<SignedEnvelope> = [DocumentId::Grid, shop()]
+        .iter()
+        .flat_map(|document| first.envelopes_of(document))
+        .collect();
+    let mut loaded = Replica::new(key(1), 99);
+    loaded.open_grid(grid());
+    timed("load", &mut || {
+        assert!(loaded.load(saved.clone()).is_empty())
+    });
+    timed("view", &mut || {
+        loaded.documents();
+    });
+    assert_eq!(loaded.documents(), first.documents());
+}
