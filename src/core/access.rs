@@ -309,10 +309,10 @@ impl Access {
                     .push(removal);
             }
             Some(GridRegister::Token(token)) => {
-                self.registered.entry(token).or_default().push(fact.source)
+                self.registered.entry(token).or_default().push(fact.source);
             }
             Some(GridRegister::TokenRevoked(token)) => {
-                self.revoked.entry(token).or_default().push(fact.source)
+                self.revoked.entry(token).or_default().push(fact.source);
             }
             Some(
                 GridRegister::Name
