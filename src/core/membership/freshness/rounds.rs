@@ -1,6 +1,7 @@
 //! Whom to exchange with, and when: one random member a round, another if it does not answer.
 
 use std::collections::BTreeSet;
+use std::time::Duration;
 
 use super::pace::Pace;
 use crate::chance::Chance;
@@ -84,12 +85,13 @@ impl Rounds {
         self.next = self.next.min(now);
     }
 
-    /// A round, give or take an eighth, so that nodes that start together do not stay in step.
+    /// A round, give or take an eighth, so that nodes that start together do not stay in step. In
+    /// whole milliseconds, because that is what timers count in.
     fn after_about(&mut self, pace: &Pace, now: Instant) -> Instant {
-        let eighth = pace.round / 8;
-        let span = u64::try_from(eighth.as_millis() * 2).expect("a round is of seconds");
-        let jitter = std::time::Duration::from_millis(self.chance.below(span + 1));
-        now + (pace.round - eighth + jitter)
+        let round = u64::try_from(pace.round.as_millis()).expect("a round is of seconds");
+        let eighth = round / 8;
+        let length = round - eighth + self.chance.below(2 * eighth + 1);
+        now + Duration::from_millis(length)
     }
 
     /// A stale one as often as the share of the stale among all, and at most every other time: a
