@@ -18,6 +18,8 @@ pub(super) struct Rounds {
     next: Instant,
     /// Asked in this round, and not heard from since.
     asked: BTreeSet<NodeId>,
+    /// Who was heard last: the likeliest to answer.
+    friend: Option<NodeId>,
     /// When to ask another; `None` once somebody answered or enough were asked.
     retry: Option<Instant>,
 }
@@ -35,6 +37,7 @@ impl Rounds {
             chance,
             next: now,
             asked: BTreeSet::new(),
+            friend: None,
             retry: None,
         }
     }
@@ -59,7 +62,12 @@ impl Rounds {
             self.asked.clear();
             self.next = self.after_about(pace, now);
         }
-        let chosen = self.choose(candidates);
+        let chosen = match self.asked.len() + 1 {
+            ATTEMPTS => self
+                .last_resort(&candidates)
+                .or_else(|| self.choose(candidates)),
+            _ => self.choose(candidates),
+        };
         let more = chosen.is_some() && self.asked.len() + 1 < ATTEMPTS;
         self.retry = more.then(|| now + pace.patience());
         self.asked.extend(chosen);
@@ -68,6 +76,7 @@ impl Rounds {
 
     /// `from` was heard: the round has done its work if it was asked in it.
     pub(super) fn heard(&mut self, from: NodeId) {
+        self.friend = Some(from);
         if self.asked.contains(&from) {
             self.retry = None;
         }
@@ -110,6 +119,13 @@ impl Rounds {
         self.chance.pick(&from).copied()
     }
 
+    /// After two that did not answer: the one that spoke last, so that a node which is cut from most
+    /// of its peers still reaches somebody in each round.
+    fn last_resort(&self, candidates: &Candidates) -> Option<NodeId> {
+        let friend = self.friend.filter(|friend| !self.asked.contains(friend))?;
+        candidates.online.contains(&friend).then_some(friend)
+    }
+
     fn not_asked(&self, mut nodes: Vec<NodeId>) -> Vec<NodeId> {
         nodes.retain(|node| !self.asked.contains(node));
         nodes
@@ -135,6 +151,21 @@ mod tests {
             "until the next round"
         );
         assert!(rounds.is_due(Instant::from_millis(563)));
+    }
+
+    #[test]
+    fn the_last_attempt_of_a_round_goes_to_who_spoke_last() {
+        let friend = NodeId([7; 32]);
+        for round in 0..50_u64 {
+            let mut rounds = rounds();
+            rounds.heard(friend);
+            let mut ask = |millis: u64| {
+                let now = Instant::from_millis(round * 2_000 + millis);
+                rounds.due(candidates(50, 0), &Pace::of(51), now).unwrap()
+            };
+            let asked = [ask(0), ask(400), ask(800)];
+            assert!(asked.contains(&friend), "{asked:?}");
+        }
     }
 
     #[test]

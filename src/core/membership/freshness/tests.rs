@@ -9,30 +9,35 @@ use super::*;
 use crate::time::WallTime;
 
 #[test]
-fn nobody_is_absent_while_a_tenth_of_all_messages_is_lost() {
-    for (nodes, millis) in [
-        (2, HOUR),
-        (3, HOUR),
-        (5, 30 * MINUTE),
-        (10, 4 * HOUR),
-        (100, 4 * MINUTE),
-    ] {
-        let mut world = World::settled(nodes, 1).with_loss(10);
-        world.run(millis);
-        eprintln!("loss {nodes} {:?}", world.worst());
-        assert!(world.worst() < Freshness::Absent, "{nodes} nodes");
+fn nobody_is_stale_while_a_tenth_of_all_messages_is_lost() {
+    for (nodes, millis) in [(2, HOUR), (3, HOUR), (5, 30 * MINUTE), (10, 10 * MINUTE)] {
+        lose_a_tenth(nodes, millis);
     }
+    lose_a_tenth(100, 20 * SECOND);
 }
 
 #[test]
-fn a_node_that_is_cut_from_most_of_its_peers_is_absent_to_nobody() {
-    for (nodes, millis) in [(10, 30 * MINUTE), (100, 2 * MINUTE)] {
+#[ignore = "minutes long: a day of ten nodes and an hour of a hundred"]
+fn nobody_is_stale_in_a_long_time_of_losses() {
+    lose_a_tenth(10, 24 * HOUR);
+    lose_a_tenth(100, HOUR);
+}
+
+#[track_caller]
+fn lose_a_tenth(nodes: usize, millis: u64) {
+    let mut world = World::settled(nodes, 1).with_loss(10);
+    world.run(millis);
+    assert!(world.worst() < Freshness::Stale, "{nodes} nodes");
+}
+
+#[test]
+fn a_node_that_is_cut_from_four_fifths_of_its_peers_stays_in_service() {
+    for (nodes, millis) in [(5, HOUR), (10, 20 * MINUTE), (100, 20 * SECOND)] {
         let mut world = World::settled(nodes, 2).with_loss(2);
-        let far: Vec<usize> = (1..=nodes * 8 / 10).collect();
+        let far: Vec<usize> = (1..=(nodes - 1) * 8 / 10).collect();
         world.split(&[0], &far);
         world.run(millis);
-        eprintln!("cut {nodes} {:?}", world.worst());
-        assert!(world.worst() < Freshness::Absent, "{nodes} nodes");
+        assert!(world.worst() < Freshness::Stale, "{nodes} nodes");
     }
 }
 
@@ -66,16 +71,15 @@ fn a_crash_is_absent_to_all_within_the_stated_bound() {
         (3, 8_500),
         (5, 9_500),
         (10, 18_500),
-        (100, 40_000),
+        (100, 36_000),
     ] {
-        for seed in 0..if nodes > 10 { 2 } else { 20 } {
+        for seed in 0..if nodes > 10 { 1 } else { 20 } {
             let mut world = World::settled(nodes, seed);
             world.crash(1);
             let took = world.run_for_at_most(bound, |world| world.all_see(1, Freshness::Absent));
             let took =
                 took.unwrap_or_else(|| panic!("{nodes} nodes, seed {seed}: {:?}", world.seen(1)));
             let grace = u64::try_from(Pace::of(nodes).absent.as_millis()).unwrap();
-            eprintln!("crash {nodes} {took}");
             assert!(
                 took + 3 * SECOND > grace,
                 "{nodes} nodes: too early, {took} ms"
@@ -102,14 +106,13 @@ fn a_node_behind_a_cut_link_is_taken_over_without_further_delay() {
 
 #[test]
 fn a_split_in_halves_heals_within_seconds_however_long_it_was() {
-    for (nodes, split, bound) in [(10, 2 * HOUR, 5 * SECOND), (100, 2 * MINUTE, 20 * SECOND)] {
+    for (nodes, split, bound) in [(10, 20 * MINUTE, 5 * SECOND), (100, MINUTE, 20 * SECOND)] {
         let mut world = World::settled(nodes, 5);
         let (left, right): (Vec<_>, Vec<_>) = (0..nodes).partition(|node| *node < nodes / 2);
         world.split(&left, &right);
         world.run(split);
         world.heal();
         let took = world.run_for_at_most(bound, |world| world.worst_now() == Freshness::Fresh);
-        eprintln!("heal {nodes} {took:?}");
         assert!(took.is_some(), "{nodes} nodes");
     }
 }
@@ -118,7 +121,6 @@ fn a_split_in_halves_heals_within_seconds_however_long_it_was() {
 fn a_flapping_node_is_given_twice_the_time_and_an_hour_of_quiet_forgives() {
     let mut world = World::settled(3, 6);
     let graces: Vec<u64> = (0..4).map(|_| grace_of(&mut world, 2)).collect();
-    eprintln!("{graces:?}");
     for (nth, grace) in graces.iter().enumerate() {
         let expected = 7 * SECOND << nth;
         assert!(
