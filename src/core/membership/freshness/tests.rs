@@ -44,11 +44,12 @@ fn a_node_that_is_cut_from_four_fifths_of_its_peers_stays_in_service() {
 #[test]
 fn one_way_links_make_nobody_absent() {
     for seed in 0..20 {
+        let turn = usize::try_from(seed).unwrap();
         let mut world = World::settled(6, seed);
         // Of each pair, one direction is dead.
         for a in 0..6 {
             for b in 0..a {
-                let (from, to) = if (a + b + seed as usize) % 2 == 0 {
+                let (from, to) = if (a + b + turn).is_multiple_of(2) {
                     (a, b)
                 } else {
                     (b, a)
@@ -122,7 +123,7 @@ fn a_flapping_node_is_given_twice_the_time_and_an_hour_of_quiet_forgives() {
     let mut world = World::settled(3, 6);
     let graces: Vec<u64> = (0..4).map(|_| grace_of(&mut world, 2)).collect();
     for (nth, grace) in graces.iter().enumerate() {
-        let expected = 7 * SECOND << nth;
+        let expected = (7 * SECOND) << nth;
         assert!(
             (expected - 2_000..expected + 2_000).contains(grace),
             "{graces:?}"

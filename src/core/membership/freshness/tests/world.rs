@@ -280,10 +280,10 @@ impl World {
         while let Some((at, _)) = self.queue.keys().next().copied().filter(|key| key.0 <= end) {
             let (_, (to, event)) = self.queue.pop_first().expect("it was seen");
             self.now = at;
-            match event {
-                Event::Wake if to == node => {}
-                event if to == node => held.push(event),
-                event => self.happen(to, event),
+            match (&event, to == node) {
+                (Event::Wake, true) => {}
+                (Event::Deliver { .. }, true) => held.push(event),
+                (Event::Wake | Event::Deliver { .. }, false) => self.happen(to, event),
             }
         }
         self.now = end;
