@@ -12,6 +12,7 @@ pub mod identity;
 pub mod membership;
 pub mod message;
 pub mod node;
+pub mod placement;
 pub mod reconcile;
 pub mod report;
 pub mod stack;

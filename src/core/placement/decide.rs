@@ -1,0 +1,282 @@
+//! The decisions for one service: the rules of `docs/design/placement.md` in their order.
+//!
+//! In: the survey as the services before this one left it. Out: an [`Assignment`] for each wanted
+//! number, counted into the survey for the services that follow. What is kept is settled before
+//! anything is placed, so that new instances spread around the ones that stay.
+
+use std::collections::BTreeMap;
+
+use crate::id::NodeId;
+use crate::report::InstanceState;
+use crate::stack::Strategy;
+use crate::view::{Availability, Freshness, Pin, ServiceRecord};
+
+use super::filter::{self, Rejection};
+use super::survey::{DAEMON_STRIDE, Holder, Survey};
+use super::takeover::{self, Seen, is_right};
+use super::wanted::Wanted;
+use super::{Assignment, MAX_DAEMON_INSTANCES, MAX_INSTANCES, Observer, Reason, Wait};
+
+/// Decides every wanted instance of a service.
+pub(super) fn service<'v>(
+    survey: &mut Survey<'v>,
+    wanted: &Wanted<'v>,
+    record: &ServiceRecord,
+    observe: &mut Observer<'_>,
+) -> BTreeMap<u32, Assignment> {
+    survey.begin(wanted.key);
+    let mut decided = BTreeMap::new();
+    let mut settle = |survey: &mut Survey<'v>, number, assignment: Assignment| {
+        observe(survey, wanted, number, &assignment);
+        let holder = assignment.holder.and_then(|id| survey.index(&id));
+        if let Some(node) = holder {
+            survey.assign(wanted.key, wanted.service, number, node);
+        }
+        decided.insert(number, assignment);
+    };
+    if wanted.service.deploy.strategy == Strategy::Daemon {
+        for (number, node) in daemon_numbers(survey, wanted, record.instances) {
+            let assignment = daemon(survey, wanted, number, node);
+            settle(survey, number, assignment);
+        }
+        return decided;
+    }
+    let numbers = 1..=record.instances.min(MAX_INSTANCES);
+    if wanted.service.stateful {
+        for number in numbers {
+            let assignment = stateful(survey, wanted, record.pins.get(&number), number);
+            settle(survey, number, assignment);
+        }
+        return decided;
+    }
+    let mut loose = Vec::new();
+    for number in numbers {
+        match kept(survey, wanted, number) {
+            Some(assignment) => settle(survey, number, assignment),
+            None => loose.push(number),
+        }
+    }
+    for number in loose {
+        let assignment = placed(survey, wanted, number);
+        settle(survey, number, assignment);
+    }
+    decided
+}
+
+/// A stateless instance stays with the best holder that is not away and may keep it.
+fn kept(survey: &Survey<'_>, wanted: &Wanted<'_>, number: u32) -> Option<Assignment> {
+    let present = wanted.holders(survey, number, false);
+    let may_keep =
+        |holder: &&Holder<'_>| filter::keeper(survey, wanted, holder.node, number).is_none();
+    let holder = *present.iter().find(may_keep)?;
+    let node = &survey.nodes[holder.node];
+    let others = present.iter().filter(|other| other.node != holder.node);
+    let (rivals, outgoing): (Vec<_>, Vec<_>) = others.partition(may_keep);
+    let id = |holder: &Holder<'_>| survey.nodes[holder.node].id;
+    let mut outgoing = outgoing.into_iter().map(id);
+    Some(Assignment {
+        holder: Some(node.id),
+        leaving: outgoing.next(),
+        rivals: rivals.into_iter().map(id).chain(outgoing).collect(),
+        relieved: node.freshness.is_online() && is_right(holder.hold, wanted.revision),
+        epoch: holder.hold.epoch,
+        reason: match node.freshness {
+            Freshness::Fresh | Freshness::Late => Reason::Kept,
+            Freshness::Stale | Freshness::Absent | Freshness::Gone => Reason::HolderStale,
+        },
+    })
+}
+
+/// A stateless instance that nobody may keep goes to the best node, if this side may decide that.
+fn placed(survey: &Survey<'_>, wanted: &Wanted<'_>, number: u32) -> Assignment {
+    let outgoing = wanted.holders(survey, number, false);
+    let away = wanted.holders(survey, number, true);
+    let mut leaving = outgoing.iter().map(|holder| survey.nodes[holder.node].id);
+    let assignment = |holder, epoch, reason| Assignment {
+        holder,
+        leaving: leaving.next(),
+        rivals: leaving.collect(),
+        relieved: false,
+        epoch,
+        reason,
+    };
+    let lost = away.first().map(|holder| Lost {
+        from: survey.nodes[holder.node].id,
+        epoch: holder.hold.epoch,
+        seen: takeover::seen(survey, wanted, number),
+    });
+    if let Some(Lost { from, epoch, seen }) = lost.filter(|lost| !lost.seen.is_enough()) {
+        let reason = Reason::Waits(Wait::TooFewSeen { from, seen });
+        return assignment(Some(from), epoch, reason);
+    }
+    let highest = outgoing.iter().chain(&away).map(|h| h.hold.epoch).max();
+    let epoch = highest.map_or(1, |epoch| epoch.saturating_add(1));
+    let Some(node) = wanted.best(survey, number) else {
+        return assignment(None, epoch, Reason::Waits(Wait::NoNodeFits));
+    };
+    let reason = match (lost, outgoing.first()) {
+        (Some(Lost { from, seen, .. }), _) => Reason::TakenOver { from, seen },
+        (None, Some(holder)) => Reason::Moved {
+            from: survey.nodes[holder.node].id,
+            because: why_not(survey, wanted, holder.node, number),
+        },
+        (None, None) => Reason::New,
+    };
+    assignment(Some(survey.nodes[node].id), epoch, reason)
+}
+
+/// An instance's holder that is away.
+#[derive(Clone, Copy)]
+struct Lost {
+    from: NodeId,
+    epoch: u64,
+    seen: Seen,
+}
+
+fn why_not(survey: &Survey<'_>, wanted: &Wanted<'_>, node: usize, number: u32) -> String {
+    filter::keeper(survey, wanted, node, number)
+        .map(|rejection: Rejection<'_>| rejection.to_string())
+        .unwrap_or_default()
+}
+
+/// A stateful instance runs on the node that it is bound to, or nowhere.
+fn stateful(
+    survey: &Survey<'_>,
+    wanted: &Wanted<'_>,
+    pin: Option<&Pin>,
+    number: u32,
+) -> Assignment {
+    match pin {
+        Some(pin) => bound(survey, wanted, *pin, number),
+        None => unbound(survey, wanted, number),
+    }
+}
+
+fn bound(survey: &Survey<'_>, wanted: &Wanted<'_>, pin: Pin, number: u32) -> Assignment {
+    let wait = |wait| exclusive(None, Vec::new(), pin.epoch, Reason::Waits(wait));
+    let Some(index) = survey.index(&pin.node) else {
+        return wait(Wait::PinLost { node: pin.node });
+    };
+    if survey.nodes[index].member.availability == Availability::Drain {
+        return wait(Wait::PinDrains { node: pin.node });
+    }
+    let mut running = survey.holders(wanted.key, number).iter();
+    let holds = running.any(|h| h.node == index && h.hold.state != InstanceState::Stopped);
+    let others = wanted.holders(survey, number, false);
+    let others = others.iter().filter(|holder| holder.node != index);
+    let alive = |holder: &&Holder<'_>| holder.hold.state != InstanceState::Stopped;
+    if let Some(other) = others.clone().find(alive).filter(|_| !holds) {
+        let node = survey.nodes[other.node].id;
+        return wait(Wait::RunsElsewhere {
+            pin: pin.node,
+            node,
+        });
+    }
+    let rivals = others.map(|holder| survey.nodes[holder.node].id).collect();
+    exclusive(Some(pin.node), rivals, pin.epoch, Reason::Pinned)
+}
+
+/// Without a pin it stays with whoever holds it; nobody starts it anew.
+fn unbound(survey: &Survey<'_>, wanted: &Wanted<'_>, number: u32) -> Assignment {
+    let present = wanted.holders(survey, number, false);
+    let Some(holder) = present.first() else {
+        let away = wanted.holders(survey, number, true);
+        let Some(holder) = away.first() else {
+            return exclusive(None, Vec::new(), 1, Reason::Waits(Wait::NotBound));
+        };
+        let node = survey.nodes[holder.node].id;
+        let reason = Reason::Waits(Wait::HolderAbsent { node });
+        return exclusive(Some(node), Vec::new(), holder.hold.epoch, reason);
+    };
+    let node = &survey.nodes[holder.node];
+    if node.member.availability == Availability::Drain {
+        let reason = Reason::Waits(Wait::PinDrains { node: node.id });
+        return exclusive(None, Vec::new(), holder.hold.epoch, reason);
+    }
+    let rivals = present[1..].iter().map(|h| survey.nodes[h.node].id);
+    exclusive(
+        Some(node.id),
+        rivals.collect(),
+        holder.hold.epoch,
+        Reason::Kept,
+    )
+}
+
+/// An assignment whose losers stop at once.
+fn exclusive(
+    holder: Option<NodeId>,
+    rivals: Vec<NodeId>,
+    epoch: u64,
+    reason: Reason,
+) -> Assignment {
+    Assignment {
+        holder,
+        leaving: None,
+        rivals,
+        relieved: true,
+        epoch,
+        reason,
+    }
+}
+
+/// The numbers of a daemon on every node that may have it, round by round.
+fn daemon_numbers(survey: &Survey<'_>, wanted: &Wanted<'_>, instances: u32) -> Vec<(u32, usize)> {
+    let mut nodes: Vec<_> = (0..survey.nodes.len()).collect();
+    nodes.sort_by_key(|node| survey.nodes[*node].number);
+    let rounds = 0..instances.min(MAX_DAEMON_INSTANCES);
+    let numbers = rounds.flat_map(|round| {
+        let number = move |node: usize| round * DAEMON_STRIDE + survey.nodes[node].number;
+        nodes.iter().map(move |node| (number(*node), *node))
+    });
+    numbers
+        .filter(|(number, node)| filter::unsuitable(survey, wanted, *node, *number).is_none())
+        .collect()
+}
+
+/// A daemon's instance belongs to its node, present or away: nobody else holds it rightly.
+fn daemon(survey: &Survey<'_>, wanted: &Wanted<'_>, number: u32, node: usize) -> Assignment {
+    let holders = survey.holders(wanted.key, number).iter();
+    let epoch = holders
+        .filter(|h| h.node == node)
+        .map(|h| h.hold.epoch)
+        .max();
+    let epoch = epoch.unwrap_or(1);
+    if filter::port(survey, wanted, node, number).is_some() {
+        return exclusive(None, Vec::new(), epoch, Reason::Waits(Wait::NoNodeFits));
+    }
+    exclusive(
+        Some(survey.nodes[node].id),
+        Vec::new(),
+        epoch,
+        Reason::Daemon,
+    )
+}
+
+/// Chooses nodes for the numbers that are not bound yet, as if all of them were placed now.
+pub(super) fn pins<'v>(
+    survey: &mut Survey<'v>,
+    wanted: &Wanted<'v>,
+    record: Option<&ServiceRecord>,
+    numbers: impl IntoIterator<Item = u32>,
+) -> BTreeMap<u32, NodeId> {
+    survey.begin(wanted.key);
+    let bound = record.map(|record| &record.pins).into_iter().flatten();
+    for (number, pin) in bound.clone() {
+        if let Some(node) = survey.index(&pin.node) {
+            survey.assign(wanted.key, wanted.service, *number, node);
+        }
+    }
+    let mut chosen = BTreeMap::new();
+    for number in numbers {
+        if bound.clone().any(|(bound, _)| *bound == number) || chosen.contains_key(&number) {
+            continue;
+        }
+        let held = wanted.holders(survey, number, false);
+        let held = held.first().map(|holder| holder.node);
+        if let Some(node) = held.or_else(|| wanted.best(survey, number)) {
+            survey.assign(wanted.key, wanted.service, number, node);
+            chosen.insert(number, survey.nodes[node].id);
+        }
+    }
+    chosen
+}

@@ -1,0 +1,291 @@
+//! Why an instance is where it is: the same decision once more, with everything that was weighed.
+//!
+//! For `kontena why`: serialises into stable JSON, and prints as aligned text. Node ids become names.
+//!
+//! Not here: any rule. Each verdict asks the functions that the decision itself asks.
+
+use std::fmt;
+
+use serde::{Deserialize, Serialize};
+
+use crate::id::{NodeId, NodeName, ServiceKey};
+use crate::stack::Strategy;
+use crate::view::{Availability, Freshness, View};
+
+use super::filter;
+use super::score::Scores;
+use super::survey::Survey;
+use super::wanted::Wanted;
+use super::words::{name, reason, shown};
+use super::{Assignment, Reason, ServicePlacement, Wait, place_service};
+
+/// The placement of one service, explained.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Explanation {
+    pub service: ServiceKey,
+    /// Why nothing, or not the instance asked for, is placed.
+    pub problem: Option<String>,
+    pub instances: Vec<Explained>,
+}
+
+/// One instance.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Explained {
+    pub number: u32,
+    /// The node that is to run it.
+    pub holder: Option<NodeName>,
+    /// The rule that held, for people: `kept by a`, `waits: no node fits` …
+    pub reason: String,
+    /// Nodes that hold it and are to give it up.
+    pub outgoing: Vec<NodeName>,
+    /// Every roster member, by name.
+    pub nodes: Vec<Row>,
+}
+
+/// One node, as it looked to the decision.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Row {
+    pub node: NodeName,
+    /// Its labels, and whatever is unusual about it: `drain`, `stale` …
+    pub facts: Vec<String>,
+    #[serde(flatten)]
+    pub verdict: Verdict,
+}
+
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(tag = "verdict", rename_all = "lowercase")]
+pub enum Verdict {
+    /// It is to run the instance.
+    Chosen {
+        #[serde(flatten)]
+        weight: Weight,
+    },
+    Eligible {
+        #[serde(flatten)]
+        weight: Weight,
+    },
+    Rejected {
+        reason: String,
+    },
+}
+
+/// What orders the nodes that fit: smaller comes first, of `score` the larger.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Weight {
+    /// Soft affinities that the node misses.
+    pub misses: u32,
+    /// Other instances of this service in the node's zone.
+    pub in_zone: u32,
+    /// Other instances of this service on the node.
+    pub of_service: u32,
+    /// Instances of all services on the node.
+    pub on_node: u32,
+    /// The rendezvous score, 16 hexadecimal digits (JSON numbers are not exact that far).
+    pub score: String,
+}
+
+/// Explains one instance of a service, or all.
+pub fn explain(view: &View, key: &ServiceKey, number: Option<u32>) -> Explanation {
+    let mut explanation = Explanation {
+        service: key.clone(),
+        problem: None,
+        instances: Vec::new(),
+    };
+    let services = &view.documents.services;
+    let Some(record) = services.get(key) else {
+        explanation.problem = Some("no such service".to_owned());
+        return explanation;
+    };
+    let mut survey = Survey::of(view);
+    for (earlier, record) in services.range(..key) {
+        place_service(&mut survey, earlier, record, &mut |_, _, _, _| ());
+    }
+    let placed = place_service(
+        &mut survey,
+        key,
+        record,
+        &mut |survey, wanted, at, decided| {
+            if number.is_none_or(|number| number == at) {
+                explanation
+                    .instances
+                    .push(explained(survey, wanted, at, decided));
+            }
+        },
+    );
+    explanation
+        .instances
+        .sort_by_key(|instance| instance.number);
+    explanation.problem = match placed {
+        ServicePlacement::Idle(idle) => Some(idle.to_string()),
+        ServicePlacement::Frozen(problem) => Some(format!("keeps what it runs: {problem}")),
+        ServicePlacement::Placed(_) if !explanation.instances.is_empty() => None,
+        ServicePlacement::Placed(_) => Some(nothing_wanted(number)),
+    };
+    explanation
+}
+
+fn nothing_wanted(number: Option<u32>) -> String {
+    match number {
+        Some(number) => format!("instance {number} is not wanted"),
+        None => "no instance is wanted".to_owned(),
+    }
+}
+
+fn explained(
+    survey: &Survey<'_>,
+    wanted: &Wanted<'_>,
+    number: u32,
+    decided: &Assignment,
+) -> Explained {
+    let mut nodes: Vec<Row> = (0..survey.nodes.len())
+        .map(|node| row(survey, wanted, number, node, decided))
+        .collect();
+    nodes.sort_by(|a, b| a.node.cmp(&b.node));
+    let outgoing = decided.leaving.iter().chain(&decided.rivals);
+    Explained {
+        number,
+        holder: decided.holder.and_then(|id| name(survey.view, &id)),
+        reason: reason(survey.view, decided),
+        outgoing: outgoing.filter_map(|id| name(survey.view, id)).collect(),
+        nodes,
+    }
+}
+
+fn row(
+    survey: &Survey<'_>,
+    wanted: &Wanted<'_>,
+    number: u32,
+    node: usize,
+    decided: &Assignment,
+) -> Row {
+    let chosen = decided.holder == Some(survey.nodes[node].id);
+    let weight = || Weight::from(wanted.scores(survey, node, number));
+    let rejection = rejection(survey, wanted, number, node, decided);
+    Row {
+        node: survey.nodes[node].member.name.clone(),
+        facts: facts(survey, node),
+        verdict: match rejection {
+            _ if chosen => Verdict::Chosen { weight: weight() },
+            Some(reason) => Verdict::Rejected { reason },
+            None => Verdict::Eligible { weight: weight() },
+        },
+    }
+}
+
+/// Why a node that was not chosen could not have been.
+fn rejection(
+    survey: &Survey<'_>,
+    wanted: &Wanted<'_>,
+    number: u32,
+    node: usize,
+    decided: &Assignment,
+) -> Option<String> {
+    if wanted.service.deploy.strategy == Strategy::Daemon {
+        return Some(daemon_rejection(survey, wanted, number, node));
+    }
+    let elsewhere = bound_to(decided).filter(|id| *id != survey.nodes[node].id);
+    match elsewhere.filter(|_| wanted.service.stateful) {
+        Some(id) => Some(format!("its data is on {}", shown(survey.view, &id))),
+        None => filter::candidate(survey, wanted, node, number).map(|why| why.to_string()),
+    }
+}
+
+/// The node that a stateful instance cannot leave.
+fn bound_to(decided: &Assignment) -> Option<NodeId> {
+    let Reason::Waits(wait) = &decided.reason else {
+        return decided.holder;
+    };
+    match wait {
+        Wait::HolderAbsent { node } | Wait::PinDrains { node } | Wait::PinLost { node } => {
+            Some(*node)
+        }
+        Wait::RunsElsewhere { pin, .. } => Some(*pin),
+        Wait::NoNodeFits | Wait::TooFewSeen { .. } | Wait::NotBound => decided.holder,
+    }
+}
+
+fn daemon_rejection(survey: &Survey<'_>, wanted: &Wanted<'_>, number: u32, node: usize) -> String {
+    filter::unsuitable(survey, wanted, node, number)
+        .or_else(|| filter::port(survey, wanted, node, number))
+        .map_or_else(
+            || "has instances of its own".to_owned(),
+            |why| why.to_string(),
+        )
+}
+
+fn facts(survey: &Survey<'_>, node: usize) -> Vec<String> {
+    let node = &survey.nodes[node];
+    let drain = (node.member.availability == Availability::Drain).then(|| "drain".to_owned());
+    let silent = (node.freshness != Freshness::Fresh).then(|| node.freshness.to_string());
+    let labels = node.member.labels.iter().cloned();
+    labels.chain(drain).chain(silent).collect()
+}
+
+impl From<Scores> for Weight {
+    fn from(scores: Scores) -> Self {
+        Self {
+            misses: scores.misses.count_ones(),
+            in_zone: scores.zone,
+            of_service: scores.service,
+            on_node: scores.total,
+            score: format!("{:016x}", scores.rendezvous.0),
+        }
+    }
+}
+
+impl fmt::Display for Explanation {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        if let Some(problem) = &self.problem {
+            writeln!(f, "{}: {problem}", self.service)?;
+        }
+        for instance in &self.instances {
+            writeln!(
+                f,
+                "{}.{} {}",
+                self.service, instance.number, instance.reason
+            )?;
+            instance.write_nodes(f)?;
+        }
+        Ok(())
+    }
+}
+
+impl Explained {
+    fn write_nodes(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let facts: Vec<String> = self.nodes.iter().map(|row| row.facts.join(", ")).collect();
+        let chars = |text: &str| text.chars().count();
+        let names = self.nodes.iter().map(|row| chars(row.node.as_str()));
+        let names = names.max().unwrap_or(0);
+        let widest = facts.iter().map(|facts| chars(facts)).max().unwrap_or(0);
+        for (row, facts) in self.nodes.iter().zip(&facts) {
+            writeln!(f, "  {:names$}  {facts:widest$}  {}", row.node, row.verdict)?;
+        }
+        Ok(())
+    }
+}
+
+impl fmt::Display for Verdict {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Chosen { weight } => write!(f, "chosen    {weight}"),
+            Self::Eligible { weight } => write!(f, "eligible  {weight}"),
+            Self::Rejected { reason } => f.write_str(reason),
+        }
+    }
+}
+
+impl fmt::Display for Weight {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let Self {
+            misses,
+            in_zone,
+            of_service,
+            on_node,
+            score,
+        } = self;
+        write!(
+            f,
+            "misses {misses}, in zone {in_zone}, of service {of_service}, on node {on_node}, score {score}"
+        )
+    }
+}

@@ -1,0 +1,219 @@
+//! The filters: whether a node may run an instance, and if not, why.
+//!
+//! In: the survey and the service. Out: the first [`Rejection`] in a fixed order, from what
+//! people decided (availability, affinity) to what the node can do now. A rejection is what `why` prints.
+//!
+//! Not here: which of the remaining nodes is best (`score`), pins (`decide`). CPU and memory are not
+//! looked at yet.
+
+use std::fmt;
+
+use crate::id::{InstanceId, ServiceKey};
+use crate::report::{Disk, EngineState};
+use crate::stack::Affinity;
+use crate::view::{Availability, Freshness};
+
+use super::survey::Survey;
+use super::wanted::Wanted;
+
+/// Why a node cannot run an instance.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(super) enum Rejection<'v> {
+    Drains,
+    Affinity(&'v Affinity),
+    /// It never said what it can do.
+    Unreported,
+    TooOld {
+        knows: u32,
+        needs: u32,
+    },
+    EngineFailed(&'v str),
+    DiskFailed(&'v str),
+    PortTaken {
+        port: u16,
+        service: &'v ServiceKey,
+        number: u32,
+    },
+    Refuses(&'v str),
+    /// It is not fresh, and gets no new work.
+    NotFresh(Freshness),
+}
+
+impl fmt::Display for Rejection<'_> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Drains => f.write_str("drains: takes no new work"),
+            Self::Affinity(affinity) => write!(f, "needs {affinity}"),
+            Self::Unreported => f.write_str("has not reported yet"),
+            Self::TooOld { knows, needs } => write!(
+                f,
+                "knows version {knows} of the placement rules, the grid uses {needs}"
+            ),
+            Self::EngineFailed(problem) => write!(f, "its engine fails: {problem}"),
+            Self::DiskFailed(problem) => write!(f, "its disk fails: {problem}"),
+            Self::PortTaken {
+                port,
+                service,
+                number,
+            } => write!(f, "port {port} is taken by {service}.{number}"),
+            Self::Refuses(problem) => write!(f, "refuses: {problem}"),
+            Self::NotFresh(freshness) => write!(f, "is {freshness}: gets no new work"),
+        }
+    }
+}
+
+/// Why a node may not be given an instance that it does not hold; `None` if it may.
+pub(super) fn candidate<'v>(
+    survey: &Survey<'v>,
+    wanted: &Wanted<'v>,
+    node: usize,
+    number: u32,
+) -> Option<Rejection<'v>> {
+    fixed(survey, wanted, node)
+        .or_else(|| changing(survey, wanted, node, number))
+        .or_else(|| silent(survey, node))
+}
+
+/// Why a node may not keep an instance that it holds; `None` if it may.
+pub(super) fn keeper<'v>(
+    survey: &Survey<'v>,
+    wanted: &Wanted<'v>,
+    node: usize,
+    number: u32,
+) -> Option<Rejection<'v>> {
+    fixed(survey, wanted, node).or_else(|| changing(survey, wanted, node, number))
+}
+
+/// Why a node is to have no instance of a daemon. What it cannot do now does not matter: its
+/// instance could run nowhere else.
+pub(super) fn unsuitable<'v>(
+    survey: &Survey<'v>,
+    wanted: &Wanted<'v>,
+    node: usize,
+    number: u32,
+) -> Option<Rejection<'v>> {
+    drains(survey, node)
+        .or_else(|| affinity(survey, wanted, node, number, true))
+        .or_else(|| affinity(survey, wanted, node, number, false))
+}
+
+/// Whether the documents alone allow the node: what the half that must be seen is counted over.
+pub(super) fn is_eligible(
+    survey: &Survey<'_>,
+    wanted: &Wanted<'_>,
+    node: usize,
+    number: u32,
+) -> bool {
+    let documented = || wanted.hard.iter().filter(|rule| rule.is_documented());
+    survey.nodes[node].member.availability == Availability::Active
+        && documented().all(|rule| rule.is_satisfied(survey, node, wanted.asker(number)))
+}
+
+/// What is the same for all instances of the service.
+pub(super) fn fixed<'v>(
+    survey: &Survey<'v>,
+    wanted: &Wanted<'v>,
+    node: usize,
+) -> Option<Rejection<'v>> {
+    drains(survey, node)
+        .or_else(|| affinity(survey, wanted, node, 0, true))
+        .or_else(|| unable(survey, node))
+}
+
+/// What depends on the instance, or on what was given away already.
+pub(super) fn changing<'v>(
+    survey: &Survey<'v>,
+    wanted: &Wanted<'v>,
+    node: usize,
+    number: u32,
+) -> Option<Rejection<'v>> {
+    let rules = !wanted.fixed;
+    rules
+        .then(|| affinity(survey, wanted, node, number, false))
+        .flatten()
+        .or_else(|| port(survey, wanted, node, number))
+        .or_else(|| refusal(survey, wanted, node, number))
+}
+
+/// Only a fresh node gets new work.
+pub(super) fn silent<'v>(survey: &Survey<'v>, node: usize) -> Option<Rejection<'v>> {
+    match survey.nodes[node].freshness {
+        Freshness::Fresh => None,
+        other @ (Freshness::Late | Freshness::Stale | Freshness::Absent | Freshness::Gone) => {
+            Some(Rejection::NotFresh(other))
+        }
+    }
+}
+
+fn drains<'v>(survey: &Survey<'v>, node: usize) -> Option<Rejection<'v>> {
+    match survey.nodes[node].member.availability {
+        Availability::Active => None,
+        Availability::Drain => Some(Rejection::Drains),
+    }
+}
+
+/// The first hard rule that the node breaks, among those that are fixed or among the others.
+fn affinity<'v>(
+    survey: &Survey<'v>,
+    wanted: &Wanted<'v>,
+    node: usize,
+    number: u32,
+    fixed: bool,
+) -> Option<Rejection<'v>> {
+    let rules = wanted.hard.iter().filter(|rule| rule.is_fixed() == fixed);
+    let asker = wanted.asker(number);
+    rules
+        .filter(|rule| !rule.is_satisfied(survey, node, asker))
+        .map(|rule| Rejection::Affinity(rule.affinity))
+        .next()
+}
+
+fn unable<'v>(survey: &Survey<'v>, node: usize) -> Option<Rejection<'v>> {
+    let needs = survey.view.documents.grid.placement_version;
+    let Some(report) = survey.nodes[node].report else {
+        return Some(Rejection::Unreported);
+    };
+    if report.placement_version < needs {
+        let knows = report.placement_version;
+        return Some(Rejection::TooOld { knows, needs });
+    }
+    if let EngineState::Failed { problem, .. } = &report.engine.state {
+        return Some(Rejection::EngineFailed(problem));
+    }
+    match &report.disk {
+        Disk::Working => None,
+        Disk::Failed { problem, .. } => Some(Rejection::DiskFailed(problem)),
+    }
+}
+
+/// The first host port of the service that somebody else has on the node.
+pub(super) fn port<'v>(
+    survey: &Survey<'v>,
+    wanted: &Wanted<'v>,
+    node: usize,
+    number: u32,
+) -> Option<Rejection<'v>> {
+    wanted.service.ports.iter().find_map(|port| {
+        let claim = survey.claim(node, port.node_port)?;
+        let ours = claim.number == number && claim.key == wanted.key;
+        (!ours).then_some(Rejection::PortTaken {
+            port: port.node_port,
+            service: claim.key,
+            number: claim.number,
+        })
+    })
+}
+
+fn refusal<'v>(
+    survey: &Survey<'v>,
+    wanted: &Wanted<'v>,
+    node: usize,
+    number: u32,
+) -> Option<Rejection<'v>> {
+    let refusals = &survey.nodes[node].report?.refusals;
+    if refusals.is_empty() {
+        return None;
+    }
+    let instance = InstanceId::new(wanted.key.clone(), number);
+    refusals.get(&instance).map(|why| Rejection::Refuses(why))
+}

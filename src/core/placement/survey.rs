@@ -1,0 +1,266 @@
+//! The survey: the view turned into indexes, and what the pass has given away so far.
+//!
+//! In: a [`View`]. Out: the nodes in the order of their keys, who holds what, which host ports are
+//! taken, how full each node is. Services are placed one after the other in the order of their keys;
+//! for those that came before, the survey shows what was decided, for those that follow what
+//! is held. So every node judges an affinity between two services by the same facts.
+//!
+//! Not here: any rule about who may run what.
+
+use std::collections::{BTreeMap, BTreeSet};
+
+use crate::id::{NodeId, ServiceKey};
+use crate::report::{Hold, InstanceState, Report};
+use crate::stack::Service;
+use crate::view::{Freshness, Lifecycle, Member, ServiceRecord, View};
+
+use super::score;
+
+/// The distance between two instance numbers of a `daemon` service on one node.
+///
+/// Instance *j* on the node with roster number *k* is number `(j − 1) × 100,000 + k`: derived, so
+/// that two sides of a split cannot disagree, and unchanged when the service is scaled, so that
+/// scaling restarts nothing. It bounds roster numbers, far above the 4,096 subnets of a grid.
+pub const DAEMON_STRIDE: u32 = 100_000;
+
+/// A roster member as placement sees it. Its place in [`Survey::nodes`] stands for it.
+#[derive(Debug)]
+pub(super) struct Node<'v> {
+    pub id: NodeId,
+    pub member: &'v Member,
+    pub report: Option<&'v Report>,
+    pub freshness: Freshness,
+    /// Indexes the grid's zones.
+    pub zone: usize,
+    pub hash: u64,
+    /// Its roster number, made unique: see [`unique_numbers`].
+    pub number: u32,
+}
+
+impl Node<'_> {
+    pub(super) fn is_away(&self) -> bool {
+        match self.freshness {
+            Freshness::Fresh | Freshness::Late | Freshness::Stale => false,
+            Freshness::Absent | Freshness::Gone => true,
+        }
+    }
+}
+
+/// A node's hold of the instance in question.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Holder<'v> {
+    pub node: usize,
+    pub hold: &'v Hold,
+}
+
+/// Who has a host port of a node: where several want it, the first in this order.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub(super) struct Claim<'v> {
+    /// A running container comes before one that is not.
+    idle: bool,
+    pub key: &'v ServiceKey,
+    pub number: u32,
+}
+
+#[derive(Debug)]
+pub(super) struct Survey<'v> {
+    pub view: &'v View,
+    /// In the order of keys.
+    pub nodes: Vec<Node<'v>>,
+    holders: BTreeMap<&'v ServiceKey, BTreeMap<u32, Vec<Holder<'v>>>>,
+    /// Where instances are: as decided for the services that were placed, else as held.
+    present: BTreeMap<&'v ServiceKey, Vec<(usize, u32)>>,
+    /// By node, in the order of port numbers, whatever the address and protocol (as Kontena).
+    ports: Vec<Vec<(u16, Claim<'v>)>>,
+    /// Instances of all services by node.
+    pub totals: Vec<u32>,
+    /// Instances of the service at hand, by zone and by node.
+    pub in_zone: Vec<u32>,
+    pub on_node: Vec<u32>,
+}
+
+impl<'v> Survey<'v> {
+    pub(super) fn of(view: &'v View) -> Self {
+        let nodes = nodes(view);
+        let zones = nodes.iter().map(|node| node.zone + 1).max().unwrap_or(0);
+        let mut survey = Self {
+            view,
+            in_zone: vec![0; zones],
+            on_node: vec![0; nodes.len()],
+            totals: vec![0; nodes.len()],
+            ports: vec![Vec::new(); nodes.len()],
+            holders: BTreeMap::new(),
+            present: BTreeMap::new(),
+            nodes,
+        };
+        survey.count_holds();
+        survey.reserve_pins();
+        survey
+    }
+
+    pub(super) fn index(&self, id: &NodeId) -> Option<usize> {
+        self.nodes.binary_search_by(|node| node.id.cmp(id)).ok()
+    }
+
+    /// Every roster member whose last report holds the instance, away or not, in the order of keys.
+    pub(super) fn holders(&self, key: &ServiceKey, number: u32) -> &[Holder<'v>] {
+        self.holders
+            .get(key)
+            .and_then(|numbers| numbers.get(&number))
+            .map_or(&[], Vec::as_slice)
+    }
+
+    /// The instances of all services as (service, node, number).
+    pub(super) fn present(&self) -> impl Iterator<Item = (&'v ServiceKey, &[(usize, u32)])> {
+        self.present.iter().map(|(key, at)| (*key, at.as_slice()))
+    }
+
+    /// Who has a host port of a node.
+    pub(super) fn claim(&self, node: usize, port: u16) -> Option<&Claim<'v>> {
+        let ports = &self.ports[node];
+        let at = ports.binary_search_by_key(&port, |(port, _)| *port).ok()?;
+        Some(&ports[at].1)
+    }
+
+    /// From here on this service's instances are where they are decided to be.
+    pub(super) fn begin(&mut self, key: &'v ServiceKey) {
+        self.present.insert(key, Vec::new());
+        self.in_zone.fill(0);
+        self.on_node.fill(0);
+    }
+
+    /// Counts a decision in for everything that is decided after it.
+    pub(super) fn assign(
+        &mut self,
+        key: &'v ServiceKey,
+        service: &Service,
+        number: u32,
+        node: usize,
+    ) {
+        self.present.entry(key).or_default().push((node, number));
+        self.in_zone[self.nodes[node].zone] += 1;
+        self.on_node[node] += 1;
+        let away = self.nodes[node].is_away();
+        if away || !self.holders(key, number).iter().any(|h| h.node == node) {
+            self.totals[node] += 1;
+        }
+        self.claim_ports(key, service, number, node, true);
+    }
+
+    fn count_holds(&mut self) {
+        for index in 0..self.nodes.len() {
+            let Some(report) = self.nodes[index].report else {
+                continue;
+            };
+            for (instance, hold) in &report.holds {
+                let numbers = self.holders.entry(&instance.service).or_default();
+                let holder = Holder { node: index, hold };
+                numbers.entry(instance.number).or_default().push(holder);
+                if !self.nodes[index].is_away() {
+                    self.count_hold(&instance.service, instance.number, holder);
+                }
+            }
+        }
+    }
+
+    fn count_hold(&mut self, key: &'v ServiceKey, number: u32, holder: Holder<'v>) {
+        self.totals[holder.node] += 1;
+        let present = self.present.entry(key).or_default();
+        present.push((holder.node, number));
+        if holder.hold.state == InstanceState::Stopped {
+            return;
+        }
+        if let Some(service) = self.definition(key) {
+            let idle = holder.hold.state != InstanceState::Running;
+            self.claim_ports(key, service, number, holder.node, idle);
+        }
+    }
+
+    /// What a service publishes, by its deployed revision.
+    fn definition(&self, key: &ServiceKey) -> Option<&'v Service> {
+        let record = self.view.documents.services.get(key)?;
+        let deployed = record.deployed.as_ref()?;
+        deployed.revision.service.as_deref().ok()
+    }
+
+    /// A stateful instance has its ports on its node before it runs there: it can run nowhere else.
+    fn reserve_pins(&mut self) {
+        for (key, record) in &self.view.documents.services {
+            let Some(service) = self.definition(key) else {
+                continue;
+            };
+            if !service.stateful || record.state == Lifecycle::Stopped {
+                continue;
+            }
+            for (number, node) in pinned(record) {
+                if let Some(node) = self.index(&node) {
+                    self.claim_ports(key, service, number, node, true);
+                }
+            }
+        }
+    }
+
+    fn claim_ports(
+        &mut self,
+        key: &'v ServiceKey,
+        service: &Service,
+        number: u32,
+        node: usize,
+        idle: bool,
+    ) {
+        for port in &service.ports {
+            let claim = Claim { idle, key, number };
+            let ports = &mut self.ports[node];
+            match ports.binary_search_by_key(&port.node_port, |(port, _)| *port) {
+                Ok(at) => ports[at].1 = claim.min(ports[at].1),
+                Err(at) => ports.insert(at, (port.node_port, claim)),
+            }
+        }
+    }
+}
+
+/// The wanted pins of a service.
+fn pinned(record: &ServiceRecord) -> impl Iterator<Item = (u32, NodeId)> {
+    let wanted = record.pins.iter();
+    wanted
+        .take_while(|(number, _)| **number <= record.instances)
+        .map(|(number, pin)| (*number, pin.node))
+}
+
+fn nodes(view: &View) -> Vec<Node<'_>> {
+    let roster = &view.documents.roster;
+    let zones: BTreeSet<&str> = roster.values().map(Member::zone).collect();
+    let zones: BTreeMap<&str, usize> = zones.into_iter().zip(0..).collect();
+    let numbers = unique_numbers(roster);
+    roster
+        .iter()
+        .map(|(id, member)| Node {
+            id: *id,
+            member,
+            report: view.reports.get(id).map(AsRef::as_ref),
+            freshness: view.freshness(id),
+            zone: zones[member.zone()],
+            hash: score::node_hash(id),
+            number: numbers[id],
+        })
+        .collect()
+}
+
+/// Roster numbers, each once. Two sides of a split may have given one number to two nodes: the lower
+/// key keeps it, and the other gets the next one above all, until the documents settle it.
+fn unique_numbers(roster: &BTreeMap<NodeId, Member>) -> BTreeMap<NodeId, u32> {
+    let valid = |number: &u32| (1..DAEMON_STRIDE).contains(number);
+    let given = roster.values().map(|member| member.number);
+    let given: BTreeSet<u32> = given.filter(valid).collect();
+    let highest = given.last().copied().unwrap_or(0);
+    let above = (highest + 1..DAEMON_STRIDE).chain(1..highest);
+    let mut spare = above.filter(|number| !given.contains(number));
+    let mut taken = BTreeSet::new();
+    let number = |(id, member): (&NodeId, &Member)| {
+        let own = Some(member.number).filter(|number| valid(number) && taken.insert(*number));
+        // A roster outgrows the stride only by forgery; then some share the last number.
+        let number = own.or_else(|| spare.next());
+        (*id, number.unwrap_or(DAEMON_STRIDE - 1))
+    };
+    roster.iter().map(number).collect()
+}
