@@ -213,6 +213,35 @@ proptest! {
     }
 }
 
+proptest! {
+    #![proptest_config(ProptestConfig { cases: 32, ..ProptestConfig::default() })]
+
+    #[test]
+    fn owners_who_see_each_other_late_do_not_both_go_where_one_is_down_already(
+        n in 2_u32..8,
+        min_health in prop_oneof![Just(300_u16), Just(500), Just(800)],
+        broken in 0_usize..8,
+        report in prop::collection::vec(0_u64..450, 1..6),
+        action in 0_u64..1500,
+    ) {
+        let mut service = Service::new("web:1");
+        service.deploy.min_health = min_health;
+        let mut fleet = Fleet::new(n, service, Delays { report, action });
+        let broken = broken % fleet.owners.len();
+        let engine = &mut fleet.owners[broken].engine;
+        engine.containers.clear();
+        engine.missing_images = ["web:1", "web:2", "sha256:web:1"].map(str::to_owned).into();
+        fleet.run(Duration::from_secs(2), |_| {});
+        prop_assert_eq!(fleet.healthy(), n - 1);
+        fleet.service.image = "web:2".to_owned();
+        fleet.generation = 2;
+        let mut least = n;
+        fleet.run(Duration::from_secs(15), |fleet| least = least.min(fleet.healthy()));
+        let floor = floor(min_health, n);
+        prop_assert!(least >= floor, "{} were healthy, the floor is {}", least, floor);
+    }
+}
+
 #[test]
 fn a_deploy_that_never_gets_healthy_takes_one_instance_down_and_a_repaired_one_goes_on() {
     let report = vec![100, 300];
