@@ -164,9 +164,9 @@ impl P2p {
     /// Who may talk to us, and where each was last. Connections with whoever is not among them are
     /// closed. This node itself is left out.
     pub(crate) fn set_peers(&self, members: &BTreeMap<NodeId, Vec<SocketAddr>>) {
-        let peers = Peers::new(members, &self.own);
+        self.peers.send_replace(Peers::new(members, &self.own));
+        let peers = self.peers.borrow();
         self.outboxes.keep(|peer| peers.node_of(peer).is_some());
-        self.peers.send_replace(peers);
     }
 
     /// Asks the node at `address` (`HOST`, `HOST:PORT` or a multiaddr) to admit us; returns what it

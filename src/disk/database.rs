@@ -137,11 +137,10 @@ impl Store {
 }
 
 fn open_database(path: &Path) -> anyhow::Result<Database> {
-    let file = at(open_private(path, false), "open", path)?;
+    // Made by us first, because redb would let everybody read it.
+    at(open_private(path, false), "open", path)?;
     make_file_private(path)?;
-    let created = Database::builder()
-        .set_cache_size(CACHE_BYTES)
-        .create_file(file);
+    let created = Database::builder().set_cache_size(CACHE_BYTES).create(path);
     at(created.map_err(redb::Error::from), "open", path)
 }
 
