@@ -28,6 +28,7 @@ mod tests;
 use std::collections::BTreeMap;
 use std::net::SocketAddr;
 use std::sync::Arc;
+use std::time::Duration;
 
 use anyhow::Context;
 use bytes::Bytes;
@@ -47,6 +48,9 @@ pub(crate) const DEFAULT_PORT: u16 = 8470;
 
 /// Orders that wait for the driver; it never blocks, so a few are enough for bursts.
 const ORDERS: usize = 1024;
+
+/// How often a flush looks whether all is said.
+const FLUSH_PAUSE: Duration = Duration::from_millis(10);
 
 /// Something happened on the wire.
 #[derive(Debug)]
@@ -218,6 +222,19 @@ impl P2p {
             .map_err(anyhow::Error::msg)
             .context("failed to connect")?;
         streams::open(self.streams.clone(), peer, header).await
+    }
+
+    /// Waits until every message has arrived or was dropped, at most for `limit`: before the end, so
+    /// that a goodbye is heard.
+    pub(crate) async fn flush(&self, limit: Duration) {
+        let empty = async {
+            while !self.outboxes.is_empty() {
+                tokio::time::sleep(FLUSH_PAUSE).await;
+            }
+        };
+        if tokio::time::timeout(limit, empty).await.is_err() {
+            tracing::debug!("Some messages were not heard before the end");
+        }
     }
 
     /// How many messages were dropped because they were too many, too old or too large.

@@ -68,9 +68,11 @@ impl Store {
         Ok(self.number(BOOT)?.is_some())
     }
 
-    /// The boots start over: the next identity has had none.
+    /// The boots start over: the next identity has had none. What was saved after
+    /// [`Record::Forget`] belongs to nobody.
     pub(super) fn end_forgetting(&mut self) -> anyhow::Result<()> {
         self.write(|transaction| {
+            forget(transaction)?;
             let mut node = transaction.open_table(NODE)?;
             node.remove(FORGOTTEN)?;
             node.remove(BOOT)?;

@@ -153,6 +153,7 @@ impl Watcher {
             filters: Some(HashMap::from([
                 filter("type", &["container"]),
                 filter("event", &EVENTS),
+                filter("label", &[GRID]),
             ])),
         };
         let client = self.docker.client().await?;

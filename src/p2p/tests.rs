@@ -108,6 +108,15 @@ async fn members_hear_each_other_in_order() {
 }
 
 #[tokio::test]
+async fn a_goodbye_is_heard_when_the_wire_ends_after_a_flush() {
+    let (a, mut b) = two_members().await;
+    a.say(b.id, "goodbye");
+    a.p2p.flush(PATIENCE).await;
+    drop(a);
+    assert_eq!(b.hear_text().await, "goodbye");
+}
+
+#[tokio::test]
 async fn three_members_all_hear_all() {
     let mut nodes = [
         Node::start(1).await,
