@@ -10,11 +10,11 @@
 
 mod actions;
 mod container;
+#[cfg(test)]
+mod engine_tests;
 mod labels;
 mod logs;
 mod spec;
-#[cfg(test)]
-mod test_engine;
 mod trouble;
 mod watch;
 

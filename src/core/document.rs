@@ -16,6 +16,8 @@ mod parking;
 pub mod replica;
 pub(crate) mod schema;
 mod sync;
+#[cfg(test)]
+mod tests;
 mod write;
 
 pub use replica::{Ingested, Refusal, Replica};

@@ -84,7 +84,7 @@ impl Edges {
             local: locals,
             me: key.node_id(),
             default_name: default_name(&gethostname::gethostname().to_string_lossy()),
-            entropy: crate::disk::random,
+            entropy,
             version: env!("CARGO_PKG_VERSION"),
         };
         let (stop_api, stopped) = oneshot::channel();
@@ -177,6 +177,13 @@ fn input(input: Input) -> Happened {
     Happened::Input(Box::new(input))
 }
 
+/// From the operating system.
+fn entropy() -> std::io::Result<[u8; 32]> {
+    let mut bytes = [0; 32];
+    let filled = rustix::rand::getrandom(&mut bytes, rustix::rand::GetRandomFlags::empty())?;
+    if filled == bytes.len() { Ok(bytes) } else { Err(std::io::Error::other("too few random bytes")) }
+}
+
 fn looks() -> Interval {
     let mut look = interval(LOOK_AT_ADDRESSES);
     look.set_missed_tick_behavior(MissedTickBehavior::Delay);
@@ -203,12 +210,9 @@ fn bindable(config: &Config) -> Vec<SocketAddr> {
 fn phase_of(phase: &kontena_core::node::Phase) -> Phase {
     use kontena_core::node::Phase as Core;
     match phase {
-        Core::Alone => Phase::Alone,
-        Core::Joining => Phase::Joining,
-        Core::Member => Phase::Member,
-        Core::Leaving => Phase::Leaving,
+        Core::Alone | Core::Joining => Phase::Waiting,
+        Core::Member | Core::Leaving => Phase::Member,
         Core::Removed => Phase::Removed,
         Core::Cloned => Phase::Cloned,
     }
 }
-

@@ -66,7 +66,7 @@ impl NodeLogs {
         let opening = async move {
             let header = serde_json::to_vec(&wanted).map_err(|error| error.to_string())?;
             let stream = p2p.open_stream(node, &header).await.map_err(|error| format!("{error:#}"))?;
-            Ok(read_lines(stream))
+            Ok::<_, String>(read_lines(stream))
         };
         futures::stream::once(opening).try_flatten().boxed()
     }

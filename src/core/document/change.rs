@@ -159,3 +159,43 @@ impl Write {
         }
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn any() -> Change {
+        let replaces = vec![OperationId {
+            counter: 3,
+            actor: ByteBuf::from([7; 16]),
+        }];
+        Change {
+            session: Session::new(5).next(),
+            sequence: 2,
+            writes: vec![Write {
+                register: "service/web/instances".to_owned(),
+                value: "4".to_owned(),
+                replaces,
+            }],
+        }
+    }
+
+    #[test]
+    fn the_frozen_format_does_not_change() {
+        let encoded = data_encoding::HEXLOWER.encode(&any().encode());
+        expect_test::expect!["a36773657373696f6ea2656e6f6e636548000000000000000565636f756e74016873657175656e6365026677726974657381a368726567697374657275736572766963652f7765622f696e7374616e6365736576616c75656134687265706c6163657381a267636f756e74657203656163746f725007070707070707070707070707070707"].assert_eq(&encoded);
+        assert_eq!(Change::decode(&any().encode()).unwrap(), any());
+    }
+
+    #[test]
+    fn an_actor_names_author_session_and_document() {
+        let grid = DocumentId::Grid;
+        let shop: DocumentId = "stack/shop".parse().unwrap();
+        let actor = Session::new(5).actor(&[1; 32], &grid);
+        assert_eq!(actor, Session::new(5).actor(&[1; 32], &grid));
+        assert_ne!(actor, Session::new(5).actor(&[2; 32], &grid));
+        assert_ne!(actor, Session::new(6).actor(&[1; 32], &grid));
+        assert_ne!(actor, Session::new(5).next().actor(&[1; 32], &grid));
+        assert_ne!(actor, Session::new(5).actor(&[1; 32], &shop));
+    }
+}

@@ -202,7 +202,8 @@ mod tests {
     #[test]
     fn the_frozen_format_does_not_change() {
         let hash = any().sign(&SecretKey::from_seed([1; 32])).hash();
-        expect_test::expect![""].assert_eq(&hash.to_string());
+        expect_test::expect!["35ea256670fe3af692dc4c4ff5b30dfb03989a480ed051262d5ee15f1fd29bad"]
+            .assert_eq(&hash.to_string());
     }
 
     #[test]

@@ -214,7 +214,11 @@ impl Replica {
 
     fn offer(&mut self, signed: SignedEnvelope, trust: Trust) -> Offered {
         let hash = signed.hash();
-        if self.contains(&hash) {
+        let envelope = match signed.open() {
+            Ok(envelope) => envelope,
+            Err(malformed) => return Offered::Refused(malformed.into()),
+        };
+        if self.has(&envelope.document, &hash) {
             return Offered::Known;
         }
         if self.parking.contains(&hash) {
@@ -223,10 +227,12 @@ impl Replica {
         if let Some(rejection) = self.rejected.get(&hash) {
             return Offered::Refused(rejection.reason.clone());
         }
-        let envelope = match self.open(&signed, trust) {
-            Ok(envelope) => envelope,
-            Err(refusal) => return Offered::Refused(refusal),
-        };
+        if self.grid.is_none() {
+            return Offered::Refused(Refusal::NoGrid);
+        }
+        if trust == Trust::Nobody && !signed.is_signed_by(&envelope.author) {
+            return Offered::Refused(Refusal::Forged);
+        }
         if let Some(missing) = self.first_missing(&envelope) {
             if self.rejected.get(&missing).is_none() {
                 self.parking.park(signed, envelope.document, missing);
@@ -240,22 +246,17 @@ impl Replica {
         }
     }
 
-    fn open(&self, signed: &SignedEnvelope, trust: Trust) -> Result<Envelope, Refusal> {
-        let envelope = signed.open()?;
-        if trust == Trust::Nobody && !signed.is_signed_by(&envelope.author) {
-            return Err(Refusal::Forged);
-        }
-        if self.grid.is_none() {
-            return Err(Refusal::NoGrid);
-        }
-        Ok(envelope)
+    fn has(&self, document: &DocumentId, hash: &EnvelopeHash) -> bool {
+        let log = self.logs.get(document);
+        log.is_some_and(|log| log.find(hash).is_some())
     }
 
     fn first_missing(&self, envelope: &Envelope) -> Option<EnvelopeHash> {
         let lacks = |document: &DocumentId, hashes: &[EnvelopeHash]| {
-            let log = self.logs.get(document);
-            let known = |hash: &&EnvelopeHash| log.is_some_and(|log| log.find(hash).is_some());
-            hashes.iter().find(|hash| !known(hash)).copied()
+            hashes
+                .iter()
+                .find(|hash| !self.has(document, hash))
+                .copied()
         };
         lacks(&envelope.document, &envelope.dependencies)
             .or_else(|| lacks(&DocumentId::Grid, &envelope.access))
@@ -284,9 +285,11 @@ impl Replica {
             self.access
                 .check(grid, self.grid_log(), envelope, &change)?;
         }
-        let empty = Log::new(envelope.document.clone());
-        let log = self.logs.get(&envelope.document).unwrap_or(&empty);
-        Ok((log.fit(signed, envelope, &change, trust)?, change))
+        let fitting = match self.logs.get(&envelope.document) {
+            Some(log) => log.fit(signed, envelope, &change, trust)?,
+            None => Log::new(envelope.document.clone()).fit(signed, envelope, &change, trust)?,
+        };
+        Ok((fitting, change))
     }
 
     fn add(

@@ -124,7 +124,7 @@ impl Replica {
                 Ingested::Applied { newly: more } => newly.extend(more),
                 Ingested::Known => {}
                 Ingested::Parked => {
-                    tracing::error!(document = %one.document, "Own change lacks its own past")
+                    tracing::error!(document = %one.document, "Own change lacks its own past");
                 }
                 Ingested::Refused(reason) => {
                     tracing::error!(document = %one.document, %reason, "Own change was refused");
@@ -170,8 +170,14 @@ impl Replica {
         if draft.len() > MAX_WRITES {
             return Err(WriteRefusal::TooLarge(draft.len()));
         }
-        let empty = Log::new(document.clone());
-        let log = self.logs.get(&document).unwrap_or(&empty);
+        let empty;
+        let log = match self.logs.get(&document) {
+            Some(log) => log,
+            None => {
+                empty = Log::new(document.clone());
+                &empty
+            }
+        };
         let actor = self.session.actor(&key.public(), &document);
         let sequence = log.last_sequence(&actor) + 1;
         let dependencies = self.dependencies(log, log.claims(&actor, sequence - 1));
@@ -248,7 +254,7 @@ impl Replica {
             Edit::GridName(name) => grid(GridRegister::Name, json(name)),
             Edit::PlacementVersion(version) => grid(GridRegister::PlacementVersion, json(version)),
             Edit::Admit(admission) => {
-                grid(GridRegister::Admission(admission.node), json(admission))
+                grid(GridRegister::Admission(admission.node), json(admission));
             }
             Edit::RemoveNode(node) => {
                 let removal = Removal {

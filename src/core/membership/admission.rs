@@ -5,6 +5,9 @@
 //! because it ends up in a document that lives for ever. Not here: writing and signing the record
 //! (`document`), and the token's text ([`super::token`]).
 
+#[cfg(test)]
+mod tests;
+
 use std::collections::{BTreeMap, BTreeSet};
 use std::net::{IpAddr, SocketAddr};
 

@@ -17,6 +17,7 @@
 
 mod pace;
 mod rounds;
+mod silence;
 mod suspicion;
 #[cfg(test)]
 mod tests;
@@ -40,9 +41,6 @@ use crate::view::{Freshness, Standing};
 
 /// A loop that comes back this much later than it asked for has lagged.
 const LAG: Duration = Duration::from_secs(1);
-
-/// What [`Cause::ManyStale`] looks at.
-const MANY_STALE_WITHIN: Duration = Duration::from_secs(10);
 
 /// A node asks its peers for its own last report before it sends one; alone, it waits so long.
 const FIRST_ANSWER_WITHIN: Duration = Duration::from_secs(3);
@@ -300,21 +298,6 @@ impl Pulse {
         self.next_bump = now + self.pace().bump;
     }
 
-    /// Silence counts only while this node listens: what was sent meanwhile has not been read yet.
-    fn notice_lag(&mut self, now: Now) {
-        let lag = now.monotonic.since(self.awake.max(self.next_wake()));
-        self.awake = self.awake.max(now.monotonic);
-        if lag <= LAG {
-            return;
-        }
-        self.doubt.raise(Cause::Lagged, now.monotonic);
-        self.echo.0 = (self.echo.0 + lag).min(now.monotonic);
-        for trace in self.traces.values_mut() {
-            trace.forgive(lag, now.monotonic);
-        }
-        self.next_change = self.earliest_change();
-    }
-
     fn hear_of(&mut self, node: NodeId, beat: Beat, is_direct: bool, now: Now) {
         let (alone, pace) = (self.alone, self.pace());
         let Some(trace) = self.traces.get_mut(&node) else {
@@ -349,51 +332,6 @@ impl Pulse {
             self.echo_missed = false;
         }
         self.double.hear(self.own, beat, now)
-    }
-
-    fn settle(&mut self, now: Now) {
-        let pace = self.pace();
-        let is_witnessed = self.witnesses(&pace, now.monotonic) >= 2;
-        for trace in self.traces.values_mut() {
-            self.version += u64::from(trace.settle(&pace, is_witnessed, now));
-        }
-        if !self.traces.values().any(Trace::is_online) && self.went_stale_lately(now.monotonic) >= 2
-        {
-            self.alone = Some(now.monotonic);
-        }
-        self.next_change = self.earliest_change();
-    }
-
-    /// How many online members have kept this node informed for long enough to know that the
-    /// counter of a third stands still.
-    fn witnesses(&self, pace: &Pace, now: Instant) -> usize {
-        let informs = |trace: &&Trace| trace.is_online() && trace.spoke_for(now) >= pace.absent;
-        self.traces.values().filter(informs).count()
-    }
-
-    fn went_stale_lately(&self, now: Instant) -> usize {
-        let lately = |trace: &&Trace| trace.went_stale_within(MANY_STALE_WITHIN, now);
-        self.traces.values().filter(lately).count()
-    }
-
-    fn doubt_eyes(&mut self, now: Instant) {
-        if self.members() >= 4 && self.went_stale_lately(now) * 3 > self.members() {
-            self.doubt.raise(Cause::ManyStale, now);
-        }
-        let is_unheard = now.since(self.echo.0) >= self.pace().stale;
-        if self.members() >= 3 && is_unheard && !self.echo_missed {
-            self.echo_missed = true;
-            self.doubt.raise(Cause::Unheard, now);
-        }
-    }
-
-    fn earliest_change(&self) -> Option<Instant> {
-        let pace = self.pace();
-        let changes = self
-            .traces
-            .values()
-            .filter_map(|trace| trace.next_change(&pace));
-        changes.min()
     }
 
     fn candidates(&self) -> Candidates {

@@ -81,12 +81,12 @@ impl GridPart {
                     .extend(conflict(&DocumentId::Grid, name, &admissions, subnet));
             }
             GridRegister::NodeName(node) => {
-                self.read_member(&node, name, values, |member, name| member.name = name)
+                self.read_member(&node, name, values, |member, name| member.name = name);
             }
             GridRegister::Labels(node) => {
                 self.read_member(&node, name, values, |member, labels| {
                     member.labels = sorted(labels);
-                })
+                });
             }
             GridRegister::Availability(node) => {
                 self.read_member(&node, name, values, |member, availability: Availability| {

@@ -1,6 +1,7 @@
 //! Whom to exchange with, and when: one random member a round, another if it does not answer.
 
 use std::collections::BTreeSet;
+use std::time::Duration;
 
 use super::pace::Pace;
 use crate::chance::Chance;
@@ -17,6 +18,8 @@ pub(super) struct Rounds {
     next: Instant,
     /// Asked in this round, and not heard from since.
     asked: BTreeSet<NodeId>,
+    /// Who was heard last: the likeliest to answer.
+    friend: Option<NodeId>,
     /// When to ask another; `None` once somebody answered or enough were asked.
     retry: Option<Instant>,
 }
@@ -34,6 +37,7 @@ impl Rounds {
             chance,
             next: now,
             asked: BTreeSet::new(),
+            friend: None,
             retry: None,
         }
     }
@@ -58,7 +62,12 @@ impl Rounds {
             self.asked.clear();
             self.next = self.after_about(pace, now);
         }
-        let chosen = self.choose(candidates);
+        let chosen = match self.asked.len() + 1 {
+            ATTEMPTS => self
+                .last_resort(&candidates)
+                .or_else(|| self.choose(candidates)),
+            _ => self.choose(candidates),
+        };
         let more = chosen.is_some() && self.asked.len() + 1 < ATTEMPTS;
         self.retry = more.then(|| now + pace.patience());
         self.asked.extend(chosen);
@@ -67,6 +76,7 @@ impl Rounds {
 
     /// `from` was heard: the round has done its work if it was asked in it.
     pub(super) fn heard(&mut self, from: NodeId) {
+        self.friend = Some(from);
         if self.asked.contains(&from) {
             self.retry = None;
         }
@@ -84,12 +94,13 @@ impl Rounds {
         self.next = self.next.min(now);
     }
 
-    /// A round, give or take an eighth, so that nodes that start together do not stay in step.
+    /// A round, give or take an eighth, so that nodes that start together do not stay in step. In
+    /// whole milliseconds, because that is what timers count in.
     fn after_about(&mut self, pace: &Pace, now: Instant) -> Instant {
-        let eighth = pace.round / 8;
-        let span = u64::try_from(eighth.as_millis() * 2).expect("a round is of seconds");
-        let jitter = std::time::Duration::from_millis(self.chance.below(span + 1));
-        now + (pace.round - eighth + jitter)
+        let round = u64::try_from(pace.round.as_millis()).expect("a round is of seconds");
+        let eighth = round / 8;
+        let length = round - eighth + self.chance.below(2 * eighth + 1);
+        now + Duration::from_millis(length)
     }
 
     /// A stale one as often as the share of the stale among all, and at most every other time: a
@@ -106,6 +117,13 @@ impl Rounds {
         };
         let from = if first.is_empty() { second } else { first };
         self.chance.pick(&from).copied()
+    }
+
+    /// After two that did not answer: the one that spoke last, so that a node which is cut from most
+    /// of its peers still reaches somebody in each round.
+    fn last_resort(&self, candidates: &Candidates) -> Option<NodeId> {
+        let friend = self.friend.filter(|friend| !self.asked.contains(friend))?;
+        candidates.online.contains(&friend).then_some(friend)
     }
 
     fn not_asked(&self, mut nodes: Vec<NodeId>) -> Vec<NodeId> {
@@ -133,6 +151,21 @@ mod tests {
             "until the next round"
         );
         assert!(rounds.is_due(Instant::from_millis(563)));
+    }
+
+    #[test]
+    fn the_last_attempt_of_a_round_goes_to_who_spoke_last() {
+        let friend = NodeId([7; 32]);
+        for round in 0..50_u64 {
+            let mut rounds = rounds();
+            rounds.heard(friend);
+            let mut ask = |millis: u64| {
+                let now = Instant::from_millis(round * 2_000 + millis);
+                rounds.due(candidates(50, 0), &Pace::of(51), now).unwrap()
+            };
+            let asked = [ask(0), ask(400), ask(800)];
+            assert!(asked.contains(&friend), "{asked:?}");
+        }
     }
 
     #[test]

@@ -34,9 +34,11 @@ impl Engine {
                 Ok(Success::Done)
             }
             Action::Remove { container } => {
-                if let Some(found) = self.containers.get(container) {
-                    let up = matches!(found.state, ContainerState::Running { .. });
-                    assert!(!up, "a running container cannot be removed");
+                let found = self.containers.get(container);
+                if found.is_some_and(|found| matches!(found.state, ContainerState::Running { .. }))
+                {
+                    let problem = "a running container cannot be removed".to_owned();
+                    return Err(Failure::Refused { problem });
                 }
                 self.containers.remove(container);
                 Ok(Success::Done)

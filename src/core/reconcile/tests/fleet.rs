@@ -227,7 +227,7 @@ fn a_deploy_that_never_gets_healthy_takes_one_instance_down_and_halts() {
         owner.engine.deaf = true;
     }
     fleet.run(Duration::from_secs(400), |fleet| {
-        assert!(fleet.healthy() >= 4)
+        assert!(fleet.healthy() >= 4);
     });
     assert_eq!(fleet.generations(), [2, 1, 1, 1, 1]);
     let second = &fleet.owners[1].instances.holds()[&instance(2)];
@@ -248,12 +248,12 @@ fn a_deploy_that_halted_goes_on_with_a_repaired_one() {
     fleet.service.image = "web:2".to_owned();
     fleet.generation = 2;
     fleet.run(Duration::from_secs(120), |fleet| {
-        assert_eq!(fleet.healthy(), 3)
+        assert_eq!(fleet.healthy(), 3);
     });
     fleet.service.image = "web:3".to_owned();
     fleet.generation = 3;
     fleet.run(Duration::from_secs(60), |fleet| {
-        assert!(fleet.healthy() >= 2)
+        assert!(fleet.healthy() >= 2);
     });
     assert_eq!(fleet.generations(), [3, 3, 3]);
 }
