@@ -9,6 +9,7 @@ mod change;
 mod field;
 mod service;
 mod written;
+mod yaml_text;
 
 use std::collections::BTreeMap;
 
@@ -16,6 +17,7 @@ use serde_json::{Value, json};
 
 pub use change::ServiceChange;
 pub use field::FieldProblem;
+pub use yaml_text::yaml_text;
 
 use super::stack_file::{DEFAULT_VERSION, stack_name};
 use crate::id::{ServiceName, StackName};

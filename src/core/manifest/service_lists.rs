@@ -156,6 +156,11 @@ fn assignments(reader: &mut Reader<'_>, node: &Node, what: &str) -> Vec<(Positio
             let entries = reader.entries(node, what).into_iter();
             entries
                 .filter_map(|entry| {
+                    if entry.key.contains('=') {
+                        let message = format!("`{}` is not a name: it contains `=`", entry.key);
+                        reader.report.error(entry.at, message);
+                        return None;
+                    }
                     let value = mapped_value(reader, &entry.key, entry.value)?;
                     Some((entry.at, format!("{}={value}", entry.key)))
                 })

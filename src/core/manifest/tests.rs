@@ -414,6 +414,43 @@ fn a_file_cannot_be_endlessly_deep_or_long() {
 }
 
 #[test]
+fn how_an_editor_saves_a_file_changes_nothing() {
+    let windows = format!("\u{feff}{}", COMPLETE.trim_start().replace('\n', "\r\n"));
+    assert_eq!(read(&windows), read(COMPLETE));
+}
+
+#[test]
+fn a_problem_behind_the_last_character_is_at_the_end() {
+    for text in [
+        "? ",
+        "a: [\n",
+        "a\r",
+        "stack:\r\n",
+        "\"",
+        "services:\n  - ? ",
+    ] {
+        check_positions(text);
+    }
+}
+
+#[test]
+fn a_mapping_of_variables_has_names_for_keys() {
+    let text =
+        "stack: a\nservices:\n  web:\n    image: x\n    environment: {A=B: c, M: 010, N: {}}\n";
+    check(
+        text,
+        expect![[r#"
+        error: `A=B` is not a name: it contains `=`
+          --> kontena.yml:5:19
+        error: YAML takes `010` for another number
+          --> kontena.yml:5:30
+        hint: quote it: "010"
+        error: `N` has to be a single value, this is a mapping
+          --> kontena.yml:5:38"#]],
+    );
+}
+
+#[test]
 fn messages_are_safe_for_a_terminal() {
     let text = format!(
         "stack: \"a\\e[31m{}\"\nservices: {{}}\n",

@@ -26,6 +26,8 @@ pub(super) fn read(text: &str, report: &mut Report) -> Option<Rc<Node>> {
         report.error(Position::START, "the file is larger than 1 MiB");
         return None;
     }
+    let lines = lines(text);
+    let lengths: Vec<usize> = lines.iter().map(|line| line.chars().count()).collect();
     let mut composer = Composer {
         report,
         open: Vec::new(),
@@ -35,8 +37,8 @@ pub(super) fn read(text: &str, report: &mut Report) -> Option<Rc<Node>> {
     };
     for event in Parser::new_from_str(text) {
         let step = match event {
-            Ok((event, span)) => composer.event(event, position(&span.start)),
-            Err(problem) => Err(syntax_error(text, &problem)),
+            Ok((event, span)) => composer.event(event, position(&span.start, &lengths)),
+            Err(problem) => Err(syntax_error(&problem, &lines, &lengths)),
         };
         if let Err((at, message, hint)) = step {
             match hint {
@@ -56,16 +58,21 @@ pub(super) fn read(text: &str, report: &mut Report) -> Option<Rc<Node>> {
 /// Why reading cannot go on.
 pub(super) type Stop = (Position, String, Option<&'static str>);
 
-fn position(marker: &Marker) -> Position {
-    Position {
-        line: marker.line().max(1),
-        column: marker.col() + 1,
-    }
+/// Where the parser is; its idea of a place behind the end of the text becomes that end.
+fn position(marker: &Marker, lengths: &[usize]) -> Position {
+    let line = marker.line().clamp(1, lengths.len());
+    let end = lengths[line - 1] + 1;
+    let column = if line < marker.line() {
+        end
+    } else {
+        end.min(marker.col() + 1)
+    };
+    Position { line, column }
 }
 
-fn syntax_error(text: &str, problem: &ScanError) -> Stop {
-    let at = within(text, position(problem.marker()));
-    let line = lines(text)[at.line - 1];
+fn syntax_error(problem: &ScanError, lines: &[&str], lengths: &[usize]) -> Stop {
+    let at = position(problem.marker(), lengths);
+    let line = lines[at.line - 1];
     let hint = if line.contains("{{") {
         Some("put quotes around a text with `{{`")
     } else if line.trim_start_matches(' ').starts_with('\t') {
@@ -74,22 +81,6 @@ fn syntax_error(text: &str, problem: &ScanError) -> Stop {
         None
     };
     (at, format!("not valid YAML: {}", problem.info()), hint)
-}
-
-/// The parser may complain about what should have followed the last character.
-fn within(text: &str, at: Position) -> Position {
-    let lines = lines(text);
-    let line = at.line.min(lines.len());
-    let length = lines[line - 1].chars().count();
-    let column = if line < at.line {
-        length + 1
-    } else {
-        at.column
-    };
-    Position {
-        line,
-        column: column.min(length + 1),
-    }
 }
 
 /// The lines as YAML counts them, for which a lone carriage return ends one too; at least one.
