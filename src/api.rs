@@ -1,9 +1,21 @@
 //! The HTTP API: how the command line and other programs talk to a node.
 //!
-//! `types` is what goes over the wire, `client` asks. Paths and field names
-//! are Kontena's; what Kontena does not have is added beside them under names of its own.
+//! `types` is what goes over the wire, `client` asks, `server` (with `routes`) answers from the
+//! [`backend::Backend`]: the newest view, a channel for commands, and logs. Paths and field names
+//! are Kontena's; what Kontena does not have is added beside them under names of its own. Not here:
+//! any decision. A route translates, waits a bounded time, and translates back.
 
+pub(crate) mod backend;
 pub(crate) mod client;
 pub(crate) mod paths;
+pub(crate) mod server;
 pub(crate) mod target;
 pub(crate) mod types;
+
+mod answer;
+mod logs;
+mod present;
+mod request;
+mod routes;
+#[cfg(test)]
+mod tests;

@@ -124,21 +124,20 @@ impl Backend {
         }
     }
 
-    /// The newest view, once it shows a change that was saved.
-    ///
-    /// # Errors
-    /// It does not show it in time; the change is saved all the same.
+    /// The newest view, once it shows a change that was saved, or after a while all the same: the
+    /// change may have changed nothing, or may be overtaken by another one.
     pub(super) async fn view_with(
         &self,
         is_shown: impl Fn(&View) -> bool,
     ) -> Result<Arc<View>, Refused> {
         let mut view = self.view.clone();
-        let shown = timeout(SHOW_LIMIT, view.wait_for(|view| is_shown(view))).await;
-        match shown {
-            Ok(Ok(view)) => Ok(Arc::clone(&view)),
-            Ok(Err(_)) => Err(Refused::stopping()),
-            Err(_) => Err(Refused::unseen()),
+        if let Ok(shown) = timeout(SHOW_LIMIT, view.wait_for(|view| is_shown(view))).await {
+            return shown
+                .map(|view| Arc::clone(&view))
+                .map_err(|_| Refused::stopping());
         }
+        tracing::debug!("A saved change does not show in the view");
+        Ok(Arc::clone(&self.view.borrow()))
     }
 }
 

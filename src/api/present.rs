@@ -10,9 +10,10 @@ pub(super) mod node;
 pub(super) mod service;
 pub(super) mod stack;
 
-use std::sync::Arc;
+use std::sync::{Arc, OnceLock};
 
 use kontena_core::id::{GridName, NodeId, NodeName, ServiceKey, StackName};
+use kontena_core::placement::{Placement, place};
 use kontena_core::report::Report;
 use kontena_core::view::{Freshness, Member, ServiceRecord, StackRecord, View};
 
@@ -20,17 +21,26 @@ use super::answer::Refused;
 use super::types::instance::NodeRef;
 
 /// A member's view at one moment.
-#[derive(Clone)]
 pub(super) struct Snapshot {
     pub(super) view: Arc<View>,
     pub(super) grid: GridName,
+    /// Computed when it is first asked for.
+    placement: OnceLock<Placement>,
 }
 
 impl Snapshot {
     /// `None` if the view is of no grid.
     pub(super) fn of(view: Arc<View>) -> Option<Self> {
         let grid = view.documents.grid.name.clone()?;
-        Some(Self { view, grid })
+        Some(Self {
+            view,
+            grid,
+            placement: OnceLock::new(),
+        })
+    }
+
+    fn placement(&self) -> &Placement {
+        self.placement.get_or_init(|| place(&self.view))
     }
 
     pub(super) fn node(&self, name: &str) -> Result<(&NodeId, &Member), Refused> {
@@ -70,7 +80,7 @@ impl Snapshot {
     }
 
     /// The reports of members: what a removed node once said no longer counts.
-    fn reports(&self) -> impl Iterator<Item = (&NodeId, &Member, &Report)> {
+    pub(super) fn reports(&self) -> impl Iterator<Item = (&NodeId, &Member, &Report)> {
         self.view.reports.iter().filter_map(|(id, report)| {
             let member = self.view.documents.roster.get(id)?;
             Some((id, member, report.as_ref()))

@@ -28,7 +28,8 @@ fn select(snapshot: &Snapshot, is_meant: impl Fn(&InstanceId) -> bool) -> Vec<Co
             continue;
         }
         let meant = report.holds.iter().filter(|(id, _)| is_meant(id));
-        containers.extend(meant.filter_map(|(id, hold)| container(snapshot, node, member, id, hold)));
+        containers
+            .extend(meant.filter_map(|(id, hold)| container(snapshot, node, member, id, hold)));
     }
     containers
 }
@@ -59,7 +60,8 @@ fn container(
         ip_address: hold.address.map(|address| address.to_string()),
         created_at: Time::known(hold.since),
         deploy_rev: hold.generation,
-        service_rev: record.and_then(|record: &ServiceRecord| revision_number(record, &hold.revision)),
+        service_rev: record
+            .and_then(|record: &ServiceRecord| revision_number(record, &hold.revision)),
         health_status: ContainerHealth {
             status: hold.health.to_string(),
             updated_at: Time::known(hold.since),

@@ -72,7 +72,7 @@ fn of_record(
     deployed: &Deployed,
 ) -> ServiceDeploy {
     let holders = holders(snapshot, key);
-    let progress: Vec<Progress> = wanted(snapshot, key, record)
+    let progress: Vec<Progress> = wanted(snapshot, key)
         .into_iter()
         .map(|number| progress(number, &holders, deployed))
         .collect();

@@ -4,8 +4,9 @@ use std::cmp::Reverse;
 use std::collections::BTreeSet;
 
 use kontena_core::id::{InstanceId, NodeId, NodeName, RevisionHash, ServiceKey};
+use kontena_core::placement::ServicePlacement;
 use kontena_core::report::{Health, Hold, InstanceState};
-use kontena_core::view::{Lifecycle, ServiceRecord};
+use kontena_core::view::ServiceRecord;
 
 use super::Snapshot;
 use crate::api::types::Time;
@@ -56,29 +57,39 @@ pub(super) fn holders<'v>(snapshot: &'v Snapshot, key: &ServiceKey) -> Vec<Holde
     holders
 }
 
-/// The numbers of the instances that shall run now.
-pub(super) fn wanted(snapshot: &Snapshot, key: &ServiceKey, record: &ServiceRecord) -> BTreeSet<u32> {
-    if record.deployed.is_none() || record.state == Lifecycle::Stopped {
-        return BTreeSet::new();
+/// The numbers of the instances that shall run now. A service that this version cannot place keeps
+/// what it has.
+pub(super) fn wanted(snapshot: &Snapshot, key: &ServiceKey) -> BTreeSet<u32> {
+    match snapshot.placement().services.get(key) {
+        Some(ServicePlacement::Placed(assignments)) => assignments.keys().copied().collect(),
+        Some(ServicePlacement::Idle(_)) | None => BTreeSet::new(),
+        Some(ServicePlacement::Frozen(_)) => {
+            let holders = holders(snapshot, key);
+            holders.iter().map(|holder| holder.number).collect()
+        }
     }
-    crate::api::placed::numbers(&snapshot.view, key, record)
 }
 
 /// How many instances shall run, run, and are healthy. Each counts once, whoever holds it.
-pub(super) fn counts(snapshot: &Snapshot, key: &ServiceKey, record: &ServiceRecord) -> Counts {
-    let wanted = wanted(snapshot, key, record);
+pub(super) fn counts(snapshot: &Snapshot, key: &ServiceKey) -> Counts {
+    let wanted = wanted(snapshot, key);
     let holders = holders(snapshot, key);
-    let distinct = |is: fn(&Holder<'_>) -> bool| {
-        let numbers = holders.iter().filter(|holder| is(holder));
-        let numbers: BTreeSet<u32> = numbers.map(|holder| holder.number).collect();
-        numbers.len()
-    };
-    let count = |number: usize| u32::try_from(number).unwrap_or(u32::MAX);
+    let running = holders.iter().filter(|holder| holder.is_running());
+    let healthy = holders.iter().filter(|holder| holder.is_healthy());
     Counts {
-        desired: count(wanted.len()),
-        running: count(distinct(Holder::is_running)),
-        healthy: count(distinct(Holder::is_healthy)),
+        desired: saturated(wanted.len()),
+        running: distinct(running),
+        healthy: distinct(healthy),
     }
+}
+
+fn distinct<'h>(holders: impl Iterator<Item = &'h Holder<'h>>) -> u32 {
+    let numbers: BTreeSet<u32> = holders.map(|holder| holder.number).collect();
+    saturated(numbers.len())
+}
+
+fn saturated(count: usize) -> u32 {
+    u32::try_from(count).unwrap_or(u32::MAX)
 }
 
 pub(in crate::api) fn instances(
@@ -88,7 +99,7 @@ pub(in crate::api) fn instances(
 ) -> Vec<Instance> {
     let holders = holders(snapshot, key);
     let held: BTreeSet<u32> = holders.iter().map(|holder| holder.number).collect();
-    let wanted = wanted(snapshot, key, record);
+    let wanted = wanted(snapshot, key);
     let mut rows: Vec<Instance> = holders
         .iter()
         .map(|holder| held_row(snapshot, key, record, holder))

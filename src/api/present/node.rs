@@ -78,9 +78,7 @@ fn text(value: &str) -> Option<String> {
     Some(value.to_owned()).filter(|value| !value.is_empty())
 }
 
-fn measured<T: Default + PartialEq>(
-    field: impl Fn(&Engine) -> T,
-) -> impl Fn(&Engine) -> Option<T> {
+fn measured<T: Default + PartialEq>(field: impl Fn(&Engine) -> T) -> impl Fn(&Engine) -> Option<T> {
     move |engine| Some(field(engine)).filter(|value| *value != T::default())
 }
 
@@ -106,7 +104,11 @@ pub(super) struct Addresses {
 /// What it reports, or where it was admitted. Kontena's public IP falls back to the first of all,
 /// because its command line connects to it.
 pub(super) fn addresses(snapshot: &Snapshot, id: &NodeId) -> Addresses {
-    let reported = snapshot.view.reports.get(id).map(|report| &report.addresses);
+    let reported = snapshot
+        .view
+        .reports
+        .get(id)
+        .map(|report| &report.addresses);
     let admitted = snapshot.view.documents.roster.get(id);
     let all = reported
         .filter(|addresses| !addresses.is_empty())
@@ -129,8 +131,6 @@ pub(super) fn addresses(snapshot: &Snapshot, id: &NodeId) -> Addresses {
 fn is_private(ip: IpAddr) -> bool {
     match ip {
         IpAddr::V4(ip) => ip.is_private() || ip.is_loopback() || ip.is_link_local(),
-        IpAddr::V6(ip) => {
-            ip.is_loopback() || ip.is_unique_local() || ip.is_unicast_link_local()
-        }
+        IpAddr::V6(ip) => ip.is_loopback() || ip.is_unique_local() || ip.is_unicast_link_local(),
     }
 }

@@ -8,8 +8,8 @@ use super::instances::{counts, instances};
 use super::{Snapshot, deploys};
 use crate::api::types::Time;
 use crate::api::types::service::{
-    Definition, DeployOptions, Deployed, HealthStatus, InstanceCounts, LinkRef, Port, Service, ServiceState,
-    StackRef, Unsupported,
+    Definition, DeployOptions, Deployed, HealthStatus, InstanceCounts, LinkRef, Port, Service,
+    ServiceState, StackRef, Unsupported,
 };
 
 /// As it is listed.
@@ -19,7 +19,7 @@ pub(in crate::api) fn listed(
     record: &ServiceRecord,
 ) -> Service {
     let definition = record.latest.service.as_ref();
-    let counts = counts(snapshot, key, record);
+    let counts = counts(snapshot, key);
     let stack = snapshot.view.documents.stacks.get(&key.stack);
     Service {
         id: snapshot.service_id(key),

@@ -1,0 +1,41 @@
+//! What is there: version and state of this node.
+
+use axum::Json;
+use axum::extract::State;
+use kontena_core::view::Member;
+
+use super::Shared;
+use crate::api::backend::Backend;
+use crate::api::types::membership::{Status, Version};
+
+/// `GET /` and `GET /v1/ping`. Answered to anybody.
+pub(super) async fn version(State(backend): Shared) -> Json<Version> {
+    Json(Version {
+        name: "kontena".to_owned(),
+        version: backend.version.to_owned(),
+    })
+}
+
+/// `GET /v1/status`: this node, in a grid or not.
+pub(super) async fn status(State(backend): Shared) -> Json<Status> {
+    Json(now(&backend))
+}
+
+fn now(backend: &Backend) -> Status {
+    let local = backend.local.borrow().clone();
+    let view = backend.view.borrow().clone();
+    let name = view
+        .documents
+        .roster
+        .get(&backend.me)
+        .map_or(&backend.default_name, |member: &Member| &member.name);
+    Status {
+        version: backend.version.to_owned(),
+        node_id: backend.me.to_string(),
+        name: name.to_string(),
+        grid: view.documents.grid.name.as_ref().map(ToString::to_string),
+        phase: local.phase,
+        addresses: local.addresses,
+        problems: local.problems,
+    }
+}

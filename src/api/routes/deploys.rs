@@ -1,0 +1,135 @@
+//! Deploying services and stacks, and what became of it.
+
+use axum::Json;
+use axum::extract::{Path, State};
+use kontena_core::command::Command;
+use kontena_core::id::ServiceKey;
+use kontena_core::view::{ServiceRecord, View};
+
+use super::services::existing;
+use super::{
+    Answer, Four, Shared, Three, Two, change, saved, service_key, snapshot_of, stack_name,
+};
+use crate::api::answer::Refused;
+use crate::api::backend::Backend;
+use crate::api::present::{Snapshot, deploys};
+use crate::api::request::{Body, NoBody};
+use crate::api::types::Changed;
+use crate::api::types::deploy::{ServiceDeploy, StackDeploy};
+use crate::api::types::service::{DeployRequest, Scale};
+
+/// `POST …/deploy`: the newest definition is to run.
+pub(super) async fn deploy_service(
+    State(backend): Shared,
+    Path((grid, stack, service)): Three,
+    Body(request): Body<DeployRequest>,
+) -> Answer<Changed<ServiceDeploy>> {
+    let key = existing(&backend, &grid, &stack, &service)?;
+    let force = request.force.unwrap_or_default();
+    let before = deploy_of(&backend, &key);
+    let command = Command::DeployService {
+        key: key.clone(),
+        force,
+    };
+    let is_shown = |record: &ServiceRecord| {
+        let deployed = record.deployed.as_ref();
+        deployed.is_some_and(|deployed| {
+            deployed.revision.hash == record.latest.hash
+                && (!force || Some(deployed.generation) > before)
+        })
+    };
+    deployed(&backend, key, command, is_shown).await
+}
+
+/// `POST …/scale`: so many instances, of the definition that is deployed.
+pub(super) async fn scale_service(
+    State(backend): Shared,
+    Path((grid, stack, service)): Three,
+    Body(request): Body<Scale>,
+) -> Answer<Changed<ServiceDeploy>> {
+    let key = existing(&backend, &grid, &stack, &service)?;
+    let instances = request.instances;
+    let command = Command::ScaleService {
+        key: key.clone(),
+        instances,
+    };
+    deployed(&backend, key, command, |record| {
+        record.instances == instances
+    })
+    .await
+}
+
+async fn deployed(
+    backend: &Backend,
+    key: ServiceKey,
+    command: Command,
+    is_shown: impl Fn(&ServiceRecord) -> bool,
+) -> Answer<Changed<ServiceDeploy>> {
+    let is_done = |view: &View| view.documents.services.get(&key).is_none_or(&is_shown);
+    let (how, snapshot) = change(backend, command, is_done).await?;
+    let record = snapshot.service(&key)?;
+    Ok(saved(deploys::current(&snapshot, &key, record), how))
+}
+
+/// The deploy of record before a command; `None` if there was none.
+fn deploy_of(backend: &Backend, key: &ServiceKey) -> Option<u64> {
+    let view = backend.view.borrow();
+    let record = view.documents.services.get(key)?;
+    Some(record.deployed.as_ref()?.generation)
+}
+
+/// `GET …/deploys/{deploy}`: polled until it has a `finished_at`.
+pub(super) async fn of_service(
+    State(backend): Shared,
+    Path((grid, stack, service, deploy)): Four,
+) -> Answer<ServiceDeploy> {
+    let snapshot = snapshot_of(&backend, &grid)?;
+    let key = service_key(&stack, &service)?;
+    let record = snapshot.service(&key)?;
+    let found = deploy
+        .parse()
+        .ok()
+        .and_then(|id| deploys::by_id(&snapshot, &key, record, id));
+    found
+        .map(Json)
+        .ok_or_else(|| Refused::not_found("deploy", &deploy))
+}
+
+/// `POST /v1/stacks/{grid}/{stack}/deploy`.
+pub(super) async fn deploy_stack(
+    State(backend): Shared,
+    Path((grid, stack)): Two,
+    _: NoBody,
+) -> Answer<Changed<StackDeploy>> {
+    let name = stack_name(&stack)?;
+    snapshot_of(&backend, &grid)?.stack(&name)?;
+    let command = Command::DeployStack(name.clone());
+    let is_deployed = |view: &View| {
+        let services = view.documents.services.iter();
+        let mut own = services.filter(|(key, _)| key.stack == name);
+        own.all(|(_, record)| {
+            let deployed = record.deployed.as_ref();
+            deployed.is_some_and(|deployed| deployed.revision.hash == record.latest.hash)
+        })
+    };
+    let (how, snapshot) = change(&backend, command, is_deployed).await?;
+    let deploy = deploys::current_of_stack(&snapshot, &name);
+    Ok(saved(deploy, how))
+}
+
+/// `GET /v1/stacks/{grid}/{stack}/deploys/{deploy}`.
+pub(super) async fn of_stack(
+    State(backend): Shared,
+    Path((grid, stack, deploy)): Three,
+) -> Answer<StackDeploy> {
+    let snapshot: Snapshot = snapshot_of(&backend, &grid)?;
+    let name = stack_name(&stack)?;
+    snapshot.stack(&name)?;
+    let found = deploy
+        .parse()
+        .ok()
+        .and_then(|id| deploys::stack_by_id(&snapshot, &name, id));
+    found
+        .map(Json)
+        .ok_or_else(|| Refused::not_found("deploy", &deploy))
+}

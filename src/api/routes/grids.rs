@@ -1,0 +1,42 @@
+//! The grid, and all its containers.
+
+use axum::Json;
+use axum::extract::{Path, State};
+use serde::Deserialize;
+
+use super::{Answer, Shared, snapshot, snapshot_of};
+use crate::api::present;
+use crate::api::request::Parameters;
+use crate::api::types::grid::{Grid, Grids};
+use crate::api::types::instance::Containers;
+
+/// `GET /v1/grids`: the grid of this node, or none.
+pub(super) async fn list(State(backend): Shared) -> Json<Grids> {
+    let snapshot = snapshot(&backend).ok();
+    let grids = snapshot.iter().map(present::grid::grid).collect();
+    Json(Grids { grids })
+}
+
+pub(super) async fn show(State(backend): Shared, Path(grid): Path<String>) -> Answer<Grid> {
+    let snapshot = snapshot_of(&backend, &grid)?;
+    Ok(Json(present::grid::grid(&snapshot)))
+}
+
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+pub(super) struct Which {
+    /// Kontena's `all=1`: with those that do not run.
+    all: Option<String>,
+}
+
+/// `GET /v1/containers/{grid}`.
+pub(super) async fn containers(
+    State(backend): Shared,
+    Path(grid): Path<String>,
+    Parameters(which): Parameters<Which>,
+) -> Answer<Containers> {
+    let snapshot = snapshot_of(&backend, &grid)?;
+    let mut containers = present::containers::of_grid(&snapshot);
+    containers.retain(|container| which.all.is_some() || container.state.running);
+    Ok(Json(Containers { containers }))
+}

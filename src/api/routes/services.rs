@@ -1,0 +1,218 @@
+//! Services, but for deploying them.
+
+use axum::Json;
+use axum::extract::{Path, State};
+use axum::http::StatusCode;
+use kontena_core::command::Command;
+use kontena_core::id::{ServiceKey, StackName};
+use kontena_core::manifest::compiled::{FieldProblem, ServiceChange};
+use kontena_core::view::{Lifecycle, View};
+use serde::Deserialize;
+use serde_json::Value;
+
+use super::{Answer, Shared, Three, change, saved, service_key, snapshot_of};
+use crate::api::answer::Refused;
+use crate::api::backend::Backend;
+use crate::api::present::{Snapshot, containers as present_containers, service as present};
+use crate::api::request::{Body, NoBody, Parameters};
+use crate::api::types::instance::{Containers, Instances};
+use crate::api::types::service::{Service, Services};
+use crate::api::types::{Changed, Saved};
+
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+pub(super) struct Filter {
+    stack: Option<String>,
+}
+
+/// `GET /v1/grids/{grid}/services?stack=NAME`.
+pub(super) async fn list(
+    State(backend): Shared,
+    Path(grid): Path<String>,
+    Parameters(filter): Parameters<Filter>,
+) -> Answer<Services> {
+    let snapshot = snapshot_of(&backend, &grid)?;
+    let all = snapshot.view.documents.services.iter();
+    let stack = filter.stack.as_deref().filter(|stack| !stack.is_empty());
+    let meant = all.filter(|(key, _)| stack.is_none_or(|stack| key.stack.as_str() == stack));
+    let services = meant.map(|(key, record)| present::listed(&snapshot, key, record));
+    Ok(Json(Services {
+        services: services.collect(),
+    }))
+}
+
+pub(super) async fn show(
+    State(backend): Shared,
+    Path((grid, stack, service)): Three,
+) -> Answer<Service> {
+    let snapshot = snapshot_of(&backend, &grid)?;
+    let key = service_key(&stack, &service)?;
+    shown(&snapshot, &key).map(Json)
+}
+
+fn shown(snapshot: &Snapshot, key: &ServiceKey) -> Result<Service, Refused> {
+    let record = snapshot.service(key)?;
+    Ok(present::shown(snapshot, key, record))
+}
+
+/// Every problem of a body as one refusal.
+pub(super) fn refused(problems: &[FieldProblem]) -> Refused {
+    let texts: Vec<String> = problems.iter().map(ToString::to_string).collect();
+    Refused::invalid(texts.join("; "))
+}
+
+/// `POST /v1/grids/{grid}/services`: a service without a stack.
+pub(super) async fn create(
+    State(backend): Shared,
+    Path(grid): Path<String>,
+    Body(body): Body<Value>,
+) -> Result<(StatusCode, Json<Changed<Service>>), Refused> {
+    snapshot_of(&backend, &grid)?;
+    let wanted = ServiceChange::read(&body).map_err(|problems| refused(&problems))?;
+    let service = wanted.create().map_err(|problems| refused(&problems))?;
+    let Some(name) = wanted.name else {
+        return Err(Refused::invalid("name: is missing"));
+    };
+    let key = ServiceKey::new(StackName::null(), name);
+    let command = Command::CreateService {
+        key: key.clone(),
+        service,
+        instances: wanted.instances.unwrap_or(1),
+    };
+    let exists = |view: &View| view.documents.services.contains_key(&key);
+    let (how, snapshot) = change(&backend, command, exists).await?;
+    let created = shown(&snapshot, &key).map_err(|_| Refused::unseen())?;
+    Ok((StatusCode::CREATED, saved(created, how)))
+}
+
+/// `PUT`: only what the body names changes.
+pub(super) async fn update(
+    State(backend): Shared,
+    Path((grid, stack, service)): Three,
+    Body(body): Body<Value>,
+) -> Answer<Changed<Service>> {
+    let snapshot = snapshot_of(&backend, &grid)?;
+    let key = service_key(&stack, &service)?;
+    let record = snapshot.service(&key)?;
+    let wanted = ServiceChange::read(&body).map_err(|problems| refused(&problems))?;
+    check_name(&wanted, &key)?;
+    let current = record.latest.service.as_ref().map_err(|problem| {
+        Refused::invalid(format!("this version cannot read the service: {problem}"))
+    })?;
+    let service = wanted
+        .apply(current)
+        .map_err(|problems| refused(&problems))?;
+    let (hash, instances) = (service.hash(), wanted.instances);
+    let command = Command::UpdateService {
+        key: key.clone(),
+        service,
+        instances,
+    };
+    let is_updated = |view: &View| {
+        view.documents.services.get(&key).is_none_or(|record| {
+            record.latest.hash == hash && instances.is_none_or(|count| count == record.instances)
+        })
+    };
+    let (how, snapshot) = change(&backend, command, is_updated).await?;
+    Ok(saved(shown(&snapshot, &key)?, how))
+}
+
+/// A name in the body of an update must be the one in the path: there is no renaming.
+fn check_name(wanted: &ServiceChange, key: &ServiceKey) -> Result<(), Refused> {
+    match &wanted.name {
+        Some(name) if *name != key.service => {
+            let problem = format!("name: `{name}` differs from `{}`", key.service);
+            Err(Refused::invalid(problem))
+        }
+        Some(_) | None => Ok(()),
+    }
+}
+
+pub(super) async fn remove(
+    State(backend): Shared,
+    Path((grid, stack, service)): Three,
+) -> Answer<Saved> {
+    let key = existing(&backend, &grid, &stack, &service)?;
+    let gone = |view: &View| !view.documents.services.contains_key(&key);
+    let command = Command::RemoveService(key.clone());
+    let (how, _) = change(&backend, command, gone).await?;
+    Ok(Json(how))
+}
+
+pub(super) async fn start(
+    State(backend): Shared,
+    Path((grid, stack, service)): Three,
+    _: NoBody,
+) -> Answer<Changed<Service>> {
+    let key = existing(&backend, &grid, &stack, &service)?;
+    let command = Command::StartService(key.clone());
+    become_state(&backend, key, command, Lifecycle::Running).await
+}
+
+pub(super) async fn stop(
+    State(backend): Shared,
+    Path((grid, stack, service)): Three,
+    _: NoBody,
+) -> Answer<Changed<Service>> {
+    let key = existing(&backend, &grid, &stack, &service)?;
+    let command = Command::StopService(key.clone());
+    become_state(&backend, key, command, Lifecycle::Stopped).await
+}
+
+pub(super) async fn restart(
+    State(backend): Shared,
+    Path((grid, stack, service)): Three,
+    _: NoBody,
+) -> Answer<Changed<Service>> {
+    let key = existing(&backend, &grid, &stack, &service)?;
+    let (how, snapshot) = change(&backend, Command::RestartService(key.clone()), |_| true).await?;
+    Ok(saved(shown(&snapshot, &key)?, how))
+}
+
+async fn become_state(
+    backend: &Backend,
+    key: ServiceKey,
+    command: Command,
+    state: Lifecycle,
+) -> Answer<Changed<Service>> {
+    let is_so = |view: &View| {
+        let record = view.documents.services.get(&key);
+        record.is_none_or(|record| record.state == state)
+    };
+    let (how, snapshot) = change(backend, command, is_so).await?;
+    Ok(saved(shown(&snapshot, &key)?, how))
+}
+
+pub(super) fn existing(
+    backend: &Backend,
+    grid: &str,
+    stack: &str,
+    service: &str,
+) -> Result<ServiceKey, Refused> {
+    let snapshot = snapshot_of(backend, grid)?;
+    let key = service_key(stack, service)?;
+    snapshot.service(&key)?;
+    Ok(key)
+}
+
+pub(super) async fn instances(
+    State(backend): Shared,
+    Path((grid, stack, service)): Three,
+) -> Answer<Instances> {
+    let snapshot = snapshot_of(&backend, &grid)?;
+    let key = service_key(&stack, &service)?;
+    let record = snapshot.service(&key)?;
+    let instances = crate::api::present::instances::instances(&snapshot, &key, record);
+    Ok(Json(Instances { instances }))
+}
+
+pub(super) async fn containers(
+    State(backend): Shared,
+    Path((grid, stack, service)): Three,
+) -> Answer<Containers> {
+    let snapshot = snapshot_of(&backend, &grid)?;
+    let key = service_key(&stack, &service)?;
+    snapshot.service(&key)?;
+    let containers = present_containers::of_service(&snapshot, &key);
+    Ok(Json(Containers { containers }))
+}

@@ -1,0 +1,139 @@
+//! Stacks, but for deploying them.
+
+use axum::Json;
+use axum::extract::{Path, State};
+use axum::http::StatusCode;
+use kontena_core::command::{Command, StackInput};
+use kontena_core::id::StackName;
+use kontena_core::manifest::compiled::{self, Compiled};
+use kontena_core::view::View;
+use serde_json::Value;
+
+use super::services::refused;
+use super::{Answer, Shared, Two, change, saved, snapshot_of, stack_name};
+use crate::api::answer::Refused;
+use crate::api::backend::Backend;
+use crate::api::present::{Snapshot, stack as present};
+use crate::api::request::{Body, NoBody};
+use crate::api::types::stack::{Stack, Stacks};
+use crate::api::types::{Changed, Saved};
+
+pub(super) async fn list(State(backend): Shared, Path(grid): Path<String>) -> Answer<Stacks> {
+    let snapshot = snapshot_of(&backend, &grid)?;
+    let stacks = present::stacks(&snapshot);
+    Ok(Json(Stacks { stacks }))
+}
+
+pub(super) async fn show(State(backend): Shared, Path((grid, stack)): Two) -> Answer<Stack> {
+    let snapshot = snapshot_of(&backend, &grid)?;
+    shown(&snapshot, &stack_name(&stack)?).map(Json)
+}
+
+fn shown(snapshot: &Snapshot, name: &StackName) -> Result<Stack, Refused> {
+    let record = snapshot.stack(name)?;
+    Ok(present::stack(snapshot, name, record))
+}
+
+/// `POST /v1/grids/{grid}/stacks`: the compiled stack. Nothing runs until it is deployed.
+pub(super) async fn install(
+    State(backend): Shared,
+    Path(grid): Path<String>,
+    Body(body): Body<Value>,
+) -> Result<(StatusCode, Json<Changed<Stack>>), Refused> {
+    snapshot_of(&backend, &grid)?;
+    let compiled = compiled::read(&body).map_err(|problems| refused(&problems))?;
+    let name = compiled.name.clone();
+    let command = Command::InstallStack {
+        name: name.clone(),
+        stack: input(compiled),
+    };
+    let exists = |view: &View| view.documents.stacks.contains_key(&name);
+    let (how, snapshot) = change(&backend, command, exists).await?;
+    let created = shown(&snapshot, &name).map_err(|_| Refused::unseen())?;
+    Ok((StatusCode::CREATED, saved(created, how)))
+}
+
+/// `PUT /v1/stacks/{grid}/{stack}`: a new revision. What runs changes when it is deployed.
+pub(super) async fn upgrade(
+    State(backend): Shared,
+    Path((grid, stack)): Two,
+    Body(body): Body<Value>,
+) -> Answer<Changed<Stack>> {
+    let name = stack_name(&stack)?;
+    let snapshot = snapshot_of(&backend, &grid)?;
+    let before = snapshot.stack(&name)?.revision;
+    let compiled = compiled::read(&named(body, &name)).map_err(|problems| refused(&problems))?;
+    if compiled.name != name {
+        let problem = format!("name: `{}` differs from `{name}`", compiled.name);
+        return Err(Refused::invalid(problem));
+    }
+    let command = Command::UpgradeStack {
+        name: name.clone(),
+        stack: input(compiled),
+    };
+    let is_upgraded = |view: &View| {
+        let record = view.documents.stacks.get(&name);
+        record.is_none_or(|record| record.revision > before)
+    };
+    let (how, snapshot) = change(&backend, command, is_upgraded).await?;
+    Ok(saved(shown(&snapshot, &name)?, how))
+}
+
+/// A body without a name means the stack in the path.
+fn named(mut body: Value, name: &StackName) -> Value {
+    if let Value::Object(fields) = &mut body {
+        let given = fields.entry("name").or_insert(Value::Null);
+        if given.is_null() {
+            *given = Value::from(name.as_str());
+        }
+    }
+    body
+}
+
+fn input(compiled: Compiled) -> StackInput {
+    let Compiled { stack, source, .. } = compiled;
+    let services = stack.services.into_iter();
+    StackInput {
+        stack: stack.stack,
+        version: stack.version,
+        description: stack.description,
+        source,
+        services: services
+            .map(|(name, declared)| (name, (declared.service, declared.instances)))
+            .collect(),
+    }
+}
+
+pub(super) async fn remove(State(backend): Shared, Path((grid, stack)): Two) -> Answer<Saved> {
+    let name = existing(&backend, &grid, &stack)?;
+    let gone = |view: &View| !view.documents.stacks.contains_key(&name);
+    let command = Command::RemoveStack(name.clone());
+    let (how, _) = change(&backend, command, gone).await?;
+    Ok(Json(how))
+}
+
+pub(super) async fn stop(
+    State(backend): Shared,
+    Path((grid, stack)): Two,
+    _: NoBody,
+) -> Answer<Changed<Stack>> {
+    let name = existing(&backend, &grid, &stack)?;
+    let (how, snapshot) = change(&backend, Command::StopStack(name.clone()), |_| true).await?;
+    Ok(saved(shown(&snapshot, &name)?, how))
+}
+
+pub(super) async fn restart(
+    State(backend): Shared,
+    Path((grid, stack)): Two,
+    _: NoBody,
+) -> Answer<Changed<Stack>> {
+    let name = existing(&backend, &grid, &stack)?;
+    let (how, snapshot) = change(&backend, Command::RestartStack(name.clone()), |_| true).await?;
+    Ok(saved(shown(&snapshot, &name)?, how))
+}
+
+fn existing(backend: &Backend, grid: &str, stack: &str) -> Result<StackName, Refused> {
+    let name = stack_name(stack)?;
+    snapshot_of(backend, grid)?.stack(&name)?;
+    Ok(name)
+}

@@ -1,0 +1,187 @@
+//! Answers HTTP/1 on the unix socket and, where it is asked for, on TCP behind the
+//! administrator's token.
+//!
+//! Not here: what is answered (`routes`), who may open the socket ([`socket`]).
+
+mod auth;
+pub(crate) mod socket;
+
+use std::future::Future;
+use std::net::SocketAddr;
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+use std::time::Duration;
+
+use anyhow::Context;
+use axum::Router;
+use axum::middleware;
+use hyper::server::conn::http1;
+use hyper_util::rt::{TokioIo, TokioTimer};
+use hyper_util::service::TowerToHyperService;
+use tokio::io::{AsyncRead, AsyncWrite};
+use tokio::net::{TcpListener, UnixListener};
+use tokio::sync::{Semaphore, watch};
+use tokio::task::JoinSet;
+use tokio::time::timeout;
+
+use super::backend::Backend;
+use super::routes;
+
+/// Connections at a time on each listener: a follower of logs keeps one, everything else is short.
+const MAX_CONNECTIONS: usize = 256;
+/// From the first byte of a request to the end of its headers; also an idle connection's time.
+const HEADER_LIMIT: Duration = Duration::from_secs(30);
+/// How long answers that are under way may take when the daemon stops. Followed logs are cut then.
+const STOP_LIMIT: Duration = Duration::from_secs(2);
+/// After an accept that failed for want of something, e.g. file descriptors.
+const ACCEPT_PAUSE: Duration = Duration::from_millis(100);
+
+/// Bound and ready: nothing that follows can fail for a port that is taken.
+pub(crate) struct Listeners {
+    unix: UnixListener,
+    socket: PathBuf,
+    tcp: Option<TcpListener>,
+}
+
+impl Listeners {
+    /// # Errors
+    /// A daemon is alive on the socket, the socket's path is something else, or a port is taken.
+    pub(crate) async fn bind(socket: &Path, tcp: Option<SocketAddr>) -> anyhow::Result<Self> {
+        let tcp = match tcp {
+            None => None,
+            Some(address) => Some(
+                TcpListener::bind(address)
+                    .await
+                    .with_context(|| format!("failed to listen on `{address}` for the API"))?,
+            ),
+        };
+        Ok(Self {
+            unix: socket::bind(socket).await?,
+            socket: socket.to_owned(),
+            tcp,
+        })
+    }
+
+    /// Where TCP is answered, with the port that was chosen for port 0.
+    pub(crate) fn tcp_address(&self) -> Option<SocketAddr> {
+        self.tcp.as_ref()?.local_addr().ok()
+    }
+}
+
+/// Answers until `stop` is over; then finishes what is under way and removes the socket.
+pub(crate) async fn serve(
+    listeners: Listeners,
+    backend: Arc<Backend>,
+    stop: impl Future<Output = ()>,
+) {
+    let Listeners { unix, socket, tcp } = listeners;
+    let (stopping, stopped) = watch::channel(false);
+    let mut accepting = JoinSet::new();
+    accepting.spawn(accept_unix(unix, local(&backend), stopped.clone()));
+    if let Some(tcp) = tcp {
+        accepting.spawn(accept_tcp(tcp, remote(&backend), stopped));
+    }
+    stop.await;
+    stopping.send_replace(true);
+    while accepting.join_next().await.is_some() {}
+    socket::remove(&socket);
+}
+
+/// For whoever may open the socket.
+fn local(backend: &Arc<Backend>) -> Router {
+    routes::open()
+        .merge(routes::protected())
+        .with_state(Arc::clone(backend))
+}
+
+/// For whoever has the administrator's token; the rest learns the version.
+fn remote(backend: &Arc<Backend>) -> Router {
+    let auth = middleware::from_fn_with_state(Arc::clone(backend), auth::check);
+    routes::open()
+        .merge(routes::protected().layer(auth))
+        .with_state(Arc::clone(backend))
+}
+
+type Stopped = watch::Receiver<bool>;
+
+/// Waits until the daemon stops.
+async fn is_over(stopped: &mut Stopped) {
+    // An error means that `serve` itself is gone.
+    stopped.wait_for(|stopped| *stopped).await.map_or((), drop);
+}
+
+async fn accept_unix(listener: UnixListener, router: Router, stopped: Stopped) {
+    let accept = || async {
+        let (stream, _) = listener.accept().await?;
+        Ok(stream)
+    };
+    accept_all(accept, router, stopped).await;
+}
+
+async fn accept_tcp(listener: TcpListener, router: Router, stopped: Stopped) {
+    let accept = || async {
+        let (stream, _) = listener.accept().await?;
+        // Answers are small and wanted at once.
+        stream.set_nodelay(true)?;
+        Ok(stream)
+    };
+    accept_all(accept, router, stopped).await;
+}
+
+async fn accept_all<I, A>(accept: impl Fn() -> A, router: Router, mut stopped: Stopped)
+where
+    I: AsyncRead + AsyncWrite + Unpin + Send + 'static,
+    A: Future<Output = std::io::Result<I>>,
+{
+    let places = Arc::new(Semaphore::new(MAX_CONNECTIONS));
+    let mut connections = JoinSet::new();
+    loop {
+        let next = async {
+            let place = Arc::clone(&places).acquire_owned().await;
+            (place, accept().await)
+        };
+        let (place, stream) = tokio::select! {
+            next = next => next,
+            () = is_over(&mut stopped) => break,
+            Some(_) = connections.join_next(), if !connections.is_empty() => continue,
+        };
+        match stream {
+            Ok(stream) => {
+                let answering = answer(stream, router.clone(), stopped.clone());
+                connections.spawn(async move {
+                    answering.await;
+                    drop(place);
+                });
+            }
+            Err(problem) => {
+                tracing::warn!(%problem, "API connection was not accepted");
+                tokio::time::sleep(ACCEPT_PAUSE).await;
+            }
+        }
+    }
+    let finish = async { while connections.join_next().await.is_some() {} };
+    if timeout(STOP_LIMIT, finish).await.is_err() {
+        tracing::debug!("API connections were cut");
+    }
+}
+
+async fn answer<I>(stream: I, router: Router, mut stopped: Stopped)
+where
+    I: AsyncRead + AsyncWrite + Unpin + Send + 'static,
+{
+    let connection = http1::Builder::new()
+        .timer(TokioTimer::new())
+        .header_read_timeout(HEADER_LIMIT)
+        .serve_connection(TokioIo::new(stream), TowerToHyperService::new(router));
+    tokio::pin!(connection);
+    let ended = tokio::select! {
+        ended = connection.as_mut() => ended,
+        () = is_over(&mut stopped) => {
+            connection.as_mut().graceful_shutdown();
+            connection.await
+        }
+    };
+    if let Err(problem) = ended {
+        tracing::debug!(%problem, "API connection ended");
+    }
+}

@@ -1,0 +1,1 @@
+//! The server and the client against each other.
