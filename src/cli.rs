@@ -7,6 +7,8 @@
 mod completion;
 mod confirm;
 mod contexts_file;
+mod daemon;
+mod demo;
 mod deploy;
 mod failure;
 mod fields;
@@ -34,11 +36,15 @@ use std::ffi::OsString;
 use std::process::ExitCode;
 
 use clap::{CommandFactory, Parser, Subcommand};
+use tracing::level_filters::LevelFilter;
 
 use failure::Failure;
 use globals::Globals;
 use output::Output;
 use session::{Environment, Session};
+
+use crate::daemon::config::DaemonArgs;
+use crate::telemetry;
 
 /// Groups, because thirty commands in one column are read by nobody. A test holds it complete.
 const HELP: &str = "\
@@ -61,6 +67,7 @@ What runs:
   why         Explain where a service runs
 
 This program:
+  demo        Show a whole grid on this one machine
   master      Contexts: nodes to ask from another machine
   version     Versions of this program and of the node that is asked
   completion  A script that completes commands in your shell
@@ -93,6 +100,13 @@ struct Cli {
 
 #[derive(Subcommand, Debug)]
 enum Command {
+    /// Run this machine's node, in the foreground
+    #[command(after_help = "Example:
+  kontena daemon --data-dir /var/lib/kontena --log debug
+
+Each option can also be set in the environment, as KONTENA_DATA_DIR, or in the file, as data_dir.
+It waits for `kontena init` or `kontena join`.")]
+    Daemon(DaemonArgs),
     Init(membership::Init),
     Join(membership::Join),
     Leave(membership::Leave),
@@ -105,6 +119,7 @@ enum Command {
     Master(master::Master),
     Version(version::Version),
     Completion(completion::Completion),
+    Demo(demo::Demo),
 }
 
 /// Carries out one command line; the first argument is the program's name.
@@ -118,6 +133,9 @@ pub(crate) fn run(arguments: impl IntoIterator<Item = OsString>) -> ExitCode {
     };
     let environment = |name: &str| std::env::var(name).ok();
     let output = Output::new(cli.globals.json, &environment);
+    if cli.globals.debug && !matches!(cli.command, Command::Daemon(_)) {
+        telemetry::start(LevelFilter::DEBUG);
+    }
     exit_code(&output, carry_out(cli, &environment, output))
 }
 
@@ -125,6 +143,7 @@ fn exit_code(output: &Output, result: Result<(), Failure>) -> ExitCode {
     match result {
         Ok(()) | Err(Failure::ReaderGone) => ExitCode::SUCCESS,
         Err(Failure::Reported) => ExitCode::FAILURE,
+        Err(Failure::ReportedUsage) => ExitCode::from(2),
         Err(Failure::Failed(complaint)) => {
             output.complain(&complaint);
             ExitCode::FAILURE
@@ -141,6 +160,14 @@ fn carry_out(cli: Cli, environment: Environment<'_>, output: Output) -> Result<(
         globals, command, ..
     } = cli;
     match command {
+        Command::Daemon(asked) => {
+            globals.refuse_target("daemon")?;
+            daemon::run(&output, environment, &asked)
+        }
+        Command::Demo(asked) => {
+            globals.refuse_target("demo")?;
+            wait_for(demo::run(&output, &asked))
+        }
         Command::Completion(asked) => {
             globals.refuse_target("completion")?;
             completion::run(&output, Cli::command(), &asked)
@@ -184,6 +211,6 @@ async fn ask(
         Command::Service(asked) => service::run(&session(&globals)?, asked).await,
         Command::Why(asked) => why::run(&session(&globals)?, asked).await,
         Command::Version(asked) => version::run(&session(&globals)?, asked).await,
-        Command::Completion(_) => Ok(()),
+        Command::Daemon(_) | Command::Demo(_) | Command::Completion(_) => Ok(()),
     }
 }

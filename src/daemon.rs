@@ -1,3 +1,180 @@
-//! The daemon. Here so far: its configuration.
+//! The daemon: builds the edges, owns the node, runs the loop.
+//!
+//! The loop is all there is: carry out what the node wants, wait for the next thing that happens or
+//! for the time that the node named, and let it decide. A node that left its grid ends the loop, and
+//! a new one with a new identity begins.
 
+mod addresses;
+mod clock;
 pub(crate) mod config;
+mod edges;
+mod effects;
+mod logs;
+mod node_name;
+
+use std::time::Duration;
+
+use anyhow::Context;
+use kontena_core::command::CommandId;
+use kontena_core::node::{Input, Node, NodeConfig, Phase, SavedState};
+use tokio::signal::unix::{Signal, SignalKind, signal};
+use tokio::time::{Instant, sleep_until};
+
+use crate::disk::Disk;
+use clock::Clock;
+use config::Config;
+use edges::{Edges, Happened};
+
+/// Lag beyond this is told to the node: its own eyes may be the problem.
+const LAG: Duration = Duration::from_millis(500);
+
+/// How much more the scheduler favours a daemon than the containers beside it: a busy host must not
+/// look like a dead one.
+const NICENESS: i32 = -10;
+
+/// How the life of a node ends.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum End {
+    /// The daemon was told to stop.
+    Stopped,
+    /// The node left its grid: its identity is spent.
+    Left,
+}
+
+/// Runs until it is told to stop.
+///
+/// # Errors
+/// Something that the daemon cannot do without: the data directory, the port, the socket.
+pub(crate) async fn run(config: Config) -> anyhow::Result<()> {
+    favour_this_process();
+    let mut stop = Stop::new()?;
+    while live(&config, &mut stop).await? == End::Left {
+        tracing::info!("This node left its grid; it begins anew with a new identity");
+    }
+    Ok(())
+}
+
+/// Without the right to it, the daemon runs as everybody does.
+fn favour_this_process() {
+    if let Err(problem) = rustix::process::setpriority_process(None, NICENESS) {
+        tracing::debug!(%problem, "The priority stays as it is");
+    }
+}
+
+/// One node, from what its disk remembers until it stops or has left its grid.
+async fn live(config: &Config, stop: &mut Stop) -> anyhow::Result<End> {
+    let clock = Clock::start();
+    let (disk, loaded) = Disk::open(&config.data_dir)?;
+    tracing::info!(node = %loaded.key.node_id(), boot = loaded.boot, "Starting");
+    let identity = NodeConfig {
+        key: loaded.key.clone(),
+        boot: loaded.boot,
+        nonce: loaded.nonce,
+        seed: loaded.nonce,
+        version: env!("CARGO_PKG_VERSION").to_owned(),
+    };
+    let saved = SavedState {
+        envelopes: loaded.envelopes,
+        reports: loaded.reports.into_values().collect(),
+        local: loaded.local,
+    };
+    let mut edges = Edges::open(config, disk, &loaded.key).await?;
+    let mut node = Node::new(identity, saved, clock.now());
+    node.handle(Input::Addresses(edges.addresses()), clock.now());
+    let end = turn(&mut node, &mut edges, clock, stop).await;
+    edges.close().await?;
+    end
+}
+
+/// The loop.
+async fn turn(node: &mut Node, edges: &mut Edges, clock: Clock, stop: &mut Stop) -> anyhow::Result<End> {
+    let mut was_in_grid = false;
+    loop {
+        while let Some(output) = node.poll_output() {
+            edges.effects.carry_out(output).await?;
+        }
+        let phase = edges.effects.phase();
+        if was_in_grid && phase == Phase::Alone {
+            return Ok(End::Left);
+        }
+        was_in_grid |= phase == Phase::Member;
+        let wake = node.poll_timeout().map(|(at, _)| clock.when(at));
+        tokio::select! {
+            () = stop.called() => {
+                node.handle(Input::Stopping, clock.now());
+                while let Some(output) = node.poll_output() {
+                    edges.effects.carry_out(output).await?;
+                }
+                return Ok(End::Stopped);
+            }
+            () = until(wake) => {
+                report_lag(node, wake, clock);
+                node.handle(Input::Wake, clock.now());
+            }
+            happened = edges.next() => take(node, edges, happened, clock)?,
+        }
+    }
+}
+
+/// Waits for the time that the node named; for ever if it named none.
+async fn until(wake: Option<Instant>) {
+    match wake {
+        Some(wake) => sleep_until(wake).await,
+        None => std::future::pending().await,
+    }
+}
+
+/// A wake-up that comes late means that this host stood still or is too busy.
+fn report_lag(node: &mut Node, wake: Option<Instant>, clock: Clock) {
+    let lag = wake.map_or(Duration::ZERO, |wake| wake.elapsed());
+    if lag > LAG {
+        tracing::warn!(?lag, "The loop lags");
+        node.handle(Input::Lagged(lag), clock.now());
+    }
+}
+
+fn take(node: &mut Node, edges: &mut Edges, happened: Happened, clock: Clock) -> anyhow::Result<()> {
+    match happened {
+        Happened::Input(input) => node.handle(*input, clock.now()),
+        Happened::Order((command, answer)) => {
+            let id = edges.effects.expect_reply(answer);
+            node.handle(Input::Command { id, command }, clock.now());
+        }
+        Happened::Nothing => {}
+        Happened::Ended(what) => anyhow::bail!("{what} has ended"),
+    }
+    Ok(())
+}
+
+/// SIGTERM or SIGINT.
+struct Stop {
+    terminate: Signal,
+    interrupt: Signal,
+}
+
+impl Stop {
+    fn new() -> anyhow::Result<Self> {
+        Ok(Self {
+            terminate: signal(SignalKind::terminate()).context("failed to listen for SIGTERM")?,
+            interrupt: signal(SignalKind::interrupt()).context("failed to listen for SIGINT")?,
+        })
+    }
+
+    async fn called(&mut self) {
+        tokio::select! {
+            _ = self.terminate.recv() => {}
+            _ = self.interrupt.recv() => {}
+        }
+    }
+}
+
+/// Numbers the commands of one life.
+#[derive(Debug, Default)]
+struct Commands(u64);
+
+impl Commands {
+    fn next(&mut self) -> CommandId {
+        self.0 += 1;
+        CommandId(self.0)
+    }
+}

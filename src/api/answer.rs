@@ -100,12 +100,13 @@ impl Refused {
         .hint("look again in a moment: it need not be repeated")
     }
 
+    /// A mistake of ours or of the host.
+    pub(super) fn internal(problem: &str) -> Self {
+        Self::new(StatusCode::INTERNAL_SERVER_ERROR, ErrorKind::Other, problem)
+    }
+
     pub(super) fn no_entropy(problem: &std::io::Error) -> Self {
-        Self::new(
-            StatusCode::INTERNAL_SERVER_ERROR,
-            ErrorKind::Other,
-            format!("failed to read random bytes: {problem}"),
-        )
+        Self::internal(&format!("failed to read random bytes: {problem}"))
     }
 }
 

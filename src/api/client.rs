@@ -25,6 +25,7 @@ use tokio::time::timeout;
 pub(crate) use error::ApiError;
 
 use super::target::Target;
+use super::types::MAX_BODY_BYTES;
 
 /// A node on the same host answers at once; one across the world in a round trip.
 const CONNECT_LIMIT: Duration = Duration::from_secs(5);
@@ -135,6 +136,10 @@ impl Client {
         path: &str,
         body: Bytes,
     ) -> Result<Request<Full<Bytes>>, ApiError> {
+        // A server that stops reading half-way may break the connection before its answer is read.
+        if body.len() > MAX_BODY_BYTES {
+            return Err(ApiError::too_large(MAX_BODY_BYTES));
+        }
         let mut request = Request::builder()
             .method(method)
             .uri(path)

@@ -11,9 +11,8 @@ use serde_json::Value;
 use tokio::time::timeout;
 
 use super::answer::Refused;
+use super::types::MAX_BODY_BYTES;
 
-/// A compiled stack with its source; Kontena's largest in the wild is below 100 KiB.
-pub(super) const MAX_BODY_BYTES: usize = 2 << 20;
 /// 2 MiB over the slowest link that anybody commands a grid through.
 const BODY_LIMIT: Duration = Duration::from_secs(30);
 

@@ -24,8 +24,7 @@ use serde::Serialize;
 use super::answer::Refused;
 use super::backend::Backend;
 use super::present::Snapshot;
-use super::request::MAX_BODY_BYTES;
-use super::types::{Changed, Saved};
+use super::types::{Changed, MAX_BODY_BYTES, Saved};
 
 /// What every route is given.
 type Shared = State<Arc<Backend>>;

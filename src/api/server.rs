@@ -18,6 +18,7 @@ use axum::middleware;
 use hyper::server::conn::http1;
 use hyper_util::rt::{TokioIo, TokioTimer};
 use hyper_util::service::TowerToHyperService;
+use rustix::net::sockopt;
 use tokio::io::{AsyncRead, AsyncWrite};
 use tokio::net::{TcpListener, UnixListener};
 use tokio::sync::{Semaphore, watch};
@@ -33,6 +34,8 @@ const MAX_CONNECTIONS: usize = 256;
 const HEADER_LIMIT: Duration = Duration::from_secs(30);
 /// How long answers that are under way may take when the daemon stops. Followed logs are cut then.
 const STOP_LIMIT: Duration = Duration::from_secs(2);
+/// Silence before the kernel asks whether the other side is still there.
+const KEEPALIVE_IDLE: Duration = Duration::from_secs(60);
 /// After an accept that failed for want of something, e.g. file descriptors.
 const ACCEPT_PAUSE: Duration = Duration::from_millis(100);
 
@@ -106,8 +109,9 @@ type Stopped = watch::Receiver<bool>;
 
 /// Waits until the daemon stops.
 async fn is_over(stopped: &mut Stopped) {
-    // An error means that `serve` itself is gone.
-    stopped.wait_for(|stopped| *stopped).await.map_or((), drop);
+    if stopped.wait_for(|stopped| *stopped).await.is_err() {
+        tracing::trace!("API server is gone");
+    }
 }
 
 async fn accept_unix(listener: UnixListener, router: Router, stopped: Stopped) {
@@ -123,6 +127,9 @@ async fn accept_tcp(listener: TcpListener, router: Router, stopped: Stopped) {
         let (stream, _) = listener.accept().await?;
         // Answers are small and wanted at once.
         stream.set_nodelay(true)?;
+        // A follower of logs that vanished would keep its place for ever.
+        sockopt::set_socket_keepalive(&stream, true)?;
+        sockopt::set_tcp_keepidle(&stream, KEEPALIVE_IDLE)?;
         Ok(stream)
     };
     accept_all(accept, router, stopped).await;

@@ -1,1 +1,14 @@
-//! The server and the client against each other.
+//! The server and the client against each other, over real sockets, with a view made by hand and
+//! a node that is a function.
+
+#![allow(
+    clippy::wildcard_enum_match_arm,
+    reason = "a test names the commands that it expects, and panics at every other"
+)]
+
+mod changes;
+mod entities;
+mod errors;
+mod fixture;
+mod logs;
+mod tcp;

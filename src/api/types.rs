@@ -20,6 +20,10 @@ use serde::{Deserialize, Serialize};
 
 pub(crate) use time::Time;
 
+/// The largest body of a request. A compiled stack travels with its source; Kontena's largest in
+/// the wild is below 100 KiB.
+pub(crate) const MAX_BODY_BYTES: usize = 2 << 20;
+
 /// How a change was saved: part of every answer to a change. *Ours.*
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub(crate) struct Saved {

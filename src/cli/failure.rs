@@ -14,6 +14,8 @@ pub(crate) enum Failure {
     Usage(Complaint),
     /// As `Failed`, and all that is to be said was said.
     Reported,
+    /// As `Usage`, and all that is to be said was said.
+    ReportedUsage,
     /// Whoever read standard output wants no more of it. That is a success.
     ReaderGone,
 }
@@ -44,6 +46,7 @@ impl Failure {
             Self::Failed(complaint) => Self::Failed(hinted(complaint)),
             Self::Usage(complaint) => Self::Usage(hinted(complaint)),
             Self::Reported => Self::Reported,
+            Self::ReportedUsage => Self::ReportedUsage,
             Self::ReaderGone => Self::ReaderGone,
         }
     }

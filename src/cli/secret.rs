@@ -9,9 +9,6 @@ use anyhow::{Context, bail};
 /// Longer than any token; a file that is larger is another one than was meant.
 const MAX_BYTES: u64 = 64 << 10;
 
-/// How help says where a secret may come from.
-pub(crate) const SOURCES: &str = "`-` reads it from standard input, `@FILE` from a file";
-
 /// `-` is standard input, `@FILE` a file, everything else the secret itself. White space around it
 /// is dropped: tokens have none, and files end with a line break.
 pub(crate) fn read(argument: &str) -> anyhow::Result<String> {

@@ -3,11 +3,19 @@
 //! A command is validated against the view and turned into edits (`command/…`), written as one
 //! signed change per document, and answered when it is durable.
 
+mod member;
+mod service;
+mod stack;
+
 use std::collections::BTreeMap;
 
+use crate::document::edit::Edit;
 use crate::id::{GridName, NodeId, NodeName, ServiceKey, ServiceName, StackName, TokenId};
 use crate::stack::Service;
-use crate::view::Availability;
+use crate::time::WallTime;
+use crate::view::{Availability, Lifecycle, Member, View};
+
+pub use service::MAX_INSTANCES;
 
 /// Correlates a command with its reply.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
@@ -149,4 +157,59 @@ pub enum Refusal {
     Disk { problem: String },
     #[error("this node has too many commands to do")]
     Busy,
+}
+
+/// What a command writes, given what is known: nothing where all is so already.
+///
+/// Commands that do more than write (`Init`, `Join`, `Leave`) are not here: the node carries them out.
+pub fn edits(
+    view: &View,
+    me: NodeId,
+    command: &Command,
+    wall: WallTime,
+) -> Result<Vec<Edit>, Refusal> {
+    match command {
+        Command::Init { .. } | Command::Join { .. } | Command::Leave { .. } => {
+            unreachable!("the node carries out init, join and leave itself")
+        }
+        Command::CreateJoinToken { seed } => Ok(vec![Edit::JoinToken(TokenId(token_key(seed)))]),
+        Command::RevokeJoinToken(token) => member::revoke_token(view, *token),
+        Command::UpdateNode {
+            node,
+            labels,
+            availability,
+        } => member::update(view, *node, labels.as_deref(), *availability),
+        Command::RemoveNode { node, force } => member::remove(view, me, *node, *force),
+        Command::CreateService {
+            key,
+            service,
+            instances,
+        } => service::create(view, key, service, *instances),
+        Command::UpdateService {
+            key,
+            service,
+            instances,
+        } => service::update(view, key, service, *instances),
+        Command::DeployService { key, force } => service::deploy(view, key, *force),
+        Command::ScaleService { key, instances } => service::scale(view, key, *instances),
+        Command::StopService(key) => service::set_state(view, key, Lifecycle::Stopped),
+        Command::StartService(key) => service::set_state(view, key, Lifecycle::Running),
+        Command::RestartService(key) => service::restart(view, key),
+        Command::RemoveService(key) => service::remove(view, key, &[]),
+        Command::InstallStack { name, stack } => stack::install(view, name, stack, wall),
+        Command::UpgradeStack { name, stack } => stack::upgrade(view, name, stack, wall),
+        Command::DeployStack(name) => stack::deploy(view, name),
+        Command::StopStack(name) => stack::stop(view, name),
+        Command::RestartStack(name) => stack::restart(view, name),
+        Command::RemoveStack(name) => stack::remove(view, name),
+    }
+}
+
+/// What a node that leaves is warned of.
+pub(crate) fn check_leaving(view: &View, node: NodeId, member: &Member) -> Result<(), Refusal> {
+    member::check_data(view, node, member)
+}
+
+fn token_key(seed: &[u8; 32]) -> [u8; 32] {
+    crate::identity::SecretKey::from_seed(*seed).public()
 }

@@ -1,9 +1,27 @@
 //! The replicated documents: what people want, as signed changes.
 //!
 //! The log of envelopes is the truth. automerge materialises it; no automerge type leaves this
-//! module, and a document can be rebuilt from the log.
+//! module, and a document can be rebuilt from the log. [`Replica`] is the way in; one [`envelope`]
+//! carries one [`change`]; the [`schema`] says which register an [`edit`] writes.
+//!
+//! Not here: who may write ([`crate::access`]), the disk, and how envelopes travel.
 
+pub mod change;
 pub mod edit;
+pub mod envelope;
+pub(crate) mod graph;
+pub(crate) mod log;
+mod materialise;
+mod parking;
+pub mod replica;
+pub(crate) mod schema;
+mod sync;
+#[cfg(test)]
+mod tests;
+mod write;
+
+pub use replica::{Ingested, Refusal, Replica};
+pub use write::{Prepared, WriteRefusal};
 
 use std::fmt;
 use std::str::FromStr;
@@ -70,10 +88,27 @@ pub struct SignedEnvelope {
     pub seal: Seal,
 }
 
-/// How much of a document a replica has: its heads, and hashes further and further back.
+/// How much of a document a replica has: its heads, and how far it has each write session.
+///
+/// Who has an envelope has all that it depends on, so the newest one of each session says exactly
+/// what is there, also where both sides went on for thousands of changes.
 #[derive(Clone, Debug, PartialEq, Eq, Default, Serialize, Deserialize)]
 pub struct Have {
     pub heads: Vec<EnvelopeHash>,
-    /// Ancestors of the heads at growing distance (1, 2, 4 …), so that the sender finds a common one.
-    pub ancestors: Vec<EnvelopeHash>,
+    /// The sessions that wrote last, at most [`Have::MAX_SESSIONS`].
+    pub sessions: Vec<SessionMark>,
+}
+
+impl Have {
+    /// 1,024 marks are about 80 KB. Older sessions lie in the past of newer ones.
+    pub const MAX_SESSIONS: usize = 1024;
+}
+
+/// The newest envelope that a replica has of one write session.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct SessionMark {
+    #[serde(with = "serde_bytes")]
+    pub actor: Vec<u8>,
+    pub sequence: u64,
+    pub newest: EnvelopeHash,
 }

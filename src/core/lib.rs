@@ -5,6 +5,8 @@
 
 #![cfg_attr(test, allow(clippy::unwrap_used, reason = "a panic is a failing test"))]
 
+pub mod access;
+pub mod chance;
 pub mod command;
 pub mod document;
 pub mod id;
@@ -12,6 +14,7 @@ pub mod identity;
 pub mod manifest;
 pub mod membership;
 pub mod message;
+pub mod network;
 pub mod node;
 pub mod placement;
 pub mod reconcile;

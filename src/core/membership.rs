@@ -2,7 +2,12 @@
 //!
 //! The *roster* is durable and signed ([`admission`]); only an operator removes a node from it.
 //! *Freshness* is ephemeral: each node bumps its own counter, and the vector of counters
-//! ([`vector`]) spreads by push-pull.
+//! ([`vector`]) spreads by push-pull, and [`freshness`] judges how lately each member was heard of.
+//! Two processes with one key are noticed by [`clone`]. The page is `docs/design/membership.md`.
 
 pub mod admission;
+pub mod clone;
+pub mod fanout;
+pub mod freshness;
+pub mod token;
 pub mod vector;

@@ -3,15 +3,41 @@
 //! Whoever drives a [`Node`] drains [`Node::poll_output`], waits for the next input or for
 //! [`Node::poll_timeout`], and calls [`Node::handle`]. The node holds no rule of its own: it routes.
 
-use std::collections::BTreeMap;
-use std::sync::Arc;
+mod goals;
+mod gossip;
+mod joining;
+mod leaving;
+mod own;
+mod reports;
+mod saving;
+mod work;
+mod writing;
 
+use std::collections::{BTreeMap, VecDeque};
+use std::net::IpAddr;
+use std::sync::Arc;
+use std::time::Duration;
+
+use crate::chance::Chance;
 use crate::command::{Command, CommandId, Reply};
+use crate::document::{Replica, SignedEnvelope};
 use crate::id::NodeId;
+use crate::identity::SecretKey;
+use crate::membership::clone::Lives;
+use crate::membership::freshness::Pulse;
 use crate::message::{JoinAnswer, JoinCall, Message};
+use crate::reconcile::Instances;
 use crate::reconcile::action::{Action, ActionId, Observed, Outcome};
 use crate::report::SignedReport;
+use crate::time::{Instant, Now};
 use crate::view::View;
+
+use joining::Joining;
+use own::Own;
+use reports::Reports;
+use saving::Saving;
+use work::Work;
+use writing::Writing;
 
 /// Something happened.
 #[derive(Clone, Debug)]
@@ -25,6 +51,8 @@ pub enum Input {
     JoinAsked {
         id: u64,
         from: NodeId,
+        /// Where the call came from.
+        seen: Option<IpAddr>,
         call: JoinCall,
     },
     /// What the node that was asked by [`Output::AskJoin`] answered, or why it could not be asked.
@@ -47,6 +75,12 @@ pub enum Input {
     },
     /// The addresses that this node listens on or was seen at, best first: `IP:PORT`.
     Addresses(Vec<String>),
+    /// A member's host refused the connection: its daemon is down, the host is up.
+    Refused(NodeId),
+    /// The driver was this late: the host stood still, or is too busy.
+    Lagged(Duration),
+    /// The daemon is told to stop; containers run on. Peers are asked for patience.
+    Stopping,
     /// The time of [`Node::poll_timeout`] has come.
     Wake,
 }
@@ -81,8 +115,11 @@ pub enum Output {
         id: CommandId,
         reply: Reply,
     },
-    /// The newest view, for whoever reads.
-    Show(Arc<View>),
+    /// The newest view, for whoever reads, and how this node stands.
+    Show {
+        view: Arc<View>,
+        status: Status,
+    },
 }
 
 /// Numbers the saves of one boot, rising.
@@ -93,7 +130,7 @@ pub struct SaveId(pub u64);
 #[derive(Clone, Debug, PartialEq)]
 pub enum Record {
     /// Appended to the log of envelopes: the truth.
-    Envelope(crate::document::SignedEnvelope),
+    Envelope(SignedEnvelope),
     /// Replaces the last known report of that node.
     Report { node: NodeId, report: SignedReport },
     /// Replaces a small local value: `grid-key`, `membership`, `holds` … Unknown keys are kept.
@@ -102,6 +139,193 @@ pub enum Record {
     Forget,
 }
 
+/// Who this node is, in this boot.
+#[derive(Clone, Debug)]
+pub struct NodeConfig {
+    pub key: SecretKey,
+    /// Raised and saved before each start.
+    pub boot: u64,
+    /// Random, for this boot.
+    pub nonce: u64,
+    /// Of this node's generator, for this boot.
+    pub seed: u64,
+    /// The version of the daemon.
+    pub version: String,
+}
+
+/// What was on disk at the start.
+#[derive(Clone, Debug, Default)]
+pub struct SavedState {
+    /// In the order in which they were saved.
+    pub envelopes: Vec<SignedEnvelope>,
+    pub reports: Vec<SignedReport>,
+    pub local: BTreeMap<String, Vec<u8>>,
+}
+
+impl SavedState {
+    /// The local value that a node leaves that had to continue above a later life of its own.
+    const BOOT: &str = "boot";
+
+    /// This start's boot counter: above all that this node ever used, as far as it knows.
+    fn boot_after(&self, counted: u64) -> u64 {
+        let left = self
+            .local
+            .get(Self::BOOT)
+            .and_then(|bytes| <[u8; 8]>::try_from(bytes.as_slice()).ok());
+        left.map_or(counted, |left| {
+            counted.max(u64::from_le_bytes(left).saturating_add(1))
+        })
+    }
+}
+
+/// How this node stands to its grid.
+#[derive(Clone, Debug, PartialEq, Eq, Default)]
+pub enum Phase {
+    /// In no grid: waits for `init` or `join`.
+    #[default]
+    Alone,
+    /// Asked a member to be admitted, or is saving what it was answered.
+    Joining,
+    Member,
+    /// Left the roster, and stops what it runs before it forgets the grid.
+    Leaving,
+    /// Removed by an operator: has no effect any more, and stopped what it ran.
+    Removed,
+    /// Another machine runs with this node's identity: acts no more.
+    Cloned,
+}
+
+/// What people should know of this node, beside the view.
+#[derive(Clone, Debug, PartialEq, Eq, Default)]
+pub struct Status {
+    pub phase: Phase,
+    /// Envelopes that wait for others, and whoever was refused, in words.
+    pub problems: Vec<String>,
+}
+
 /// One grid member without a body.
 #[derive(Debug)]
-pub struct Node {}
+pub struct Node {
+    config: NodeConfig,
+    me: NodeId,
+    phase: Phase,
+    replica: Replica,
+    pulse: Pulse,
+    /// Which lives of each peer speak to this node.
+    lives: Lives,
+    reports: Reports,
+    own: Own,
+    instances: Option<Instances>,
+    work: Work,
+    saving: Saving,
+    writing: Writing,
+    joining: Joining,
+    chance: Chance,
+    view: Arc<View>,
+    shown: Option<Status>,
+    outputs: VecDeque<Output>,
+}
+
+impl Node {
+    /// A node as it was saved. Nothing has happened yet but that: it must be driven once.
+    pub fn new(config: NodeConfig, saved: SavedState, now: Now) -> Self {
+        let config = NodeConfig {
+            boot: saved.boot_after(config.boot),
+            ..config
+        };
+        let me = config.key.node_id();
+        let mut node = Self {
+            me,
+            phase: Phase::Alone,
+            replica: Replica::new(config.key.clone(), config.nonce),
+            pulse: Pulse::new(me, config.boot, config.nonce, config.seed, now),
+            lives: Lives::default(),
+            reports: Reports::default(),
+            own: Own::new(&config),
+            instances: None,
+            work: Work::default(),
+            saving: Saving::default(),
+            writing: Writing::default(),
+            joining: Joining::default(),
+            chance: Chance::new(config.seed, "node"),
+            view: Arc::default(),
+            shown: None,
+            outputs: VecDeque::new(),
+            config,
+        };
+        node.restore(saved, now);
+        node.settle(now);
+        node
+    }
+
+    /// Takes in what happened, and decides what follows.
+    pub fn handle(&mut self, input: Input, now: Now) {
+        match input {
+            Input::Received { from, message } => self.received(from, message, now),
+            Input::JoinAsked {
+                id,
+                from,
+                seen,
+                call,
+            } => self.join_asked(id, from, seen, call, now),
+            Input::JoinAnswered { answer } => self.join_answered(answer, now),
+            Input::Command { id, command } => self.command(id, command, now),
+            Input::Observed(observed) => self.observed(observed, now),
+            Input::Done { id, outcome } => self.done(id, outcome, now),
+            Input::Saved { id, result } => self.saved(id, result, now),
+            Input::Addresses(addresses) => self.own.addresses = addresses,
+            Input::Lagged(lag) => self.pulse.lagged(lag, now.monotonic),
+            Input::Refused(peer) => self.pulse.refused(peer, now),
+            Input::Stopping => self.say_goodbye(),
+            Input::Wake => {}
+        }
+        self.settle(now);
+    }
+
+    /// The next thing to do.
+    pub fn poll_output(&mut self) -> Option<Output> {
+        self.outputs.pop_front()
+    }
+
+    /// When to call `handle(Input::Wake, …)` at the latest, and which part asked.
+    pub fn poll_timeout(&self) -> Option<(Instant, &'static str)> {
+        [
+            self.in_grid()
+                .then(|| (self.pulse.next_wake(), "freshness")),
+            self.instances
+                .as_ref()
+                .and_then(Instances::next_wake)
+                .map(|at| (at, "instances")),
+            self.writing.next_wake().map(|at| (at, "writing")),
+            self.saving.next_wake().map(|at| (at, "saving")),
+            self.joining.next_wake().map(|at| (at, "joining")),
+        ]
+        .into_iter()
+        .flatten()
+        .min()
+    }
+
+    /// Everything that follows from what is known now, in the order in which one leads to another.
+    fn settle(&mut self, now: Now) {
+        self.beat(now);
+        self.stop_asking(now);
+        self.look(now);
+        self.work(now);
+        self.write(now);
+        self.finish_leaving(now);
+        self.save_reports(now);
+        self.show();
+    }
+
+    /// Whether this node takes part in a grid.
+    fn in_grid(&self) -> bool {
+        match self.phase {
+            Phase::Member | Phase::Leaving | Phase::Removed | Phase::Cloned => true,
+            Phase::Alone | Phase::Joining => false,
+        }
+    }
+
+    fn push(&mut self, output: Output) {
+        self.outputs.push_back(output);
+    }
+}

@@ -22,6 +22,8 @@ mod survey;
 mod takeover;
 #[cfg(test)]
 mod tests;
+mod wanted;
+mod words;
 
 use std::collections::BTreeMap;
 
@@ -29,8 +31,8 @@ use crate::id::{InstanceId, NodeId, ServiceKey};
 use crate::stack::{Service, Strategy};
 use crate::view::{Lifecycle, ServiceRecord, View};
 
-use decide::Wanted;
 use survey::Survey;
+use wanted::Wanted;
 
 pub use explain::{Explained, Explanation, Row, Verdict, Weight, explain};
 pub use survey::DAEMON_STRIDE;
@@ -234,7 +236,7 @@ fn place_service<'v>(
     }
     match readable(survey.view, record) {
         Ok(service) => {
-            let wanted = Wanted::new(survey, key, service, Some(deployed.revision.hash));
+            let wanted = Wanted::new(key, service, Some(deployed.revision.hash));
             let assignments = decide::service(survey, &wanted, record, observe);
             ServicePlacement::Placed(assignments)
         }
@@ -279,7 +281,7 @@ pub fn choose_pins(
             place_service(&mut survey, other, record, &mut |_, _, _, _| ());
         }
     }
-    let wanted = Wanted::new(&survey, key, service, None);
+    let wanted = Wanted::new(key, service, None);
     let record = view.documents.services.get(key);
     decide::pins(&mut survey, &wanted, record, numbers)
 }

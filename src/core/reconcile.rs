@@ -1,3 +1,35 @@
 //! Desired × observed → actions, for this node alone.
+//!
+//! [`Instances`] is told what falls to this node ([`Goals`]), what the engine shows ([`Observed`])
+//! and what became of its actions; it says what to do next, and what this node holds and refuses,
+//! for its report. It decides by level: each time it looks at all of what is wanted and all of what
+//! is, so a lost or doubled message costs a delay, not a bug. It keeps only what cannot be seen:
+//! when to try again, whose turn it is, which action is under way.
+//!
+//! Not here: which node runs what (`placement`), talking to Docker (an edge carries out each
+//! [`Action`]). The life cycle and the rollout rule are drawn in `docs/design/reconcile.md`.
+//!
+//! [`Observed`]: action::Observed
+//! [`Action`]: action::Action
 
 pub mod action;
+pub mod backoff;
+pub mod container;
+mod engine;
+mod images;
+mod instances;
+mod lifecycle;
+mod outcome;
+mod plan;
+mod queue;
+mod refusals;
+pub mod rollout;
+mod round;
+mod sight;
+#[cfg(test)]
+mod tests;
+pub mod wanted;
+pub mod yielding;
+
+pub use instances::{Identity, Instances};
+pub use wanted::{Departure, Goals, Leaving, Rival, Wanted};

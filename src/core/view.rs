@@ -10,7 +10,9 @@ use std::sync::Arc;
 
 use serde::{Deserialize, Serialize};
 
-use crate::id::{GridId, GridName, NodeId, NodeName, RevisionHash, ServiceKey, StackName, TokenId};
+use crate::id::{
+    GridId, GridName, NodeId, NodeName, RevisionHash, ServiceKey, ServiceName, StackName, TokenId,
+};
 use crate::report::Report;
 use crate::stack::Service;
 use crate::time::WallTime;
@@ -79,6 +81,8 @@ pub struct Member {
     pub number: u32,
     /// Where it was reached when it was admitted: `IP:PORT`, for peers that have no report of it yet.
     pub addresses: Vec<String>,
+    /// Its /24 of the grid's supernet, `10.80.7.0/24`; empty if its admission names none.
+    pub subnet: String,
 }
 
 impl Member {
@@ -128,6 +132,9 @@ pub struct StackRecord {
     pub source: Option<String>,
     /// Counts along this stack's history, from 1.
     pub revision: u64,
+    /// The services of this revision. One that the stack no longer has goes when it is deployed.
+    #[serde(default)]
+    pub services: Vec<ServiceName>,
     #[serde(default)]
     pub created: WallTime,
     #[serde(default)]

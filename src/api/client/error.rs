@@ -110,6 +110,14 @@ impl ApiError {
         )
     }
 
+    pub(super) fn too_large(limit: usize) -> Self {
+        Self::local(
+            ErrorKind::Invalid,
+            format!("the request is larger than {} MiB", limit >> 20),
+            None,
+        )
+    }
+
     pub(super) fn token_form() -> Self {
         Self::local(
             ErrorKind::Unauthorized,

@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use futures::{StreamExt, stream};
+use futures::{StreamExt, future, stream};
 use tokio::time::{Instant, timeout_at};
 
 use super::selection::Found;
@@ -30,11 +30,19 @@ pub(in crate::api) async fn read(
     let reading = readable
         .into_iter()
         .map(|wanted| read_one(logs, wanted, range, end));
-    let parts: Vec<_> = stream::iter(reading)
+    let none = Answer {
+        logs: Vec::new(),
+        missing: away,
+    };
+    let mut answer = stream::iter(reading)
         .buffer_unordered(AT_ONCE)
-        .collect()
+        .fold(none, |answer, part| {
+            future::ready(merge(answer, part, range.limit as usize))
+        })
         .await;
-    merge(parts, away, range.limit as usize)
+    let gaps = &mut answer.missing;
+    gaps.sort_by(|one, other| (&one.name, &one.node).cmp(&(&other.name, &other.node)));
+    answer
 }
 
 type Part = (Vec<LogEntry>, Option<MissingLog>);
@@ -84,16 +92,14 @@ impl Kept {
     }
 }
 
-fn merge(parts: Vec<Part>, mut missing: Vec<MissingLog>, limit: usize) -> Answer {
-    let mut logs = Vec::new();
-    for (entries, gap) in parts {
-        logs.extend(entries);
-        missing.extend(gap);
-    }
-    logs.sort_by(|one: &LogEntry, other| one.id.cmp(&other.id));
-    logs.drain(..first_kept(&logs, limit));
-    missing.sort_by(|one, other| (&one.name, &one.node).cmp(&(&other.name, &other.node)));
-    Answer { logs, missing }
+/// The last lines of both.
+fn merge(mut answer: Answer, (entries, gap): Part, limit: usize) -> Answer {
+    let logs = &mut answer.logs;
+    logs.extend(entries);
+    logs.sort_by(|one, other| one.id.cmp(&other.id));
+    logs.drain(..first_kept(logs, limit));
+    answer.missing.extend(gap);
+    answer
 }
 
 /// How many of the oldest lines to leave out.

@@ -2,7 +2,7 @@
 //! generation, which is its id, and every hold says which generation it came with.
 
 use kontena_core::id::{ServiceKey, StackName};
-use kontena_core::report::InstanceState;
+use kontena_core::report::{Health, Hold, InstanceState};
 use kontena_core::view::{Deployed, Lifecycle, ServiceRecord};
 
 use super::Snapshot;
@@ -58,6 +58,29 @@ pub(in crate::api) fn by_id(
         instance_deploys: Vec::new(),
         ..current
     })
+}
+
+/// Whether the deploy of record has instances that it never brought up or failed to. One that is
+/// lost later (its node is absent, it restarts elsewhere) does not make the service deploy again.
+pub(super) fn is_under_way(snapshot: &Snapshot, key: &ServiceKey, record: &ServiceRecord) -> bool {
+    let generation = generation(record);
+    let holders = holders(snapshot, key);
+    let settled = |number: u32| {
+        holders.iter().any(|holder| {
+            let Hold {
+                generation: held,
+                state,
+                health,
+                ..
+            } = *holder.hold;
+            let is_up = state == InstanceState::Running && health != Health::Unknown;
+            let is_settled = is_up || state == InstanceState::Failed;
+            holder.number == number && held >= generation && is_settled
+        })
+    };
+    wanted(snapshot, key)
+        .into_iter()
+        .any(|number| !settled(number))
 }
 
 fn generation(record: &ServiceRecord) -> u64 {

@@ -76,11 +76,10 @@ fn state(snapshot: &Snapshot, key: &ServiceKey, record: &ServiceRecord) -> Servi
         (None, _) => ServiceState::Initialized,
         (Some(_), Lifecycle::Stopped) => ServiceState::Stopped,
         (Some(_), Lifecycle::Running) => {
-            let deploy = deploys::current(snapshot, key, record);
-            if deploy.state.is_finished() {
-                ServiceState::Running
-            } else {
+            if deploys::is_under_way(snapshot, key, record) {
                 ServiceState::Deploying
+            } else {
+                ServiceState::Running
             }
         }
     }

@@ -3,7 +3,7 @@
 use axum::Json;
 use axum::extract::{Path, State};
 use data_encoding::HEXLOWER;
-use kontena_core::command::Command;
+use kontena_core::command::{Accepted, Command};
 use kontena_core::id::{GridName, NodeName, TokenId};
 use kontena_core::view::View;
 
@@ -37,7 +37,7 @@ pub(super) async fn init(
         admin_token,
     };
     let accepted = backend.carry_out(command).await?;
-    let join_token = accepted.join_token.clone().unwrap_or_default();
+    let join_token = join_token(&accepted)?;
     let member = member(&backend).await?;
     let answer = InitAnswer {
         grid: member.grid,
@@ -94,7 +94,7 @@ pub(super) async fn create_token(
 ) -> Answer<Changed<NewJoinToken>> {
     let seed = entropy(&backend)?;
     let accepted = backend.carry_out(Command::CreateJoinToken { seed }).await?;
-    let join_token = accepted.join_token.clone().unwrap_or_default();
+    let join_token = join_token(&accepted)?;
     Ok(saved(NewJoinToken { join_token }, accepted.into()))
 }
 
@@ -104,6 +104,11 @@ pub(super) async fn revoke_token(State(backend): Shared, Path(id): Path<String>)
         .parse()
         .map_err(|_| Refused::not_found("join token", &id))?;
     changed(&backend, Command::RevokeJoinToken(id)).await
+}
+
+fn join_token(accepted: &Accepted) -> Result<String, Refused> {
+    let token = accepted.join_token.clone();
+    token.ok_or_else(|| Refused::internal("the node made no join token"))
 }
 
 fn node_name(backend: &Backend, given: Option<&str>) -> Result<NodeName, Refused> {

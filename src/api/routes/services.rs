@@ -99,9 +99,11 @@ pub(super) async fn update(
     let current = record.latest.service.as_ref().map_err(|problem| {
         Refused::invalid(format!("this version cannot read the service: {problem}"))
     })?;
-    let service = wanted
+    let mut service = wanted
         .apply(current)
         .map_err(|problems| refused(&problems))?;
+    // Links as they were read name their stack, also where it is this one.
+    service.localize_links(&key.stack);
     let (hash, instances) = (service.hash(), wanted.instances);
     let command = Command::UpdateService {
         key: key.clone(),

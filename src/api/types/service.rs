@@ -111,7 +111,7 @@ pub(crate) struct StackRef {
 pub(crate) enum ServiceState {
     /// Never deployed.
     Initialized,
-    /// Something of the deploy of record is still to do.
+    /// The deploy of record has not brought up, or failed to, all of its instances.
     Deploying,
     Running,
     Stopped,
@@ -164,7 +164,8 @@ pub(crate) struct InstanceCounts {
     pub(crate) running: u32,
 }
 
-/// Each instance counts once, whoever holds it; what an absent node holds does not count.
+/// Each instance counts once, whoever holds it; what an absent node holds does not count. `desired`
+/// is what shall run now: none of a service that is stopped or was never deployed.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub(crate) struct Counts {
     pub(crate) desired: u32,

@@ -4,120 +4,18 @@
 //! number, counted into the survey for the services that follow. What is kept is settled before
 //! anything is placed, so that new instances spread around the ones that stay.
 
-use std::cmp::Reverse;
 use std::collections::BTreeMap;
 
-use crate::id::{NodeId, RevisionHash, ServiceKey};
+use crate::id::NodeId;
 use crate::report::InstanceState;
-use crate::stack::{Service, Strategy};
+use crate::stack::Strategy;
 use crate::view::{Availability, Freshness, Pin, ServiceRecord};
 
-use super::affinity::{Asker, Rule};
 use super::filter::{self, Rejection};
-use super::score::{self, Scores};
 use super::survey::{DAEMON_STRIDE, Holder, Survey};
-use super::takeover::{self, Rank, is_right};
+use super::takeover::{self, Seen, is_right};
+use super::wanted::Wanted;
 use super::{Assignment, MAX_DAEMON_INSTANCES, MAX_INSTANCES, Observer, Reason, Wait};
-
-/// The service at hand.
-#[derive(Debug)]
-pub(super) struct Wanted<'v> {
-    pub key: &'v ServiceKey,
-    pub service: &'v Service,
-    /// What shall run; `None` for a service that is only about to be created.
-    pub revision: Option<RevisionHash>,
-    pub hard: Vec<Rule<'v>>,
-    soft: Vec<Rule<'v>>,
-    hash: u64,
-    /// The fresh nodes that nothing fixed rejects.
-    candidates: Vec<usize>,
-}
-
-impl<'v> Wanted<'v> {
-    pub(super) fn new(
-        survey: &Survey<'v>,
-        key: &'v ServiceKey,
-        service: &'v Service,
-        revision: Option<RevisionHash>,
-    ) -> Self {
-        let rules = service.affinity.iter().map(Rule::new);
-        let (soft, hard) = rules.partition(|rule: &Rule<'_>| rule.affinity.soft);
-        let mut wanted = Self {
-            key,
-            service,
-            revision,
-            hard,
-            soft,
-            hash: score::service_hash(key),
-            candidates: Vec::new(),
-        };
-        let fits = |node: &usize| {
-            filter::silent(survey, *node).is_none()
-                && filter::fixed(survey, &wanted, *node).is_none()
-        };
-        wanted.candidates = (0..survey.nodes.len()).filter(fits).collect();
-        wanted
-    }
-
-    pub(super) fn asker(&self, number: u32) -> Asker<'v> {
-        Asker {
-            key: self.key,
-            number,
-        }
-    }
-
-    /// How well a node suits an instance, given what stands and was given away already.
-    pub(super) fn scores(&self, survey: &Survey<'_>, node: usize, number: u32) -> Scores {
-        let instance = score::instance_hash(self.hash, number);
-        let spread = |count: u32| match self.service.deploy.strategy {
-            Strategy::Ha | Strategy::Daemon => count,
-            Strategy::Random => 0,
-        };
-        Scores {
-            misses: self.misses(survey, node, number),
-            zone: spread(survey.in_zone[survey.nodes[node].zone]),
-            service: spread(survey.on_node[node]),
-            total: spread(survey.totals[node]),
-            rendezvous: Reverse(score::rendezvous(instance, survey.nodes[node].hash)),
-        }
-    }
-
-    /// One bit for each soft rule that the node misses, the first one highest. Those from the 64th
-    /// on share the last bit.
-    fn misses(&self, survey: &Survey<'_>, node: usize, number: u32) -> u64 {
-        let rules = self.soft.iter().enumerate();
-        rules
-            .filter(|(_, rule)| !rule.is_satisfied(survey, node, self.asker(number)))
-            .fold(0, |misses, (at, _)| misses | 1 << (63 - at.min(63)))
-    }
-
-    /// The best node that may be given the instance.
-    fn best(&self, survey: &Survey<'v>, number: u32) -> Option<usize> {
-        let candidates = self.candidates.iter().copied();
-        candidates
-            .filter(|node| filter::changing(survey, self, *node, number).is_none())
-            .min_by_key(|node| self.scores(survey, *node, number))
-    }
-
-    fn rank(&self, survey: &Survey<'_>, holder: &Holder<'_>, number: u32) -> Rank {
-        let instance = score::instance_hash(self.hash, number);
-        let rendezvous = score::rendezvous(instance, survey.nodes[holder.node].hash);
-        takeover::rank(holder.hold, self.revision, rendezvous)
-    }
-
-    /// A node's holds of the instance, best first, of nodes that are away or of those that are not.
-    fn holders(&self, survey: &Survey<'v>, number: u32, away: bool) -> Vec<Holder<'v>> {
-        let all = survey.holders(self.key, number).iter().copied();
-        let mut holders: Vec<_> = all
-            .filter(|holder| survey.nodes[holder.node].is_away() == away)
-            .collect();
-        holders.sort_by(|a, b| {
-            let rank = |holder| self.rank(survey, holder, number);
-            rank(a).cmp(&rank(b))
-        });
-        holders
-    }
-}
 
 /// Decides every wanted instance of a service.
 pub(super) fn service<'v>(
@@ -202,11 +100,12 @@ fn placed(survey: &Survey<'_>, wanted: &Wanted<'_>, number: u32) -> Assignment {
         epoch,
         reason,
     };
-    let lost = away
-        .first()
-        .map(|holder| (survey.nodes[holder.node].id, holder.hold.epoch));
-    let seen = takeover::seen(survey, wanted, number);
-    if let Some((from, epoch)) = lost.filter(|_| !seen.is_enough()) {
+    let lost = away.first().map(|holder| Lost {
+        from: survey.nodes[holder.node].id,
+        epoch: holder.hold.epoch,
+        seen: takeover::seen(survey, wanted, number),
+    });
+    if let Some(Lost { from, epoch, seen }) = lost.filter(|lost| !lost.seen.is_enough()) {
         let reason = Reason::Waits(Wait::TooFewSeen { from, seen });
         return assignment(Some(from), epoch, reason);
     }
@@ -216,7 +115,7 @@ fn placed(survey: &Survey<'_>, wanted: &Wanted<'_>, number: u32) -> Assignment {
         return assignment(None, epoch, Reason::Waits(Wait::NoNodeFits));
     };
     let reason = match (lost, outgoing.first()) {
-        (Some((from, _)), _) => Reason::TakenOver { from, seen },
+        (Some(Lost { from, seen, .. }), _) => Reason::TakenOver { from, seen },
         (None, Some(holder)) => Reason::Moved {
             from: survey.nodes[holder.node].id,
             because: why_not(survey, wanted, holder.node, number),
@@ -224,6 +123,14 @@ fn placed(survey: &Survey<'_>, wanted: &Wanted<'_>, number: u32) -> Assignment {
         (None, None) => Reason::New,
     };
     assignment(Some(survey.nodes[node].id), epoch, reason)
+}
+
+/// An instance's holder that is away.
+#[derive(Clone, Copy)]
+struct Lost {
+    from: NodeId,
+    epoch: u64,
+    seen: Seen,
 }
 
 fn why_not(survey: &Survey<'_>, wanted: &Wanted<'_>, node: usize, number: u32) -> String {

@@ -10,14 +10,14 @@ use serde::{Deserialize, Serialize};
 
 use crate::id::{NodeId, NodeName, ServiceKey};
 use crate::stack::Strategy;
-use crate::time::WallTime;
 use crate::view::{Availability, Freshness, View};
 
-use super::decide::Wanted;
 use super::filter;
 use super::score::Scores;
 use super::survey::Survey;
-use super::{Assignment, Idle, Reason, ServicePlacement, Wait, place_service};
+use super::wanted::Wanted;
+use super::words::{name, reason, shown};
+use super::{Assignment, Reason, ServicePlacement, Wait, place_service};
 
 /// The placement of one service, explained.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
@@ -230,108 +230,6 @@ impl From<Scores> for Weight {
             on_node: scores.total,
             score: format!("{:016x}", scores.rendezvous.0),
         }
-    }
-}
-
-fn name(view: &View, id: &NodeId) -> Option<NodeName> {
-    view.documents
-        .roster
-        .get(id)
-        .map(|member| member.name.clone())
-}
-
-fn shown(view: &View, id: &NodeId) -> String {
-    name(view, id).map_or_else(|| id.short(), |name| name.to_string())
-}
-
-/// The rule that decided, as a phrase about the instance.
-fn reason(view: &View, decided: &Assignment) -> String {
-    let holder = decided
-        .holder
-        .map_or_else(String::new, |id| shown(view, &id));
-    match &decided.reason {
-        Reason::Kept => format!("kept by {holder}"),
-        Reason::HolderStale => {
-            format!("kept by {holder}, which is stale: too early to take it over")
-        }
-        Reason::New => format!("new on {holder}: it never had a holder"),
-        Reason::TakenOver { from, seen } => format!(
-            "taken over by {holder} from {}, {}: this side sees {seen}",
-            shown(view, from),
-            away_since(view, from)
-        ),
-        Reason::Moved { from, because } => {
-            format!(
-                "moves to {holder} from {}, which {because}",
-                shown(view, from)
-            )
-        }
-        Reason::Pinned => format!("pinned to {holder}"),
-        Reason::Daemon => format!("belongs to {holder}: one of its daemons"),
-        Reason::Waits(wait) => format!("waits: {}", waits(view, wait)),
-    }
-}
-
-fn waits(view: &View, wait: &Wait) -> String {
-    match wait {
-        Wait::NoNodeFits => "no node fits".to_owned(),
-        Wait::TooFewSeen { from, seen } => format!(
-            "{} is {}, and this side sees only {seen}",
-            shown(view, from),
-            away_since(view, from)
-        ),
-        Wait::NotBound => "stateful, and not bound to a node yet".to_owned(),
-        Wait::HolderAbsent { node } => format!(
-            "its data is on {}, which is {}",
-            shown(view, node),
-            away_since(view, node)
-        ),
-        Wait::PinDrains { node } => format!("stands by on {}, which drains", shown(view, node)),
-        Wait::PinLost { node } => format!(
-            "its data is on {}, which was removed: a person has to decide",
-            shown(view, node)
-        ),
-        Wait::RunsElsewhere { pin, node } => format!(
-            "pinned to {}, but {} still runs it and stops first",
-            shown(view, pin),
-            shown(view, node)
-        ),
-    }
-}
-
-/// `absent since …`, by this viewer's clock.
-fn away_since(view: &View, node: &NodeId) -> String {
-    match view.standings.get(node) {
-        Some(standing) => format!("{} since {}", standing.freshness, utc(standing.since)),
-        None => "absent: not heard of since this node started".to_owned(),
-    }
-}
-
-/// `2026-01-31T12:00:00Z`. The calendar is Hinnant's `civil_from_days`, with years that begin in March.
-fn utc(time: WallTime) -> String {
-    let seconds = time.0 / 1_000;
-    let days = seconds / 86_400 + 719_468;
-    let (era, day) = (days / 146_097, days % 146_097);
-    let year = (day - day / 1_460 + day / 36_524 - day / 146_096) / 365;
-    let day = day - (365 * year + year / 4 - year / 100);
-    let shifted = (5 * day + 2) / 153;
-    let day = day - (153 * shifted + 2) / 5 + 1;
-    let month = if shifted < 10 {
-        shifted + 3
-    } else {
-        shifted - 9
-    };
-    let year = era * 400 + year + u64::from(month <= 2);
-    let (hour, minute, second) = (seconds / 3_600 % 24, seconds / 60 % 60, seconds % 60);
-    format!("{year:04}-{month:02}-{day:02}T{hour:02}:{minute:02}:{second:02}Z")
-}
-
-impl fmt::Display for Idle {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str(match self {
-            Self::NeverDeployed => "was never deployed",
-            Self::Stopped => "is stopped",
-        })
     }
 }
 

@@ -8,13 +8,13 @@
 
 use std::fmt;
 
-use crate::id::InstanceId;
+use crate::id::{InstanceId, ServiceKey};
 use crate::report::{Disk, EngineState};
 use crate::stack::Affinity;
 use crate::view::{Availability, Freshness};
 
-use super::decide::Wanted;
 use super::survey::Survey;
+use super::wanted::Wanted;
 
 /// Why a node cannot run an instance.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -31,7 +31,8 @@ pub(super) enum Rejection<'v> {
     DiskFailed(&'v str),
     PortTaken {
         port: u16,
-        by: InstanceId,
+        service: &'v ServiceKey,
+        number: u32,
     },
     Refuses(&'v str),
     /// It is not fresh, and gets no new work.
@@ -50,7 +51,11 @@ impl fmt::Display for Rejection<'_> {
             ),
             Self::EngineFailed(problem) => write!(f, "its engine fails: {problem}"),
             Self::DiskFailed(problem) => write!(f, "its disk fails: {problem}"),
-            Self::PortTaken { port, by } => write!(f, "port {port} is taken by {by}"),
+            Self::PortTaken {
+                port,
+                service,
+                number,
+            } => write!(f, "port {port} is taken by {service}.{number}"),
             Self::Refuses(problem) => write!(f, "refuses: {problem}"),
             Self::NotFresh(freshness) => write!(f, "is {freshness}: gets no new work"),
         }
@@ -122,7 +127,10 @@ pub(super) fn changing<'v>(
     node: usize,
     number: u32,
 ) -> Option<Rejection<'v>> {
-    affinity(survey, wanted, node, number, false)
+    let rules = !wanted.fixed;
+    rules
+        .then(|| affinity(survey, wanted, node, number, false))
+        .flatten()
         .or_else(|| port(survey, wanted, node, number))
         .or_else(|| refusal(survey, wanted, node, number))
 }
@@ -187,10 +195,11 @@ pub(super) fn port<'v>(
 ) -> Option<Rejection<'v>> {
     wanted.service.ports.iter().find_map(|port| {
         let claim = survey.claim(node, port.node_port)?;
-        let ours = claim.key == wanted.key && claim.number == number;
-        (!ours).then(|| Rejection::PortTaken {
+        let ours = claim.number == number && claim.key == wanted.key;
+        (!ours).then_some(Rejection::PortTaken {
             port: port.node_port,
-            by: InstanceId::new(claim.key.clone(), claim.number),
+            service: claim.key,
+            number: claim.number,
         })
     })
 }

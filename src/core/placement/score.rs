@@ -75,9 +75,12 @@ mod tests {
     fn the_score_of_a_triple_never_changes() {
         let service = service_hash(&"shop/web".parse().unwrap());
         let node = node_hash(&NodeId([7; 32]));
-        assert_eq!(service, 0x3da7_9193_5b26_26d1);
-        assert_eq!(node, 0);
-        assert_eq!(rendezvous(instance_hash(service, 3), node), 0);
+        assert_eq!(service, 0x1b2c_e43c_8d2a_78c4);
+        assert_eq!(node, 0xffb2_a367_ea2c_d4c5);
+        assert_eq!(
+            rendezvous(instance_hash(service, 3), node),
+            0xf9b2_af8c_0500_aa70
+        );
     }
 
     #[test]

@@ -70,8 +70,8 @@ pub(super) struct Survey<'v> {
     holders: BTreeMap<&'v ServiceKey, BTreeMap<u32, Vec<Holder<'v>>>>,
     /// Where instances are: as decided for the services that were placed, else as held.
     present: BTreeMap<&'v ServiceKey, Vec<(usize, u32)>>,
-    /// By node and port number, whatever the address and protocol (as Kontena).
-    ports: BTreeMap<(usize, u16), Claim<'v>>,
+    /// By node, in the order of port numbers, whatever the address and protocol (as Kontena).
+    ports: Vec<Vec<(u16, Claim<'v>)>>,
     /// Instances of all services by node.
     pub totals: Vec<u32>,
     /// Instances of the service at hand, by zone and by node.
@@ -88,10 +88,10 @@ impl<'v> Survey<'v> {
             in_zone: vec![0; zones],
             on_node: vec![0; nodes.len()],
             totals: vec![0; nodes.len()],
-            nodes,
+            ports: vec![Vec::new(); nodes.len()],
             holders: BTreeMap::new(),
             present: BTreeMap::new(),
-            ports: BTreeMap::new(),
+            nodes,
         };
         survey.count_holds();
         survey.reserve_pins();
@@ -117,7 +117,9 @@ impl<'v> Survey<'v> {
 
     /// Who has a host port of a node.
     pub(super) fn claim(&self, node: usize, port: u16) -> Option<&Claim<'v>> {
-        self.ports.get(&(node, port))
+        let ports = &self.ports[node];
+        let at = ports.binary_search_by_key(&port, |(port, _)| *port).ok()?;
+        Some(&ports[at].1)
     }
 
     /// From here on this service's instances are where they are decided to be.
@@ -208,17 +210,20 @@ impl<'v> Survey<'v> {
     ) {
         for port in &service.ports {
             let claim = Claim { idle, key, number };
-            let held = self.ports.entry((node, port.node_port)).or_insert(claim);
-            *held = claim.min(*held);
+            let ports = &mut self.ports[node];
+            match ports.binary_search_by_key(&port.node_port, |(port, _)| *port) {
+                Ok(at) => ports[at].1 = claim.min(ports[at].1),
+                Err(at) => ports.insert(at, (port.node_port, claim)),
+            }
         }
     }
 }
 
 /// The wanted pins of a service.
 fn pinned(record: &ServiceRecord) -> impl Iterator<Item = (u32, NodeId)> {
-    record
-        .pins
-        .range(1..=record.instances)
+    let wanted = record.pins.iter();
+    wanted
+        .take_while(|(number, _)| **number <= record.instances)
         .map(|(number, pin)| (*number, pin.node))
 }
 
@@ -241,23 +246,21 @@ fn nodes(view: &View) -> Vec<Node<'_>> {
         .collect()
 }
 
-/// Roster numbers, each once. Two sides of a split may have given one number to two nodes: the lower key
-/// keeps it, and the other counts on above all numbers, until the documents settle it.
+/// Roster numbers, each once. Two sides of a split may have given one number to two nodes: the lower
+/// key keeps it, and the other gets the next one above all, until the documents settle it.
 fn unique_numbers(roster: &BTreeMap<NodeId, Member>) -> BTreeMap<NodeId, u32> {
     let valid = |number: &u32| (1..DAEMON_STRIDE).contains(number);
-    let given = roster.values().map(|member| member.number).filter(valid);
-    let mut next = given.clone().max().unwrap_or(0);
+    let given = roster.values().map(|member| member.number);
+    let given: BTreeSet<u32> = given.filter(valid).collect();
+    let highest = given.last().copied().unwrap_or(0);
+    let above = (highest + 1..DAEMON_STRIDE).chain(1..highest);
+    let mut spare = above.filter(|number| !given.contains(number));
     let mut taken = BTreeSet::new();
-    let mut numbers = BTreeMap::new();
-    for (id, member) in roster {
-        let number = Some(member.number).filter(|n| valid(n) && taken.insert(*n));
-        numbers.insert(
-            *id,
-            number.unwrap_or_else(|| {
-                next += 1;
-                next
-            }),
-        );
-    }
-    numbers
+    let number = |(id, member): (&NodeId, &Member)| {
+        let own = Some(member.number).filter(|number| valid(number) && taken.insert(*number));
+        // A roster outgrows the stride only by forgery; then some share the last number.
+        let number = own.or_else(|| spare.next());
+        (*id, number.unwrap_or(DAEMON_STRIDE - 1))
+    };
+    roster.iter().map(number).collect()
 }

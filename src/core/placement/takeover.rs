@@ -11,10 +11,10 @@ use crate::id::{InstanceId, NodeId, RevisionHash};
 use crate::report::{Health, Hold, InstanceState};
 use crate::view::Freshness;
 
-use super::decide::Wanted;
 use super::filter;
 use super::score;
 use super::survey::Survey;
+use super::wanted::Wanted;
 
 /// How many of the nodes that are eligible by the documents this side sees.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

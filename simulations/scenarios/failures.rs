@@ -1,0 +1,151 @@
+//! Crashes: of containers, daemons, engines and hosts.
+
+use std::time::Duration;
+
+use kontena_core::stack::Service;
+
+use crate::support::{MINUTE, SOON, deploy, deploy_service, grid};
+
+#[test]
+fn instances_of_a_dead_host_come_back_on_the_others_within_twelve_seconds() {
+    let mut world = grid(3, 11);
+    deploy(&mut world, 0, "web", 3);
+    world.network.split(&[2], &[0, 1]);
+    world.kill_host(2);
+    let took = world.until(MINUTE, "three run again", |world| {
+        world.runs_exactly("web", 3)
+    });
+    assert!(took < Duration::from_secs(12), "{took:?}");
+}
+
+#[test]
+fn with_two_nodes_the_survivor_takes_over() {
+    let mut world = grid(2, 12);
+    deploy(&mut world, 0, "web", 2);
+    world.network.split(&[0], &[1]);
+    world.kill_host(0);
+    let took = world.until(MINUTE, "both run on the survivor", |world| {
+        world.runs_exactly("web", 2)
+    });
+    assert!(took < Duration::from_secs(12), "{took:?}");
+}
+
+#[test]
+fn a_host_that_returns_is_welcome_and_nothing_is_restarted() {
+    let mut world = grid(3, 13);
+    deploy(&mut world, 0, "web", 3);
+    world.network.split(&[2], &[0, 1]);
+    world.kill_host(2);
+    world.until(MINUTE, "three run again", |world| {
+        world.runs_exactly("web", 3)
+    });
+    let starts = world.starts();
+    world.network.heal();
+    world.boot(2);
+    world.run_for(2 * MINUTE);
+    assert!(world.runs_exactly("web", 3), "{}", world.summary());
+    assert!(
+        world.starts() <= starts + 1,
+        "only what the returned node held may start once and yield"
+    );
+}
+
+#[test]
+fn killing_the_daemon_stops_no_container_and_starting_it_changes_nothing() {
+    let mut world = grid(3, 14);
+    deploy(&mut world, 0, "web", 6);
+    for round in 0..5 {
+        let host = round % 3;
+        world.kill_node(host);
+        world.run_for(Duration::from_secs(2));
+        world.boot(host);
+        world.run_for(2 * MINUTE);
+    }
+    assert_eq!(world.starts(), 6, "{}", world.summary());
+    assert!(world.runs_exactly("web", 6));
+}
+
+#[test]
+fn a_daemon_killed_in_the_middle_of_a_deploy_makes_no_second_container() {
+    for seed in 0..20 {
+        let mut world = grid(3, 1500 + seed);
+        deploy_service(&mut world, 0, "web", Service::new("web:1"), 6);
+        let pause = world
+            .chance
+            .between(Duration::ZERO, Duration::from_millis(900));
+        world.run_for(pause);
+        world.kill_node(1);
+        world.run_for(Duration::from_secs(1));
+        world.boot(1);
+        world.until(MINUTE, "six run", |world| world.runs_exactly("web", 6));
+        world.run_for(MINUTE);
+        assert!(world.runs_exactly("web", 6), "{}", world.summary());
+        let containers: usize = world
+            .hosts
+            .iter()
+            .map(|host| host.engine.containers().count())
+            .sum();
+        assert_eq!(containers, 6, "{}", world.summary());
+    }
+}
+
+#[test]
+fn a_crashed_container_is_started_again_where_it_was() {
+    let mut world = grid(3, 16);
+    deploy(&mut world, 0, "web", 3);
+    let host = world.running().values().next().expect("it runs")[0];
+    let name = world.hosts[host]
+        .engine
+        .running()
+        .next()
+        .expect("it runs")
+        .name
+        .clone();
+    world.crash_container(host, &name);
+    world.until(SOON, "it runs again", |world| world.runs_exactly("web", 3));
+    world.run_for(MINUTE);
+    assert_eq!(world.starts(), 4);
+    assert_eq!(world.hosts[host].engine.containers().count(), 1);
+}
+
+#[test]
+fn an_engine_that_hangs_for_a_while_moves_its_instances_and_comes_back() {
+    let mut world = grid(3, 17);
+    deploy(&mut world, 0, "web", 3);
+    world.hosts[1].engine.hung = true;
+    world.observe_soon(1);
+    world.run_for(3 * MINUTE);
+    let elsewhere =
+        world.hosts[0].engine.running().count() + world.hosts[2].engine.running().count();
+    assert_eq!(elsewhere, 3, "{}", world.summary());
+    world.hosts[1].engine.hung = false;
+    let about = world.hosts[1].engine.about();
+    drop(about);
+    world.observe_soon(1);
+    world.run_for(2 * MINUTE);
+    assert!(world.runs_exactly("web", 3), "{}", world.summary());
+}
+
+#[test]
+fn all_hosts_off_and_one_started_alone_runs_what_it_held() {
+    let mut world = grid(3, 18);
+    deploy(&mut world, 0, "web", 3);
+    for host in 0..3 {
+        world.kill_host(host);
+    }
+    world.run_for(MINUTE);
+    assert!(world.running().is_empty());
+    world.boot(1);
+    world.until(SOON, "its own instance runs at once", |world| {
+        world.hosts[1].engine.running().count() == 1
+    });
+    world.run_for(5 * MINUTE);
+    assert_eq!(
+        world.hosts[1].engine.running().count(),
+        1,
+        "one of three sees less than half: it takes nothing over"
+    );
+    world.boot(0);
+    world.boot(2);
+    world.until(MINUTE, "all run", |world| world.runs_exactly("web", 3));
+}

@@ -1,0 +1,387 @@
+//! A grid made by hand, and a node that answers commands as a test says.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::sync::{Arc, Mutex};
+
+use futures::StreamExt;
+use futures::stream::{self, BoxStream};
+use kontena_core::command::{Accepted, Command, Reply};
+use kontena_core::id::{GridId, InstanceId, NodeId, RevisionHash, ServiceKey};
+use kontena_core::report::{
+    Disk, Engine, EngineState, Health, Hold, InstanceState, Report, ReportOrder,
+};
+use kontena_core::stack::Service;
+use kontena_core::time::WallTime;
+use kontena_core::view::{
+    Availability, Conflict, Deployed, Documents, Freshness, Grid, Lifecycle, Member, Revision,
+    ServiceRecord, StackRecord, Standing, View,
+};
+use sha2::{Digest, Sha256};
+use tokio::sync::{mpsc, oneshot, watch};
+
+use crate::api::backend::{Backend, Local, LogLine, LogOptions, LogSource, Logs};
+use crate::api::client::{ApiError, Client};
+use crate::api::server::{Listeners, serve};
+use crate::api::target::Target;
+use crate::api::types::membership::Phase;
+
+pub(super) const ADMIN_TOKEN: [u8; 32] = [0xad; 32];
+/// 2026-01-02T03:04:05Z.
+pub(super) const NOON: u64 = 1_767_323_045_000;
+
+pub(super) fn node(number: u8) -> NodeId {
+    NodeId([number; 32])
+}
+
+pub(super) fn key(text: &str) -> ServiceKey {
+    text.parse().unwrap()
+}
+
+/// Containers of one letter, 64 times.
+pub(super) fn container(letter: char) -> String {
+    letter.to_string().repeat(64)
+}
+
+/// Four nodes: `alpha` and `beta` (draining) are there, `gamma` is absent, `delta` never spoke. A
+/// stack `shop` with `web` (2 wanted) and `db` (never deployed), and `redis` without a stack.
+pub(super) fn view() -> View {
+    let web = web();
+    let hash = web.latest.hash;
+    let mut view = View {
+        documents: Arc::new(documents(web)),
+        ..View::default()
+    };
+    let alpha = [(
+        "shop/web-1",
+        hold(hash, 'a', InstanceState::Running, Health::Healthy),
+    )];
+    let gamma = [(
+        "shop/web-2",
+        hold(hash, 'b', InstanceState::Running, Health::Healthy),
+    )];
+    add_report(&mut view, 1, Freshness::Fresh, &alpha);
+    add_report(&mut view, 2, Freshness::Late, &[]);
+    add_report(&mut view, 3, Freshness::Absent, &gamma);
+    view
+}
+
+fn documents(web: ServiceRecord) -> Documents {
+    let member = |number: u32, name: &str, labels: &[&str], availability| Member {
+        name: name.parse().unwrap(),
+        sponsor: node(1),
+        joined: WallTime(NOON),
+        labels: labels.iter().map(ToString::to_string).collect(),
+        availability,
+        number,
+        addresses: vec![format!("10.0.0.{number}:8470")],
+    };
+    Documents {
+        grid: Grid {
+            id: Some(GridId([9; 32])),
+            name: Some("home".parse().unwrap()),
+            placement_version: 1,
+            created: WallTime(NOON),
+        },
+        roster: BTreeMap::from([
+            (
+                node(1),
+                member(1, "alpha", &["az=a", "ssd"], Availability::Active),
+            ),
+            (node(2), member(2, "beta", &[], Availability::Drain)),
+            (node(3), member(3, "gamma", &[], Availability::Active)),
+            (node(4), member(4, "delta", &[], Availability::Active)),
+        ]),
+        admin_tokens: BTreeSet::from([Sha256::digest(ADMIN_TOKEN).into()]),
+        stacks: BTreeMap::from([("shop".parse().unwrap(), stack())]),
+        services: BTreeMap::from([
+            (key("shop/web"), web),
+            (key("shop/db"), undeployed("postgres:15")),
+            (key("redis"), undeployed("redis:7")),
+        ]),
+        conflicts: vec![Conflict {
+            document: "stack/shop".to_owned(),
+            register: "service/web/instances".to_owned(),
+            applied: "2".to_owned(),
+            others: vec!["3".to_owned()],
+        }],
+        ..Documents::default()
+    }
+}
+
+fn stack() -> StackRecord {
+    StackRecord {
+        stack: "acme/shop".to_owned(),
+        version: "1.2.0".to_owned(),
+        description: None,
+        source: Some("stack: acme/shop\n".to_owned()),
+        revision: 3,
+        created: WallTime(NOON),
+        updated: WallTime(NOON + 1_000),
+        unknown: BTreeMap::new(),
+    }
+}
+
+fn web() -> ServiceRecord {
+    let definition = serde_json::json!({
+        "image": "nginx:1.25",
+        "command": ["nginx", "-g", "daemon off;"],
+        "environment": ["MODE=live"],
+        "ports": [{"ip": "0.0.0.0", "node_port": 80, "container_port": 8080, "protocol": "tcp"}],
+        "links": [{"service": "db", "alias": "database"}],
+        "volumes": [{"path": "/cache", "source": {"bind": "/srv/cache"}, "flags": "ro"}],
+        "affinity": ["label!=~az=b"],
+        "stop_grace_millis": 2_500,
+        "deploy": {"strategy": "ha", "wait_for_port": 8080, "min_health": 500},
+        "labels": {"team": "a"},
+    });
+    let latest = revision(serde_json::from_value(definition).unwrap(), 2);
+    ServiceRecord {
+        deployed: Some(Deployed {
+            revision: latest.clone(),
+            generation: 7,
+            at: WallTime(NOON),
+        }),
+        instances: 2,
+        latest,
+        ..undeployed("unused")
+    }
+}
+
+fn undeployed(image: &str) -> ServiceRecord {
+    ServiceRecord {
+        latest: revision(Service::new(image), 1),
+        deployed: None,
+        instances: 1,
+        state: Lifecycle::Running,
+        pins: BTreeMap::new(),
+        created: WallTime(NOON),
+        updated: WallTime(NOON + 1_000),
+    }
+}
+
+fn revision(service: Service, number: u64) -> Revision {
+    Revision {
+        hash: service.hash(),
+        number,
+        service: Ok(Arc::new(service)),
+    }
+}
+
+pub(super) fn hold(
+    revision: RevisionHash,
+    letter: char,
+    state: InstanceState,
+    health: Health,
+) -> Hold {
+    Hold {
+        epoch: 1,
+        revision,
+        generation: 7,
+        state,
+        health,
+        updating: false,
+        container: Some(container(letter)),
+        address: Some("172.17.0.2".parse().unwrap()),
+        image: Some("sha256:1234".to_owned()),
+        since: WallTime(NOON + 500),
+        problem: None,
+    }
+}
+
+/// Replaces a node's report and standing.
+pub(super) fn add_report(
+    view: &mut View,
+    number: u8,
+    freshness: Freshness,
+    holds: &[(&str, Hold)],
+) {
+    let holds = holds.iter().cloned().map(|(id, hold)| {
+        let id: InstanceId = id.parse().unwrap();
+        (id, hold)
+    });
+    let report = Report {
+        node: node(number),
+        order: ReportOrder::default(),
+        version: "2.0.0".to_owned(),
+        placement_version: 1,
+        engine: Engine {
+            state: EngineState::Working,
+            version: "20.10.24".to_owned(),
+            cpus: 2,
+            memory_bytes: 4 << 30,
+            architecture: "x86_64".to_owned(),
+            operating_system: "Debian GNU/Linux 12".to_owned(),
+            kernel: "6.1.0".to_owned(),
+        },
+        disk: Disk::Working,
+        addresses: vec![
+            format!("10.0.0.{number}:8470"),
+            format!("192.0.2.{number}:8470"),
+        ],
+        holds: holds.collect(),
+        refusals: BTreeMap::new(),
+        unknown: BTreeMap::new(),
+    };
+    let since = WallTime(NOON + 2_000);
+    view.reports.insert(node(number), Arc::new(report));
+    view.standings
+        .insert(node(number), Standing { freshness, since });
+}
+
+/// Saved on this node and another.
+pub(super) fn accepted() -> Reply {
+    Ok(Accepted {
+        saved_on: vec!["alpha".parse().unwrap(), "beta".parse().unwrap()],
+        others_fresh: true,
+        join_token: None,
+    })
+}
+
+/// What a test's node does with a command.
+type Obey = Box<dyn FnMut(Command, &mut View) -> Reply + Send>;
+
+/// A server with a node behind it.
+pub(super) struct Server {
+    pub(super) client: Client,
+    pub(super) view: watch::Sender<Arc<View>>,
+    pub(super) logs: Arc<FakeLogs>,
+    /// Where it answers TCP.
+    pub(super) tcp: std::net::SocketAddr,
+    folder: tempfile::TempDir,
+    stop: Option<oneshot::Sender<()>>,
+    serving: tokio::task::JoinHandle<()>,
+}
+
+impl Server {
+    /// Refuses to be commanded.
+    pub(super) async fn reading(view: View) -> Self {
+        Self::start(view, |command, _| panic!("unexpected {command:?}")).await
+    }
+
+    pub(super) async fn start(
+        view: View,
+        obey: impl FnMut(Command, &mut View) -> Reply + Send + 'static,
+    ) -> Self {
+        let folder = tempfile::tempdir().unwrap();
+        let socket = folder.path().join("kontena.sock");
+        let (sender, receiver) = watch::channel(Arc::new(view));
+        let (commands, orders) = mpsc::channel(8);
+        tokio::spawn(obeying(orders, sender.clone(), Box::new(obey)));
+        let logs = Arc::new(FakeLogs::default());
+        let backend = Backend {
+            view: receiver,
+            commands,
+            logs: logs.clone(),
+            local: watch::channel(Local {
+                phase: Phase::Member,
+                problems: vec!["docker engine: it is tired".to_owned()],
+                addresses: vec!["10.0.0.1:8470".to_owned()],
+            })
+            .1,
+            me: node(1),
+            default_name: "myhost".parse().unwrap(),
+            entropy: || Ok([7; 32]),
+            version: "2.0.0-test",
+        };
+        let listeners = Listeners::bind(&socket, Some("127.0.0.1:0".parse().unwrap()))
+            .await
+            .unwrap();
+        let tcp = listeners.tcp_address().unwrap();
+        let (stop, stopped) = oneshot::channel::<()>();
+        let serving = tokio::spawn(serve(listeners, Arc::new(backend), async move {
+            stopped.await.ok();
+        }));
+        Self {
+            client: Client::new(Target::Socket(socket)),
+            view: sender,
+            logs,
+            tcp,
+            folder,
+            stop: Some(stop),
+            serving,
+        }
+    }
+
+    /// The answer as indented JSON.
+    pub(super) async fn get(&self, path: &str) -> String {
+        let value: serde_json::Value = self.client.get(path).await.unwrap();
+        serde_json::to_string_pretty(&value).unwrap()
+    }
+
+    pub(super) async fn refused(&self, path: &str) -> ApiError {
+        self.client
+            .get::<serde_json::Value>(path)
+            .await
+            .unwrap_err()
+    }
+
+    /// Stops it and waits for the end; the folder of its socket is what remains.
+    pub(super) async fn stop(mut self) -> tempfile::TempDir {
+        self.stop.take().unwrap().send(()).unwrap();
+        self.serving.await.unwrap();
+        self.folder
+    }
+}
+
+async fn obeying(
+    mut orders: mpsc::Receiver<(Command, oneshot::Sender<Reply>)>,
+    sender: watch::Sender<Arc<View>>,
+    mut obey: Obey,
+) {
+    while let Some((command, answer)) = orders.recv().await {
+        let mut view = View::clone(&sender.borrow());
+        let reply = obey(command, &mut view);
+        sender.send_replace(Arc::new(view));
+        answer.send(reply).ok();
+    }
+}
+
+/// Logs by container; a followed one goes on with what is pushed.
+#[derive(Default)]
+pub(super) struct FakeLogs {
+    lines: Mutex<BTreeMap<String, Vec<Result<LogLine, String>>>>,
+    followers: Mutex<Vec<(String, mpsc::UnboundedSender<LogLine>)>>,
+    pub(super) opened: Mutex<Vec<(LogSource, LogOptions)>>,
+}
+
+impl FakeLogs {
+    pub(super) fn put(&self, letter: char, lines: Vec<Result<LogLine, String>>) {
+        self.lines.lock().unwrap().insert(container(letter), lines);
+    }
+
+    /// Waits until nobody follows any more.
+    pub(super) async fn unfollowed(&self) {
+        let followers: Vec<_> = self.followers.lock().unwrap().drain(..).collect();
+        for (_, sender) in followers {
+            sender.closed().await;
+        }
+    }
+
+    pub(super) fn push(&self, letter: char, line: &LogLine) {
+        let followers = self.followers.lock().unwrap();
+        let of_it = followers
+            .iter()
+            .filter(|(name, _)| *name == container(letter));
+        of_it.for_each(|(_, sender)| sender.send(line.clone()).unwrap());
+    }
+}
+
+impl Logs for FakeLogs {
+    fn open(
+        &self,
+        source: LogSource,
+        options: LogOptions,
+    ) -> BoxStream<'static, Result<LogLine, String>> {
+        let lines = self.lines.lock().unwrap().get(&source.container).cloned();
+        let lines = stream::iter(lines.unwrap_or_default());
+        let container = source.container.clone();
+        self.opened.lock().unwrap().push((source, options));
+        if !options.follow {
+            return lines.boxed();
+        }
+        let (sender, mut receiver) = mpsc::unbounded_channel();
+        self.followers.lock().unwrap().push((container, sender));
+        let later = stream::poll_fn(move |context| receiver.poll_recv(context));
+        lines.chain(later.map(Ok)).boxed()
+    }
+}

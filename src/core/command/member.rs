@@ -1,0 +1,115 @@
+//! Commands about nodes and join tokens → edits.
+
+use super::Refusal;
+use crate::document::edit::Edit;
+use crate::id::{NodeId, TokenId};
+use crate::membership::admission::check_labels;
+use crate::view::{Availability, Member, View};
+
+pub(super) fn update(
+    view: &View,
+    node: NodeId,
+    labels: Option<&[String]>,
+    availability: Option<Availability>,
+) -> Result<Vec<Edit>, Refusal> {
+    let member = find(view, node)?;
+    let mut edits = Vec::new();
+    if let Some(labels) = labels {
+        let labels = tidy_labels(labels)?;
+        if labels != member.labels {
+            edits.push(Edit::NodeLabels { node, labels });
+        }
+    }
+    if let Some(availability) = availability.filter(|wanted| *wanted != member.availability) {
+        edits.push(Edit::NodeAvailability { node, availability });
+    }
+    Ok(edits)
+}
+
+/// Removing is for good. A node that is online, or that stateful instances are bound to, needs force.
+pub(super) fn remove(
+    view: &View,
+    me: NodeId,
+    node: NodeId,
+    force: bool,
+) -> Result<Vec<Edit>, Refusal> {
+    let member = find(view, node)?;
+    if node == me {
+        return Err(Refusal::Invalid(
+            "a node does not remove itself: run `kontena leave` on it".to_owned(),
+        ));
+    }
+    if !force {
+        check_removal(view, node, member)?;
+    }
+    Ok(vec![Edit::RemoveNode(node)])
+}
+
+fn check_removal(view: &View, node: NodeId, member: &Member) -> Result<(), Refusal> {
+    check_data(view, node, member)?;
+    if view.freshness(&node).is_online() {
+        let problem = format!(
+            "node `{}` is online: run `kontena leave` on it",
+            member.name
+        );
+        return Err(Refusal::NeedsForce { problem });
+    }
+    Ok(())
+}
+
+/// The data of stateful instances that are bound to a node goes with it.
+pub(super) fn check_data(view: &View, node: NodeId, member: &Member) -> Result<(), Refusal> {
+    let bound = bound_instances(view, node);
+    if bound.is_empty() {
+        return Ok(());
+    }
+    let problem = format!(
+        "node `{}` holds the data of {}",
+        member.name,
+        bound.join(", ")
+    );
+    Err(Refusal::NeedsForce { problem })
+}
+
+/// The stateful instances that are bound to a node.
+fn bound_instances(view: &View, node: NodeId) -> Vec<String> {
+    let services = view.documents.services.iter();
+    services
+        .flat_map(|(key, record)| {
+            record
+                .pins
+                .iter()
+                .map(move |(number, pin)| (key, number, pin))
+        })
+        .filter(|(_, _, pin)| pin.node == node)
+        .map(|(key, number, _)| format!("`{key}-{number}`"))
+        .collect()
+}
+
+pub(super) fn revoke_token(view: &View, token: TokenId) -> Result<Vec<Edit>, Refusal> {
+    match view.documents.join_tokens.get(&token) {
+        None => Err(Refusal::NotFound {
+            what: "token",
+            name: token.to_string(),
+        }),
+        Some(known) if known.revoked => Ok(Vec::new()),
+        Some(_) => Ok(vec![Edit::RevokeJoinToken(token)]),
+    }
+}
+
+fn find(view: &View, node: NodeId) -> Result<&Member, Refusal> {
+    let missing = || Refusal::NotFound {
+        what: "node",
+        name: node.to_string(),
+    };
+    view.documents.roster.get(&node).ok_or_else(missing)
+}
+
+/// Sorted, each once.
+fn tidy_labels(labels: &[String]) -> Result<Vec<String>, Refusal> {
+    check_labels(labels).map_err(Refusal::Invalid)?;
+    let mut labels = labels.to_vec();
+    labels.sort();
+    labels.dedup();
+    Ok(labels)
+}

@@ -1,0 +1,296 @@
+//! Commands about one service → edits.
+
+use std::collections::BTreeMap;
+
+use super::Refusal;
+use crate::document::edit::Edit;
+use crate::id::{NodeId, RevisionHash, ServiceKey};
+use crate::placement;
+use crate::stack::{Link, Service, Strategy};
+use crate::view::{Lifecycle, Pin, ServiceRecord, View};
+
+/// The most instances a service may have: a typing error should not become a storm.
+pub const MAX_INSTANCES: u32 = 10_000;
+
+/// `service create`: the definition is stored; it runs when it is deployed.
+pub(super) fn create(
+    view: &View,
+    key: &ServiceKey,
+    service: &Service,
+    instances: u32,
+) -> Result<Vec<Edit>, Refusal> {
+    if view.documents.services.contains_key(key) {
+        return Err(Refusal::Exists {
+            what: "service",
+            name: key.to_string(),
+        });
+    }
+    check_links(view, key, service, &[])?;
+    define(key, service, instances)
+}
+
+/// The first definition of a service.
+pub(super) fn define(
+    key: &ServiceKey,
+    service: &Service,
+    instances: u32,
+) -> Result<Vec<Edit>, Refusal> {
+    check_instances(instances)?;
+    Ok(vec![
+        Edit::Revision {
+            service: key.clone(),
+            encoded: service.encode(),
+        },
+        Edit::Instances {
+            service: key.clone(),
+            instances,
+        },
+    ])
+}
+
+/// `service update`: a stateless service that runs is deployed at once, a stateful one waits for
+/// `service deploy` (Kontena 3.7 and 4.4).
+pub(super) fn update(
+    view: &View,
+    key: &ServiceKey,
+    service: &Service,
+    instances: Option<u32>,
+) -> Result<Vec<Edit>, Refusal> {
+    let record = find(view, key)?;
+    check_links(view, key, service, &[])?;
+    let mut edits = redefine(key, record, service, instances)?;
+    let revision = service.hash();
+    if record.deployed.is_some() && !service.stateful && deployed_revision(record) != Some(revision)
+    {
+        edits.push(Edit::Deploy {
+            service: key.clone(),
+            revision,
+        });
+    }
+    if let (Some(instances), true) = (instances, record.deployed.is_some()) {
+        edits.extend(bind(view, key, service, instances));
+    }
+    Ok(edits)
+}
+
+/// A new definition of a service that exists. Whether it is stateful cannot change, because its data
+/// lies where it ran (Kontena 3.3).
+pub(super) fn redefine(
+    key: &ServiceKey,
+    record: &ServiceRecord,
+    service: &Service,
+    instances: Option<u32>,
+) -> Result<Vec<Edit>, Refusal> {
+    if let Ok(current) = &record.latest.service
+        && current.stateful != service.stateful
+    {
+        let text = format!(
+            "service `{key}`: `stateful` cannot be changed; remove the service and create it again"
+        );
+        return Err(Refusal::Invalid(text));
+    }
+    let mut edits = Vec::new();
+    let encoded = service.encode();
+    if record.latest.hash != Service::hash_of(&encoded) {
+        edits.push(Edit::Revision {
+            service: key.clone(),
+            encoded,
+        });
+    }
+    if let Some(instances) = instances.filter(|wanted| *wanted != record.instances) {
+        check_instances(instances)?;
+        edits.push(Edit::Instances {
+            service: key.clone(),
+            instances,
+        });
+    }
+    Ok(edits)
+}
+
+/// `service deploy`: what is stored becomes what runs. Without a change it does nothing, unless forced.
+pub(super) fn deploy(view: &View, key: &ServiceKey, force: bool) -> Result<Vec<Edit>, Refusal> {
+    let record = find(view, key)?;
+    let service = readable(key, record)?;
+    let mut edits = Vec::new();
+    if force || deployed_revision(record) != Some(record.latest.hash) {
+        edits.push(Edit::Deploy {
+            service: key.clone(),
+            revision: record.latest.hash,
+        });
+    }
+    if record.state == Lifecycle::Stopped {
+        edits.push(Edit::Lifecycle {
+            service: key.clone(),
+            state: Lifecycle::Running,
+        });
+    }
+    edits.extend(bind(view, key, service, record.instances));
+    Ok(edits)
+}
+
+pub(super) fn scale(view: &View, key: &ServiceKey, instances: u32) -> Result<Vec<Edit>, Refusal> {
+    check_instances(instances)?;
+    let record = find(view, key)?;
+    let service = readable(key, record)?;
+    let mut edits = Vec::new();
+    if record.instances != instances {
+        edits.push(Edit::Instances {
+            service: key.clone(),
+            instances,
+        });
+    }
+    if record.deployed.is_none() {
+        edits.push(Edit::Deploy {
+            service: key.clone(),
+            revision: record.latest.hash,
+        });
+    }
+    edits.extend(bind(view, key, service, instances));
+    Ok(edits)
+}
+
+pub(super) fn set_state(
+    view: &View,
+    key: &ServiceKey,
+    state: Lifecycle,
+) -> Result<Vec<Edit>, Refusal> {
+    let record = find(view, key)?;
+    if state == Lifecycle::Running && record.deployed.is_none() {
+        return deploy(view, key, false);
+    }
+    if record.state == state {
+        return Ok(Vec::new());
+    }
+    Ok(vec![Edit::Lifecycle {
+        service: key.clone(),
+        state,
+    }])
+}
+
+/// `service restart`: the same revision under a new generation, so that every container is replaced in
+/// turn and the floor of healthy instances holds. (Kontena restarted them all at once.)
+pub(super) fn restart(view: &View, key: &ServiceKey) -> Result<Vec<Edit>, Refusal> {
+    let record = find(view, key)?;
+    let Some(revision) = deployed_revision(record) else {
+        return Err(Refusal::Invalid(format!(
+            "service `{key}` was never deployed"
+        )));
+    };
+    if record.state == Lifecycle::Stopped {
+        return Err(Refusal::Invalid(format!("service `{key}` is stopped")));
+    }
+    Ok(vec![Edit::Deploy {
+        service: key.clone(),
+        revision,
+    }])
+}
+
+/// `service rm`: refused while another service links to it (Kontena 1.7). `going` are removed with it.
+pub(super) fn remove(
+    view: &View,
+    key: &ServiceKey,
+    going: &[ServiceKey],
+) -> Result<Vec<Edit>, Refusal> {
+    find(view, key)?;
+    let linker = view
+        .documents
+        .services
+        .iter()
+        .filter(|(other, _)| *other != key && !going.contains(other))
+        .find(|(other, record)| links_to(other, record, key));
+    if let Some((linker, _)) = linker {
+        return Err(Refusal::Invalid(format!(
+            "service `{key}` cannot be removed: `{linker}` links to it"
+        )));
+    }
+    Ok(vec![Edit::RemoveService(key.clone())])
+}
+
+/// Binds the instances of a stateful service that are not bound yet. `daemon` pins are derived from
+/// the node (rules of the mesh 2).
+pub(super) fn bind(view: &View, key: &ServiceKey, service: &Service, instances: u32) -> Vec<Edit> {
+    if !service.stateful || service.deploy.strategy == Strategy::Daemon {
+        return Vec::new();
+    }
+    let bound = view.documents.services.get(key).map(|record| &record.pins);
+    let unbound: Vec<u32> = (1..=instances)
+        .filter(|n| bound.is_none_or(|pins| !pins.contains_key(n)))
+        .collect();
+    let chosen: BTreeMap<u32, NodeId> = placement::choose_pins(view, key, service, unbound);
+    chosen
+        .into_iter()
+        .map(|(number, node)| Edit::Pin {
+            service: key.clone(),
+            number,
+            pin: Pin { epoch: 1, node },
+        })
+        .collect()
+}
+
+pub(super) fn find<'a>(view: &'a View, key: &ServiceKey) -> Result<&'a ServiceRecord, Refusal> {
+    let missing = || Refusal::NotFound {
+        what: "service",
+        name: key.to_string(),
+    };
+    view.documents.services.get(key).ok_or_else(missing)
+}
+
+fn readable<'a>(key: &ServiceKey, record: &'a ServiceRecord) -> Result<&'a Service, Refusal> {
+    match &record.latest.service {
+        Ok(service) => Ok(service),
+        Err(problem) => Err(Refusal::Invalid(format!(
+            "service `{key}` was defined by a newer version of kontena: {problem}"
+        ))),
+    }
+}
+
+fn deployed_revision(record: &ServiceRecord) -> Option<RevisionHash> {
+    record
+        .deployed
+        .as_ref()
+        .map(|deployed| deployed.revision.hash)
+}
+
+fn check_instances(instances: u32) -> Result<(), Refusal> {
+    if instances <= MAX_INSTANCES {
+        return Ok(());
+    }
+    Err(Refusal::Invalid(format!(
+        "{instances} instances are more than {MAX_INSTANCES}"
+    )))
+}
+
+/// Every linked service exists, or comes with the same command.
+pub(super) fn check_links(
+    view: &View,
+    key: &ServiceKey,
+    service: &Service,
+    coming: &[ServiceKey],
+) -> Result<(), Refusal> {
+    let exists = |target: &ServiceKey| {
+        coming.contains(target) || view.documents.services.contains_key(target)
+    };
+    match service
+        .links
+        .iter()
+        .map(|link| target(key, link))
+        .find(|linked| !exists(linked))
+    {
+        None => Ok(()),
+        Some(missing) => Err(Refusal::Invalid(format!(
+            "service `{key}` links to `{missing}`, which does not exist"
+        ))),
+    }
+}
+
+fn links_to(from: &ServiceKey, record: &ServiceRecord, to: &ServiceKey) -> bool {
+    let Ok(service) = &record.latest.service else {
+        return false;
+    };
+    service.links.iter().any(|link| target(from, link) == *to)
+}
+
+fn target(from: &ServiceKey, link: &Link) -> ServiceKey {
+    let stack = link.stack.clone().unwrap_or_else(|| from.stack.clone());
+    ServiceKey::new(stack, link.service.clone())
+}

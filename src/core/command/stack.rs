@@ -1,0 +1,153 @@
+//! Commands about a whole stack → edits.
+//!
+//! An install or upgrade stores; `deploy` makes it run (Kontena 3.7). Services that a revision no
+//! longer has stay until the stack is deployed.
+
+use super::{Refusal, StackInput, service};
+use crate::document::edit::Edit;
+use crate::id::{ServiceKey, StackName};
+use crate::time::WallTime;
+use crate::view::{Lifecycle, StackRecord, View};
+
+pub(super) fn install(
+    view: &View,
+    name: &StackName,
+    input: &StackInput,
+    wall: WallTime,
+) -> Result<Vec<Edit>, Refusal> {
+    if name.is_null() {
+        return Err(Refusal::Invalid(
+            "`null` is the stack of services without one".to_owned(),
+        ));
+    }
+    if view.documents.stacks.contains_key(name) {
+        return Err(Refusal::Exists {
+            what: "stack",
+            name: name.to_string(),
+        });
+    }
+    let mut edits = vec![Edit::Stack {
+        stack: name.clone(),
+        record: record(input, 1, wall, wall),
+    }];
+    edits.extend(define(view, name, input)?);
+    Ok(edits)
+}
+
+pub(super) fn upgrade(
+    view: &View,
+    name: &StackName,
+    input: &StackInput,
+    wall: WallTime,
+) -> Result<Vec<Edit>, Refusal> {
+    let current = find(view, name)?;
+    let record = record(input, current.revision + 1, current.created, wall);
+    let mut edits = vec![Edit::Stack {
+        stack: name.clone(),
+        record,
+    }];
+    edits.extend(define(view, name, input)?);
+    Ok(edits)
+}
+
+/// Removes what the stack's revision no longer has, and deploys the rest.
+pub(super) fn deploy(view: &View, name: &StackName) -> Result<Vec<Edit>, Refusal> {
+    let wanted = &find(view, name)?.services;
+    let (staying, going): (Vec<_>, Vec<_>) = services(view, name)
+        .into_iter()
+        .partition(|key| wanted.contains(&key.service));
+    let mut edits = Vec::new();
+    for key in &going {
+        edits.extend(service::remove(view, key, &going)?);
+    }
+    for key in &staying {
+        edits.extend(service::deploy(view, key, false)?);
+    }
+    Ok(edits)
+}
+
+pub(super) fn stop(view: &View, name: &StackName) -> Result<Vec<Edit>, Refusal> {
+    find(view, name)?;
+    each(view, name, |key| {
+        service::set_state(view, key, Lifecycle::Stopped)
+    })
+}
+
+pub(super) fn restart(view: &View, name: &StackName) -> Result<Vec<Edit>, Refusal> {
+    find(view, name)?;
+    each(view, name, |key| service::restart(view, key))
+}
+
+/// Removes the stack and all its services; refused while a service of another stack links to one.
+pub(super) fn remove(view: &View, name: &StackName) -> Result<Vec<Edit>, Refusal> {
+    find(view, name)?;
+    let going = services(view, name);
+    let mut edits = each(view, name, |key| service::remove(view, key, &going))?;
+    edits.push(Edit::RemoveStack(name.clone()));
+    Ok(edits)
+}
+
+fn each(
+    view: &View,
+    name: &StackName,
+    edit: impl Fn(&ServiceKey) -> Result<Vec<Edit>, Refusal>,
+) -> Result<Vec<Edit>, Refusal> {
+    let mut edits = Vec::new();
+    for key in services(view, name) {
+        edits.extend(edit(&key)?);
+    }
+    Ok(edits)
+}
+
+/// Stores the definitions of all services of the file.
+fn define(view: &View, name: &StackName, input: &StackInput) -> Result<Vec<Edit>, Refusal> {
+    if input.services.is_empty() {
+        return Err(Refusal::Invalid(format!("stack `{name}` has no services")));
+    }
+    let keys: Vec<ServiceKey> = input
+        .services
+        .keys()
+        .map(|s| ServiceKey::new(name.clone(), s.clone()))
+        .collect();
+    let mut edits = Vec::new();
+    for (key, (definition, instances)) in keys.iter().zip(input.services.values()) {
+        service::check_links(view, key, definition, &keys)?;
+        edits.extend(match view.documents.services.get(key) {
+            Some(record) => service::redefine(key, record, definition, *instances)?,
+            None => service::define(key, definition, instances.unwrap_or(1))?,
+        });
+    }
+    Ok(edits)
+}
+
+fn record(input: &StackInput, revision: u64, created: WallTime, updated: WallTime) -> StackRecord {
+    StackRecord {
+        stack: input.stack.clone(),
+        version: input.version.clone(),
+        description: input.description.clone(),
+        source: input.source.clone(),
+        revision,
+        services: input.services.keys().cloned().collect(),
+        created,
+        updated,
+        unknown: Default::default(),
+    }
+}
+
+fn find<'a>(view: &'a View, name: &StackName) -> Result<&'a StackRecord, Refusal> {
+    let missing = || Refusal::NotFound {
+        what: "stack",
+        name: name.to_string(),
+    };
+    view.documents.stacks.get(name).ok_or_else(missing)
+}
+
+/// All services of the stack, those that its revision dropped included.
+fn services(view: &View, name: &StackName) -> Vec<ServiceKey> {
+    view.documents
+        .services
+        .keys()
+        .filter(|key| key.stack == *name)
+        .cloned()
+        .collect()
+}

@@ -1,0 +1,206 @@
+//! The document `grid`: its name, its members and the tokens.
+
+use std::collections::{BTreeMap, BTreeSet};
+
+use super::{Read, conflict, readable, shown};
+use crate::access::Members;
+use crate::document::DocumentId;
+use crate::document::log::{Log, Value};
+use crate::document::schema::GridRegister;
+use crate::id::{GridId, NodeId, NodeName, TokenId};
+use crate::membership::admission::Admission;
+use crate::view::{Availability, Conflict, Grid, JoinToken, Member};
+
+#[derive(Debug, Default)]
+pub(super) struct GridPart {
+    pub(super) grid: Grid,
+    pub(super) roster: BTreeMap<NodeId, Member>,
+    pub(super) removed: BTreeSet<NodeId>,
+    pub(super) join_tokens: BTreeMap<TokenId, JoinToken>,
+    pub(super) admin_tokens: BTreeSet<[u8; 32]>,
+    pub(super) conflicts: Vec<Conflict>,
+}
+
+pub(super) fn read(id: GridId, log: &Log, members: &Members) -> GridPart {
+    let mut part = GridPart {
+        grid: Grid {
+            id: Some(id),
+            ..Grid::default()
+        },
+        removed: members.removed(),
+        ..GridPart::default()
+    };
+    if let Some(first) = log.entries().first() {
+        part.grid.created = first.time;
+    }
+    part.read_roster(log, members);
+    for (name, values) in log.registers() {
+        part.read_register(log, name, values);
+    }
+    part.tell_names_apart();
+    part
+}
+
+impl GridPart {
+    /// Members in the order of their admission: their numbers stay when others are removed.
+    fn read_roster(&mut self, log: &Log, members: &Members) {
+        let mut order: Vec<(u64, NodeId)> = members
+            .admitted
+            .iter()
+            .map(|(node, lamport)| (*lamport, *node))
+            .collect();
+        order.sort_unstable();
+        for (number, (_, node)) in (1..).zip(order) {
+            let register = GridRegister::Admission(node).to_string();
+            let values = log
+                .registers()
+                .get(&register)
+                .map_or(&[][..], Vec::as_slice);
+            let Some(admission) = readable::<Admission>(values).next() else {
+                continue;
+            };
+            if !members.is_removed(&node) {
+                self.roster.insert(node, member(admission.value, number));
+            }
+        }
+    }
+
+    fn read_register(&mut self, log: &Log, name: &str, values: &[Value]) {
+        let Some(register) = GridRegister::parse(name) else {
+            return;
+        };
+        match register {
+            GridRegister::Name => self.grid.name = self.settle(name, values),
+            GridRegister::PlacementVersion => {
+                self.grid.placement_version = self.settle(name, values).unwrap_or_default();
+            }
+            GridRegister::Admission(node) if self.roster.contains_key(&node) => {
+                let admissions: Vec<Read<Admission>> = readable(values).collect();
+                let subnet = |admission: &Admission| admission.subnet.clone();
+                self.conflicts
+                    .extend(conflict(&DocumentId::Grid, name, &admissions, subnet));
+            }
+            GridRegister::NodeName(node) => {
+                self.read_member(&node, name, values, |member, name| member.name = name);
+            }
+            GridRegister::Labels(node) => {
+                self.read_member(&node, name, values, |member, labels| {
+                    member.labels = sorted(labels);
+                });
+            }
+            GridRegister::Availability(node) => {
+                self.read_member(&node, name, values, |member, availability: Availability| {
+                    member.availability = availability;
+                });
+            }
+            GridRegister::Token(token) => self.read_token(log, token, values),
+            GridRegister::AdminToken(hash) => {
+                self.admin_tokens.insert(hash);
+            }
+            // A removed node has no row, a removal is judged by `Members`, and a revocation is read
+            // with its token.
+            GridRegister::Admission(_)
+            | GridRegister::Removed(_)
+            | GridRegister::TokenRevoked(_) => {}
+        }
+    }
+
+    fn read_member<T: serde::de::DeserializeOwned + serde::Serialize>(
+        &mut self,
+        node: &NodeId,
+        name: &str,
+        values: &[Value],
+        set: impl FnOnce(&mut Member, T),
+    ) {
+        if !self.roster.contains_key(node) {
+            return;
+        }
+        let value = self.settle(name, values);
+        if let (Some(value), Some(member)) = (value, self.roster.get_mut(node)) {
+            set(member, value);
+        }
+    }
+
+    /// The winner of a register; the others are listed.
+    fn settle<T: serde::de::DeserializeOwned + serde::Serialize>(
+        &mut self,
+        name: &str,
+        values: &[Value],
+    ) -> Option<T> {
+        let read: Vec<Read<T>> = readable(values).collect();
+        self.conflicts
+            .extend(conflict(&DocumentId::Grid, name, &read, shown));
+        read.into_iter().next().map(|read| read.value)
+    }
+
+    fn read_token(&mut self, log: &Log, token: TokenId, values: &[Value]) {
+        let times = values.iter().map(|value| log.entry(value.source).time);
+        let revoked = GridRegister::TokenRevoked(token).to_string();
+        let read = JoinToken {
+            created: times.min().unwrap_or_default(),
+            revoked: log.registers().contains_key(&revoked),
+        };
+        self.join_tokens.insert(token, read);
+    }
+
+    /// Two nodes that got one name on two sides of a split keep it; the one that was admitted later
+    /// is shown with the beginning of its id.
+    fn tell_names_apart(&mut self) {
+        let mut order: Vec<(u32, NodeId)> = self
+            .roster
+            .iter()
+            .map(|(node, member)| (member.number, *node))
+            .collect();
+        order.sort_unstable();
+        let mut taken = BTreeSet::new();
+        for (_, node) in order {
+            let member = self.roster.get_mut(&node).expect("it was just listed");
+            if taken.contains(&member.name) {
+                let name = distinct(&member.name, &node, &taken);
+                self.conflicts.push(Conflict {
+                    document: DocumentId::Grid.to_string(),
+                    register: GridRegister::NodeName(node).to_string(),
+                    applied: name.to_string(),
+                    others: vec![member.name.to_string()],
+                });
+                member.name = name;
+            }
+            taken.insert(member.name.clone());
+        }
+    }
+}
+
+fn member(admission: Admission, number: u32) -> Member {
+    Member {
+        name: admission.name,
+        sponsor: admission.sponsor,
+        joined: admission.joined,
+        labels: sorted(admission.labels),
+        availability: Availability::default(),
+        number,
+        addresses: admission.addresses,
+        subnet: admission.subnet,
+    }
+}
+
+fn sorted(mut labels: Vec<String>) -> Vec<String> {
+    labels.sort_unstable();
+    labels.dedup();
+    labels
+}
+
+/// `NAME-ab12`, with as many digits of the id as it takes.
+fn distinct(name: &NodeName, node: &NodeId, taken: &BTreeSet<NodeName>) -> NodeName {
+    let id = node.to_string();
+    let with = |digits: usize| {
+        let room = NodeName::MAX - digits - 1;
+        let stem = name.as_str().get(..room).unwrap_or(name.as_str());
+        let text = format!("{stem}-{}", &id[..digits]);
+        text.parse::<NodeName>()
+            .expect("a label, cut and with digits at its end, is a label")
+    };
+    (4..=32)
+        .map(with)
+        .find(|name| !taken.contains(name))
+        .unwrap_or_else(|| with(60))
+}

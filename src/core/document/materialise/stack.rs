@@ -1,0 +1,296 @@
+//! A document `stack/NAME`: the stack and its services.
+//!
+//! A service is there if it was created outside of the past of its removals (and its stack's). What
+//! was written in the past of a removal is gone with it; what was written beside it does not bring
+//! the service back, but is listed.
+
+use std::collections::BTreeMap;
+use std::sync::Arc;
+
+use super::{Read, conflict, readable, shown};
+use crate::document::DocumentId;
+use crate::document::log::{Log, Value};
+use crate::document::schema::{DeployOrder, RevisionPointer, ServiceRegister, StackRegister};
+use crate::id::{RevisionHash, ServiceName, StackName};
+use crate::stack::Service;
+use crate::time::WallTime;
+use crate::view::{Conflict, Deployed, Lifecycle, Pin, Revision, ServiceRecord, StackRecord};
+
+#[derive(Debug, Default)]
+pub(super) struct StackPart {
+    pub(super) record: Option<StackRecord>,
+    pub(super) services: BTreeMap<ServiceName, ServiceRecord>,
+    pub(super) conflicts: Vec<Conflict>,
+    /// Definitions never change, so each is parsed once.
+    definitions: BTreeMap<RevisionHash, Result<Arc<Service>, String>>,
+}
+
+/// The registers of one service.
+type Registers<'a> = BTreeMap<ServiceRegister, &'a [Value]>;
+
+impl StackPart {
+    pub(super) fn read(&mut self, name: &StackName, log: &Log) {
+        self.record = None;
+        self.services.clear();
+        self.conflicts.clear();
+        let mut services: BTreeMap<ServiceName, Registers<'_>> = BTreeMap::new();
+        for (register, values) in log.registers() {
+            match StackRegister::parse(register) {
+                Some(StackRegister::Service(service, register)) => {
+                    services
+                        .entry(service)
+                        .or_default()
+                        .insert(register, values);
+                }
+                Some(StackRegister::Definition(hash)) => self.read_definition(hash, values),
+                Some(StackRegister::Record | StackRegister::Created | StackRegister::Removed)
+                | None => {}
+            }
+        }
+        let document = DocumentId::Stack(name.clone());
+        let removals = sources(named(log, &StackRegister::Removed));
+        self.read_record(&document, log, &removals);
+        for (service, registers) in services {
+            let mut reader = Reader {
+                document: &document,
+                log,
+                removals: removals.clone(),
+                registers,
+                definitions: &self.definitions,
+                conflicts: &mut self.conflicts,
+            };
+            if let Some(record) = reader.read(&service) {
+                self.services.insert(service, record);
+            }
+        }
+        self.conflicts.sort_by(|a, b| a.register.cmp(&b.register));
+    }
+
+    fn read_definition(&mut self, hash: RevisionHash, values: &[Value]) {
+        let right = |value: &&Value| Service::hash_of(value.text.as_bytes()) == hash;
+        if !self.definitions.contains_key(&hash)
+            && let Some(value) = values.iter().find(right)
+        {
+            self.definitions.insert(hash, parse(&value.text));
+        }
+    }
+
+    fn read_record(&mut self, document: &DocumentId, log: &Log, removals: &[usize]) {
+        let alive = |value: &&Value| !removals.iter().any(|r| log.graph.reaches(*r, value.source));
+        let created: Vec<WallTime> = named(log, &StackRegister::Created)
+            .iter()
+            .filter(alive)
+            .map(|value| log.entry(value.source).time)
+            .collect();
+        let Some(created) = created.into_iter().min() else {
+            return;
+        };
+        let values: Vec<Value> = named(log, &StackRegister::Record)
+            .iter()
+            .filter(alive)
+            .cloned()
+            .collect();
+        let records: Vec<Read<StackRecord>> = readable(&values).collect();
+        let version = |record: &StackRecord| format!("{} {}", record.stack, record.version);
+        self.conflicts
+            .extend(conflict(document, "stack", &records, version));
+        self.record = records.into_iter().next().map(|read| StackRecord {
+            created,
+            updated: log.entry(read.source).time,
+            ..read.value
+        });
+    }
+}
+
+struct Reader<'a> {
+    document: &'a DocumentId,
+    log: &'a Log,
+    /// The entries that removed it, or its stack.
+    removals: Vec<usize>,
+    registers: Registers<'a>,
+    definitions: &'a BTreeMap<RevisionHash, Result<Arc<Service>, String>>,
+    conflicts: &'a mut Vec<Conflict>,
+}
+
+impl Reader<'_> {
+    fn read(&mut self, service: &ServiceName) -> Option<ServiceRecord> {
+        self.removals
+            .extend(sources(self.values(ServiceRegister::Removed)));
+        let created: Vec<usize> = self
+            .alive(ServiceRegister::Created)
+            .iter()
+            .map(|value| value.source)
+            .collect();
+        if created.is_empty() {
+            self.list_lost_edits(service);
+            return None;
+        }
+        let pointer = self.settle(
+            service,
+            ServiceRegister::Revision,
+            |pointer: &RevisionPointer| pointer.hash.short(),
+        );
+        let instances = self.settle(service, ServiceRegister::Instances, shown::<u32>);
+        let state = self.settle(service, ServiceRegister::Lifecycle, shown::<Lifecycle>);
+        let deploy = self.settle(service, ServiceRegister::Deploy, |order: &DeployOrder| {
+            order.revision.short()
+        });
+        let pointer = pointer?;
+        let touched = [
+            Some(pointer.source),
+            instances.as_ref().map(|read| read.source),
+            state.as_ref().map(|read| read.source),
+        ];
+        let last = touched
+            .into_iter()
+            .flatten()
+            .max_by_key(|source| self.log.rank(*source));
+        let created = created
+            .into_iter()
+            .map(|source| self.log.entry(source).time)
+            .min();
+        Some(ServiceRecord {
+            latest: self.revision(pointer.value.hash, pointer.value.number),
+            deployed: deploy.map(|read| self.deployed(&read)),
+            instances: instances.map_or(1, |read| read.value),
+            state: state.map(|read| read.value).unwrap_or_default(),
+            pins: self.pins(service),
+            created: created.unwrap_or_default(),
+            updated: last
+                .map(|source| self.log.entry(source).time)
+                .unwrap_or_default(),
+        })
+    }
+
+    fn values(&self, register: ServiceRegister) -> &[Value] {
+        self.registers.get(&register).copied().unwrap_or_default()
+    }
+
+    /// The values that no removal knew.
+    fn alive(&self, register: ServiceRegister) -> Vec<Value> {
+        let gone = |value: &&Value| {
+            self.removals
+                .iter()
+                .any(|r| self.log.graph.reaches(*r, value.source))
+        };
+        self.values(register)
+            .iter()
+            .filter(|value| !gone(value))
+            .cloned()
+            .collect()
+    }
+
+    fn settle<T: serde::de::DeserializeOwned>(
+        &mut self,
+        service: &ServiceName,
+        register: ServiceRegister,
+        show: impl Fn(&T) -> String,
+    ) -> Option<Read<T>> {
+        let read: Vec<Read<T>> = readable(&self.alive(register)).collect();
+        let name = StackRegister::Service(service.clone(), register).to_string();
+        self.conflicts
+            .extend(conflict(self.document, name, &read, show));
+        read.into_iter().next()
+    }
+
+    fn revision(&self, hash: RevisionHash, number: u64) -> Revision {
+        let missing = || Err("its definition is missing".to_owned());
+        let service = self.definitions.get(&hash).cloned().unwrap_or_else(missing);
+        Revision {
+            hash,
+            number,
+            service,
+        }
+    }
+
+    fn deployed(&self, order: &Read<DeployOrder>) -> Deployed {
+        Deployed {
+            revision: self.revision(order.value.revision, order.value.number),
+            generation: self.log.entry(order.source).lamport,
+            at: order.value.at,
+        }
+    }
+
+    /// Where one instance was bound twice, the lower binding holds: the higher one stops on contact
+    /// (rules of the mesh 2).
+    fn pins(&mut self, service: &ServiceName) -> BTreeMap<u32, Pin> {
+        let numbers: Vec<u32> = self.registers.keys().filter_map(pin_number).collect();
+        let mut pins = BTreeMap::new();
+        for number in numbers {
+            let register = ServiceRegister::Pin(number);
+            let mut read: Vec<Read<Pin>> = readable(&self.alive(register)).collect();
+            read.sort_by_key(|read| read.value);
+            let name = StackRegister::Service(service.clone(), register).to_string();
+            let node = |pin: &Pin| pin.node.to_string();
+            self.conflicts
+                .extend(conflict(self.document, name, &read, node));
+            if let Some(first) = read.first() {
+                pins.insert(number, first.value);
+            }
+        }
+        pins
+    }
+
+    /// A removal wins over an edit beside it, but the edit is shown.
+    fn list_lost_edits(&mut self, service: &ServiceName) {
+        let edits = self
+            .registers
+            .keys()
+            .filter(|register| !self.alive(**register).is_empty());
+        let mut others: Vec<String> = edits
+            .filter(|register| **register != ServiceRegister::Removed)
+            .flat_map(|register| {
+                let values = self.alive(*register);
+                values
+                    .into_iter()
+                    .map(move |value| format!("{register} = {}", value.text))
+            })
+            .collect();
+        others.sort_unstable();
+        if !others.is_empty() && !self.removals.is_empty() {
+            let register = StackRegister::Service(service.clone(), ServiceRegister::Removed);
+            self.conflicts.push(Conflict {
+                document: self.document.to_string(),
+                register: register.to_string(),
+                applied: "removed".to_owned(),
+                others,
+            });
+        }
+    }
+}
+
+fn pin_number(register: &ServiceRegister) -> Option<u32> {
+    match register {
+        ServiceRegister::Pin(number) => Some(*number),
+        ServiceRegister::Created
+        | ServiceRegister::Removed
+        | ServiceRegister::Revision
+        | ServiceRegister::Instances
+        | ServiceRegister::Lifecycle
+        | ServiceRegister::Deploy => None,
+    }
+}
+
+fn named<'a>(log: &'a Log, register: &StackRegister) -> &'a [Value] {
+    log.registers()
+        .get(&register.to_string())
+        .map_or(&[], Vec::as_slice)
+}
+
+fn sources(values: &[Value]) -> Vec<usize> {
+    values.iter().map(|value| value.source).collect()
+}
+
+/// Reads a definition; one with fields of a newer version is not understood.
+fn parse(text: &str) -> Result<Arc<Service>, String> {
+    let service: Service = serde_json::from_str(text).map_err(|error| error.to_string())?;
+    if service.is_from_the_future() {
+        let fields = service.unknown.keys().chain(service.deploy.unknown.keys());
+        let fields: Vec<String> = fields.map(|field| format!("`{field}`")).collect();
+        return Err(format!(
+            "a newer version of Kontena wrote it: {} is not known here",
+            fields.join(", ")
+        ));
+    }
+    Ok(Arc::new(service))
+}

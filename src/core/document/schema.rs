@@ -1,0 +1,240 @@
+//! The registers of each document: their names and what their JSON says.
+//!
+//! A name that this version does not know is kept and ignored, and so is a field of a value.
+//! What was created or removed in a register is `{}`, so that it may get fields.
+
+use std::collections::BTreeMap;
+use std::fmt;
+
+use data_encoding::HEXLOWER;
+use serde::{Deserialize, Serialize};
+
+use super::DocumentId;
+use crate::id::{EnvelopeHash, NodeId, RevisionHash, ServiceName, TokenId};
+use crate::time::WallTime;
+
+/// A register of the document `grid`.
+#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub(crate) enum GridRegister {
+    Name,
+    PlacementVersion,
+    Admission(NodeId),
+    NodeName(NodeId),
+    Labels(NodeId),
+    Availability(NodeId),
+    Removed(NodeId),
+    Token(TokenId),
+    TokenRevoked(TokenId),
+    AdminToken([u8; 32]),
+}
+
+/// A register of a document `stack/NAME`.
+#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub(crate) enum StackRegister {
+    Record,
+    /// A new incarnation: a stack is there if it was created outside the past of its removals.
+    Created,
+    Removed,
+    /// The canonical bytes of a definition, under their hash.
+    Definition(RevisionHash),
+    Service(ServiceName, ServiceRegister),
+}
+
+/// A register of one service.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub(crate) enum ServiceRegister {
+    Created,
+    Removed,
+    Revision,
+    Instances,
+    Lifecycle,
+    Deploy,
+    Pin(u32),
+}
+
+/// `node/ID/removed`.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub(crate) struct Removal {
+    pub(crate) heads: Heads,
+}
+
+/// The heads of the documents that the removed node wrote, as the author of the removal knew them.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(transparent)]
+pub(crate) struct Heads(pub(crate) BTreeMap<DocumentId, Vec<EnvelopeHash>>);
+
+impl Removal {
+    pub(crate) fn parse(value: &str) -> Option<Self> {
+        serde_json::from_str(value).ok()
+    }
+}
+
+/// `service/NAME/revision`.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub(crate) struct RevisionPointer {
+    pub(crate) hash: RevisionHash,
+    pub(crate) number: u64,
+}
+
+/// `service/NAME/deploy`. Its generation is the lamport clock of its envelope.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub(crate) struct DeployOrder {
+    pub(crate) revision: RevisionHash,
+    pub(crate) number: u64,
+    pub(crate) at: WallTime,
+}
+
+impl fmt::Display for GridRegister {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Name => write!(f, "name"),
+            Self::PlacementVersion => write!(f, "placement_version"),
+            Self::Admission(node) => write!(f, "node/{node}/admission"),
+            Self::NodeName(node) => write!(f, "node/{node}/name"),
+            Self::Labels(node) => write!(f, "node/{node}/labels"),
+            Self::Availability(node) => write!(f, "node/{node}/availability"),
+            Self::Removed(node) => write!(f, "node/{node}/removed"),
+            Self::Token(token) => write!(f, "token/{token}"),
+            Self::TokenRevoked(token) => write!(f, "token/{token}/revoked"),
+            Self::AdminToken(hash) => write!(f, "admin-token/{}", HEXLOWER.encode(hash)),
+        }
+    }
+}
+
+impl GridRegister {
+    pub(crate) fn parse(name: &str) -> Option<Self> {
+        let parts: Vec<&str> = name.split('/').collect();
+        Some(match parts.as_slice() {
+            ["name"] => Self::Name,
+            ["placement_version"] => Self::PlacementVersion,
+            ["node", node, "admission"] => Self::Admission(node.parse().ok()?),
+            ["node", node, "name"] => Self::NodeName(node.parse().ok()?),
+            ["node", node, "labels"] => Self::Labels(node.parse().ok()?),
+            ["node", node, "availability"] => Self::Availability(node.parse().ok()?),
+            ["node", node, "removed"] => Self::Removed(node.parse().ok()?),
+            ["token", token] => Self::Token(token.parse().ok()?),
+            ["token", token, "revoked"] => Self::TokenRevoked(token.parse().ok()?),
+            ["admin-token", hash] => {
+                Self::AdminToken(HEXLOWER.decode(hash.as_bytes()).ok()?.try_into().ok()?)
+            }
+            _ => return None,
+        })
+    }
+}
+
+impl fmt::Display for StackRegister {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Record => write!(f, "stack"),
+            Self::Created => write!(f, "created"),
+            Self::Removed => write!(f, "removed"),
+            Self::Definition(hash) => write!(f, "revision/{hash}"),
+            Self::Service(name, register) => write!(f, "service/{name}/{register}"),
+        }
+    }
+}
+
+impl StackRegister {
+    pub(crate) fn parse(name: &str) -> Option<Self> {
+        let parts: Vec<&str> = name.split('/').collect();
+        Some(match parts.as_slice() {
+            ["stack"] => Self::Record,
+            ["created"] => Self::Created,
+            ["removed"] => Self::Removed,
+            ["revision", hash] => Self::Definition(hash.parse().ok()?),
+            ["service", service, rest @ ..] => {
+                Self::Service(service.parse().ok()?, ServiceRegister::parse(rest)?)
+            }
+            _ => return None,
+        })
+    }
+}
+
+impl fmt::Display for ServiceRegister {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Created => write!(f, "created"),
+            Self::Removed => write!(f, "removed"),
+            Self::Revision => write!(f, "revision"),
+            Self::Instances => write!(f, "instances"),
+            Self::Lifecycle => write!(f, "state"),
+            Self::Deploy => write!(f, "deploy"),
+            Self::Pin(number) => write!(f, "pin/{number}"),
+        }
+    }
+}
+
+impl ServiceRegister {
+    fn parse(parts: &[&str]) -> Option<Self> {
+        Some(match parts {
+            ["created"] => Self::Created,
+            ["removed"] => Self::Removed,
+            ["revision"] => Self::Revision,
+            ["instances"] => Self::Instances,
+            ["state"] => Self::Lifecycle,
+            ["deploy"] => Self::Deploy,
+            ["pin", number] => {
+                let parsed: u32 = number.parse().ok()?;
+                // One spelling only, or two registers would be one pin.
+                (parsed.to_string() == *number).then_some(Self::Pin(parsed))?
+            }
+            _ => return None,
+        })
+    }
+}
+
+/// Whether a register may lie in a document: not if it is known to belong to the other kind.
+pub(crate) fn belongs(document: &DocumentId, register: &str) -> bool {
+    match document {
+        DocumentId::Grid => StackRegister::parse(register).is_none(),
+        DocumentId::Stack(_) => GridRegister::parse(register).is_none(),
+    }
+}
+
+/// The fields that this version writes in a register whose value is an object. Others are kept.
+pub(crate) fn known_fields(register: &str) -> &'static [&'static str] {
+    if let Some(GridRegister::Admission(_)) = GridRegister::parse(register) {
+        return &[
+            "grid",
+            "node",
+            "name",
+            "labels",
+            "addresses",
+            "subnet",
+            "joined",
+            "sponsor",
+            "token",
+            "proof",
+        ];
+    }
+    if let Some(GridRegister::Removed(_)) = GridRegister::parse(register) {
+        return &["heads"];
+    }
+    match StackRegister::parse(register) {
+        Some(StackRegister::Record) => &[
+            "stack",
+            "version",
+            "description",
+            "source",
+            "revision",
+            "created",
+            "updated",
+        ],
+        Some(StackRegister::Service(_, ServiceRegister::Revision)) => &["hash", "number"],
+        Some(StackRegister::Service(_, ServiceRegister::Deploy)) => &["revision", "number", "at"],
+        Some(StackRegister::Service(_, ServiceRegister::Pin(_))) => &["epoch", "node"],
+        Some(
+            StackRegister::Created
+            | StackRegister::Removed
+            | StackRegister::Definition(_)
+            | StackRegister::Service(
+                _,
+                ServiceRegister::Created
+                | ServiceRegister::Removed
+                | ServiceRegister::Instances
+                | ServiceRegister::Lifecycle,
+            ),
+        )
+        | None => &[],
+    }
+}

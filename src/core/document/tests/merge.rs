@@ -1,0 +1,251 @@
+//! What two sides of a split wrote, when they meet.
+
+use expect_test::expect;
+
+use super::*;
+use crate::view::{Availability, Conflict, Lifecycle, Pin};
+
+fn split(replicas: Vec<Replica>) -> (Replica, Replica) {
+    let mut replicas = replicas.into_iter();
+    (replicas.next().unwrap(), replicas.next().unwrap())
+}
+
+fn two_with_web() -> (Replica, Replica) {
+    let (mut a, mut b) = split(replicas(2));
+    create(&mut a);
+    sync(&mut a, &mut b, 1 << 20);
+    (a, b)
+}
+
+#[track_caller]
+fn meet(a: &mut Replica, b: &mut Replica) -> Arc<Documents> {
+    sync(a, b, 1 << 20);
+    assert_eq!(a.documents(), b.documents());
+    a.documents()
+}
+
+#[test]
+fn a_new_grid_says_what_its_first_envelope_said() {
+    let mut all = replicas(3);
+    let documents = agree(&mut all);
+    assert_eq!(documents.grid.id, Some(grid()));
+    assert_eq!(documents.grid.name.as_ref().unwrap().as_str(), "home");
+    assert_eq!(documents.grid.placement_version, 1);
+    assert_eq!(documents.grid.created, WallTime(1));
+    assert!(documents.admin_tokens.contains(&[9; 32]));
+    assert!(!documents.join_tokens[&token()].revoked);
+    let numbers: Vec<u32> = (1..=3).map(|n| documents.roster[&node(n)].number).collect();
+    assert_eq!(numbers, [1, 2, 3]);
+    assert_eq!(documents.roster[&node(2)].labels, ["a", "b"]);
+    assert!(documents.conflicts.is_empty());
+}
+
+#[test]
+fn scaling_on_one_side_and_deploying_on_the_other_both_survive() {
+    let (mut a, mut b) = two_with_web();
+    write(&mut a, &[scale(5)]);
+    write(&mut b, &[revision("nginx:2"), deploy("nginx:2")]);
+    let documents = meet(&mut a, &mut b);
+    let web = &documents.services[&web()];
+    assert_eq!(web.instances, 5);
+    assert_eq!(web.latest.number, 2);
+    assert_eq!(
+        web.deployed.as_ref().unwrap().revision.hash,
+        Service::new("nginx:2").hash()
+    );
+    assert!(documents.conflicts.is_empty());
+}
+
+#[test]
+fn two_values_of_one_register_are_shown_until_somebody_settles_it() {
+    let (mut a, mut b) = two_with_web();
+    write(&mut a, &[scale(5)]);
+    write(&mut b, &[scale(6)]);
+    let documents = meet(&mut a, &mut b);
+    let applied = documents.services[&web()].instances;
+    let [
+        Conflict {
+            register, others, ..
+        },
+    ] = documents.conflicts.as_slice()
+    else {
+        panic!("{:?}", documents.conflicts);
+    };
+    assert_eq!(register, "service/web/instances");
+    assert_eq!(others, &[(11 - applied).to_string()]);
+
+    write(&mut b, &[scale(6)]);
+    let documents = meet(&mut a, &mut b);
+    assert_eq!(documents.services[&web()].instances, 6);
+    assert!(documents.conflicts.is_empty());
+}
+
+#[test]
+fn the_same_value_from_both_sides_is_no_conflict() {
+    let (mut a, mut b) = two_with_web();
+    write(&mut a, &[scale(5), deploy("nginx:1")]);
+    write(&mut b, &[scale(5), deploy("nginx:1")]);
+    assert!(meet(&mut a, &mut b).conflicts.is_empty());
+}
+
+#[test]
+fn a_forced_deploy_of_the_same_revision_raises_the_generation() {
+    let (mut a, _) = two_with_web();
+    let before = the_web(&mut a).deployed.unwrap().generation;
+    write(&mut a, &[deploy("nginx:1")]);
+    assert!(the_web(&mut a).deployed.unwrap().generation > before);
+}
+
+#[test]
+fn a_generation_never_falls_when_two_sides_meet() {
+    let (mut a, mut b) = two_with_web();
+    for _ in 0..3 {
+        write(&mut a, &[scale(1)]);
+    }
+    write(&mut a, &[deploy("nginx:1")]);
+    write(
+        &mut b,
+        &[scale(1), revision("x:1"), revision("x:2"), deploy("x:2")],
+    );
+    let (before_a, before_b) = (the_web(&mut a), the_web(&mut b));
+    meet(&mut a, &mut b);
+    let generation = the_web(&mut a).deployed.unwrap().generation;
+    assert!(generation >= before_a.deployed.unwrap().generation);
+    assert!(generation >= before_b.deployed.unwrap().generation);
+}
+
+#[test]
+fn a_removal_wins_over_an_edit_beside_it_and_shows_it() {
+    let (mut a, mut b) = two_with_web();
+    write(&mut a, &[Edit::RemoveService(web())]);
+    write(&mut b, &[scale(9)]);
+    let documents = meet(&mut a, &mut b);
+    assert!(!documents.services.contains_key(&web()));
+    expect![[r#"
+        [
+            Conflict {
+                document: "stack/shop",
+                register: "service/web/removed",
+                applied: "removed",
+                others: [
+                    "instances = 9",
+                ],
+            },
+        ]
+    "#]]
+    .assert_debug_eq(&documents.conflicts);
+
+    write(&mut b, &[Edit::RemoveService(web())]);
+    assert!(meet(&mut a, &mut b).conflicts.is_empty());
+}
+
+#[test]
+fn a_service_that_is_made_again_has_nothing_of_the_old_one() {
+    let (mut a, mut b) = two_with_web();
+    let pin = Pin {
+        epoch: 1,
+        node: node(1),
+    };
+    let stop = Edit::Lifecycle {
+        service: web(),
+        state: Lifecycle::Stopped,
+    };
+    write(
+        &mut a,
+        &[
+            Edit::Pin {
+                service: web(),
+                number: 1,
+                pin,
+            },
+            stop,
+        ],
+    );
+    assert_eq!(the_web(&mut a).pins[&1], pin);
+    write(&mut a, &[Edit::RemoveService(web())]);
+    assert!(a.documents().services.is_empty());
+    write(&mut a, &[revision("nginx:1"), scale(3)]);
+    meet(&mut a, &mut b);
+    let web = the_web(&mut b);
+    assert_eq!(
+        (web.instances, web.latest.number, web.state),
+        (3, 1, Lifecycle::Running)
+    );
+    assert!(web.deployed.is_none());
+    assert!(web.pins.is_empty());
+}
+
+#[test]
+fn removing_a_stack_removes_its_services_but_not_one_made_beside_it() {
+    let (mut a, mut b) = two_with_web();
+    write(&mut a, &[Edit::RemoveStack("shop".parse().unwrap())]);
+    let other: ServiceKey = "shop/db".parse().unwrap();
+    write(
+        &mut b,
+        &[Edit::Revision {
+            service: other.clone(),
+            encoded: Service::new("redis:7").encode(),
+        }],
+    );
+    let documents = meet(&mut a, &mut b);
+    assert_eq!(documents.services.keys().collect::<Vec<_>>(), [&other]);
+}
+
+#[test]
+fn an_instance_bound_twice_keeps_the_lower_binding() {
+    let (mut a, mut b) = two_with_web();
+    let bind = |node| Edit::Pin {
+        service: web(),
+        number: 1,
+        pin: Pin { epoch: 1, node },
+    };
+    write(&mut a, &[bind(node(1))]);
+    write(&mut b, &[bind(node(2))]);
+    let documents = meet(&mut a, &mut b);
+    assert_eq!(
+        documents.services[&web()].pins[&1].node,
+        node(1).min(node(2))
+    );
+    assert_eq!(documents.conflicts.len(), 1);
+}
+
+#[test]
+fn one_name_for_two_nodes_is_told_apart() {
+    let (mut a, mut b) = split(replicas(2));
+    let named = |admitted: u8, sponsor: u8| {
+        Edit::Admit(Admission {
+            name: "box".parse().unwrap(),
+            ..admission(admitted, sponsor)
+        })
+    };
+    write(
+        &mut a,
+        &[Edit::NodeAvailability {
+            node: node(1),
+            availability: Availability::Drain,
+        }],
+    );
+    write(&mut a, &[named(3, 1)]);
+    write(&mut b, &[named(4, 2)]);
+    let documents = meet(&mut a, &mut b);
+    let short = &node(3).to_string()[..4];
+    assert_eq!(documents.roster[&node(4)].name.as_str(), "box");
+    assert_eq!(
+        documents.roster[&node(3)].name.as_str(),
+        format!("box-{short}")
+    );
+    assert_eq!(documents.roster[&node(1)].availability, Availability::Drain);
+    assert_eq!(documents.conflicts.len(), 1);
+}
+
+#[test]
+fn numbers_of_revisions_count_and_an_older_one_keeps_its_number() {
+    let (mut a, _) = two_with_web();
+    write(&mut a, &[revision("nginx:2")]);
+    write(&mut a, &[revision("nginx:3"), deploy("nginx:3")]);
+    assert_eq!(the_web(&mut a).latest.number, 3);
+    write(&mut a, &[deploy("nginx:1")]);
+    assert_eq!(the_web(&mut a).deployed.unwrap().revision.number, 1);
+    let refused = a.prepare(&[deploy("unheard:1")], WallTime(1));
+    assert!(refused.unwrap_err().to_string().contains("is not known"));
+}

@@ -1,0 +1,126 @@
+//! Nodes that were removed, and what they wrote before, beside and after.
+
+use super::*;
+use crate::access::Denied;
+use crate::document::WriteRefusal;
+use crate::document::replica::Effect;
+
+/// Three nodes that know of `web`.
+fn three() -> [Replica; 3] {
+    let mut all = replicas(3);
+    create(&mut all[0]);
+    let (first, others) = all.split_at_mut(1);
+    for other in others {
+        sync(&mut first[0], other, 1 << 20);
+    }
+    all.try_into().unwrap()
+}
+
+#[test]
+fn what_a_removed_node_wrote_before_stays_and_what_it_writes_after_does_not_count() {
+    let [mut a, mut b, mut c] = three();
+    write(&mut c, &[scale(4)]);
+    sync(&mut a, &mut c, 1 << 20);
+    write(&mut a, &[Edit::RemoveNode(node(3))]);
+    write(&mut c, &[scale(9)]);
+    write(&mut c, &[revision("evil:1"), deploy("evil:1")]);
+    write(&mut c, &[Edit::Admit(admission(4, 3))]);
+    sync(&mut a, &mut c, 1 << 20);
+    sync(&mut b, &mut c, 1 << 20);
+    for replica in [&mut a, &mut b, &mut c] {
+        let web = the_web(replica);
+        assert_eq!((web.instances, web.latest.number), (4, 1));
+        let documents = replica.documents();
+        assert!(documents.removed.contains(&node(3)));
+        assert!(!documents.roster.contains_key(&node(3)));
+        assert!(
+            !documents.roster.contains_key(&node(4)),
+            "admitted by a removed node"
+        );
+        assert!(documents.conflicts.is_empty());
+    }
+    let history = a.history(&shop());
+    let masked = history
+        .iter()
+        .filter(|change| change.effect == Effect::Masked);
+    assert_eq!(masked.count(), 2);
+}
+
+#[test]
+fn an_honest_change_on_top_of_a_removed_nodes_counts() {
+    let [mut a, mut b, mut c] = three();
+    write(&mut a, &[Edit::RemoveNode(node(3))]);
+    write(&mut c, &[scale(9), revision("evil:1")]);
+    sync(&mut b, &mut c, 1 << 20);
+    write(&mut b, &[scale(5)]);
+    sync(&mut a, &mut b, 1 << 20);
+    assert_eq!(a.documents(), b.documents());
+    let web = the_web(&mut a);
+    assert_eq!((web.instances, web.latest.number), (5, 1));
+    assert!(a.documents().conflicts.is_empty());
+}
+
+#[test]
+fn a_removed_node_that_knows_it_cannot_write_or_come_back() {
+    let [mut a, _, mut c] = three();
+    write(&mut a, &[Edit::RemoveNode(node(3))]);
+    sync(&mut a, &mut c, 1 << 20);
+    let refused = c.prepare(&[scale(1)], WallTime(1));
+    assert_eq!(
+        refused.unwrap_err(),
+        WriteRefusal::Refused(Denied::NotMember.into())
+    );
+}
+
+#[test]
+fn a_node_that_leaves_by_itself_is_removed() {
+    let [mut a, _, mut c] = three();
+    write(&mut c, &[scale(4), Edit::RemoveNode(node(3))]);
+    sync(&mut a, &mut c, 1 << 20);
+    let documents = a.documents();
+    assert!(documents.removed.contains(&node(3)));
+    assert_eq!(documents.roster.len(), 2);
+    let refused = c.prepare(
+        &[Edit::NodeLabels {
+            node: node(3),
+            labels: vec![],
+        }],
+        WallTime(1),
+    );
+    assert!(matches!(refused, Err(WriteRefusal::Refused(_))));
+}
+
+#[test]
+fn a_removed_id_is_not_admitted_again() {
+    let [mut a, _, _] = three();
+    write(&mut a, &[Edit::RemoveNode(node(3))]);
+    let refused = a
+        .prepare(&[Edit::Admit(admission(3, 1))], WallTime(1))
+        .unwrap_err();
+    assert!(
+        refused
+            .to_string()
+            .contains("was removed and never comes back"),
+        "{refused}"
+    );
+    write(&mut a, &[Edit::Admit(admission(4, 1))]);
+    assert_eq!(a.documents().roster[&node(4)].number, 4);
+}
+
+#[test]
+fn of_two_that_remove_each_other_the_one_admitted_first_prevails() {
+    let [mut a, mut b, mut c] = three();
+    write(&mut b, &[Edit::RemoveNode(node(3))]);
+    write(&mut c, &[Edit::RemoveNode(node(2))]);
+    sync(&mut b, &mut c, 1 << 20);
+    sync(&mut a, &mut b, 1 << 20);
+    for replica in [&mut a, &mut b, &mut c] {
+        let documents = replica.documents();
+        assert_eq!(documents.removed.iter().collect::<Vec<_>>(), [&node(3)]);
+        assert!(documents.roster.contains_key(&node(2)));
+    }
+    // The one that prevailed goes on, though a removal of it is in its past.
+    write(&mut b, &[scale(6)]);
+    sync(&mut a, &mut b, 1 << 20);
+    assert_eq!(the_web(&mut a).instances, 6);
+}

@@ -1,0 +1,347 @@
+//! Freshness: how lately each member was heard of, by anybody.
+//!
+//! Each node bumps its own counter every *h* and push-pulls the vector of all counters every *p*
+//! with one random member. A member whose counter stops rising decays: late, stale, absent, gone.
+//! "I cannot reach it" never condemns: only "nobody has relayed anything newer of it" does. So a
+//! one-way link, a slow pair or a cut to most peers makes nobody absent, and a split heals at the
+//! first exchange across it.
+//!
+//! In: the roster, vectors that peers sent, time. Out: whom to send an [`Exchange`] to
+//! ([`Pulse::tick`]), how each member stands ([`Pulse::standings`]), and whether this node should
+//! doubt what it sees ([`Pulse::self_suspicion`]).
+//!
+//! Not here: what follows from a standing (`placement`, `reconcile`), and clones of peers
+//! ([`super::clone::Lives`]). The bump happens in [`Pulse::tick`] alone: a wedged node looks dead.
+//!
+//! [`Exchange`]: crate::message::Exchange
+
+mod pace;
+mod rounds;
+mod silence;
+mod suspicion;
+#[cfg(test)]
+mod tests;
+mod trace;
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::time::Duration;
+
+pub use self::pace::Pace;
+use self::rounds::{Candidates, Rounds};
+use self::suspicion::Doubt;
+pub use self::suspicion::{Cause, Suspicion};
+use self::trace::Trace;
+use crate::chance::Chance;
+use crate::id::NodeId;
+use crate::membership::clone::{Double, Own};
+use crate::membership::vector::{Beat, Vector};
+use crate::report::ReportOrder;
+use crate::time::{Instant, Now};
+use crate::view::{Freshness, Standing};
+
+/// A loop that comes back this much later than it asked for has lagged.
+const LAG: Duration = Duration::from_secs(1);
+
+/// A node asks its peers for its own last report before it sends one; alone, it waits so long.
+const FIRST_ANSWER_WITHIN: Duration = Duration::from_secs(3);
+
+/// A relayed boot counter that leaps further than this was invented: no node boots so often. It
+/// bounds how far a hostile member can push another's counter in one message.
+const MAX_BOOT_LEAP: u64 = 1_000_000;
+
+/// This node's heartbeat, and what it hears of the others'.
+#[derive(Clone, Debug)]
+pub struct Pulse {
+    me: NodeId,
+    own: Beat,
+    since: Now,
+    traces: BTreeMap<NodeId, Trace>,
+    /// The newest beat of each member, this node included.
+    vector: Vector,
+    rounds: Rounds,
+    next_bump: Instant,
+    /// When settling will change something, at the earliest.
+    next_change: Option<Instant>,
+    /// When this was last called: a gap is a lag.
+    awake: Instant,
+    /// When a peer last showed a newer counter of this node, and which.
+    echo: (Instant, u64),
+    echo_missed: bool,
+    /// When no other member was online, last.
+    alone: Option<Instant>,
+    /// Whether any member has spoken in this boot.
+    answered: bool,
+    version: u64,
+    doubt: Doubt,
+    double: Double,
+}
+
+impl Pulse {
+    /// A node that starts. `boot` counts its starts and `nonce` is random for each; equal seeds
+    /// choose equal partners.
+    pub fn new(me: NodeId, boot: u64, nonce: u64, seed: u64, now: Now) -> Self {
+        let own = Beat {
+            boot,
+            nonce,
+            counter: 0,
+        };
+        Self {
+            me,
+            own,
+            since: now,
+            traces: BTreeMap::new(),
+            vector: Vector::from([(me, own)]),
+            rounds: Rounds::new(Chance::new(seed, "exchange partners"), now.monotonic),
+            next_bump: now.monotonic,
+            next_change: None,
+            awake: now.monotonic,
+            echo: (now.monotonic, 0),
+            echo_missed: false,
+            alone: None,
+            answered: false,
+            version: 0,
+            doubt: Doubt::default(),
+            double: Double::default(),
+        }
+    }
+
+    /// The members now. What is known of those who stay is kept.
+    pub fn set_roster(&mut self, roster: &BTreeSet<NodeId>, now: Now) {
+        self.traces.retain(|node, _| roster.contains(node));
+        self.vector
+            .retain(|node, _| roster.contains(node) || *node == self.me);
+        for node in roster.iter().filter(|node| **node != self.me) {
+            if !self.traces.contains_key(node) {
+                self.traces.insert(*node, Trace::new(now));
+                self.rounds.hurry(now.monotonic);
+            }
+        }
+        self.settle(now);
+    }
+
+    /// What time does: bumps, lets silences act, and says whom to send an exchange that wants an
+    /// answer. Call it at [`Pulse::next_wake`], or earlier.
+    pub fn tick(&mut self, now: Now) -> Vec<NodeId> {
+        self.notice_lag(now);
+        let bumps = self.next_bump <= now.monotonic;
+        if bumps {
+            self.bump(now.monotonic);
+        }
+        if bumps
+            || self
+                .next_change
+                .is_some_and(|change| change <= now.monotonic)
+        {
+            self.settle(now);
+        }
+        self.doubt_eyes(now.monotonic);
+        if !self.rounds.is_due(now.monotonic) {
+            return Vec::new();
+        }
+        let (candidates, pace) = (self.candidates(), self.pace());
+        let partner = self.rounds.due(candidates, &pace, now.monotonic);
+        partner.into_iter().collect()
+    }
+
+    /// When [`Pulse::tick`] has something to do next.
+    pub fn next_wake(&self) -> Instant {
+        let due = self.next_bump.min(self.rounds.next_wake());
+        self.next_change.map_or(due, |change| change.min(due))
+    }
+
+    /// Merges what `from` knows: the higher beat wins. Who is no member is ignored, and so are the
+    /// beats of those who are none. Returns what the peer knows of this node itself.
+    pub fn hear(&mut self, from: NodeId, vector: &Vector, now: Now) -> Own {
+        self.notice_lag(now);
+        let Some(speaker) = self.traces.get_mut(&from) else {
+            return Own::Agreed;
+        };
+        speaker.note_speaking(now.monotonic);
+        self.answered = true;
+        self.rounds.heard(from);
+        for (node, beat) in vector {
+            self.hear_of(*node, *beat, *node == from, now);
+        }
+        match vector.get(&self.me) {
+            Some(beat) => self.hear_own(*beat, now.monotonic),
+            None => Own::Agreed,
+        }
+    }
+
+    /// What a peer has as this node's newest report: it may be of a later life than this one.
+    pub fn hear_own_report(&mut self, order: ReportOrder, now: Instant) -> Own {
+        let life = Beat {
+            boot: order.boot,
+            nonce: order.nonce,
+            counter: 0,
+        };
+        self.double.hear(self.own, life, now)
+    }
+
+    /// A peer says that two processes speak with this node's key.
+    pub fn told_cloned(&mut self, first: ReportOrder, second: ReportOrder) {
+        self.double.told(self.own, first, second);
+    }
+
+    /// Whether another process runs with this node's key. Such a node keeps what it runs and keeps
+    /// beating, so that nobody takes that over; it acts no more.
+    pub fn is_cloned(&self) -> bool {
+        self.double.is_cloned()
+    }
+
+    /// Continues above a boot that was not this one. The caller saves the new boot counter, which is
+    /// returned, and orders its reports by it.
+    pub fn restart_above(&mut self, boot: u64) -> u64 {
+        self.own.boot = self.own.boot.max(boot.saturating_add(1));
+        self.own.counter = 0;
+        self.echo.1 = 0;
+        self.vector.insert(self.me, self.own);
+        self.own.boot
+    }
+
+    /// Whether a report may be sent: a peer was asked for this node's last one and has answered, or
+    /// there is nobody who does.
+    pub fn may_report(&self, now: Instant) -> bool {
+        self.answered
+            || self.traces.is_empty()
+            || now.since(self.since.monotonic) >= FIRST_ANSWER_WITHIN
+    }
+
+    /// `from` leaves for good, which takes it out of DNS at once, or restarts and asks for patience.
+    pub fn goodbye(&mut self, from: NodeId, restarting: bool, now: Now) {
+        let Some(trace) = self.traces.get_mut(&from) else {
+            return;
+        };
+        match restarting {
+            true => trace.grant_patience(now.monotonic),
+            false => trace.leave(now),
+        }
+        self.settle(now);
+    }
+
+    /// The host of `from` refused the connection: the daemon is down, the host and its containers
+    /// are up.
+    pub fn refused(&mut self, from: NodeId, now: Now) {
+        if let Some(trace) = self.traces.get_mut(&from) {
+            trace.grant_patience(now.monotonic);
+        }
+        self.rounds.failed(from, now.monotonic);
+        self.settle(now);
+    }
+
+    /// This node's loop stood still for so long. A tick that comes late is noticed without this.
+    pub fn lagged(&mut self, lag: Duration, now: Instant) {
+        if lag > LAG {
+            self.doubt.raise(Cause::Lagged, now);
+        }
+    }
+
+    /// The newest beat of each member, this node included: what an exchange carries.
+    pub fn vector(&self) -> &Vector {
+        &self.vector
+    }
+
+    /// This node's own newest beat.
+    pub fn own(&self) -> Beat {
+        self.own
+    }
+
+    /// Rises with every change of a standing: what is derived from them is new only then.
+    pub fn version(&self) -> u64 {
+        self.version
+    }
+
+    /// How every member stood at the last call that was given the time. This node is always fresh
+    /// to itself.
+    pub fn standings(&self) -> BTreeMap<NodeId, Standing> {
+        let mut standings: BTreeMap<NodeId, Standing> = self
+            .traces
+            .iter()
+            .map(|(node, trace)| (*node, trace.standing()))
+            .collect();
+        standings.insert(self.me, self.own_standing());
+        standings
+    }
+
+    /// How one member stands; `None` for who is no member.
+    pub fn standing(&self, node: &NodeId) -> Option<Standing> {
+        if *node == self.me {
+            return Some(self.own_standing());
+        }
+        self.traces.get(node).map(Trace::standing)
+    }
+
+    /// Until when this node shall take nothing over, because its own eyes may be the problem.
+    pub fn self_suspicion(&self, now: Instant) -> Option<Suspicion> {
+        self.doubt.current(now)
+    }
+
+    /// The pace that the roster's size asks for.
+    pub fn pace(&self) -> Pace {
+        Pace::of(self.members())
+    }
+
+    fn members(&self) -> usize {
+        self.traces.len() + 1
+    }
+
+    fn own_standing(&self) -> Standing {
+        Standing {
+            freshness: Freshness::Fresh,
+            since: self.since.wall,
+        }
+    }
+
+    fn bump(&mut self, now: Instant) {
+        self.own.counter = self.own.counter.saturating_add(1);
+        self.vector.insert(self.me, self.own);
+        self.next_bump = now + self.pace().bump;
+    }
+
+    fn hear_of(&mut self, node: NodeId, beat: Beat, is_direct: bool, now: Now) {
+        let (alone, pace) = (self.alone, self.pace());
+        let Some(trace) = self.traces.get_mut(&node) else {
+            return;
+        };
+        let known = self.vector.get(&node).copied();
+        let leap = beat
+            .boot
+            .saturating_sub(known.map_or(0, |known| known.boot));
+        if known.is_some_and(|known| beat < known) || leap > MAX_BOOT_LEAP {
+            return;
+        }
+        let rose = known != Some(beat);
+        self.vector.insert(node, beat);
+        if !trace.is_sign_of_life(rose, is_direct, &pace, now.monotonic) {
+            return;
+        }
+        let life = |beat: Beat| (beat.boot, beat.nonce);
+        let is_new_life = known.map(life) != Some(life(beat));
+        let before = trace.standing().freshness;
+        trace.hear(alone, is_new_life, now);
+        self.version += u64::from(trace.standing().freshness != before);
+        let change = trace.next_change(&pace);
+        self.next_change = self.next_change.into_iter().chain(change).min();
+    }
+
+    /// A counter of this life that rises on its way back shows that peers hear this node.
+    fn hear_own(&mut self, beat: Beat, now: Instant) -> Own {
+        let is_this_life = (beat.boot, beat.nonce) == (self.own.boot, self.own.nonce);
+        if is_this_life && beat.counter > self.echo.1 && beat <= self.own {
+            self.echo = (now, beat.counter);
+            self.echo_missed = false;
+        }
+        self.double.hear(self.own, beat, now)
+    }
+
+    fn candidates(&self) -> Candidates {
+        let mut candidates = Candidates::default();
+        for (node, trace) in &self.traces {
+            match trace.is_online() {
+                true => candidates.online.push(*node),
+                false => candidates.stale.push(*node),
+            }
+        }
+        candidates
+    }
+}

@@ -1,0 +1,73 @@
+//! What silence does: members decay, and this node doubts itself where the silence may be its own.
+
+use std::time::Duration;
+
+use super::pace::Pace;
+use super::trace::Trace;
+use super::{Cause, LAG, Pulse};
+use crate::time::{Instant, Now};
+
+/// What [`Cause::ManyStale`] looks at.
+const MANY_STALE_WITHIN: Duration = Duration::from_secs(10);
+
+impl Pulse {
+    /// Silence counts only while this node listens: what was sent meanwhile has not been read yet.
+    pub(super) fn notice_lag(&mut self, now: Now) {
+        let lag = now.monotonic.since(self.awake.max(self.next_wake()));
+        self.awake = self.awake.max(now.monotonic);
+        if lag <= LAG {
+            return;
+        }
+        self.doubt.raise(Cause::Lagged, now.monotonic);
+        self.echo.0 = (self.echo.0 + lag).min(now.monotonic);
+        for trace in self.traces.values_mut() {
+            trace.forgive(lag, now.monotonic);
+        }
+        self.next_change = self.earliest_change();
+    }
+
+    pub(super) fn settle(&mut self, now: Now) {
+        let pace = self.pace();
+        let is_witnessed = self.witnesses(&pace, now.monotonic) >= 2;
+        for trace in self.traces.values_mut() {
+            self.version += u64::from(trace.settle(&pace, is_witnessed, now));
+        }
+        if !self.traces.values().any(Trace::is_online) && self.went_stale_lately(now.monotonic) >= 2
+        {
+            self.alone = Some(now.monotonic);
+        }
+        self.next_change = self.earliest_change();
+    }
+
+    /// How many online members have kept this node informed for long enough to know that the
+    /// counter of a third stands still.
+    fn witnesses(&self, pace: &Pace, now: Instant) -> usize {
+        let informs = |trace: &&Trace| trace.is_online() && trace.spoke_for(now) >= pace.absent;
+        self.traces.values().filter(informs).count()
+    }
+
+    fn went_stale_lately(&self, now: Instant) -> usize {
+        let lately = |trace: &&Trace| trace.went_stale_within(MANY_STALE_WITHIN, now);
+        self.traces.values().filter(lately).count()
+    }
+
+    pub(super) fn doubt_eyes(&mut self, now: Instant) {
+        if self.members() >= 4 && self.went_stale_lately(now) * 3 > self.members() {
+            self.doubt.raise(Cause::ManyStale, now);
+        }
+        let is_unheard = now.since(self.echo.0) >= self.pace().stale;
+        if self.members() >= 3 && is_unheard && !self.echo_missed {
+            self.echo_missed = true;
+            self.doubt.raise(Cause::Unheard, now);
+        }
+    }
+
+    fn earliest_change(&self) -> Option<Instant> {
+        let pace = self.pace();
+        let changes = self
+            .traces
+            .values()
+            .filter_map(|trace| trace.next_change(&pace));
+        changes.min()
+    }
+}

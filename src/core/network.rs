@@ -1,0 +1,3 @@
+//! What follows from a View for the network.
+
+pub mod ipam;

@@ -1,0 +1,325 @@
+//! What members say to each other, and what is answered.
+//!
+//! Freshness, reports and documents all travel by the same two ways: news is pushed at once
+//! (a flood, bounded by hops), and an exchange with a random member now and then finds what a push
+//! missed. A lost message costs a round.
+
+use std::collections::BTreeMap;
+
+use crate::document::{DocumentId, Ingested, SignedEnvelope};
+use crate::id::NodeId;
+use crate::membership::clone::Own as OwnLife;
+use crate::membership::fanout::fanout;
+use crate::message::{Envelopes, Exchange, Message};
+use crate::report::{ReportOrder, SignedReport};
+use crate::time::Now;
+
+use super::saving::Purpose;
+use super::{Node, Output, Phase, Record, SavedState};
+
+/// What one answer carries at most; the rest comes with the next round.
+const MAX_ANSWER_BYTES: usize = 1024 * 1024;
+
+/// A flood to six nodes each reaches 1,000 nodes in four hops.
+const MAX_HOPS: u8 = 6;
+
+/// In rosters up to this size the author tells everybody: nobody passes anything on.
+const TOLD_DIRECTLY: usize = 8;
+
+impl Node {
+    /// Bumps this node's counter, and exchanges with a member when it is time.
+    pub(super) fn beat(&mut self, now: Now) {
+        if !self.in_grid() {
+            return;
+        }
+        for to in self.pulse.tick(now) {
+            let message = Message::Exchange(self.exchange(true));
+            self.push(Output::Send { to, message });
+        }
+    }
+
+    fn exchange(&self, reply: bool) -> Exchange {
+        Exchange {
+            reply,
+            order: self.own.order(),
+            vector: self.pulse.vector().clone(),
+            reports: self.reports.digest(),
+            documents: self.replica.digest(),
+        }
+    }
+
+    /// Peers may know a later life of this node, or a second one.
+    fn heed_own_life(&mut self, life: OwnLife) {
+        match life {
+            OwnLife::Agreed => {}
+            OwnLife::RestartAbove { boot } => {
+                let boot = self.pulse.restart_above(boot);
+                self.own.restart_at(boot);
+                let value = boot.to_le_bytes().to_vec();
+                self.save(
+                    Purpose::Store,
+                    vec![Record::Local {
+                        key: SavedState::BOOT.to_owned(),
+                        value,
+                    }],
+                );
+            }
+        }
+        self.heed_clone();
+    }
+
+    pub(super) fn received(&mut self, from: NodeId, message: Message, now: Now) {
+        if !self.in_grid() {
+            return;
+        }
+        if self.view.documents.removed.contains(&from) {
+            return self.tell_removed(from, &message);
+        }
+        match message {
+            Message::Exchange(exchange) => self.exchanged(from, exchange, now),
+            Message::Reports(reports) => self.reported(from, reports, now),
+            Message::Envelopes(envelopes) => self.changed(from, envelopes, now),
+            Message::Want(wanted) => self.send_missing(from, &wanted),
+            Message::Stored(hashes) => self.stored(from, &hashes),
+            Message::Cloned { first, second } => self.told_cloned(first, second),
+            Message::Goodbye { restarting } => self.pulse.goodbye(from, restarting, now),
+        }
+    }
+
+    fn exchanged(&mut self, from: NodeId, exchange: Exchange, now: Now) {
+        let life = self.pulse.hear(from, &exchange.vector, now);
+        self.heed_own_life(life);
+        if let Some(order) = exchange.reports.get(&self.me) {
+            let life = self.pulse.hear_own_report(*order, now.monotonic);
+            self.heed_own_life(life);
+        }
+        if let Some(doubled) = self.lives.spoke(from, exchange.order, now.monotonic) {
+            let message = Message::Cloned {
+                first: doubled.first,
+                second: doubled.second,
+            };
+            self.push(Output::Send { to: from, message });
+        }
+        if exchange.reply {
+            let message = Message::Exchange(self.exchange(false));
+            self.push(Output::Send { to: from, message });
+        }
+        let reports = self.reports.newer_than(&exchange.reports, MAX_ANSWER_BYTES);
+        if !reports.is_empty() {
+            self.push(Output::Send {
+                to: from,
+                message: Message::Reports(reports),
+            });
+        }
+        self.want(from, &exchange.documents);
+    }
+
+    fn told_cloned(&mut self, first: ReportOrder, second: ReportOrder) {
+        self.pulse.told_cloned(first, second);
+        self.heed_clone();
+    }
+
+    fn heed_clone(&mut self) {
+        if self.pulse.is_cloned() {
+            self.phase = Phase::Cloned;
+        }
+    }
+
+    /// A restart is announced, so that nobody takes anything over meanwhile.
+    pub(super) fn say_goodbye(&mut self) {
+        if self.phase == Phase::Member {
+            self.tell(Message::Goodbye { restarting: true }, None);
+        }
+    }
+
+    /// Asks for what a peer has of documents that differ.
+    fn want(&mut self, from: NodeId, theirs: &BTreeMap<DocumentId, crate::id::EnvelopeHash>) {
+        let ours = self.replica.digest();
+        let differ = theirs
+            .iter()
+            .filter(|(document, digest)| ours.get(document) != Some(digest));
+        let wanted: BTreeMap<_, _> = differ
+            .map(|(document, _)| (document.clone(), self.replica.have(document)))
+            .collect();
+        if !wanted.is_empty() {
+            self.push(Output::Send {
+                to: from,
+                message: Message::Want(wanted),
+            });
+        }
+    }
+
+    fn send_missing(&mut self, to: NodeId, wanted: &BTreeMap<DocumentId, crate::document::Have>) {
+        let mut left = MAX_ANSWER_BYTES;
+        let mut envelopes = Vec::new();
+        for (document, have) in wanted {
+            let missing = self.replica.missing(document, have, left);
+            left = left.saturating_sub(missing.iter().map(|envelope| envelope.bytes.len()).sum());
+            envelopes.extend(missing);
+        }
+        if !envelopes.is_empty() {
+            // Asked for, so nobody else needs it from the receiver at once: no further hops.
+            let message = Message::Envelopes(Envelopes {
+                envelopes,
+                acknowledge: false,
+                hops: MAX_HOPS,
+            });
+            self.push(Output::Send { to, message });
+        }
+    }
+
+    fn changed(&mut self, from: NodeId, received: Envelopes, now: Now) {
+        let mut hashes = Vec::new();
+        let mut news = Vec::new();
+        for envelope in received.envelopes {
+            let hash = envelope.hash();
+            match self.replica.ingest(envelope) {
+                Ingested::Applied { newly: applied } => {
+                    news.extend(applied);
+                    hashes.push(hash);
+                }
+                Ingested::Known => hashes.push(hash),
+                Ingested::Parked => self.want_parked(from),
+                Ingested::Refused(problem) => {
+                    tracing::warn!(node = %from.short(), %problem, "A change was refused");
+                }
+            }
+        }
+        for envelope in &news {
+            self.saving.add(envelope.clone());
+        }
+        if received.acknowledge {
+            self.acknowledge_when_stored(from, hashes);
+        }
+        self.store();
+        if self.view.documents.roster.len() > TOLD_DIRECTLY && received.hops < MAX_HOPS {
+            self.flood(news, received.hops + 1, false, Some(from));
+        }
+        self.look(now);
+    }
+
+    /// What is known and on disk already is acknowledged now, the rest with its save.
+    fn acknowledge_when_stored(&mut self, from: NodeId, hashes: Vec<crate::id::EnvelopeHash>) {
+        let (unsaved, saved): (Vec<_>, Vec<_>) = hashes
+            .into_iter()
+            .partition(|hash| self.saving.is_unsaved(hash));
+        if !unsaved.is_empty() {
+            self.saving.owe(from, unsaved);
+        }
+        if !saved.is_empty() {
+            self.push(Output::Send {
+                to: from,
+                message: Message::Stored(saved),
+            });
+        }
+    }
+
+    /// A change came before what it depends on: the sender has the rest.
+    fn want_parked(&mut self, from: NodeId) {
+        let wanted: BTreeMap<_, _> = self
+            .replica
+            .wanted()
+            .into_iter()
+            .map(|document| {
+                let have = self.replica.have(&document);
+                (document, have)
+            })
+            .collect();
+        self.push(Output::Send {
+            to: from,
+            message: Message::Want(wanted),
+        });
+    }
+
+    fn reported(&mut self, from: NodeId, reports: Vec<SignedReport>, now: Now) {
+        let mut news = Vec::new();
+        for signed in reports {
+            match self.reports.accept(signed.clone()) {
+                Ok(Some(node)) if self.view.documents.roster.contains_key(&node) => {
+                    news.push(signed)
+                }
+                Ok(_) => {}
+                Err(problem) => {
+                    tracing::warn!(node = %from.short(), %problem, "A report was refused")
+                }
+            }
+        }
+        if !news.is_empty() && self.view.documents.roster.len() > TOLD_DIRECTLY {
+            self.tell(Message::Reports(news), Some(from));
+        }
+        self.look(now);
+    }
+
+    /// Pushes changes to others at once.
+    pub(super) fn flood(
+        &mut self,
+        envelopes: Vec<SignedEnvelope>,
+        hops: u8,
+        acknowledge: bool,
+        from: Option<NodeId>,
+    ) {
+        if !envelopes.is_empty() {
+            self.tell(
+                Message::Envelopes(Envelopes {
+                    envelopes,
+                    acknowledge,
+                    hops,
+                }),
+                from,
+            );
+        }
+    }
+
+    /// Sends news to some members, but to whom it came from.
+    pub(super) fn tell(&mut self, message: Message, from: Option<NodeId>) {
+        let skip: Vec<NodeId> = from.into_iter().chain([self.me]).collect();
+        for to in fanout(&self.view.standings, &skip, &mut self.chance) {
+            self.push(Output::Send {
+                to,
+                message: message.clone(),
+            });
+        }
+    }
+
+    /// A removed node that still speaks is given the `grid` document, which proves that it was
+    /// removed; nothing else.
+    fn tell_removed(&mut self, from: NodeId, message: &Message) {
+        match message {
+            Message::Exchange(exchange) if exchange.reply => {
+                let documents = [(
+                    DocumentId::Grid,
+                    self.replica.digest().get(&DocumentId::Grid).copied(),
+                )];
+                let documents = documents
+                    .into_iter()
+                    .filter_map(|(id, digest)| Some((id, digest?)))
+                    .collect();
+                let exchange = Exchange {
+                    reply: false,
+                    order: self.own.order(),
+                    vector: Default::default(),
+                    reports: Default::default(),
+                    documents,
+                };
+                self.push(Output::Send {
+                    to: from,
+                    message: Message::Exchange(exchange),
+                });
+            }
+            Message::Want(wanted) => {
+                let grid: BTreeMap<_, _> = wanted
+                    .iter()
+                    .filter(|(id, _)| **id == DocumentId::Grid)
+                    .map(|(id, have)| (id.clone(), have.clone()))
+                    .collect();
+                self.send_missing(from, &grid);
+            }
+            Message::Exchange(_)
+            | Message::Reports(_)
+            | Message::Envelopes(_)
+            | Message::Stored(_)
+            | Message::Cloned { .. }
+            | Message::Goodbye { .. } => {}
+        }
+    }
+}

@@ -1,0 +1,454 @@
+//! Becoming a member: the first of a grid, or admitted by one; and admitting others.
+
+use std::net::IpAddr;
+use std::time::Duration;
+
+use crate::command::{Accepted, Command, CommandId, Refusal};
+use crate::document::edit::Edit;
+use crate::document::{DocumentId, Ingested, Prepared, Replica, SignedEnvelope};
+use crate::id::{GridId, GridName, NodeId, NodeName, TokenId};
+use crate::identity::SecretKey;
+use crate::membership::admission::{
+    Admission, Admitted, Call, Candidate, JoinRequest, admit, check_labels,
+};
+use crate::membership::token::Token;
+use crate::message::{JoinAnswer, JoinCall, JoinRefusal};
+use crate::placement::PLACEMENT_VERSION;
+use crate::time::{Instant, Now};
+
+use super::leaving::Leave;
+use super::saving::Purpose;
+use super::writing::Job;
+use super::{Node, Output, Phase, Record, SavedState};
+
+/// How long a member may take to answer a stranger.
+const ANSWER_WITHIN: Duration = Duration::from_secs(20);
+
+/// The local value that names the grid: its key.
+const GRID: &str = "grid";
+/// The local value that holds the grid's secret key, on the node that made it.
+const GRID_KEY: &str = "grid-key";
+
+/// A join or an init under way.
+#[derive(Debug, Default)]
+pub(super) struct Joining {
+    asked: Option<Asked>,
+    /// The token that `init` made, for its answer.
+    made: Option<String>,
+    pub(super) leave: Option<Leave>,
+}
+
+#[derive(Debug)]
+struct Asked {
+    command: CommandId,
+    address: String,
+    grid: GridId,
+    until: Instant,
+}
+
+impl Joining {
+    pub(super) fn next_wake(&self) -> Option<Instant> {
+        let asked = self.asked.as_ref().map(|asked| asked.until);
+        asked
+            .into_iter()
+            .chain(self.leave.map(|leave| leave.until))
+            .min()
+    }
+}
+
+impl Node {
+    /// What was on disk.
+    pub(super) fn restore(&mut self, saved: SavedState, now: Now) {
+        let Some(grid) = saved
+            .local
+            .get(GRID)
+            .and_then(|bytes| <[u8; 32]>::try_from(bytes.as_slice()).ok())
+        else {
+            return;
+        };
+        self.replica.open_grid(GridId(grid));
+        for problem in self.replica.load(saved.envelopes) {
+            tracing::warn!(%problem, "A change on disk is not valid");
+        }
+        for report in saved.reports {
+            if let Err(problem) = self.reports.accept(report) {
+                tracing::warn!(%problem, "A report on disk is not valid");
+            }
+        }
+        self.phase = Phase::Member;
+        self.embody(now);
+    }
+
+    /// `init` or `join`.
+    pub(super) fn enter(&mut self, id: CommandId, command: Command, now: Now) {
+        if let Err(refusal) = self.may_enter() {
+            return self.reply(id, Err(refusal));
+        }
+        match command {
+            Command::Init {
+                grid,
+                name,
+                labels,
+                grid_seed,
+                token_seed,
+                admin_token,
+            } => {
+                let founding = Founding {
+                    grid,
+                    name,
+                    labels,
+                    grid_seed,
+                    token_seed,
+                    admin_token,
+                };
+                self.found(id, founding, now);
+            }
+            Command::Join {
+                address,
+                token,
+                name,
+                labels,
+            } => self.ask(id, address, &token, name, labels, now),
+            other => unreachable!("only init and join enter a grid, not {other:?}"),
+        }
+    }
+
+    fn may_enter(&self) -> Result<(), Refusal> {
+        match self.phase {
+            Phase::Alone => Ok(()),
+            Phase::Joining => Err(Refusal::Busy),
+            Phase::Cloned => Err(Refusal::Cloned),
+            Phase::Removed => Err(Refusal::Removed),
+            Phase::Member | Phase::Leaving => {
+                let grid = self
+                    .view
+                    .documents
+                    .grid
+                    .name
+                    .as_ref()
+                    .map(ToString::to_string)
+                    .unwrap_or_default();
+                Err(Refusal::AlreadyInGrid { grid })
+            }
+        }
+    }
+
+    // --- the first node ---
+
+    fn found(&mut self, id: CommandId, founding: Founding, now: Now) {
+        if let Err(problem) = check_labels(&founding.labels) {
+            return self.reply(id, Err(Refusal::Invalid(problem)));
+        }
+        let key = SecretKey::from_seed(founding.grid_seed);
+        let grid = GridId(key.public());
+        let token = Token::new(grid, founding.token_seed);
+        let edits = founding.edits(grid, self.candidate(&founding), token.id(), now);
+        match self.replica.prepare_genesis(&key, &edits, now.wall) {
+            Ok(prepared) => {
+                self.joining.made = Some(token.reveal());
+                let key = Record::Local {
+                    key: GRID_KEY.to_owned(),
+                    value: founding.grid_seed.to_vec(),
+                };
+                let mut records: Vec<_> = prepared
+                    .iter()
+                    .map(|one| Record::Envelope(one.envelope.clone()))
+                    .collect();
+                records.push(key);
+                self.become_member(id, grid, prepared, records);
+            }
+            Err(problem) => self.reply(id, Err(Refusal::Invalid(problem.to_string()))),
+        }
+    }
+
+    fn candidate(&self, founding: &Founding) -> Candidate {
+        Candidate {
+            node: self.me,
+            name: founding.name.clone(),
+            labels: founding.labels.clone(),
+            addresses: self.own.addresses.clone(),
+        }
+    }
+
+    // --- a stranger ---
+
+    fn ask(
+        &mut self,
+        id: CommandId,
+        address: String,
+        token: &str,
+        name: NodeName,
+        labels: Vec<String>,
+        now: Now,
+    ) {
+        let token: Token = match token.parse() {
+            Ok(token) => token,
+            Err(_) => {
+                return self.reply(
+                    id,
+                    Err(Refusal::TokenForm {
+                        token: shortened(token),
+                    }),
+                );
+            }
+        };
+        if let Err(problem) = check_labels(&labels) {
+            return self.reply(id, Err(Refusal::Invalid(problem)));
+        }
+        let candidate = Candidate {
+            node: self.me,
+            name,
+            labels,
+            addresses: self.own.addresses.clone(),
+        };
+        let request = JoinRequest::new(&token, candidate, self.config.version.clone());
+        self.phase = Phase::Joining;
+        let until = now.monotonic + ANSWER_WITHIN;
+        self.joining.asked = Some(Asked {
+            command: id,
+            address: address.clone(),
+            grid: token.grid(),
+            until,
+        });
+        self.push(Output::AskJoin {
+            address,
+            call: JoinCall { request },
+        });
+    }
+
+    /// Gives up on a member that does not answer.
+    pub(super) fn stop_asking(&mut self, now: Now) {
+        if self
+            .joining
+            .asked
+            .as_ref()
+            .is_some_and(|asked| asked.until <= now.monotonic)
+        {
+            self.join_answered(Err("no answer in time".to_owned()), now);
+        }
+    }
+
+    pub(super) fn join_answered(&mut self, answer: Result<JoinAnswer, String>, _now: Now) {
+        let Some(asked) = self.joining.asked.take() else {
+            return;
+        };
+        match answer {
+            Ok(JoinAnswer::Welcome { grid, envelopes }) if grid == asked.grid => {
+                self.welcomed(asked, envelopes)
+            }
+            Ok(JoinAnswer::Welcome { .. }) => {
+                let problem = "it belongs to another grid than the token".to_owned();
+                self.not_admitted(
+                    asked.command,
+                    Refusal::Unreachable {
+                        address: asked.address,
+                        problem,
+                    },
+                );
+            }
+            Ok(JoinAnswer::Refused(refusal)) => {
+                let refusal = refused(refusal, &asked.address);
+                self.not_admitted(asked.command, refusal);
+            }
+            Err(problem) => {
+                self.not_admitted(
+                    asked.command,
+                    Refusal::Unreachable {
+                        address: asked.address,
+                        problem,
+                    },
+                );
+            }
+        }
+    }
+
+    /// Believes the welcome only if the `grid` document begins with the key that the token pins, and
+    /// says that this node is a member.
+    fn welcomed(&mut self, asked: Asked, envelopes: Vec<SignedEnvelope>) {
+        self.replica.open_grid(asked.grid);
+        let mut applied = Vec::new();
+        for envelope in envelopes {
+            if let Ingested::Applied { newly } = self.replica.ingest(envelope) {
+                applied.extend(newly);
+            }
+        }
+        if self.replica.documents().roster.contains_key(&self.me) {
+            let records = applied.into_iter().map(Record::Envelope).collect();
+            return self.become_member(asked.command, asked.grid, Vec::new(), records);
+        }
+        self.start_afresh();
+        let problem = "it does not prove that it belongs to the grid of the token".to_owned();
+        self.not_admitted(
+            asked.command,
+            Refusal::Unreachable {
+                address: asked.address,
+                problem,
+            },
+        );
+    }
+
+    fn not_admitted(&mut self, command: CommandId, refusal: Refusal) {
+        self.phase = Phase::Alone;
+        self.reply(command, Err(refusal));
+    }
+
+    // --- both ---
+
+    fn become_member(
+        &mut self,
+        command: CommandId,
+        grid: GridId,
+        founding: Vec<Prepared>,
+        mut records: Vec<Record>,
+    ) {
+        self.phase = Phase::Joining;
+        records.push(Record::Local {
+            key: GRID.to_owned(),
+            value: grid.0.to_vec(),
+        });
+        self.save(Purpose::Admitted { command, founding }, records);
+    }
+
+    /// The grid is on disk: from now on this node is a member.
+    pub(super) fn admitted(
+        &mut self,
+        command: CommandId,
+        founding: Vec<Prepared>,
+        result: Result<(), String>,
+        now: Now,
+    ) {
+        let join_token = self.joining.made.take();
+        if let Err(problem) = result {
+            self.replica.abandon(founding);
+            self.start_afresh();
+            return self.not_admitted(command, Refusal::Disk { problem });
+        }
+        self.replica.commit(founding);
+        self.phase = Phase::Member;
+        self.embody(now);
+        self.look(now);
+        let saved_on = self.name_of(self.me).into_iter().collect();
+        self.reply(
+            command,
+            Ok(Accepted {
+                saved_on,
+                others_fresh: false,
+                join_token,
+            }),
+        );
+    }
+
+    /// Forgets a grid that this node did not become a member of.
+    pub(super) fn start_afresh(&mut self) {
+        self.replica = Replica::new(self.config.key.clone(), self.chance.draw());
+    }
+
+    // --- the sponsor ---
+
+    pub(super) fn join_asked(
+        &mut self,
+        id: u64,
+        from: NodeId,
+        seen: Option<IpAddr>,
+        call: JoinCall,
+        _now: Now,
+    ) {
+        match self.phase {
+            Phase::Member => self.queue(Job::Admit {
+                id,
+                from,
+                seen,
+                call: Box::new(call),
+            }),
+            Phase::Alone | Phase::Joining => self.refuse_join(id, "it belongs to no grid itself"),
+            Phase::Leaving | Phase::Removed => self.refuse_join(id, "it left its grid"),
+            Phase::Cloned => self.refuse_join(id, "its own identity was cloned"),
+        }
+    }
+
+    pub(super) fn refuse_join(&mut self, id: u64, problem: &str) {
+        let answer = JoinAnswer::Refused(not_now(problem.to_owned()));
+        self.push(Output::AnswerJoin { id, answer });
+    }
+
+    /// What admits a stranger: nothing to write where it is a member already.
+    pub(super) fn admission(
+        &self,
+        from: NodeId,
+        seen: Option<IpAddr>,
+        call: &JoinCall,
+        now: Now,
+    ) -> Result<Vec<Edit>, JoinRefusal> {
+        let about = Call {
+            from,
+            seen,
+            sponsor: self.me,
+            now: now.wall,
+        };
+        match admit(&self.view.documents, &call.request, &about)? {
+            Admitted::Now(admission) => Ok(vec![Edit::Admit(*admission)]),
+            Admitted::Already => Ok(Vec::new()),
+        }
+    }
+
+    pub(super) fn answer_admission(&mut self, job: Job, result: Result<(), JoinRefusal>) {
+        let Job::Admit { id, .. } = job else {
+            return;
+        };
+        let answer = match (result, self.view.documents.grid.id) {
+            (Ok(()), Some(grid)) => JoinAnswer::Welcome {
+                grid,
+                envelopes: self.replica.envelopes_of(&DocumentId::Grid),
+            },
+            (Ok(()), None) => {
+                JoinAnswer::Refused(not_now("it belongs to no grid itself".to_owned()))
+            }
+            (Err(refusal), _) => JoinAnswer::Refused(refusal),
+        };
+        self.push(Output::AnswerJoin { id, answer });
+    }
+}
+
+/// What `init` was given.
+struct Founding {
+    grid: GridName,
+    name: NodeName,
+    labels: Vec<String>,
+    grid_seed: [u8; 32],
+    token_seed: [u8; 32],
+    admin_token: [u8; 32],
+}
+
+impl Founding {
+    fn edits(&self, grid: GridId, candidate: Candidate, token: TokenId, now: Now) -> Vec<Edit> {
+        vec![
+            Edit::GridName(self.grid.clone()),
+            Edit::PlacementVersion(PLACEMENT_VERSION),
+            Edit::Admit(Admission::founding(grid, candidate, now.wall)),
+            Edit::JoinToken(token),
+            Edit::AdminToken(self.admin_token),
+        ]
+    }
+}
+
+pub(super) fn not_now(problem: String) -> JoinRefusal {
+    JoinRefusal::NotNow { problem }
+}
+
+fn refused(refusal: JoinRefusal, address: &str) -> Refusal {
+    match refusal {
+        JoinRefusal::Token => Refusal::Token,
+        JoinRefusal::NameTaken { name, suggestion } => Refusal::NameTaken { name, suggestion },
+        JoinRefusal::Removed => Refusal::Removed,
+        JoinRefusal::NotNow { problem } => Refusal::Unreachable {
+            address: address.to_owned(),
+            problem,
+        },
+    }
+}
+
+/// A token is a secret: an error shows only how it begins.
+fn shortened(token: &str) -> String {
+    let begin: String = token.chars().take(12).collect();
+    format!("{begin}…")
+}

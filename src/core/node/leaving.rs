@@ -1,0 +1,86 @@
+//! Leaving for good: out of the roster first, then nothing runs, then nothing is remembered.
+
+use std::time::Duration;
+
+use crate::command::{Accepted, CommandId, Refusal};
+use crate::document::edit::Edit;
+use crate::time::{Instant, Now};
+
+use super::saving::Purpose;
+use super::{Node, Phase, Record};
+
+/// How long containers may take to stop; what is left then is found and removed by nobody, and is said.
+const STOP_WITHIN: Duration = Duration::from_secs(60);
+
+/// A `leave` under way.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Leave {
+    pub(super) command: CommandId,
+    pub(super) until: Instant,
+}
+
+impl Node {
+    /// What takes this node out of the roster: nothing where it is out already.
+    pub(super) fn leave_edits(&self, force: bool) -> Result<Vec<Edit>, Refusal> {
+        let documents = &self.view.documents;
+        let Some(member) = documents.roster.get(&self.me) else {
+            return Ok(Vec::new());
+        };
+        if !force && documents.roster.len() == 1 {
+            let problem = format!(
+                "node `{}` is the last of its grid: all definitions are lost",
+                member.name
+            );
+            return Err(Refusal::NeedsForce { problem });
+        }
+        if !force {
+            crate::command::check_leaving(&self.view, self.me, member)?;
+        }
+        if !force && documents.roster.len() > 1 && !self.others_fresh() {
+            let problem = "no other node can be told: they would wait for this one".to_owned();
+            return Err(Refusal::NeedsForce { problem });
+        }
+        Ok(vec![Edit::RemoveNode(self.me)])
+    }
+
+    pub(super) fn start_leaving(&mut self, command: CommandId, now: Now) {
+        self.phase = Phase::Leaving;
+        self.joining.leave = Some(Leave {
+            command,
+            until: now.monotonic + STOP_WITHIN,
+        });
+    }
+
+    /// Forgets the grid once nothing of it runs here.
+    pub(super) fn finish_leaving(&mut self, now: Now) {
+        let Some(leave) = self.joining.leave else {
+            return;
+        };
+        let idle = self
+            .instances
+            .as_ref()
+            .is_none_or(|instances| instances.has_observed() && instances.holds().is_empty());
+        if idle || leave.until <= now.monotonic {
+            self.joining.leave = None;
+            self.save(Purpose::Forgotten(leave.command), vec![Record::Forget]);
+        }
+    }
+
+    pub(super) fn forgotten(&mut self, command: CommandId, result: Result<(), String>) {
+        if let Err(problem) = result {
+            return self.reply(command, Err(Refusal::Disk { problem }));
+        }
+        self.reply(
+            command,
+            Ok(Accepted {
+                saved_on: Vec::new(),
+                others_fresh: false,
+                join_token: None,
+            }),
+        );
+        self.phase = Phase::Alone;
+        self.instances = None;
+        self.view = Default::default();
+        self.start_afresh();
+    }
+}

@@ -1,0 +1,267 @@
+//! From what is known to what this node does: view, placement, goals, actions, report.
+
+use std::collections::BTreeSet;
+use std::sync::Arc;
+
+use crate::id::NodeId;
+use crate::message::Message;
+use crate::placement::{Placement, place};
+use crate::reconcile::action::{ActionId, Observed, Outcome};
+use crate::reconcile::{Goals, Identity, Instances};
+use crate::report::{EngineState, SignedReport};
+use crate::time::Now;
+use crate::view::View;
+
+use super::goals::goals;
+use super::{Node, Output, Phase, Status};
+
+/// What was derived last, and from what.
+#[derive(Debug, Default)]
+pub(super) struct Work {
+    placement: Placement,
+    goals: Goals,
+    /// The version of the instances that the goals were made for.
+    instances: Option<u64>,
+    /// The view has changed since placement was computed.
+    stale: bool,
+    shown: Option<Arc<View>>,
+    /// Who may talk to this node, as told last.
+    peers: Option<BTreeSet<NodeId>>,
+}
+
+impl Node {
+    /// Makes the view equal to what is known, if anything changed.
+    pub(super) fn look(&mut self, now: Now) {
+        if !self.in_grid() {
+            return;
+        }
+        let documents = self.replica.documents();
+        let standings = self.pulse.standings();
+        let members = || documents.roster.keys().copied();
+        let reports = self.reports.of(members());
+        let same_documents = Arc::ptr_eq(&documents, &self.view.documents);
+        if same_documents && standings == self.view.standings && reports == self.view.reports {
+            return;
+        }
+        if !same_documents {
+            let roster = members().collect();
+            self.pulse.set_roster(&roster, now);
+            self.lives.set_roster(&roster);
+            self.reports
+                .retain(|node| documents.roster.contains_key(node));
+        }
+        let standings = if same_documents {
+            standings
+        } else {
+            self.pulse.standings()
+        };
+        self.view = Arc::new(View {
+            documents,
+            reports,
+            standings,
+        });
+        self.work.stale = true;
+        self.heed_roster();
+        self.set_peers();
+    }
+
+    /// Whether the roster still has this node.
+    fn heed_roster(&mut self) {
+        if self.phase == Phase::Member && self.view.documents.removed.contains(&self.me) {
+            self.phase = Phase::Removed;
+        }
+    }
+
+    /// Members may talk to us; a removed node may hear that it was removed.
+    fn set_peers(&mut self) {
+        let documents = &self.view.documents;
+        let known = documents.roster.keys().chain(&documents.removed).copied();
+        let peers: BTreeSet<NodeId> = known.filter(|node| *node != self.me).collect();
+        let addresses = peers
+            .iter()
+            .map(|node| (*node, self.addresses_of(node)))
+            .collect();
+        if self.work.peers.as_ref() != Some(&peers) || self.work.stale {
+            self.work.peers = Some(peers);
+            self.push(Output::SetPeers(addresses));
+        }
+    }
+
+    /// Where a member says it is, else where it was admitted.
+    fn addresses_of(&self, node: &NodeId) -> Vec<String> {
+        let reported = self
+            .view
+            .reports
+            .get(node)
+            .map(|report| report.addresses.clone())
+            .unwrap_or_default();
+        let admitted = self
+            .view
+            .documents
+            .roster
+            .get(node)
+            .map(|member| member.addresses.clone());
+        let mut addresses = reported;
+        for address in admitted.into_iter().flatten() {
+            if !addresses.contains(&address) {
+                addresses.push(address);
+            }
+        }
+        addresses
+    }
+
+    pub(super) fn observed(&mut self, observed: Observed, now: Now) {
+        match &observed {
+            Observed::Engine(engine) => self.own.engine = Some(engine.clone()),
+            Observed::EngineTrouble { .. } | Observed::Containers(_) => {}
+        }
+        if let Some(instances) = &mut self.instances {
+            instances.observe(observed, now);
+        }
+    }
+
+    pub(super) fn done(&mut self, id: ActionId, outcome: Outcome, now: Now) {
+        if let Some(instances) = &mut self.instances {
+            instances.done(id, outcome, now);
+        }
+    }
+
+    /// Decides what this node runs, and tells the others. A new report is itself something that is
+    /// known, so it is looked at again until nothing changes.
+    pub(super) fn work(&mut self, now: Now) {
+        for _ in 0..4 {
+            self.reconcile(now);
+            if !self.report(now) {
+                return;
+            }
+            self.look(now);
+        }
+    }
+
+    fn reconcile(&mut self, now: Now) {
+        if !self.in_grid() || self.phase == Phase::Cloned || self.view.documents.grid.id.is_none() {
+            return;
+        }
+        if self.work.stale {
+            self.work.placement = place(&self.view);
+        }
+        let held_until = self
+            .pulse
+            .self_suspicion(now.monotonic)
+            .map(|suspicion| suspicion.until);
+        let Some(instances) = self.instances.as_mut() else {
+            return;
+        };
+        let version = Some(instances.version());
+        if self.work.stale
+            || self.work.instances != version
+            || self.work.goals.hold_takeovers_until != held_until
+        {
+            self.work.goals = goals(
+                &self.view,
+                &self.work.placement,
+                self.me,
+                instances.holds(),
+                held_until,
+            );
+            self.work.instances = version;
+            self.work.stale = false;
+        }
+        instances.reconcile(self.work.goals.clone(), now);
+        while let Some((id, action)) = instances.poll_action() {
+            self.outputs.push_back(Output::Run { id, action });
+        }
+    }
+
+    /// Publishes this node's report if it changed.
+    fn report(&mut self, now: Now) -> bool {
+        let Some(instances) = self.instances.as_ref() else {
+            return false;
+        };
+        let last = self.reports.get(&self.me).cloned();
+        if !self.pulse.may_report(now.monotonic) {
+            return false;
+        }
+        let next = self.own.next(self.me, last.as_deref(), |report| {
+            report.engine = instances.engine(now);
+            report.holds = instances.holds().clone();
+            report.refusals = instances.refusals().clone();
+        });
+        let Some(report) = next else {
+            return false;
+        };
+        let signed = SignedReport::new(&report, &self.config.key);
+        if let Err(problem) = self.reports.accept(signed.clone()) {
+            tracing::error!(%problem, "This node's own report is not valid");
+            return false;
+        }
+        self.tell(Message::Reports(vec![signed]), None);
+        true
+    }
+
+    /// Who this node is to its containers, once it is in a grid.
+    pub(super) fn embody(&mut self, now: Now) {
+        let documents = self.replica.documents();
+        let (Some(id), Some(name)) = (documents.grid.id, documents.grid.name.clone()) else {
+            return;
+        };
+        let Some(member) = documents.roster.get(&self.me) else {
+            return;
+        };
+        let identity = Identity {
+            grid: id,
+            grid_name: name,
+            node_name: member.name.clone(),
+        };
+        let own = self.reports.get(&self.me);
+        let remembered = own.map(|report| report.holds.clone()).unwrap_or_default();
+        let mut instances = Instances::new(identity, remembered);
+        if let Some(engine) = self.own.engine.clone() {
+            instances.observe(Observed::Engine(engine), now);
+        }
+        self.instances = Some(instances);
+    }
+
+    /// Shows the view to whoever reads, if it or this node's state changed.
+    pub(super) fn show(&mut self) {
+        let status = Status {
+            phase: self.phase.clone(),
+            problems: self.problems(),
+        };
+        if self
+            .work
+            .shown
+            .as_ref()
+            .is_some_and(|shown| Arc::ptr_eq(shown, &self.view))
+            && self.shown.as_ref() == Some(&status)
+        {
+            return;
+        }
+        self.work.shown = Some(Arc::clone(&self.view));
+        self.shown = Some(status.clone());
+        self.push(Output::Show {
+            view: Arc::clone(&self.view),
+            status,
+        });
+    }
+
+    fn problems(&self) -> Vec<String> {
+        let mut problems = Vec::new();
+        if let crate::report::Disk::Failed { problem, .. } = &self.own.disk {
+            problems.push(format!("the disk cannot be written: {problem}"));
+        }
+        let own = self.reports.get(&self.me);
+        if let Some(EngineState::Failed { problem, .. }) = own.map(|report| &report.engine.state) {
+            problems.push(format!("the Docker engine fails: {problem}"));
+        }
+        if self.phase == Phase::Cloned {
+            problems.push(
+                "another machine runs with this node's identity: its disk was cloned".to_owned(),
+            );
+        }
+        if self.phase == Phase::Removed {
+            problems.push("this node was removed from its grid".to_owned());
+        }
+        problems
+    }
+}

@@ -1,0 +1,297 @@
+//! Commands: one at a time becomes a signed change, goes to disk, is shown, pushed and answered.
+//!
+//! Nothing of a change is visible before it is on this disk. The answer waits for one more disk while
+//! another node is fresh, at most [`SECOND_DISK`].
+
+use std::collections::{BTreeMap, BTreeSet, VecDeque};
+use std::net::IpAddr;
+use std::time::Duration;
+
+use crate::command::{self, Accepted, Command, CommandId, Refusal, Reply};
+use crate::document::Prepared;
+use crate::document::edit::Edit;
+use crate::id::{EnvelopeHash, NodeId, NodeName};
+use crate::membership::token::Token;
+use crate::message::JoinCall;
+use crate::time::{Instant, Now};
+
+use super::saving::Purpose;
+use super::{Node, Output, Phase, Record};
+
+/// How long a command waits for another node's disk (rules of the mesh 4).
+const SECOND_DISK: Duration = Duration::from_secs(2);
+
+/// Commands that wait for their turn; each takes one write to disk.
+const MAX_QUEUED: usize = 256;
+
+/// Commands under way.
+#[derive(Debug, Default)]
+pub(super) struct Writing {
+    queue: VecDeque<Job>,
+    /// The job whose change is being saved.
+    saving: Option<Job>,
+    waiting: Vec<Waiting>,
+}
+
+/// Something that writes.
+#[derive(Debug)]
+pub(super) enum Job {
+    Command {
+        id: CommandId,
+        command: Command,
+    },
+    /// A stranger asks to be admitted.
+    Admit {
+        id: u64,
+        from: NodeId,
+        seen: Option<IpAddr>,
+        call: Box<JoinCall>,
+    },
+}
+
+/// A change that is on this disk and waits for another.
+#[derive(Debug)]
+struct Waiting {
+    command: CommandId,
+    accepted: Accepted,
+    hashes: BTreeSet<EnvelopeHash>,
+    /// What each other node has on its disk of them.
+    stored: BTreeMap<NodeId, BTreeSet<EnvelopeHash>>,
+    until: Instant,
+}
+
+impl Writing {
+    pub(super) fn next_wake(&self) -> Option<Instant> {
+        self.waiting.iter().map(|waiting| waiting.until).min()
+    }
+}
+
+impl Node {
+    pub(super) fn command(&mut self, id: CommandId, command: Command, now: Now) {
+        match command {
+            Command::Init { .. } | Command::Join { .. } => self.enter(id, command, now),
+            Command::Leave { .. }
+            | Command::CreateJoinToken { .. }
+            | Command::RevokeJoinToken(_)
+            | Command::UpdateNode { .. }
+            | Command::RemoveNode { .. }
+            | Command::CreateService { .. }
+            | Command::UpdateService { .. }
+            | Command::DeployService { .. }
+            | Command::ScaleService { .. }
+            | Command::StopService(_)
+            | Command::StartService(_)
+            | Command::RestartService(_)
+            | Command::RemoveService(_)
+            | Command::InstallStack { .. }
+            | Command::UpgradeStack { .. }
+            | Command::DeployStack(_)
+            | Command::StopStack(_)
+            | Command::RestartStack(_)
+            | Command::RemoveStack(_) => self.queue(Job::Command { id, command }),
+        }
+    }
+
+    /// Puts a job in the queue, or answers that there are too many.
+    pub(super) fn queue(&mut self, job: Job) {
+        if self.writing.queue.len() < MAX_QUEUED {
+            self.writing.queue.push_back(job);
+            return;
+        }
+        match job {
+            Job::Command { id, .. } => self.reply(id, Err(Refusal::Busy)),
+            Job::Admit { id, .. } => self.refuse_join(id, "too many commands are waiting"),
+        }
+    }
+
+    /// Takes jobs until one has something to save, and lets go those that waited long enough.
+    pub(super) fn write(&mut self, now: Now) {
+        while self.writing.saving.is_none() {
+            let Some(job) = self.writing.queue.pop_front() else {
+                break;
+            };
+            self.start(job, now);
+        }
+        self.stop_waiting(now);
+    }
+
+    fn start(&mut self, job: Job, now: Now) {
+        let edits = match &job {
+            Job::Command { command, .. } => self.edits_of(command, now),
+            Job::Admit {
+                from, seen, call, ..
+            } => {
+                return match self.admission(*from, *seen, call, now) {
+                    Ok(edits) => self.save_job(job, edits, now),
+                    Err(refusal) => self.answer_admission(job, Err(refusal)),
+                };
+            }
+        };
+        match edits {
+            Ok(edits) => self.save_job(job, edits, now),
+            Err(refusal) => self.answer(job, Err(refusal), now),
+        }
+    }
+
+    fn edits_of(&self, command: &Command, now: Now) -> Result<Vec<Edit>, Refusal> {
+        match self.phase {
+            Phase::Alone | Phase::Joining => return Err(Refusal::NoGrid),
+            Phase::Cloned => return Err(Refusal::Cloned),
+            Phase::Removed | Phase::Leaving if !matches!(command, Command::Leave { .. }) => {
+                return Err(Refusal::Removed);
+            }
+            Phase::Member | Phase::Removed | Phase::Leaving => {}
+        }
+        match command {
+            Command::Leave { force } => self.leave_edits(*force),
+            other => command::edits(&self.view, self.me, other, now.wall),
+        }
+    }
+
+    fn save_job(&mut self, job: Job, edits: Vec<Edit>, now: Now) {
+        if edits.is_empty() {
+            return self.answer(job, Ok(Vec::new()), now);
+        }
+        match self.replica.prepare(&edits, now.wall) {
+            Ok(prepared) if prepared.is_empty() => self.answer(job, Ok(Vec::new()), now),
+            Ok(prepared) => {
+                let envelopes = prepared.iter().map(|one| one.envelope.clone());
+                let records = envelopes.map(Record::Envelope).collect();
+                self.writing.saving = Some(job);
+                self.save(Purpose::Write(prepared), records);
+            }
+            Err(problem) => self.answer(job, Err(Refusal::Invalid(problem.to_string())), now),
+        }
+    }
+
+    /// The change of the job that was being saved is on disk, or is not.
+    pub(super) fn written(
+        &mut self,
+        prepared: Vec<Prepared>,
+        result: Result<(), String>,
+        now: Now,
+    ) {
+        let job = self
+            .writing
+            .saving
+            .take()
+            .expect("a write is saved for a job");
+        if let Err(problem) = result {
+            self.replica.abandon(prepared);
+            return self.answer(job, Err(Refusal::Disk { problem }), now);
+        }
+        let hashes: Vec<_> = prepared.iter().map(Prepared::hash).collect();
+        let newly = self.replica.commit(prepared);
+        for envelope in newly
+            .iter()
+            .filter(|envelope| !hashes.contains(&envelope.hash()))
+        {
+            self.saving.add(envelope.clone());
+        }
+        self.flood(newly, 0, true, None);
+        self.look(now);
+        self.answer(job, Ok(hashes), now);
+    }
+
+    /// Answers a job: `written` are the changes that it made.
+    fn answer(&mut self, job: Job, written: Result<Vec<EnvelopeHash>, Refusal>, now: Now) {
+        match job {
+            Job::Command { id, command } => match written {
+                Ok(_) if matches!(command, Command::Leave { .. }) => self.start_leaving(id, now),
+                Ok(hashes) => self.accept(id, &command, hashes, now),
+                Err(refusal) => self.reply(id, Err(refusal)),
+            },
+            Job::Admit { .. } => {
+                let problem = written.err().map(|refusal| refusal.to_string());
+                self.answer_admission(
+                    job,
+                    problem.map_or(Ok(()), |problem| Err(super::joining::not_now(problem))),
+                );
+            }
+        }
+    }
+
+    fn accept(&mut self, id: CommandId, command: &Command, hashes: Vec<EnvelopeHash>, now: Now) {
+        let others_fresh = self.others_fresh();
+        let accepted = Accepted {
+            saved_on: self.name_of(self.me).into_iter().collect(),
+            others_fresh,
+            join_token: self.token_text(command),
+        };
+        if hashes.is_empty() || !others_fresh {
+            return self.reply(id, Ok(accepted));
+        }
+        let until = now.monotonic + SECOND_DISK;
+        let hashes = hashes.into_iter().collect();
+        self.writing.waiting.push(Waiting {
+            command: id,
+            accepted,
+            hashes,
+            stored: BTreeMap::new(),
+            until,
+        });
+    }
+
+    fn token_text(&self, command: &Command) -> Option<String> {
+        let Command::CreateJoinToken { seed } = command else {
+            return None;
+        };
+        Some(Token::new(self.view.documents.grid.id?, *seed).reveal())
+    }
+
+    /// `from` has these changes on its disk: whoever waited for a second disk is answered.
+    pub(super) fn stored(&mut self, from: NodeId, hashes: &[EnvelopeHash]) {
+        let Some(name) = self.name_of(from) else {
+            return;
+        };
+        let mut done = Vec::new();
+        self.writing.waiting.retain_mut(|waiting| {
+            let stored = waiting.stored.entry(from).or_default();
+            stored.extend(hashes.iter().filter(|hash| waiting.hashes.contains(hash)));
+            let complete = *stored == waiting.hashes;
+            if complete {
+                waiting.accepted.saved_on.push(name.clone());
+                done.push((waiting.command, waiting.accepted.clone()));
+            }
+            !complete
+        });
+        for (command, accepted) in done {
+            self.reply(command, Ok(accepted));
+        }
+    }
+
+    fn stop_waiting(&mut self, now: Now) {
+        let over = |waiting: &Waiting| waiting.until <= now.monotonic;
+        let done: Vec<_> = self
+            .writing
+            .waiting
+            .iter()
+            .filter(|w| over(w))
+            .map(|w| (w.command, w.accepted.clone()))
+            .collect();
+        self.writing.waiting.retain(|waiting| !over(waiting));
+        for (command, accepted) in done {
+            self.reply(command, Ok(accepted));
+        }
+    }
+
+    pub(super) fn others_fresh(&self) -> bool {
+        self.view
+            .documents
+            .roster
+            .keys()
+            .any(|node| *node != self.me && self.view.is_fresh(node))
+    }
+
+    pub(super) fn name_of(&self, node: NodeId) -> Option<NodeName> {
+        self.view
+            .documents
+            .roster
+            .get(&node)
+            .map(|member| member.name.clone())
+    }
+
+    pub(super) fn reply(&mut self, id: CommandId, reply: Reply) {
+        self.push(Output::Reply { id, reply });
+    }
+}

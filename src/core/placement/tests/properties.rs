@@ -1,0 +1,276 @@
+//! Placement, by property.
+
+use std::collections::BTreeSet;
+use std::fmt::Write;
+use std::sync::Arc;
+
+use proptest::prelude::*;
+use proptest::sample::{Index, select};
+
+use super::language::{empty_report, key, node_id, parse, right_hold};
+use crate::id::{InstanceId, NodeId};
+use crate::placement::survey::Survey;
+use crate::placement::{
+    Assignment, Placement, Reason, Verdict, Wait, explain, filter, place, place_service,
+};
+use crate::stack;
+use crate::view::{Freshness, Standing, View};
+
+const NODES: [&str; 6] = ["a", "b", "c", "d", "e", "f"];
+
+fn node() -> impl Strategy<Value = String> {
+    let state = select(vec![
+        "fresh", "fresh", "fresh", "late", "stale", "absent", "gone",
+    ]);
+    let extra = select(vec![
+        "az=1",
+        "az=2",
+        "az=2",
+        "ssd",
+        "drain",
+        "engine",
+        "unreported",
+    ]);
+    (state, extra).prop_map(|(state, extra)| format!("{state},{extra}"))
+}
+
+fn service(name: &'static str) -> impl Strategy<Value = String> {
+    let kind = select(vec!["ha", "ha", "ha", "random", "daemon", "stateful"]);
+    let rule = select(vec![
+        "",
+        "",
+        "",
+        "label==az=1",
+        "label!=az=2",
+        "label==~ssd",
+        "service!=app",
+        "service==~web",
+        "node!=/[ab]/",
+        "port=80",
+    ]);
+    let place = (
+        1..5_u32,
+        select(&NODES[..]),
+        1..4_u32,
+        any::<bool>(),
+        any::<bool>(),
+    );
+    let holds = prop::collection::vec(place, 0..6);
+    (kind, rule, 0..5_u32, holds).prop_map(move |(kind, rule, instances, holds)| {
+        let mut line = format!("{name} x{instances} {kind} {rule}");
+        for (number, node, epoch, pending, pinned) in holds {
+            let state = if pending { ",pending" } else { "" };
+            write!(line, " {name}.{number}@{node}(epoch={epoch}{state})").unwrap();
+            if pinned {
+                write!(line, " {name}.{number}->{node}").unwrap();
+            }
+        }
+        line
+    })
+}
+
+fn any_text() -> impl Strategy<Value = (Vec<String>, Vec<String>)> {
+    let nodes = prop::collection::vec(node(), 1..=NODES.len());
+    let services = (service("app"), service("db"), service("web"));
+    (nodes, services).prop_map(|(nodes, (app, db, web))| {
+        let nodes = NODES.iter().zip(nodes).zip(1..);
+        let nodes = nodes.map(|((name, attributes), number)| {
+            format!("nodes {name}({attributes},number={number})")
+        });
+        (nodes.collect(), vec![app, db, web])
+    })
+}
+
+fn any_view() -> impl Strategy<Value = View> {
+    any_text().prop_map(|(nodes, services)| parse(&[nodes, services].concat().join("\n")))
+}
+
+/// A grid that is at rest: all nodes fresh, everything held where it was placed.
+fn settled(instances: u32, strategy: &str, nodes: usize) -> View {
+    let nodes = NODES[..nodes].join(" ");
+    let mut view = parse(&format!(
+        "nodes {nodes}
+         app x{instances} {strategy}
+         web x3 port=80
+         zoo x2 service!=app"
+    ));
+    carry_out(&mut view);
+    view
+}
+
+/// What placement says is what every node holds from now on.
+fn carry_out(view: &mut View) {
+    let placement = place(view);
+    for report in view.reports.values_mut() {
+        Arc::make_mut(report).holds.clear();
+    }
+    for (key, number, assignment) in placement.assignments() {
+        if let Some(report) = assignment.holder.and_then(|id| view.reports.get_mut(&id)) {
+            let wanted = view.documents.services[key].latest.hash;
+            let hold = right_hold(wanted, assignment.epoch);
+            let instance = InstanceId::new(key.clone(), number);
+            Arc::make_mut(report).holds.insert(instance, hold);
+        }
+    }
+}
+
+fn holders(placement: &Placement) -> Vec<(InstanceId, Option<NodeId>)> {
+    let all = placement.assignments();
+    all.map(|(key, number, it)| (InstanceId::new(key.clone(), number), it.holder))
+        .collect()
+}
+
+fn set_freshness(view: &mut View, node: NodeId, freshness: Freshness) {
+    view.standings.get_mut(&node).unwrap().freshness = freshness;
+}
+
+proptest! {
+    #[test]
+    fn equal_views_give_equal_answers_in_whatever_order_they_were_learnt(
+        (nodes, services) in any_text(),
+    ) {
+        let forward = parse(&[nodes.clone(), services.clone()].concat().join("\n"));
+        let backward: Vec<String> = nodes.into_iter().rev().chain(services.into_iter().rev()).collect();
+        let backward = parse(&backward.join("\n"));
+        prop_assert_eq!(&forward, &backward);
+        prop_assert_eq!(place(&forward), place(&backward));
+    }
+
+    #[test]
+    fn nobody_is_given_or_keeps_what_does_not_fit(view in any_view()) {
+        let mut survey = Survey::of(&view);
+        let mut wrong = Vec::new();
+        for (key, record) in &view.documents.services {
+            place_service(&mut survey, key, record, &mut |survey, wanted, number, decided| {
+                let holder = decided.holder.and_then(|id| survey.index(&id)).unwrap_or(usize::MAX);
+                let rejection = match decided.reason {
+                    Reason::New | Reason::TakenOver { .. } | Reason::Moved { .. } => {
+                        filter::candidate(survey, wanted, holder, number)
+                    }
+                    Reason::Kept | Reason::HolderStale if !wanted.service.stateful => {
+                        filter::keeper(survey, wanted, holder, number)
+                    }
+                    Reason::Kept | Reason::HolderStale | Reason::Pinned | Reason::Daemon
+                    | Reason::Waits(_) => None,
+                };
+                wrong.extend(rejection.map(|why| format!("{key}.{number} {why}")));
+            });
+        }
+        prop_assert!(wrong.is_empty(), "{wrong:?}");
+    }
+
+    #[test]
+    fn every_no_node_fits_is_true(view in any_view()) {
+        for (key, number, assignment) in place(&view).assignments() {
+            let explanation = explain(&view, key, Some(number));
+            let rows = &explanation.instances[0].nodes;
+            let eligible = rows.iter().filter(|row| matches!(row.verdict, Verdict::Eligible { .. }));
+            if assignment.reason == Reason::Waits(Wait::NoNodeFits) {
+                prop_assert_eq!(eligible.count(), 0);
+            }
+            let chosen = rows.iter().filter(|row| matches!(row.verdict, Verdict::Chosen { .. }));
+            prop_assert_eq!(chosen.count(), usize::from(assignment.holder.is_some()));
+        }
+    }
+
+    #[test]
+    fn a_stateful_instance_has_no_holder_but_its_pin_or_whoever_holds_it(view in any_view()) {
+        for (key, number, assignment) in place(&view).assignments() {
+            let record = &view.documents.services[key];
+            let service = record.latest.service.as_ref().unwrap();
+            if !service.stateful || service.deploy.strategy == stack::Strategy::Daemon {
+                continue;
+            }
+            let Some(holder) = assignment.holder else { continue };
+            let holds = |node: &NodeId| view.reports.get(node).is_some_and(|report| {
+                report.holds.contains_key(&InstanceId::new(key.clone(), number))
+            });
+            match record.pins.get(&number) {
+                Some(pin) => prop_assert_eq!(pin.node, holder),
+                None => prop_assert!(holds(&holder)),
+            }
+        }
+    }
+
+    #[test]
+    fn nobody_holds_two_roles_and_nobody_that_is_away_loses(view in any_view()) {
+        for (_, _, Assignment { holder, leaving, rivals, .. }) in place(&view).assignments() {
+            let all: Vec<_> = holder.iter().chain(leaving).chain(rivals).collect();
+            let distinct: BTreeSet<_> = all.iter().collect();
+            prop_assert_eq!(all.len(), distinct.len());
+            for loser in leaving.iter().chain(rivals) {
+                prop_assert!(view.freshness(loser) < Freshness::Absent);
+            }
+        }
+    }
+
+    #[test]
+    fn what_is_at_rest_stays_at_rest(
+        instances in 0..12_u32, nodes in 1..=6_usize, strategy in select(vec!["ha", "random"]),
+    ) {
+        let mut view = settled(instances, strategy, nodes);
+        let before = holders(&place(&view));
+        carry_out(&mut view);
+        prop_assert_eq!(holders(&place(&view)), before);
+    }
+
+    #[test]
+    fn a_node_that_joins_moves_nothing(
+        instances in 0..12_u32, nodes in 1..=6_usize, strategy in select(vec!["ha", "random"]),
+    ) {
+        let mut view = settled(instances, strategy, nodes);
+        let before = place(&view);
+        let newcomer = node_id("new");
+        let mut member = view.documents.roster[&node_id("a")].clone();
+        member.name = "new".parse().unwrap();
+        member.number = 7;
+        Arc::make_mut(&mut view.documents).roster.insert(newcomer, member);
+        let since = view.standings[&node_id("a")].since;
+        view.standings.insert(newcomer, Standing { freshness: Freshness::Fresh, since });
+        view.reports.insert(newcomer, Arc::new(empty_report(newcomer)));
+        let after = place(&view);
+        for (instance, holder) in holders(&before) {
+            if holder.is_some() {
+                prop_assert_eq!(after.get(&instance).unwrap().holder, holder);
+            }
+        }
+    }
+
+    #[test]
+    fn losing_a_node_moves_only_what_it_ran(
+        instances in 0..12_u32, nodes in 2..=6_usize, pick in any::<Index>(),
+        away in select(vec![Freshness::Absent, Freshness::Gone]),
+    ) {
+        let mut view = settled(instances, "ha", nodes);
+        let lost = node_id(pick.get::<&str>(&NODES[..nodes]));
+        let before = place(&view);
+        set_freshness(&mut view, lost, away);
+        let after = place(&view);
+        // `zoo` shuns `app`, so what the lost node ran may drive it out where it is taken over.
+        let all = holders(&before).into_iter();
+        for (instance, holder) in all.filter(|(instance, _)| instance.service != key("zoo")) {
+            if holder != Some(lost) {
+                prop_assert_eq!(after.get(&instance).unwrap().holder, holder);
+            } else if instance.service == key("app") {
+                prop_assert_ne!(after.get(&instance).unwrap().holder, Some(lost));
+            }
+        }
+    }
+
+    #[test]
+    fn a_takeover_does_not_change_its_mind_as_it_is_carried_out(
+        instances in 0..12_u32, nodes in 2..=6_usize, pick in any::<Index>(), first in any::<Index>(),
+    ) {
+        let mut view = settled(instances, "ha", nodes);
+        let lost = node_id(pick.get::<&str>(&NODES[..nodes]));
+        set_freshness(&mut view, lost, Freshness::Absent);
+        let meant = place(&view);
+        let taker = node_id(first.get::<&str>(&NODES[..nodes]));
+        for (instance, assignment) in meant.of_node(taker).filter(|_| taker != lost) {
+            let wanted = view.documents.services[&instance.service].latest.hash;
+            let report = Arc::make_mut(view.reports.get_mut(&taker).unwrap());
+            report.holds.insert(instance, right_hold(wanted, assignment.epoch));
+        }
+        prop_assert_eq!(holders(&place(&view)), holders(&meant));
+    }
+}

@@ -1,0 +1,182 @@
+//! When to try again: after a failed action, and after a crash.
+
+use std::time::Duration;
+
+use crate::time::Instant;
+
+/// How often the same thing may fail before other nodes are told that this one refuses it.
+pub const FAILURES_BEFORE_REFUSAL: u32 = 3;
+
+/// A container that was up for this long has started well: its crashes are forgotten (Kontena 1.4).
+pub const STABLE_AFTER: Duration = Duration::from_secs(10);
+
+/// How long to wait after so many failures in a row: 1 s, 2 s, 4 s … up to 30 s, and after the
+/// seventh a minute, because what failed for a minute will hardly work in the next.
+pub fn retry_delay(failures: u32) -> Duration {
+    Duration::from_secs(match failures {
+        0 => 0,
+        1..=5 => 1 << (failures - 1),
+        6..=7 => 30,
+        8.. => 60,
+    })
+}
+
+/// How long to wait before a crashed container is started again: the square of its restarts in
+/// seconds, at most 30 s (Kontena 1.4).
+pub fn restart_delay(restarts: u32) -> Duration {
+    Duration::from_secs(u64::from(restarts).saturating_pow(2).min(30))
+}
+
+/// What went wrong last, and when it is tried again.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(super) struct Setback {
+    pub failures: u32,
+    pub retry_at: Instant,
+    pub problem: String,
+    pub lesson: Lesson,
+}
+
+/// What a failure teaches.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Lesson {
+    /// Nobody knows what happened (the engine did not answer): nothing is concluded.
+    Nothing,
+    /// It failed, and may work the next time.
+    Failed,
+    /// It cannot work on this node as things are.
+    NotHere,
+}
+
+impl Setback {
+    /// One more failure after `previous`.
+    pub(super) fn after(
+        previous: Option<&Self>,
+        problem: String,
+        lesson: Lesson,
+        now: Instant,
+    ) -> Self {
+        let failures = previous
+            .map_or(0, |setback| setback.failures)
+            .saturating_add(1);
+        Self {
+            failures,
+            retry_at: now + retry_delay(failures),
+            problem,
+            lesson,
+        }
+    }
+
+    /// Whether another node had better try.
+    pub(super) fn is_reason_to_refuse(&self) -> bool {
+        match self.lesson {
+            Lesson::Nothing => false,
+            Lesson::Failed => self.failures >= FAILURES_BEFORE_REFUSAL,
+            Lesson::NotHere => true,
+        }
+    }
+
+    /// Whether it is more than a passing doubt.
+    pub(super) fn is_certain(&self) -> bool {
+        match self.lesson {
+            Lesson::Nothing => false,
+            Lesson::Failed | Lesson::NotHere => true,
+        }
+    }
+}
+
+/// The crashes of one container, as this boot of the node saw them.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub(super) struct Crashes {
+    restarts: u32,
+    up: Option<Instant>,
+    restart_at: Option<Instant>,
+}
+
+impl Crashes {
+    /// It is seen running.
+    pub(super) fn runs(&mut self, now: Instant) {
+        self.restart_at = None;
+        let up = *self.up.get_or_insert(now);
+        if now.since(up) >= STABLE_AFTER {
+            self.restarts = 0;
+        }
+    }
+
+    /// It is seen stopped. Only a container that ran before in this boot has crashed.
+    pub(super) fn stopped(&mut self, now: Instant) {
+        let Some(up) = self.up.take() else { return };
+        if now.since(up) >= STABLE_AFTER {
+            self.restarts = 0;
+        }
+        self.restart_at = Some(now + restart_delay(self.restarts));
+        self.restarts = self.restarts.saturating_add(1);
+    }
+
+    /// When a stopped container may be started again; `None` is at once.
+    pub(super) fn restart_at(&self) -> Option<Instant> {
+        self.restart_at
+    }
+
+    pub(super) fn has_crashed(&self) -> bool {
+        self.restart_at.is_some()
+    }
+
+    /// Until when a running container is on probation, because it crashed more than once lately.
+    pub(super) fn looping_until(&self) -> Option<Instant> {
+        match self.up {
+            Some(up) if self.restarts >= 2 => Some(up + STABLE_AFTER),
+            Some(_) | None => None,
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn at(seconds: u64) -> Instant {
+        Instant::from_millis(seconds * 1000)
+    }
+
+    #[test]
+    fn failures_are_retried_ever_more_slowly_and_at_least_once_a_minute() {
+        let delays: Vec<u64> = (1..=9).map(|n| retry_delay(n).as_secs()).collect();
+        assert_eq!(delays, [1, 2, 4, 8, 16, 30, 30, 60, 60]);
+        assert_eq!(retry_delay(u32::MAX).as_secs(), 60);
+    }
+
+    #[test]
+    fn a_crash_waits_the_square_of_its_restarts() {
+        let mut crashes = Crashes::default();
+        let mut now = 0;
+        let mut waits = Vec::new();
+        for _ in 0..8 {
+            crashes.runs(at(now));
+            crashes.stopped(at(now));
+            let restart = crashes.restart_at().unwrap();
+            waits.push(restart.since(at(now)).as_secs());
+            now += waits.last().unwrap();
+        }
+        assert_eq!(waits, [0, 1, 4, 9, 16, 25, 30, 30]);
+    }
+
+    #[test]
+    fn ten_seconds_of_uptime_forget_the_crashes() {
+        let mut crashes = Crashes::default();
+        for _ in 0..3 {
+            crashes.runs(at(0));
+            crashes.stopped(at(1));
+        }
+        crashes.runs(at(20));
+        crashes.stopped(at(30));
+        assert_eq!(crashes.restart_at(), Some(at(30)));
+    }
+
+    #[test]
+    fn a_container_that_never_ran_here_has_not_crashed() {
+        let mut crashes = Crashes::default();
+        crashes.stopped(at(5));
+        assert!(!crashes.has_crashed());
+        assert_eq!(crashes.restart_at(), None);
+    }
+}

@@ -1,0 +1,147 @@
+//! A service's instance → everything that makes its container.
+//!
+//! Names, environment and labels are Kontena 1.x's: third-party stacks read them.
+
+use std::collections::BTreeMap;
+use std::time::Duration;
+
+use data_encoding::HEXLOWER;
+use sha2::{Digest, Sha256};
+
+use crate::id::InstanceId;
+use crate::stack::{Service, Volume, VolumeSource};
+
+use super::action::{ContainerSpec, Mount, Ownership};
+use super::instances::Identity;
+use super::wanted::Wanted;
+
+/// The part of a label's key that is ours: what a user sets there is dropped.
+const OUR_LABELS: &str = "io.kontena.";
+
+/// The container of `wanted` on this node, from the image that `pinned` names.
+pub fn spec(wanted: &Wanted, identity: &Identity, epoch: u64, pinned: &str) -> ContainerSpec {
+    let service = &*wanted.service;
+    let instance = &wanted.instance;
+    ContainerSpec {
+        labels: Ownership {
+            grid: identity.grid.to_string(),
+            instance: instance.clone(),
+            epoch,
+            generation: wanted.generation,
+            revision: wanted.revision,
+        },
+        name: instance.container_name(),
+        image: pinned.to_owned(),
+        command: service.command.clone(),
+        environment: environment(service, instance, identity),
+        ports: service.ports.clone(),
+        mounts: mounts(service, instance),
+        stop_signal: service.stop_signal.clone(),
+        stop_grace: stop_grace(service),
+        hostname: hostname(instance),
+        domainname: domainname(instance, identity),
+        extra_labels: labels(wanted, identity),
+    }
+}
+
+/// The time between the stop signal and SIGKILL.
+pub fn stop_grace(service: &Service) -> Duration {
+    Duration::from_millis(
+        service
+            .stop_grace_millis
+            .unwrap_or(Service::STOP_GRACE_MILLIS),
+    )
+}
+
+fn hostname(instance: &InstanceId) -> String {
+    format!("{}-{}", instance.service.service, instance.number)
+}
+
+fn domainname(instance: &InstanceId, identity: &Identity) -> String {
+    let stack = &instance.service.stack;
+    if stack.is_null() {
+        format!("{}.kontena.local", identity.grid_name)
+    } else {
+        format!("{stack}.{}.kontena.local", identity.grid_name)
+    }
+}
+
+/// Kontena's id of a service: unique among all grids.
+fn service_id(instance: &InstanceId, identity: &Identity) -> String {
+    let key = &instance.service;
+    format!("{}/{}/{}", identity.grid_name, key.stack, key.service)
+}
+
+/// The user's variables, then ours. One of ours that the user set too is ours.
+fn environment(service: &Service, instance: &InstanceId, identity: &Identity) -> Vec<String> {
+    let ours = [
+        ("KONTENA_SERVICE_ID", service_id(instance, identity)),
+        ("KONTENA_SERVICE_NAME", instance.service.service.to_string()),
+        ("KONTENA_GRID_NAME", identity.grid_name.to_string()),
+        ("KONTENA_PLATFORM_NAME", identity.grid_name.to_string()),
+        ("KONTENA_STACK_NAME", instance.service.stack.to_string()),
+        ("KONTENA_NODE_NAME", identity.node_name.to_string()),
+        (
+            "KONTENA_SERVICE_INSTANCE_NUMBER",
+            instance.number.to_string(),
+        ),
+    ];
+    let is_ours = |line: &&String| {
+        let name = line.split('=').next().unwrap_or_default();
+        ours.iter().any(|(key, _)| *key == name)
+    };
+    let users = service.environment.iter().filter(|line| !is_ours(line));
+    let injected = ours.iter().map(|(key, value)| format!("{key}={value}"));
+    users.cloned().chain(injected).collect()
+}
+
+fn labels(wanted: &Wanted, identity: &Identity) -> BTreeMap<String, String> {
+    let instance = &wanted.instance;
+    let grace = stop_grace(&wanted.service).as_secs();
+    let ours = [
+        ("service.id", service_id(instance, identity)),
+        ("service.name", instance.service.service.to_string()),
+        ("service.instance_number", instance.number.to_string()),
+        ("stack.name", instance.service.stack.to_string()),
+        ("grid.name", identity.grid_name.to_string()),
+        ("platform.name", identity.grid_name.to_string()),
+        ("container.type", "container".to_owned()),
+        ("container.name", instance.container_name()),
+        ("container.deploy_rev", wanted.generation.to_string()),
+        (
+            "container.service_revision",
+            wanted.revision_number.to_string(),
+        ),
+        ("container.stop_grace_period", grace.to_string()),
+    ];
+    let users = wanted.service.labels.iter();
+    let users = users.filter(|(key, _)| !key.starts_with(OUR_LABELS));
+    let ours = ours.map(|(key, value)| (format!("{OUR_LABELS}{key}"), value));
+    users
+        .map(|(key, value)| (key.clone(), value.clone()))
+        .chain(ours)
+        .collect()
+}
+
+fn mounts(service: &Service, instance: &InstanceId) -> Vec<Mount> {
+    let mount = |volume: &Volume| Mount {
+        docker_volume: docker_volume(volume, service.stateful, instance),
+        volume: volume.clone(),
+    };
+    service.volumes.iter().map(mount).collect()
+}
+
+/// The Docker volume behind a mount. An anonymous one of a stateful instance gets a name made of the
+/// instance and the path, and so is the same after every update.
+fn docker_volume(volume: &Volume, stateful: bool, instance: &InstanceId) -> Option<String> {
+    match &volume.source {
+        VolumeSource::Anonymous if stateful => {
+            let digest = Sha256::digest(volume.path.as_bytes());
+            let path = HEXLOWER.encode(&digest[..4]);
+            Some(format!("{}.{path}", instance.container_name()))
+        }
+        VolumeSource::Anonymous | VolumeSource::Bind(_) => None,
+        VolumeSource::Named(name) if instance.service.stack.is_null() => Some(name.clone()),
+        VolumeSource::Named(name) => Some(format!("{}.{name}", instance.service.stack)),
+    }
+}

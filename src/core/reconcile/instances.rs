@@ -1,0 +1,251 @@
+//! All instances of this node: what is asked, seen and under way, and the actions that follow.
+
+use std::collections::BTreeMap;
+use std::mem;
+
+use crate::id::{GridId, GridName, InstanceId, NodeName};
+use crate::report::{Engine, Hold};
+use crate::time::{Instant, Now};
+
+use super::action::{Action, ActionId, Observed, Outcome};
+use super::engine::EngineSight;
+use super::images::{ImageKey, Images};
+use super::lifecycle::Local;
+use super::queue::{Queue, Subject};
+use super::refusals::Refusals;
+use super::round::{Asked, Findings, Round};
+use super::sight::Sight;
+use super::wanted::Goals;
+
+/// Whose containers these are.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Identity {
+    pub grid: GridId,
+    pub grid_name: GridName,
+    pub node_name: NodeName,
+}
+
+/// The instances of one node. Drained by [`Instances::poll_action`] after each call with `now`.
+#[derive(Clone, Debug)]
+pub struct Instances {
+    identity: Identity,
+    /// `None` until the documents are loaded and this node is a member: nothing is decided before.
+    asked: Option<Asked>,
+    pub(super) sight: Sight,
+    engine: EngineSight,
+    /// The engine was in trouble after its last listing: what it holds is not known.
+    blind: bool,
+    pub(super) locals: BTreeMap<InstanceId, Local>,
+    pub(super) images: Images,
+    pub(super) queue: Queue,
+    refusals: Refusals,
+    holds: BTreeMap<InstanceId, Hold>,
+    refused: BTreeMap<InstanceId, String>,
+    version: u64,
+    wake: Option<Instant>,
+}
+
+impl Instances {
+    /// `remembered`: what this node held when it last said so. It is what it says of itself until
+    /// the engine has listed its containers, so that others take nothing over while it starts.
+    pub fn new(identity: Identity, remembered: BTreeMap<InstanceId, Hold>) -> Self {
+        let local = |hold: &Hold| Local {
+            epoch: hold.epoch,
+            aim: Some((hold.revision, hold.generation)),
+            decided: Some(Instant::ZERO),
+            ..Local::default()
+        };
+        Self {
+            identity,
+            asked: None,
+            sight: Sight::default(),
+            engine: EngineSight::default(),
+            blind: false,
+            locals: remembered
+                .iter()
+                .map(|(instance, hold)| (instance.clone(), local(hold)))
+                .collect(),
+            images: Images::default(),
+            queue: Queue::default(),
+            refusals: Refusals::default(),
+            holds: remembered,
+            refused: BTreeMap::new(),
+            version: 0,
+            wake: None,
+        }
+    }
+
+    /// What is asked of this node now, as a whole. Only a member of the grid with loaded documents
+    /// asks: what is in neither list is removed.
+    pub fn reconcile(&mut self, goals: Goals, now: Now) {
+        self.asked = Some(Asked::new(goals));
+        self.refresh(now);
+    }
+
+    /// What the Docker edge sees.
+    pub fn observe(&mut self, observed: Observed, now: Now) {
+        match observed {
+            Observed::Containers(listing) => {
+                let grid = self.identity.grid.to_string();
+                self.sight.list(listing, &grid, now.monotonic);
+                self.engine.works();
+                self.blind = false;
+            }
+            Observed::Engine(engine) => self.engine.described(engine, now),
+            Observed::EngineTrouble { problem } => {
+                self.engine.fails(problem, now);
+            }
+        }
+        self.blind |= self.engine.is_in_trouble();
+        self.refresh(now);
+    }
+
+    /// What became of an action. One that is not under way is ignored.
+    pub fn done(&mut self, id: ActionId, outcome: Outcome, now: Now) {
+        let Some((subject, action)) = self.queue.finish(id) else {
+            return;
+        };
+        match subject {
+            Subject::Image(key) => self.conclude_fetch(key, outcome, now),
+            Subject::Instance(instance) => self.conclude(&instance, &action, outcome, now),
+        }
+        self.refresh(now);
+    }
+
+    /// The time of [`Instances::next_wake`] has come.
+    pub fn wake(&mut self, now: Now) {
+        self.refresh(now);
+    }
+
+    /// The next action to carry out. At most one is under way for each instance.
+    pub fn poll_action(&mut self) -> Option<(ActionId, Action)> {
+        let (id, subject, action) = self.queue.take()?;
+        if let Subject::Image(key) = &subject {
+            self.images.fetching(key);
+        }
+        Some((id, action))
+    }
+
+    /// When [`Instances::wake`] is to be called, if nothing else happens before.
+    pub fn next_wake(&self) -> Option<Instant> {
+        self.wake
+    }
+
+    /// Everything that this node holds, for its report.
+    pub fn holds(&self) -> &BTreeMap<InstanceId, Hold> {
+        &self.holds
+    }
+
+    /// Instances that this node was asked to run and could not, and why.
+    pub fn refusals(&self) -> &BTreeMap<InstanceId, String> {
+        &self.refused
+    }
+
+    /// The engine, for the report.
+    pub fn engine(&self, now: Now) -> Engine {
+        self.engine.report(now.monotonic)
+    }
+
+    /// Rises whenever [`Instances::holds`], [`Instances::refusals`] or the state of the engine changed.
+    pub fn version(&self) -> u64 {
+        self.version
+    }
+
+    /// Whether the engine has listed its containers: before that, the holds are remembered ones.
+    pub fn has_observed(&self) -> bool {
+        self.sight.is_listed()
+    }
+
+    /// Works everything out again from all that is known.
+    fn refresh(&mut self, now: Now) {
+        self.refusals.expire(now.monotonic);
+        let found = if self.sight.is_listed() {
+            self.look_and_plan(now)
+        } else {
+            self.remember(now)
+        };
+        let may_act = self.sight.is_listed() && self.asked.is_some() && !self.blind;
+        let ready = if may_act {
+            found.ready
+        } else {
+            BTreeMap::new()
+        };
+        self.queue.set(ready);
+        self.wake = self.earliest(found.wakes, now.monotonic);
+        self.publish(found.holds, now);
+    }
+
+    fn look_and_plan(&mut self, now: Now) -> Findings {
+        let mut found = Findings::default();
+        let mut locals = mem::take(&mut self.locals);
+        let seen = self.sight.by_instance();
+        let round = Round {
+            identity: &self.identity,
+            asked: self.asked.as_ref(),
+            seen: &seen,
+            engine: &self.engine,
+            queue: &self.queue,
+            said: &self.holds,
+            blind: self.blind,
+            now,
+        };
+        round.meet(&mut locals);
+        for (instance, local) in &mut locals {
+            round.look(instance, local, &mut found);
+        }
+        let missing = mem::take(&mut found.missing_images);
+        self.images.need(missing, &found.wanted_images);
+        for (instance, local) in &mut locals {
+            let refusals = &mut self.refusals;
+            round.plan(instance, local, &self.images, refusals, &mut found);
+        }
+        for key in self.images.due(now.monotonic) {
+            let image = key.image.clone();
+            found
+                .ready
+                .insert(Subject::Image(key), Action::Fetch { image });
+        }
+        self.locals = locals;
+        found
+    }
+
+    /// Before the first listing: what is remembered stands, unless the engine has failed.
+    fn remember(&self, now: Now) -> Findings {
+        let wanted = self.asked.as_ref().map(|asked| &asked.wanted);
+        let stateful = |instance| {
+            let wanted = wanted.and_then(|wanted| wanted.get(instance));
+            wanted.is_none_or(|wanted| wanted.service.stateful)
+        };
+        let said = self.holds.iter().filter_map(|(instance, hold)| {
+            let hold = self.engine.judge(hold.clone(), stateful(instance), now)?;
+            Some((instance.clone(), hold))
+        });
+        Findings {
+            holds: said.collect(),
+            ..Findings::default()
+        }
+    }
+
+    fn earliest(&self, mut wakes: Vec<Instant>, now: Instant) -> Option<Instant> {
+        wakes.extend(self.engine.fails_at(now));
+        wakes.extend(self.refusals.next_expiry());
+        wakes.extend(self.images.next_retry(now));
+        wakes.into_iter().filter(|at| *at > now).min()
+    }
+
+    fn publish(&mut self, holds: BTreeMap<InstanceId, Hold>, now: Now) {
+        let refused = self.refusals.report();
+        let engine_changed = self.engine.take_change(now.monotonic);
+        if engine_changed || holds != self.holds || refused != self.refused {
+            self.version += 1;
+            self.holds = holds;
+            self.refused = refused;
+        }
+    }
+
+    /// The image that the wanted deploy of an instance runs.
+    pub(super) fn wanted_image(&self, instance: &InstanceId) -> Option<ImageKey> {
+        let wanted = self.asked.as_ref()?.wanted.get(instance)?;
+        Some(ImageKey::of(wanted))
+    }
+}

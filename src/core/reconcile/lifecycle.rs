@@ -1,0 +1,367 @@
+//! What is remembered of one instance, and what this node says of it.
+//!
+//! Only what cannot be seen is remembered: all of it may be lost at any moment (the daemon is
+//! killed), and the next listing of the engine leads on from there. The state that people see
+//! ([`Hold`]) is derived.
+
+use std::time::Duration;
+
+use crate::id::RevisionHash;
+use crate::report::{Health, Hold, InstanceState};
+use crate::stack::Service;
+use crate::time::{Instant, WallTime};
+
+use super::action::{Container, ContainerId, ContainerState};
+use super::backoff::{Crashes, Setback};
+use super::wanted::Wanted;
+
+/// What this node has to do about an instance.
+#[derive(Clone, Copy, Debug)]
+pub(super) enum Task<'a> {
+    /// It shall run here.
+    Run(&'a Wanted),
+    /// Its container shall be stopped and kept.
+    Rest,
+    /// It stays as it is: kept alive, never created or replaced.
+    Keep,
+    /// Its container shall be stopped and removed.
+    Remove,
+}
+
+/// How far the replacement of a container of an older deploy has come.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub(super) enum Turn {
+    #[default]
+    Waiting,
+    /// Others are told, and have one gossip round to object.
+    Announced { since: Instant },
+    /// The old container goes now.
+    Granted,
+}
+
+/// Whether the port of a running container accepts connections.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(super) struct Probing {
+    pub container: ContainerId,
+    pub since: Instant,
+    pub next: Instant,
+    pub result: ProbeResult,
+}
+
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(super) enum ProbeResult {
+    Open,
+    Passed,
+    Failed { problem: String },
+}
+
+/// The memory of one instance on this node.
+#[derive(Clone, Debug)]
+pub(super) struct Local {
+    pub epoch: u64,
+    /// The deploy that was wanted last.
+    pub aim: Option<(RevisionHash, u64)>,
+    /// Taken to be stateful until it is known not to be.
+    pub stateful: bool,
+    pub grace: Duration,
+    pub turn: Turn,
+    pub probing: Option<Probing>,
+    pub crashes: Crashes,
+    /// Running or starting failed.
+    pub starting: Option<Setback>,
+    /// Stopping or removing failed.
+    pub stopping: Option<Setback>,
+    /// Since when this node holds it, whether there is a container or not.
+    pub decided: Option<Instant>,
+    /// What the replacement waits for.
+    pub waits_for: Option<String>,
+}
+
+impl Default for Local {
+    fn default() -> Self {
+        Self {
+            epoch: 0,
+            aim: None,
+            stateful: true,
+            grace: Duration::from_millis(Service::STOP_GRACE_MILLIS),
+            turn: Turn::default(),
+            probing: None,
+            crashes: Crashes::default(),
+            starting: None,
+            stopping: None,
+            decided: None,
+            waits_for: None,
+        }
+    }
+}
+
+/// What is seen of an instance, and of what it waits for.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Scene<'a> {
+    pub task: Task<'a>,
+    pub best: Option<&'a Container>,
+    /// A stop is under way.
+    pub stopping: bool,
+    /// The image of the wanted deploy is there.
+    pub image_ready: bool,
+    pub image_setback: Option<&'a Setback>,
+}
+
+/// The state of an instance as people see it.
+struct Condition {
+    state: InstanceState,
+    health: Health,
+    problem: Option<String>,
+}
+
+impl Condition {
+    fn new(state: InstanceState, health: Health) -> Self {
+        Self {
+            state,
+            health,
+            problem: None,
+        }
+    }
+
+    fn because(mut self, problem: Option<String>) -> Self {
+        self.problem = problem;
+        self
+    }
+}
+
+/// Whether processes of the container may be alive.
+pub(super) fn is_up(container: &Container) -> bool {
+    match container.state {
+        ContainerState::Running { .. } | ContainerState::Paused | ContainerState::Restarting => {
+            true
+        }
+        ContainerState::Created | ContainerState::Exited { .. } | ContainerState::Dead => false,
+    }
+}
+
+impl Local {
+    /// Takes over what is wanted. Another deploy is a new start: old failures say nothing of it.
+    pub(super) fn aim_at(&mut self, wanted: &Wanted) {
+        let aim = Some((wanted.revision, wanted.generation));
+        if self.aim != aim {
+            self.aim = aim;
+            self.starting = None;
+            self.crashes = Crashes::default();
+            self.waits_for = None;
+        }
+        self.stateful = wanted.service.stateful;
+        self.grace = super::container::stop_grace(&wanted.service);
+    }
+
+    /// Takes note of what is seen. `expected`: that it stops is our own doing.
+    pub(super) fn look(&mut self, best: Option<&Container>, expected: bool, now: Instant) {
+        let same = |probing: &Probing| best.is_some_and(|best| best.id == probing.container);
+        if !self.probing.as_ref().is_some_and(same) {
+            self.probing = None;
+        }
+        let Some(best) = best else { return };
+        self.epoch = best.owner.epoch;
+        self.decided.get_or_insert(now);
+        match best.state {
+            ContainerState::Running { .. } => self.crashes.runs(now),
+            ContainerState::Exited { .. } if expected => self.crashes = Crashes::default(),
+            ContainerState::Exited { .. } => self.crashes.stopped(now),
+            ContainerState::Created
+            | ContainerState::Paused
+            | ContainerState::Restarting
+            | ContainerState::Dead => {}
+        }
+        if !is_up(best) {
+            self.probing = None;
+        }
+    }
+
+    /// What this node says of the instance; `None` while it does not hold it.
+    pub(super) fn hold(
+        &self,
+        scene: Scene<'_>,
+        before: Option<&Hold>,
+        now: WallTime,
+    ) -> Option<Hold> {
+        let (revision, generation) = match scene.best {
+            Some(best) => (best.owner.revision, best.owner.generation),
+            None => {
+                self.decided?;
+                self.aim?
+            }
+        };
+        let condition = match scene.best {
+            Some(best) => self.with_container(best, scene),
+            None => self.without_container(scene),
+        };
+        let container = scene.best.map(|best| best.id.0.clone());
+        let since = since(scene.best, condition.state, before, now);
+        Some(Hold {
+            epoch: self.epoch,
+            revision,
+            generation,
+            state: condition.state,
+            health: condition.health,
+            updating: self.turn != Turn::Waiting,
+            container,
+            address: scene.best.and_then(|best| best.address),
+            image: scene.best.map(|best| best.image.clone()),
+            since,
+            problem: condition.problem,
+        })
+    }
+
+    /// Whether the container runs and answers, as far as this node was told to look.
+    pub(super) fn health(&self, task: Task<'_>, best: &Container) -> Health {
+        match best.state {
+            ContainerState::Running { .. } => {}
+            ContainerState::Paused => return Health::Unhealthy,
+            ContainerState::Created
+            | ContainerState::Restarting
+            | ContainerState::Exited { .. }
+            | ContainerState::Dead => return Health::Unknown,
+        }
+        if self.crashes.looping_until().is_some() {
+            return Health::Unhealthy;
+        }
+        match (&self.probing, awaited_port(task, best)) {
+            (Some(probing), _) => match probing.result {
+                ProbeResult::Open => Health::Unknown,
+                ProbeResult::Passed => Health::Healthy,
+                ProbeResult::Failed { .. } => Health::Unhealthy,
+            },
+            (None, Some(_)) => Health::Unknown,
+            (None, None) => Health::Healthy,
+        }
+    }
+
+    fn with_container(&self, best: &Container, scene: Scene<'_>) -> Condition {
+        use InstanceState::{Creating, Failed, Running, Stopped, Stopping};
+        let stops = match scene.task {
+            Task::Rest | Task::Remove => true,
+            Task::Run(_) | Task::Keep => scene.stopping || self.turn == Turn::Granted,
+        };
+        let stop_problem = self
+            .stopping
+            .as_ref()
+            .map(|setback| setback.problem.clone());
+        if is_up(best) && stops {
+            return Condition::new(Stopping, Health::Unknown).because(stop_problem);
+        }
+        if is_up(best) {
+            let health = self.health(scene.task, best);
+            return match &self.probing {
+                Some(Probing {
+                    result: ProbeResult::Failed { problem },
+                    ..
+                }) => Condition::new(Failed, health).because(Some(problem.clone())),
+                Some(_) | None => {
+                    Condition::new(Running, health).because(self.waiting(best, scene))
+                }
+            };
+        }
+        match scene.task {
+            Task::Rest | Task::Remove => {
+                Condition::new(Stopped, Health::Unknown).because(stop_problem)
+            }
+            Task::Run(_) | Task::Keep if self.turn == Turn::Granted => {
+                Condition::new(Creating, Health::Unknown).because(stop_problem)
+            }
+            Task::Run(_) | Task::Keep => self.down(best),
+        }
+    }
+
+    /// A container that shall run and does not.
+    fn down(&self, best: &Container) -> Condition {
+        use InstanceState::{Creating, Failed};
+        if let Some(setback) = &self.starting {
+            let state = if setback.is_certain() {
+                Failed
+            } else {
+                Creating
+            };
+            return Condition::new(state, Health::Unknown).because(Some(setback.problem.clone()));
+        }
+        match best.state {
+            ContainerState::Exited { code, .. } if self.crashes.has_crashed() => {
+                Condition::new(Failed, Health::Unknown)
+                    .because(Some(format!("the container exited with status {code}")))
+            }
+            ContainerState::Exited { .. }
+            | ContainerState::Created
+            | ContainerState::Running { .. }
+            | ContainerState::Paused
+            | ContainerState::Restarting
+            | ContainerState::Dead => Condition::new(Creating, Health::Unknown),
+        }
+    }
+
+    /// What a container that is up waits for, or suffers from.
+    fn waiting(&self, best: &Container, scene: Scene<'_>) -> Option<String> {
+        if let Some(setback) = scene.image_setback {
+            return Some(setback.problem.clone());
+        }
+        if let Some(hindrance) = &self.waits_for {
+            return Some(hindrance.clone());
+        }
+        if best.state == ContainerState::Paused {
+            return Some("the container is paused".to_owned());
+        }
+        if self.crashes.looping_until().is_some() {
+            return Some("the container crashed repeatedly".to_owned());
+        }
+        match self.health(scene.task, best) {
+            Health::Unknown => awaited_port(scene.task, best)
+                .map(|port| format!("waits until port {port} accepts connections")),
+            Health::Healthy | Health::Unhealthy => None,
+        }
+    }
+
+    fn without_container(&self, scene: Scene<'_>) -> Condition {
+        use InstanceState::{Creating, Failed, Pending};
+        if let Some(setback) = &self.starting {
+            let state = if setback.is_certain() {
+                Failed
+            } else {
+                Creating
+            };
+            return Condition::new(state, Health::Unknown).because(Some(setback.problem.clone()));
+        }
+        if let Some(setback) = scene.image_setback {
+            let state = if setback.is_reason_to_refuse() {
+                Failed
+            } else {
+                Pending
+            };
+            return Condition::new(state, Health::Unknown).because(Some(setback.problem.clone()));
+        }
+        let state = if scene.image_ready { Creating } else { Pending };
+        Condition::new(state, Health::Unknown)
+    }
+}
+
+/// The port that must accept a connection before this container counts as healthy. Of a container
+/// of an older deploy it is not known, and what it was found to be stands.
+pub(super) fn awaited_port(task: Task<'_>, best: &Container) -> Option<u16> {
+    match task {
+        Task::Run(wanted) if wanted.is_met_by(&best.owner) => wanted.service.deploy.wait_for_port,
+        Task::Run(_) | Task::Rest | Task::Keep | Task::Remove => None,
+    }
+}
+
+fn since(
+    best: Option<&Container>,
+    state: InstanceState,
+    before: Option<&Hold>,
+    now: WallTime,
+) -> WallTime {
+    if let (InstanceState::Running, Some(best)) = (state, best)
+        && let ContainerState::Running { since } = best.state
+    {
+        return since;
+    }
+    match before {
+        Some(before) if before.state == state => before.since,
+        Some(_) | None => now,
+    }
+}

@@ -1,0 +1,170 @@
+//! What is concluded from the outcome of an action.
+//!
+//! A container that an action confirmed is believed at once; a failure is remembered with the time
+//! of the next try. From an engine that does not answer nothing is concluded: what the action left
+//! behind is seen in the next listing, and each action may be repeated.
+
+use std::time::Duration;
+
+use crate::id::InstanceId;
+use crate::time::{Instant, Now};
+
+use super::action::{Action, ContainerId, Failure, Outcome, Success};
+use super::backoff::{Crashes, FAILURES_BEFORE_REFUSAL, Lesson, Setback};
+use super::images::ImageKey;
+use super::instances::Instances;
+use super::lifecycle::{Local, ProbeResult};
+
+/// How long a port may take to accept its first connection (Kontena 1.x).
+const READY_WITHIN: Duration = Duration::from_secs(300);
+/// Between two looks at a port: an edge that answers at once must not make a busy loop.
+const PROBE_PAUSE: Duration = Duration::from_millis(250);
+/// Between two looks at a port that did not open in time.
+const PROBE_PAUSE_FAILED: Duration = Duration::from_secs(60);
+
+impl Instances {
+    pub(super) fn conclude_fetch(&mut self, key: ImageKey, outcome: Outcome, now: Now) {
+        match outcome {
+            Ok(Success::Image { pinned }) => self.images.fetched(key, pinned),
+            Ok(Success::Running(_) | Success::Done) => {
+                let problem = "the engine did not say which image it fetched".to_owned();
+                self.images
+                    .failed(key, problem, Lesson::Failed, now.monotonic);
+            }
+            Err(failure) => {
+                let lesson = lesson(&failure, None);
+                self.images
+                    .failed(key, failure.to_string(), lesson, now.monotonic);
+            }
+        }
+    }
+
+    pub(super) fn conclude(
+        &mut self,
+        instance: &InstanceId,
+        action: &Action,
+        outcome: Outcome,
+        now: Now,
+    ) {
+        match outcome {
+            Ok(success) => self.succeeded(instance, action, success, now),
+            Err(Failure::Gone) => self.gone(instance, action, now),
+            Err(failure) => self.failed(instance, action, &failure, now),
+        }
+    }
+
+    fn succeeded(&mut self, instance: &InstanceId, action: &Action, success: Success, now: Now) {
+        match (action, success) {
+            (_, Success::Running(container)) => self.sight.started(*container, now),
+            (Action::Start { container }, _) => {
+                if let Some(container) = self.sight.get(container).cloned() {
+                    self.sight.started(container, now);
+                }
+            }
+            (Action::Stop { container, .. }, _) => self.sight.stopped(container, now),
+            (Action::Remove { container }, _) => self.sight.removed(container, now),
+            (Action::Run(_) | Action::Probe { .. } | Action::Fetch { .. }, _) => {}
+        }
+        let Some(local) = self.locals.get_mut(instance) else {
+            return;
+        };
+        match action {
+            Action::Run(_) | Action::Start { .. } => local.starting = None,
+            Action::Stop { .. } => {
+                local.stopping = None;
+                local.crashes = Crashes::default();
+            }
+            Action::Remove { .. } => local.stopping = None,
+            Action::Probe { .. } => local.answered(),
+            Action::Fetch { .. } => {}
+        }
+    }
+
+    /// The container of the action is no longer there.
+    fn gone(&mut self, instance: &InstanceId, action: &Action, now: Now) {
+        match container_of(action) {
+            Some(container) => self.sight.removed(container, now),
+            None => self.failed(instance, action, &Failure::Gone, now),
+        }
+    }
+
+    fn failed(&mut self, instance: &InstanceId, action: &Action, failure: &Failure, now: Now) {
+        let now = now.monotonic;
+        let image_gone = matches!(failure, Failure::NoImage { .. });
+        if let Some(key) = self.wanted_image(instance).filter(|_| image_gone) {
+            self.images.vanished(key);
+        }
+        let Some(local) = self.locals.get_mut(instance) else {
+            return;
+        };
+        match action {
+            Action::Probe { .. } => local.did_not_answer(failure, now),
+            Action::Run(_) | Action::Start { .. } | Action::Fetch { .. } => {
+                local.starting = Some(setback(local.starting.as_ref(), failure, now));
+            }
+            Action::Stop { .. } | Action::Remove { .. } => {
+                local.stopping = Some(setback(local.stopping.as_ref(), failure, now));
+            }
+        }
+    }
+}
+
+impl Local {
+    fn answered(&mut self) {
+        if let Some(probing) = &mut self.probing {
+            probing.result = ProbeResult::Passed;
+        }
+    }
+
+    fn did_not_answer(&mut self, failure: &Failure, now: Instant) {
+        let Some(probing) = &mut self.probing else {
+            return;
+        };
+        if now.since(probing.since) < READY_WITHIN {
+            probing.next = now + PROBE_PAUSE;
+            return;
+        }
+        let problem = failure.to_string();
+        probing.next = now + PROBE_PAUSE_FAILED;
+        probing.result = ProbeResult::Failed { problem };
+    }
+}
+
+fn container_of(action: &Action) -> Option<&ContainerId> {
+    match action {
+        Action::Start { container }
+        | Action::Stop { container, .. }
+        | Action::Remove { container } => Some(container),
+        Action::Fetch { .. } | Action::Run(_) | Action::Probe { .. } => None,
+    }
+}
+
+fn setback(previous: Option<&Setback>, failure: &Failure, now: Instant) -> Setback {
+    let problem = match failure {
+        Failure::Occupied { name } => format!(
+            "a container named `{name}` that is not this grid's is in the way: remove or rename it"
+        ),
+        Failure::NoImage { .. }
+        | Failure::PortTaken { .. }
+        | Failure::Gone
+        | Failure::Refused { .. }
+        | Failure::Unreachable { .. }
+        | Failure::NotReady { .. } => failure.to_string(),
+    };
+    Setback::after(previous, problem, lesson(failure, previous), now)
+}
+
+fn lesson(failure: &Failure, previous: Option<&Setback>) -> Lesson {
+    let before = previous.map_or(0, |setback| setback.failures);
+    match failure {
+        Failure::Unreachable { .. } => Lesson::Nothing,
+        // The container in the way may be our own, not listed yet.
+        Failure::Occupied { .. } if before + 1 < FAILURES_BEFORE_REFUSAL => Lesson::Nothing,
+        Failure::PortTaken { .. } => Lesson::NotHere,
+        Failure::Occupied { .. }
+        | Failure::NoImage { .. }
+        | Failure::Gone
+        | Failure::Refused { .. }
+        | Failure::NotReady { .. } => Lesson::Failed,
+    }
+}

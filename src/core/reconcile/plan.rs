@@ -1,0 +1,282 @@
+//! The next step of one instance: what is wanted × what is seen → one action, or a wait.
+//!
+//! Read from the top for each look at the instance; nothing here depends on the step before.
+
+use std::time::Duration;
+
+use crate::report::Health;
+use crate::time::Instant;
+
+use super::action::{Action, Container, ContainerState};
+use super::backoff::{FAILURES_BEFORE_REFUSAL, Setback};
+use super::container::spec;
+use super::instances::Identity;
+use super::lifecycle::{Local, ProbeResult, Probing, Task, Turn, awaited_port, is_up};
+use super::rollout::{ANNOUNCED_FOR, Hindrance, Rollout};
+use super::wanted::Wanted;
+use super::yielding::may_start;
+
+/// One connection attempt after the other, so long; then the instance is looked at again, so that a
+/// port that never opens does not delay a stop.
+const PROBE_SLICE: Duration = Duration::from_secs(2);
+
+/// What to do next about an instance.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(super) enum Step {
+    /// Nothing, until something changes.
+    Settled,
+    /// Nothing before this time.
+    Wait(Instant),
+    Do(Box<Action>),
+}
+
+/// What a step is decided from, beside the instance itself.
+pub(super) struct Surroundings<'a> {
+    pub identity: &'a Identity,
+    /// The image of the wanted deploy, once it is there.
+    pub pinned: Option<&'a str>,
+    pub rollout: &'a dyn Fn() -> Rollout,
+    pub now: Instant,
+}
+
+/// The container that is the instance (running before stopped, then the newest deploy, then the
+/// lowest epoch), and those that should not be.
+pub(super) fn choose(containers: &[Container]) -> Option<(&Container, Vec<&Container>)> {
+    let mut ranked: Vec<&Container> = containers.iter().collect();
+    ranked.sort_by_key(|container| {
+        let owner = &container.owner;
+        let newest = std::cmp::Reverse(owner.generation);
+        (!is_up(container), newest, owner.epoch, &container.id)
+    });
+    let (best, extras) = ranked.split_first()?;
+    Some((best, extras.to_vec()))
+}
+
+/// Whether this node takes an instance upon itself that it has no container of.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Decision {
+    Take,
+    /// Ask again then.
+    Wait(Instant),
+    /// Others hold it.
+    Yield,
+}
+
+pub(super) fn decide(wanted: &Wanted, takeovers_from: Option<Instant>, now: Instant) -> Decision {
+    if may_start(wanted).is_err() {
+        return Decision::Yield;
+    }
+    match takeovers_from {
+        Some(from) if wanted.takeover && from > now => Decision::Wait(from),
+        Some(_) | None => Decision::Take,
+    }
+}
+
+impl Local {
+    pub(super) fn step(
+        &mut self,
+        task: Task<'_>,
+        containers: &[Container],
+        around: &Surroundings<'_>,
+    ) -> Step {
+        let Some((best, extras)) = choose(containers) else {
+            return self.without(task, around);
+        };
+        if let Some(extra) = extras.first() {
+            return self.discard(extra, around.now);
+        }
+        match task {
+            Task::Run(wanted) if wanted.is_met_by(&best.owner) => {
+                self.turn = Turn::Waiting;
+                self.waits_for = None;
+                self.keep(task, best, around.now)
+            }
+            Task::Run(wanted) => self.replace(wanted, task, best, around),
+            Task::Keep => {
+                self.turn = Turn::Waiting;
+                self.waits_for = None;
+                self.keep(task, best, around.now)
+            }
+            Task::Rest => {
+                self.turn = Turn::Waiting;
+                self.rest(best, around.now)
+            }
+            Task::Remove => self.discard(best, around.now),
+        }
+    }
+
+    /// No container is there.
+    fn without(&mut self, task: Task<'_>, around: &Surroundings<'_>) -> Step {
+        let (Task::Run(wanted), Some(decided)) = (task, self.decided) else {
+            return Step::Settled;
+        };
+        let Some(pinned) = around.pinned else {
+            return Step::Settled;
+        };
+        let heard_by_all = decided + ANNOUNCED_FOR;
+        if wanted.takeover && heard_by_all > around.now {
+            return Step::Wait(heard_by_all);
+        }
+        let spec = spec(wanted, around.identity, self.epoch, pinned);
+        self.start(Action::Run(Box::new(spec)), around.now)
+    }
+
+    /// Keeps a container running.
+    fn keep(&mut self, task: Task<'_>, best: &Container, now: Instant) -> Step {
+        match best.state {
+            ContainerState::Running { .. } => self.watch(task, best, now),
+            // Somebody paused it, or Docker is at it: not ours to undo.
+            ContainerState::Paused | ContainerState::Restarting => Step::Settled,
+            ContainerState::Exited { .. } | ContainerState::Created => {
+                self.restart(task, best, now)
+            }
+            ContainerState::Dead => match task {
+                Task::Run(_) => self.discard(best, now),
+                Task::Keep | Task::Rest | Task::Remove => Step::Settled,
+            },
+        }
+    }
+
+    fn restart(&mut self, task: Task<'_>, best: &Container, now: Instant) -> Step {
+        match self.crashes.restart_at() {
+            Some(at) if at > now => return Step::Wait(at),
+            Some(_) | None => {}
+        }
+        // A container that Docker cannot start any more is made anew.
+        let is_right = match task {
+            Task::Run(wanted) => wanted.is_met_by(&best.owner),
+            Task::Keep | Task::Rest | Task::Remove => false,
+        };
+        if is_right && self.starting.as_ref().is_some_and(is_hopeless) {
+            return self.discard(best, now);
+        }
+        let container = best.id.clone();
+        self.start(Action::Start { container }, now)
+    }
+
+    /// Looks after a running container.
+    fn watch(&mut self, task: Task<'_>, best: &Container, now: Instant) -> Step {
+        let (Some(port), Some(address)) = (awaited_port(task, best), best.address) else {
+            return self.probation(now);
+        };
+        let probing = self.probing.get_or_insert_with(|| Probing {
+            container: best.id.clone(),
+            since: now,
+            next: now,
+            result: ProbeResult::Open,
+        });
+        match probing.result {
+            ProbeResult::Passed => self.probation(now),
+            ProbeResult::Open | ProbeResult::Failed { .. } if probing.next > now => {
+                Step::Wait(probing.next)
+            }
+            ProbeResult::Open | ProbeResult::Failed { .. } => Step::Do(Box::new(Action::Probe {
+                address,
+                port,
+                limit: PROBE_SLICE,
+            })),
+        }
+    }
+
+    /// Looks again when the crashes of a running container are to be forgotten.
+    fn probation(&self, now: Instant) -> Step {
+        match self.crashes.looping_until() {
+            Some(until) if until > now => Step::Wait(until),
+            Some(_) | None => Step::Settled,
+        }
+    }
+
+    /// Stops a container and keeps it.
+    fn rest(&mut self, best: &Container, now: Instant) -> Step {
+        if is_up(best) {
+            return self.discard(best, now);
+        }
+        Step::Settled
+    }
+
+    /// Stops and then removes a container.
+    fn discard(&self, container: &Container, now: Instant) -> Step {
+        let id = container.id.clone();
+        let action = if is_up(container) {
+            Action::Stop {
+                container: id,
+                grace: self.grace,
+            }
+        } else {
+            Action::Remove { container: id }
+        };
+        after(self.stopping.as_ref(), action, now)
+    }
+
+    fn start(&self, action: Action, now: Instant) -> Step {
+        after(self.starting.as_ref(), action, now)
+    }
+
+    /// Replaces a container of an older deploy, when its turn has come; until then it is kept alive.
+    fn replace(
+        &mut self,
+        wanted: &Wanted,
+        task: Task<'_>,
+        best: &Container,
+        around: &Surroundings<'_>,
+    ) -> Step {
+        let again = self.take_turn(task, best, around);
+        if self.turn == Turn::Granted && may_start(wanted).is_ok() {
+            return self.discard(best, around.now);
+        }
+        match (self.keep(task, best, around.now), again) {
+            (Step::Settled, Some(at)) => Step::Wait(at),
+            (Step::Wait(first), Some(at)) => Step::Wait(first.min(at)),
+            (step, _) => step,
+        }
+    }
+
+    /// Moves the turn on; says when to look again.
+    fn take_turn(
+        &mut self,
+        task: Task<'_>,
+        best: &Container,
+        around: &Surroundings<'_>,
+    ) -> Option<Instant> {
+        // Pulling never costs health: without the image there is no turn to take.
+        if self.turn == Turn::Granted || around.pinned.is_none() {
+            return None;
+        }
+        let rollout = (around.rollout)();
+        let is_healthy = self.health(task, best) == Health::Healthy;
+        let next = match self.turn {
+            Turn::Waiting | Turn::Announced { .. } if !is_healthy => {
+                rollout.may_go().map(|()| Turn::Granted)
+            }
+            Turn::Waiting if rollout.size() <= 1 => rollout.may_announce().map(|()| Turn::Granted),
+            Turn::Waiting => rollout
+                .may_announce()
+                .map(|()| Turn::Announced { since: around.now }),
+            Turn::Announced { since } => rollout.may_take_down().map(|()| {
+                let heard = around.now.since(since) >= ANNOUNCED_FOR;
+                if heard { Turn::Granted } else { self.turn }
+            }),
+            Turn::Granted => Ok(Turn::Granted),
+        };
+        self.turn = next.unwrap_or_default();
+        self.waits_for = next.err().as_ref().map(Hindrance::to_string);
+        match self.turn {
+            Turn::Announced { since } => Some(since + ANNOUNCED_FOR),
+            Turn::Waiting | Turn::Granted => None,
+        }
+    }
+}
+
+/// The action, unless it failed lately.
+fn after(setback: Option<&Setback>, action: Action, now: Instant) -> Step {
+    match setback {
+        Some(setback) if setback.retry_at > now => Step::Wait(setback.retry_at),
+        Some(_) | None => Step::Do(Box::new(action)),
+    }
+}
+
+/// Every fourth failure in a row.
+fn is_hopeless(setback: &Setback) -> bool {
+    let round = FAILURES_BEFORE_REFUSAL + 1;
+    setback.is_certain() && setback.failures % round == FAILURES_BEFORE_REFUSAL
+}

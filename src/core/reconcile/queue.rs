@@ -1,0 +1,110 @@
+//! Which action goes next: one at a time for each instance, first come first served, and bounded.
+//!
+//! A slow pull or a port that never opens must not hold up the rest, so pulls have a lane of their
+//! own, and probes, which cost the engine nothing, have room for all.
+
+use std::collections::{BTreeMap, VecDeque};
+
+use crate::id::InstanceId;
+
+use super::action::{Action, ActionId};
+use super::images::ImageKey;
+
+/// Docker creates and starts containers one after the other below the API; eight at once keep it busy.
+const MAX_ENGINE: usize = 8;
+/// Pulls share one line to the registry.
+const MAX_PULLS: usize = 4;
+/// At most one for each instance of a node, of which there are hundreds at most.
+const MAX_PROBES: usize = 256;
+
+/// On whose behalf an action is carried out.
+#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub(super) enum Subject {
+    Instance(InstanceId),
+    Image(ImageKey),
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Lane {
+    Engine,
+    Pull,
+    Probe,
+}
+
+impl Lane {
+    fn of(action: &Action) -> Self {
+        match action {
+            Action::Fetch { .. } => Self::Pull,
+            Action::Probe { .. } => Self::Probe,
+            Action::Run(_) | Action::Start { .. } | Action::Stop { .. } | Action::Remove { .. } => {
+                Self::Engine
+            }
+        }
+    }
+
+    fn room(self) -> usize {
+        match self {
+            Self::Engine => MAX_ENGINE,
+            Self::Pull => MAX_PULLS,
+            Self::Probe => MAX_PROBES,
+        }
+    }
+}
+
+/// What is to be done, and what is under way.
+#[derive(Clone, Debug, Default)]
+pub(super) struct Queue {
+    order: VecDeque<Subject>,
+    ready: BTreeMap<Subject, Action>,
+    in_flight: BTreeMap<ActionId, (Subject, Action)>,
+    last_id: u64,
+}
+
+impl Queue {
+    pub(super) fn action_in_flight(&self, instance: &InstanceId) -> Option<&Action> {
+        self.in_flight
+            .values()
+            .find(|(subject, _)| *subject == Subject::Instance(instance.clone()))
+            .map(|(_, action)| action)
+    }
+
+    /// Exactly these actions are to be done now; whoever waited already keeps its place.
+    pub(super) fn set(&mut self, ready: BTreeMap<Subject, Action>) {
+        self.order.retain(|subject| ready.contains_key(subject));
+        for subject in ready.keys() {
+            if !self.ready.contains_key(subject) {
+                self.order.push_back(subject.clone());
+            }
+        }
+        self.ready = ready;
+    }
+
+    /// The first action whose lane has room.
+    pub(super) fn take(&mut self) -> Option<(ActionId, Subject, Action)> {
+        let at = self.order.iter().position(|subject| {
+            self.ready
+                .get(subject)
+                .is_some_and(|action| self.has_room(action))
+        })?;
+        let subject = self.order.remove(at)?;
+        let action = self.ready.remove(&subject)?;
+        self.last_id += 1;
+        let id = ActionId(self.last_id);
+        self.in_flight.insert(id, (subject.clone(), action.clone()));
+        Some((id, subject, action))
+    }
+
+    /// The action is over; `None` for one that is not under way (a doubled outcome).
+    pub(super) fn finish(&mut self, id: ActionId) -> Option<(Subject, Action)> {
+        self.in_flight.remove(&id)
+    }
+
+    fn has_room(&self, action: &Action) -> bool {
+        let lane = Lane::of(action);
+        let busy = self
+            .in_flight
+            .values()
+            .filter(|(_, other)| Lane::of(other) == lane);
+        busy.count() < lane.room()
+    }
+}

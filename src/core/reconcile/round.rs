@@ -1,0 +1,277 @@
+//! One look at everything: first what is seen and taken on, then the next step of each instance and
+//! what this node says of it.
+
+use std::collections::{BTreeMap, BTreeSet};
+
+use crate::id::InstanceId;
+use crate::report::{Health, Hold, InstanceState};
+use crate::time::{Instant, Now};
+use crate::view::{Freshness, Lifecycle};
+
+use super::action::{Action, Container};
+use super::backoff::Setback;
+use super::engine::EngineSight;
+use super::images::{ImageKey, Images};
+use super::instances::Identity;
+use super::lifecycle::{Local, Scene, Task, Turn};
+use super::plan::{Decision, Step, Surroundings, choose, decide};
+use super::queue::{Queue, Subject};
+use super::refusals::Refusals;
+use super::rollout::{Peer, Rollout};
+use super::sight::Seen;
+use super::wanted::{Departure, Goals, Wanted};
+use super::yielding::{Farewell, farewell};
+
+/// The goals, by instance.
+#[derive(Clone, Debug, Default)]
+pub(super) struct Asked {
+    pub wanted: BTreeMap<InstanceId, Wanted>,
+    leaving: BTreeMap<InstanceId, Departure>,
+    takeovers_from: Option<Instant>,
+}
+
+impl Asked {
+    pub(super) fn new(goals: Goals) -> Self {
+        let wanted = goals.wanted.into_iter();
+        let leaving = goals.leaving.into_iter();
+        Self {
+            wanted: wanted
+                .map(|wanted| (wanted.instance.clone(), wanted))
+                .collect(),
+            leaving: leaving
+                .map(|leaving| (leaving.instance, leaving.departure))
+                .collect(),
+            takeovers_from: goals.hold_takeovers_until,
+        }
+    }
+}
+
+/// What a look reads. `asked` is `None` until the goals are known: then nothing is changed.
+pub(super) struct Round<'a> {
+    pub identity: &'a Identity,
+    pub asked: Option<&'a Asked>,
+    pub seen: &'a BTreeMap<InstanceId, Seen>,
+    pub engine: &'a EngineSight,
+    pub queue: &'a Queue,
+    /// What was said before this look.
+    pub said: &'a BTreeMap<InstanceId, Hold>,
+    /// What the engine holds is not known now: nothing is taken on.
+    pub blind: bool,
+    pub now: Now,
+}
+
+/// What a look brings forth.
+#[derive(Debug, Default)]
+pub(super) struct Findings {
+    /// Images that are missing, and all that wanted instances run.
+    pub missing_images: BTreeSet<ImageKey>,
+    pub wanted_images: BTreeSet<ImageKey>,
+    pub ready: BTreeMap<Subject, Action>,
+    pub wakes: Vec<Instant>,
+    pub holds: BTreeMap<InstanceId, Hold>,
+}
+
+impl<'a> Round<'a> {
+    /// Knows exactly the instances that are wanted here, or seen, or under way.
+    pub(super) fn meet(&self, locals: &mut BTreeMap<InstanceId, Local>) {
+        if let Some(asked) = self.asked {
+            locals.retain(|instance, _| {
+                asked.wanted.contains_key(instance)
+                    || self.seen.contains_key(instance)
+                    || self.is_in_flight(instance)
+            });
+            for (instance, wanted) in &asked.wanted {
+                locals.entry(instance.clone()).or_default().aim_at(wanted);
+            }
+        }
+        for instance in self.seen.keys() {
+            locals.entry(instance.clone()).or_default();
+        }
+    }
+
+    /// Takes note of what is seen of an instance, and decides whether it is taken on.
+    pub(super) fn look(&self, instance: &InstanceId, local: &mut Local, found: &mut Findings) {
+        let task = self.task(instance);
+        let best = self.best(instance);
+        let expected = match task {
+            Task::Rest | Task::Remove => true,
+            Task::Run(_) | Task::Keep => local.turn == Turn::Granted || self.is_stopping(instance),
+        };
+        local.look(best, expected, self.now.monotonic);
+        if best.is_none() && !self.is_in_flight(instance) {
+            self.take_on(task, local, found);
+        }
+        let Task::Run(wanted) = task else { return };
+        found.wanted_images.insert(ImageKey::of(wanted));
+        let is_right = best.is_some_and(|best| wanted.is_met_by(&best.owner));
+        if !is_right && local.decided.is_some() {
+            found.missing_images.insert(ImageKey::of(wanted));
+        }
+    }
+
+    /// Decides about an instance that there is no container of.
+    fn take_on(&self, task: Task<'_>, local: &mut Local, found: &mut Findings) {
+        let Some(asked) = self.asked else { return };
+        let Task::Run(wanted) = task else {
+            local.decided = None;
+            return;
+        };
+        let now = self.now.monotonic;
+        match (decide(wanted, asked.takeovers_from, now), local.decided) {
+            (Decision::Yield, _) => local.decided = None,
+            (Decision::Take | Decision::Wait(_), Some(_)) => {}
+            (Decision::Wait(until), None) => found.wakes.push(until),
+            (Decision::Take, None) if self.blind => {}
+            (Decision::Take, None) => {
+                local.epoch = local.epoch.max(wanted.epoch_seen).saturating_add(1);
+                local.decided = Some(now);
+            }
+        }
+    }
+
+    /// The next step of one instance, and what this node says of it.
+    pub(super) fn plan(
+        &self,
+        instance: &InstanceId,
+        local: &mut Local,
+        images: &Images,
+        refusals: &mut Refusals,
+        found: &mut Findings,
+    ) {
+        let task = self.task(instance);
+        let image = match task {
+            Task::Run(wanted) => Some(ImageKey::of(wanted)),
+            Task::Rest | Task::Keep | Task::Remove => None,
+        };
+        let pinned = image.as_ref().and_then(|image| images.pinned(image));
+        if !self.is_in_flight(instance) {
+            self.step(instance, local, pinned, found);
+        }
+        let scene = Scene {
+            task,
+            best: self.best(instance),
+            stopping: self.is_stopping(instance),
+            image_ready: pinned.is_some(),
+            image_setback: image.as_ref().and_then(|image| images.setback(image)),
+        };
+        let hold = local.hold(scene, self.said.get(instance), self.now.wall);
+        let Some(hold) = hold.and_then(|hold| self.engine.judge(hold, local.stateful, self.now))
+        else {
+            return;
+        };
+        if let Task::Run(wanted) = task {
+            let setbacks = [local.starting.as_ref(), scene.image_setback];
+            refuse_or_accept(refusals, wanted, setbacks, &hold, self.now.monotonic);
+        }
+        found.holds.insert(instance.clone(), hold);
+    }
+
+    fn step(
+        &self,
+        instance: &InstanceId,
+        local: &mut Local,
+        pinned: Option<&str>,
+        found: &mut Findings,
+    ) {
+        let around = Surroundings {
+            identity: self.identity,
+            pinned,
+            rollout: &|| self.rollout(instance, &found.holds),
+            now: self.now.monotonic,
+        };
+        let containers = self.seen.get(instance);
+        let containers = containers.map(Vec::as_slice).unwrap_or_default();
+        match local.step(self.task(instance), containers, &around) {
+            Step::Settled => {}
+            Step::Wait(until) => found.wakes.push(until),
+            Step::Do(action) => {
+                let subject = Subject::Instance(instance.clone());
+                found.ready.insert(subject, *action);
+            }
+        }
+    }
+
+    /// What this node has to do about the instance.
+    fn task(&self, instance: &InstanceId) -> Task<'a> {
+        let Some(asked) = self.asked else {
+            return Task::Keep;
+        };
+        if let Some(wanted) = asked.wanted.get(instance) {
+            return match wanted.state {
+                Lifecycle::Running => Task::Run(wanted),
+                Lifecycle::Stopped => Task::Rest,
+            };
+        }
+        match asked.leaving.get(instance).copied().map(farewell) {
+            Some(Farewell::Stay) => Task::Keep,
+            Some(Farewell::Stop) => Task::Rest,
+            Some(Farewell::Go) | None => Task::Remove,
+        }
+    }
+
+    fn best(&self, instance: &InstanceId) -> Option<&'a Container> {
+        choose(self.seen.get(instance)?).map(|(best, _)| best)
+    }
+
+    fn is_in_flight(&self, instance: &InstanceId) -> bool {
+        self.queue.action_in_flight(instance).is_some()
+    }
+
+    fn is_stopping(&self, instance: &InstanceId) -> bool {
+        matches!(
+            self.queue.action_in_flight(instance),
+            Some(Action::Stop { .. })
+        )
+    }
+
+    /// The rollout as this node sees it: by the reports of others, and of its own instances by what
+    /// it knows itself, `found` in this round before what it said in the last.
+    fn rollout(&self, instance: &InstanceId, found: &BTreeMap<InstanceId, Hold>) -> Rollout {
+        let all = self.asked.map(|asked| &asked.wanted);
+        let wanted = all.and_then(|all| all.get(instance));
+        let mut peers: BTreeMap<u32, Peer> = wanted
+            .iter()
+            .flat_map(|wanted| &wanted.peers)
+            .map(|peer| (peer.number, *peer))
+            .collect();
+        let ours = all.into_iter().flat_map(BTreeMap::values);
+        for sibling in ours.filter(|sibling| sibling.instance.service == instance.service) {
+            let id = &sibling.instance;
+            if let Some(hold) = found.get(id).or_else(|| self.said.get(id)) {
+                let (revision, generation) = (&sibling.revision, sibling.generation);
+                let peer = Peer::of(id.number, Freshness::Fresh, hold, revision, generation);
+                peers.insert(id.number, peer);
+            }
+        }
+        let own = Peer::vacant(instance.number);
+        peers.entry(instance.number).or_insert(own);
+        Rollout {
+            number: instance.number,
+            min_health: wanted.map_or(1000, |wanted| wanted.service.deploy.min_health),
+            daemon: wanted.is_some_and(Wanted::is_daemon),
+            peers,
+        }
+    }
+}
+
+/// Refuses an instance that failed for a reason that may not hold elsewhere.
+fn refuse_or_accept(
+    refusals: &mut Refusals,
+    wanted: &Wanted,
+    setbacks: [Option<&Setback>; 2],
+    hold: &Hold,
+    now: Instant,
+) {
+    let aim = (wanted.revision, wanted.generation);
+    refusals.aim_at(&wanted.instance, aim);
+    if hold.state == InstanceState::Running && hold.health == Health::Healthy {
+        refusals.accept(&wanted.instance);
+    }
+    if wanted.fixed || hold.state != InstanceState::Failed {
+        return;
+    }
+    let mut reasons = setbacks.into_iter().flatten();
+    if let Some(setback) = reasons.find(|setback| setback.is_reason_to_refuse()) {
+        refusals.refuse(&wanted.instance, aim, setback.problem.clone(), now);
+    }
+}

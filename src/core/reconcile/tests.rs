@@ -1,0 +1,10 @@
+//! Examples and properties of reconciliation, against a small engine in memory.
+
+mod bench;
+mod crashes;
+mod departures;
+mod deploys;
+mod engine;
+mod fleet;
+mod properties;
+mod starts;

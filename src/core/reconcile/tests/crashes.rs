@@ -1,0 +1,144 @@
+//! Containers that stop by themselves.
+
+use crate::reconcile::action::{ContainerState, Failure};
+use crate::view::Lifecycle;
+
+use super::bench::{Bench, wanted};
+
+#[test]
+fn a_crashed_container_is_started_again_and_not_made_anew() {
+    let mut bench = Bench::with([wanted("web-1", 1)]);
+    bench.settle();
+    let id = bench.container("web-1").id.clone();
+    bench.did();
+    bench.crash("web-1");
+    assert_eq!(bench.state("web-1"), "failed unknown");
+    assert_eq!(bench.problem("web-1"), "the container exited with status 3");
+    bench.settle();
+    assert_eq!(bench.did(), "start web-1 g1");
+    assert_eq!(bench.state("web-1"), "running healthy");
+    assert_eq!(bench.container("web-1").id, id);
+}
+
+#[test]
+fn a_container_that_crashes_again_and_again_waits_longer_and_is_unhealthy() {
+    let mut bench = Bench::with([wanted("web-1", 1)]);
+    bench.settle();
+    let mut waits = Vec::new();
+    for _ in 0..8 {
+        bench.crash("web-1");
+        let start = bench.now().monotonic;
+        bench.settle();
+        while bench.running().is_empty() {
+            bench.seconds(1);
+        }
+        waits.push(bench.now().monotonic.since(start).as_secs());
+    }
+    assert_eq!(waits, [0, 1, 4, 9, 16, 25, 30, 30]);
+    assert_eq!(bench.state("web-1"), "running unhealthy");
+    bench.seconds(10);
+    assert_eq!(bench.state("web-1"), "running healthy");
+}
+
+#[test]
+fn a_container_that_was_stopped_while_nobody_looked_is_started() {
+    let mut bench = Bench::with([wanted("web-1", 1)]);
+    bench.settle();
+    bench.restart_daemon();
+    bench.crash("web-1");
+    bench.did();
+    bench.reconcile();
+    bench.settle();
+    assert_eq!(bench.did(), "start web-1 g1");
+}
+
+#[test]
+fn a_container_that_vanished_is_made_anew_under_its_epoch() {
+    let mut bench = Bench::with([wanted("web-1", 1)]);
+    bench.settle();
+    bench.seconds(10);
+    bench.engine.containers.clear();
+    bench.did();
+    bench.observe();
+    assert_eq!(bench.state("web-1"), "creating unknown");
+    bench.settle();
+    assert_eq!(bench.did(), "run web-1 g1");
+    assert_eq!(bench.hold("web-1").epoch, 1);
+}
+
+#[test]
+fn a_dead_container_is_removed_and_made_anew() {
+    let mut bench = Bench::with([wanted("web-1", 1)]);
+    bench.settle();
+    bench.did();
+    bench.set_state("web-1", ContainerState::Dead);
+    bench.settle();
+    assert_eq!(bench.did(), "remove web-1 g1, run web-1 g1");
+}
+
+#[test]
+fn a_paused_container_is_left_to_whoever_paused_it() {
+    let mut bench = Bench::with([wanted("web-1", 1)]);
+    bench.settle();
+    bench.did();
+    bench.set_state("web-1", ContainerState::Paused);
+    bench.seconds(60);
+    assert_eq!(bench.did(), "");
+    assert_eq!(bench.state("web-1"), "running unhealthy");
+}
+
+#[test]
+fn a_container_that_cannot_be_started_any_more_is_made_anew() {
+    let mut bench = Bench::with([wanted("web-1", 1)]);
+    bench.settle();
+    bench.crash("web-1");
+    bench.did();
+    for _ in 0..3 {
+        let problem = "no such mount".to_owned();
+        bench.answer(Err(Failure::Refused { problem }));
+        assert_eq!(bench.state("web-1"), "failed unknown");
+        let until = bench.instances.next_wake().unwrap();
+        let wait = until.since(bench.now().monotonic);
+        bench.skip(wait);
+    }
+    bench.settle();
+    assert_eq!(
+        bench.did(),
+        "start web-1 g1, start web-1 g1, start web-1 g1, remove web-1 g1, run web-1 g1"
+    );
+    assert_eq!(bench.state("web-1"), "running healthy");
+}
+
+#[test]
+fn a_stopped_service_keeps_its_container_and_starts_it_again() {
+    let mut web = wanted("web-1", 1);
+    let mut bench = Bench::with([web.clone()]);
+    bench.settle();
+    bench.did();
+    web.state = Lifecycle::Stopped;
+    bench.want([web.clone()]);
+    assert_eq!(bench.state("web-1"), "stopping unknown");
+    bench.settle();
+    assert_eq!(bench.state("web-1"), "stopped unknown");
+    bench.seconds(600);
+    assert_eq!(bench.did(), "stop web-1 g1");
+    web.state = Lifecycle::Running;
+    bench.want([web]);
+    bench.settle();
+    assert_eq!(bench.did(), "start web-1 g1");
+    assert_eq!(bench.state("web-1"), "running healthy");
+}
+
+#[test]
+fn a_service_that_was_stopped_before_it_started_holds_nothing() {
+    let mut web = wanted("web-1", 1);
+    let mut bench = Bench::with([web.clone()]);
+    assert_eq!(bench.state("web-1"), "pending unknown");
+    web.state = Lifecycle::Stopped;
+    bench.want([web]);
+    bench.settle();
+    assert_eq!(
+        (bench.state("web-1").as_str(), bench.did().as_str()),
+        ("-", "")
+    );
+}

@@ -1,0 +1,286 @@
+//! Replacing containers of an older deploy.
+
+use crate::reconcile::action::{Action, Failure, Success};
+use crate::reconcile::rollout::{Peer, Rollout, floor};
+use crate::reconcile::{Instances, Wanted};
+use crate::stack::Service;
+use crate::view::Freshness;
+
+use super::bench::{Bench, healthy, id, identity, of_service, wanted};
+
+/// Instance 2 of 3, of whose deploy 2 the others say this.
+fn second_of_three(first: Peer, third: Peer) -> Wanted {
+    let mut web = of_service("web-2", 2, 3, Service::new("web:2"));
+    web.peers = vec![first, healthy(2, false), third];
+    web
+}
+
+fn running_second() -> Bench {
+    let mut bench = Bench::with([of_service("web-2", 1, 3, Service::new("web:1"))]);
+    bench.settle();
+    bench.did();
+    bench
+}
+
+#[test]
+fn a_new_deploy_fetches_first_then_stops_removes_and_runs() {
+    let mut bench = Bench::with([wanted("web-1", 1)]);
+    bench.settle();
+    bench.did();
+    bench.want([of_service("web-1", 2, 1, Service::new("web:2"))]);
+    bench.settle();
+    assert_eq!(
+        bench.did(),
+        "fetch web:2, stop web-1 g1, remove web-1 g1, run web-1 g2"
+    );
+    assert_eq!(bench.state("web-1"), "running healthy");
+    assert_eq!(bench.hold("web-1").epoch, 1);
+    assert!(!bench.hold("web-1").updating);
+}
+
+#[test]
+fn a_forced_deploy_of_the_same_revision_makes_a_new_container() {
+    let mut bench = Bench::with([wanted("web-1", 1)]);
+    bench.settle();
+    bench.did();
+    bench.want([wanted("web-1", 2)]);
+    bench.settle();
+    assert_eq!(
+        bench.did(),
+        "fetch web:1, stop web-1 g1, remove web-1 g1, run web-1 g2"
+    );
+}
+
+#[test]
+fn the_old_container_runs_on_while_the_new_image_cannot_be_fetched() {
+    let mut bench = Bench::with([wanted("web-1", 1)]);
+    bench.settle();
+    bench.engine.missing_images.insert("web:2".to_owned());
+    bench.want([of_service("web-1", 2, 1, Service::new("web:2"))]);
+    bench.seconds(600);
+    assert_eq!(bench.state("web-1"), "running healthy");
+    assert_eq!(
+        bench.problem("web-1"),
+        "image `web:2` cannot be fetched: not found"
+    );
+    assert!(bench.instances.refusals().is_empty());
+    bench.crash("web-1");
+    bench.settle();
+    assert_eq!(bench.state("web-1"), "running healthy");
+}
+
+#[test]
+fn a_container_of_a_deploy_that_this_replica_does_not_know_yet_is_kept() {
+    let mut bench = Bench::with([wanted("web-1", 5)]);
+    bench.settle();
+    bench.did();
+    bench.want([of_service("web-1", 4, 1, Service::new("web:0"))]);
+    bench.seconds(60);
+    assert_eq!(bench.did(), "");
+}
+
+#[test]
+fn an_update_is_announced_for_a_round() {
+    let mut bench = running_second();
+    bench.want([second_of_three(healthy(1, true), healthy(3, false))]);
+    bench.settle();
+    assert_eq!(bench.did(), "fetch web:2");
+    assert!(bench.hold("web-2").updating);
+    assert_eq!(bench.state("web-2"), "running healthy");
+    bench.seconds(1);
+    assert_eq!(bench.did(), "stop web-2 g1, remove web-2 g1, run web-2 g2");
+    assert!(!bench.hold("web-2").updating);
+}
+
+#[test]
+fn a_lower_number_goes_first() {
+    let mut bench = running_second();
+    bench.want([second_of_three(healthy(1, false), healthy(3, false))]);
+    bench.seconds(60);
+    assert_eq!(bench.did(), "fetch web:2");
+    assert!(!bench.hold("web-2").updating);
+    assert_eq!(bench.problem("web-2"), "waits for its turn in the deploy");
+}
+
+#[test]
+fn an_absent_holder_does_not_hold_up_the_others_where_the_floor_allows() {
+    let mut web = of_service("web-2", 2, 10, Service::new("web:2"));
+    for peer in &mut web.peers {
+        peer.current = false;
+    }
+    web.peers[0].holder = Some(Freshness::Absent);
+    let mut bench = Bench::with([of_service("web-2", 1, 10, Service::new("web:1"))]);
+    bench.settle();
+    bench.want([web]);
+    bench.seconds(2);
+    assert_eq!(bench.hold("web-2").generation, 2);
+}
+
+#[test]
+fn an_announcement_is_taken_back_when_a_lower_number_announced_too() {
+    let mut bench = running_second();
+    let mut first = healthy(1, true);
+    bench.want([second_of_three(first, healthy(3, false))]);
+    bench.settle();
+    assert!(bench.hold("web-2").updating);
+    first.updating = true;
+    bench.want([second_of_three(first, healthy(3, false))]);
+    bench.seconds(60);
+    assert!(!bench.hold("web-2").updating);
+    assert_eq!(bench.did(), "fetch web:2");
+    assert_eq!(
+        bench.problem("web-2"),
+        "waits until 2 other instances are healthy"
+    );
+}
+
+#[test]
+fn a_failed_instance_of_the_new_deploy_halts_it() {
+    let mut bench = running_second();
+    let failed = Peer {
+        healthy: false,
+        failed: true,
+        ..healthy(3, true)
+    };
+    bench.want([second_of_three(healthy(1, true), failed)]);
+    bench.seconds(600);
+    assert_eq!(bench.did(), "fetch web:2");
+    assert_eq!(
+        bench.problem("web-2"),
+        "the deploy is halted: instance 3 failed"
+    );
+}
+
+#[test]
+fn an_instance_that_is_down_is_replaced_whatever_the_floor_says() {
+    let mut bench = running_second();
+    let unhealthy = |number, current| Peer {
+        healthy: false,
+        ..healthy(number, current)
+    };
+    bench.want([second_of_three(healthy(1, true), unhealthy(3, false))]);
+    bench.seconds(60);
+    assert_eq!(bench.did(), "fetch web:2");
+    bench.crash("web-2");
+    bench.settle();
+    assert_eq!(bench.did(), "remove web-2 g1, run web-2 g2");
+}
+
+#[test]
+fn a_port_that_is_free_for_the_new_container_only_later_fails_the_instance_and_is_tried_again() {
+    let mut bench = Bench::with([wanted("web-1", 1)]);
+    bench.settle();
+    bench.want([of_service("web-1", 2, 1, Service::new("web:2"))]);
+    bench.answer(Ok(Success::Image {
+        pinned: "sha256:b".to_owned(),
+    }));
+    for _ in 0..2 {
+        let (id, action) = bench.next_action().unwrap();
+        let outcome = bench.engine.carry_out(&action, bench.now().wall);
+        bench.done(id, outcome);
+    }
+    bench.answer(Err(Failure::PortTaken { port: 80 }));
+    assert_eq!(bench.state("web-1"), "failed unknown");
+    assert!(bench.hold("web-1").updating);
+    bench.seconds(2);
+    assert_eq!(bench.state("web-1"), "running healthy");
+}
+
+#[test]
+fn all_instances_on_one_node_are_replaced_one_after_the_other() {
+    let deploy = |generation| {
+        (1..=3).map(move |n| of_service(&format!("web-{n}"), generation, 3, Service::new("web:1")))
+    };
+    let mut bench = Bench::with(deploy(1));
+    bench.settle();
+    bench.want(deploy(2));
+    let mut least = 3;
+    for _ in 0..2000 {
+        bench.skip(std::time::Duration::from_millis(10));
+        while let Some((id, action)) = bench.next_action() {
+            let outcome = bench.engine.carry_out(&action, bench.now().wall);
+            least = least.min(bench.running().len());
+            bench.done(id, outcome);
+        }
+    }
+    assert_eq!(least, 2, "min_health 0.8 of 3 is 3, but one must go");
+    for n in 1..=3 {
+        assert_eq!(bench.hold(&format!("web-{n}")).generation, 2);
+    }
+}
+
+#[test]
+fn a_daemon_killed_between_stop_and_run_goes_on() {
+    let mut bench = Bench::with([wanted("web-1", 1)]);
+    bench.settle();
+    bench.want([wanted("web-1", 2)]);
+    loop {
+        let (id, action) = bench.next_action().unwrap();
+        let outcome = bench.engine.carry_out(&action, bench.now().wall);
+        if matches!(action, Action::Stop { .. }) {
+            break;
+        }
+        bench.done(id, outcome);
+    }
+    bench.restart_daemon();
+    bench.observe();
+    bench.reconcile();
+    bench.settle();
+    assert_eq!(bench.hold("web-1").generation, 2);
+    assert_eq!(bench.state("web-1"), "running healthy");
+}
+
+#[test]
+fn the_floor_is_min_health_and_leaves_room_for_one() {
+    let cases = [
+        (800, 1, 0),
+        (800, 2, 1),
+        (800, 3, 2),
+        (800, 5, 4),
+        (800, 10, 8),
+        (1000, 4, 3),
+        (500, 4, 2),
+        (0, 4, 0),
+        (800, 0, 0),
+    ];
+    for (min_health, n, expected) in cases {
+        assert_eq!(floor(min_health, n), expected, "{min_health} of {n}");
+    }
+}
+
+#[test]
+fn at_most_twenty_are_replaced_at_once() {
+    let rollout = |number| Rollout {
+        number,
+        min_health: 0,
+        daemon: false,
+        peers: (1..=100).map(|n| (n, healthy(n, false))).collect(),
+    };
+    assert!(rollout(20).may_announce().is_ok());
+    assert!(rollout(21).may_announce().is_err());
+}
+
+#[test]
+fn a_daemon_service_does_not_count_nodes_that_are_absent() {
+    let mut peers: std::collections::BTreeMap<u32, Peer> =
+        (1..=3).map(|n| (n, healthy(n, false))).collect();
+    for n in [1, 2] {
+        peers.get_mut(&n).unwrap().holder = Some(Freshness::Absent);
+    }
+    let mut rollout = Rollout {
+        number: 3,
+        min_health: 800,
+        daemon: true,
+        peers,
+    };
+    assert!(rollout.may_announce().is_ok());
+    rollout.daemon = false;
+    assert!(rollout.may_announce().is_err());
+}
+
+#[test]
+fn holds_are_remembered_by_instance() {
+    let bench = running_second();
+    let again = Instances::new(identity(), bench.instances.holds().clone());
+    assert!(again.holds().contains_key(&id("web-2")));
+}

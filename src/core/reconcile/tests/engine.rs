@@ -1,0 +1,126 @@
+//! A Docker engine in memory: deterministic, and as forgiving as the contract of actions says.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::net::{IpAddr, Ipv4Addr};
+
+use crate::reconcile::action::{
+    Action, Container, ContainerId, ContainerSpec, ContainerState, Failure, Observed, Outcome,
+    Success,
+};
+use crate::time::WallTime;
+
+#[derive(Clone, Debug, Default)]
+pub(super) struct Engine {
+    pub containers: BTreeMap<ContainerId, Container>,
+    pub missing_images: BTreeSet<String>,
+    pub taken_ports: BTreeSet<u16>,
+    /// No port accepts a connection.
+    pub deaf: bool,
+    created: u64,
+}
+
+impl Engine {
+    pub(super) fn list(&self) -> Observed {
+        Observed::Containers(self.containers.clone())
+    }
+
+    pub(super) fn carry_out(&mut self, action: &Action, wall: WallTime) -> Outcome {
+        match action {
+            Action::Fetch { image } => self.fetch(image),
+            Action::Run(spec) => self.run(spec, wall),
+            Action::Start { container } => self.start(container, wall),
+            Action::Stop { container, .. } => {
+                self.exit(container, 0, wall);
+                Ok(Success::Done)
+            }
+            Action::Remove { container } => {
+                let found = self.containers.get(container);
+                if found.is_some_and(|found| matches!(found.state, ContainerState::Running { .. }))
+                {
+                    let problem = "a running container cannot be removed".to_owned();
+                    return Err(Failure::Refused { problem });
+                }
+                self.containers.remove(container);
+                Ok(Success::Done)
+            }
+            Action::Probe { .. } if self.deaf => Err(Failure::NotReady {
+                problem: "connection refused".to_owned(),
+            }),
+            Action::Probe { .. } => Ok(Success::Done),
+        }
+    }
+
+    /// The container's process ends.
+    pub(super) fn exit(&mut self, id: &ContainerId, code: i64, wall: WallTime) {
+        if let Some(container) = self.containers.get_mut(id) {
+            container.state = ContainerState::Exited { code, at: wall };
+            container.address = None;
+        }
+    }
+
+    fn fetch(&self, image: &str) -> Outcome {
+        if self.missing_images.contains(image) {
+            return Err(Failure::NoImage {
+                image: image.to_owned(),
+                problem: "not found".to_owned(),
+            });
+        }
+        let pinned = format!("sha256:{image}");
+        Ok(Success::Image { pinned })
+    }
+
+    fn run(&mut self, spec: &ContainerSpec, wall: WallTime) -> Outcome {
+        let there = self
+            .containers
+            .values()
+            .find(|found| found.name == spec.name);
+        if let Some(found) = there {
+            if found.owner != spec.labels {
+                return Err(Failure::Occupied {
+                    name: spec.name.clone(),
+                });
+            }
+            let id = found.id.clone();
+            self.start(&id, wall)?;
+            return Ok(Success::Running(Box::new(self.containers[&id].clone())));
+        }
+        if let Some(port) = spec
+            .ports
+            .iter()
+            .find(|port| self.taken_ports.contains(&port.node_port))
+        {
+            return Err(Failure::PortTaken {
+                port: port.node_port,
+            });
+        }
+        self.created += 1;
+        let container = Container {
+            id: ContainerId(format!("{:064x}", self.created)),
+            name: spec.name.clone(),
+            owner: spec.labels.clone(),
+            image: spec.image.clone(),
+            state: ContainerState::Running { since: wall },
+            address: Some(self.address()),
+        };
+        self.containers
+            .insert(container.id.clone(), container.clone());
+        Ok(Success::Running(Box::new(container)))
+    }
+
+    fn start(&mut self, id: &ContainerId, wall: WallTime) -> Outcome {
+        let address = self.address();
+        let Some(container) = self.containers.get_mut(id) else {
+            return Err(Failure::Gone);
+        };
+        if !matches!(container.state, ContainerState::Running { .. }) {
+            container.state = ContainerState::Running { since: wall };
+            container.address = Some(address);
+        }
+        Ok(Success::Done)
+    }
+
+    fn address(&self) -> IpAddr {
+        let [.., high, low] = self.created.to_be_bytes();
+        IpAddr::V4(Ipv4Addr::new(172, 17, high, low))
+    }
+}

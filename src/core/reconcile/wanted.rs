@@ -1,0 +1,92 @@
+//! What is asked of this node: the instances that fall to it, and those that fall to others.
+//!
+//! Made from placement and the view by whoever drives [`super::Instances`]. An instance that this
+//! node has and that is in neither list is unwanted: it is stopped and removed. So goals are given
+//! only by a member of the grid whose documents are loaded.
+
+use std::sync::Arc;
+
+use crate::id::{InstanceId, NodeId, RevisionHash};
+use crate::report::Hold;
+use crate::stack::Service;
+use crate::time::Instant;
+use crate::view::Lifecycle;
+
+use super::action::Ownership;
+use super::rollout::Peer;
+
+/// All that is asked of this node now.
+#[derive(Clone, Debug, Default, PartialEq)]
+pub struct Goals {
+    pub wanted: Vec<Wanted>,
+    pub leaving: Vec<Leaving>,
+    /// This node suspects itself: until then it takes nothing over from absent nodes.
+    pub hold_takeovers_until: Option<Instant>,
+}
+
+/// An instance that falls to this node.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Wanted {
+    pub instance: InstanceId,
+    pub service: Arc<Service>,
+    pub revision: RevisionHash,
+    /// Counts along the service's history: for a label that people read.
+    pub revision_number: u64,
+    pub generation: u64,
+    /// [`Lifecycle::Stopped`]: its container is stopped and kept.
+    pub state: Lifecycle,
+    /// Bound to this node (stateful), or one for each node (daemon): refusing it helps nobody.
+    pub fixed: bool,
+    /// The previous holder is absent.
+    pub takeover: bool,
+    /// The highest epoch seen of this instance in any report, whoever sent it; 0 if it never ran.
+    pub epoch_seen: u64,
+    /// Other holders of this instance that are not absent.
+    pub rivals: Vec<Rival>,
+    /// One for each instance number of the service, this one included.
+    pub peers: Vec<Peer>,
+}
+
+impl Wanted {
+    pub(super) fn is_daemon(&self) -> bool {
+        self.service.deploy.strategy == crate::stack::Strategy::Daemon
+    }
+
+    /// Whether a container of this deploy is right. A newer one than the documents here know of is
+    /// kept too: it is this replica that lags (a restored disk, a change on its way).
+    pub(super) fn is_met_by(&self, owner: &Ownership) -> bool {
+        owner.generation > self.generation
+            || (owner.generation == self.generation && owner.revision == self.revision)
+    }
+}
+
+/// Another node, not absent, that holds the same instance.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Rival {
+    pub node: NodeId,
+    pub hold: Hold,
+    /// By the order of the rules (healthy at the wanted revision, epoch, score); a holder that is
+    /// not eligible ranks behind everybody.
+    pub ranks_before_us: bool,
+}
+
+/// An instance that this node has, and that does not fall to it.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Leaving {
+    pub instance: InstanceId,
+    pub departure: Departure,
+}
+
+/// Why an instance is not to stay here, and so when it may go.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Departure {
+    /// It falls to another node: it goes once that node's report shows it running and healthy at
+    /// the wanted deploy.
+    Handover { winner_ready: bool },
+    /// Stateful, and this node is drained: stopped at once, while container and hold stay (Kontena).
+    Drained,
+    /// Nobody wants it here: removed, scaled below, stateful and bound elsewhere. It goes at once.
+    Unwanted,
+    /// Cannot be judged now (this version cannot read the revision, no node fits): left as it is.
+    Unjudged,
+}

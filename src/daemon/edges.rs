@@ -1,0 +1,218 @@
+//! The edges of one life of a node: opened together, listened to together, closed together.
+
+use std::net::SocketAddr;
+use std::sync::Arc;
+use std::time::Duration;
+
+use anyhow::Context;
+use kontena_core::identity::SecretKey;
+use kontena_core::node::{Input, Status};
+use tokio::sync::{mpsc, oneshot, watch};
+use tokio::task::JoinHandle;
+use tokio::time::{Interval, MissedTickBehavior, interval};
+
+use crate::api::backend::{Backend, Local, Order};
+use crate::api::server::{self, Listeners};
+use crate::api::types::membership::Phase;
+use crate::disk::{Disk, Saved};
+use crate::docker::{Docker, Watch};
+use crate::p2p::{P2p, P2pEvent};
+
+use super::addresses::addresses;
+use super::config::{self, Config};
+use super::effects::{Effects, input_of};
+use super::logs::NodeLogs;
+use super::node_name::default_name;
+
+/// Commands that wait to be taken; the node itself queues and answers that it is busy.
+const ORDERS: usize = 64;
+/// Inputs from actions and calls that are done.
+const INPUTS: usize = 256;
+/// Messages that wait; senders are slowed down then.
+const EVENTS: usize = 1024;
+/// How often the host's addresses are looked at again.
+const LOOK_AT_ADDRESSES: Duration = Duration::from_secs(10);
+
+/// Something that the loop waits for.
+pub(super) enum Happened {
+    Input(Box<Input>),
+    Order(Order),
+    /// Nothing for the node.
+    Nothing,
+    /// An edge is gone that the daemon cannot do without.
+    Ended(&'static str),
+}
+
+/// Everything around the node.
+pub(super) struct Edges {
+    pub(super) effects: Effects,
+    p2p_events: mpsc::Receiver<P2pEvent>,
+    saved: mpsc::UnboundedReceiver<Saved>,
+    inputs: mpsc::Receiver<Input>,
+    orders: mpsc::Receiver<Order>,
+    watch: Watch,
+    logs: Arc<NodeLogs>,
+    api: JoinHandle<()>,
+    stop_api: oneshot::Sender<()>,
+    local: watch::Sender<Local>,
+    status: watch::Receiver<Status>,
+    listen: Vec<SocketAddr>,
+    advertise: Vec<SocketAddr>,
+    look: Interval,
+    known_addresses: Vec<String>,
+}
+
+impl Edges {
+    pub(super) async fn open(config: &Config, disk: Disk, key: &SecretKey) -> anyhow::Result<Self> {
+        let docker = Docker::connect(Some(&docker_address(&config.docker)))?;
+        let (events, p2p_events) = mpsc::channel(EVENTS);
+        let listen = bindable(config);
+        let p2p = P2p::start(key, &listen, events)?;
+        let listeners = Listeners::bind(&config.socket, config.api_listen).await?;
+        let (saver, saved) = disk.start()?;
+        let (input, inputs) = mpsc::channel(INPUTS);
+        let (view, views) = watch::channel(Arc::default());
+        let (status, statuses) = watch::channel(Status::default());
+        let (grid, grids) = watch::channel(None);
+        let (commands, orders) = mpsc::channel(ORDERS);
+        let (local, locals) = watch::channel(Local::default());
+        let logs = Arc::new(NodeLogs::new(key.node_id(), docker.clone(), p2p.clone()));
+        let backend = Backend {
+            view: views,
+            commands,
+            logs: Arc::<NodeLogs>::clone(&logs),
+            local: locals,
+            me: key.node_id(),
+            default_name: default_name(&gethostname::gethostname().to_string_lossy()),
+            entropy,
+            version: env!("CARGO_PKG_VERSION"),
+        };
+        let (stop_api, stopped) = oneshot::channel();
+        let api = tokio::spawn(server::serve(listeners, Arc::new(backend), async {
+            // Dropping the sender means the same.
+            let _ = stopped.await;
+        }));
+        let watch = docker.watch(grids);
+        let effects = Effects::new(p2p, docker, saver, input, view, status, grid);
+        let known_addresses = addresses(&listen, &config.advertise);
+        Ok(Self {
+            effects,
+            p2p_events,
+            saved,
+            inputs,
+            orders,
+            watch,
+            logs,
+            api,
+            stop_api,
+            local,
+            status: statuses,
+            listen,
+            advertise: config.advertise.clone(),
+            look: looks(),
+            known_addresses,
+        })
+    }
+
+    pub(super) fn addresses(&self) -> Vec<String> {
+        self.known_addresses.clone()
+    }
+
+    /// Waits for the next thing that happens. May be dropped and called again.
+    pub(super) async fn next(&mut self) -> Happened {
+        self.show_local();
+        tokio::select! {
+            Some((id, result)) = self.saved.recv() => input(Input::Saved { id, result }),
+            Some(done) = self.inputs.recv() => input(done),
+            Some(order) = self.orders.recv() => Happened::Order(order),
+            event = self.p2p_events.recv() => match event {
+                Some(P2pEvent::Stream { from, header, stream }) => {
+                    self.logs.serve(from, header, stream);
+                    Happened::Nothing
+                }
+                Some(event) => input_of(event).map_or(Happened::Nothing, input),
+                None => Happened::Ended("the connection to other nodes"),
+            },
+            observed = self.watch.next() => input(Input::Observed(observed)),
+            _ = self.look.tick() => self.look_at_addresses(),
+        }
+    }
+
+    fn look_at_addresses(&mut self) -> Happened {
+        let now = addresses(&self.listen, &self.advertise);
+        if now == self.known_addresses {
+            return Happened::Nothing;
+        }
+        tracing::info!(addresses = ?now, "This host's addresses changed");
+        self.known_addresses.clone_from(&now);
+        input(Input::Addresses(now))
+    }
+
+    /// What the API tells of this node beside the view.
+    fn show_local(&self) {
+        let status = self.status.borrow();
+        let local = Local {
+            phase: phase_of(&status.phase),
+            problems: status.problems.clone(),
+            addresses: self.known_addresses.clone(),
+        };
+        self.local.send_if_modified(|known| {
+            let changed = *known != local;
+            *known = local;
+            changed
+        });
+    }
+
+    /// Lets answers out, makes everything durable, and gives the directory and the socket back.
+    pub(super) async fn close(self) -> anyhow::Result<()> {
+        // The API may have ended by itself.
+        let _ = self.stop_api.send(());
+        self.api.await.context("the API's server panicked")?;
+        let saver = self.effects.into_saver();
+        tokio::task::spawn_blocking(move || saver.close()).await.context("failed to wait for the disk")?
+    }
+}
+
+fn input(input: Input) -> Happened {
+    Happened::Input(Box::new(input))
+}
+
+/// From the operating system.
+fn entropy() -> std::io::Result<[u8; 32]> {
+    let mut bytes = [0; 32];
+    let filled = rustix::rand::getrandom(&mut bytes, rustix::rand::GetRandomFlags::empty())?;
+    if filled == bytes.len() { Ok(bytes) } else { Err(std::io::Error::other("too few random bytes")) }
+}
+
+fn looks() -> Interval {
+    let mut look = interval(LOOK_AT_ADDRESSES);
+    look.set_missed_tick_behavior(MissedTickBehavior::Delay);
+    look
+}
+
+fn docker_address(docker: &config::Docker) -> String {
+    match docker {
+        config::Docker::Socket(path) => format!("unix://{}", path.display()),
+        config::Docker::Tcp(address) => format!("tcp://{address}"),
+    }
+}
+
+/// A host without IPv6 is no mistake where nobody asked for it.
+fn bindable(config: &Config) -> Vec<SocketAddr> {
+    let works = |address: &SocketAddr| {
+        !config.listen_is_default
+            || address.is_ipv4()
+            || std::net::UdpSocket::bind(SocketAddr::new(address.ip(), 0)).is_ok()
+    };
+    config.listen.iter().copied().filter(works).collect()
+}
+
+fn phase_of(phase: &kontena_core::node::Phase) -> Phase {
+    use kontena_core::node::Phase as Core;
+    match phase {
+        Core::Alone | Core::Joining => Phase::Waiting,
+        Core::Member | Core::Leaving => Phase::Member,
+        Core::Removed => Phase::Removed,
+        Core::Cloned => Phase::Cloned,
+    }
+}

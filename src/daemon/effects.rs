@@ -1,0 +1,175 @@
+//! From the node's outputs to the edges, and from the edges' events to its inputs.
+
+use std::collections::BTreeMap;
+use std::net::SocketAddr;
+use std::sync::Arc;
+
+use bytes::Bytes;
+use kontena_core::command::{CommandId, Reply};
+use kontena_core::id::NodeId;
+use kontena_core::message::{self, JoinAnswer, JoinCall, Message};
+use kontena_core::node::{Input, Output, Phase, Record, SaveId, Status};
+use kontena_core::reconcile::action::{Action, ActionId};
+use kontena_core::view::View;
+use tokio::sync::{mpsc, oneshot, watch};
+
+use crate::disk::Saver;
+use crate::docker::Docker;
+use crate::p2p::{P2p, P2pEvent};
+
+use super::Commands;
+
+/// Everything that outputs act upon.
+pub(super) struct Effects {
+    p2p: P2p,
+    docker: Docker,
+    saver: Saver,
+    /// What actions and calls answer comes back as inputs.
+    inputs: mpsc::Sender<Input>,
+    commands: Commands,
+    replies: BTreeMap<CommandId, oneshot::Sender<Reply>>,
+    view: watch::Sender<Arc<View>>,
+    status: watch::Sender<Status>,
+    /// The grid whose containers are watched.
+    grid: watch::Sender<Option<String>>,
+}
+
+impl Effects {
+    pub(super) fn new(
+        p2p: P2p,
+        docker: Docker,
+        saver: Saver,
+        inputs: mpsc::Sender<Input>,
+        view: watch::Sender<Arc<View>>,
+        status: watch::Sender<Status>,
+        grid: watch::Sender<Option<String>>,
+    ) -> Self {
+        let commands = Commands::default();
+        Self { p2p, docker, saver, inputs, commands, replies: BTreeMap::new(), view, status, grid }
+    }
+
+    /// The phase that the node showed last.
+    pub(super) fn phase(&self) -> Phase {
+        self.status.borrow().phase.clone()
+    }
+
+    /// A command's answer will go here.
+    pub(super) fn expect_reply(&mut self, answer: oneshot::Sender<Reply>) -> CommandId {
+        let id = self.commands.next();
+        self.replies.insert(id, answer);
+        id
+    }
+
+    /// The disk, to be closed last.
+    pub(super) fn into_saver(self) -> Saver {
+        self.saver
+    }
+
+    pub(super) async fn carry_out(&mut self, output: Output) -> anyhow::Result<()> {
+        match output {
+            Output::Send { to, message } => self.p2p.send(to, Bytes::from(message::encode(&message))),
+            Output::SetPeers(peers) => self.p2p.set_peers(&sockets(peers)),
+            Output::AskJoin { address, call } => self.ask_join(address, call),
+            Output::AnswerJoin { id, answer } => self.p2p.answer_join(id, message::encode(&answer)).await?,
+            Output::Save { id, records } => self.save(id, records).await?,
+            Output::Run { id, action } => self.run(id, action),
+            Output::Reply { id, reply } => self.reply(id, reply),
+            Output::Show { view, status } => self.show(view, status),
+        }
+        Ok(())
+    }
+
+    fn ask_join(&self, address: String, call: JoinCall) {
+        let (p2p, inputs) = (self.p2p.clone(), self.inputs.clone());
+        tokio::spawn(async move {
+            let answer = p2p.ask_join(&address, message::encode(&call)).await;
+            let answer = answer.map_err(|error| format!("{error:#}")).and_then(|bytes| {
+                message::decode::<JoinAnswer>(&bytes).map_err(|error| format!("its answer cannot be read: {error}"))
+            });
+            // The daemon is stopping when nobody takes it.
+            let _ = inputs.send(Input::JoinAnswered { answer }).await;
+        });
+    }
+
+    async fn save(&self, id: SaveId, records: Vec<Record>) -> anyhow::Result<()> {
+        self.saver.save(id, records).await
+    }
+
+    fn run(&self, id: ActionId, action: Action) {
+        let (docker, inputs) = (self.docker.clone(), self.inputs.clone());
+        tokio::spawn(async move {
+            let outcome = docker.carry_out(action).await;
+            // The daemon is stopping when nobody takes it; the next one looks at what is there.
+            let _ = inputs.send(Input::Done { id, outcome }).await;
+        });
+    }
+
+    fn reply(&mut self, id: CommandId, reply: Reply) {
+        if let Some(waiting) = self.replies.remove(&id) {
+            // Whoever asked may have gone.
+            let _ = waiting.send(reply);
+        }
+    }
+
+    fn show(&self, view: Arc<View>, status: Status) {
+        let grid = match status.phase {
+            Phase::Alone | Phase::Joining => None,
+            Phase::Member | Phase::Leaving | Phase::Removed | Phase::Cloned => {
+                view.documents.grid.id.map(|id| id.to_string())
+            }
+        };
+        self.grid.send_if_modified(|known| {
+            let changed = *known != grid;
+            *known = grid;
+            changed
+        });
+        self.view.send_replace(view);
+        self.status.send_if_modified(|known| {
+            let changed = *known != status;
+            *known = status;
+            changed
+        });
+    }
+}
+
+/// Addresses that are none are left out: they came from another node.
+fn sockets(peers: BTreeMap<NodeId, Vec<String>>) -> BTreeMap<NodeId, Vec<SocketAddr>> {
+    peers
+        .into_iter()
+        .map(|(node, addresses)| (node, addresses.iter().filter_map(|text| text.parse().ok()).collect()))
+        .collect()
+}
+
+/// What an event on the wire is to the node, if anything.
+pub(super) fn input_of(event: P2pEvent) -> Option<Input> {
+    match event {
+        P2pEvent::Message { from, bytes } => match message::decode::<Message>(&bytes) {
+            Ok(message) => Some(Input::Received { from, message }),
+            Err(problem) => {
+                tracing::debug!(node = %from.short(), %problem, "A message was not understood");
+                None
+            }
+        },
+        P2pEvent::JoinAsked { id, from, bytes, seen } => match message::decode::<JoinCall>(&bytes) {
+            Ok(call) => Some(Input::JoinAsked { id, from, seen: Some(seen.ip()), call }),
+            Err(problem) => {
+                tracing::warn!(node = %from.short(), %problem, "A join request was not understood");
+                None
+            }
+        },
+        P2pEvent::Refused { peer } => Some(Input::Refused(peer)),
+        P2pEvent::Connected { peer, address } => {
+            tracing::debug!(node = %peer.short(), %address, "Connected");
+            None
+        }
+        P2pEvent::Unreachable { peer, problem } => {
+            tracing::debug!(node = %peer.short(), %problem, "A member cannot be reached");
+            None
+        }
+        P2pEvent::Listening(addresses) => {
+            tracing::info!(?addresses, "Listening");
+            None
+        }
+        P2pEvent::Stream { .. } => None,
+    }
+}

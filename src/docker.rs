@@ -1,0 +1,183 @@
+//! The Docker edge: carries out one [`Action`] at a time, and watches what really runs.
+//!
+//! In: actions of the core, each naming everything. Out: an [`Outcome`] for each of them
+//! ([`Docker::carry_out`]), what the engine shows ([`Docker::watch`]) and what containers wrote
+//! ([`Docker::logs`]). Every call is bounded in time. Connecting is lazy, so the engine may be down
+//! when the daemon starts; after a break the API version is negotiated again, because the engine may
+//! have been upgraded meanwhile.
+//!
+//! Not here: any choice. Which container, which image, when and how often again is `reconcile`'s.
+
+mod actions;
+mod container;
+#[cfg(test)]
+mod engine_tests;
+mod labels;
+mod logs;
+mod spec;
+mod trouble;
+mod watch;
+
+use std::future::Future;
+use std::sync::{Arc, Mutex, PoisonError};
+use std::time::Duration;
+
+use anyhow::{Context, bail};
+use bollard::API_DEFAULT_VERSION;
+use bollard::errors::Error;
+
+pub(crate) use logs::{LogLine, LogOptions, LogStream};
+pub(crate) use watch::Watch;
+
+use trouble::Trouble;
+
+/// Where Docker listens unless it is told otherwise.
+pub(crate) const STANDARD_SOCKET: &str = "unix:///var/run/docker.sock";
+
+/// For calls that read: they take about 2 ms on an idle engine, and seconds on one that swaps.
+const READ_LIMIT: Duration = Duration::from_secs(10);
+
+/// For calls that make, start or remove a container: 0.4 s together on an idle engine, and up to a
+/// minute on a disk that is busy pulling.
+const CHANGE_LIMIT: Duration = Duration::from_secs(120);
+
+/// Bollard's own limit, out of the way: it bounds the head of an answer only, and must not cut a
+/// stop with a long grace, or a log that is quiet for hours.
+const OUT_OF_THE_WAY: Duration = Duration::from_secs(30 * 24 * 60 * 60);
+
+/// A Docker engine, there or not. Clones share one negotiated client.
+#[derive(Clone, Debug)]
+pub(crate) struct Docker {
+    address: Arc<str>,
+    client: Arc<Mutex<Option<bollard::Docker>>>,
+}
+
+impl Docker {
+    /// The engine at `address`, as in `DOCKER_HOST`: `unix:///path`, `/path`, `tcp://host:port` or
+    /// `http://host:port`; [`STANDARD_SOCKET`] where there is none. Nothing is sent yet. An address
+    /// of another form is an error.
+    pub(crate) fn connect(address: Option<&str>) -> anyhow::Result<Self> {
+        let address = match address.map(str::trim).filter(|raw| !raw.is_empty()) {
+            None => STANDARD_SOCKET.to_owned(),
+            Some(path) if path.starts_with('/') => format!("unix://{path}"),
+            Some(raw) => raw.to_owned(),
+        };
+        check_address(&address)?;
+        Ok(Self {
+            address: address.into(),
+            client: Arc::default(),
+        })
+    }
+
+    /// Where the engine is, as it was understood.
+    pub(crate) fn address(&self) -> &str {
+        &self.address
+    }
+
+    /// One call of at most `limit`, after negotiating (at most [`READ_LIMIT`]) if that is due.
+    async fn call<T, F>(
+        &self,
+        limit: Duration,
+        request: impl FnOnce(bollard::Docker) -> F,
+    ) -> Result<T, Trouble>
+    where
+        F: Future<Output = Result<T, Error>>,
+    {
+        let client = self.client().await?;
+        let result = within(limit, request(client)).await;
+        if matches!(result, Err(Trouble::Unreachable(_))) {
+            self.forget_client();
+        }
+        result
+    }
+
+    /// The negotiated client. Several callers may negotiate at once; any of the results will do.
+    async fn client(&self) -> Result<bollard::Docker, Trouble> {
+        if let Some(client) = self.shared().clone() {
+            return Ok(client);
+        }
+        let client = new_client(&self.address)?;
+        let client = within(READ_LIMIT, client.negotiate_version()).await?;
+        *self.shared() = Some(client.clone());
+        Ok(client)
+    }
+
+    /// Makes the next call negotiate again.
+    fn forget_client(&self) {
+        *self.shared() = None;
+    }
+
+    fn shared(&self) -> std::sync::MutexGuard<'_, Option<bollard::Docker>> {
+        self.client.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+fn check_address(address: &str) -> anyhow::Result<()> {
+    let Some((scheme, rest)) = address.split_once("://") else {
+        bail!("`{address}` is not an engine's address: use unix:///path or tcp://host:port");
+    };
+    match scheme {
+        "unix" if rest.starts_with('/') => Ok(()),
+        "tcp" | "http" => {
+            let authority = rest.trim_end_matches('/');
+            let (_, port) = authority
+                .rsplit_once(':')
+                .with_context(|| format!("`{address}` has no port: use {scheme}://host:port"))?;
+            port.parse::<u16>()
+                .map(|_| ())
+                .with_context(|| format!("`{port}` in `{address}` is not a port"))
+        }
+        _ => bail!("`{address}` cannot be used: use unix:///path or tcp://host:port"),
+    }
+}
+
+fn new_client(address: &str) -> Result<bollard::Docker, Trouble> {
+    let seconds = OUT_OF_THE_WAY.as_secs();
+    let client = if address.starts_with("unix://") {
+        bollard::Docker::connect_with_unix(address, seconds, API_DEFAULT_VERSION)
+    } else {
+        bollard::Docker::connect_with_http(address, seconds, API_DEFAULT_VERSION)
+    };
+    client.map_err(|error| Trouble::Unreachable(error.to_string()))
+}
+
+async fn within<T>(
+    limit: Duration,
+    call: impl Future<Output = Result<T, Error>>,
+) -> Result<T, Trouble> {
+    match tokio::time::timeout(limit, call).await {
+        Ok(result) => result.map_err(Trouble::from),
+        Err(_) => Err(Trouble::Unreachable(format!(
+            "no answer in {} s",
+            limit.as_secs()
+        ))),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn an_address_is_a_socket_or_a_host_and_port() {
+        let address = |raw| Docker::connect(raw).map(|docker| docker.address().to_owned());
+        assert_eq!(address(None).unwrap(), STANDARD_SOCKET);
+        assert_eq!(address(Some("")).unwrap(), STANDARD_SOCKET);
+        assert_eq!(address(Some("/run/d.sock")).unwrap(), "unix:///run/d.sock");
+        assert_eq!(address(Some("tcp://h:2375")).unwrap(), "tcp://h:2375");
+        for bad in ["tcp://h", "tcp://h:x", "ssh://h", "unix://d.sock", "h:2375"] {
+            assert!(address(Some(bad)).is_err(), "{bad}");
+        }
+    }
+
+    #[tokio::test]
+    async fn an_engine_that_is_down_is_unreachable_and_not_an_error_at_the_start() {
+        let folder = tempfile::tempdir().unwrap();
+        let socket = folder.path().join("docker.sock");
+        let docker = Docker::connect(socket.to_str()).unwrap();
+        assert!(matches!(
+            docker.client().await,
+            Err(Trouble::Unreachable(_))
+        ));
+    }
+}

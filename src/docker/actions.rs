@@ -1,0 +1,317 @@
+//! Carrying out one [`Action`]. Each may be repeated: doing it twice is the same as once.
+//!
+//! The happy path of [`Action::Run`] is create, start and one inspect (which knows the address):
+//! one cheap call more than the engine's own create and start.
+
+use std::net::{IpAddr, SocketAddr};
+use std::time::Duration;
+
+use bollard::models::ContainerInspectResponse;
+use bollard::query_parameters::{
+    CreateContainerOptions, CreateImageOptions, InspectContainerOptions, RemoveContainerOptions,
+    StartContainerOptions, StopContainerOptions,
+};
+use futures::StreamExt;
+use kontena_core::reconcile::action::{
+    Action, Container, ContainerId, ContainerSpec, ContainerState, Failure, Outcome, Success,
+};
+use tokio::net::TcpStream;
+use tokio::time::Instant;
+
+use super::container::container;
+use super::spec::{create_body, whole_seconds};
+use super::trouble::{CONFLICT, NOT_FOUND, Trouble};
+use super::{CHANGE_LIMIT, Docker, READ_LIMIT};
+
+/// How much longer than its grace a stop may take: SIGKILL, unmounting, a busy engine.
+const STOP_MARGIN: Duration = Duration::from_secs(30);
+
+/// Until a registry has named the image's layers. Docker itself gives up on a name server that is
+/// silent after 20 s; a host without a way out shall not wait longer than that.
+const REGISTRY_LIMIT: Duration = Duration::from_secs(20);
+
+/// A pull that shows no progress for so long is given up, and asked for again later.
+const PROGRESS_LIMIT: Duration = Duration::from_secs(60);
+
+/// Between two attempts to connect: a fraction of the time in which a server starts.
+const PROBE_PAUSE: Duration = Duration::from_millis(50);
+
+/// For one attempt to connect, to a host that swallows packets.
+const PROBE_ATTEMPT: Duration = Duration::from_secs(1);
+
+impl Docker {
+    /// Does what the action says, and says what became of it. May be dropped at any time: what was
+    /// half done is seen by [`Docker::watch`], and the same action completes it.
+    pub(crate) async fn carry_out(&self, action: Action) -> Outcome {
+        match action {
+            Action::Fetch { image } => self.fetch(&image).await,
+            Action::Run(spec) => self.run(&spec).await,
+            Action::Start { container } => self.start(&container).await,
+            Action::Stop { container, grace } => self.stop(&container, grace).await,
+            Action::Remove { container } => self.remove(&container).await,
+            Action::Probe {
+                address,
+                port,
+                limit,
+            } => probe(address, port, limit).await,
+        }
+    }
+
+    async fn fetch(&self, image: &str) -> Outcome {
+        if let Some(pinned) = self.image_id(image).await? {
+            return Ok(Success::Image { pinned });
+        }
+        let missing = |problem: String| Failure::NoImage {
+            image: image.to_owned(),
+            problem,
+        };
+        if image.starts_with("sha256:") {
+            return Err(missing("no image with this id is on this node".to_owned()));
+        }
+        self.pull(image).await.map_err(|trouble| match trouble {
+            Trouble::Refused { message, .. } => missing(message),
+            Trouble::Unreachable(problem) => Failure::Unreachable { problem },
+        })?;
+        match self.image_id(image).await? {
+            Some(pinned) => Ok(Success::Image { pinned }),
+            None => Err(missing("it was pulled, and is not there".to_owned())),
+        }
+    }
+
+    /// The engine's id of an image, which is exact and needs no registry.
+    async fn image_id(&self, image: &str) -> Result<Option<String>, Failure> {
+        let inspected = self
+            .call(READ_LIMIT, |client| {
+                let image = image.to_owned();
+                async move { client.inspect_image(&image).await }
+            })
+            .await;
+        match inspected {
+            Ok(found) => Ok(found.id),
+            Err(trouble) if trouble.is_status(NOT_FOUND) => Ok(None),
+            Err(trouble) => Err(trouble.into()),
+        }
+    }
+
+    /// Pulls with a limit on silence, not on the whole: a large image over a thin line takes hours.
+    async fn pull(&self, image: &str) -> Result<(), Trouble> {
+        let client = self.client().await?;
+        let options = CreateImageOptions {
+            from_image: Some(image.to_owned()),
+            ..CreateImageOptions::default()
+        };
+        let mut progress = Box::pin(client.create_image(Some(options), None, None));
+        let mut limit = REGISTRY_LIMIT;
+        loop {
+            let Ok(next) = tokio::time::timeout(limit, progress.next()).await else {
+                return Err(silent_registry(limit));
+            };
+            match next {
+                None => return Ok(()),
+                Some(Err(error)) => return Err(error.into()),
+                Some(Ok(_)) => limit = PROGRESS_LIMIT,
+            }
+        }
+    }
+
+    async fn run(&self, spec: &ContainerSpec) -> Outcome {
+        match self.create(spec).await {
+            Ok(id) => self.start_new(&id).await,
+            Err(trouble) if trouble.is_status(CONFLICT) => self.adopt(spec).await,
+            Err(Trouble::Refused {
+                status: NOT_FOUND,
+                message,
+            }) => Err(Failure::NoImage {
+                image: spec.image.clone(),
+                problem: message,
+            }),
+            Err(trouble) => Err(trouble.into()),
+        }
+    }
+
+    async fn create(&self, spec: &ContainerSpec) -> Result<ContainerId, Trouble> {
+        let options = CreateContainerOptions {
+            name: Some(spec.name.clone()),
+            ..CreateContainerOptions::default()
+        };
+        let body = create_body(spec);
+        let created = self
+            .call(CHANGE_LIMIT, |client| async move {
+                client.create_container(Some(options), body).await
+            })
+            .await?;
+        for warning in &created.warnings {
+            tracing::warn!(container = %spec.name, %warning, "The engine warns");
+        }
+        Ok(ContainerId(created.id))
+    }
+
+    /// Starts what was just created; where that is refused, nothing stays behind.
+    async fn start_new(&self, id: &ContainerId) -> Outcome {
+        match self.start_call(id).await {
+            Ok(()) => self.running(id).await,
+            Err(trouble @ Trouble::Refused { .. }) => {
+                self.discard(id).await;
+                Err(trouble.into())
+            }
+            Err(trouble @ Trouble::Unreachable(_)) => Err(trouble.into()),
+        }
+    }
+
+    /// Removes a container that never ran, with the volumes that were made for it alone.
+    async fn discard(&self, id: &ContainerId) {
+        let removed = self.remove_call(id, true).await;
+        if let Err(trouble) = removed {
+            let problem = trouble.problem();
+            tracing::warn!(container = %id.0, problem, "A container that cannot start is left over");
+        }
+    }
+
+    /// Another container has the name: ours of the same make is adopted, any other stays untouched.
+    async fn adopt(&self, spec: &ContainerSpec) -> Outcome {
+        let occupied = || Failure::Occupied {
+            name: spec.name.clone(),
+        };
+        let found = match self.inspect(&spec.name).await {
+            Ok(inspected) => container(inspected),
+            // It went away between the two calls: the next attempt finds the name free.
+            Err(trouble) if trouble.is_status(NOT_FOUND) => return Err(occupied()),
+            Err(trouble) => return Err(trouble.into()),
+        };
+        let Some(found) = found.filter(|found| found.owner == spec.labels) else {
+            return Err(occupied());
+        };
+        match found.state {
+            ContainerState::Running { .. } | ContainerState::Restarting => {
+                Ok(Success::Running(Box::new(found)))
+            }
+            ContainerState::Created | ContainerState::Exited { .. } => {
+                self.start_call(&found.id).await?;
+                self.running(&found.id).await
+            }
+            ContainerState::Paused => {
+                self.unpause(&found.id).await?;
+                self.running(&found.id).await
+            }
+            ContainerState::Dead => Err(occupied()),
+        }
+    }
+
+    async fn running(&self, id: &ContainerId) -> Outcome {
+        let inspected = self.inspect(&id.0).await?;
+        let found: Option<Container> = container(inspected);
+        found
+            .map(|container| Success::Running(Box::new(container)))
+            .ok_or_else(|| Failure::Refused {
+                problem: format!("container `{}` lost its labels", id.0),
+            })
+    }
+
+    async fn start(&self, id: &ContainerId) -> Outcome {
+        self.start_call(id).await?;
+        Ok(Success::Done)
+    }
+
+    async fn stop(&self, id: &ContainerId, grace: Duration) -> Outcome {
+        let options = StopContainerOptions {
+            signal: None,
+            t: Some(whole_seconds(grace)),
+        };
+        let limit = grace.saturating_add(STOP_MARGIN);
+        let name = id.0.clone();
+        let stopped = self
+            .call(limit, |client| async move {
+                client.stop_container(&name, Some(options)).await
+            })
+            .await;
+        done_unless_there(stopped)
+    }
+
+    async fn remove(&self, id: &ContainerId) -> Outcome {
+        match self.remove_call(id, false).await {
+            Err(Trouble::Refused {
+                status: CONFLICT,
+                message,
+            }) if message.contains("already in progress") => Ok(Success::Done),
+            removed => done_unless_there(removed),
+        }
+    }
+
+    async fn start_call(&self, id: &ContainerId) -> Result<(), Trouble> {
+        let name = id.0.clone();
+        self.call(CHANGE_LIMIT, |client| async move {
+            client
+                .start_container(&name, None::<StartContainerOptions>)
+                .await
+        })
+        .await
+    }
+
+    async fn unpause(&self, id: &ContainerId) -> Result<(), Trouble> {
+        let name = id.0.clone();
+        self.call(CHANGE_LIMIT, |client| async move {
+            client.unpause_container(&name).await
+        })
+        .await
+    }
+
+    async fn remove_call(&self, id: &ContainerId, with_volumes: bool) -> Result<(), Trouble> {
+        let options = RemoveContainerOptions {
+            v: with_volumes,
+            force: false,
+            link: false,
+        };
+        let name = id.0.clone();
+        self.call(CHANGE_LIMIT, |client| async move {
+            client.remove_container(&name, Some(options)).await
+        })
+        .await
+    }
+
+    pub(super) async fn inspect(&self, name: &str) -> Result<ContainerInspectResponse, Trouble> {
+        let name = name.to_owned();
+        self.call(READ_LIMIT, |client| async move {
+            client
+                .inspect_container(&name, None::<InspectContainerOptions>)
+                .await
+        })
+        .await
+    }
+}
+
+/// A container that is gone is as stopped and as removed as can be.
+fn done_unless_there(result: Result<(), Trouble>) -> Outcome {
+    match result {
+        Ok(()) => Ok(Success::Done),
+        Err(trouble) if trouble.is_status(NOT_FOUND) => Ok(Success::Done),
+        Err(trouble) => Err(trouble.into()),
+    }
+}
+
+/// The engine works (it was asked for the image just before), so it is the registry that is silent.
+fn silent_registry(limit: Duration) -> Trouble {
+    Trouble::Refused {
+        status: 504,
+        message: format!("the registry was silent for {} s", limit.as_secs()),
+    }
+}
+
+async fn probe(address: IpAddr, port: u16, limit: Duration) -> Outcome {
+    let deadline = Instant::now() + limit.min(Duration::from_secs(24 * 60 * 60));
+    let target = SocketAddr::new(address, port);
+    loop {
+        let attempt_ends = deadline.min(Instant::now() + PROBE_ATTEMPT);
+        let problem = match tokio::time::timeout_at(attempt_ends, TcpStream::connect(target)).await
+        {
+            Ok(Ok(_)) => return Ok(Success::Done),
+            Ok(Err(error)) => error.to_string(),
+            Err(_) => "no answer".to_owned(),
+        };
+        if Instant::now() + PROBE_PAUSE >= deadline {
+            return Err(Failure::NotReady {
+                problem: format!("{target}: {problem}"),
+            });
+        }
+        tokio::time::sleep(PROBE_PAUSE).await;
+    }
+}

@@ -1,0 +1,101 @@
+//! What the engine says of a container, in the core's words.
+
+use std::collections::HashMap;
+use std::net::IpAddr;
+
+use bollard::models::{
+    ContainerInspectResponse, ContainerState as DockerState, ContainerStateStatusEnum,
+    EndpointSettings,
+};
+use kontena_core::reconcile::action::{Container, ContainerId, ContainerState};
+use kontena_core::time::WallTime;
+
+use super::labels::owner;
+
+/// The network that a container is on unless it is told otherwise.
+const DEFAULT_NETWORK: &str = "bridge";
+
+/// An inspected container as one of ours; `None` where it carries not all of our labels.
+pub(super) fn container(inspected: ContainerInspectResponse) -> Option<Container> {
+    let config = inspected.config.unwrap_or_default();
+    let networks = inspected.network_settings.unwrap_or_default().networks;
+    Some(Container {
+        owner: owner(&config.labels.unwrap_or_default())?,
+        id: ContainerId(inspected.id.unwrap_or_default()),
+        name: plain_name(&inspected.name.unwrap_or_default()),
+        image: inspected.image.unwrap_or_default(),
+        state: state(&inspected.state.unwrap_or_default()),
+        address: address(networks.as_ref()),
+    })
+}
+
+/// Docker writes names with a slash in front.
+pub(super) fn plain_name(name: &str) -> String {
+    name.strip_prefix('/').unwrap_or(name).to_owned()
+}
+
+pub(super) fn state(state: &DockerState) -> ContainerState {
+    use ContainerStateStatusEnum as Status;
+    match state.status.unwrap_or(Status::EMPTY) {
+        Status::CREATED => ContainerState::Created,
+        Status::RUNNING | Status::STOPPING => ContainerState::Running {
+            since: wall_time(state.started_at.as_deref()),
+        },
+        Status::PAUSED => ContainerState::Paused,
+        Status::RESTARTING => ContainerState::Restarting,
+        Status::EXITED => ContainerState::Exited {
+            code: state.exit_code.unwrap_or_default(),
+            at: wall_time(state.finished_at.as_deref()),
+        },
+        Status::REMOVING | Status::DEAD | Status::EMPTY => ContainerState::Dead,
+    }
+}
+
+/// The address on the default network, else on any other; none unless it runs.
+pub(super) fn address(networks: Option<&HashMap<String, EndpointSettings>>) -> Option<IpAddr> {
+    let address_on = |endpoint: &EndpointSettings| endpoint.ip_address.as_deref()?.parse().ok();
+    let networks = networks?;
+    networks
+        .get(DEFAULT_NETWORK)
+        .and_then(address_on)
+        .or_else(|| networks.values().filter_map(address_on).min())
+}
+
+/// Milliseconds since the epoch of Docker's RFC 3339 text; 0 where it is missing or `0001-01-01`.
+pub(super) fn wall_time(text: Option<&str>) -> WallTime {
+    let millis = text
+        .and_then(|text| text.parse::<jiff::Timestamp>().ok())
+        .and_then(|time| u64::try_from(time.as_millisecond()).ok());
+    WallTime(millis.unwrap_or_default())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn docker_s_time_becomes_milliseconds() {
+        assert_eq!(
+            wall_time(Some("1970-01-01T00:00:01.234567891Z")),
+            WallTime(1234)
+        );
+        assert_eq!(wall_time(Some("0001-01-01T00:00:00Z")), WallTime(0));
+        assert_eq!(wall_time(None), WallTime(0));
+    }
+
+    #[test]
+    fn the_default_network_s_address_comes_first() {
+        let on = |ip: &str| EndpointSettings {
+            ip_address: Some(ip.to_owned()),
+            ..EndpointSettings::default()
+        };
+        let mut networks = HashMap::from([
+            ("apps".to_owned(), on("10.0.0.2")),
+            ("bridge".to_owned(), on("172.17.0.2")),
+        ]);
+        assert_eq!(address(Some(&networks)), "172.17.0.2".parse().ok());
+        networks.insert("bridge".to_owned(), on(""));
+        assert_eq!(address(Some(&networks)), "10.0.0.2".parse().ok());
+        assert_eq!(address(None), None);
+    }
+}

@@ -1,0 +1,416 @@
+//! The edge against a real engine of its own, where there is `dockerd` and we are root; elsewhere
+//! these tests say that they were skipped.
+
+mod engine;
+
+use std::collections::BTreeMap;
+use std::net::{IpAddr, Ipv4Addr};
+use std::time::{Duration, Instant};
+
+use futures::StreamExt;
+use kontena_core::id::RevisionHash;
+use kontena_core::reconcile::action::{
+    Action, Container, ContainerId, ContainerSpec, ContainerState, Failure, Mount, Observed,
+    Outcome, Ownership, Success,
+};
+use kontena_core::stack::{Port, Protocol, Volume, VolumeSource};
+
+use super::*;
+use engine::{IMAGE, TestEngine};
+
+const GRID: &str = "0123";
+
+/// A container that runs `script`.
+fn spec(instance: &str, script: &str) -> ContainerSpec {
+    let instance: kontena_core::id::InstanceId = instance.parse().unwrap();
+    ContainerSpec {
+        name: instance.container_name(),
+        labels: Ownership {
+            grid: GRID.to_owned(),
+            instance,
+            epoch: 1,
+            generation: 1,
+            revision: RevisionHash([1; 32]),
+        },
+        image: IMAGE.to_owned(),
+        command: Some(["/bin/sh", "-c", script].map(str::to_owned).to_vec()),
+        environment: vec!["COLOUR=red".to_owned()],
+        ports: Vec::new(),
+        mounts: Vec::new(),
+        stop_signal: None,
+        stop_grace: Duration::from_secs(1),
+        hostname: "web-1".to_owned(),
+        domainname: "shop.grid.kontena.local".to_owned(),
+        extra_labels: BTreeMap::from([("team".to_owned(), "red".to_owned())]),
+    }
+}
+
+/// Ends at once when it is told to.
+const SERVE: &str = "trap 'exit 0' TERM; while :; do sleep 0.1; done";
+
+async fn run(docker: &Docker, spec: &ContainerSpec) -> Outcome {
+    docker.carry_out(Action::Run(Box::new(spec.clone()))).await
+}
+
+async fn run_well(docker: &Docker, spec: &ContainerSpec) -> Container {
+    match run(docker, spec).await {
+        Ok(Success::Running(container)) => *container,
+        other => panic!("{other:?}"),
+    }
+}
+
+async fn stop(docker: &Docker, container: &ContainerId) -> Outcome {
+    let action = Action::Stop {
+        container: container.clone(),
+        grace: Duration::from_secs(5),
+    };
+    docker.carry_out(action).await
+}
+
+async fn remove(docker: &Docker, container: &ContainerId) -> Outcome {
+    let container = container.clone();
+    docker.carry_out(Action::Remove { container }).await
+}
+
+fn is_running(container: &Container) -> bool {
+    matches!(container.state, ContainerState::Running { .. })
+}
+
+#[tokio::test]
+async fn every_action_may_be_repeated() {
+    let Some(engine) = TestEngine::start().await else {
+        return;
+    };
+    let docker = &engine.docker;
+    let web = spec("shop/web-1", SERVE);
+
+    let first = run_well(docker, &web).await;
+    assert!(is_running(&first));
+    assert_eq!(first.owner, web.labels);
+    assert_eq!(first.name, "shop.web-1");
+    assert!(first.image.starts_with("sha256:"));
+    assert!(matches!(first.address, Some(IpAddr::V4(_))));
+    assert_eq!(run_well(docker, &web).await, first);
+
+    for _ in 0..2 {
+        assert_eq!(stop(docker, &first.id).await, Ok(Success::Done));
+    }
+    // Stopped and wanted again: the same container is started and adopted.
+    assert_eq!(run_well(docker, &web).await.id, first.id);
+    assert_eq!(stop(docker, &first.id).await, Ok(Success::Done));
+    let start = Action::Start {
+        container: first.id.clone(),
+    };
+    for _ in 0..2 {
+        assert_eq!(docker.carry_out(start.clone()).await, Ok(Success::Done));
+    }
+    // One that runs is never removed.
+    assert!(matches!(
+        remove(docker, &first.id).await,
+        Err(Failure::Refused { .. })
+    ));
+    assert_eq!(stop(docker, &first.id).await, Ok(Success::Done));
+    for _ in 0..2 {
+        assert_eq!(remove(docker, &first.id).await, Ok(Success::Done));
+    }
+    assert_eq!(stop(docker, &first.id).await, Ok(Success::Done));
+    assert_eq!(docker.carry_out(start).await, Err(Failure::Gone));
+}
+
+#[tokio::test]
+async fn what_is_in_the_way_is_left_alone() {
+    let Some(engine) = TestEngine::start().await else {
+        return;
+    };
+    let docker = &engine.docker;
+    let mut web = spec("shop/web-1", SERVE);
+    let older = run_well(docker, &web).await;
+    web.labels.generation = 2;
+    let name = web.name.clone();
+    assert_eq!(
+        run(docker, &web).await,
+        Err(Failure::Occupied { name: name.clone() })
+    );
+    web.labels.generation = 0;
+    assert_eq!(
+        run(docker, &web).await,
+        Err(Failure::Occupied { name: name.clone() })
+    );
+    assert!(engine.cli(&["inspect", &older.id.0]).contains("running"));
+
+    engine.cli(&["rm", "-f", &older.id.0]);
+    engine.cli(&["create", "--name", &name, IMAGE, "/bin/cat"]);
+    assert_eq!(
+        run(docker, &web).await,
+        Err(Failure::Occupied { name: name.clone() })
+    );
+}
+
+#[tokio::test]
+async fn a_container_that_cannot_start_says_why_and_leaves_nothing() {
+    let Some(engine) = TestEngine::start().await else {
+        return;
+    };
+    let docker = &engine.docker;
+    let published = |instance| {
+        let mut spec = spec(instance, SERVE);
+        spec.ports = vec![Port {
+            ip: Ipv4Addr::UNSPECIFIED.into(),
+            node_port: 8099,
+            container_port: 80,
+            protocol: Protocol::Tcp,
+        }];
+        spec
+    };
+    run_well(docker, &published("web-1")).await;
+    assert_eq!(
+        run(docker, &published("web-2")).await,
+        Err(Failure::PortTaken { port: 8099 })
+    );
+
+    let mut broken = spec("web-3", "");
+    broken.command = Some(vec!["/no/such/program".to_owned()]);
+    assert!(matches!(
+        run(docker, &broken).await,
+        Err(Failure::Refused { problem }) if problem.contains("no such")
+    ));
+    let mut nowhere = spec("web-4", SERVE);
+    nowhere.image = "nowhere:1".to_owned();
+    assert!(matches!(
+        run(docker, &nowhere).await,
+        Err(Failure::NoImage { .. })
+    ));
+    let names = engine.cli(&["ps", "-a", "--format", "{{.Names}}"]);
+    assert_eq!(names.trim(), "web-1");
+}
+
+#[tokio::test]
+async fn an_image_is_pinned_if_present_and_missed_quickly_if_not() {
+    let Some(engine) = TestEngine::start().await else {
+        return;
+    };
+    let fetch = |image: &str| {
+        let image = image.to_owned();
+        engine.docker.carry_out(Action::Fetch { image })
+    };
+    let Ok(Success::Image { pinned }) = fetch(IMAGE).await else {
+        panic!("the image is there");
+    };
+    assert!(pinned.starts_with("sha256:"));
+    assert_eq!(
+        fetch(&pinned).await,
+        Ok(Success::Image {
+            pinned: pinned.clone()
+        })
+    );
+    let before = Instant::now();
+    for missing in ["nowhere:1", "127.0.0.1:9/nothing:1", &"sha256:0".repeat(1)] {
+        let outcome = fetch(missing).await;
+        assert!(
+            matches!(outcome, Err(Failure::NoImage { .. })),
+            "{outcome:?}"
+        );
+    }
+    assert!(before.elapsed() < Duration::from_secs(30));
+
+    let mut web = spec("web-1", SERVE);
+    web.image = pinned.clone();
+    assert_eq!(run_well(&engine.docker, &web).await.image, pinned);
+}
+
+#[tokio::test]
+async fn a_volume_with_a_name_outlives_its_container() {
+    let Some(engine) = TestEngine::start().await else {
+        return;
+    };
+    let docker = &engine.docker;
+    let mut writer = spec("db-1", "echo kept > /data/file");
+    let volume = Volume {
+        path: "/data".to_owned(),
+        source: VolumeSource::Anonymous,
+        flags: None,
+    };
+    writer.mounts = vec![Mount {
+        volume,
+        docker_volume: Some("db-1.data".to_owned()),
+    }];
+    let first = run_well(docker, &writer).await;
+    engine.cli(&["wait", &first.id.0]);
+    assert_eq!(remove(docker, &first.id).await, Ok(Success::Done));
+
+    let mut reader = writer.clone();
+    reader.labels.generation = 2;
+    reader.command = Some(["/bin/cat", "/data/file"].map(str::to_owned).to_vec());
+    let second = run_well(docker, &reader).await;
+    engine.cli(&["wait", &second.id.0]);
+    assert_eq!(engine.cli(&["logs", &second.id.0]).trim(), "kept");
+}
+
+#[tokio::test]
+async fn the_log_is_read_by_line_with_its_times_and_followed() {
+    let Some(engine) = TestEngine::start().await else {
+        return;
+    };
+    let docker = &engine.docker;
+    let script = "echo one; echo two >&2; sleep 1; printf three; printf '\\nfour'";
+    let web = run_well(docker, &spec("web-1", script)).await;
+    let follow = LogOptions {
+        follow: true,
+        ..LogOptions::default()
+    };
+    let lines: Vec<LogLine> = docker
+        .logs(&web.id, follow)
+        .map(|line| line.unwrap())
+        .collect()
+        .await;
+    let mut texts: Vec<(LogStream, String)> = lines
+        .iter()
+        .map(|line| (line.stream, String::from_utf8(line.text.clone()).unwrap()))
+        .collect();
+    texts.sort();
+    let line = |stream, text: &str| (stream, text.to_owned());
+    assert_eq!(
+        texts,
+        [
+            line(LogStream::Stdout, "four"),
+            line(LogStream::Stdout, "one"),
+            line(LogStream::Stdout, "three"),
+            line(LogStream::Stderr, "two"),
+        ]
+    );
+    let last = lines.iter().map(|line| line.time).max();
+    let newest = LogOptions {
+        since: last,
+        ..LogOptions::default()
+    };
+    let newest: Vec<_> = docker.logs(&web.id, newest).collect().await;
+    assert!(newest.len() <= 2 && !newest.is_empty());
+    let tail = LogOptions {
+        tail: Some(1),
+        ..LogOptions::default()
+    };
+    assert_eq!(
+        docker.logs(&web.id, tail).collect::<Vec<_>>().await.len(),
+        1
+    );
+    let nothing = ContainerId("nothing".to_owned());
+    let missing: Vec<_> = docker.logs(&nothing, follow).collect().await;
+    assert!(missing[0].is_err());
+}
+
+#[tokio::test]
+async fn the_watch_sees_containers_come_and_go_and_the_engine_too() {
+    let Some(mut engine) = TestEngine::start().await else {
+        return;
+    };
+    let docker = engine.docker.clone();
+    let (grid, grid_receiver) = tokio::sync::watch::channel(None);
+    let mut watch = docker.watch(grid_receiver);
+    let Observed::Engine(seen) = watch.next().await else {
+        panic!("the engine comes first");
+    };
+    assert!(seen.cpus > 0 && seen.memory_bytes > 0 && !seen.version.is_empty());
+
+    grid.send_replace(Some(GRID.to_owned()));
+    until(&mut watch, |containers| containers.is_empty()).await;
+
+    let mut foreign = spec("web-2", SERVE);
+    foreign.labels.grid = "4567".to_owned();
+    run_well(&docker, &foreign).await;
+    let web = run_well(&docker, &spec("web-1", "sleep 2; exit 3")).await;
+    let started = Instant::now();
+    until(&mut watch, |containers| {
+        containers.values().eq(std::iter::once(&web))
+    })
+    .await;
+    assert!(started.elapsed() < Duration::from_secs(1));
+    until(&mut watch, |containers| {
+        containers
+            .values()
+            .all(|container| matches!(container.state, ContainerState::Exited { code: 3, at } if at.0 > 0))
+    })
+    .await;
+
+    let again = docker
+        .carry_out(Action::Start {
+            container: web.id.clone(),
+        })
+        .await;
+    assert_eq!(again, Ok(Success::Done));
+    until(&mut watch, |containers| {
+        containers
+            .values()
+            .any(|container| is_running(container) && container.state != web.state)
+    })
+    .await;
+
+    engine.kill();
+    while !matches!(watch.next().await, Observed::EngineTrouble { .. }) {}
+    assert!(matches!(
+        run(&docker, &spec("web-3", SERVE)).await,
+        Err(Failure::Unreachable { .. })
+    ));
+    engine.start_again().await;
+    while !matches!(watch.next().await, Observed::Engine(_)) {}
+    until(&mut watch, |containers| {
+        containers.len() == 1 && !containers.values().any(is_running)
+    })
+    .await;
+    remove(&docker, &web.id).await.unwrap();
+    until(&mut watch, |containers| containers.is_empty()).await;
+}
+
+/// Reads on until the containers are as they should be.
+async fn until(watch: &mut Watch, right: impl Fn(&BTreeMap<ContainerId, Container>) -> bool) {
+    let waiting = async {
+        loop {
+            if let Observed::Containers(containers) = watch.next().await
+                && right(&containers)
+            {
+                return;
+            }
+        }
+    };
+    tokio::time::timeout(Duration::from_secs(30), waiting)
+        .await
+        .unwrap();
+}
+
+#[tokio::test]
+async fn running_costs_little_more_than_the_engine_s_own_create_and_start() {
+    let Some(engine) = TestEngine::start().await else {
+        return;
+    };
+    let (mut ours, mut theirs) = (Vec::new(), Vec::new());
+    for number in 1..=5 {
+        let own = format!("own-{number}");
+        let before = Instant::now();
+        engine.cli(&["run", "-d", "--name", &own, IMAGE, "/bin/sleep", "100"]);
+        theirs.push(before.elapsed());
+        let web = spec(&format!("web-{number}"), SERVE);
+        let before = Instant::now();
+        run_well(&engine.docker, &web).await;
+        ours.push(before.elapsed());
+    }
+    ours.sort();
+    theirs.sort();
+    assert!(ours[2] < theirs[2] * 3 / 2, "{ours:?} {theirs:?}");
+}
+
+#[tokio::test]
+async fn a_probe_waits_for_the_port_and_not_longer_than_it_may() {
+    let docker = Docker::connect(Some("/nowhere")).unwrap();
+    let listener = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
+    let target = listener.local_addr().unwrap();
+    let probe = |millis| Action::Probe {
+        address: target.ip(),
+        port: target.port(),
+        limit: Duration::from_millis(millis),
+    };
+    assert_eq!(docker.carry_out(probe(1000)).await, Ok(Success::Done));
+    drop(listener);
+    let before = Instant::now();
+    let outcome = docker.carry_out(probe(300)).await;
+    assert!(matches!(outcome, Err(Failure::NotReady { .. })));
+    assert!(before.elapsed() < Duration::from_secs(2));
+}

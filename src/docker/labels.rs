@@ -1,0 +1,71 @@
+//! Ownership as container labels, there and back.
+//!
+//! The names are Kontena's, so that whoever looks at an engine with its own tools finds what they
+//! know. A container is ours only if every one of them can be read.
+
+use std::collections::{BTreeMap, HashMap};
+
+use kontena_core::reconcile::action::Ownership;
+
+/// The grid's id: containers of another grid are left alone.
+pub(super) const GRID: &str = "io.kontena.grid.id";
+const INSTANCE: &str = "io.kontena.instance";
+const EPOCH: &str = "io.kontena.epoch";
+/// The generation: which deploy made the container.
+const GENERATION: &str = "io.kontena.container.deploy_rev";
+const REVISION: &str = "io.kontena.revision.id";
+
+/// All labels of a new container. Where an extra one has the name of an ownership label, ours stands.
+pub(super) fn labels(
+    owner: &Ownership,
+    extra: &BTreeMap<String, String>,
+) -> HashMap<String, String> {
+    let own = [
+        (GRID, owner.grid.clone()),
+        (INSTANCE, owner.instance.to_string()),
+        (EPOCH, owner.epoch.to_string()),
+        (GENERATION, owner.generation.to_string()),
+        (REVISION, owner.revision.to_string()),
+    ];
+    let mut all: HashMap<String, String> = extra.clone().into_iter().collect();
+    all.extend(own.map(|(key, value)| (key.to_owned(), value)));
+    all
+}
+
+/// Whose container this is; `None` if a label is missing or cannot be read.
+pub(super) fn owner(labels: &HashMap<String, String>) -> Option<Ownership> {
+    Some(Ownership {
+        grid: labels.get(GRID)?.clone(),
+        instance: labels.get(INSTANCE)?.parse().ok()?,
+        epoch: labels.get(EPOCH)?.parse().ok()?,
+        generation: labels.get(GENERATION)?.parse().ok()?,
+        revision: labels.get(REVISION)?.parse().ok()?,
+    })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use kontena_core::id::RevisionHash;
+
+    #[test]
+    fn an_owner_is_read_as_it_is_written_and_cannot_be_overridden() {
+        let ours = Ownership {
+            grid: "g".to_owned(),
+            instance: "shop/web-2".parse().unwrap(),
+            epoch: 3,
+            generation: 70,
+            revision: RevisionHash([7; 32]),
+        };
+        let extra = BTreeMap::from([
+            ("team".to_owned(), "red".to_owned()),
+            (EPOCH.to_owned(), "99".to_owned()),
+        ]);
+        let mut written = labels(&ours, &extra);
+        assert_eq!(written.get("team").map(String::as_str), Some("red"));
+        assert_eq!(owner(&written), Some(ours));
+
+        written.insert(GENERATION.to_owned(), "seventy".to_owned());
+        assert_eq!(owner(&written), None);
+    }
+}

@@ -1,0 +1,164 @@
+//! A [`ContainerSpec`] in Docker's words. Pure: the same spec always gives the same request.
+
+use std::collections::HashMap;
+
+use bollard::models::{
+    ContainerCreateBody, HostConfig, Mount as DockerMount, MountType, PortBinding, PortMap,
+    RestartPolicy, RestartPolicyNameEnum,
+};
+use kontena_core::reconcile::action::{ContainerSpec, Mount};
+use kontena_core::stack::{Port, VolumeSource};
+
+use super::labels::labels;
+
+/// What creates the container of `spec`. Docker never restarts it by itself: whether and where an
+/// instance runs again is decided by the grid.
+pub(super) fn create_body(spec: &ContainerSpec) -> ContainerCreateBody {
+    ContainerCreateBody {
+        image: Some(spec.image.clone()),
+        hostname: some_text(&spec.hostname),
+        domainname: some_text(&spec.domainname),
+        cmd: spec.command.clone(),
+        env: Some(spec.environment.clone()),
+        labels: Some(labels(&spec.labels, &spec.extra_labels)),
+        exposed_ports: Some(spec.ports.iter().map(port_key).collect()),
+        stop_signal: spec.stop_signal.clone(),
+        stop_timeout: Some(i64::from(whole_seconds(spec.stop_grace))),
+        host_config: Some(HostConfig {
+            port_bindings: Some(port_bindings(&spec.ports)),
+            binds: Some(spec.mounts.iter().filter_map(bind).collect()),
+            mounts: Some(spec.mounts.iter().filter_map(throw_away).collect()),
+            restart_policy: Some(RestartPolicy {
+                name: Some(RestartPolicyNameEnum::NO),
+                maximum_retry_count: None,
+            }),
+            ..HostConfig::default()
+        }),
+        ..ContainerCreateBody::default()
+    }
+}
+
+/// Docker counts a grace in whole seconds; a part of one becomes a whole one, so that it is never cut.
+pub(super) fn whole_seconds(grace: std::time::Duration) -> i32 {
+    let part = u64::from(grace.subsec_nanos() > 0);
+    i32::try_from(grace.as_secs().saturating_add(part)).unwrap_or(i32::MAX)
+}
+
+fn some_text(text: &str) -> Option<String> {
+    (!text.is_empty()).then(|| text.to_owned())
+}
+
+fn port_key(port: &Port) -> String {
+    format!("{}/{}", port.container_port, port.protocol)
+}
+
+fn port_bindings(ports: &[Port]) -> PortMap {
+    let mut bindings: PortMap = HashMap::new();
+    for port in ports {
+        bindings
+            .entry(port_key(port))
+            .or_default()
+            .get_or_insert_default()
+            .push(PortBinding {
+                host_ip: Some(port.ip.to_string()),
+                host_port: Some(port.node_port.to_string()),
+            });
+    }
+    bindings
+}
+
+/// `SOURCE:PATH[:FLAGS]` for a directory of the node and for a volume that has a name.
+fn bind(mount: &Mount) -> Option<String> {
+    let source = match (&mount.volume.source, &mount.docker_volume) {
+        (VolumeSource::Bind(path), _) => path,
+        (VolumeSource::Anonymous | VolumeSource::Named(_), Some(volume)) => volume,
+        (VolumeSource::Anonymous | VolumeSource::Named(_), None) => return None,
+    };
+    let flags = mount.volume.flags.as_deref().unwrap_or_default();
+    let colon = if flags.is_empty() { "" } else { ":" };
+    Some(format!("{source}:{}{colon}{flags}", mount.volume.path))
+}
+
+/// A volume without a name, which Docker makes for this container alone.
+fn throw_away(mount: &Mount) -> Option<DockerMount> {
+    if bind(mount).is_some() {
+        return None;
+    }
+    let flags = mount.volume.flags.as_deref().unwrap_or_default();
+    Some(DockerMount {
+        typ: Some(MountType::VOLUME),
+        target: Some(mount.volume.path.clone()),
+        read_only: Some(flags.split(',').any(|flag| flag == "ro")),
+        ..DockerMount::default()
+    })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use std::time::Duration;
+
+    use expect_test::expect;
+    use kontena_core::stack::Volume;
+
+    fn mount(source: VolumeSource, docker_volume: Option<&str>, flags: Option<&str>) -> Mount {
+        Mount {
+            volume: Volume {
+                path: "/data".to_owned(),
+                source,
+                flags: flags.map(str::to_owned),
+            },
+            docker_volume: docker_volume.map(str::to_owned),
+        }
+    }
+
+    #[test]
+    fn a_mount_is_a_bind_where_its_source_has_a_name() {
+        let bind_of = |source, volume, flags| bind(&mount(source, volume, flags));
+        let directory = || VolumeSource::Bind("/srv".to_owned());
+        assert_eq!(bind_of(directory(), None, None).unwrap(), "/srv:/data");
+        assert_eq!(
+            bind_of(directory(), None, Some("ro,z")).unwrap(),
+            "/srv:/data:ro,z"
+        );
+        assert_eq!(
+            bind_of(VolumeSource::Anonymous, Some("web-1.data"), None).unwrap(),
+            "web-1.data:/data"
+        );
+        assert_eq!(bind_of(VolumeSource::Anonymous, None, Some("ro")), None);
+        let volume = throw_away(&mount(VolumeSource::Anonymous, None, Some("ro"))).unwrap();
+        assert_eq!(volume.read_only, Some(true));
+    }
+
+    #[test]
+    fn one_container_port_may_be_published_twice() {
+        let port = |node_port| Port {
+            ip: "0.0.0.0".parse().unwrap(),
+            node_port,
+            container_port: 80,
+            protocol: kontena_core::stack::Protocol::Tcp,
+        };
+        let json = serde_json::to_string_pretty(&port_bindings(&[port(80), port(8080)])).unwrap();
+        expect![[r#"
+            {
+              "80/tcp": [
+                {
+                  "HostIp": "0.0.0.0",
+                  "HostPort": "80"
+                },
+                {
+                  "HostIp": "0.0.0.0",
+                  "HostPort": "8080"
+                }
+              ]
+            }"#]]
+        .assert_eq(&json);
+    }
+
+    #[test]
+    fn a_grace_is_never_cut() {
+        assert_eq!(whole_seconds(Duration::from_millis(1)), 1);
+        assert_eq!(whole_seconds(Duration::from_secs(10)), 10);
+        assert_eq!(whole_seconds(Duration::MAX), i32::MAX);
+    }
+}

@@ -1,0 +1,232 @@
+//! The wire between nodes: libp2p over TCP, encrypted with noise, multiplexed with yamux.
+//!
+//! In: messages to members ([`P2p::send`]), who the members are ([`P2p::set_peers`]), a request to be
+//! admitted ([`P2p::ask_join`]) and streams for logs ([`P2p::open_stream`]). Out: [`P2pEvent`]s. A
+//! connection proves the node's key, so the sender of a message is certain. A stranger is heard on
+//! the join protocol alone, within tight limits.
+//!
+//! A message may be lost (the queue of a peer is bounded and messages grow old) or doubled (what was
+//! not acknowledged when a connection broke is sent again). A dead connection is noticed within
+//! [`link::PROGRESS_LIMIT`] of sending, and replaced.
+//!
+//! Not here: what the bytes mean (`core::message`), who belongs (`core::membership`).
+
+mod behaviour;
+mod connections;
+mod driver;
+mod frames;
+mod joining;
+mod keys;
+mod link;
+mod outbox;
+mod receive;
+mod strangers;
+mod streams;
+#[cfg(test)]
+mod tests;
+
+use std::collections::BTreeMap;
+use std::net::SocketAddr;
+use std::sync::Arc;
+
+use anyhow::Context;
+use bytes::Bytes;
+use kontena_core::id::NodeId;
+use kontena_core::identity::SecretKey;
+use tokio::sync::{mpsc, oneshot, watch};
+use tokio::task::AbortHandle;
+
+pub(crate) use streams::PeerStream;
+
+use driver::{Driver, Order};
+use keys::Peers;
+use outbox::Outboxes;
+
+/// The port on which every node listens unless it is told otherwise.
+pub(crate) const DEFAULT_PORT: u16 = 8470;
+
+/// Orders that wait for the driver; it never blocks, so a few are enough for bursts.
+const ORDERS: usize = 1024;
+
+/// Something happened on the wire.
+#[derive(Debug)]
+pub(crate) enum P2pEvent {
+    /// A member said something; `from` is proved by the connection.
+    Message { from: NodeId, bytes: Vec<u8> },
+    /// Somebody, a member or not, asks to be admitted: to be answered within
+    /// [`strangers::ANSWER_LIMIT`] by [`P2p::answer_join`]. Only the IP of `seen` tells something.
+    JoinAsked {
+        id: u64,
+        from: NodeId,
+        bytes: Vec<u8>,
+        seen: SocketAddr,
+    },
+    /// A member opened a stream for logs and the like.
+    Stream {
+        from: NodeId,
+        header: Vec<u8>,
+        stream: PeerStream,
+    },
+    /// A connection with a member stands; `address` is the other end as it is seen from here.
+    Connected { peer: NodeId, address: SocketAddr },
+    /// The member's host refused the connection: the host is up, its daemon is down.
+    Refused { peer: NodeId },
+    /// The member cannot be reached, which says nothing about its health.
+    Unreachable { peer: NodeId, problem: String },
+    /// All addresses that this node listens on, loopback last.
+    Listening(Vec<SocketAddr>),
+}
+
+/// The running wire. Clones share it; when the last is dropped, all connections are closed.
+#[derive(Clone)]
+pub(crate) struct P2p {
+    orders: mpsc::Sender<Order>,
+    outboxes: Arc<Outboxes>,
+    peers: Arc<watch::Sender<Peers>>,
+    streams: libp2p_stream::Control,
+    own: NodeId,
+    _running: Arc<Running>,
+}
+
+#[derive(Debug)]
+struct Running(Vec<AbortHandle>);
+
+impl Drop for Running {
+    fn drop(&mut self) {
+        for task in &self.0 {
+            task.abort();
+        }
+    }
+}
+
+impl std::fmt::Debug for P2p {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("P2p").field("own", &self.own).finish()
+    }
+}
+
+impl P2p {
+    /// Listens on all of `listen` (an error if one cannot be bound) and starts. Events are sent to
+    /// `events`: messages and streams wait while it is full, which slows their senders down; of the
+    /// others those that do not fit are dropped, because they come again. Must be called within a
+    /// tokio runtime.
+    pub(crate) fn start(
+        key: &SecretKey,
+        listen: &[SocketAddr],
+        events: mpsc::Sender<P2pEvent>,
+    ) -> anyhow::Result<Self> {
+        let (orders, incoming_orders) = mpsc::channel(ORDERS);
+        let (peers, known_peers) = watch::channel(Peers::default());
+        let mut swarm = behaviour::swarm(key)?;
+        for address in listen {
+            swarm
+                .listen_on(keys::multiaddr(*address))
+                .with_context(|| format!("failed to listen on `{address}`"))?;
+        }
+        let mut streams = swarm.behaviour().streams.new_control();
+        let messages = streams
+            .accept(receive::PROTOCOL)
+            .context("messages are accepted twice")?;
+        let opened = streams
+            .accept(streams::PROTOCOL)
+            .context("streams are accepted twice")?;
+        let receiving = receive::Receiving {
+            peers: known_peers.clone(),
+            events: events.clone(),
+            orders: orders.clone(),
+        };
+        let accepting = streams::accept(opened, known_peers.clone(), events.clone());
+        let driver = Driver::new(swarm, incoming_orders, known_peers, events);
+        let outboxes = Outboxes::new(orders.clone(), streams.clone());
+        let tasks = [
+            tokio::spawn(receiving.run(messages)),
+            tokio::spawn(accepting),
+            tokio::spawn(driver.run()),
+        ];
+        Ok(Self {
+            orders,
+            outboxes,
+            peers: Arc::new(peers),
+            streams,
+            own: key.node_id(),
+            _running: Arc::new(Running(tasks.map(|task| task.abort_handle()).into())),
+        })
+    }
+
+    /// Queues a message to a member and returns at once. A message to anybody else, or larger than
+    /// [`kontena_core::message::MAX_MESSAGE_BYTES`], is dropped; so is the oldest of a full queue.
+    pub(crate) fn send(&self, to: NodeId, bytes: Bytes) {
+        if let Some(peer) = self.peers.borrow().peer_of(&to) {
+            self.outboxes.push(peer, bytes);
+        }
+    }
+
+    /// Who may talk to us, and where each was last. Connections with whoever is not among them are
+    /// closed. This node itself is left out.
+    pub(crate) fn set_peers(&self, members: &BTreeMap<NodeId, Vec<SocketAddr>>) {
+        let peers = Peers::new(members, &self.own);
+        self.outboxes.keep(|peer| peers.node_of(peer).is_some());
+        self.peers.send_replace(peers);
+    }
+
+    /// Asks the node at `address` (`HOST`, `HOST:PORT` or a multiaddr) to admit us; returns what it
+    /// answers. Takes at most half a minute.
+    pub(crate) async fn ask_join(&self, address: &str, bytes: Vec<u8>) -> anyhow::Result<Vec<u8>> {
+        let targets = joining::resolve(address).await?;
+        let mut last = None;
+        for target in targets {
+            match self.ask_one(target, bytes.clone()).await {
+                Ok(answer) => return Ok(answer),
+                Err(error) => last = Some(error),
+            }
+        }
+        let error = last.unwrap_or_else(|| anyhow::anyhow!("it has no address"));
+        Err(error.context(format!("failed to reach `{address}`")))
+    }
+
+    async fn ask_one(&self, target: joining::Target, bytes: Vec<u8>) -> anyhow::Result<Vec<u8>> {
+        let (reply, answer) = oneshot::channel();
+        let order = Order::AskJoin {
+            target,
+            bytes,
+            reply,
+        };
+        self.order(order).await?;
+        let answer = tokio::time::timeout(joining::ASK_LIMIT, answer).await;
+        answer
+            .context("it did not answer in time")?
+            .context("the wire has ended")?
+            .map_err(anyhow::Error::msg)
+    }
+
+    /// Answers [`P2pEvent::JoinAsked`]; an answer that comes too late goes nowhere.
+    pub(crate) async fn answer_join(&self, id: u64, bytes: Vec<u8>) -> anyhow::Result<()> {
+        self.order(Order::AnswerJoin { id, bytes }).await
+    }
+
+    /// Opens a stream to a member, with a header of at most [`streams::MAX_HEADER_BYTES`] that tells
+    /// it what for.
+    pub(crate) async fn open_stream(
+        &self,
+        to: NodeId,
+        header: &[u8],
+    ) -> anyhow::Result<PeerStream> {
+        let peer = self.peers.borrow().peer_of(&to);
+        let peer = peer.context("the node is not a member")?;
+        driver::connect(&self.orders, peer)
+            .await
+            .map_err(anyhow::Error::msg)
+            .context("failed to connect")?;
+        streams::open(self.streams.clone(), peer, header).await
+    }
+
+    /// How many messages were dropped because they were too many, too old or too large.
+    pub(crate) fn dropped_messages(&self) -> u64 {
+        self.outboxes.dropped()
+    }
+
+    async fn order(&self, order: Order) -> anyhow::Result<()> {
+        let sent = self.orders.send(order).await;
+        sent.ok().context("the wire has ended")
+    }
+}

@@ -1,0 +1,153 @@
+//! The connections there are, and which of several with one peer is one too many. Pure.
+//!
+//! The newest wins: whoever dials has a reason, and an old connection may be dead without anybody
+//! knowing. Only when two were made at about the same time (both sides dialled) does one side alone
+//! decide, the one with the lower peer id, or each might close the other's choice.
+
+use std::collections::BTreeMap;
+use std::net::{IpAddr, SocketAddr};
+use std::time::Duration;
+
+use libp2p::PeerId;
+use libp2p::swarm::ConnectionId;
+use tokio::time::Instant;
+
+/// Two connections made within this may be one simultaneous dial.
+const SIMULTANEOUS: Duration = Duration::from_secs(5);
+
+/// One established connection.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Connection {
+    pub(super) peer: PeerId,
+    /// The other end as it is seen from here.
+    pub(super) address: SocketAddr,
+    /// Whether the other side dialled.
+    pub(super) inbound: bool,
+    pub(super) since: Instant,
+    /// It is being closed, which takes long if its link is dead: it counts no more.
+    pub(super) closing: bool,
+}
+
+/// All established connections.
+#[derive(Debug, Default)]
+pub(super) struct Connections(BTreeMap<ConnectionId, Connection>);
+
+impl Connections {
+    pub(super) fn add(&mut self, id: ConnectionId, connection: Connection) {
+        self.0.insert(id, connection);
+    }
+
+    pub(super) fn remove(&mut self, id: ConnectionId) {
+        self.0.remove(&id);
+    }
+
+    pub(super) fn get(&self, id: ConnectionId) -> Option<&Connection> {
+        self.0.get(&id)
+    }
+
+    pub(super) fn is_connected(&self, peer: &PeerId) -> bool {
+        self.live().any(|(_, connection)| connection.peer == *peer)
+    }
+
+    /// Marks as closing, and names, the connections with `peer`.
+    pub(super) fn close_peer(&mut self, peer: &PeerId) -> Vec<ConnectionId> {
+        self.close_all(|_, connection| connection.peer == *peer)
+    }
+
+    /// Marks as closing, and names, what `newest` makes superfluous.
+    pub(super) fn close_superfluous(
+        &mut self,
+        newest: ConnectionId,
+        own: &PeerId,
+    ) -> Vec<ConnectionId> {
+        let Some(new) = self.0.get(&newest).copied() else {
+            return Vec::new();
+        };
+        self.close_all(|id, old| {
+            let age = new.since.saturating_duration_since(old.since);
+            id != newest && old.peer == new.peer && (age >= SIMULTANEOUS || *own < new.peer)
+        })
+    }
+
+    /// Marks as closing, and names, those for which `unwanted` holds.
+    pub(super) fn close_all(
+        &mut self,
+        unwanted: impl Fn(ConnectionId, &Connection) -> bool,
+    ) -> Vec<ConnectionId> {
+        let mut closed = Vec::new();
+        for (id, connection) in &mut self.0 {
+            if !connection.closing && unwanted(*id, connection) {
+                connection.closing = true;
+                closed.push(*id);
+            }
+        }
+        closed
+    }
+
+    /// Where the inbound connections come from whose peer is not known by `is_member`.
+    pub(super) fn strangers(&self, is_member: impl Fn(&PeerId) -> bool) -> Vec<IpAddr> {
+        let strangers = self
+            .live()
+            .filter(|(_, connection)| connection.inbound && !is_member(&connection.peer));
+        strangers
+            .map(|(_, connection)| connection.address.ip())
+            .collect()
+    }
+
+    fn live(&self) -> impl Iterator<Item = (&ConnectionId, &Connection)> {
+        self.0.iter().filter(|(_, connection)| !connection.closing)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn connection(peer: PeerId, since: Instant) -> Connection {
+        Connection {
+            peer,
+            address: SocketAddr::from(([10, 0, 0, 1], 1)),
+            inbound: true,
+            since,
+            closing: false,
+        }
+    }
+
+    fn id(number: usize) -> ConnectionId {
+        ConnectionId::new_unchecked(number)
+    }
+
+    /// The smaller one first.
+    fn two_peers() -> (PeerId, PeerId) {
+        let (a, b) = (PeerId::random(), PeerId::random());
+        (a.min(b), a.max(b))
+    }
+
+    #[test]
+    fn of_a_simultaneous_dial_exactly_one_side_closes_one() {
+        let (low, high) = two_peers();
+        let now = Instant::now();
+        let closed = |own: PeerId, other: PeerId| {
+            let mut connections = Connections::default();
+            connections.add(id(1), connection(other, now));
+            connections.add(id(2), connection(other, now + Duration::from_millis(3)));
+            connections.close_superfluous(id(2), &own)
+        };
+        assert_eq!(closed(low, high), [id(1)]);
+        assert_eq!(closed(high, low), []);
+    }
+
+    #[test]
+    fn an_old_connection_gives_way_on_both_sides() {
+        let (low, high) = two_peers();
+        let now = Instant::now();
+        for (own, other) in [(low, high), (high, low)] {
+            let mut connections = Connections::default();
+            connections.add(id(1), connection(other, now));
+            connections.add(id(2), connection(other, now + SIMULTANEOUS));
+            assert_eq!(connections.close_superfluous(id(2), &own), [id(1)]);
+            assert!(connections.is_connected(&other));
+            assert_eq!(connections.close_superfluous(id(2), &own), []);
+        }
+    }
+}

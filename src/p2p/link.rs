@@ -1,0 +1,237 @@
+//! Sending to one peer: connect, one stream, messages one after the other, again when it breaks.
+
+use std::collections::VecDeque;
+use std::io;
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::time::Duration;
+
+use futures::{AsyncRead, AsyncReadExt, AsyncWrite, AsyncWriteExt};
+use libp2p::PeerId;
+use tokio::sync::{Notify, mpsc};
+use tokio::time::timeout;
+
+use super::driver::{self, Order};
+use super::frames::{ACKNOWLEDGED, BUSY, chunk_count, write_chunk};
+use super::outbox::{Outboxes, Queued, Taken};
+use super::receive::PROTOCOL;
+
+/// A peer that acknowledges nothing for so long, with something to acknowledge, sits behind a dead
+/// connection. Twice the longest pause of a saturated host in trials.
+pub(super) const PROGRESS_LIMIT: Duration = Duration::from_secs(3);
+
+/// A link without work ends; gossip comes back to each peer within seconds in a small grid.
+const IDLE_LIMIT: Duration = Duration::from_secs(20);
+
+/// Chunks on the way at once: 256 KiB, so that a dead connection's buffers take them all and it can
+/// still be closed.
+const WINDOW: usize = 16;
+
+/// Between two attempts, doubled each time. The cap is what a heal may cost.
+const BACK_OFF_MIN: Duration = Duration::from_millis(50);
+const BACK_OFF_MAX: Duration = Duration::from_secs(1);
+
+/// One peer's sending side.
+pub(super) struct Link {
+    pub(super) peer: PeerId,
+    pub(super) wake: Arc<Notify>,
+    pub(super) outboxes: Arc<Outboxes>,
+    pub(super) orders: mpsc::Sender<Order>,
+    pub(super) streams: libp2p_stream::Control,
+}
+
+/// Why a session ended.
+enum Broken {
+    /// Not connected, or the other side closed: a new attempt is due.
+    Failed(String),
+    /// Silence on a connection that seems to stand: it has to be closed first.
+    Dead,
+}
+
+impl Link {
+    /// Until nothing waits any more, or the peer is gone.
+    pub(super) async fn run(self) {
+        let mut back_off = BACK_OFF_MIN;
+        loop {
+            let flight = Flight::default();
+            let ended = self.session(&flight).await;
+            let (unacknowledged, progressed) = flight.finish();
+            self.outboxes
+                .put_back(&self.peer, &self.wake, unacknowledged);
+            if let Err(broken) = ended {
+                if progressed {
+                    back_off = BACK_OFF_MIN;
+                }
+                self.recover(broken).await;
+                tokio::time::sleep(back_off).await;
+                back_off = (back_off * 2).min(BACK_OFF_MAX);
+            }
+            if self.orders.is_closed() || self.outboxes.retire(&self.peer, &self.wake) {
+                return;
+            }
+        }
+    }
+
+    async fn recover(&self, broken: Broken) {
+        match broken {
+            Broken::Failed(problem) => {
+                tracing::debug!(peer = %self.peer, %problem, "Sending failed");
+            }
+            Broken::Dead => {
+                tracing::debug!(peer = %self.peer, "A connection is dead");
+                let peer = self.peer;
+                // A closed channel is the end of the wire, which `run` sees.
+                drop(self.orders.send(Order::Disconnect { peer }).await);
+            }
+        }
+    }
+
+    /// Sends until there was nothing to send for [`IDLE_LIMIT`].
+    async fn session(&self, flight: &Flight) -> Result<(), Broken> {
+        driver::connect(&self.orders, self.peer)
+            .await
+            .map_err(Broken::Failed)?;
+        let mut streams = self.streams.clone();
+        let opened = timeout(PROGRESS_LIMIT, streams.open_stream(self.peer, PROTOCOL)).await;
+        let stream = opened
+            .map_err(|_| Broken::Dead)?
+            .map_err(|error| Broken::Failed(error.to_string()))?;
+        let (reader, mut writer) = stream.split();
+        let ended = tokio::select! {
+            ended = self.write(&mut writer, flight) => ended,
+            ended = read_acknowledgements(reader, flight) => ended,
+        };
+        if ended.is_ok() {
+            // The other side reads the end of the stream; if it does not, that is no loss.
+            drop(timeout(PROGRESS_LIMIT, writer.close()).await);
+        }
+        ended
+    }
+
+    async fn write<T>(&self, writer: &mut T, flight: &Flight) -> Result<(), Broken>
+    where
+        T: AsyncWrite + Unpin,
+    {
+        while let Some(message) = self.next_message().await {
+            let bytes = message.bytes.clone();
+            flight.start(message);
+            let chunks = chunk_count(bytes.len());
+            for number in 0..chunks {
+                flight.room().await;
+                flight.send(number + 1 == chunks);
+                timeout(PROGRESS_LIMIT, write_chunk(writer, &bytes, number))
+                    .await
+                    .map_err(|_| Broken::Dead)?
+                    .map_err(|error| Broken::Failed(error.to_string()))?;
+            }
+        }
+        Ok(())
+    }
+
+    async fn next_message(&self) -> Option<Queued> {
+        loop {
+            match self.outboxes.take(&self.peer, &self.wake) {
+                Taken::Message(message) => return Some(message),
+                Taken::Gone => return None,
+                Taken::Nothing => timeout(IDLE_LIMIT, self.wake.notified()).await.ok()?,
+            }
+        }
+    }
+}
+
+async fn read_acknowledgements<T>(mut reader: T, flight: &Flight) -> Result<(), Broken>
+where
+    T: AsyncRead + Unpin,
+{
+    let mut bytes = [0; 64];
+    loop {
+        let read = reader.read(&mut bytes);
+        let count = if flight.is_waiting() {
+            timeout(PROGRESS_LIMIT, read)
+                .await
+                .map_err(|_| Broken::Dead)?
+        } else {
+            tokio::select! {
+                count = read => count,
+                () = flight.sent.notified() => continue,
+            }
+        };
+        let received = received(count, &bytes)?;
+        for byte in received {
+            match *byte {
+                ACKNOWLEDGED => flight.acknowledge(),
+                BUSY => {}
+                other => return Err(Broken::Failed(format!("byte {other} makes no sense"))),
+            }
+        }
+    }
+}
+
+fn received(count: io::Result<usize>, bytes: &[u8]) -> Result<&[u8], Broken> {
+    match count {
+        Ok(0) => Err(Broken::Failed("the peer closed the stream".to_owned())),
+        Ok(count) => Ok(&bytes[..count]),
+        Err(error) => Err(Broken::Failed(error.to_string())),
+    }
+}
+
+/// What is on its way.
+#[derive(Default)]
+struct Flight {
+    state: Mutex<State>,
+    /// A chunk was sent.
+    sent: Notify,
+    /// A chunk was acknowledged.
+    freed: Notify,
+}
+
+#[derive(Default)]
+struct State {
+    messages: VecDeque<Queued>,
+    /// Chunks sent and not acknowledged; whether each is the last of its message.
+    chunks: VecDeque<bool>,
+    progressed: bool,
+}
+
+impl Flight {
+    fn start(&self, message: Queued) {
+        self.state().messages.push_back(message);
+    }
+
+    fn send(&self, last: bool) {
+        self.state().chunks.push_back(last);
+        self.sent.notify_one();
+    }
+
+    async fn room(&self) {
+        while self.state().chunks.len() >= WINDOW {
+            self.freed.notified().await;
+        }
+    }
+
+    fn is_waiting(&self) -> bool {
+        !self.state().chunks.is_empty()
+    }
+
+    fn acknowledge(&self) {
+        let mut state = self.state();
+        state.progressed = true;
+        if state.chunks.pop_front() == Some(true) {
+            state.messages.pop_front();
+        }
+        drop(state);
+        self.freed.notify_one();
+    }
+
+    /// The messages that were not acknowledged, and whether any chunk was.
+    fn finish(self) -> (Vec<Queued>, bool) {
+        let state = self
+            .state
+            .into_inner()
+            .unwrap_or_else(PoisonError::into_inner);
+        (state.messages.into(), state.progressed)
+    }
+
+    fn state(&self) -> MutexGuard<'_, State> {
+        self.state.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}

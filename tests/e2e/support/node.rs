@@ -1,0 +1,197 @@
+//! One host of a lab, and what a test may do to it.
+
+use std::path::{Path, PathBuf};
+use std::process::ExitStatus;
+
+use serde_json::Value;
+
+use super::{Lab, say};
+use crate::source::demo::daemon::DAEMON;
+use crate::source::demo::host::{Host, VOLATILE};
+use crate::source::demo::program;
+
+/// How much of the daemon's log a failed test shows for each host.
+const LAST_LINES: usize = 30;
+
+/// What a command of kontena's did.
+#[derive(Debug)]
+pub(crate) struct Ran {
+    pub(crate) status: ExitStatus,
+    pub(crate) stdout: String,
+    pub(crate) stderr: String,
+}
+
+/// One host of the lab; see `src/demo/host.rs` for what each deed means.
+#[derive(Clone)]
+pub(crate) struct Node<'a> {
+    pub(super) lab: &'a Lab,
+    pub(super) host: Host,
+}
+
+impl Node<'_> {
+    pub(crate) fn name(&self) -> String {
+        self.host.name()
+    }
+
+    pub(crate) fn address(&self) -> String {
+        self.host.address().to_string()
+    }
+
+    /// The directory that is the host's disk, the same path inside and outside.
+    pub(crate) fn disk(&self) -> &Path {
+        self.host.disk()
+    }
+
+    pub(crate) fn kontena_data(&self) -> PathBuf {
+        self.host.kontena_data()
+    }
+
+    /// Powers the host on with its old disk, engine included, daemon not.
+    #[track_caller]
+    pub(crate) fn start(&self) {
+        self.lab.wait(self.host.start());
+    }
+
+    /// Cuts the power; cut the cable before if the others must not notice by closed connections.
+    #[track_caller]
+    pub(crate) fn kill(&self) {
+        self.lab.wait(self.host.kill());
+    }
+
+    pub(crate) fn is_up(&self) -> bool {
+        self.host.is_up()
+    }
+
+    /// Kills dockerd and containerd, and nothing else: the containers go on.
+    #[track_caller]
+    pub(crate) fn kill_engine(&self) {
+        // The kernel may end containerd with the dockerd that started it.
+        let script = "\
+            engine=$(cat /run/docker.pid) && kill -KILL $engine || exit\n\
+            for pid in $engine $(cat /run/docker/containerd/containerd.pid); do\n\
+              while kill -KILL $pid 2>/dev/null; do sleep 0.02; done\n\
+            done\n\
+            rm /run/docker.pid";
+        self.run("sh", &["-c", script]);
+    }
+
+    #[track_caller]
+    pub(crate) fn start_engine(&self) {
+        self.lab.wait(self.host.start_engine());
+    }
+
+    pub(crate) fn engine_answers(&self) -> bool {
+        self.lab.runtime.block_on(self.host.engine_answers())
+    }
+
+    /// `docker` against this host's engine; what it printed.
+    #[track_caller]
+    pub(crate) fn docker(&self, arguments: &[&str]) -> String {
+        self.lab.wait(self.host.docker(arguments))
+    }
+
+    /// The names of the containers that run, sorted.
+    #[track_caller]
+    pub(crate) fn containers(&self) -> Vec<String> {
+        let list = self.docker(&["ps", "--format", "{{.Names}}"]);
+        let mut names: Vec<String> = list.lines().map(str::to_owned).collect();
+        names.sort();
+        names
+    }
+
+    /// Runs a program inside the host; what it printed.
+    #[track_caller]
+    pub(crate) fn run(&self, program: &str, arguments: &[&str]) -> String {
+        let work = async { self.host.program(program)?.args(arguments).run().await };
+        self.lab.wait(work)
+    }
+
+    #[track_caller]
+    pub(crate) fn start_daemon(&self) {
+        self.lab.wait(self.host.start_daemon(&self.lab.kontena));
+    }
+
+    /// SIGKILL: the daemon has no time to say goodbye. Its containers go on.
+    #[track_caller]
+    pub(crate) fn kill_daemon(&self) {
+        self.end(DAEMON, "KILL");
+    }
+
+    /// SIGTERM, and waits until the daemon has ended.
+    #[track_caller]
+    pub(crate) fn stop_daemon(&self) {
+        self.end(DAEMON, "TERM");
+    }
+
+    #[track_caller]
+    pub(crate) fn daemon_runs(&self) -> bool {
+        self.lab.wait(self.host.is_running(DAEMON))
+    }
+
+    /// What the daemon has printed since the host was made.
+    pub(crate) fn daemon_log(&self) -> String {
+        let log = std::fs::read(self.host.log(DAEMON)).unwrap_or_default();
+        String::from_utf8_lossy(&log).into_owned()
+    }
+
+    /// Sends the signal to what was started as `name`, and waits until it is gone.
+    #[track_caller]
+    fn end(&self, name: &str, signal: &str) {
+        let script = format!(
+            "pid=$(cat {VOLATILE}/{name}.pid) && kill -{signal} $pid || exit\n\
+             while kill -0 $pid 2>/dev/null; do sleep 0.02; done"
+        );
+        self.run("sh", &["-c", &script]);
+    }
+
+    /// `kontena` with these arguments, typed on this host; that it failed is for the test to judge.
+    #[track_caller]
+    pub(crate) fn try_kontena(&self, arguments: &[&str]) -> Ran {
+        let work = async {
+            self.host
+                .kontena(&self.lab.kontena, arguments)?
+                .finish()
+                .await
+        };
+        let program::Finished {
+            status,
+            stdout,
+            stderr,
+        } = self.lab.wait(work);
+        Ran {
+            status,
+            stdout,
+            stderr,
+        }
+    }
+
+    /// `kontena` with these arguments, which must succeed; what it printed.
+    #[track_caller]
+    pub(crate) fn kontena(&self, arguments: &[&str]) -> String {
+        let ran = self.try_kontena(arguments);
+        assert!(
+            ran.status.success(),
+            "kontena {arguments:?} on {}: {ran:#?}",
+            self.name()
+        );
+        ran.stdout
+    }
+
+    /// What `kontena … --json` says.
+    #[track_caller]
+    pub(crate) fn kontena_json(&self, arguments: &[&str]) -> Value {
+        let text = self.kontena(&[arguments, &["--json"]].concat());
+        match serde_json::from_str(&text) {
+            Ok(value) => value,
+            Err(problem) => panic!("kontena {arguments:?} --json: {problem} in {text}"),
+        }
+    }
+
+    /// What a failed test shows of this host.
+    pub(super) fn say_last_words(&self) {
+        let log = self.daemon_log();
+        let lines: Vec<&str> = log.lines().rev().take(LAST_LINES).collect();
+        say(&format!("--- the daemon's last lines on {}", self.name()));
+        lines.iter().rev().for_each(|line| say(line));
+    }
+}
