@@ -22,7 +22,7 @@ use crate::document::graph::{Graph, Index, Past};
 use crate::document::log::Log;
 use crate::document::schema::{GridRegister, Heads, Removal};
 use crate::id::{EnvelopeHash, GridId, NodeId, TokenId};
-use crate::identity::{Context, Seal, verify};
+use crate::membership::token::proof_is_valid;
 use crate::membership::admission::Admission;
 
 /// Why an author may not write what it wrote.
