@@ -169,7 +169,9 @@ impl Edges {
         let _ = self.stop_api.send(());
         self.api.await.context("the API's server panicked")?;
         let saver = self.effects.into_saver();
-        tokio::task::spawn_blocking(move || saver.close()).await.context("failed to wait for the disk")?
+        tokio::task::spawn_blocking(move || saver.close())
+            .await
+            .context("failed to wait for the disk")?
     }
 }
 
@@ -181,7 +183,11 @@ fn input(input: Input) -> Happened {
 fn entropy() -> std::io::Result<[u8; 32]> {
     let mut bytes = [0; 32];
     let filled = rustix::rand::getrandom(&mut bytes, rustix::rand::GetRandomFlags::empty())?;
-    if filled == bytes.len() { Ok(bytes) } else { Err(std::io::Error::other("too few random bytes")) }
+    if filled == bytes.len() {
+        Ok(bytes)
+    } else {
+        Err(std::io::Error::other("too few random bytes"))
+    }
 }
 
 fn looks() -> Interval {
