@@ -2,7 +2,7 @@
 
 use crate::source::demo::images::{BUSYBOX, WEB, WEB_NEXT};
 use crate::support::grid::{LATER, SOON};
-use crate::support::settle::{Running, none_restarted};
+use crate::support::settle::{Container, Running, none_restarted};
 use crate::support::{Grid, eventually, seen};
 
 const ALL: [u8; 3] = [1, 2, 3];
@@ -35,29 +35,24 @@ fn a_daemon_killed_in_a_deploy_or_at_rest_costs_no_container() {
     grid.node(1)
         .kontena(&["service", "deploy", "app", "--no-wait"]);
     grid.node(1).kill_daemon();
-    when_it_has_containers(&grid, 2);
-    grid.node(2).kill_daemon();
+    let busy = at_work(&grid, &[2, 3], |_| true);
+    grid.node(busy).kill_daemon();
     grid.node(1).start_daemon();
-    grid.node(2).start_daemon();
+    grid.node(busy).start_daemon();
     let first = grid.settled(&ALL, &[("app", 6), ("idle", 1)], LATER);
 
     // The same for an update, which replaces containers that run.
     grid.node(3)
         .kontena(&["service", "update", "--image", WEB_NEXT, "app"]);
-    eventually(SOON, "node-2 to replace something", || {
-        let containers = grid.node(2).grid_containers(2)?;
-        seen(
-            containers.iter().any(|(_, one, _)| one.image == WEB_NEXT),
-            containers,
-        )
-    });
-    grid.node(2).kill_daemon();
+    let next = grid.node(1).image_id(WEB_NEXT);
+    let busy = at_work(&grid, &[1, 2], |one| one.image == next);
+    grid.node(busy).kill_daemon();
     grid.node(3).kill_daemon();
     grid.node(3).start_daemon();
-    grid.node(2).start_daemon();
+    grid.node(busy).start_daemon();
     let updated = grid.settled(&ALL, &[("app", 6), ("idle", 1)], LATER);
     assert_eq!(updated["idle-1"], first["idle-1"], "nobody asked for that");
-    runs_image(&updated, "app-", WEB_NEXT);
+    runs_image(&updated, "app-", &next);
 
     for round in 0..10 {
         let node = ALL[round % ALL.len()];
@@ -96,7 +91,7 @@ fn an_engine_that_dies_takes_nothing_with_it_for_good() {
         .kontena(&["service", "update", "--image", WEB_NEXT, "app"]);
     grid.node(2).start_engine();
     let after = grid.settled(&ALL, &wanted, LATER);
-    runs_image(&after, "app-", WEB_NEXT);
+    runs_image(&after, "app-", &grid.node(1).image_id(WEB_NEXT));
     assert_eq!(before.len(), after.len());
 
     // Once more, at rest: what the engine did not run is not touched.
@@ -111,7 +106,6 @@ fn no_acknowledged_change_is_lost_while_daemons_die() {
     let Some(grid) = Grid::up(3) else { return };
     let mut acknowledged = Vec::new();
     for round in 0..18_u8 {
-        // 7 is coprime to 3: each node is asked, and each killed after it was asked and after it was not.
         let asked = ALL[usize::from(round % 3)];
         let name = format!("job{round}");
         let create = [
@@ -153,11 +147,20 @@ fn no_acknowledged_change_is_lost_while_daemons_die() {
     grid.settled(&ALL, &wanted, LATER);
 }
 
-fn when_it_has_containers(grid: &Grid, node: u8) {
-    eventually(SOON, "the engine to have containers", || {
-        let containers = grid.node(node).grid_containers(node)?;
-        seen(!containers.is_empty(), containers)
-    });
+/// Waits until one of these nodes has such a container of `app`; which.
+fn at_work(grid: &Grid, nodes: &[u8], such: impl Fn(&Container) -> bool) -> u8 {
+    eventually(SOON, "a node to be at work", || {
+        for node in nodes {
+            let containers = grid.node(*node).grid_containers(*node)?;
+            let of_app = |(instance, one, _): &(String, Container, String)| {
+                instance.starts_with("app-") && such(one)
+            };
+            if containers.iter().any(of_app) {
+                return Ok(*node);
+            }
+        }
+        Err("nobody is".to_owned())
+    })
 }
 
 #[track_caller]

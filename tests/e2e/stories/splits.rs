@@ -57,8 +57,9 @@ fn edits_on_both_sides_of_a_cut_survive_its_heal() {
     grid.lab.heal(1);
     let wanted = [("app", 4), ("duel", 0), ("left", 0), ("right", 0)];
     let running = grid.settled(&ALL, &wanted, LATER);
+    let next = node(1).image_id(WEB_NEXT);
     for (instance, container) in &running {
-        assert_eq!(container.image, WEB_NEXT, "{instance}: {container:?}");
+        assert_eq!(container.image, next, "{instance}: {container:?}");
     }
     let nodes = grid.same_answer(&ALL, &["node", "ls"]);
     assert_eq!(nodes[0]["labels"][0], "side=small");

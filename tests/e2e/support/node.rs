@@ -96,6 +96,12 @@ impl Node<'_> {
         output.map_err(|problem| format!("{problem:#}"))
     }
 
+    /// The id of an image by its name: what containers are made from.
+    #[track_caller]
+    pub(crate) fn image_id(&self, image: &str) -> String {
+        self.docker(&["inspect", "--format", "{{.Id}}", image])
+    }
+
     /// The names of the containers that run, sorted.
     #[track_caller]
     pub(crate) fn containers(&self) -> Vec<String> {

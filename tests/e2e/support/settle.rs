@@ -15,6 +15,7 @@ pub(crate) struct Container {
     pub(crate) host: u8,
     pub(crate) id: String,
     pub(crate) started: String,
+    /// Its id.
     pub(crate) image: String,
     pub(crate) revision: String,
 }
@@ -131,7 +132,7 @@ impl Node<'_> {
         if ids.is_empty() {
             return Ok(Vec::new());
         }
-        let format = "{{.Id}}\t{{.State.StartedAt}}\t{{.Config.Image}}\t{{.State.Status}}\t\
+        let format = "{{.Id}}\t{{.State.StartedAt}}\t{{.Image}}\t{{.State.Status}}\t\
                       {{index .Config.Labels \"io.kontena.instance\"}}\t\
                       {{index .Config.Labels \"io.kontena.revision.id\"}}";
         let inspect = ["inspect", "--format", format];
