@@ -3,7 +3,6 @@
 //! Whoever drives a [`Node`] drains [`Node::poll_output`], waits for the next input or for
 //! [`Node::poll_timeout`], and calls [`Node::handle`]. The node holds no rule of its own: it routes.
 
-mod goals;
 mod gossip;
 mod joining;
 mod leaving;

@@ -7,21 +7,21 @@ use crate::id::NodeId;
 use crate::message::Message;
 use crate::placement::{Placement, place};
 use crate::reconcile::action::{ActionId, Observed, Outcome};
-use crate::reconcile::{Goals, Identity, Instances};
+use crate::reconcile::goals::{Holder, goals};
+use crate::reconcile::{Identity, Instances};
 use crate::report::{EngineState, SignedReport};
-use crate::time::Now;
+use crate::time::{Instant, Now};
 use crate::view::View;
 
-use super::goals::goals;
 use super::{Node, Output, Phase, Status};
 
 /// What was derived last, and from what.
 #[derive(Debug, Default)]
 pub(super) struct Work {
     placement: Placement,
-    goals: Goals,
-    /// The version of the instances that the goals were made for.
-    instances: Option<u64>,
+    /// What the goals were made for, beside the view: the version of the instances, and until when
+    /// takeovers are held back.
+    basis: Option<(u64, Option<Instant>)>,
     /// The view has changed since placement was computed.
     stale: bool,
     shown: Option<Arc<View>>,
@@ -139,37 +139,37 @@ impl Node {
     }
 
     fn reconcile(&mut self, now: Now) {
-        if !self.in_grid() || self.phase == Phase::Cloned || self.view.documents.grid.id.is_none() {
+        if !self.acts() {
             return;
         }
         if self.work.stale {
             self.work.placement = place(&self.view);
         }
-        let held_until = self
-            .pulse
-            .self_suspicion(now.monotonic)
-            .map(|suspicion| suspicion.until);
+        let held_until = self.pulse.self_suspicion(now.monotonic).map(|suspicion| suspicion.until);
         let Some(instances) = self.instances.as_mut() else {
             return;
         };
-        let version = Some(instances.version());
-        if self.work.stale
-            || self.work.instances != version
-            || self.work.goals.hold_takeovers_until != held_until
-        {
-            self.work.goals = goals(
-                &self.view,
-                &self.work.placement,
-                self.me,
-                instances.holds(),
-                held_until,
-            );
-            self.work.instances = version;
+        let basis = Some((instances.version(), held_until));
+        if self.work.stale || self.work.basis != basis {
+            let holder = Holder { node: self.me, holds: instances.holds() };
+            let goals = goals(&self.view, &self.work.placement, holder, held_until);
+            self.work.basis = basis;
             self.work.stale = false;
+            instances.reconcile(goals, now);
+        } else if instances.next_wake().is_some_and(|wake| wake <= now.monotonic) {
+            instances.wake(now);
         }
-        instances.reconcile(self.work.goals.clone(), now);
         while let Some((id, action)) = instances.poll_action() {
             self.outputs.push_back(Output::Run { id, action });
+        }
+    }
+
+    /// Whether this node decides about containers: as a member, or to stop what it ran as one.
+    fn acts(&self) -> bool {
+        let has_grid = self.view.documents.grid.id.is_some();
+        match self.phase {
+            Phase::Member | Phase::Leaving | Phase::Removed => has_grid,
+            Phase::Alone | Phase::Joining | Phase::Cloned => false,
         }
     }
 
