@@ -33,6 +33,9 @@ const EVENTS: usize = 1024;
 /// How often the host's addresses are looked at again.
 const LOOK_AT_ADDRESSES: Duration = Duration::from_secs(10);
 
+/// How long the last words to peers may take.
+const GOODBYE: Duration = Duration::from_secs(1);
+
 /// Something that the loop waits for.
 pub(super) enum Happened {
     Input(Box<Input>),
@@ -165,6 +168,7 @@ impl Edges {
 
     /// Lets answers out, makes everything durable, and gives the directory and the socket back.
     pub(super) async fn close(self) -> anyhow::Result<()> {
+        self.effects.flush(GOODBYE).await;
         // The API may have ended by itself.
         let _ = self.stop_api.send(());
         self.api.await.context("the API's server panicked")?;

@@ -3,6 +3,7 @@
 use std::collections::BTreeMap;
 use std::net::SocketAddr;
 use std::sync::Arc;
+use std::time::Duration;
 
 use bytes::Bytes;
 use kontena_core::command::{CommandId, Reply};
@@ -58,6 +59,11 @@ impl Effects {
         let id = self.commands.next();
         self.replies.insert(id, answer);
         id
+    }
+
+    /// Waits until peers have heard what was sent.
+    pub(super) async fn flush(&self, limit: Duration) {
+        self.p2p.flush(limit).await;
     }
 
     /// The disk, to be closed last.
