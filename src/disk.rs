@@ -22,7 +22,7 @@ mod saver;
 mod tests;
 
 use std::collections::BTreeMap;
-use std::path::{Path, PathBuf};
+use std::path::Path;
 
 use anyhow::Context;
 use kontena_core::document::SignedEnvelope;
@@ -84,8 +84,9 @@ impl Disk {
         Ok((Self { store, directory }, loaded))
     }
 
-    /// Makes these durable, in this order, all or none. After [`Record::Forget`] the next
-    /// [`Disk::open`] makes a new identity: a removed one never comes back.
+    /// Makes these durable, in this order, all or none. After [`Record::Forget`] the directory has to
+    /// be opened anew before another grid is joined: [`Disk::open`] then starts empty, without what
+    /// was still saved after it, and with a new identity, because a removed one never comes back.
     pub(crate) fn save(&mut self, records: &[Record]) -> anyhow::Result<()> {
         self.store.save(records)?;
         if records
@@ -95,10 +96,6 @@ impl Disk {
             identity::set_aside(&self.directory)?;
         }
         Ok(())
-    }
-
-    pub(crate) fn path(&self) -> PathBuf {
-        self.directory.path().to_owned()
     }
 }
 

@@ -14,6 +14,7 @@ mod container;
 mod engine_tests;
 mod labels;
 mod logs;
+mod newest;
 mod spec;
 mod trouble;
 mod watch;

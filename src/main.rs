@@ -1,1 +1,7 @@
-fn main() {}
+//! The program: everything is in the library, so that dead code there is still reported.
+
+use std::process::ExitCode;
+
+fn main() -> ExitCode {
+    kontena::run(std::env::args_os())
+}

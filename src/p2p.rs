@@ -28,6 +28,7 @@ mod tests;
 use std::collections::BTreeMap;
 use std::net::SocketAddr;
 use std::sync::Arc;
+use std::time::Duration;
 
 use anyhow::Context;
 use bytes::Bytes;
@@ -47,6 +48,9 @@ pub(crate) const DEFAULT_PORT: u16 = 8470;
 
 /// Orders that wait for the driver; it never blocks, so a few are enough for bursts.
 const ORDERS: usize = 1024;
+
+/// How often a flush looks whether all is said.
+const FLUSH_PAUSE: Duration = Duration::from_millis(10);
 
 /// Something happened on the wire.
 #[derive(Debug)]
@@ -164,9 +168,9 @@ impl P2p {
     /// Who may talk to us, and where each was last. Connections with whoever is not among them are
     /// closed. This node itself is left out.
     pub(crate) fn set_peers(&self, members: &BTreeMap<NodeId, Vec<SocketAddr>>) {
-        let peers = Peers::new(members, &self.own);
+        self.peers.send_replace(Peers::new(members, &self.own));
+        let peers = self.peers.borrow();
         self.outboxes.keep(|peer| peers.node_of(peer).is_some());
-        self.peers.send_replace(peers);
     }
 
     /// Asks the node at `address` (`HOST`, `HOST:PORT` or a multiaddr) to admit us; returns what it
@@ -218,6 +222,19 @@ impl P2p {
             .map_err(anyhow::Error::msg)
             .context("failed to connect")?;
         streams::open(self.streams.clone(), peer, header).await
+    }
+
+    /// Waits until every message has arrived or was dropped, at most for `limit`: before the end, so
+    /// that a goodbye is heard.
+    pub(crate) async fn flush(&self, limit: Duration) {
+        let empty = async {
+            while !self.outboxes.is_empty() {
+                tokio::time::sleep(FLUSH_PAUSE).await;
+            }
+        };
+        if tokio::time::timeout(limit, empty).await.is_err() {
+            tracing::debug!("Some messages were not heard before the end");
+        }
     }
 
     /// How many messages were dropped because they were too many, too old or too large.

@@ -22,7 +22,7 @@ use crate::document::graph::{Graph, Index, Past};
 use crate::document::log::Log;
 use crate::document::schema::{GridRegister, Heads, Removal};
 use crate::id::{EnvelopeHash, GridId, NodeId, TokenId};
-use crate::identity::{Context, Seal, verify};
+use crate::membership::token::proof_is_valid;
 use crate::membership::admission::Admission;
 
 /// Why an author may not write what it wrote.
@@ -268,7 +268,7 @@ impl Access {
         };
         known(&self.registered)
             && !known(&self.revoked)
-            && proof_is_valid(&id, &admission.node, &token, &proof)
+            && proof_is_valid(id, admission.node, token, &proof)
     }
 
     /// Takes note of what an entry of the grid's log says about rights. Answers whether it says anything.
@@ -396,10 +396,4 @@ impl Members {
                 .iter()
                 .all(|reach| graph.reaches(reach.source, fact.source))
     }
-}
-
-/// Whether whoever holds the token's secret let this node into this grid.
-fn proof_is_valid(grid: &GridId, node: &NodeId, token: &TokenId, proof: &Seal) -> bool {
-    let said = [grid.0, node.0].concat();
-    verify(&token.0, Context::JoinProof, &said, proof)
 }

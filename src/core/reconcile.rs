@@ -16,6 +16,7 @@ pub mod action;
 pub mod backoff;
 pub mod container;
 mod engine;
+pub mod goals;
 mod images;
 mod instances;
 mod lifecycle;
@@ -31,5 +32,6 @@ mod tests;
 pub mod wanted;
 pub mod yielding;
 
+pub use goals::{Holder, goals};
 pub use instances::{Identity, Instances};
 pub use wanted::{Departure, Goals, Leaving, Rival, Wanted};

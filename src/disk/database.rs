@@ -68,9 +68,11 @@ impl Store {
         Ok(self.number(BOOT)?.is_some())
     }
 
-    /// The boots start over: the next identity has had none.
+    /// The boots start over: the next identity has had none. What was saved after
+    /// [`Record::Forget`] belongs to nobody.
     pub(super) fn end_forgetting(&mut self) -> anyhow::Result<()> {
         self.write(|transaction| {
+            forget(transaction)?;
             let mut node = transaction.open_table(NODE)?;
             node.remove(FORGOTTEN)?;
             node.remove(BOOT)?;
@@ -137,11 +139,10 @@ impl Store {
 }
 
 fn open_database(path: &Path) -> anyhow::Result<Database> {
-    let file = at(open_private(path, false), "open", path)?;
+    // Made by us first, because redb would let everybody read it.
+    at(open_private(path, false), "open", path)?;
     make_file_private(path)?;
-    let created = Database::builder()
-        .set_cache_size(CACHE_BYTES)
-        .create_file(file);
+    let created = Database::builder().set_cache_size(CACHE_BYTES).create(path);
     at(created.map_err(redb::Error::from), "open", path)
 }
 

@@ -39,10 +39,6 @@ impl Directory {
         Ok(directory)
     }
 
-    pub(super) fn path(&self) -> &Path {
-        &self.path
-    }
-
     pub(super) fn file(&self, name: &str) -> PathBuf {
         self.path.join(name)
     }

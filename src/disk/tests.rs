@@ -113,6 +113,7 @@ fn after_leaving_the_next_boot_is_a_stranger() {
     disk.save(&[envelope(1, 10), local("grid-key", b"secret")])
         .unwrap();
     disk.save(&[Record::Forget]).unwrap();
+    disk.save(&[local("holds", b"too late")]).unwrap();
     drop(disk);
     let (_disk, after) = Disk::open(folder.path()).unwrap();
     assert_ne!(after.key.node_id(), before.key.node_id());

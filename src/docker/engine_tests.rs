@@ -204,7 +204,7 @@ async fn an_image_is_pinned_if_present_and_missed_quickly_if_not() {
         })
     );
     let before = Instant::now();
-    for missing in ["nowhere:1", "127.0.0.1:9/nothing:1", &"sha256:0".repeat(1)] {
+    for missing in ["nowhere:1", "127.0.0.1:9/nothing:1", "sha256:0"] {
         let outcome = fetch(missing).await;
         assert!(
             matches!(outcome, Err(Failure::NoImage { .. })),
@@ -252,7 +252,7 @@ async fn the_log_is_read_by_line_with_its_times_and_followed() {
         return;
     };
     let docker = &engine.docker;
-    let script = "echo one; echo two >&2; sleep 1; printf three; printf '\\nfour'";
+    let script = "echo one; echo two >&2; sleep 1; printf three; printf '\\nfour'; sleep 1";
     let web = run_well(docker, &spec("web-1", script)).await;
     let follow = LogOptions {
         follow: true,

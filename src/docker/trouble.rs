@@ -32,6 +32,10 @@ impl Trouble {
 
 impl From<Error> for Trouble {
     fn from(error: Error) -> Self {
+        #[expect(
+            clippy::wildcard_enum_match_arm,
+            reason = "bollard's enum: the rest is one thing, the connection or the request broke"
+        )]
         match error {
             Error::DockerResponseServerError {
                 status_code,
@@ -48,7 +52,6 @@ impl From<Error> for Trouble {
                 status: 500,
                 message: format!("the engine's answer cannot be read: {message}"),
             },
-            // The enum is not ours, and the rest is one thing: the connection or the request broke.
             other => Self::Unreachable(chain(&other)),
         }
     }

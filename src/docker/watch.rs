@@ -4,7 +4,7 @@
 //! whoever reads late gets the newest state, and never holds up the engine.
 
 use std::collections::{BTreeMap, BTreeSet, HashMap};
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::Arc;
 use std::time::Duration;
 
 use bollard::models::{ContainerSummary, EventMessage, SystemInfo};
@@ -13,12 +13,13 @@ use futures::stream::BoxStream;
 use futures::{StreamExt, TryStreamExt};
 use kontena_core::reconcile::action::{Container, ContainerId, ContainerState, Observed};
 use kontena_core::report::{Engine, EngineState};
-use tokio::sync::{Notify, watch};
+use tokio::sync::watch;
 use tokio::task::JoinHandle;
 use tokio::time::Instant;
 
 use super::container::{address, container, plain_name};
 use super::labels::{GRID, owner};
+use super::newest::Newest;
 use super::trouble::{NOT_FOUND, Trouble};
 use super::{Docker, READ_LIMIT};
 
@@ -52,11 +53,10 @@ impl Watch {
     /// of each only the newest. May be dropped and called again.
     pub(crate) async fn next(&mut self) -> Observed {
         loop {
-            let changed = self.newest.changed.notified();
             if let Some(observed) = self.newest.take() {
                 return observed;
             }
-            changed.await;
+            self.newest.changed().await;
         }
     }
 }
@@ -83,41 +83,6 @@ impl Docker {
             newest,
             task: tokio::spawn(watcher.run()),
         }
-    }
-}
-
-/// The newest of each kind that was not read yet.
-#[derive(Debug, Default)]
-struct Newest {
-    unread: Mutex<Unread>,
-    changed: Notify,
-}
-
-#[derive(Debug, Default)]
-struct Unread {
-    engine: Option<Observed>,
-    containers: Option<Observed>,
-}
-
-impl Newest {
-    fn put(&self, observed: Observed) {
-        let mut unread = self.unread.lock().unwrap_or_else(PoisonError::into_inner);
-        match observed {
-            Observed::Containers(_) => unread.containers = Some(observed),
-            Observed::Engine(_) => unread.engine = Some(observed),
-            Observed::EngineTrouble { .. } => {
-                // A list from before the trouble would look like a sign of life.
-                unread.containers = None;
-                unread.engine = Some(observed);
-            }
-        }
-        drop(unread);
-        self.changed.notify_one();
-    }
-
-    fn take(&self) -> Option<Observed> {
-        let mut unread = self.unread.lock().unwrap_or_else(PoisonError::into_inner);
-        unread.engine.take().or_else(|| unread.containers.take())
     }
 }
 
@@ -188,6 +153,7 @@ impl Watcher {
             filters: Some(HashMap::from([
                 filter("type", &["container"]),
                 filter("event", &EVENTS),
+                filter("label", &[GRID]),
             ])),
         };
         let client = self.docker.client().await?;
@@ -377,23 +343,5 @@ mod tests {
             "2.000000005"
         );
         assert_eq!(engine_time("yesterday"), None);
-    }
-
-    #[test]
-    fn a_late_reader_gets_the_newest_of_each_kind_and_no_list_from_before_the_trouble() {
-        let newest = Newest::default();
-        let engine = || Observed::Engine(Engine::default());
-        let trouble = || Observed::EngineTrouble {
-            problem: "gone".to_owned(),
-        };
-        newest.put(engine());
-        newest.put(Observed::Containers(BTreeMap::new()));
-        newest.put(trouble());
-        assert_eq!(newest.take(), Some(trouble()));
-        assert_eq!(newest.take(), None);
-        newest.put(Observed::Containers(BTreeMap::new()));
-        newest.put(engine());
-        assert_eq!(newest.take(), Some(engine()));
-        assert!(matches!(newest.take(), Some(Observed::Containers(_))));
     }
 }

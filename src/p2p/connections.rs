@@ -51,7 +51,7 @@ impl Connections {
 
     /// Marks as closing, and names, the connections with `peer`.
     pub(super) fn close_peer(&mut self, peer: &PeerId) -> Vec<ConnectionId> {
-        self.close_all(|_, connection| connection.peer == *peer)
+        self.close_all(|connection| connection.peer == *peer)
     }
 
     /// Marks as closing, and names, what `newest` makes superfluous.
@@ -63,14 +63,22 @@ impl Connections {
         let Some(new) = self.0.get(&newest).copied() else {
             return Vec::new();
         };
-        self.close_all(|id, old| {
+        let is_superfluous = |id: ConnectionId, old: &Connection| {
             let age = new.since.saturating_duration_since(old.since);
             id != newest && old.peer == new.peer && (age >= SIMULTANEOUS || *own < new.peer)
-        })
+        };
+        self.close_where(is_superfluous)
     }
 
     /// Marks as closing, and names, those for which `unwanted` holds.
     pub(super) fn close_all(
+        &mut self,
+        unwanted: impl Fn(&Connection) -> bool,
+    ) -> Vec<ConnectionId> {
+        self.close_where(|_, connection| unwanted(connection))
+    }
+
+    fn close_where(
         &mut self,
         unwanted: impl Fn(ConnectionId, &Connection) -> bool,
     ) -> Vec<ConnectionId> {

@@ -38,15 +38,21 @@ pub(super) fn multiaddr(address: SocketAddr) -> Multiaddr {
 /// The IP and port in front of whatever else is in the address.
 pub(super) fn socket_address(address: &Multiaddr) -> Option<SocketAddr> {
     let mut parts = address.iter();
-    let ip = match parts.next()? {
-        Protocol::Ip4(ip) => IpAddr::V4(ip),
-        Protocol::Ip6(ip) => IpAddr::V6(ip),
-        _ => return None,
+    let ip = ip(&parts.next()?)?;
+    let Protocol::Tcp(port) = parts.next()? else {
+        return None;
     };
-    match parts.next()? {
-        Protocol::Tcp(port) => Some(SocketAddr::new(ip, port)),
-        _ => None,
+    Some(SocketAddr::new(ip, port))
+}
+
+fn ip(part: &Protocol<'_>) -> Option<IpAddr> {
+    if let Protocol::Ip4(ip) = part {
+        return Some((*ip).into());
     }
+    if let Protocol::Ip6(ip) = part {
+        return Some((*ip).into());
+    }
+    None
 }
 
 /// The members, both ways.

@@ -98,7 +98,7 @@ impl Link {
         let (reader, mut writer) = stream.split();
         let ended = tokio::select! {
             ended = self.write(&mut writer, flight) => ended,
-            ended = read_acknowledgements(reader, flight) => ended,
+            ended = self.read_acknowledgements(reader, flight) => ended,
         };
         if ended.is_ok() {
             // The other side reads the end of the stream; if it does not, that is no loss.
@@ -136,31 +136,35 @@ impl Link {
             }
         }
     }
-}
 
-async fn read_acknowledgements<T>(mut reader: T, flight: &Flight) -> Result<(), Broken>
-where
-    T: AsyncRead + Unpin,
-{
-    let mut bytes = [0; 64];
-    loop {
-        let read = reader.read(&mut bytes);
-        let count = if flight.is_waiting() {
-            timeout(PROGRESS_LIMIT, read)
-                .await
-                .map_err(|_| Broken::Dead)?
-        } else {
-            tokio::select! {
-                count = read => count,
-                () = flight.sent.notified() => continue,
-            }
-        };
-        let received = received(count, &bytes)?;
-        for byte in received {
-            match *byte {
-                ACKNOWLEDGED => flight.acknowledge(),
-                BUSY => {}
-                other => return Err(Broken::Failed(format!("byte {other} makes no sense"))),
+    async fn read_acknowledgements<T>(&self, mut reader: T, flight: &Flight) -> Result<(), Broken>
+    where
+        T: AsyncRead + Unpin,
+    {
+        let mut bytes = [0; 64];
+        loop {
+            let read = reader.read(&mut bytes);
+            let count = if flight.is_waiting() {
+                timeout(PROGRESS_LIMIT, read)
+                    .await
+                    .map_err(|_| Broken::Dead)?
+            } else {
+                tokio::select! {
+                    count = read => count,
+                    () = flight.sent.notified() => continue,
+                }
+            };
+            let received = received(count, &bytes)?;
+            for byte in received {
+                match *byte {
+                    ACKNOWLEDGED => {
+                        if flight.acknowledge() {
+                            self.outboxes.acknowledged(&self.peer, &self.wake);
+                        }
+                    }
+                    BUSY => {}
+                    other => return Err(Broken::Failed(format!("byte {other} makes no sense"))),
+                }
             }
         }
     }
@@ -212,14 +216,17 @@ impl Flight {
         !self.state().chunks.is_empty()
     }
 
-    fn acknowledge(&self) {
+    /// The oldest chunk arrived; whether that ends a message.
+    fn acknowledge(&self) -> bool {
         let mut state = self.state();
         state.progressed = true;
-        if state.chunks.pop_front() == Some(true) {
+        let ends = state.chunks.pop_front() == Some(true);
+        if ends {
             state.messages.pop_front();
         }
         drop(state);
         self.freed.notify_one();
+        ends
     }
 
     /// The messages that were not acknowledged, and whether any chunk was.

@@ -49,6 +49,8 @@ pub(super) struct Outboxes {
 struct Outbox {
     queue: VecDeque<Queued>,
     bytes: usize,
+    /// Messages that were taken and not acknowledged.
+    in_flight: usize,
     /// Also tells this outbox from a later one of the same peer.
     wake: Arc<Notify>,
 }
@@ -110,12 +112,30 @@ impl Outboxes {
         };
         let old = outbox.drop_old();
         let taken = match outbox.pop() {
-            Some(message) => Taken::Message(message),
+            Some(message) => {
+                outbox.in_flight += 1;
+                Taken::Message(message)
+            }
             None => Taken::Nothing,
         };
         drop(by_peer);
         self.count_dropped(old);
         taken
+    }
+
+    /// One of the messages that were taken has arrived.
+    pub(super) fn acknowledged(&self, peer: &PeerId, wake: &Arc<Notify>) {
+        let mut by_peer = self.lock();
+        if let Some(outbox) = by_peer.get_mut(peer).filter(|outbox| outbox.is(wake)) {
+            outbox.in_flight = outbox.in_flight.saturating_sub(1);
+        }
+    }
+
+    /// Whether nothing waits, and nothing is on its way.
+    pub(super) fn is_empty(&self) -> bool {
+        let by_peer = self.lock();
+        let mut outboxes = by_peer.values();
+        outboxes.all(|outbox| outbox.queue.is_empty() && outbox.in_flight == 0)
     }
 
     /// Puts messages that were taken, and not acknowledged, back in front.
@@ -124,6 +144,7 @@ impl Outboxes {
         let Some(outbox) = by_peer.get_mut(peer).filter(|outbox| outbox.is(wake)) else {
             return;
         };
+        outbox.in_flight = 0;
         for message in messages.into_iter().rev() {
             outbox.bytes += message.bytes.len();
             outbox.queue.push_front(message);
@@ -162,6 +183,7 @@ impl Outboxes {
         Outbox {
             queue: VecDeque::new(),
             bytes: 0,
+            in_flight: 0,
             wake,
         }
     }
@@ -227,6 +249,7 @@ mod tests {
         Outbox {
             queue: VecDeque::new(),
             bytes: 0,
+            in_flight: 0,
             wake: Arc::default(),
         }
     }

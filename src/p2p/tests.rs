@@ -1,5 +1,10 @@
 //! Two and three nodes on loopback: what arrives, what is refused, and what heals.
 
+#![expect(
+    clippy::wildcard_enum_match_arm,
+    reason = "each test looks at one kind of event"
+)]
+
 use std::time::Duration;
 
 use kontena_core::message::MAX_MESSAGE_BYTES;
@@ -28,12 +33,11 @@ impl Node {
         let key = SecretKey::from_seed([seed; 32]);
         let (sender, mut events) = mpsc::channel(64);
         let p2p = P2p::start(&key, &[listen], sender).unwrap();
-        let address = loop {
-            match timeout(PATIENCE, events.recv()).await.unwrap().unwrap() {
-                P2pEvent::Listening(addresses) => break addresses[0],
-                other => panic!("{other:?}"),
-            }
+        let first = timeout(PATIENCE, events.recv()).await.unwrap();
+        let Some(P2pEvent::Listening(addresses)) = first else {
+            panic!("{first:?}");
         };
+        let address = addresses[0];
         Self {
             p2p,
             id: key.node_id(),
@@ -101,6 +105,15 @@ async fn members_hear_each_other_in_order() {
         assert_eq!(b.hear_text().await, number.to_string());
         assert_eq!(a.hear_text().await, number.to_string());
     }
+}
+
+#[tokio::test]
+async fn a_goodbye_is_heard_when_the_wire_ends_after_a_flush() {
+    let (a, mut b) = two_members().await;
+    a.say(b.id, "goodbye");
+    a.p2p.flush(PATIENCE).await;
+    drop(a);
+    assert_eq!(b.hear_text().await, "goodbye");
 }
 
 #[tokio::test]
@@ -391,6 +404,29 @@ async fn a_port_that_is_taken_is_an_error_at_the_start() {
     assert!(format!("{:#}", started.unwrap_err()).contains("failed to listen"));
 }
 
+#[tokio::test]
+async fn a_node_can_listen_on_all_addresses_of_both_kinds() {
+    let port = unused_port().await;
+    let all = [
+        SocketAddr::from(([0, 0, 0, 0], port)),
+        SocketAddr::from(([0u16; 8], port)),
+    ];
+    let (sender, mut events) = mpsc::channel(64);
+    let _p2p = P2p::start(&SecretKey::from_seed([1; 32]), &all, sender).unwrap();
+    let both = async {
+        loop {
+            if let Some(P2pEvent::Listening(addresses)) = events.recv().await {
+                let has = |ip: &str| addresses.iter().any(|a| a.ip().to_string() == ip);
+                assert!(addresses.iter().is_sorted_by_key(|a| a.ip().is_loopback()));
+                if has("127.0.0.1") && has("::1") {
+                    return;
+                }
+            }
+        }
+    };
+    timeout(PATIENCE, both).await.unwrap();
+}
+
 async fn unused_port() -> u16 {
     let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
     listener.local_addr().unwrap().port()
@@ -450,10 +486,7 @@ async fn carry(
 ) {
     let mut buffer = [0; 4096];
     let mut dead = false;
-    loop {
-        let Ok(count @ 1..) = from.read(&mut buffer).await else {
-            break;
-        };
+    while let Ok(count @ 1..) = from.read(&mut buffer).await {
         dead |= *is_cut.borrow();
         if !dead && to.write_all(&buffer[..count]).await.is_err() {
             break;

@@ -246,7 +246,7 @@ impl Local {
         let is_healthy = self.health(task, best) == Health::Healthy;
         let next = match self.turn {
             Turn::Waiting | Turn::Announced { .. } if !is_healthy => {
-                rollout.may_go().map(|()| Turn::Granted)
+                rollout.may_repair().map(|()| Turn::Granted)
             }
             Turn::Waiting if rollout.size() <= 1 => rollout.may_announce().map(|()| Turn::Granted),
             Turn::Waiting => rollout

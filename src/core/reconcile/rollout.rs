@@ -166,7 +166,7 @@ impl Rollout {
     /// Whether the instance may announce that it is taken down: everybody else who announced
     /// counts as down.
     pub fn may_announce(&self) -> Result<(), Hindrance> {
-        self.may_go()?;
+        self.is_its_turn()?;
         self.keeps_floor(|_| true)
     }
 
@@ -174,18 +174,23 @@ impl Rollout {
     /// the same time, the lower number goes first, so only lower ones count as down. (A higher one
     /// that is down already is not healthy, and so never counted.)
     pub fn may_take_down(&self) -> Result<(), Hindrance> {
-        self.may_go()?;
+        self.is_its_turn()?;
         self.keeps_floor(|peer| peer.number < self.number)
     }
 
-    /// Whether an instance that is down or unhealthy may be replaced: that costs nobody anything,
-    /// but the order and the halt hold.
-    pub fn may_go(&self) -> Result<(), Hindrance> {
-        if let Some(failed) = self.others().find(|peer| peer.current && peer.failed) {
-            return Err(Hindrance::Halted {
-                number: failed.number,
-            });
+    /// Whether an instance that is down or unhealthy may be replaced. That costs nobody anything, so
+    /// neither order nor floor hold it: else a deploy that repairs a broken one could never begin,
+    /// where the broken instance is not the first and the floor leaves no room for another.
+    pub fn may_repair(&self) -> Result<(), Hindrance> {
+        let failed = self.others().find(|peer| peer.current && peer.failed);
+        match failed.map(|peer| peer.number) {
+            Some(number) => Err(Hindrance::Halted { number }),
+            None => Ok(()),
         }
+    }
+
+    fn is_its_turn(&self) -> Result<(), Hindrance> {
+        self.may_repair()?;
         let behind = self
             .others()
             .filter(|peer| peer.number < self.number && !peer.is_done() && !peer.is_skippable());

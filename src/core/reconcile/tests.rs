@@ -1,5 +1,6 @@
 //! Examples and properties of reconciliation, against a small engine in memory.
 
+mod asked;
 mod bench;
 mod crashes;
 mod departures;

@@ -93,6 +93,9 @@ impl Engine {
                 port: port.node_port,
             });
         }
+        if self.missing_images.contains(&spec.image) {
+            return self.fetch(&spec.image);
+        }
         self.created += 1;
         let container = Container {
             id: ContainerId(format!("{:064x}", self.created)),

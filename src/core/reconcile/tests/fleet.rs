@@ -213,8 +213,37 @@ proptest! {
     }
 }
 
+proptest! {
+    #![proptest_config(ProptestConfig { cases: 32, ..ProptestConfig::default() })]
+
+    #[test]
+    fn owners_who_see_each_other_late_do_not_both_go_where_one_is_down_already(
+        n in 2_u32..8,
+        min_health in prop_oneof![Just(300_u16), Just(500), Just(800)],
+        broken in 0_usize..8,
+        report in prop::collection::vec(0_u64..450, 1..6),
+        action in 0_u64..1500,
+    ) {
+        let mut service = Service::new("web:1");
+        service.deploy.min_health = min_health;
+        let mut fleet = Fleet::new(n, service, Delays { report, action });
+        let broken = broken % fleet.owners.len();
+        let engine = &mut fleet.owners[broken].engine;
+        engine.containers.clear();
+        engine.missing_images = ["web:1", "web:2", "sha256:web:1"].map(str::to_owned).into();
+        fleet.run(Duration::from_secs(2), |_| {});
+        prop_assert_eq!(fleet.healthy(), n - 1);
+        fleet.service.image = "web:2".to_owned();
+        fleet.generation = 2;
+        let mut least = n;
+        fleet.run(Duration::from_secs(15), |fleet| least = least.min(fleet.healthy()));
+        let floor = floor(min_health, n);
+        prop_assert!(least >= floor, "{} were healthy, the floor is {}", least, floor);
+    }
+}
+
 #[test]
-fn a_deploy_that_never_gets_healthy_takes_one_instance_down_and_halts() {
+fn a_deploy_that_never_gets_healthy_takes_one_instance_down_and_a_repaired_one_goes_on() {
     let report = vec![100, 300];
     let delays = Delays {
         report,
@@ -236,10 +265,16 @@ fn a_deploy_that_never_gets_healthy_takes_one_instance_down_and_halts() {
         second.problem.as_deref(),
         Some("the deploy is halted: instance 1 failed")
     );
+    fleet.service.deploy.wait_for_port = None;
+    fleet.generation = 3;
+    fleet.run(Duration::from_secs(30), |fleet| {
+        assert!(fleet.healthy() >= 4);
+    });
+    assert_eq!(fleet.generations(), [3; 5]);
 }
 
 #[test]
-fn a_deploy_that_halted_goes_on_with_a_repaired_one() {
+fn a_deploy_whose_image_is_missing_takes_nothing_down_and_the_next_goes_on() {
     let report = vec![100];
     let mut fleet = Fleet::new(3, Service::new("web:1"), Delays { report, action: 0 });
     for owner in &mut fleet.owners {
@@ -256,4 +291,23 @@ fn a_deploy_that_halted_goes_on_with_a_repaired_one() {
         assert!(fleet.healthy() >= 2);
     });
     assert_eq!(fleet.generations(), [3, 3, 3]);
+}
+
+#[test]
+fn a_deploy_repairs_the_broken_instance_where_the_floor_leaves_no_room() {
+    let report = vec![100];
+    let mut fleet = Fleet::new(5, Service::new("web:1"), Delays { report, action: 0 });
+    // The third is down for good: its container cannot be started, and nobody else may go.
+    let third = &mut fleet.owners[2].engine;
+    third.containers.clear();
+    third.missing_images.insert("web:1".to_owned());
+    third.missing_images.insert("sha256:web:1".to_owned());
+    fleet.run(Duration::from_secs(40), |_| {});
+    assert_eq!(fleet.healthy(), 4);
+    fleet.service.image = "web:2".to_owned();
+    fleet.generation = 2;
+    fleet.run(Duration::from_secs(40), |fleet| {
+        assert!(fleet.healthy() >= 4);
+    });
+    assert_eq!(fleet.generations(), [2; 5]);
 }

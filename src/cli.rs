@@ -1,0 +1,216 @@
+//! The command line: what a user can say, asked of a node over its API.
+//!
+//! In: arguments and environment. Out: an exit code: 0 done, 1 failed, 2 used in the wrong way. One
+//! file for each group of commands; `output` alone prints, and what is printed is made by pure
+//! functions. Not here: any rule of the grid: nodes decide.
+
+mod completion;
+mod confirm;
+mod contexts_file;
+mod daemon;
+mod demo;
+mod deploy;
+mod failure;
+mod fields;
+mod globals;
+mod grid;
+mod logs;
+mod master;
+mod membership;
+mod node;
+mod output;
+mod secret;
+mod service;
+mod session;
+mod stack;
+mod systemd;
+mod table;
+#[cfg(test)]
+mod tests;
+mod text;
+mod token;
+mod version;
+mod why;
+
+use std::ffi::OsString;
+use std::process::ExitCode;
+
+use clap::{CommandFactory, Parser, Subcommand};
+use tracing::level_filters::LevelFilter;
+
+use failure::Failure;
+use globals::Globals;
+use output::Output;
+use session::{Environment, Session};
+
+use crate::daemon::config::DaemonArgs;
+use crate::telemetry;
+
+/// Groups, because thirty commands in one column are read by nobody. A test holds it complete.
+const HELP: &str = "\
+{about}
+
+{usage-heading} kontena [OPTIONS] COMMAND
+
+A node of the grid:
+  daemon      Run this machine's node
+  init        Make this node the first of a grid
+  join        Make this node a member of a grid
+  leave       Leave the grid for good
+  token       Join tokens: create, ls, rm
+  grid        The grid at hand: show, ls, current, use
+  node        The members of the grid: ls, show, update, label, rm
+
+What runs:
+  stack       Services that come together: install, upgrade, deploy, ls, show, logs, rm …
+  service     One image in numbered instances: create, deploy, scale, ls, show, logs, rm …
+  why         Explain where a service runs
+
+This program:
+  demo        Show a whole grid on this one machine
+  master      Contexts: nodes to ask from another machine
+  version     Versions of this program and of the node that is asked
+  completion  A script that completes commands in your shell
+
+{options}
+`kontena COMMAND --help` tells more, with examples.";
+
+/// A container platform for a handful of Docker hosts, without a master
+#[derive(Parser, Debug)]
+#[command(
+    name = "kontena",
+    bin_name = "kontena",
+    version,
+    disable_version_flag = true,
+    disable_help_subcommand = true,
+    help_template = HELP,
+    subcommand_required = true,
+    arg_required_else_help = true,
+    max_term_width = 100
+)]
+struct Cli {
+    #[command(flatten)]
+    globals: Globals,
+    /// Print this program's version
+    #[arg(short = 'v', long, action = clap::ArgAction::Version)]
+    version: (),
+    #[command(subcommand)]
+    command: Command,
+}
+
+#[derive(Subcommand, Debug)]
+enum Command {
+    /// Run this machine's node, in the foreground
+    #[command(after_help = "Example:
+  kontena daemon --data-dir /var/lib/kontena --log debug
+
+Each option can also be set in the environment, as KONTENA_DATA_DIR, or in the file, as data_dir.
+It waits for `kontena init` or `kontena join`.")]
+    Daemon(DaemonArgs),
+    Init(membership::Init),
+    Join(membership::Join),
+    Leave(membership::Leave),
+    Token(token::Token),
+    Grid(grid::Grid),
+    Node(node::Node),
+    Stack(stack::Stack),
+    Service(service::Service),
+    Why(why::Why),
+    Master(master::Master),
+    Version(version::Version),
+    Completion(completion::Completion),
+    Demo(demo::Demo),
+}
+
+/// Carries out one command line; the first argument is the program's name.
+pub(crate) fn run(arguments: impl IntoIterator<Item = OsString>) -> ExitCode {
+    let cli = match Cli::try_parse_from(arguments) {
+        Ok(cli) => cli,
+        Err(error) => {
+            output::usage_text(&error);
+            return ExitCode::from(if error.use_stderr() { 2 } else { 0 });
+        }
+    };
+    let environment = |name: &str| std::env::var(name).ok();
+    let output = Output::new(cli.globals.json, &environment);
+    if cli.globals.debug && !matches!(cli.command, Command::Daemon(_)) {
+        telemetry::start(LevelFilter::DEBUG);
+    }
+    exit_code(&output, carry_out(cli, &environment, output))
+}
+
+fn exit_code(output: &Output, result: Result<(), Failure>) -> ExitCode {
+    match result {
+        Ok(()) | Err(Failure::ReaderGone) => ExitCode::SUCCESS,
+        Err(Failure::Reported) => ExitCode::FAILURE,
+        Err(Failure::ReportedUsage) => ExitCode::from(2),
+        Err(Failure::Failed(complaint)) => {
+            output.complain(&complaint);
+            ExitCode::FAILURE
+        }
+        Err(Failure::Usage(complaint)) => {
+            output.complain(&complaint);
+            ExitCode::from(2)
+        }
+    }
+}
+
+fn carry_out(cli: Cli, environment: Environment<'_>, output: Output) -> Result<(), Failure> {
+    let Cli {
+        globals, command, ..
+    } = cli;
+    match command {
+        Command::Daemon(asked) => {
+            globals.refuse_target("daemon")?;
+            daemon::run(&output, environment, &asked)
+        }
+        Command::Demo(asked) => {
+            globals.refuse_target("demo")?;
+            wait_for(demo::run(&output, &asked))
+        }
+        Command::Completion(asked) => {
+            globals.refuse_target("completion")?;
+            completion::run(&output, Cli::command(), &asked)
+        }
+        Command::Stack(asked) if stack::is_offline(&asked) => {
+            stack::validate(&output, globals.grid.as_ref(), asked)
+        }
+        command => wait_for(ask(globals, command, environment, output)),
+    }
+}
+
+/// One thread: a command waits for one node.
+fn wait_for(command: impl Future<Output = Result<(), Failure>>) -> Result<(), Failure> {
+    tokio::runtime::Builder::new_current_thread()
+        .enable_all()
+        .build()
+        .map_err(|problem| Failure::failed(format!("failed to start: {problem}")))?
+        .block_on(command)
+}
+
+async fn ask(
+    mut globals: Globals,
+    command: Command,
+    environment: Environment<'_>,
+    output: Output,
+) -> Result<(), Failure> {
+    let session = |globals: &Globals| Session::open(globals, environment, output);
+    match command {
+        Command::Join(asked) => {
+            // Theirs is the join token: no node is to be sent it as the administrator's.
+            (globals.token, globals.token_file) = (None, None);
+            membership::join(&session(&globals)?, asked).await
+        }
+        Command::Master(asked) => master::run(&output, &globals, environment, asked).await,
+        Command::Init(asked) => membership::init(&session(&globals)?, asked).await,
+        Command::Leave(asked) => membership::leave(&session(&globals)?, asked).await,
+        Command::Token(asked) => token::run(&session(&globals)?, asked).await,
+        Command::Grid(asked) => grid::run(&session(&globals)?, asked).await,
+        Command::Node(asked) => node::run(&session(&globals)?, asked).await,
+        Command::Stack(asked) => stack::run(&session(&globals)?, asked).await,
+        Command::Service(asked) => service::run(&session(&globals)?, asked).await,
+        Command::Why(asked) => why::run(&session(&globals)?, asked).await,
+        Command::Version(asked) => version::run(&session(&globals)?, asked).await,
+        Command::Daemon(_) | Command::Demo(_) | Command::Completion(_) => Ok(()),
+    }
+}

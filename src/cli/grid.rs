@@ -1,0 +1,212 @@
+//! `grid`: the grid of the asked node. There is one: a node belongs to one grid.
+
+use clap::{Args, Subcommand};
+use kontena_core::id::GridName;
+
+use super::failure::Failure;
+use super::fields::Fields;
+use super::session::Session;
+use super::table::Table;
+use super::text::or_dash;
+use crate::api::paths;
+use crate::api::types::grid::{Grid as WireGrid, GridJson, Grids};
+
+/// The grid that the asked node belongs to
+#[derive(Args, Debug)]
+#[command(after_help = "Example:
+  kontena grid show")]
+pub(crate) struct Grid {
+    #[command(subcommand)]
+    command: Command,
+}
+
+#[derive(Subcommand, Debug)]
+enum Command {
+    /// List grids: the one of the asked node, or none
+    #[command(visible_alias = "list", after_help = "Example:\n  kontena grid ls")]
+    Ls {
+        /// Print names only
+        #[arg(short, long)]
+        quiet: bool,
+    },
+    /// Show the grid: its key, its size, and what two sides of a split wrote differently
+    #[command(after_help = "Example:\n  kontena grid show")]
+    Show {
+        /// Another name than that of the grid at hand is an error
+        name: Option<GridName>,
+    },
+    /// Show the grid at hand
+    #[command(after_help = "Example:\n  kontena grid current --name")]
+    Current {
+        /// Print its name only
+        #[arg(long)]
+        name: bool,
+    },
+    /// For scripts of Kontena 1.x: succeeds if this is the grid at hand
+    #[command(after_help = "Example:\n  kontena grid use production")]
+    Use {
+        name: GridName,
+        /// Say nothing
+        #[arg(long)]
+        silent: bool,
+    },
+}
+
+pub(crate) async fn run(session: &Session, asked: Grid) -> Result<(), Failure> {
+    match asked.command {
+        Command::Ls { quiet } => list(session, quiet).await,
+        Command::Show { name } => show(session, name).await,
+        Command::Current { name: true } => {
+            let name = session.grid().await?;
+            session.output.data(&format!("{name}\n"))
+        }
+        Command::Current { name: false } => show(session, None).await,
+        Command::Use { name, silent } => use_grid(session, &name, silent).await,
+    }
+}
+
+async fn list(session: &Session, quiet: bool) -> Result<(), Failure> {
+    let answer: Grids = session.client.get(paths::GRIDS).await?;
+    let names: Vec<String> = answer.grids.iter().map(|grid| grid.name.clone()).collect();
+    let table = table(&answer.grids);
+    let json: Vec<GridJson> = answer.grids.into_iter().map(GridJson::from).collect();
+    session.print_list(quiet, &json, names.into_iter(), &table)
+}
+
+fn table(grids: &[WireGrid]) -> Table {
+    let mut table = Table::new(&["NAME", "NODES", "SERVICES", "CONTAINERS"]);
+    for grid in grids {
+        table.row([
+            grid.name.as_str().into(),
+            grid.node_count.to_string().into(),
+            grid.service_count.to_string().into(),
+            grid.container_count.to_string().into(),
+        ]);
+    }
+    table
+}
+
+async fn show(session: &Session, name: Option<GridName>) -> Result<(), Failure> {
+    let at_hand = session.grid().await?;
+    if let Some(name) = name {
+        check(&at_hand, &name)?;
+    }
+    let grid: WireGrid = session.client.get(&paths::grid(&at_hand)).await?;
+    let text = shown(&grid);
+    session.print_object(&GridJson::from(grid), || text)
+}
+
+fn shown(grid: &WireGrid) -> String {
+    let mut fields = Fields::new();
+    fields.section(&grid.name, |fields| {
+        fields
+            .field("id", &grid.key)
+            .field("created", or_dash(grid.created_at.as_ref()))
+            .field("nodes", grid.node_count)
+            .field("services", grid.service_count)
+            .field("containers", grid.container_count)
+            .field("placement version", grid.placement_version)
+            .list("default affinity", &grid.default_affinity);
+        if grid.conflicts.is_empty() {
+            return;
+        }
+        fields.section("conflicts", |fields| {
+            for conflict in &grid.conflicts {
+                let place = format!("{} {}", conflict.document, conflict.register);
+                fields.section(&place, |fields| {
+                    fields
+                        .field("applied", &conflict.applied)
+                        .list("others", &conflict.others);
+                });
+            }
+        });
+    });
+    fields.finish()
+}
+
+async fn use_grid(session: &Session, name: &GridName, silent: bool) -> Result<(), Failure> {
+    let at_hand = session.grid().await?;
+    check(&at_hand, name)?;
+    if !silent {
+        session
+            .output
+            .talk(&format!("the grid at hand is `{name}`"));
+    }
+    Ok(())
+}
+
+fn check(at_hand: &GridName, name: &GridName) -> Result<(), Failure> {
+    if at_hand == name {
+        return Ok(());
+    }
+    Err(Failure::failed(format!(
+        "the asked node belongs to grid `{at_hand}`, not `{name}`"
+    ))
+    .hint("ask a node of that grid: `--url`, `--socket` or `kontena master use`"))
+}
+
+#[cfg(test)]
+mod tests {
+    use expect_test::expect;
+
+    use super::super::output::Look;
+    use super::*;
+    use crate::api::types::grid::{Conflict, GridStats};
+
+    fn example() -> WireGrid {
+        WireGrid {
+            id: "demo".to_owned(),
+            name: "demo".to_owned(),
+            token: None,
+            initial_size: 1,
+            default_affinity: Vec::new(),
+            trusted_subnets: Vec::new(),
+            subnet: None,
+            supernet: None,
+            stats: GridStats::default(),
+            logs: None,
+            node_count: 3,
+            service_count: 2,
+            container_count: 5,
+            user_count: 0,
+            key: "77".repeat(32),
+            created_at: Some("2026-01-31T12:00:00Z".parse().unwrap()),
+            placement_version: 1,
+            conflicts: vec![Conflict {
+                document: "stack/shop".to_owned(),
+                register: "web.instances".to_owned(),
+                applied: "3".to_owned(),
+                others: vec!["5".to_owned()],
+            }],
+        }
+    }
+
+    #[test]
+    fn a_grid_is_shown_with_what_is_in_conflict() {
+        expect![[r"
+            demo:
+              id: 7777777777777777777777777777777777777777777777777777777777777777
+              created: 2026-01-31T12:00:00Z
+              nodes: 3
+              services: 2
+              containers: 5
+              placement version: 1
+              default affinity: -
+              conflicts:
+                stack/shop web.instances:
+                  applied: 3
+                  others:
+                    - 5
+        "]]
+        .assert_eq(&shown(&example()));
+    }
+
+    #[test]
+    fn the_grid_is_listed_with_its_counts() {
+        expect![[r"
+            NAME  NODES  SERVICES  CONTAINERS
+            demo  3      2         5
+        "]]
+        .assert_eq(&table(&[example()]).render(Look::PLAIN));
+    }
+}

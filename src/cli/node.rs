@@ -1,0 +1,168 @@
+//! `node`: the members of the grid.
+
+mod labels;
+mod render;
+
+use clap::{Args, Subcommand, ValueEnum};
+use jiff::Timestamp;
+use kontena_core::id::{GridName, NodeName};
+use kontena_core::view::Availability;
+use serde_json::json;
+
+use self::labels::Label;
+use super::confirm::confirm;
+use super::failure::Failure;
+use super::session::{Session, about};
+use crate::api::paths;
+use crate::api::types::node::{Node as WireNode, NodeChange, NodeJson, Nodes};
+use crate::api::types::{Changed, Saved};
+
+/// The members of the grid
+#[derive(Args, Debug)]
+#[command(after_help = "Example:
+  kontena node ls")]
+pub(crate) struct Node {
+    #[command(subcommand)]
+    command: Command,
+}
+
+#[derive(Subcommand, Debug)]
+enum Command {
+    /// List nodes
+    #[command(visible_alias = "list", after_help = "Example:\n  kontena node ls")]
+    Ls {
+        /// Print names only
+        #[arg(short, long)]
+        quiet: bool,
+    },
+    /// Show a node
+    #[command(after_help = "Example:\n  kontena node show a")]
+    Show { node: NodeName },
+    /// Change labels and availability of nodes
+    #[command(after_help = "Example:\n  kontena node update a b --availability drain")]
+    Update(Update),
+    /// Remove nodes for good: their instances move, and they never come back by themselves
+    #[command(
+        visible_alias = "remove",
+        after_help = "Example:\n  kontena node rm c\n\nA node that is online leaves by itself with `kontena leave`."
+    )]
+    Rm {
+        #[arg(required = true, value_name = "NODE")]
+        nodes: Vec<NodeName>,
+        /// Do not ask, and remove nodes that are online or hold data
+        #[arg(long)]
+        force: bool,
+    },
+    /// Labels of a node
+    Label(Label),
+}
+
+#[derive(Args, Debug)]
+struct Update {
+    #[arg(required = true, value_name = "NODE")]
+    nodes: Vec<NodeName>,
+    /// A label; may be repeated, and replaces all that there were
+    #[arg(short, long = "label", value_name = "LABEL")]
+    labels: Vec<String>,
+    /// Remove all labels
+    #[arg(long, conflicts_with = "labels")]
+    clear_labels: bool,
+    /// Whether the node takes work; a drained one gives up what it runs
+    #[arg(long)]
+    availability: Option<Wanted>,
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
+enum Wanted {
+    Active,
+    Drain,
+}
+
+impl From<Wanted> for Availability {
+    fn from(wanted: Wanted) -> Self {
+        match wanted {
+            Wanted::Active => Self::Active,
+            Wanted::Drain => Self::Drain,
+        }
+    }
+}
+
+pub(crate) async fn run(session: &Session, asked: Node) -> Result<(), Failure> {
+    match asked.command {
+        Command::Ls { quiet } => list(session, quiet).await,
+        Command::Show { node } => show(session, &node).await,
+        Command::Update(asked) => update(session, &asked).await,
+        Command::Rm { nodes, force } => remove(session, &nodes, force).await,
+        Command::Label(asked) => labels::run(session, asked).await,
+    }
+}
+
+async fn list(session: &Session, quiet: bool) -> Result<(), Failure> {
+    let grid = session.grid().await?;
+    let Nodes { nodes } = session.client.get(&paths::nodes(&grid)).await?;
+    let names: Vec<String> = nodes.iter().map(|node| node.name.clone()).collect();
+    let table = render::table(&nodes, Timestamp::now());
+    let json: Vec<NodeJson> = nodes.into_iter().map(NodeJson::from).collect();
+    session.print_list(quiet, &json, names.into_iter(), &table)
+}
+
+async fn show(session: &Session, name: &NodeName) -> Result<(), Failure> {
+    let grid = session.grid().await?;
+    let node = get(session, &grid, name).await?;
+    let text = render::shown(&node, Timestamp::now());
+    session.print_object(&NodeJson::from(node), || text)
+}
+
+async fn get(session: &Session, grid: &GridName, name: &NodeName) -> Result<WireNode, Failure> {
+    let found = session.client.get(&paths::node(grid, name)).await;
+    Ok(found?)
+}
+
+async fn update(session: &Session, asked: &Update) -> Result<(), Failure> {
+    let labels = (asked.clear_labels || !asked.labels.is_empty()).then(|| asked.labels.clone());
+    let change = NodeChange {
+        labels,
+        availability: asked.availability.map(Availability::from),
+    };
+    if change == NodeChange::default() {
+        return Err(Failure::usage("there is nothing to change")
+            .hint("give `--label`, `--clear-labels` or `--availability`"));
+    }
+    let grid = session.grid().await?;
+    for name in &asked.nodes {
+        let said = format!("updated node `{name}`");
+        put(session, &grid, name, &change, &said).await?;
+    }
+    Ok(())
+}
+
+async fn put(
+    session: &Session,
+    grid: &GridName,
+    name: &NodeName,
+    change: &NodeChange,
+    said: &str,
+) -> Result<(), Failure> {
+    let answer = session.client.put(&paths::node(grid, name), change).await;
+    let changed: Changed<WireNode> = answer.map_err(about(format!("node `{name}`")))?;
+    session.print_change(said, &changed.saved, NodeJson::from(changed.object))
+}
+
+async fn remove(session: &Session, nodes: &[NodeName], force: bool) -> Result<(), Failure> {
+    let grid = session.grid().await?;
+    for name in nodes {
+        confirm(&session.output, "remove node", name.as_str(), force)?;
+        let mut path = paths::node(&grid, name);
+        if force {
+            path.push_str("?force=true");
+        }
+        let answer = session.client.delete(&path).await;
+        let saved: Saved = answer.map_err(about(format!("node `{name}`")))?;
+        session.print_change(
+            &format!("removed node `{name}`"),
+            &saved,
+            json!({"name": name}),
+        )?;
+    }
+    Ok(())
+}

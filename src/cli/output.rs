@@ -1,0 +1,134 @@
+//! Everything that is printed: data on standard output, talk on standard error.
+//!
+//! The only file that prints. Whoever reads no further (`| head`) ends a command, and that is a
+//! success; standard error that nobody reads is no reason to stop. Not here: what is said.
+
+use std::io::{self, IsTerminal, Write};
+
+use serde::Serialize;
+
+use super::failure::{Complaint, Failure};
+use super::text::{Colour, paint};
+
+/// How standard output is looked at.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) struct Look {
+    /// Columns of the terminal; `None` where nobody knows: nothing is cut then.
+    pub(crate) width: Option<usize>,
+    pub(crate) colour: bool,
+}
+
+impl Look {
+    /// Of a file or a pipe.
+    #[cfg(test)]
+    pub(crate) const PLAIN: Self = Self {
+        width: None,
+        colour: false,
+    };
+}
+
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Output {
+    look: Look,
+    talk_colour: bool,
+    json: bool,
+}
+
+impl Output {
+    /// As the environment says: `NO_COLOR`, `TERM=dumb` and `COLUMNS`.
+    pub(crate) fn new(json: bool, environment: &dyn Fn(&str) -> Option<String>) -> Self {
+        let set = |name: &str| environment(name).filter(|value| !value.is_empty());
+        let colour = set("NO_COLOR").is_none() && set("TERM").as_deref() != Some("dumb");
+        let columns = set("COLUMNS").and_then(|columns| columns.parse().ok());
+        Self {
+            look: Look {
+                width: columns.or_else(terminal_width),
+                colour: colour && io::stdout().is_terminal(),
+            },
+            talk_colour: colour && io::stderr().is_terminal(),
+            json,
+        }
+    }
+
+    pub(crate) fn look(&self) -> Look {
+        self.look
+    }
+
+    pub(crate) fn is_json(&self) -> bool {
+        self.json
+    }
+
+    /// Prints `text` as it is.
+    pub(crate) fn data(&self, text: &str) -> Result<(), Failure> {
+        let mut stdout = io::stdout().lock();
+        let written = stdout
+            .write_all(text.as_bytes())
+            .and_then(|()| stdout.flush());
+        written.map_err(|problem| match problem.kind() {
+            io::ErrorKind::BrokenPipe => Failure::ReaderGone,
+            _ => Failure::failed(format!("failed to write to standard output: {problem}")),
+        })
+    }
+
+    /// Prints an answer to `--json`, indented.
+    pub(crate) fn json<T: Serialize + ?Sized>(&self, value: &T) -> Result<(), Failure> {
+        let text = serde_json::to_string_pretty(value)
+            .map_err(|problem| Failure::failed(format!("failed to write JSON: {problem}")))?;
+        self.data(&(text + "\n"))
+    }
+
+    /// Prints one value of an endless answer to `--json`, on a line of its own.
+    pub(crate) fn json_line<T: Serialize>(&self, value: &T) -> Result<(), Failure> {
+        let text = serde_json::to_string(value)
+            .map_err(|problem| Failure::failed(format!("failed to write JSON: {problem}")))?;
+        self.data(&(text + "\n"))
+    }
+
+    /// Says something about what happens.
+    pub(crate) fn talk(&self, text: &str) {
+        self.error_text(&format!("{text}\n"));
+    }
+
+    pub(crate) fn warn(&self, text: &str) {
+        let label = paint("warning:", Colour::Yellow, self.talk_colour);
+        self.error_text(&format!("{label} {text}\n"));
+    }
+
+    pub(crate) fn complain(&self, complaint: &Complaint) {
+        let label = paint("error:", Colour::Red, self.talk_colour);
+        self.error_text(&format!("{label} {}\n", complaint.message));
+        if let Some(hint) = &complaint.hint {
+            let label = paint("hint:", Colour::Cyan, self.talk_colour);
+            self.error_text(&format!("{label} {hint}\n"));
+        }
+    }
+
+    /// Asks for a line; `None` at the end of the input.
+    pub(crate) fn ask(&self, question: &str) -> io::Result<Option<String>> {
+        self.error_text(&format!("{question} "));
+        let mut line = String::new();
+        let read = io::stdin().read_line(&mut line)?;
+        Ok((read > 0).then(|| line.trim().to_owned()))
+    }
+
+    /// Standard output, for what writes on its own.
+    pub(crate) fn writer(&self) -> impl Write + use<> {
+        io::stdout()
+    }
+
+    fn error_text(&self, text: &str) {
+        // There is nobody left to tell that nobody listens.
+        let _ = io::stderr().write_all(text.as_bytes());
+    }
+}
+
+/// What clap has to say: help on standard output, mistakes on standard error.
+pub(crate) fn usage_text(error: &clap::Error) {
+    // As above; help that nobody reads is no failure either.
+    let _ = error.print();
+}
+
+fn terminal_width() -> Option<usize> {
+    let size = rustix::termios::tcgetwinsize(io::stdout()).ok()?;
+    Some(usize::from(size.ws_col)).filter(|width| *width > 0)
+}

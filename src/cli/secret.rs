@@ -1,0 +1,60 @@
+//! Secrets on a command line: as they are, from a file, or from standard input.
+
+use std::fs;
+use std::io::Read;
+use std::path::Path;
+
+use anyhow::{Context, bail};
+
+/// Longer than any token; a file that is larger is another one than was meant.
+const MAX_BYTES: u64 = 64 << 10;
+
+/// `-` is standard input, `@FILE` a file, everything else the secret itself. White space around it
+/// is dropped: tokens have none, and files end with a line break.
+pub(crate) fn read(argument: &str) -> anyhow::Result<String> {
+    match argument.strip_prefix('@') {
+        Some(path) => from_file(Path::new(path)),
+        None if argument == "-" => text(std::io::stdin(), "standard input"),
+        None => Ok(argument.trim().to_owned()),
+    }
+}
+
+pub(crate) fn from_file(path: &Path) -> anyhow::Result<String> {
+    let name = format!("`{}`", path.display());
+    let file = fs::File::open(path).with_context(|| format!("failed to open {name}"))?;
+    text(file, &name)
+}
+
+fn text(source: impl Read, name: &str) -> anyhow::Result<String> {
+    let mut text = String::new();
+    source
+        .take(MAX_BYTES)
+        .read_to_string(&mut text)
+        .with_context(|| format!("failed to read a token from {name}"))?;
+    let text = text.trim();
+    if text.is_empty() {
+        bail!("there is no token in {name}");
+    }
+    Ok(text.to_owned())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_secret_is_taken_as_it_is_or_from_a_file() {
+        let file = tempfile::NamedTempFile::new().unwrap();
+        fs::write(file.path(), "from-file\n").unwrap();
+        let at = format!("@{}", file.path().display());
+        assert_eq!(read("plain").unwrap(), "plain");
+        assert_eq!(read(&at).unwrap(), "from-file");
+    }
+
+    #[test]
+    fn an_empty_file_is_no_secret() {
+        let file = tempfile::NamedTempFile::new().unwrap();
+        let problem = from_file(file.path()).unwrap_err().to_string();
+        assert!(problem.starts_with("there is no token in"), "{problem}");
+    }
+}

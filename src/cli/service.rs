@@ -1,0 +1,339 @@
+//! `service`: one image in numbered instances.
+
+mod definition;
+mod render;
+
+use clap::{Args, Subcommand};
+use kontena_core::id::{ServiceKey, ServiceName, StackName};
+use kontena_core::stack::Service as CoreService;
+use serde::Serialize;
+use serde_json::json;
+
+use self::definition::{Create, Update};
+pub(super) use self::render::ports;
+#[cfg(test)]
+pub(super) use self::render::tests::example;
+use super::confirm::confirm;
+use super::deploy::{self, DeployJson, Wait};
+use super::failure::Failure;
+use super::logs::{self, LogOptions};
+use super::session::{Session, about};
+use crate::api::paths;
+use crate::api::types::deploy::ServiceDeploy;
+use crate::api::types::instance::{Container, Containers};
+use crate::api::types::service::{
+    DeployRequest, Scale, Service as WireService, ServiceJson, Services,
+};
+use crate::api::types::{Changed, Saved, Time};
+
+/// Services: one image in numbered instances
+#[derive(Args, Debug)]
+#[command(after_help = "Example:
+  kontena service create -p 8080:80 --instances 2 web nginx
+  kontena service deploy web
+
+A service of a stack is named `STACK/SERVICE`.")]
+pub(crate) struct Service {
+    #[command(subcommand)]
+    command: Command,
+}
+
+#[derive(Subcommand, Debug)]
+enum Command {
+    /// Make a service; nothing runs until it is deployed
+    #[command(after_help = "Example:\n  kontena service create -p 8080:80 --instances 2 web nginx")]
+    Create(Box<Create>),
+    /// Change a service; what runs changes when it is deployed
+    #[command(after_help = "Example:\n  kontena service update --image nginx:1.27 web")]
+    Update(Box<Update>),
+    /// Run the newest definition
+    #[command(after_help = "Example:\n  kontena service deploy web")]
+    Deploy {
+        #[arg(value_name = "[STACK/]SERVICE")]
+        name: ServiceKey,
+        /// Replace instances that are right already
+        #[arg(long)]
+        force: bool,
+        #[command(flatten)]
+        wait: Wait,
+    },
+    /// Change how many instances there are
+    #[command(after_help = "Example:\n  kontena service scale web 5")]
+    Scale {
+        #[arg(value_name = "[STACK/]SERVICE")]
+        name: ServiceKey,
+        #[arg(value_parser = clap::value_parser!(u32).range(..=i64::from(CoreService::MAX_INSTANCES)))]
+        instances: u32,
+        #[command(flatten)]
+        wait: Wait,
+    },
+    /// Stop services
+    #[command(after_help = "Example:\n  kontena service stop web")]
+    Stop(Names),
+    /// Start stopped services
+    #[command(after_help = "Example:\n  kontena service start web")]
+    Start(Names),
+    /// Restart the containers of a service, one node after another
+    #[command(after_help = "Example:\n  kontena service restart web")]
+    Restart(Names),
+    /// Remove services, with their containers and data
+    #[command(
+        visible_alias = "remove",
+        after_help = "Example:\n  kontena service rm web"
+    )]
+    Rm {
+        #[command(flatten)]
+        names: Names,
+        /// Do not ask
+        #[arg(long)]
+        force: bool,
+    },
+    /// List services
+    #[command(
+        visible_alias = "list",
+        after_help = "Example:\n  kontena service ls --stack shop"
+    )]
+    Ls {
+        /// Only services of this stack
+        #[arg(long)]
+        stack: Option<StackName>,
+        /// Print names only
+        #[arg(short, long)]
+        quiet: bool,
+    },
+    /// Show a service and its instances
+    #[command(after_help = "Example:\n  kontena service show shop/web")]
+    Show {
+        #[arg(value_name = "[STACK/]SERVICE")]
+        name: ServiceKey,
+    },
+    /// Print the logs of a service
+    #[command(after_help = "Example:\n  kontena service logs -f shop/web")]
+    Logs {
+        #[arg(value_name = "[STACK/]SERVICE")]
+        name: ServiceKey,
+        /// Only of this instance
+        #[arg(short, long, value_name = "N")]
+        instance: Option<u32>,
+        #[command(flatten)]
+        options: LogOptions,
+    },
+    /// List the containers of a service
+    #[command(after_help = "Example:\n  kontena service containers shop/web")]
+    Containers {
+        #[arg(value_name = "[STACK/]SERVICE")]
+        name: ServiceKey,
+        /// Print names only
+        #[arg(short, long)]
+        quiet: bool,
+    },
+}
+
+#[derive(Args, Debug)]
+struct Names {
+    #[arg(required = true, value_name = "[STACK/]SERVICE")]
+    names: Vec<ServiceKey>,
+}
+
+pub(crate) async fn run(session: &Session, asked: Service) -> Result<(), Failure> {
+    match asked.command {
+        Command::Create(asked) => create(session, &asked).await,
+        Command::Update(asked) => update(session, &asked).await,
+        Command::Deploy { name, force, wait } => deploy(session, &name, force, wait).await,
+        Command::Scale {
+            name,
+            instances,
+            wait,
+        } => scale(session, &name, instances, wait).await,
+        Command::Stop(names) => order(session, &names, "stop", "stopped").await,
+        Command::Start(names) => order(session, &names, "start", "started").await,
+        Command::Restart(names) => order(session, &names, "restart", "restarted").await,
+        Command::Rm { names, force } => remove(session, &names, force).await,
+        Command::Ls { stack, quiet } => list(session, stack.as_ref(), quiet).await,
+        Command::Show { name } => show(session, &name).await,
+        Command::Logs {
+            name,
+            instance,
+            options,
+        } => {
+            let grid = session.grid().await?;
+            let path = format!("{}/container_logs", paths::service(&grid, &name));
+            let instance = instance.map(|number| ("instance", number.to_string()));
+            logs::print(session, &path, instance.into_iter().collect(), &options).await
+        }
+        Command::Containers { name, quiet } => containers(session, &name, quiet).await,
+    }
+}
+
+async fn create(session: &Session, asked: &Create) -> Result<(), Failure> {
+    let change = asked.change()?;
+    let grid = session.grid().await?;
+    let body = change.write();
+    let made: Changed<WireService> = session.client.post(&paths::services(&grid), &body).await?;
+    let said = format!(
+        "created service `{}`; `kontena service deploy {0}` runs it",
+        asked.name()
+    );
+    session.print_change(&said, &made.saved, ServiceJson::from(made.object))
+}
+
+async fn update(session: &Session, asked: &Update) -> Result<(), Failure> {
+    let change = asked.change()?;
+    let grid = session.grid().await?;
+    let path = paths::service(&grid, &asked.name);
+    let changed: Changed<WireService> = session.client.put(&path, &change.write()).await?;
+    let said = format!(
+        "updated service `{}`; `kontena service deploy {0}` runs it",
+        asked.name
+    );
+    session.print_change(&said, &changed.saved, ServiceJson::from(changed.object))
+}
+
+async fn deploy(
+    session: &Session,
+    name: &ServiceKey,
+    force: bool,
+    wait: Wait,
+) -> Result<(), Failure> {
+    let request = DeployRequest {
+        force: force.then_some(true),
+    };
+    let said = format!("deployed service `{name}`");
+    change_and_wait(session, name, "deploy", &request, wait, &said).await
+}
+
+async fn scale(
+    session: &Session,
+    name: &ServiceKey,
+    instances: u32,
+    wait: Wait,
+) -> Result<(), Failure> {
+    let said = format!("scaled service `{name}` to {instances}");
+    change_and_wait(session, name, "scale", &Scale { instances }, wait, &said).await
+}
+
+async fn change_and_wait<B: Serialize>(
+    session: &Session,
+    name: &ServiceKey,
+    what: &str,
+    request: &B,
+    wait: Wait,
+    said: &str,
+) -> Result<(), Failure> {
+    let grid = session.grid().await?;
+    let path = paths::service(&grid, name);
+    let begun: Changed<ServiceDeploy> = session
+        .client
+        .post(&format!("{path}/{what}"), request)
+        .await?;
+    session.warn_if_on_one_only(&begun.saved);
+    let what = format!("service `{name}`");
+    let deploy = deploy::finish(session, &what, &path, begun.object, wait).await?;
+    session.output.talk(said);
+    session.print_changed(&begun.saved, DeployJson::from(deploy))
+}
+
+async fn order(session: &Session, names: &Names, what: &str, done: &str) -> Result<(), Failure> {
+    let grid = session.grid().await?;
+    for name in &names.names {
+        let path = format!("{}/{what}", paths::service(&grid, name));
+        let answer = session.client.post(&path, &json!({})).await;
+        let changed: Changed<WireService> = answer.map_err(about(format!("service `{name}`")))?;
+        let said = format!("{done} service `{name}`");
+        session.print_change(&said, &changed.saved, ServiceJson::from(changed.object))?;
+    }
+    Ok(())
+}
+
+async fn remove(session: &Session, names: &Names, force: bool) -> Result<(), Failure> {
+    let grid = session.grid().await?;
+    for name in &names.names {
+        confirm(&session.output, "remove service", &name.to_string(), force)?;
+        let answer = session.client.delete(&paths::service(&grid, name)).await;
+        let saved: Saved = answer.map_err(about(format!("service `{name}`")))?;
+        let said = format!("removed service `{name}`");
+        session.print_change(&said, &saved, named(name))?;
+    }
+    Ok(())
+}
+
+/// As every `--json` names a service.
+fn named(key: &ServiceKey) -> serde_json::Value {
+    let stack = Some(&key.stack).filter(|stack| !stack.is_null());
+    json!({"name": key.service, "stack": stack})
+}
+
+async fn list(session: &Session, stack: Option<&StackName>, quiet: bool) -> Result<(), Failure> {
+    let grid = session.grid().await?;
+    let mut path = paths::services(&grid);
+    if let Some(stack) = stack {
+        path.push_str(&format!("?stack={stack}"));
+    }
+    let Services { services } = session.client.get(&path).await?;
+    let names: Vec<String> = services.iter().map(render::name).collect();
+    let table = render::table(&services);
+    let json: Vec<ServiceJson> = services.into_iter().map(ServiceJson::from).collect();
+    session.print_list(quiet, &json, names.into_iter(), &table)
+}
+
+async fn show(session: &Session, name: &ServiceKey) -> Result<(), Failure> {
+    let grid = session.grid().await?;
+    let service: WireService = session.client.get(&paths::service(&grid, name)).await?;
+    let text = render::shown(&service);
+    session.print_object(&ServiceJson::from(service), || text)
+}
+
+async fn containers(session: &Session, name: &ServiceKey, quiet: bool) -> Result<(), Failure> {
+    let grid = session.grid().await?;
+    let path = format!("{}/containers", paths::service(&grid, name));
+    let Containers { containers } = session.client.get(&path).await?;
+    let names: Vec<String> = containers
+        .iter()
+        .map(|container| container.name.clone())
+        .collect();
+    let table = render::containers(&containers);
+    let json: Vec<ContainerJson> = containers.into_iter().map(ContainerJson::from).collect();
+    session.print_list(quiet, &json, names.into_iter(), &table)
+}
+
+/// A container in `--json`.
+#[derive(Serialize)]
+struct ContainerJson {
+    name: String,
+    container_id: String,
+    number: u32,
+    node: String,
+    state: String,
+    health: String,
+    image: Option<String>,
+    ip: Option<String>,
+    created_at: Option<Time>,
+}
+
+impl From<Container> for ContainerJson {
+    fn from(container: Container) -> Self {
+        Self {
+            name: container.name,
+            container_id: container.container_id,
+            number: container.instance_number,
+            node: container.node.name,
+            state: container.status,
+            health: container.health_status.status,
+            image: container.image,
+            ip: container.ip_address,
+            created_at: container.created_at,
+        }
+    }
+}
+
+/// A service without a stack: what `create` makes.
+fn stackless(text: &str) -> Result<ServiceName, String> {
+    if text.contains('/') {
+        return Err(
+            "a service of a stack is made by `kontena stack install`; give a name without `/`"
+                .to_owned(),
+        );
+    }
+    text.parse()
+        .map_err(|problem: kontena_core::id::InvalidId| problem.to_string())
+}

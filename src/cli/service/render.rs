@@ -1,0 +1,313 @@
+//! Services as people read them. Pure.
+
+use super::super::fields::Fields;
+use super::super::table::{Cell, Table};
+use super::super::text::{Colour, or_dash, yes_no};
+use crate::api::types::instance::{Container, Instance};
+use crate::api::types::service::{Definition, Port, Service, ServiceState};
+
+/// `STACK/SERVICE`, or `SERVICE` without one.
+pub(in crate::cli) fn name(service: &Service) -> String {
+    match service.stack.name.as_str() {
+        "null" => service.name.clone(),
+        stack => format!("{stack}/{}", service.name),
+    }
+}
+
+pub(super) fn table(services: &[Service]) -> Table {
+    let mut table = Table::new(&["NAME", "INSTANCES", "STATEFUL", "STATE", "EXPOSED PORTS"]);
+    for service in services {
+        table.row([
+            name(service).into(),
+            format!("{} / {}", service.counts.running, service.counts.desired).into(),
+            yes_no(service.definition.stateful).into(),
+            Cell::coloured(service.state.as_str(), colour(service)),
+            ports(&service.definition.ports).into(),
+        ]);
+    }
+    table
+}
+
+fn colour(service: &Service) -> Option<Colour> {
+    match service.state {
+        ServiceState::Running if service.counts.healthy < service.counts.desired => {
+            Some(Colour::Yellow)
+        }
+        ServiceState::Running => Some(Colour::Green),
+        ServiceState::Deploying => Some(Colour::Yellow),
+        ServiceState::Initialized | ServiceState::Stopped => None,
+    }
+}
+
+pub(in crate::cli) fn ports(ports: &[Port]) -> String {
+    let ports = ports.iter().map(port);
+    ports.collect::<Vec<_>>().join(", ")
+}
+
+fn port(port: &Port) -> String {
+    let Port {
+        ip,
+        node_port,
+        container_port,
+        protocol,
+    } = port;
+    format!("{ip}:{node_port}->{container_port}/{protocol}")
+}
+
+pub(super) fn shown(service: &Service) -> String {
+    let mut fields = Fields::new();
+    fields.section(&name(service), |fields| {
+        fields
+            .field("created", or_dash(service.created_at.as_ref()))
+            .field("updated", or_dash(service.updated_at.as_ref()))
+            .field("stack", &service.stack.id)
+            .field("state", service.state.as_str())
+            .known("problem", service.problem.as_ref())
+            .field("image", or_dash(service.definition.image.as_ref()))
+            .field("revision", service.revision)
+            .field("revision id", &service.revision_id)
+            .field(
+                "deployed revision",
+                or_dash(
+                    service
+                        .deployed
+                        .as_ref()
+                        .map(|deployed| deployed.revision)
+                        .as_ref(),
+                ),
+            )
+            .known("stack revision", service.stack_revision)
+            .field("stateful", yes_no(service.definition.stateful))
+            .field("scaling", service.instances)
+            .known("dns", service.dns.as_ref());
+        definition(fields, &service.definition);
+        let counts = service.counts;
+        fields.section("counts", |fields| {
+            fields
+                .field("desired", counts.desired)
+                .field("running", counts.running)
+                .field("healthy", counts.healthy);
+        });
+        instances(
+            fields,
+            &name(service),
+            service.instance_rows.as_deref().unwrap_or_default(),
+        );
+    });
+    fields.finish()
+}
+
+fn definition(fields: &mut Fields, definition: &Definition) {
+    fields.field("strategy", &definition.strategy);
+    fields.section("deploy opts", |fields| {
+        fields
+            .field("min health", definition.deploy_opts.min_health)
+            .known("wait for port", definition.deploy_opts.wait_for_port);
+    });
+    fields
+        .known("stop signal", definition.stop_signal.as_ref())
+        .field(
+            "stop timeout",
+            format!("{} s", definition.stop_grace_period),
+        )
+        .list("affinity", &definition.affinity)
+        .field(
+            "cmd",
+            definition
+                .cmd
+                .as_ref()
+                .map_or_else(|| "-".to_owned(), |cmd| cmd.join(" ")),
+        )
+        .list("env", &definition.env)
+        .list("ports", definition.ports.iter().map(port))
+        .list("volumes", &definition.volumes)
+        .list(
+            "links",
+            definition.links.iter().map(|link| link.id.as_str()),
+        );
+    if !definition.labels.is_empty() {
+        let labels = definition.labels.iter();
+        fields.list(
+            "labels",
+            labels.map(|(key, value)| format!("{key}={value}")),
+        );
+    }
+}
+
+/// One section for each holder of an instance.
+fn instances(fields: &mut Fields, service: &str, instances: &[Instance]) {
+    if instances.is_empty() {
+        fields.field("instances", "-");
+        return;
+    }
+    fields.section("instances", |fields| {
+        for instance in instances {
+            fields.section(
+                &format!("{service}/{}", instance.instance_number),
+                |fields| {
+                    self::instance(fields, instance);
+                },
+            );
+        }
+    });
+}
+
+fn instance(fields: &mut Fields, instance: &Instance) {
+    let node = instance.node.as_ref().map(|node| &node.name);
+    fields
+        .field("node", or_dash(node))
+        .field("state", &instance.state)
+        .field("health", &instance.health)
+        .known("since", instance.since)
+        .known("error", instance.error.as_ref())
+        .known("updating", instance.updating.then_some("yes"))
+        .known("rev", instance.rev)
+        .known("container", instance.container_id.as_ref())
+        .known("ip", instance.ip.as_ref());
+}
+
+pub(super) fn containers(containers: &[Container]) -> Table {
+    let mut table = Table::new(&[
+        "NAME",
+        "NODE",
+        "STATE",
+        "HEALTH",
+        "IP",
+        "IMAGE",
+        "CONTAINER ID",
+    ]);
+    for container in containers {
+        let id: String = container.container_id.chars().take(12).collect();
+        table.row([
+            container.name.as_str().into(),
+            container.node.name.as_str().into(),
+            container.status.as_str().into(),
+            container.health_status.status.as_str().into(),
+            or_dash(container.ip_address.as_ref()).into(),
+            or_dash(container.image.as_ref()).into(),
+            id.into(),
+        ]);
+    }
+    table
+}
+
+#[cfg(test)]
+pub(in crate::cli) mod tests {
+    use expect_test::expect;
+
+    use super::super::super::output::Look;
+    use super::*;
+    use crate::api::types::instance::NodeRef;
+    use crate::api::types::service::{
+        Counts, Deployed, HealthStatus, InstanceCounts, LinkRef, StackRef,
+    };
+
+    pub(in crate::cli) fn example(stack: &str, name: &str) -> Service {
+        let counts = Counts {
+            desired: 2,
+            running: 2,
+            healthy: 1,
+        };
+        Service {
+            id: format!("demo/{stack}/{name}"),
+            name: name.to_owned(),
+            stack: StackRef {
+                id: format!("demo/{stack}"),
+                name: stack.to_owned(),
+            },
+            created_at: Some("2026-01-31T12:00:00Z".parse().unwrap()),
+            updated_at: None,
+            state: ServiceState::Running,
+            revision: 3,
+            stack_revision: Some(1),
+            instances: 2,
+            dns: None,
+            health_status: HealthStatus {
+                healthy: counts.healthy,
+                total: counts.desired,
+            },
+            instance_counts: InstanceCounts {
+                total: 2,
+                running: 2,
+            },
+            definition: definition(),
+            revision_id: "0f".repeat(32),
+            counts,
+            deployed: Some(Deployed {
+                revision: 2,
+                revision_id: "1e".repeat(32),
+                deploy: "5".to_owned(),
+                at: None,
+            }),
+            problem: None,
+            instance_rows: Some(vec![row(1, Some("a")), row(2, None)]),
+        }
+    }
+
+    fn definition() -> Definition {
+        Definition {
+            image: Some("nginx:latest".to_owned()),
+            strategy: "ha".to_owned(),
+            env: vec!["A=1".to_owned()],
+            ports: vec![Port {
+                ip: "0.0.0.0".to_owned(),
+                node_port: 8080,
+                container_port: 80,
+                protocol: "tcp".to_owned(),
+            }],
+            links: vec![LinkRef {
+                id: "demo/shop/api".to_owned(),
+                alias: "api".to_owned(),
+            }],
+            cmd: Some(vec!["nginx".to_owned(), "-g".to_owned()]),
+            stop_grace_period: 10,
+            deploy_opts: crate::api::types::service::DeployOptions {
+                min_health: 0.8,
+                wait_for_port: Some(80),
+                interval: None,
+            },
+            ..Definition::default()
+        }
+    }
+
+    fn row(number: u32, node: Option<&str>) -> Instance {
+        Instance {
+            id: format!("shop.web-{number}"),
+            instance_number: number,
+            node: node.map(|name| NodeRef {
+                id: format!("demo/{name}"),
+                name: name.to_owned(),
+                public_ip: None,
+            }),
+            deploy_rev: None,
+            rev: node.map(|_| 2),
+            state: if node.is_some() { "running" } else { "pending" }.to_owned(),
+            error: node.is_none().then(|| "no node fits".to_owned()),
+            health: if node.is_some() { "healthy" } else { "unknown" }.to_owned(),
+            updating: false,
+            container_id: node.map(|_| "c0ffee".to_owned()),
+            image_id: None,
+            ip: None,
+            since: None,
+        }
+    }
+
+    #[test]
+    fn services_are_listed_with_their_stack() {
+        let mut alone = example("null", "redis");
+        alone.definition.ports.clear();
+        alone.definition.stateful = true;
+        alone.state = ServiceState::Initialized;
+        expect![[r"
+            NAME      INSTANCES  STATEFUL  STATE        EXPOSED PORTS
+            shop/web  2 / 2      no        running      0.0.0.0:8080->80/tcp
+            redis     2 / 2      yes       initialized
+        "]]
+        .assert_eq(&table(&[example("shop", "web"), alone]).render(Look::PLAIN));
+    }
+
+    #[test]
+    fn a_service_is_shown_with_one_section_for_each_holder() {
+        expect![""].assert_eq(&shown(&example("shop", "web")));
+    }
+}

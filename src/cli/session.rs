@@ -1,0 +1,184 @@
+//! One command's way to a node: whom it asks, which grid is meant, and where answers go.
+
+use kontena_core::id::GridName;
+use serde::Serialize;
+
+use super::contexts_file;
+use super::failure::Failure;
+use super::globals::Globals;
+use super::output::Output;
+use super::table::Table;
+use crate::api::client::{ApiError, Client};
+use crate::api::paths;
+use crate::api::target::{Named, Target};
+use crate::api::types::Saved;
+use crate::api::types::grid::Grids;
+
+/// The value of an environment variable.
+pub(crate) type Environment<'a> = &'a dyn Fn(&str) -> Option<String>;
+
+pub(crate) struct Session {
+    pub(crate) client: Client,
+    pub(crate) output: Output,
+    wanted_grid: Option<GridName>,
+}
+
+/// An object after a change, in `--json`.
+#[derive(Serialize)]
+struct Changed<'a, T> {
+    #[serde(flatten)]
+    object: T,
+    saved_on: &'a [String],
+}
+
+impl Session {
+    pub(crate) fn open(
+        globals: &Globals,
+        environment: Environment<'_>,
+        output: Output,
+    ) -> Result<Self, Failure> {
+        let (flags, named) = (globals.named()?, Named::from_environment(environment));
+        // A context that is not asked for must not be in the way, whatever its file looks like.
+        let is_told = |named: &Named| named.socket.is_some() || named.url.is_some();
+        let contexts = if is_told(&flags) || (flags.master.is_none() && is_told(&named)) {
+            contexts_file::Contexts::default()
+        } else {
+            contexts_file::read(environment)?
+        };
+        Ok(Self {
+            client: Client::new(Target::resolve(&flags, &named, &contexts)?),
+            output,
+            wanted_grid: wanted_grid(globals, environment)?,
+        })
+    }
+
+    /// The grid of the asked node, if it is the one that is meant.
+    pub(crate) async fn grid(&self) -> Result<GridName, Failure> {
+        let answer: Grids = self.client.get(paths::GRIDS).await?;
+        let Some(grid) = answer.grids.into_iter().next() else {
+            return Err(no_grid());
+        };
+        let name: GridName = grid
+            .name
+            .parse()
+            .map_err(|problem| Failure::failed(format!("the node's grid: {problem}")))?;
+        self.check_grid(&name)?;
+        Ok(name)
+    }
+
+    fn check_grid(&self, at_hand: &GridName) -> Result<(), Failure> {
+        match &self.wanted_grid {
+            Some(wanted) if wanted != at_hand => {
+                let message = format!("the node belongs to grid `{at_hand}`, not `{wanted}`");
+                Err(Failure::failed(message)
+                    .hint("ask a node of that grid: `--url`, `--socket` or `kontena master use`"))
+            }
+            Some(_) | None => Ok(()),
+        }
+    }
+
+    /// The grid that `--grid` or the environment names.
+    pub(crate) fn wanted_grid(&self) -> Option<&GridName> {
+        self.wanted_grid.as_ref()
+    }
+
+    /// Prints a listing: a bare array, the names alone, or a table.
+    pub(crate) fn print_list<J: Serialize>(
+        &self,
+        quiet: bool,
+        json: &[J],
+        names: impl Iterator<Item = String>,
+        table: &Table,
+    ) -> Result<(), Failure> {
+        if self.output.is_json() {
+            return self.output.json(json);
+        }
+        if quiet {
+            let lines = names.map(|name| name + "\n").collect::<String>();
+            return self.output.data(&lines);
+        }
+        self.output.data(&table.render(self.output.look()))
+    }
+
+    /// Prints one object: bare, or as `text`.
+    pub(crate) fn print_object<J: Serialize>(
+        &self,
+        json: &J,
+        text: impl FnOnce() -> String,
+    ) -> Result<(), Failure> {
+        if self.output.is_json() {
+            return self.output.json(json);
+        }
+        self.output.data(&text())
+    }
+
+    /// Tells that a change was made, and warns where only one disk has it.
+    pub(crate) fn print_change<J: Serialize>(
+        &self,
+        said: &str,
+        saved: &Saved,
+        object: J,
+    ) -> Result<(), Failure> {
+        self.output.talk(said);
+        self.warn_if_on_one_only(saved);
+        self.print_changed(saved, object)
+    }
+
+    /// The `--json` of a change, for people nothing.
+    pub(crate) fn print_changed<J: Serialize>(
+        &self,
+        saved: &Saved,
+        object: J,
+    ) -> Result<(), Failure> {
+        if !self.output.is_json() {
+            return Ok(());
+        }
+        self.output.json(&Changed {
+            object,
+            saved_on: &saved.saved_on,
+        })
+    }
+
+    pub(crate) fn warn_if_on_one_only(&self, saved: &Saved) {
+        if saved.on_one_only() {
+            self.output.warn("saved on this node only");
+        }
+    }
+}
+
+fn wanted_grid(
+    globals: &Globals,
+    environment: Environment<'_>,
+) -> Result<Option<GridName>, Failure> {
+    if globals.grid.is_some() {
+        return Ok(globals.grid.clone());
+    }
+    let named = environment("KONTENA_GRID").filter(|name| !name.is_empty());
+    named
+        .map(|name| name.parse())
+        .transpose()
+        .map_err(|problem| Failure::usage(format!("KONTENA_GRID: {problem}")))
+}
+
+fn no_grid() -> Failure {
+    Failure::failed("this node belongs to no grid yet").hint(
+        "make it the first of a grid with `kontena init`, or join one with `kontena join ADDRESS --token TOKEN`",
+    )
+}
+
+/// A failed request, with the name of what was asked for in front.
+pub(crate) fn about(what: impl std::fmt::Display) -> impl FnOnce(ApiError) -> Failure {
+    move |error| {
+        let named = error.message.contains(&what.to_string());
+        let message = if named {
+            error.message
+        } else {
+            format!("{what}: {}", error.message)
+        };
+        let failure = Failure::failed(message);
+        match error.hint {
+            Some(hint) => failure.hint(hint),
+            None => failure,
+        }
+    }
+}

@@ -1,0 +1,397 @@
+//! `stack`: services that come together, from a `kontena.yml`.
+
+mod file;
+mod render;
+
+use std::path::PathBuf;
+
+use clap::{Args, Subcommand, ValueEnum};
+use kontena_core::id::{GridName, ServiceName, StackName};
+use kontena_core::manifest::compiled::{self, Compiled};
+use serde_json::json;
+
+use self::file::StackFile;
+use super::confirm::confirm;
+use super::deploy::{self, StackDeployJson, Wait};
+use super::failure::Failure;
+use super::logs::{self, LogOptions};
+use super::output::Output;
+use super::session::{Session, about};
+use crate::api::paths;
+use crate::api::types::deploy::StackDeploy;
+use crate::api::types::stack::{Stack as WireStack, StackJson, Stacks};
+use crate::api::types::{Changed, Saved};
+
+/// The grid that a file is checked against where no node is asked, as in Kontena.
+const NO_GRID: &str = "validate";
+
+/// Stacks: services that come together, from a `kontena.yml`
+#[derive(Args, Debug)]
+#[command(after_help = "Example:
+  kontena stack install
+  kontena stack show shop")]
+pub(crate) struct Stack {
+    #[command(subcommand)]
+    command: Command,
+}
+
+#[derive(Subcommand, Debug)]
+enum Command {
+    /// Check a stack file and print what it means; asks no node
+    #[command(after_help = "Example:\n  kontena stack validate kontena.yml")]
+    Validate {
+        #[command(flatten)]
+        file: File,
+        /// How it is printed
+        #[arg(long, value_enum, default_value_t = Format::Yaml)]
+        format: Format,
+    },
+    /// Install a stack from a file, deploy it and wait until it is healthy
+    #[command(after_help = "Example:\n  kontena stack install --name shop-test kontena.yml")]
+    Install {
+        #[command(flatten)]
+        file: File,
+        #[command(flatten)]
+        deploy: Deploy,
+        #[command(flatten)]
+        wait: Wait,
+    },
+    /// Give an installed stack a new revision from a file, and deploy it
+    #[command(after_help = "Example:\n  kontena stack upgrade shop kontena.yml")]
+    Upgrade {
+        #[arg(value_parser = stack_name)]
+        name: StackName,
+        /// The stack file, or `-` for standard input
+        #[arg(default_value = "kontena.yml")]
+        file: PathBuf,
+        #[command(flatten)]
+        deploy: Deploy,
+        #[command(flatten)]
+        wait: Wait,
+    },
+    /// Run the newest revision of stacks
+    #[command(
+        visible_alias = "start",
+        after_help = "Example:\n  kontena stack deploy shop"
+    )]
+    Deploy {
+        #[command(flatten)]
+        names: Names,
+        #[command(flatten)]
+        wait: Wait,
+    },
+    /// Stop all services of stacks
+    #[command(after_help = "Example:\n  kontena stack stop shop")]
+    Stop(Names),
+    /// Restart all containers of stacks
+    #[command(after_help = "Example:\n  kontena stack restart shop")]
+    Restart(Names),
+    /// List stacks
+    #[command(visible_alias = "list", after_help = "Example:\n  kontena stack ls")]
+    Ls {
+        /// Print names only
+        #[arg(short, long)]
+        quiet: bool,
+    },
+    /// Show a stack and its services
+    #[command(after_help = "Example:\n  kontena stack show shop")]
+    Show {
+        #[arg(value_parser = stack_name)]
+        name: StackName,
+    },
+    /// Print the file that a stack was installed from
+    #[command(after_help = "Example:\n  kontena stack inspect shop > kontena.yml")]
+    Inspect {
+        #[arg(value_parser = stack_name)]
+        name: StackName,
+    },
+    /// Remove stacks, with all their services, containers and data
+    #[command(
+        visible_alias = "remove",
+        after_help = "Example:\n  kontena stack rm shop"
+    )]
+    Rm {
+        #[command(flatten)]
+        names: Names,
+        /// Do not ask
+        #[arg(long)]
+        force: bool,
+    },
+    /// Print the logs of a stack, or of some of its services
+    #[command(after_help = "Example:\n  kontena stack logs -f shop web")]
+    Logs {
+        #[arg(value_parser = stack_name)]
+        name: StackName,
+        #[arg(value_name = "SERVICE")]
+        services: Vec<ServiceName>,
+        #[command(flatten)]
+        options: LogOptions,
+    },
+}
+
+#[derive(Args, Debug)]
+struct File {
+    /// The stack file, or `-` for standard input
+    #[arg(default_value = "kontena.yml")]
+    file: PathBuf,
+    /// What it is installed as [default: the last part of the file's own name]
+    #[arg(short, long, value_parser = stack_name)]
+    name: Option<StackName>,
+}
+
+#[derive(Args, Clone, Copy, Debug)]
+struct Deploy {
+    /// Only record it: nothing that runs changes
+    #[arg(long, overrides_with = "deploy")]
+    no_deploy: bool,
+    /// Deploy it (the default)
+    #[arg(long, hide = true)]
+    deploy: bool,
+}
+
+#[derive(Args, Debug)]
+struct Names {
+    #[arg(required = true, value_name = "NAME", value_parser = stack_name)]
+    names: Vec<StackName>,
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
+enum Format {
+    Yaml,
+    /// What `install` sends
+    ApiJson,
+}
+
+/// The hidden stack of services without one is not for stack commands.
+fn stack_name(text: &str) -> Result<StackName, String> {
+    let name: StackName = text
+        .parse()
+        .map_err(|problem: kontena_core::id::InvalidId| problem.to_string())?;
+    if name.is_null() {
+        return Err(
+            "`null` means no stack; services without one are seen with `kontena service`"
+                .to_owned(),
+        );
+    }
+    Ok(name)
+}
+
+/// Whether the command asks no node: then it is carried out by [`validate`].
+pub(crate) fn is_offline(asked: &Stack) -> bool {
+    matches!(asked.command, Command::Validate { .. })
+}
+
+/// `stack validate`.
+pub(crate) fn validate(
+    output: &Output,
+    grid: Option<&GridName>,
+    asked: Stack,
+) -> Result<(), Failure> {
+    let Command::Validate { file, format } = asked.command else {
+        unreachable!("only `validate` asks no node");
+    };
+    let read = StackFile::read(&file.file)?;
+    let grid = grid.map_or(NO_GRID, GridName::as_str);
+    let mut compiled = read.compile(output, file.name.as_ref(), grid)?;
+    if output.is_json() || format == Format::ApiJson {
+        return output.json(&compiled::write(&compiled));
+    }
+    compiled.source = None;
+    output.data(&compiled::yaml_text(&compiled::write(&compiled)))
+}
+
+pub(crate) async fn run(session: &Session, asked: Stack) -> Result<(), Failure> {
+    match asked.command {
+        Command::Validate { .. } => validate(&session.output, session.wanted_grid(), asked),
+        Command::Install { file, deploy, wait } => install(session, &file, deploy, wait).await,
+        Command::Upgrade {
+            name,
+            file,
+            deploy,
+            wait,
+        } => upgrade(session, &name, &file, deploy, wait).await,
+        Command::Deploy { names, wait } => deploy_all(session, &names, wait).await,
+        Command::Stop(names) => order(session, &names, "stop", "stopped").await,
+        Command::Restart(names) => order(session, &names, "restart", "restarted").await,
+        Command::Ls { quiet } => list(session, quiet).await,
+        Command::Show { name } => show(session, &name).await,
+        Command::Inspect { name } => inspect(session, &name).await,
+        Command::Rm { names, force } => remove(session, &names, force).await,
+        Command::Logs {
+            name,
+            services,
+            options,
+        } => stack_logs(session, &name, &services, &options).await,
+    }
+}
+
+async fn install(
+    session: &Session,
+    file: &File,
+    deploy: Deploy,
+    wait: Wait,
+) -> Result<(), Failure> {
+    let read = StackFile::read(&file.file)?;
+    let grid = session.grid().await?;
+    let compiled = read.compile(&session.output, file.name.as_ref(), grid.as_str())?;
+    let answer = session
+        .client
+        .post(&paths::stacks(&grid), &compiled::write(&compiled))
+        .await;
+    let made: Changed<WireStack> = answer.map_err(|problem| {
+        let name = &compiled.name;
+        let exists = problem.kind == crate::api::types::error::ErrorKind::Exists;
+        let failure = Failure::from(problem);
+        if exists {
+            failure.hint(format!(
+                "`kontena stack upgrade {name}` changes it; `--name` installs another one"
+            ))
+        } else {
+            failure
+        }
+    })?;
+    follow_up(session, &grid, &compiled, "installed", made, deploy, wait).await
+}
+
+async fn upgrade(
+    session: &Session,
+    name: &StackName,
+    file: &std::path::Path,
+    deploy: Deploy,
+    wait: Wait,
+) -> Result<(), Failure> {
+    let read = StackFile::read(file)?;
+    let grid = session.grid().await?;
+    let compiled = read.compile(&session.output, Some(name), grid.as_str())?;
+    let changed: Changed<WireStack> = session
+        .client
+        .put(&paths::stack(&grid, name), &compiled::write(&compiled))
+        .await?;
+    follow_up(session, &grid, &compiled, "upgraded", changed, deploy, wait).await
+}
+
+/// After the revision is recorded: deploy, wait, and show what came of it.
+async fn follow_up(
+    session: &Session,
+    grid: &GridName,
+    compiled: &Compiled,
+    done: &str,
+    changed: Changed<WireStack>,
+    deploy: Deploy,
+    wait: Wait,
+) -> Result<(), Failure> {
+    let name = &compiled.name;
+    session.output.talk(&format!("{done} stack `{name}`"));
+    session.warn_if_on_one_only(&changed.saved);
+    if deploy.no_deploy {
+        return session.print_changed(&changed.saved, StackJson::from(changed.object));
+    }
+    let (saved, _) = self::deploy(session, grid, name, wait).await?;
+    if !session.output.is_json() {
+        return Ok(());
+    }
+    let now: WireStack = session.client.get(&paths::stack(grid, name)).await?;
+    session.print_changed(&saved, StackJson::from(now))
+}
+
+async fn deploy(
+    session: &Session,
+    grid: &GridName,
+    name: &StackName,
+    wait: Wait,
+) -> Result<(Saved, StackDeploy), Failure> {
+    let path = paths::stack(grid, name);
+    let begun: Changed<StackDeploy> = session
+        .client
+        .post(&format!("{path}/deploy"), &json!({}))
+        .await?;
+    session.warn_if_on_one_only(&begun.saved);
+    let what = format!("stack `{name}`");
+    let deploy = deploy::finish(session, &what, &path, begun.object, wait).await?;
+    session.output.talk(&format!("deployed stack `{name}`"));
+    Ok((begun.saved, deploy))
+}
+
+async fn deploy_all(session: &Session, names: &Names, wait: Wait) -> Result<(), Failure> {
+    let grid = session.grid().await?;
+    for name in &names.names {
+        let (saved, deploy) = deploy(session, &grid, name, wait).await?;
+        session.print_changed(&saved, StackDeployJson::from(deploy))?;
+    }
+    Ok(())
+}
+
+async fn order(session: &Session, names: &Names, what: &str, done: &str) -> Result<(), Failure> {
+    let grid = session.grid().await?;
+    for name in &names.names {
+        let path = format!("{}/{what}", paths::stack(&grid, name));
+        let answer = session.client.post(&path, &json!({})).await;
+        let changed: Changed<WireStack> = answer.map_err(about(format!("stack `{name}`")))?;
+        let said = format!("{done} stack `{name}`");
+        session.print_change(&said, &changed.saved, StackJson::from(changed.object))?;
+    }
+    Ok(())
+}
+
+async fn list(session: &Session, quiet: bool) -> Result<(), Failure> {
+    let grid = session.grid().await?;
+    let Stacks { stacks } = session.client.get(&paths::stacks(&grid)).await?;
+    let names: Vec<String> = stacks.iter().map(|stack| stack.name.clone()).collect();
+    let table = render::table(&stacks);
+    let json: Vec<StackJson> = stacks.into_iter().map(StackJson::from).collect();
+    session.print_list(quiet, &json, names.into_iter(), &table)
+}
+
+async fn get(session: &Session, name: &StackName) -> Result<WireStack, Failure> {
+    let grid = session.grid().await?;
+    Ok(session.client.get(&paths::stack(&grid, name)).await?)
+}
+
+async fn show(session: &Session, name: &StackName) -> Result<(), Failure> {
+    let stack = get(session, name).await?;
+    let text = render::shown(&stack);
+    session.print_object(&StackJson::from(stack), || text)
+}
+
+async fn inspect(session: &Session, name: &StackName) -> Result<(), Failure> {
+    let source = get(session, name).await?.source.ok_or_else(|| {
+        Failure::failed(format!(
+            "stack `{name}` was installed without the text of a file"
+        ))
+    })?;
+    session.print_object(&json!({"name": name, "source": source}), || {
+        let end = if source.ends_with('\n') { "" } else { "\n" };
+        format!("{source}{end}")
+    })
+}
+
+async fn remove(session: &Session, names: &Names, force: bool) -> Result<(), Failure> {
+    let grid = session.grid().await?;
+    for name in &names.names {
+        confirm(&session.output, "remove stack", name.as_str(), force)?;
+        let answer = session.client.delete(&paths::stack(&grid, name)).await;
+        let saved: Saved = answer.map_err(about(format!("stack `{name}`")))?;
+        let said = format!("removed stack `{name}`");
+        session.print_change(&said, &saved, json!({"name": name}))?;
+    }
+    Ok(())
+}
+
+async fn stack_logs(
+    session: &Session,
+    name: &StackName,
+    services: &[ServiceName],
+    options: &LogOptions,
+) -> Result<(), Failure> {
+    let grid = session.grid().await?;
+    let path = format!("{}/container_logs", paths::stack(&grid, name));
+    let names: Vec<String> = services
+        .iter()
+        .map(|service| format!("{name}/{service}"))
+        .collect();
+    let mut query = Vec::new();
+    if !names.is_empty() {
+        query.push(("services", names.join(",")));
+    }
+    logs::print(session, &path, query, options).await
+}

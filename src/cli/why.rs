@@ -1,0 +1,31 @@
+//! `why`: the placement of a service, explained by the node that is asked.
+
+use clap::Args;
+use kontena_core::id::ServiceKey;
+use kontena_core::placement::Explanation;
+
+use super::failure::Failure;
+use super::session::Session;
+use crate::api::paths;
+
+/// Explain where a service runs: who was eligible, who not, and why
+#[derive(Args, Debug)]
+#[command(after_help = "Example:
+  kontena why shop/web --instance 2")]
+pub(crate) struct Why {
+    #[arg(value_name = "[STACK/]SERVICE")]
+    name: ServiceKey,
+    /// Only this instance
+    #[arg(short, long, value_name = "N", value_parser = clap::value_parser!(u32).range(1..))]
+    instance: Option<u32>,
+}
+
+pub(crate) async fn run(session: &Session, asked: Why) -> Result<(), Failure> {
+    session.grid().await?;
+    let mut path = paths::why(&asked.name);
+    if let Some(number) = asked.instance {
+        path.push_str(&format!("?instance={number}"));
+    }
+    let explanation: Explanation = session.client.get(&path).await?;
+    session.print_object(&explanation, || explanation.to_string())
+}

@@ -1,0 +1,252 @@
+//! Placement and view → what is asked of one node.
+//!
+//! The only place where the two modules meet: placement says who runs what, and reconciliation is
+//! told what follows for this node. No rule of its own is in here.
+
+use std::collections::BTreeMap;
+use std::sync::Arc;
+
+use crate::id::{InstanceId, NodeId, ServiceKey};
+use crate::placement::{Assignment, Idle, Placement, Reason, Role, ServicePlacement, Wait};
+use crate::report::{Health, Hold, InstanceState};
+use crate::stack::{Service, Strategy};
+use crate::time::Instant;
+use crate::view::{Deployed, Freshness, Lifecycle, ServiceRecord, View};
+
+use super::rollout::Peer;
+use super::wanted::{Departure, Goals, Leaving, Rival, Wanted};
+
+/// Whose goals are made, and what it holds by its own account ([`super::Instances::holds`]).
+#[derive(Clone, Copy, Debug)]
+pub struct Holder<'a> {
+    pub node: NodeId,
+    pub holds: &'a BTreeMap<InstanceId, Hold>,
+}
+
+/// What is asked of `me`. `placement` is that of `view`.
+pub fn goals(
+    view: &View,
+    placement: &Placement,
+    me: Holder<'_>,
+    hold_takeovers_until: Option<Instant>,
+) -> Goals {
+    let mut goals = Goals {
+        hold_takeovers_until,
+        ..Goals::default()
+    };
+    for (key, placed) in &placement.services {
+        if let Some(record) = view.documents.services.get(key) {
+            let scene = Scene {
+                view,
+                me,
+                key,
+                record,
+            };
+            scene.ask(placement, placed, &mut goals);
+        }
+    }
+    goals
+}
+
+/// One service, as it concerns this node.
+#[derive(Clone, Copy)]
+struct Scene<'a> {
+    view: &'a View,
+    me: Holder<'a>,
+    key: &'a ServiceKey,
+    record: &'a ServiceRecord,
+}
+
+/// What shall run of a service, where this version of Kontena can read it.
+#[derive(Clone, Copy)]
+struct Target<'a> {
+    service: &'a Arc<Service>,
+    deployed: &'a Deployed,
+}
+
+impl<'a> Scene<'a> {
+    fn ask(self, placement: &Placement, placed: &ServicePlacement, goals: &mut Goals) {
+        match placed {
+            ServicePlacement::Idle(Idle::NeverDeployed) => {}
+            ServicePlacement::Idle(Idle::Stopped) => self.ask_to_rest(goals),
+            ServicePlacement::Frozen(_) => self.leave_all(Departure::Unjudged, goals),
+            ServicePlacement::Placed(assignments) => {
+                self.ask_to_run(assignments, goals);
+                self.ask_to_leave(placement, goals);
+            }
+        }
+    }
+
+    fn ask_to_run(self, assignments: &BTreeMap<u32, Assignment>, goals: &mut Goals) {
+        let Some(target) = self.target() else { return };
+        let mine = |assignment: &Assignment| assignment.holder == Some(self.me.node);
+        let mut peers: Option<Vec<Peer>> = None;
+        for (number, assignment) in assignments.iter().filter(|(_, each)| mine(each)) {
+            let peers = peers.get_or_insert_with(|| self.peers(target, assignments));
+            let wanted = self.wanted(*number, assignment, target, peers.clone());
+            goals.wanted.push(wanted);
+        }
+    }
+
+    /// What this node holds of the service and is not to run.
+    fn ask_to_leave(self, placement: &Placement, goals: &mut Goals) {
+        for instance in self.held() {
+            let departure = match placement.role(instance, &self.me.node) {
+                Role::Run(_) => continue,
+                Role::KeepUntilRelieved(_) => Departure::Handover {
+                    winner_ready: false,
+                },
+                Role::Keep => Departure::Unjudged,
+                Role::Stop => self.stop(placement.get(instance)),
+            };
+            goals.leaving.push(Leaving {
+                instance: instance.clone(),
+                departure,
+            });
+        }
+    }
+
+    fn stop(self, assignment: Option<&Assignment>) -> Departure {
+        match assignment.map(|assignment| &assignment.reason) {
+            Some(Reason::Waits(Wait::PinDrains { node })) if *node == self.me.node => {
+                Departure::Drained
+            }
+            Some(_) | None => Departure::Unwanted,
+        }
+    }
+
+    /// A stopped service keeps its containers, but those that were scaled away.
+    fn ask_to_rest(self, goals: &mut Goals) {
+        let Some(target) = self.target() else {
+            return self.leave_all(Departure::Drained, goals);
+        };
+        let daemon = target.service.deploy.strategy == Strategy::Daemon;
+        for instance in self.held() {
+            if daemon || instance.number <= self.record.instances {
+                goals.wanted.push(Wanted {
+                    state: Lifecycle::Stopped,
+                    ..self.plain(instance.number, target)
+                });
+            }
+        }
+    }
+
+    fn leave_all(self, departure: Departure, goals: &mut Goals) {
+        let leaving = self.held().map(|instance| Leaving {
+            instance: instance.clone(),
+            departure,
+        });
+        goals.leaving.extend(leaving);
+    }
+
+    fn held(self) -> impl Iterator<Item = &'a InstanceId> {
+        let key = self.key;
+        let first = InstanceId::new(key.clone(), 0);
+        let held = self.me.holds.range(first..).map(|(instance, _)| instance);
+        held.take_while(move |instance| instance.service == *key)
+    }
+
+    fn target(self) -> Option<Target<'a>> {
+        let deployed = self.record.deployed.as_ref()?;
+        let service = deployed.revision.service.as_ref().ok()?;
+        Some(Target { service, deployed })
+    }
+
+    fn plain(self, number: u32, target: Target<'_>) -> Wanted {
+        let revision = &target.deployed.revision;
+        Wanted {
+            instance: InstanceId::new(self.key.clone(), number),
+            service: target.service.clone(),
+            revision: revision.hash,
+            revision_number: revision.number,
+            generation: target.deployed.generation,
+            state: Lifecycle::Running,
+            fixed: target.service.stateful || target.service.deploy.strategy == Strategy::Daemon,
+            takeover: false,
+            epoch_seen: 0,
+            rivals: Vec::new(),
+            peers: Vec::new(),
+        }
+    }
+
+    fn wanted(
+        self,
+        number: u32,
+        assignment: &Assignment,
+        target: Target<'_>,
+        peers: Vec<Peer>,
+    ) -> Wanted {
+        let wanted = self.plain(number, target);
+        Wanted {
+            takeover: matches!(assignment.reason, Reason::TakenOver { .. }),
+            // The epoch of a new hold is one above all that were seen.
+            epoch_seen: assignment.epoch.saturating_sub(1),
+            rivals: self.rivals(&wanted.instance, assignment),
+            peers,
+            ..wanted
+        }
+    }
+
+    /// Other holders that are not absent. Placement chose this node, so it ranks before them.
+    fn rivals(self, instance: &InstanceId, assignment: &Assignment) -> Vec<Rival> {
+        let others = assignment.leaving.iter().chain(&assignment.rivals);
+        let rival = |node: &NodeId| {
+            let hold = self.hold(node, instance)?.clone();
+            let is_there = self.view.freshness(node) < Freshness::Absent;
+            (is_there && *node != self.me.node).then_some(Rival {
+                node: *node,
+                hold,
+                ranks_before_us: false,
+            })
+        };
+        others.filter_map(rival).collect()
+    }
+
+    fn peers(self, target: Target<'_>, assignments: &BTreeMap<u32, Assignment>) -> Vec<Peer> {
+        let peer =
+            |(number, assignment): (&u32, &Assignment)| self.peer(*number, assignment, target);
+        assignments.iter().map(peer).collect()
+    }
+
+    /// A rollout counts one holder of each instance: the rightful one, or a healthy one while that
+    /// one is not yet.
+    fn peer(self, number: u32, assignment: &Assignment, target: Target<'_>) -> Peer {
+        let instance = InstanceId::new(self.key.clone(), number);
+        let nodes = assignment.holder.iter().chain(&assignment.leaving);
+        let holds: Vec<(NodeId, &Hold)> = nodes
+            .chain(&assignment.rivals)
+            .filter_map(|node| Some((*node, self.hold(node, &instance)?)))
+            .collect();
+        let healthy = holds.iter().find(|(_, hold)| is_healthy(hold));
+        let Some((node, hold)) = healthy.or(holds.first()) else {
+            return Peer::vacant(number);
+        };
+        let revision = &target.deployed.revision.hash;
+        let freshness = self.freshness(node);
+        Peer::of(
+            number,
+            freshness,
+            hold,
+            revision,
+            target.deployed.generation,
+        )
+    }
+
+    fn freshness(self, node: &NodeId) -> Freshness {
+        if *node == self.me.node {
+            return Freshness::Fresh;
+        }
+        self.view.freshness(node)
+    }
+
+    fn hold(self, node: &NodeId, instance: &InstanceId) -> Option<&'a Hold> {
+        if *node == self.me.node {
+            return self.me.holds.get(instance);
+        }
+        self.view.reports.get(node)?.holds.get(instance)
+    }
+}
+
+fn is_healthy(hold: &Hold) -> bool {
+    hold.state == InstanceState::Running && hold.health == Health::Healthy
+}
