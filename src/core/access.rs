@@ -181,7 +181,7 @@ impl Access {
 
     fn is_member_at(&self, id: GridId, grid: &Log, past: &Past, node: &NodeId) -> bool {
         if self.removals.is_empty() {
-            // Nobody admitted by a member that was not one itself: that was checked then.
+            // That whoever admitted it was a member was checked when its admission came.
             let admissions = self.admissions.get(node).map_or(&[][..], Vec::as_slice);
             return admissions
                 .iter()

@@ -24,7 +24,8 @@ pub struct CommandId(pub u64);
 /// What can be asked. All names are validated; all references are checked by the node.
 #[derive(Clone, Debug, PartialEq)]
 pub enum Command {
-    /// Make this node the first of a grid. The seeds are fresh random bytes.
+    /// Make this node the first of a grid. The seeds are fresh random bytes; of the administrator's
+    /// token only the SHA-256 gets here, because it is written into a document.
     Init {
         grid: GridName,
         name: NodeName,

@@ -11,7 +11,6 @@ use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
 use std::path::PathBuf;
 
 use clap::Args;
-use kontena_core::id::NodeName;
 use tracing::Level;
 
 use settings::Settings;
@@ -149,19 +148,6 @@ pub(crate) fn load(
     } else {
         Err(problems)
     }
-}
-
-/// What a node is called after its host: the first part of the host's name, made a DNS label.
-pub(crate) fn name_of_host(host: &str) -> NodeName {
-    let first = host.split('.').next().unwrap_or_default();
-    let label: String = first
-        .to_ascii_lowercase()
-        .chars()
-        .map(|c| if c.is_ascii_alphanumeric() { c } else { '-' })
-        .take(NodeName::MAX)
-        .collect();
-    let name = label.trim_matches('-').parse();
-    name.unwrap_or_else(|_| "node".parse().expect("`node` is a DNS label"))
 }
 
 fn complete(settings: Settings, docker_host: Option<Docker>) -> Config {

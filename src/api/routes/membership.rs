@@ -6,6 +6,7 @@ use data_encoding::HEXLOWER;
 use kontena_core::command::{Accepted, Command};
 use kontena_core::id::{GridName, NodeName, TokenId};
 use kontena_core::view::View;
+use sha2::{Digest, Sha256};
 
 use super::{Answer, Shared, changed, entropy, saved, snapshot};
 use crate::api::answer::Refused;
@@ -34,7 +35,7 @@ pub(super) async fn init(
         labels: request.labels,
         grid_seed: entropy(&backend)?,
         token_seed: entropy(&backend)?,
-        admin_token,
+        admin_token: Sha256::digest(admin_token).into(),
     };
     let accepted = backend.carry_out(command).await?;
     let join_token = join_token(&accepted)?;

@@ -1,11 +1,18 @@
 //! TCP: nothing without the administrator's token.
 
+use std::collections::BTreeSet;
+use std::sync::Arc;
+
+use kontena_core::command::{Accepted, Command};
+use kontena_core::view::View;
 use serde_json::{Value, json};
 
 use super::fixture::{ADMIN_TOKEN, Server, accepted, view};
 use crate::api::client::Client;
 use crate::api::target::Target;
+use crate::api::types::Changed;
 use crate::api::types::error::ErrorKind;
+use crate::api::types::membership::InitAnswer;
 
 fn client(server: &Server, token: Option<&str>) -> Client {
     Client::new(Target::Tcp {
@@ -59,10 +66,31 @@ async fn anybody_else_learns_the_version_and_nothing_more() {
 
 #[tokio::test]
 async fn before_there_is_a_grid_no_token_is_valid() {
-    let server = Server::reading(kontena_core::view::View::default()).await;
+    let server = Server::reading(View::default()).await;
     let refused = client(&server, Some(&admin_token()))
         .post::<_, Value>("/v1/init", &json!({}))
         .await
         .unwrap_err();
     assert_eq!(refused.status, Some(401));
+}
+
+#[tokio::test]
+async fn the_token_that_init_printed_is_valid_and_only_its_hash_reaches_the_node() {
+    let server = Server::start(View::default(), |command, empty| {
+        let Command::Init { admin_token, .. } = command else {
+            panic!("{command:?}");
+        };
+        assert_ne!(admin_token, [7; 32], "the secret itself");
+        *empty = view();
+        let documents = Arc::make_mut(&mut empty.documents);
+        documents.admin_tokens = BTreeSet::from([admin_token]);
+        Ok(Accepted {
+            join_token: Some("join".to_owned()),
+            ..accepted()?
+        })
+    })
+    .await;
+    let answer: Changed<InitAnswer> = server.client.post("/v1/init", &json!({})).await.unwrap();
+    let client = client(&server, Some(&answer.object.admin_token));
+    let _: Value = client.get("/v1/grids/home").await.unwrap();
 }

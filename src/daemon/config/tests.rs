@@ -198,18 +198,3 @@ fn a_file_that_was_named_has_to_be_there() {
     });
     assert_eq!(found.unwrap().unwrap().text, "log = 'warn'");
 }
-
-#[test]
-fn a_node_is_called_after_its_host_where_that_is_possible() {
-    for (host, name) in [
-        ("web-1", "web-1"),
-        ("Web_1.example.com", "web-1"),
-        ("-a-", "a"),
-        ("", "node"),
-        ("...", "node"),
-        ("käse", "k-se"),
-        (&"a".repeat(80), &"a".repeat(63)),
-    ] {
-        assert_eq!(name_of_host(host).as_str(), name, "{host}");
-    }
-}
