@@ -87,7 +87,12 @@ async fn live(config: &Config, stop: &mut Stop) -> anyhow::Result<End> {
 }
 
 /// The loop.
-async fn turn(node: &mut Node, edges: &mut Edges, clock: Clock, stop: &mut Stop) -> anyhow::Result<End> {
+async fn turn(
+    node: &mut Node,
+    edges: &mut Edges,
+    clock: Clock,
+    stop: &mut Stop,
+) -> anyhow::Result<End> {
     let mut was_in_grid = false;
     loop {
         while let Some(output) = node.poll_output() {
@@ -133,10 +138,16 @@ fn report_lag(node: &mut Node, wake: Option<Instant>, clock: Clock) {
     }
 }
 
-fn take(node: &mut Node, edges: &mut Edges, happened: Happened, clock: Clock) -> anyhow::Result<()> {
+fn take(
+    node: &mut Node,
+    edges: &mut Edges,
+    happened: Happened,
+    clock: Clock,
+) -> anyhow::Result<()> {
     match happened {
         Happened::Input(input) => node.handle(*input, clock.now()),
-        Happened::Order((command, answer)) => {
+        Happened::Order(order) => {
+            let (command, answer) = *order;
             let id = edges.effects.expect_reply(answer);
             node.handle(Input::Command { id, command }, clock.now());
         }

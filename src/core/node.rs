@@ -298,6 +298,7 @@ impl Node {
             self.writing.next_wake().map(|at| (at, "writing")),
             self.saving.next_wake().map(|at| (at, "saving")),
             self.joining.next_wake().map(|at| (at, "joining")),
+            self.leave_wake().map(|at| (at, "leaving")),
         ]
         .into_iter()
         .flatten()

@@ -100,10 +100,6 @@ impl Outboxes {
         });
     }
 
-    pub(super) fn dropped(&self) -> u64 {
-        self.dropped.load(Ordering::Relaxed)
-    }
-
     /// The oldest message that is still worth sending.
     pub(super) fn take(&self, peer: &PeerId, wake: &Arc<Notify>) -> Taken {
         let mut by_peer = self.lock();
@@ -189,7 +185,14 @@ impl Outboxes {
     }
 
     fn count_dropped(&self, count: u64) {
-        self.dropped.fetch_add(count, Ordering::Relaxed);
+        if count > 0 {
+            let total = self.dropped.fetch_add(count, Ordering::Relaxed) + count;
+            tracing::debug!(
+                count,
+                total,
+                "Messages were dropped: too many, too old or too large"
+            );
+        }
     }
 
     fn lock(&self) -> MutexGuard<'_, BTreeMap<PeerId, Outbox>> {

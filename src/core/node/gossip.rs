@@ -236,11 +236,11 @@ impl Node {
         for signed in reports {
             match self.reports.accept(signed.clone()) {
                 Ok(Some(node)) if self.view.documents.roster.contains_key(&node) => {
-                    news.push(signed)
+                    news.push(signed);
                 }
                 Ok(_) => {}
                 Err(problem) => {
-                    tracing::warn!(node = %from.short(), %problem, "A report was refused")
+                    tracing::warn!(node = %from.short(), %problem, "A report was refused");
                 }
             }
         }

@@ -4,19 +4,35 @@ use std::time::Duration;
 
 use crate::command::{Accepted, CommandId, Refusal};
 use crate::document::edit::Edit;
+use crate::reconcile::Instances;
 use crate::time::{Instant, Now};
 
 use super::saving::Purpose;
 use super::{Node, Phase, Record};
 
-/// How long containers may take to stop; what is left then is found and removed by nobody, and is said.
-const STOP_WITHIN: Duration = Duration::from_secs(60);
+/// How long containers may take to stop. What still runs then is nobody's any more, and is logged.
+const STOP_WITHIN: Duration = Duration::from_secs(25);
+
+/// How long an engine that never answered is waited for.
+const ENGINE_WITHIN: Duration = Duration::from_secs(5);
 
 /// A `leave` under way.
 #[derive(Clone, Copy, Debug)]
 pub(super) struct Leave {
-    pub(super) command: CommandId,
-    pub(super) until: Instant,
+    command: CommandId,
+    since: Instant,
+}
+
+impl Leave {
+    /// When to look again at the latest.
+    pub(super) fn wake(&self, engine_seen: bool) -> Instant {
+        self.since
+            + if engine_seen {
+                STOP_WITHIN
+            } else {
+                ENGINE_WITHIN
+            }
+    }
 }
 
 impl Node {
@@ -47,7 +63,7 @@ impl Node {
         self.phase = Phase::Leaving;
         self.joining.leave = Some(Leave {
             command,
-            until: now.monotonic + STOP_WITHIN,
+            since: now.monotonic,
         });
     }
 
@@ -56,14 +72,30 @@ impl Node {
         let Some(leave) = self.joining.leave else {
             return;
         };
-        let idle = self
+        let seen = self.engine_was_seen();
+        let held = self
             .instances
             .as_ref()
-            .is_none_or(|instances| instances.has_observed() && instances.holds().is_empty());
-        if idle || leave.until <= now.monotonic {
+            .map_or(0, |instances| instances.holds().len());
+        if (seen && held == 0) || leave.wake(seen) <= now.monotonic {
+            if held > 0 {
+                tracing::warn!(
+                    held,
+                    "Containers are left behind: the engine did not stop them in time"
+                );
+            }
             self.joining.leave = None;
             self.save(Purpose::Forgotten(leave.command), vec![Record::Forget]);
         }
+    }
+
+    fn engine_was_seen(&self) -> bool {
+        self.instances.as_ref().is_none_or(Instances::has_observed)
+    }
+
+    /// When a leave has to go on.
+    pub(super) fn leave_wake(&self) -> Option<Instant> {
+        Some(self.joining.leave?.wake(self.engine_was_seen()))
     }
 
     pub(super) fn forgotten(&mut self, command: CommandId, result: Result<(), String>) {

@@ -145,18 +145,27 @@ impl Node {
         if self.work.stale {
             self.work.placement = place(&self.view);
         }
-        let held_until = self.pulse.self_suspicion(now.monotonic).map(|suspicion| suspicion.until);
+        let held_until = self
+            .pulse
+            .self_suspicion(now.monotonic)
+            .map(|suspicion| suspicion.until);
         let Some(instances) = self.instances.as_mut() else {
             return;
         };
         let basis = Some((instances.version(), held_until));
         if self.work.stale || self.work.basis != basis {
-            let holder = Holder { node: self.me, holds: instances.holds() };
+            let holder = Holder {
+                node: self.me,
+                holds: instances.holds(),
+            };
             let goals = goals(&self.view, &self.work.placement, holder, held_until);
             self.work.basis = basis;
             self.work.stale = false;
             instances.reconcile(goals, now);
-        } else if instances.next_wake().is_some_and(|wake| wake <= now.monotonic) {
+        } else if instances
+            .next_wake()
+            .is_some_and(|wake| wake <= now.monotonic)
+        {
             instances.wake(now);
         }
         while let Some((id, action)) = instances.poll_action() {

@@ -42,6 +42,7 @@ fn record(service: Service, instances: u32) -> ServiceRecord {
 
 fn member(name: &str, number: u32) -> Member {
     Member {
+        subnet: String::new(),
         name: name.parse().unwrap(),
         sponsor: A,
         joined: WallTime(0),
