@@ -237,6 +237,12 @@ impl P2p {
         }
     }
 
+    /// How many messages were dropped because they were too many, too old or too large.
+    #[cfg(test)]
+    fn dropped_messages(&self) -> u64 {
+        self.outboxes.dropped()
+    }
+
     async fn order(&self, order: Order) -> anyhow::Result<()> {
         let sent = self.orders.send(order).await;
         sent.ok().context("the wire has ended")

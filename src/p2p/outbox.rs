@@ -100,6 +100,11 @@ impl Outboxes {
         });
     }
 
+    #[cfg(test)]
+    pub(super) fn dropped(&self) -> u64 {
+        self.dropped.load(Ordering::Relaxed)
+    }
+
     /// The oldest message that is still worth sending.
     pub(super) fn take(&self, peer: &PeerId, wake: &Arc<Notify>) -> Taken {
         let mut by_peer = self.lock();
