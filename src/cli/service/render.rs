@@ -351,6 +351,7 @@ pub(in crate::cli) mod tests {
                   state: pending
                   health: unknown
                   error: no node fits
-        "#]].assert_eq(&shown(&example("shop", "web")));
+        "#]]
+        .assert_eq(&shown(&example("shop", "web")));
     }
 }
