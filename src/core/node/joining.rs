@@ -51,7 +51,7 @@ impl Joining {
         let asked = self.asked.as_ref().map(|asked| asked.until);
         asked
             .into_iter()
-            .chain(self.leave.map(|leave| leave.until))
+            .chain(self.leave.as_ref().map(|leave| leave.until))
             .min()
     }
 }
