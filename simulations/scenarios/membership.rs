@@ -134,7 +134,11 @@ fn a_removed_node_that_restarts_before_it_has_stopped_anything_stops_it_then() {
     let mut world = grid(3, 49);
     deploy(&mut world, 0, "web", 3);
     deploy(&mut world, 0, "resting", 3);
-    accept(&mut world, 0, Command::StopService("resting".parse().unwrap()));
+    accept(
+        &mut world,
+        0,
+        Command::StopService("resting".parse().unwrap()),
+    );
     world.run_for(SOON);
     world.network.split(&[2], &[0, 1]);
     world.run_for(MINUTE);
@@ -160,7 +164,10 @@ fn a_removed_node_that_restarts_before_it_has_stopped_anything_stops_it_then() {
     let begun = world.now();
     accept(&mut world, 2, Command::Leave { force: false });
     let took = world.now().since(begun);
-    assert!(took < SOON, "stopped containers are no reason to wait: {took:?}");
+    assert!(
+        took < SOON,
+        "stopped containers are no reason to wait: {took:?}"
+    );
 }
 
 #[test]

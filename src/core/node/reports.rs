@@ -119,7 +119,9 @@ impl Reports {
 
     /// What was handed to the disk is not on it.
     pub(super) fn not_saved(&mut self, nodes: impl IntoIterator<Item = NodeId>) {
-        let known = nodes.into_iter().filter(|node| self.known.contains_key(node));
+        let known = nodes
+            .into_iter()
+            .filter(|node| self.known.contains_key(node));
         self.unsaved.extend(known);
     }
 

@@ -126,9 +126,10 @@ impl Node {
         let Some(save) = self.saving.under_way.remove(&id) else {
             return;
         };
-        self.own.disk_result(&result, now.wall);
+        self.own.disk_result(&result, now);
         if result.is_err() {
             self.keep_unsaved(save.envelopes, save.reports);
+            self.owe_again(save.owed);
         } else if save.purpose.builds_on_earlier() && self.saving.gap.is_some_and(|gap| id <= gap) {
             return self.save_after_gap(save.purpose, save.owed);
         } else {
@@ -144,26 +145,31 @@ impl Node {
         }
     }
 
-    /// What could not be saved is tried again with the next save.
+    /// What could not be saved is tried again with the next save; with this node's own report, so that
+    /// there is a next one, and a disk that works again is noticed.
     fn keep_unsaved(&mut self, envelopes: Vec<SignedEnvelope>, reports: Vec<NodeId>) {
         if !envelopes.is_empty() {
             self.saving.gap = Some(SaveId(self.saving.last));
             let later = std::mem::take(&mut self.saving.unsaved);
             self.saving.unsaved = envelopes.into_iter().chain(later).collect();
         }
-        self.reports.not_saved(reports);
+        self.reports.not_saved(reports.into_iter().chain([self.me]));
     }
 
     /// It is on disk, but an earlier save is not: it counts once that one is there too.
     fn save_after_gap(&mut self, purpose: Purpose, owed: BTreeMap<NodeId, Vec<EnvelopeHash>>) {
-        for (node, hashes) in owed {
-            self.saving.owe(node, hashes);
-        }
+        self.owe_again(owed);
         match purpose {
             Purpose::Store => self.store(),
             Purpose::Write(_) | Purpose::Admitted { .. } | Purpose::Forgotten(_) => {
                 self.save(purpose, Vec::new());
             }
+        }
+    }
+
+    fn owe_again(&mut self, owed: BTreeMap<NodeId, Vec<EnvelopeHash>>) {
+        for (node, hashes) in owed {
+            self.saving.owe(node, hashes);
         }
     }
 

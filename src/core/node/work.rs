@@ -149,13 +149,19 @@ impl Node {
         if self.work.stale {
             self.work.placement = place(&self.view);
         }
-        let held_until = self.pulse.self_suspicion(now.monotonic).map(|suspicion| suspicion.until);
+        let held_until = self
+            .pulse
+            .self_suspicion(now.monotonic)
+            .map(|suspicion| suspicion.until);
         let Some(instances) = self.instances.as_mut() else {
             return;
         };
         let basis = Some((instances.version(), held_until));
         if self.work.stale || self.work.basis != basis {
-            let holder = Holder { node: self.me, holds: instances.holds() };
+            let holder = Holder {
+                node: self.me,
+                holds: instances.holds(),
+            };
             let goals = match self.view.documents.removed.contains(&self.me) {
                 true => Goals::default(),
                 false => goals(&self.view, &self.work.placement, holder, held_until),
@@ -163,7 +169,10 @@ impl Node {
             self.work.basis = basis;
             self.work.stale = false;
             instances.reconcile(goals, now);
-        } else if instances.next_wake().is_some_and(|wake| wake <= now.monotonic) {
+        } else if instances
+            .next_wake()
+            .is_some_and(|wake| wake <= now.monotonic)
+        {
             instances.wake(now);
         }
         while let Some((id, action)) = instances.poll_action() {
@@ -174,7 +183,9 @@ impl Node {
     /// What a node sees that does nothing: its report stays true, and its timer goes on.
     fn only_look(&mut self, now: Now) {
         if let Some(instances) = &mut self.instances
-            && instances.next_wake().is_some_and(|wake| wake <= now.monotonic)
+            && instances
+                .next_wake()
+                .is_some_and(|wake| wake <= now.monotonic)
         {
             instances.wake(now);
         }
@@ -198,11 +209,13 @@ impl Node {
         if !self.pulse.may_report(now.monotonic) {
             return false;
         }
-        let next = self.own.next(self.me, last.as_deref(), |report| {
-            report.engine = instances.engine(now);
-            report.holds = instances.holds().clone();
-            report.refusals = instances.refusals().clone();
-        });
+        let next = self
+            .own
+            .next(self.me, last.as_deref(), now.monotonic, |report| {
+                report.engine = instances.engine(now);
+                report.holds = instances.holds().clone();
+                report.refusals = instances.refusals().clone();
+            });
         let Some(report) = next else {
             return false;
         };
@@ -273,7 +286,7 @@ impl Node {
 
     fn problems(&self) -> Vec<String> {
         let mut problems = Vec::new();
-        if let crate::report::Disk::Failed { problem, .. } = &self.own.disk {
+        if let Some(problem) = self.own.disk_problem() {
             problems.push(format!("the disk cannot be written: {problem}"));
         }
         let own = self.reports.get(&self.me);
