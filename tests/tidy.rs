@@ -287,7 +287,9 @@ fn names(line: &str, word: &str) -> bool {
 /// Tests beside the code may read files and print why they skip.
 fn is_test(file: &Path) -> bool {
     let below = file.strip_prefix(root()).unwrap_or(file);
-    below.iter().any(|part| part.to_string_lossy().contains("tests"))
+    below
+        .iter()
+        .any(|part| part.to_string_lossy().contains("tests"))
 }
 
 /// `place.rs` and everything below `place/`, but its tests.

@@ -9,6 +9,8 @@ mod leaving;
 mod own;
 mod reports;
 mod saving;
+#[cfg(test)]
+mod tests;
 mod work;
 mod writing;
 

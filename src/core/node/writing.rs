@@ -226,7 +226,9 @@ impl Node {
     fn answer(&mut self, job: Job, written: Result<Vec<EnvelopeHash>, Refusal>, now: Now) {
         match job {
             Job::Command { id, command } => match written {
-                Ok(_) if matches!(*command, Command::Leave { .. }) => self.start_leaving(id, now),
+                Ok(removal) if matches!(*command, Command::Leave { .. }) => {
+                    self.start_leaving(id, removal, now);
+                }
                 Ok(hashes) => self.accept(id, &command, hashes, now),
                 Err(refusal) => self.reply(id, Err(refusal)),
             },
@@ -273,6 +275,7 @@ impl Node {
         let Some(name) = self.name_of(from) else {
             return;
         };
+        self.leave_is_stored(hashes);
         let mut done = Vec::new();
         self.writing.waiting.retain_mut(|waiting| {
             let stored = waiting.stored.entry(from).or_default();
