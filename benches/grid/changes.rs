@@ -43,11 +43,17 @@ fn rows(seen: &Seen) -> Vec<Row> {
             samples.len()
         )
     };
+    let (first, last) = seen.by_all.ends(CHANGES / 5);
     vec![
         Row::new(
             "a change sent to node 1 → shown by nodes 1, 2 and 3",
             percentiles(&seen.by_all),
             "p99 < 200 ms",
+        ),
+        Row::new(
+            format!("– the first {0} and the last {0} of them", CHANGES / 5),
+            format!("p50 {:.1} ms and {:.1} ms", first.median(), last.median()),
+            "",
         ),
         Row::new(
             "– a change sent → acknowledged (on two disks)",

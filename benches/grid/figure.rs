@@ -18,6 +18,13 @@ impl Samples {
         self.0.push(value);
     }
 
+    /// The first so many, and the last.
+    pub(crate) fn ends(&self, count: usize) -> (Self, Self) {
+        let first = self.0.iter().take(count).copied().collect();
+        let last = self.0.iter().rev().take(count).copied().collect();
+        (Self(first), Self(last))
+    }
+
     /// The newest; not a number without samples.
     pub(crate) fn last(&self) -> f64 {
         self.0.last().copied().unwrap_or(f64::NAN)
