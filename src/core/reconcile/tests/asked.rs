@@ -42,7 +42,6 @@ fn record(service: Service, instances: u32) -> ServiceRecord {
 
 fn member(name: &str, number: u32) -> Member {
     Member {
-        subnet: String::new(),
         name: name.parse().unwrap(),
         sponsor: A,
         joined: WallTime(0),
