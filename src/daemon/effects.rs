@@ -3,6 +3,7 @@
 use std::collections::BTreeMap;
 use std::net::SocketAddr;
 use std::sync::Arc;
+use std::time::Duration;
 
 use bytes::Bytes;
 use kontena_core::command::{CommandId, Reply};
@@ -70,6 +71,11 @@ impl Effects {
         id
     }
 
+    /// Waits until peers have heard what was sent.
+    pub(super) async fn flush(&self, limit: Duration) {
+        self.p2p.flush(limit).await;
+    }
+
     /// The disk, to be closed last.
     pub(super) fn into_saver(self) -> Saver {
         self.saver
@@ -78,12 +84,20 @@ impl Effects {
     pub(super) async fn carry_out(&mut self, output: Output) -> anyhow::Result<()> {
         match output {
             Output::Send { to, message } => {
+<<<<<<< HEAD
+                self.p2p.send(to, Bytes::from(message::encode(&message)));
+=======
                 self.p2p.send(to, Bytes::from(message::encode(&message)))
+>>>>>>> e2e
             }
             Output::SetPeers(peers) => self.p2p.set_peers(&sockets(peers)),
             Output::AskJoin { address, call } => self.ask_join(address, call),
             Output::AnswerJoin { id, answer } => {
+<<<<<<< HEAD
+                self.p2p.answer_join(id, message::encode(&answer)).await?;
+=======
                 self.p2p.answer_join(id, message::encode(&answer)).await?
+>>>>>>> e2e
             }
             Output::Save { id, records } => self.save(id, records).await?,
             Output::Run { id, action } => self.run(id, action),
