@@ -3,14 +3,14 @@
 use std::collections::BTreeMap;
 use std::sync::Arc;
 
-use crate::id::NodeId;
+use crate::id::{InstanceId, NodeId};
 use crate::membership::admission::MAX_ADDRESSES;
 use crate::message::Message;
 use crate::placement::{Placement, place};
 use crate::reconcile::action::{ActionId, Observed, Outcome};
 use crate::reconcile::goals::{Holder, goals};
 use crate::reconcile::{Goals, Identity, Instances};
-use crate::report::{EngineState, SignedReport};
+use crate::report::{EngineState, Health, Hold, Report, SignedReport};
 use crate::time::{Instant, Now};
 use crate::view::View;
 
@@ -39,7 +39,7 @@ impl Node {
         let documents = self.replica.documents();
         let standings = self.pulse.standings();
         let members = || documents.roster.keys().copied();
-        let reports = self.reports.of(members());
+        let reports = self.believed(self.reports.of(members()));
         let same_documents = Arc::ptr_eq(&documents, &self.view.documents);
         if same_documents && standings == self.view.standings && reports == self.view.reports {
             return;
@@ -64,6 +64,30 @@ impl Node {
         self.work.stale = true;
         self.heed_roster();
         self.set_peers();
+    }
+
+    /// Reports as far as they can be believed. A node that has begun a new life since it spoke may run
+    /// nothing of what it says there: until it reports again, nothing of it counts as healthy, so
+    /// that nobody stops a replacement for a container that is not there.
+    fn believed(
+        &self,
+        mut reports: BTreeMap<NodeId, Arc<Report>>,
+    ) -> BTreeMap<NodeId, Arc<Report>> {
+        for (node, report) in &mut reports {
+            let life = self
+                .pulse
+                .vector()
+                .get(node)
+                .map(|beat| (beat.boot, beat.nonce));
+            let of_it = (report.order.boot, report.order.nonce);
+            if life.is_some_and(|life| life != of_it) && !report.holds.is_empty() {
+                *report = Arc::new(Report {
+                    holds: unconfirmed(&report.holds),
+                    ..Report::clone(report)
+                });
+            }
+        }
+        reports
     }
 
     /// Whether the roster still has this node.
@@ -253,7 +277,7 @@ impl Node {
             node_name,
         };
         let own = self.reports.get(&self.me);
-        let remembered = own.map(|report| report.holds.clone()).unwrap_or_default();
+        let remembered = own.map(|report| unconfirmed(&report.holds)).unwrap_or_default();
         let mut instances = Instances::new(identity, remembered);
         if let Some(engine) = self.own.engine.clone() {
             instances.observe(Observed::Engine(engine), now);
@@ -303,4 +327,16 @@ impl Node {
         }
         problems
     }
+}
+
+/// What was held in an earlier life: still held, and not known to be healthy.
+fn unconfirmed(holds: &BTreeMap<InstanceId, Hold>) -> BTreeMap<InstanceId, Hold> {
+    let doubt = |hold: &Hold| Hold {
+        health: Health::Unknown,
+        ..hold.clone()
+    };
+    holds
+        .iter()
+        .map(|(instance, hold)| (instance.clone(), doubt(hold)))
+        .collect()
 }
