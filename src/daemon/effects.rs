@@ -84,20 +84,12 @@ impl Effects {
     pub(super) async fn carry_out(&mut self, output: Output) -> anyhow::Result<()> {
         match output {
             Output::Send { to, message } => {
-<<<<<<< HEAD
                 self.p2p.send(to, Bytes::from(message::encode(&message)));
-=======
-                self.p2p.send(to, Bytes::from(message::encode(&message)))
->>>>>>> e2e
             }
             Output::SetPeers(peers) => self.p2p.set_peers(&sockets(peers)),
             Output::AskJoin { address, call } => self.ask_join(address, call),
             Output::AnswerJoin { id, answer } => {
-<<<<<<< HEAD
                 self.p2p.answer_join(id, message::encode(&answer)).await?;
-=======
-                self.p2p.answer_join(id, message::encode(&answer)).await?
->>>>>>> e2e
             }
             Output::Save { id, records } => self.save(id, records).await?,
             Output::Run { id, action } => self.run(id, action),
