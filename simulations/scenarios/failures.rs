@@ -3,7 +3,6 @@
 use std::time::Duration;
 
 use kontena_core::stack::Service;
-
 use kontena_simulations::world::World;
 
 use crate::support::{MINUTE, SOON, deploy, deploy_service, grid};
