@@ -3,6 +3,7 @@
 use std::time::Duration;
 
 use kontena_core::stack::Service;
+use kontena_simulations::world::World;
 
 use crate::support::{MINUTE, SOON, deploy, deploy_service, grid};
 
@@ -40,6 +41,8 @@ fn a_host_that_returns_is_welcome_and_nothing_is_restarted() {
         world.runs_exactly("web", 3)
     });
     let starts = world.starts();
+    let others = |world: &World| world.hosts[0].engine.starts + world.hosts[1].engine.starts;
+    let starts_of_others = others(&world);
     world.network.heal();
     world.boot(2);
     world.run_for(2 * MINUTE);
@@ -47,6 +50,11 @@ fn a_host_that_returns_is_welcome_and_nothing_is_restarted() {
     assert!(
         world.starts() <= starts + 1,
         "only what the returned node held may start once and yield"
+    );
+    assert_eq!(
+        others(&world),
+        starts_of_others,
+        "nobody stops for a container that the returned node only remembers"
     );
 }
 

@@ -170,7 +170,7 @@ impl From<Accepted> for Saved {
     fn from(accepted: Accepted) -> Self {
         Self {
             saved_on: accepted.saved_on.iter().map(ToString::to_string).collect(),
-            others_fresh: accepted.others_fresh,
+            has_others: accepted.has_others,
         }
     }
 }

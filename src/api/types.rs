@@ -30,15 +30,15 @@ pub(crate) struct Saved {
     /// The names of the nodes that have the change on disk, the asked one first.
     #[serde(default)]
     pub(crate) saved_on: Vec<String>,
-    /// Whether another node was fresh, and should have saved it too.
+    /// Whether there are other nodes, which should have it too; false where nothing had to be saved.
     #[serde(default)]
-    pub(crate) others_fresh: bool,
+    pub(crate) has_others: bool,
 }
 
 impl Saved {
-    /// Whether to warn "saved on this node only": another node was there and did not acknowledge.
+    /// Whether to warn "saved on this node only": there are others, and none acknowledged.
     pub(crate) fn on_one_only(&self) -> bool {
-        self.others_fresh && self.saved_on.len() <= 1
+        self.has_others && self.saved_on.len() <= 1
     }
 }
 

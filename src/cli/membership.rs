@@ -2,6 +2,7 @@
 
 use std::fmt::Write;
 use std::path::PathBuf;
+use std::time::Duration;
 
 use clap::Args;
 use kontena_core::id::{GridName, NodeName};
@@ -14,9 +15,13 @@ use super::session::Session;
 use super::systemd::status_of_running_daemon;
 use crate::api::paths;
 use crate::api::types::membership::{
-    InitAnswer, InitRequest, JoinAnswer, JoinRequest, LeaveRequest, Phase,
+    InitAnswer, InitRequest, JoinAnswer, JoinRequest, LeaveRequest, Phase, Status,
 };
 use crate::api::types::{Changed, Saved};
+
+/// Beginning anew takes the daemon a tenth of a second; a busy machine longer.
+const BEGIN_ANEW_WITHIN: Duration = Duration::from_secs(10);
+const LOOK_EVERY: Duration = Duration::from_millis(50);
 
 /// Make this node the first of a grid, and print how others join it
 #[derive(Args, Debug)]
@@ -154,6 +159,7 @@ pub(crate) async fn leave(session: &Session, asked: Leave) -> Result<(), Failure
     )?;
     let request = LeaveRequest { force: asked.force };
     let saved: Saved = session.client.post(paths::LEAVE, &request).await?;
+    wait_for_new_identity(session, &status.node_id).await;
     let said = match &status.grid {
         Some(grid) => format!("`{}` left the grid `{grid}`", status.name),
         None => format!("`{}` has a new identity", status.name),
@@ -163,6 +169,26 @@ pub(crate) async fn leave(session: &Session, asked: Leave) -> Result<(), Failure
         &saved,
         json!({"node": status.name, "grid": status.grid}),
     )
+}
+
+/// The daemon begins anew, and its socket is away for a moment: whoever goes on with `join` should
+/// find it. That the node left is true whether it comes or not.
+async fn wait_for_new_identity(session: &Session, old: &str) {
+    let answered = async {
+        loop {
+            let status: Result<Status, _> = session.client.get(paths::STATUS).await;
+            if status.is_ok_and(|status| status.node_id != old) {
+                return;
+            }
+            tokio::time::sleep(LOOK_EVERY).await;
+        }
+    };
+    if tokio::time::timeout(BEGIN_ANEW_WITHIN, answered)
+        .await
+        .is_err()
+    {
+        session.output.warn("the daemon has not begun anew yet");
+    }
 }
 
 #[cfg(test)]

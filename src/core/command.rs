@@ -116,11 +116,11 @@ pub type Reply = Result<Accepted, Refusal>;
 /// The command was carried out: what it wrote is durable.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Accepted {
-    /// The nodes on whose disks the change is, this one first. One entry while another node is
-    /// fresh means that no other acknowledged within 2 s: "saved on this node only".
+    /// The nodes on whose disks the change is, this one first. One entry although there are others
+    /// means that none is fresh, or none acknowledged within 2 s: "saved on this node only".
     pub saved_on: Vec<NodeName>,
-    /// Whether another full node was fresh, and should have acknowledged.
-    pub others_fresh: bool,
+    /// Whether something was written that other nodes should have too.
+    pub has_others: bool,
     /// The token text that `init` and `CreateJoinToken` made.
     pub join_token: Option<String>,
 }

@@ -72,7 +72,7 @@ async fn a_created_service_is_answered_as_it_is_shown() {
         Some("memcached:latest")
     );
     assert_eq!(created.saved.saved_on, ["alpha", "beta"]);
-    assert!(created.saved.others_fresh && !created.saved.on_one_only());
+    assert!(created.saved.has_others && !created.saved.on_one_only());
 
     let noted = noted.lock().unwrap();
     let [

@@ -234,7 +234,7 @@ pub(super) fn add_report(
 pub(super) fn accepted() -> Reply {
     Ok(Accepted {
         saved_on: vec!["alpha".parse().unwrap(), "beta".parse().unwrap()],
-        others_fresh: true,
+        has_others: true,
         join_token: None,
     })
 }

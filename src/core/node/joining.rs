@@ -302,7 +302,7 @@ impl Node {
             command,
             Ok(Accepted {
                 saved_on,
-                others_fresh: false,
+                has_others: false,
                 join_token,
             }),
         );

@@ -149,7 +149,7 @@ impl Node {
             command,
             Ok(Accepted {
                 saved_on: Vec::new(),
-                others_fresh: false,
+                has_others: false,
                 join_token: None,
             }),
         );

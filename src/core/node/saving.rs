@@ -11,8 +11,9 @@ use crate::time::{Instant, Now};
 
 use super::{Node, Output, Record, SaveId};
 
-/// Reports may lag behind on disk: they are only a start for the next boot.
-const REPORTS_EVERY: Duration = Duration::from_secs(5);
+/// Reports may lag behind on disk: they are only a start for the next boot. But who held what is in
+/// them: a node that comes back alone, and does not know, takes for new what another held.
+const REPORTS_EVERY: Duration = Duration::from_secs(1);
 
 /// The saves under way.
 #[derive(Debug, Default)]

@@ -243,13 +243,12 @@ impl Node {
     }
 
     fn accept(&mut self, id: CommandId, command: &Command, hashes: Vec<EnvelopeHash>, now: Now) {
-        let others_fresh = self.others_fresh();
         let accepted = Accepted {
             saved_on: self.name_of(self.me).into_iter().collect(),
-            others_fresh,
+            has_others: !hashes.is_empty() && self.view.documents.roster.len() > 1,
             join_token: self.token_text(command),
         };
-        if hashes.is_empty() || !others_fresh {
+        if hashes.is_empty() || !self.others_fresh() {
             return self.reply(id, Ok(accepted));
         }
         let until = now.monotonic + SECOND_DISK;

@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 use std::mem;
 
 use crate::id::{GridId, GridName, InstanceId, NodeName};
-use crate::report::{Engine, Hold};
+use crate::report::{Engine, Health, Hold};
 use crate::time::{Instant, Now};
 
 use super::action::{Action, ActionId, Observed, Outcome};
@@ -45,9 +45,17 @@ pub struct Instances {
     wake: Option<Instant>,
 }
 
+/// A hold as it can be stated before the engine was asked.
+fn unproved((instance, hold): (InstanceId, Hold)) -> (InstanceId, Hold) {
+    let health = Health::Unknown;
+    (instance, Hold { health, ..hold })
+}
+
 impl Instances {
     /// `remembered`: what this node held when it last said so. It is what it says of itself until
-    /// the engine has listed its containers, so that others take nothing over while it starts.
+    /// the engine has listed its containers, so that others take nothing over while it starts. That
+    /// it is healthy is not remembered: the host may have been off, and whoever took an instance over
+    /// meanwhile would stop it for a container that does not run.
     pub fn new(identity: Identity, remembered: BTreeMap<InstanceId, Hold>) -> Self {
         let local = |hold: &Hold| Local {
             epoch: hold.epoch,
@@ -68,7 +76,7 @@ impl Instances {
             images: Images::default(),
             queue: Queue::default(),
             refusals: Refusals::default(),
-            holds: remembered,
+            holds: remembered.into_iter().map(unproved).collect(),
             refused: BTreeMap::new(),
             version: 0,
             wake: None,

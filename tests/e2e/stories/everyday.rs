@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use crate::source::demo::images::{BUSYBOX, REDIS, WEB};
 use crate::support::grid::{LATER, SOON};
-use crate::support::settle::{Running, hosts_of, none_restarted};
+use crate::support::settle::{Running, hosts_of, none_restarted, none_restarted_but_handed_back};
 use crate::support::{Grid, eventually, seen};
 
 const ALL: [u8; 3] = [1, 2, 3];
@@ -35,10 +35,10 @@ fn a_lost_node_is_replaced_and_welcome_when_it_returns() {
     none_restarted(&running, &replaced, &left);
     pages_answer(&grid, &replaced);
     grid.node(lost).start();
-    grid.node(lost).start_daemon();
     grid.lab.heal(lost);
+    grid.node(lost).start_daemon();
     let returned = grid.settled(&ALL, &SHOP, LATER);
-    none_restarted(&replaced, &returned, &left);
+    none_restarted_but_handed_back(&replaced, &returned, &left, lost);
     every_node_says_the_same(&grid);
 
     // The power alone, of the node that the stack was installed through or another that runs redis.
@@ -52,7 +52,7 @@ fn a_lost_node_is_replaced_and_welcome_when_it_returns() {
     grid.node(lost).start();
     grid.node(lost).start_daemon();
     let returned = grid.settled(&ALL, &SHOP, LATER);
-    none_restarted(&replaced, &returned, &left);
+    none_restarted_but_handed_back(&replaced, &returned, &left, lost);
     pages_answer(&grid, &returned);
 }
 

@@ -150,7 +150,8 @@ fn learns_that_it_was_removed(grid: &Grid) {
             .node(3)
             .try_kontena(&["service", "scale", "--no-wait", "app", "9"]);
         let told = ran.status.code() == Some(1) && ran.stderr.contains("removed from its grid");
-        seen(told && running_on(grid, 3) == 0, (ran, running_on(grid, 3)))
+        let left = grid.node(3).grid_containers(3)?;
+        seen(told && left.is_empty(), (ran, left))
     });
 }
 

@@ -1,5 +1,7 @@
 //! No power anywhere, and one node that gets it back before the others.
 
+use std::time::Duration;
+
 use crate::source::demo::images::{REDIS, WEB};
 use crate::support::grid::{LATER, SOON};
 use crate::support::settle::hosts_of;
@@ -47,6 +49,8 @@ fn one_node_alone_starts_what_it_held_and_data_stays_where_it_is() {
     };
     assert_eq!(redis(&["set", "answer", "42"]), "OK");
 
+    // Who holds what is on every disk after a second; that is what a node that is alone knows.
+    std::thread::sleep(Duration::from_secs(2));
     // All cables first, so that nobody sees another go.
     ALL.iter().for_each(|node| grid.lab.cut(*node));
     ALL.iter().for_each(|node| grid.node(*node).kill());

@@ -2,7 +2,7 @@
 
 use crate::source::demo::images::{BUSYBOX, WEB, WEB_NEXT};
 use crate::support::grid::{LATER, SOON};
-use crate::support::settle::none_restarted;
+use crate::support::settle::{none_restarted, none_restarted_but_handed_back};
 use crate::support::{Grid, eventually, seen};
 
 const ALL: [u8; 3] = [1, 2, 3];
@@ -132,8 +132,8 @@ fn of_two_nodes_either_goes_on_alone() {
     let alone = grid.settled(&[1], &wanted, LATER);
     none_restarted(&healed, &alone, &[1]);
     grid.node(2).start();
-    grid.node(2).start_daemon();
     grid.lab.heal(2);
+    grid.node(2).start_daemon();
     let returned = grid.settled(&both, &wanted, LATER);
-    none_restarted(&alone, &returned, &[1]);
+    none_restarted_but_handed_back(&alone, &returned, &[1], 2);
 }

@@ -171,6 +171,20 @@ pub(crate) fn none_restarted(before: &Running, after: &Running, nodes: &[u8]) {
     }
 }
 
+/// As [`none_restarted`], but an instance may have gone back to the node that `returned`: its hold
+/// is the older one, and once both are healthy the older one stays.
+#[track_caller]
+pub(crate) fn none_restarted_but_handed_back(
+    before: &Running,
+    after: &Running,
+    nodes: &[u8],
+    returned: u8,
+) {
+    let mut stayed = before.clone();
+    stayed.retain(|instance, _| after.get(instance).is_none_or(|one| one.host != returned));
+    none_restarted(&stayed, after, nodes);
+}
+
 /// The hosts that run an instance of a service, in their order.
 pub(crate) fn hosts_of(running: &Running, service: &str) -> BTreeSet<u8> {
     let of_service = running.iter().filter(|(instance, _)| {
