@@ -184,8 +184,8 @@ impl World {
     /// Starts the node from its disk; the engine goes on as it was.
     pub fn boot(&mut self, host: usize) {
         let now = self.clock();
-        let nonce = self.chance.next();
-        let seed = self.chance.next();
+        let nonce = self.chance.draw();
+        let seed = self.chance.draw();
         let machine = &mut self.hosts[host];
         machine.disk.boots += 1;
         let config = NodeConfig {

@@ -159,24 +159,11 @@ fn carry_out(cli: Cli, environment: Environment<'_>, output: Output) -> Result<(
     let Cli {
         globals, command, ..
     } = cli;
-    match command {
-        Command::Daemon(asked) => {
-            globals.refuse_target("daemon")?;
-            daemon::run(&output, environment, &asked)
-        }
-        Command::Demo(asked) => {
-            globals.refuse_target("demo")?;
-            wait_for(demo::run(&output, &asked))
-        }
-        Command::Completion(asked) => {
-            globals.refuse_target("completion")?;
-            completion::run(&output, Cli::command(), &asked)
-        }
-        Command::Stack(asked) if stack::is_offline(&asked) => {
-            stack::validate(&output, globals.grid.as_ref(), asked)
-        }
-        command => wait_for(ask(globals, command, environment, output)),
+    if let Command::Daemon(asked) = &command {
+        globals.refuse_target("daemon")?;
+        return daemon::run(&output, environment, asked);
     }
+    wait_for(ask(globals, command, environment, output))
 }
 
 /// One thread: a command waits for one node.
@@ -207,10 +194,21 @@ async fn ask(
         Command::Token(asked) => token::run(&session(&globals)?, asked).await,
         Command::Grid(asked) => grid::run(&session(&globals)?, asked).await,
         Command::Node(asked) => node::run(&session(&globals)?, asked).await,
+        Command::Stack(asked) if stack::is_offline(&asked) => {
+            stack::validate(&output, globals.grid.as_ref(), asked)
+        }
         Command::Stack(asked) => stack::run(&session(&globals)?, asked).await,
         Command::Service(asked) => service::run(&session(&globals)?, asked).await,
         Command::Why(asked) => why::run(&session(&globals)?, asked).await,
         Command::Version(asked) => version::run(&session(&globals)?, asked).await,
-        Command::Daemon(_) | Command::Demo(_) | Command::Completion(_) => Ok(()),
+        Command::Demo(asked) => {
+            globals.refuse_target("demo")?;
+            demo::run(&output, &asked).await
+        }
+        Command::Completion(asked) => {
+            globals.refuse_target("completion")?;
+            completion::run(&output, Cli::command(), &asked)
+        }
+        Command::Daemon(_) => unreachable!("the daemon makes a runtime of its own"),
     }
 }

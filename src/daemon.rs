@@ -87,7 +87,12 @@ async fn live(config: &Config, stop: &mut Stop) -> anyhow::Result<End> {
 }
 
 /// The loop.
-async fn turn(node: &mut Node, edges: &mut Edges, clock: Clock, stop: &mut Stop) -> anyhow::Result<End> {
+async fn turn(
+    node: &mut Node,
+    edges: &mut Edges,
+    clock: Clock,
+    stop: &mut Stop,
+) -> anyhow::Result<End> {
     let mut was_in_grid = false;
     loop {
         while let Some(output) = node.poll_output() {
@@ -97,7 +102,7 @@ async fn turn(node: &mut Node, edges: &mut Edges, clock: Clock, stop: &mut Stop)
         if was_in_grid && phase == Phase::Alone {
             return Ok(End::Left);
         }
-        was_in_grid |= phase == Phase::Member;
+        was_in_grid |= is_in_grid(&phase);
         let wake = node.poll_timeout().map(|(at, _)| clock.when(at));
         tokio::select! {
             () = stop.called() => {
@@ -113,6 +118,15 @@ async fn turn(node: &mut Node, edges: &mut Edges, clock: Clock, stop: &mut Stop)
             }
             happened = edges.next() => take(node, edges, happened, clock)?,
         }
+    }
+}
+
+/// Whether a disk has a grid to forget: also that of a node which starts as a removed one, or its
+/// next grid would be written over what the disk is about to forget.
+fn is_in_grid(phase: &Phase) -> bool {
+    match phase {
+        Phase::Alone | Phase::Joining => false,
+        Phase::Member | Phase::Leaving | Phase::Removed | Phase::Cloned => true,
     }
 }
 
@@ -133,10 +147,16 @@ fn report_lag(node: &mut Node, wake: Option<Instant>, clock: Clock) {
     }
 }
 
-fn take(node: &mut Node, edges: &mut Edges, happened: Happened, clock: Clock) -> anyhow::Result<()> {
+fn take(
+    node: &mut Node,
+    edges: &mut Edges,
+    happened: Happened,
+    clock: Clock,
+) -> anyhow::Result<()> {
     match happened {
         Happened::Input(input) => node.handle(*input, clock.now()),
-        Happened::Order((command, answer)) => {
+        Happened::Order(order) => {
+            let (command, answer) = *order;
             let id = edges.effects.expect_reply(answer);
             node.handle(Input::Command { id, command }, clock.now());
         }

@@ -238,7 +238,8 @@ impl P2p {
     }
 
     /// How many messages were dropped because they were too many, too old or too large.
-    pub(crate) fn dropped_messages(&self) -> u64 {
+    #[cfg(test)]
+    fn dropped_messages(&self) -> u64 {
         self.outboxes.dropped()
     }
 

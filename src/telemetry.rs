@@ -9,8 +9,17 @@ pub(crate) fn start(level: LevelFilter) {
     use tracing_subscriber::layer::SubscriberExt;
     use tracing_subscriber::util::SubscriberInitExt;
 
-    let others = if level == LevelFilter::TRACE { LevelFilter::TRACE } else { LevelFilter::WARN.min(level) };
-    let targets = Targets::new().with_target("kontena", level).with_target("kontena_core", level).with_default(others);
-    let lines = tracing_subscriber::fmt::layer().with_writer(std::io::stderr).with_filter(targets);
+    let others = if level == LevelFilter::TRACE {
+        LevelFilter::TRACE
+    } else {
+        LevelFilter::WARN.min(level)
+    };
+    let targets = Targets::new()
+        .with_target("kontena", level)
+        .with_target("kontena_core", level)
+        .with_default(others);
+    let lines = tracing_subscriber::fmt::layer()
+        .with_writer(std::io::stderr)
+        .with_filter(targets);
     tracing_subscriber::registry().with(lines).init();
 }

@@ -98,7 +98,7 @@ impl Endpoint {
         let stream = UnixStream::connect(&self.socket).await?;
         let (sender, connection) = handshake(TokioIo::new(stream)).await?;
         // Its failure is the request's failure.
-        tokio::spawn(async move { connection.await });
+        tokio::spawn(connection);
         Ok(sender)
     }
 }

@@ -22,6 +22,10 @@ fn a_node_with_a_full_disk_acknowledges_nothing_and_keeps_its_containers() {
         "nothing half done: {}",
         world.summary()
     );
+    assert_eq!(
+        world.hosts[1].engine.stops, 0,
+        "a short trouble moves nothing"
+    );
     world.hosts[1].disk.full = false;
     accept(&mut world, 1, command);
     world.until(SOON, "five run", |world| world.runs_exactly("web", 5));

@@ -1,5 +1,7 @@
 //! Stories: fixed seeds, hand-written faults, and what must hold.
 
+#![allow(clippy::unwrap_used, reason = "a panic is a failing test")]
+
 mod deploys;
 mod disks;
 mod failures;

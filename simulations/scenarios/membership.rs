@@ -128,3 +128,58 @@ fn two_nodes_with_one_identity_are_told_and_take_nothing_over() {
     let refused = world.command(3, Command::StopService("web".parse().unwrap()));
     assert!(matches!(refused, Err(Refusal::Cloned)), "{refused:?}");
 }
+
+#[test]
+fn a_removed_node_that_restarts_before_it_has_stopped_anything_stops_it_then() {
+    let mut world = grid(3, 49);
+    deploy(&mut world, 0, "web", 3);
+    deploy(&mut world, 0, "resting", 3);
+    accept(
+        &mut world,
+        0,
+        Command::StopService("resting".parse().unwrap()),
+    );
+    world.run_for(SOON);
+    world.network.split(&[2], &[0, 1]);
+    world.run_for(MINUTE);
+    let removed = world.id(2);
+    let remove = Command::RemoveNode {
+        node: removed,
+        force: false,
+    };
+    accept(&mut world, 0, remove);
+    world.hosts[2].engine.hung = true;
+    world.network.heal();
+    world.until(MINUTE, "it knows that it was removed", |world| {
+        world.hosts[2].view.documents.removed.contains(&removed)
+    });
+    world.run_for(SOON);
+    world.kill_node(2);
+    world.hosts[2].engine.hung = false;
+    assert_ne!(world.hosts[2].engine.running().count(), 0);
+    world.boot(2);
+    world.until(MINUTE, "it stopped what it ran", |world| {
+        world.hosts[2].engine.running().count() == 0
+    });
+    let begun = world.now();
+    accept(&mut world, 2, Command::Leave { force: false });
+    let took = world.now().since(begun);
+    assert!(
+        took < SOON,
+        "stopped containers are no reason to wait: {took:?}"
+    );
+}
+
+#[test]
+fn a_node_that_leaves_waits_until_another_disk_has_its_removal() {
+    let mut world = grid(3, 50);
+    world.network.loss = 1000;
+    let leave = world.give(2, Command::Leave { force: false });
+    world.run_for(SOON / 4);
+    world.network.loss = 0;
+    world.until(MINUTE, "the others know", |world| {
+        (0..2).all(|host| world.hosts[host].view.documents.roster.len() == 2)
+    });
+    world.run_for(SOON);
+    assert!(world.reply(leave).is_some_and(|reply| reply.is_ok()));
+}

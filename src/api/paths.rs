@@ -43,15 +43,6 @@ pub(crate) fn stack(grid: &GridName, stack: &StackName) -> String {
     format!("/v1/stacks/{grid}/{stack}")
 }
 
-/// Of all services, with `?services=A,B&nodes=…&containers=…`.
-pub(crate) fn grid_logs(grid: &GridName) -> String {
-    format!("/v1/grids/{grid}/container_logs")
-}
-
-pub(crate) fn containers(grid: &GridName) -> String {
-    format!("/v1/containers/{grid}")
-}
-
 /// Why an instance is where it is, or why it is nowhere. To ask for one, add `?instance=N`.
 pub(crate) fn why(key: &ServiceKey) -> String {
     format!("/v1/why/{}/{}", key.stack, key.service)

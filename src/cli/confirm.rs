@@ -12,7 +12,7 @@ pub(crate) fn confirm(output: &Output, what: &str, name: &str, force: bool) -> R
     }
     if !std::io::stdin().is_terminal() {
         return Err(Failure::failed(format!(
-            "{what} `{name}` needs a confirmation, and there is no terminal"
+            "to {what} `{name}` needs a confirmation, and there is no terminal to ask on"
         ))
         .hint("use `--force` to do it without being asked"));
     }

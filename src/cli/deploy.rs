@@ -39,6 +39,15 @@ impl Wait {
     fn is_wanted(self) -> bool {
         !self.no_wait
     }
+
+    /// What was done at the end: a deploy that nobody waited for is only begun.
+    pub(crate) fn done(self) -> &'static str {
+        if self.is_wanted() {
+            "deployed"
+        } else {
+            "began to deploy"
+        }
+    }
 }
 
 /// What can be waited for.

@@ -4,7 +4,7 @@ use std::fmt::Write;
 use std::path::PathBuf;
 
 use clap::Args;
-use kontena_core::id::NodeName;
+use kontena_core::id::{GridName, NodeName};
 use serde_json::json;
 
 use super::confirm::confirm;
@@ -23,9 +23,11 @@ use crate::api::types::{Changed, Saved};
 #[command(after_help = "Example:
   kontena init --grid production --label az=a
 
-The grid is called `default` unless `--grid` says otherwise. The join command and the
-administrator's token are printed once.")]
+The join command and the administrator's token are printed, and shown this once.")]
 pub(crate) struct Init {
+    /// The grid's name [default: default] [env: KONTENA_GRID]
+    #[arg(long, value_name = "NAME")]
+    grid: Option<GridName>,
     /// The node's name in the grid [default: the host's]
     #[arg(long, value_name = "NODE")]
     name: Option<NodeName>,
@@ -76,7 +78,11 @@ pub(crate) struct Leave {
 pub(crate) async fn init(session: &Session, asked: Init) -> Result<(), Failure> {
     status_of_running_daemon(session).await?;
     let request = InitRequest {
-        grid: session.wanted_grid().map(ToString::to_string),
+        grid: asked
+            .grid
+            .as_ref()
+            .or(session.wanted_grid())
+            .map(ToString::to_string),
         name: asked.name.map(String::from),
         labels: asked.labels,
     };

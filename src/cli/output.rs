@@ -64,9 +64,12 @@ impl Output {
         let written = stdout
             .write_all(text.as_bytes())
             .and_then(|()| stdout.flush());
-        written.map_err(|problem| match problem.kind() {
-            io::ErrorKind::BrokenPipe => Failure::ReaderGone,
-            _ => Failure::failed(format!("failed to write to standard output: {problem}")),
+        written.map_err(|problem| {
+            if problem.kind() == io::ErrorKind::BrokenPipe {
+                Failure::ReaderGone
+            } else {
+                Failure::failed(format!("failed to write to standard output: {problem}"))
+            }
         })
     }
 

@@ -198,7 +198,7 @@ async fn deploy(
     let request = DeployRequest {
         force: force.then_some(true),
     };
-    let said = format!("deployed service `{name}`");
+    let said = format!("{} service `{name}`", wait.done());
     change_and_wait(session, name, "deploy", &request, wait, &said).await
 }
 

@@ -308,7 +308,9 @@ async fn deploy(
     session.warn_if_on_one_only(&begun.saved);
     let what = format!("stack `{name}`");
     let deploy = deploy::finish(session, &what, &path, begun.object, wait).await?;
-    session.output.talk(&format!("deployed stack `{name}`"));
+    session
+        .output
+        .talk(&format!("{} stack `{name}`", wait.done()));
     Ok((begun.saved, deploy))
 }
 

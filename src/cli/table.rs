@@ -48,7 +48,7 @@ impl Table {
 
     pub(crate) fn render(&self, look: Look) -> String {
         let widths = self.widths(look.width);
-        let headings = self.headings.iter().map(Cell::from).collect();
+        let headings: Vec<Cell> = self.headings.iter().map(Cell::from).collect();
         let mut text = line(&headings, &widths, false);
         for row in &self.rows {
             text.push_str(&line(row, &widths, look.colour));
@@ -79,7 +79,7 @@ impl Table {
     }
 }
 
-fn line(cells: &Vec<Cell>, widths: &[usize], colour: bool) -> String {
+fn line(cells: &[Cell], widths: &[usize], colour: bool) -> String {
     let mut line = String::new();
     let last = cells.len().saturating_sub(1);
     for (index, (cell, width)) in cells.iter().zip(widths).enumerate() {

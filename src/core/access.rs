@@ -22,8 +22,8 @@ use crate::document::graph::{Graph, Index, Past};
 use crate::document::log::Log;
 use crate::document::schema::{GridRegister, Heads, Removal};
 use crate::id::{EnvelopeHash, GridId, NodeId, TokenId};
-use crate::membership::token::proof_is_valid;
 use crate::membership::admission::Admission;
+use crate::membership::token::proof_is_valid;
 
 /// Why an author may not write what it wrote.
 #[derive(Clone, Debug, thiserror::Error, PartialEq, Eq)]

@@ -3,13 +3,14 @@
 //! Whoever drives a [`Node`] drains [`Node::poll_output`], waits for the next input or for
 //! [`Node::poll_timeout`], and calls [`Node::handle`]. The node holds no rule of its own: it routes.
 
-mod goals;
 mod gossip;
 mod joining;
 mod leaving;
 mod own;
 mod reports;
 mod saving;
+#[cfg(test)]
+mod tests;
 mod work;
 mod writing;
 
@@ -299,6 +300,7 @@ impl Node {
             self.writing.next_wake().map(|at| (at, "writing")),
             self.saving.next_wake().map(|at| (at, "saving")),
             self.joining.next_wake().map(|at| (at, "joining")),
+            self.leave_wake().map(|at| (at, "leaving")),
         ]
         .into_iter()
         .flatten()

@@ -14,7 +14,10 @@ pub(super) fn addresses(listen: &[SocketAddr], advertise: &[SocketAddr]) -> Vec<
         return advertise.iter().map(ToString::to_string).collect();
     }
     let interfaces = interfaces();
-    let mut all: Vec<SocketAddr> = listen.iter().flat_map(|socket| reached_by(*socket, &interfaces)).collect();
+    let mut all: Vec<SocketAddr> = listen
+        .iter()
+        .flat_map(|socket| reached_by(*socket, &interfaces))
+        .collect();
     all.sort_by_key(|address| (address.is_ipv6(), *address));
     all.dedup();
     all.iter().map(ToString::to_string).collect()
@@ -25,8 +28,12 @@ fn reached_by(listen: SocketAddr, interfaces: &[IpAddr]) -> Vec<SocketAddr> {
     if !listen.ip().is_unspecified() {
         return vec![listen];
     }
-    let same_family = interfaces.iter().filter(|ip| ip.is_ipv4() == listen.is_ipv4());
-    same_family.map(|ip| SocketAddr::new(*ip, listen.port())).collect()
+    let same_family = interfaces
+        .iter()
+        .filter(|ip| ip.is_ipv4() == listen.is_ipv4());
+    same_family
+        .map(|ip| SocketAddr::new(*ip, listen.port()))
+        .collect()
 }
 
 /// The addresses of all interfaces that are up and lead somewhere.
@@ -36,7 +43,11 @@ fn interfaces() -> Vec<IpAddr> {
     };
     interfaces
         .filter(|interface| interface.flags.contains(InterfaceFlags::IFF_UP))
-        .filter(|interface| !VIRTUAL.iter().any(|prefix| interface.interface_name.starts_with(prefix)))
+        .filter(|interface| {
+            !VIRTUAL
+                .iter()
+                .any(|prefix| interface.interface_name.starts_with(prefix))
+        })
         .filter_map(|interface| ip_of(interface.address?))
         .filter(leads_somewhere)
         .collect()
@@ -71,7 +82,10 @@ mod tests {
 
     #[test]
     fn what_is_advertised_is_all_that_is_said() {
-        let said = addresses(&["0.0.0.0:1".parse().unwrap()], &["192.0.2.1:8470".parse().unwrap()]);
+        let said = addresses(
+            &["0.0.0.0:1".parse().unwrap()],
+            &["192.0.2.1:8470".parse().unwrap()],
+        );
         assert_eq!(said, ["192.0.2.1:8470"]);
     }
 }

@@ -33,10 +33,13 @@ const EVENTS: usize = 1024;
 /// How often the host's addresses are looked at again.
 const LOOK_AT_ADDRESSES: Duration = Duration::from_secs(10);
 
+/// How long the last words to peers may take.
+const GOODBYE: Duration = Duration::from_secs(1);
+
 /// Something that the loop waits for.
 pub(super) enum Happened {
     Input(Box<Input>),
-    Order(Order),
+    Order(Box<Order>),
     /// Nothing for the node.
     Nothing,
     /// An edge is gone that the daemon cannot do without.
@@ -69,6 +72,12 @@ impl Edges {
         let listen = bindable(config);
         let p2p = P2p::start(key, &listen, events)?;
         let listeners = Listeners::bind(&config.socket, config.api_listen).await?;
+        tracing::info!(
+            socket = %config.socket.display(),
+            api = ?listeners.tcp_address(),
+            docker = docker.address(),
+            "Listening for commands"
+        );
         let (saver, saved) = disk.start()?;
         let (input, inputs) = mpsc::channel(INPUTS);
         let (view, views) = watch::channel(Arc::default());
@@ -124,7 +133,7 @@ impl Edges {
         tokio::select! {
             Some((id, result)) = self.saved.recv() => input(Input::Saved { id, result }),
             Some(done) = self.inputs.recv() => input(done),
-            Some(order) = self.orders.recv() => Happened::Order(order),
+            Some(order) = self.orders.recv() => Happened::Order(Box::new(order)),
             event = self.p2p_events.recv() => match event {
                 Some(P2pEvent::Stream { from, header, stream }) => {
                     self.logs.serve(from, header, stream);
@@ -165,11 +174,14 @@ impl Edges {
 
     /// Lets answers out, makes everything durable, and gives the directory and the socket back.
     pub(super) async fn close(self) -> anyhow::Result<()> {
+        self.effects.flush(GOODBYE).await;
         // The API may have ended by itself.
         let _ = self.stop_api.send(());
         self.api.await.context("the API's server panicked")?;
         let saver = self.effects.into_saver();
-        tokio::task::spawn_blocking(move || saver.close()).await.context("failed to wait for the disk")?
+        tokio::task::spawn_blocking(move || saver.close())
+            .await
+            .context("failed to wait for the disk")?
     }
 }
 
@@ -181,7 +193,11 @@ fn input(input: Input) -> Happened {
 fn entropy() -> std::io::Result<[u8; 32]> {
     let mut bytes = [0; 32];
     let filled = rustix::rand::getrandom(&mut bytes, rustix::rand::GetRandomFlags::empty())?;
-    if filled == bytes.len() { Ok(bytes) } else { Err(std::io::Error::other("too few random bytes")) }
+    if filled == bytes.len() {
+        Ok(bytes)
+    } else {
+        Err(std::io::Error::other("too few random bytes"))
+    }
 }
 
 fn looks() -> Interval {

@@ -3,6 +3,7 @@
 use std::collections::BTreeMap;
 use std::net::SocketAddr;
 use std::sync::Arc;
+use std::time::Duration;
 
 use bytes::Bytes;
 use kontena_core::command::{CommandId, Reply};
@@ -45,7 +46,17 @@ impl Effects {
         grid: watch::Sender<Option<String>>,
     ) -> Self {
         let commands = Commands::default();
-        Self { p2p, docker, saver, inputs, commands, replies: BTreeMap::new(), view, status, grid }
+        Self {
+            p2p,
+            docker,
+            saver,
+            inputs,
+            commands,
+            replies: BTreeMap::new(),
+            view,
+            status,
+            grid,
+        }
     }
 
     /// The phase that the node showed last.
@@ -60,6 +71,11 @@ impl Effects {
         id
     }
 
+    /// Waits until peers have heard what was sent.
+    pub(super) async fn flush(&self, limit: Duration) {
+        self.p2p.flush(limit).await;
+    }
+
     /// The disk, to be closed last.
     pub(super) fn into_saver(self) -> Saver {
         self.saver
@@ -67,10 +83,14 @@ impl Effects {
 
     pub(super) async fn carry_out(&mut self, output: Output) -> anyhow::Result<()> {
         match output {
-            Output::Send { to, message } => self.p2p.send(to, Bytes::from(message::encode(&message))),
+            Output::Send { to, message } => {
+                self.p2p.send(to, Bytes::from(message::encode(&message)));
+            }
             Output::SetPeers(peers) => self.p2p.set_peers(&sockets(peers)),
             Output::AskJoin { address, call } => self.ask_join(address, call),
-            Output::AnswerJoin { id, answer } => self.p2p.answer_join(id, message::encode(&answer)).await?,
+            Output::AnswerJoin { id, answer } => {
+                self.p2p.answer_join(id, message::encode(&answer)).await?;
+            }
             Output::Save { id, records } => self.save(id, records).await?,
             Output::Run { id, action } => self.run(id, action),
             Output::Reply { id, reply } => self.reply(id, reply),
@@ -83,9 +103,12 @@ impl Effects {
         let (p2p, inputs) = (self.p2p.clone(), self.inputs.clone());
         tokio::spawn(async move {
             let answer = p2p.ask_join(&address, message::encode(&call)).await;
-            let answer = answer.map_err(|error| format!("{error:#}")).and_then(|bytes| {
-                message::decode::<JoinAnswer>(&bytes).map_err(|error| format!("its answer cannot be read: {error}"))
-            });
+            let answer = answer
+                .map_err(|error| format!("{error:#}"))
+                .and_then(|bytes| {
+                    message::decode::<JoinAnswer>(&bytes)
+                        .map_err(|error| format!("its answer cannot be read: {error}"))
+                });
             // The daemon is stopping when nobody takes it.
             let _ = inputs.send(Input::JoinAnswered { answer }).await;
         });
@@ -136,7 +159,15 @@ impl Effects {
 fn sockets(peers: BTreeMap<NodeId, Vec<String>>) -> BTreeMap<NodeId, Vec<SocketAddr>> {
     peers
         .into_iter()
-        .map(|(node, addresses)| (node, addresses.iter().filter_map(|text| text.parse().ok()).collect()))
+        .map(|(node, addresses)| {
+            (
+                node,
+                addresses
+                    .iter()
+                    .filter_map(|text| text.parse().ok())
+                    .collect(),
+            )
+        })
         .collect()
 }
 
@@ -150,8 +181,18 @@ pub(super) fn input_of(event: P2pEvent) -> Option<Input> {
                 None
             }
         },
-        P2pEvent::JoinAsked { id, from, bytes, seen } => match message::decode::<JoinCall>(&bytes) {
-            Ok(call) => Some(Input::JoinAsked { id, from, seen: Some(seen.ip()), call }),
+        P2pEvent::JoinAsked {
+            id,
+            from,
+            bytes,
+            seen,
+        } => match message::decode::<JoinCall>(&bytes) {
+            Ok(call) => Some(Input::JoinAsked {
+                id,
+                from,
+                seen: Some(seen.ip()),
+                call,
+            }),
             Err(problem) => {
                 tracing::warn!(node = %from.short(), %problem, "A join request was not understood");
                 None

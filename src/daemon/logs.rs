@@ -56,16 +56,28 @@ impl NodeLogs {
     }
 
     fn local(&self, wanted: &Wanted) -> Lines {
-        let options = docker::LogOptions { follow: wanted.follow, tail: wanted.tail, since: wanted.since };
-        let lines = self.docker.logs(&ContainerId(wanted.container.clone()), options);
-        lines.map_ok(log_line).map_err(|error| format!("{error:#}")).boxed()
+        let options = docker::LogOptions {
+            follow: wanted.follow,
+            tail: wanted.tail,
+            since: wanted.since,
+        };
+        let lines = self
+            .docker
+            .logs(&ContainerId(wanted.container.clone()), options);
+        lines
+            .map_ok(log_line)
+            .map_err(|error| format!("{error:#}"))
+            .boxed()
     }
 
     fn remote(&self, node: NodeId, wanted: Wanted) -> Lines {
         let p2p = self.p2p.clone();
         let opening = async move {
             let header = serde_json::to_vec(&wanted).map_err(|error| error.to_string())?;
-            let stream = p2p.open_stream(node, &header).await.map_err(|error| format!("{error:#}"))?;
+            let stream = p2p
+                .open_stream(node, &header)
+                .await
+                .map_err(|error| format!("{error:#}"))?;
             Ok::<_, String>(read_lines(stream))
         };
         futures::stream::once(opening).try_flatten().boxed()
@@ -103,9 +115,22 @@ impl NodeLogs {
 
 impl Logs for NodeLogs {
     fn open(&self, source: LogSource, options: LogOptions) -> Lines {
-        let LogOptions { tail, since, follow } = options;
-        let wanted = Wanted { container: source.container, tail, since, follow };
-        if source.node == self.me { self.local(&wanted) } else { self.remote(source.node, wanted) }
+        let LogOptions {
+            tail,
+            since,
+            follow,
+        } = options;
+        let wanted = Wanted {
+            container: source.container,
+            tail,
+            since,
+            follow,
+        };
+        if source.node == self.me {
+            self.local(&wanted)
+        } else {
+            self.remote(source.node, wanted)
+        }
     }
 }
 
@@ -121,11 +146,15 @@ fn read_lines(stream: PeerStream) -> impl futures::Stream<Item = Result<LogLine,
     futures::stream::try_unfold(BufReader::new(stream), |mut reader| async move {
         let mut line = Vec::new();
         let mut bounded = (&mut reader).take(MAX_WIRE_LINE);
-        let read = bounded.read_until(b'\n', &mut line).await.map_err(|error| error.to_string())?;
+        let read = bounded
+            .read_until(b'\n', &mut line)
+            .await
+            .map_err(|error| error.to_string())?;
         if read == 0 {
             return Ok(None);
         }
-        let line: Line = serde_json::from_slice(&line).map_err(|error| format!("the answer cannot be read: {error}"))?;
+        let line: Line = serde_json::from_slice(&line)
+            .map_err(|error| format!("the answer cannot be read: {error}"))?;
         Ok(Some((of_wire(line)?, reader)))
     })
 }
@@ -143,16 +172,32 @@ fn log_line(line: docker::LogLine) -> LogLine {
 
 fn wire_line(line: Result<LogLine, String>) -> Line {
     match line {
-        Ok(LogLine { nanos, stream: LogStream::Stdout, text }) => Line::Stdout { nanos, text },
-        Ok(LogLine { nanos, stream: LogStream::Stderr, text }) => Line::Stderr { nanos, text },
+        Ok(LogLine {
+            nanos,
+            stream: LogStream::Stdout,
+            text,
+        }) => Line::Stdout { nanos, text },
+        Ok(LogLine {
+            nanos,
+            stream: LogStream::Stderr,
+            text,
+        }) => Line::Stderr { nanos, text },
         Err(problem) => Line::Failed(problem),
     }
 }
 
 fn of_wire(line: Line) -> Result<LogLine, String> {
     match line {
-        Line::Stdout { nanos, text } => Ok(LogLine { nanos, stream: LogStream::Stdout, text }),
-        Line::Stderr { nanos, text } => Ok(LogLine { nanos, stream: LogStream::Stderr, text }),
+        Line::Stdout { nanos, text } => Ok(LogLine {
+            nanos,
+            stream: LogStream::Stdout,
+            text,
+        }),
+        Line::Stderr { nanos, text } => Ok(LogLine {
+            nanos,
+            stream: LogStream::Stderr,
+            text,
+        }),
         Line::Failed(problem) => Err(problem),
     }
 }

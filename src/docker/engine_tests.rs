@@ -258,26 +258,23 @@ async fn the_log_is_read_by_line_with_its_times_and_followed() {
         follow: true,
         ..LogOptions::default()
     };
-    let lines: Vec<LogLine> = docker
-        .logs(&web.id, follow)
-        .map(|line| line.unwrap())
-        .collect()
-        .await;
-    let mut texts: Vec<(LogStream, String)> = lines
-        .iter()
-        .map(|line| (line.stream, String::from_utf8(line.text.clone()).unwrap()))
-        .collect();
-    texts.sort();
+    let followed = read_log(docker, &web.id, follow).await;
+    engine.cli(&["wait", &web.id.0]);
+    let lines = read_log(docker, &web.id, LogOptions::default()).await;
     let line = |stream, text: &str| (stream, text.to_owned());
-    assert_eq!(
-        texts,
-        [
-            line(LogStream::Stdout, "four"),
-            line(LogStream::Stdout, "one"),
-            line(LogStream::Stdout, "three"),
-            line(LogStream::Stderr, "two"),
-        ]
-    );
+    let mut expected = vec![
+        line(LogStream::Stdout, "four"),
+        line(LogStream::Stdout, "one"),
+        line(LogStream::Stdout, "three"),
+        line(LogStream::Stderr, "two"),
+    ];
+    assert_eq!(sorted_texts(&lines), expected);
+    // The engine itself may leave out of a followed log what had no newline at the end.
+    let unended = expected.remove(0);
+    let mut followed = sorted_texts(&followed);
+    followed.retain(|line| *line != unended);
+    assert_eq!(followed, expected);
+
     let last = lines.iter().map(|line| line.time).max();
     let newest = LogOptions {
         since: last,
@@ -296,6 +293,21 @@ async fn the_log_is_read_by_line_with_its_times_and_followed() {
     let nothing = ContainerId("nothing".to_owned());
     let missing: Vec<_> = docker.logs(&nothing, follow).collect().await;
     assert!(missing[0].is_err());
+}
+
+async fn read_log(docker: &Docker, container: &ContainerId, options: LogOptions) -> Vec<LogLine> {
+    let lines = docker.logs(container, options);
+    lines.map(|line| line.unwrap()).collect().await
+}
+
+fn sorted_texts(lines: &[LogLine]) -> Vec<(LogStream, String)> {
+    let text = |line: &LogLine| {
+        let text = String::from_utf8(line.text.clone()).unwrap();
+        (line.stream, text)
+    };
+    let mut texts: Vec<_> = lines.iter().map(text).collect();
+    texts.sort();
+    texts
 }
 
 #[tokio::test]

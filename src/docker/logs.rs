@@ -23,7 +23,8 @@ pub(crate) const MAX_LINE_BYTES: usize = 64 * 1024;
 /// Which lines to read.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub(crate) struct LogOptions {
-    /// Go on with what is written from now on, until the container stops.
+    /// Go on with what is written from now on, until the container stops. Docker may then leave out a
+    /// last line without a newline; a later reading has it.
     pub follow: bool,
     /// At most so many of the last lines; all where `None`.
     pub tail: Option<u32>,

@@ -100,6 +100,7 @@ impl Outboxes {
         });
     }
 
+    #[cfg(test)]
     pub(super) fn dropped(&self) -> u64 {
         self.dropped.load(Ordering::Relaxed)
     }
@@ -189,7 +190,14 @@ impl Outboxes {
     }
 
     fn count_dropped(&self, count: u64) {
-        self.dropped.fetch_add(count, Ordering::Relaxed);
+        if count > 0 {
+            let total = self.dropped.fetch_add(count, Ordering::Relaxed) + count;
+            tracing::debug!(
+                count,
+                total,
+                "Messages were dropped: too many, too old or too large"
+            );
+        }
     }
 
     fn lock(&self) -> MutexGuard<'_, BTreeMap<PeerId, Outbox>> {

@@ -5,6 +5,7 @@
 #![allow(clippy::unwrap_used, reason = "a panic is a failing test")]
 
 mod lab;
+mod stories;
 #[allow(
     dead_code,
     reason = "what a test can ask of a host is here before the test is"

@@ -2,7 +2,9 @@
 //!
 //! Everything here blocks, so that a test reads from top to bottom, and panics with what it saw.
 
+pub(crate) mod grid;
 mod node;
+pub(crate) mod settle;
 
 use std::fmt::Debug;
 use std::path::{Path, PathBuf};
@@ -11,7 +13,8 @@ use std::time::{Duration, Instant};
 
 use tokio::runtime::Runtime;
 
-pub(crate) use self::node::Node;
+pub(crate) use self::grid::Grid;
+pub(crate) use self::node::{Node, Ran};
 use crate::source::demo::{images, lab};
 
 /// Between two looks of [`eventually`].
@@ -50,7 +53,7 @@ impl Lab {
             kontena: PathBuf::new(),
         };
         this.wait(this.lab.up());
-        this.kontena = this.wait(this.lab.install(Path::new(env!("CARGO_BIN_EXE_kontena"))));
+        this.kontena = this.wait(this.lab.install(&program()));
         Some(this)
     }
 
@@ -149,6 +152,12 @@ pub(crate) fn seen(holds: bool, observation: impl Debug) -> Result<(), String> {
     } else {
         Err(format!("{observation:?}"))
     }
+}
+
+/// The program under test: this build's, or another that `KONTENA_TEST_BINARY` names.
+fn program() -> PathBuf {
+    let named = std::env::var_os("KONTENA_TEST_BINARY");
+    named.map_or_else(|| env!("CARGO_BIN_EXE_kontena").into(), PathBuf::from)
 }
 
 /// Where all tests of this build share the images.

@@ -28,6 +28,7 @@ impl fmt::Display for ApiError {
 
 impl ApiError {
     /// Whether the thing asked for does not exist (any more).
+    #[cfg(test)]
     pub(crate) fn is_not_found(&self) -> bool {
         self.kind == ErrorKind::NotFound
     }

@@ -74,11 +74,12 @@ pub(super) async fn leave(
     changed(&backend, Command::Leave { force }).await
 }
 
-/// `GET /v1/join_tokens`.
+/// `GET /v1/join_tokens`: the oldest first.
 pub(super) async fn tokens(State(backend): Shared) -> Answer<JoinTokens> {
     let snapshot = snapshot(&backend)?;
-    let tokens = snapshot.view.documents.join_tokens.iter();
-    let tokens = tokens.map(|(id, token)| JoinToken {
+    let mut tokens: Vec<_> = snapshot.view.documents.join_tokens.iter().collect();
+    tokens.sort_by_key(|(id, token)| (token.created, **id));
+    let tokens = tokens.into_iter().map(|(id, token)| JoinToken {
         id: id.to_string(),
         created_at: Time::known(token.created),
         revoked: token.revoked,

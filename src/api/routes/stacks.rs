@@ -4,7 +4,7 @@ use axum::Json;
 use axum::extract::{Path, State};
 use axum::http::StatusCode;
 use kontena_core::command::{Command, StackInput};
-use kontena_core::id::StackName;
+use kontena_core::id::{ServiceKey, StackName};
 use kontena_core::manifest::compiled::{self, Compiled};
 use kontena_core::view::View;
 use serde_json::Value;
@@ -67,16 +67,33 @@ pub(super) async fn upgrade(
         let problem = format!("name: `{}` differs from `{name}`", compiled.name);
         return Err(Refused::invalid(problem));
     }
-    let command = Command::UpgradeStack {
-        name: name.clone(),
-        stack: input(compiled),
-    };
+    let stack = input(compiled);
+    let wanted = stack.clone();
     let is_upgraded = |view: &View| {
         let record = view.documents.stacks.get(&name);
-        record.is_none_or(|record| record.revision > before)
+        record.is_none_or(|record| record.revision > before) || is_so(view, &name, &wanted)
+    };
+    let command = Command::UpgradeStack {
+        name: name.clone(),
+        stack,
     };
     let (how, snapshot) = change(&backend, command, is_upgraded).await?;
     Ok(saved(shown(&snapshot, &name)?, how))
+}
+
+/// Whether the stack is exactly this already, so that there is nothing to upgrade.
+fn is_so(view: &View, name: &StackName, wanted: &StackInput) -> bool {
+    let record = view.documents.stacks.get(name);
+    let is_same_file = record.is_some_and(|record| {
+        let is = (&record.stack, &record.version, &record.source);
+        is == (&wanted.stack, &wanted.version, &wanted.source)
+    });
+    is_same_file
+        && wanted.services.iter().all(|(service, (definition, _))| {
+            let key = ServiceKey::new(name.clone(), service.clone());
+            let record = view.documents.services.get(&key);
+            record.is_some_and(|record| record.latest.hash == definition.hash())
+        })
 }
 
 /// A body without a name means the stack in the path.

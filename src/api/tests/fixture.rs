@@ -74,6 +74,7 @@ fn documents(web: ServiceRecord) -> Documents {
         availability,
         number,
         addresses: vec![format!("10.0.0.{number}:8470")],
+        subnet: format!("10.80.{number}.0/24"),
     };
     Documents {
         grid: Grid {
@@ -115,6 +116,7 @@ fn stack() -> StackRecord {
         description: None,
         source: Some("stack: acme/shop\n".to_owned()),
         revision: 3,
+        services: vec!["db".parse().unwrap(), "web".parse().unwrap()],
         created: WallTime(NOON),
         updated: WallTime(NOON + 1_000),
         unknown: BTreeMap::new(),

@@ -308,6 +308,50 @@ pub(in crate::cli) mod tests {
 
     #[test]
     fn a_service_is_shown_with_one_section_for_each_holder() {
-        expect![""].assert_eq(&shown(&example("shop", "web")));
+        expect![[r#"
+            shop/web:
+              created: 2026-01-31T12:00:00Z
+              updated: -
+              stack: demo/shop
+              state: running
+              image: nginx:latest
+              revision: 3
+              revision id: 0f0f0f0f0f0f0f0f0f0f0f0f0f0f0f0f0f0f0f0f0f0f0f0f0f0f0f0f0f0f0f0f
+              deployed revision: 2
+              stack revision: 1
+              stateful: no
+              scaling: 2
+              strategy: ha
+              deploy opts:
+                min health: 0.8
+                wait for port: 80
+              stop timeout: 10 s
+              affinity: -
+              cmd: nginx -g
+              env:
+                - A=1
+              ports:
+                - 0.0.0.0:8080->80/tcp
+              volumes: -
+              links:
+                - demo/shop/api
+              counts:
+                desired: 2
+                running: 2
+                healthy: 1
+              instances:
+                shop/web/1:
+                  node: a
+                  state: running
+                  health: healthy
+                  rev: 2
+                  container: c0ffee
+                shop/web/2:
+                  node: -
+                  state: pending
+                  health: unknown
+                  error: no node fits
+        "#]]
+        .assert_eq(&shown(&example("shop", "web")));
     }
 }

@@ -175,7 +175,7 @@ impl Pulse {
             nonce: order.nonce,
             counter: 0,
         };
-        self.double.hear(self.own, life, now)
+        self.hear_life(life, now)
     }
 
     /// A peer says that two processes speak with this node's key.
@@ -307,7 +307,8 @@ impl Pulse {
         let leap = beat
             .boot
             .saturating_sub(known.map_or(0, |known| known.boot));
-        if known.is_some_and(|known| beat < known) || leap > MAX_BOOT_LEAP {
+        let is_invented = leap > MAX_BOOT_LEAP && !is_direct;
+        if known.is_some_and(|known| beat < known) || is_invented {
             return;
         }
         let rose = known != Some(beat);
@@ -331,7 +332,16 @@ impl Pulse {
             self.echo = (now, beat.counter);
             self.echo_missed = false;
         }
-        self.double.hear(self.own, beat, now)
+        self.hear_life(beat, now)
+    }
+
+    /// A life in this node's name that boots far ahead of it was invented: whoever followed it there
+    /// would leave its peers behind, and at the last number for ever.
+    fn hear_life(&mut self, life: Beat, now: Instant) -> Own {
+        if life.boot.saturating_sub(self.own.boot) > MAX_BOOT_LEAP {
+            return Own::Agreed;
+        }
+        self.double.hear(self.own, life, now)
     }
 
     fn candidates(&self) -> Candidates {

@@ -87,6 +87,7 @@ impl Node {
     }
 
     fn exchanged(&mut self, from: NodeId, exchange: Exchange, now: Now) {
+        self.leave_is_known(exchange.documents.get(&DocumentId::Grid));
         let life = self.pulse.hear(from, &exchange.vector, now);
         self.heed_own_life(life);
         if let Some(order) = exchange.reports.get(&self.me) {
@@ -120,8 +121,15 @@ impl Node {
     }
 
     fn heed_clone(&mut self) {
-        if self.pulse.is_cloned() {
-            self.phase = Phase::Cloned;
+        match self.phase {
+            Phase::Member if self.pulse.is_cloned() => self.phase = Phase::Cloned,
+            // Both copies of a removed node stop what they run; nobody else may have it.
+            Phase::Member
+            | Phase::Leaving
+            | Phase::Removed
+            | Phase::Cloned
+            | Phase::Alone
+            | Phase::Joining => {}
         }
     }
 
@@ -153,6 +161,10 @@ impl Node {
         let mut left = MAX_ANSWER_BYTES;
         let mut envelopes = Vec::new();
         for (document, have) in wanted {
+            // Each document gives at least one: together they may be more than a message holds.
+            if left == 0 {
+                break;
+            }
             let missing = self.replica.missing(document, have, left);
             left = left.saturating_sub(missing.iter().map(|envelope| envelope.bytes.len()).sum());
             envelopes.extend(missing);
@@ -171,6 +183,7 @@ impl Node {
     fn changed(&mut self, from: NodeId, received: Envelopes, now: Now) {
         let mut hashes = Vec::new();
         let mut news = Vec::new();
+        let mut is_parked = false;
         for envelope in received.envelopes {
             let hash = envelope.hash();
             match self.replica.ingest(envelope) {
@@ -179,11 +192,14 @@ impl Node {
                     hashes.push(hash);
                 }
                 Ingested::Known => hashes.push(hash),
-                Ingested::Parked => self.want_parked(from),
+                Ingested::Parked => is_parked = true,
                 Ingested::Refused(problem) => {
                     tracing::warn!(node = %from.short(), %problem, "A change was refused");
                 }
             }
+        }
+        if is_parked {
+            self.want_parked(from);
         }
         for envelope in &news {
             self.saving.add(envelope.clone());
@@ -200,9 +216,9 @@ impl Node {
 
     /// What is known and on disk already is acknowledged now, the rest with its save.
     fn acknowledge_when_stored(&mut self, from: NodeId, hashes: Vec<crate::id::EnvelopeHash>) {
-        let (unsaved, saved): (Vec<_>, Vec<_>) = hashes
-            .into_iter()
-            .partition(|hash| self.saving.is_unsaved(hash));
+        let unsaved = self.saving.unsaved();
+        let (unsaved, saved): (Vec<_>, Vec<_>) =
+            hashes.into_iter().partition(|hash| unsaved.contains(hash));
         if !unsaved.is_empty() {
             self.saving.owe(from, unsaved);
         }
@@ -233,14 +249,16 @@ impl Node {
 
     fn reported(&mut self, from: NodeId, reports: Vec<SignedReport>, now: Now) {
         let mut news = Vec::new();
+        let roster = &self.view.documents.roster;
         for signed in reports {
-            match self.reports.accept(signed.clone()) {
-                Ok(Some(node)) if self.view.documents.roster.contains_key(&node) => {
-                    news.push(signed)
-                }
-                Ok(_) => {}
+            let accepted = self
+                .reports
+                .accept_of(signed.clone(), |node| roster.contains_key(node));
+            match accepted {
+                Ok(Some(_)) => news.push(signed),
+                Ok(None) => {}
                 Err(problem) => {
-                    tracing::warn!(node = %from.short(), %problem, "A report was refused")
+                    tracing::warn!(node = %from.short(), %problem, "A report was refused");
                 }
             }
         }

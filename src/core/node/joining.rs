@@ -3,7 +3,7 @@
 use std::net::IpAddr;
 use std::time::Duration;
 
-use crate::command::{Accepted, Command, CommandId, Refusal};
+use crate::command::{Accepted, CommandId, Refusal};
 use crate::document::edit::Edit;
 use crate::document::{DocumentId, Ingested, Prepared, Replica, SignedEnvelope};
 use crate::id::{GridId, GridName, NodeId, NodeName, TokenId};
@@ -48,11 +48,7 @@ struct Asked {
 
 impl Joining {
     pub(super) fn next_wake(&self) -> Option<Instant> {
-        let asked = self.asked.as_ref().map(|asked| asked.until);
-        asked
-            .into_iter()
-            .chain(self.leave.map(|leave| leave.until))
-            .min()
+        self.asked.as_ref().map(|asked| asked.until)
     }
 }
 
@@ -79,40 +75,6 @@ impl Node {
         self.embody(now);
     }
 
-    /// `init` or `join`.
-    pub(super) fn enter(&mut self, id: CommandId, command: Command, now: Now) {
-        if let Err(refusal) = self.may_enter() {
-            return self.reply(id, Err(refusal));
-        }
-        match command {
-            Command::Init {
-                grid,
-                name,
-                labels,
-                grid_seed,
-                token_seed,
-                admin_token,
-            } => {
-                let founding = Founding {
-                    grid,
-                    name,
-                    labels,
-                    grid_seed,
-                    token_seed,
-                    admin_token,
-                };
-                self.found(id, founding, now);
-            }
-            Command::Join {
-                address,
-                token,
-                name,
-                labels,
-            } => self.ask(id, address, &token, name, labels, now),
-            other => unreachable!("only init and join enter a grid, not {other:?}"),
-        }
-    }
-
     fn may_enter(&self) -> Result<(), Refusal> {
         match self.phase {
             Phase::Alone => Ok(()),
@@ -135,7 +97,11 @@ impl Node {
 
     // --- the first node ---
 
-    fn found(&mut self, id: CommandId, founding: Founding, now: Now) {
+    /// `init`.
+    pub(super) fn found(&mut self, id: CommandId, founding: Founding, now: Now) {
+        if let Err(refusal) = self.may_enter() {
+            return self.reply(id, Err(refusal));
+        }
         if let Err(problem) = check_labels(&founding.labels) {
             return self.reply(id, Err(Refusal::Invalid(problem)));
         }
@@ -172,15 +138,19 @@ impl Node {
 
     // --- a stranger ---
 
-    fn ask(
+    /// `join`: asks the member at `address` to be admitted.
+    pub(super) fn ask(
         &mut self,
         id: CommandId,
         address: String,
         token: &str,
-        name: NodeName,
-        labels: Vec<String>,
+        stranger: Stranger,
         now: Now,
     ) {
+        if let Err(refusal) = self.may_enter() {
+            return self.reply(id, Err(refusal));
+        }
+        let Stranger { name, labels } = stranger;
         let token: Token = match token.parse() {
             Ok(token) => token,
             Err(_) => {
@@ -234,7 +204,7 @@ impl Node {
         };
         match answer {
             Ok(JoinAnswer::Welcome { grid, envelopes }) if grid == asked.grid => {
-                self.welcomed(asked, envelopes)
+                self.welcomed(asked, envelopes);
             }
             Ok(JoinAnswer::Welcome { .. }) => {
                 let problem = "it belongs to another grid than the token".to_owned();
@@ -410,13 +380,19 @@ impl Node {
 }
 
 /// What `init` was given.
-struct Founding {
-    grid: GridName,
-    name: NodeName,
-    labels: Vec<String>,
-    grid_seed: [u8; 32],
-    token_seed: [u8; 32],
-    admin_token: [u8; 32],
+pub(super) struct Founding {
+    pub(super) grid: GridName,
+    pub(super) name: NodeName,
+    pub(super) labels: Vec<String>,
+    pub(super) grid_seed: [u8; 32],
+    pub(super) token_seed: [u8; 32],
+    pub(super) admin_token: [u8; 32],
+}
+
+/// How a stranger wants to be known.
+pub(super) struct Stranger {
+    pub(super) name: NodeName,
+    pub(super) labels: Vec<String>,
 }
 
 impl Founding {

@@ -1,11 +1,17 @@
 //! This node's own report, in the making.
 
+use std::time::Duration;
+
 use crate::id::NodeId;
 use crate::placement::PLACEMENT_VERSION;
 use crate::report::{Disk, Engine, Report, ReportOrder};
-use crate::time::WallTime;
+use crate::time::{Instant, Now};
 
 use super::NodeConfig;
+
+/// A disk that fails for this long has failed: others may take over what runs here (rules of the
+/// mesh 2). Until then only this node says so.
+const DISK_FAILED_AFTER: Duration = Duration::from_secs(60);
 
 /// What the report says beside holds and refusals, and its order.
 #[derive(Debug)]
@@ -14,7 +20,8 @@ pub(super) struct Own {
     version: String,
     /// What the engine said of itself last, for the time before there are instances.
     pub(super) engine: Option<Engine>,
-    pub(super) disk: Disk,
+    /// Since when the disk refuses, and why.
+    disk_trouble: Option<(Now, String)>,
     /// `IP:PORT`, best first.
     pub(super) addresses: Vec<String>,
 }
@@ -29,7 +36,7 @@ impl Own {
             },
             version: config.version.clone(),
             engine: None,
-            disk: Disk::Working,
+            disk_trouble: None,
             addresses: Vec::new(),
         }
     }
@@ -45,16 +52,31 @@ impl Own {
     }
 
     /// The disk refused a write, or took one again.
-    pub(super) fn disk_result(&mut self, result: &Result<(), String>, wall: WallTime) {
-        match (result, &self.disk) {
-            (Ok(()), Disk::Failed { .. }) => self.disk = Disk::Working,
-            (Err(problem), Disk::Working) => {
-                self.disk = Disk::Failed {
-                    since: wall,
+    pub(super) fn disk_result(&mut self, result: &Result<(), String>, now: Now) {
+        match result {
+            Ok(()) => self.disk_trouble = None,
+            Err(problem) => {
+                self.disk_trouble.get_or_insert((now, problem.clone()));
+            }
+        }
+    }
+
+    /// Why the disk could not be written last, if it could not.
+    pub(super) fn disk_problem(&self) -> Option<&str> {
+        self.disk_trouble
+            .as_ref()
+            .map(|(_, problem)| problem.as_str())
+    }
+
+    fn disk(&self, now: Instant) -> Disk {
+        match &self.disk_trouble {
+            Some((since, problem)) if now.since(since.monotonic) >= DISK_FAILED_AFTER => {
+                Disk::Failed {
+                    since: since.wall,
                     problem: problem.clone(),
                 }
             }
-            (Ok(()), Disk::Working) | (Err(_), Disk::Failed { .. }) => {}
+            Some(_) | None => Disk::Working,
         }
     }
 
@@ -63,6 +85,7 @@ impl Own {
         &mut self,
         node: NodeId,
         last: Option<&Report>,
+        now: Instant,
         fill: impl FnOnce(&mut Report),
     ) -> Option<Report> {
         let mut report = Report {
@@ -71,7 +94,7 @@ impl Own {
             version: self.version.clone(),
             placement_version: PLACEMENT_VERSION,
             engine: Engine::default(),
-            disk: self.disk.clone(),
+            disk: self.disk(now),
             addresses: self.addresses.clone(),
             holds: Default::default(),
             refusals: Default::default(),

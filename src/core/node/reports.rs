@@ -21,10 +21,22 @@ struct Known {
 }
 
 impl Reports {
-    /// Takes a report if it is newer than what is known. The caller checks membership.
+    /// Takes a report if it is newer than what is known.
     pub(super) fn accept(&mut self, signed: SignedReport) -> Result<Option<NodeId>, InvalidReport> {
+        self.accept_of(signed, |_| true)
+    }
+
+    /// The same, from a peer: of members only, because anybody can make keys and sign with them.
+    pub(super) fn accept_of(
+        &mut self,
+        signed: SignedReport,
+        is_member: impl Fn(&NodeId) -> bool,
+    ) -> Result<Option<NodeId>, InvalidReport> {
         let report = signed.open()?;
         let node = report.node;
+        if !is_member(&node) {
+            return Ok(None);
+        }
         if self.order(&node).is_some_and(|known| known >= report.order) {
             return Ok(None);
         }
@@ -103,6 +115,14 @@ impl Reports {
             .into_iter()
             .filter_map(|node| Some((node, self.signed(&node)?.clone())))
             .collect()
+    }
+
+    /// What was handed to the disk is not on it.
+    pub(super) fn not_saved(&mut self, nodes: impl IntoIterator<Item = NodeId>) {
+        let known = nodes
+            .into_iter()
+            .filter(|node| self.known.contains_key(node));
+        self.unsaved.extend(known);
     }
 
     pub(super) fn has_unsaved(&self) -> bool {

@@ -1,6 +1,6 @@
 //! What is on its way to the disk, and what follows once it is there.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::time::Duration;
 
 use crate::command::CommandId;
@@ -25,6 +25,9 @@ pub(super) struct Saving {
     /// Whom to tell that a change of its is on this disk.
     owed: BTreeMap<NodeId, Vec<EnvelopeHash>>,
     reports_due: Option<Instant>,
+    /// A save failed when this one was the last under way: what these wrote may depend on changes
+    /// that are not on disk.
+    gap: Option<SaveId>,
 }
 
 #[derive(Debug)]
@@ -32,6 +35,8 @@ struct Save {
     purpose: Purpose,
     /// Changes of others that go with it.
     envelopes: Vec<SignedEnvelope>,
+    /// Whose reports go with it.
+    reports: Vec<NodeId>,
     owed: BTreeMap<NodeId, Vec<EnvelopeHash>>,
 }
 
@@ -51,6 +56,16 @@ pub(super) enum Purpose {
     Forgotten(CommandId),
 }
 
+impl Purpose {
+    /// Whether it may depend on what earlier saves carry.
+    fn builds_on_earlier(&self) -> bool {
+        match self {
+            Self::Store | Self::Write(_) => true,
+            Self::Admitted { .. } | Self::Forgotten(_) => false,
+        }
+    }
+}
+
 impl Saving {
     /// An applied change of somebody else's is to be made durable.
     pub(super) fn add(&mut self, envelope: SignedEnvelope) {
@@ -62,12 +77,11 @@ impl Saving {
         self.owed.entry(from).or_default().extend(hashes);
     }
 
-    pub(super) fn is_unsaved(&self, hash: &EnvelopeHash) -> bool {
+    /// The changes of others that are not known to be on this disk.
+    pub(super) fn unsaved(&self) -> BTreeSet<EnvelopeHash> {
         let under_way = self.under_way.values().flat_map(|save| &save.envelopes);
-        self.unsaved
-            .iter()
-            .chain(under_way)
-            .any(|envelope| envelope.hash() == *hash)
+        let unsaved = self.unsaved.iter().chain(under_way);
+        unsaved.map(SignedEnvelope::hash).collect()
     }
 
     pub(super) fn next_wake(&self) -> Option<Instant> {
@@ -82,6 +96,7 @@ impl Node {
         let id = SaveId(self.saving.last);
         let envelopes = std::mem::take(&mut self.saving.unsaved);
         let owed = std::mem::take(&mut self.saving.owed);
+        let reports = records.iter().filter_map(reported_node).collect();
         let all = envelopes
             .iter()
             .cloned()
@@ -93,6 +108,7 @@ impl Node {
             Save {
                 purpose,
                 envelopes,
+                reports,
                 owed,
             },
         );
@@ -110,12 +126,14 @@ impl Node {
         let Some(save) = self.saving.under_way.remove(&id) else {
             return;
         };
-        self.own.disk_result(&result, now.wall);
-        if result.is_ok() {
-            self.acknowledge(save.owed);
+        self.own.disk_result(&result, now);
+        if result.is_err() {
+            self.keep_unsaved(save.envelopes, save.reports);
+            self.owe_again(save.owed);
+        } else if save.purpose.builds_on_earlier() && self.saving.gap.is_some_and(|gap| id <= gap) {
+            return self.save_after_gap(save.purpose, save.owed);
         } else {
-            let later = std::mem::take(&mut self.saving.unsaved);
-            self.saving.unsaved = save.envelopes.into_iter().chain(later).collect();
+            self.acknowledge(save.owed);
         }
         match save.purpose {
             Purpose::Store => {}
@@ -124,6 +142,34 @@ impl Node {
                 self.admitted(command, founding, result, now);
             }
             Purpose::Forgotten(command) => self.forgotten(command, result),
+        }
+    }
+
+    /// What could not be saved is tried again with the next save; with this node's own report, so that
+    /// there is a next one, and a disk that works again is noticed.
+    fn keep_unsaved(&mut self, envelopes: Vec<SignedEnvelope>, reports: Vec<NodeId>) {
+        if !envelopes.is_empty() {
+            self.saving.gap = Some(SaveId(self.saving.last));
+            let later = std::mem::take(&mut self.saving.unsaved);
+            self.saving.unsaved = envelopes.into_iter().chain(later).collect();
+        }
+        self.reports.not_saved(reports.into_iter().chain([self.me]));
+    }
+
+    /// It is on disk, but an earlier save is not: it counts once that one is there too.
+    fn save_after_gap(&mut self, purpose: Purpose, owed: BTreeMap<NodeId, Vec<EnvelopeHash>>) {
+        self.owe_again(owed);
+        match purpose {
+            Purpose::Store => self.store(),
+            Purpose::Write(_) | Purpose::Admitted { .. } | Purpose::Forgotten(_) => {
+                self.save(purpose, Vec::new());
+            }
+        }
+    }
+
+    fn owe_again(&mut self, owed: BTreeMap<NodeId, Vec<EnvelopeHash>>) {
+        for (node, hashes) in owed {
+            self.saving.owe(node, hashes);
         }
     }
 
@@ -155,5 +201,12 @@ impl Node {
             }
             None | Some(_) => {}
         }
+    }
+}
+
+fn reported_node(record: &Record) -> Option<NodeId> {
+    match record {
+        Record::Report { node, .. } => Some(*node),
+        Record::Envelope(_) | Record::Local { .. } | Record::Forget => None,
     }
 }

@@ -1,32 +1,33 @@
 //! From what is known to what this node does: view, placement, goals, actions, report.
 
-use std::collections::BTreeSet;
+use std::collections::BTreeMap;
 use std::sync::Arc;
 
 use crate::id::NodeId;
+use crate::membership::admission::MAX_ADDRESSES;
 use crate::message::Message;
 use crate::placement::{Placement, place};
 use crate::reconcile::action::{ActionId, Observed, Outcome};
+use crate::reconcile::goals::{Holder, goals};
 use crate::reconcile::{Goals, Identity, Instances};
 use crate::report::{EngineState, SignedReport};
-use crate::time::Now;
+use crate::time::{Instant, Now};
 use crate::view::View;
 
-use super::goals::goals;
 use super::{Node, Output, Phase, Status};
 
 /// What was derived last, and from what.
 #[derive(Debug, Default)]
 pub(super) struct Work {
     placement: Placement,
-    goals: Goals,
-    /// The version of the instances that the goals were made for.
-    instances: Option<u64>,
+    /// What the goals were made for, beside the view: the version of the instances, and until when
+    /// takeovers are held back.
+    basis: Option<(u64, Option<Instant>)>,
     /// The view has changed since placement was computed.
     stale: bool,
     shown: Option<Arc<View>>,
-    /// Who may talk to this node, as told last.
-    peers: Option<BTreeSet<NodeId>>,
+    /// Who may talk to this node and where, as told last.
+    peers: Option<BTreeMap<NodeId, Vec<String>>>,
 }
 
 impl Node {
@@ -76,14 +77,13 @@ impl Node {
     fn set_peers(&mut self) {
         let documents = &self.view.documents;
         let known = documents.roster.keys().chain(&documents.removed).copied();
-        let peers: BTreeSet<NodeId> = known.filter(|node| *node != self.me).collect();
-        let addresses = peers
-            .iter()
-            .map(|node| (*node, self.addresses_of(node)))
+        let peers: BTreeMap<NodeId, Vec<String>> = known
+            .filter(|node| *node != self.me)
+            .map(|node| (node, self.addresses_of(&node)))
             .collect();
-        if self.work.peers.as_ref() != Some(&peers) || self.work.stale {
-            self.work.peers = Some(peers);
-            self.push(Output::SetPeers(addresses));
+        if self.work.peers.as_ref() != Some(&peers) {
+            self.work.peers = Some(peers.clone());
+            self.push(Output::SetPeers(peers));
         }
     }
 
@@ -102,6 +102,7 @@ impl Node {
             .get(node)
             .map(|member| member.addresses.clone());
         let mut addresses = reported;
+        addresses.truncate(MAX_ADDRESSES);
         for address in admitted.into_iter().flatten() {
             if !addresses.contains(&address) {
                 addresses.push(address);
@@ -139,8 +140,11 @@ impl Node {
     }
 
     fn reconcile(&mut self, now: Now) {
-        if !self.in_grid() || self.phase == Phase::Cloned || self.view.documents.grid.id.is_none() {
-            return;
+        if !self.acts() {
+            return self.only_look(now);
+        }
+        if self.instances.is_none() {
+            self.embody(now);
         }
         if self.work.stale {
             self.work.placement = place(&self.view);
@@ -152,24 +156,47 @@ impl Node {
         let Some(instances) = self.instances.as_mut() else {
             return;
         };
-        let version = Some(instances.version());
-        if self.work.stale
-            || self.work.instances != version
-            || self.work.goals.hold_takeovers_until != held_until
-        {
-            self.work.goals = goals(
-                &self.view,
-                &self.work.placement,
-                self.me,
-                instances.holds(),
-                held_until,
-            );
-            self.work.instances = version;
+        let basis = Some((instances.version(), held_until));
+        if self.work.stale || self.work.basis != basis {
+            let holder = Holder {
+                node: self.me,
+                holds: instances.holds(),
+            };
+            let goals = match self.view.documents.removed.contains(&self.me) {
+                true => Goals::default(),
+                false => goals(&self.view, &self.work.placement, holder, held_until),
+            };
+            self.work.basis = basis;
             self.work.stale = false;
+            instances.reconcile(goals, now);
+        } else if instances
+            .next_wake()
+            .is_some_and(|wake| wake <= now.monotonic)
+        {
+            instances.wake(now);
         }
-        instances.reconcile(self.work.goals.clone(), now);
         while let Some((id, action)) = instances.poll_action() {
             self.outputs.push_back(Output::Run { id, action });
+        }
+    }
+
+    /// What a node sees that does nothing: its report stays true, and its timer goes on.
+    fn only_look(&mut self, now: Now) {
+        if let Some(instances) = &mut self.instances
+            && instances
+                .next_wake()
+                .is_some_and(|wake| wake <= now.monotonic)
+        {
+            instances.wake(now);
+        }
+    }
+
+    /// Whether this node decides about containers: as a member, or to stop what it ran as one.
+    fn acts(&self) -> bool {
+        let has_grid = self.view.documents.grid.id.is_some();
+        match self.phase {
+            Phase::Member | Phase::Leaving | Phase::Removed => has_grid,
+            Phase::Alone | Phase::Joining | Phase::Cloned => false,
         }
     }
 
@@ -182,36 +209,48 @@ impl Node {
         if !self.pulse.may_report(now.monotonic) {
             return false;
         }
-        let next = self.own.next(self.me, last.as_deref(), |report| {
-            report.engine = instances.engine(now);
-            report.holds = instances.holds().clone();
-            report.refusals = instances.refusals().clone();
-        });
+        let next = self
+            .own
+            .next(self.me, last.as_deref(), now.monotonic, |report| {
+                report.engine = instances.engine(now);
+                report.holds = instances.holds().clone();
+                report.refusals = instances.refusals().clone();
+            });
         let Some(report) = next else {
             return false;
         };
         let signed = SignedReport::new(&report, &self.config.key);
-        if let Err(problem) = self.reports.accept(signed.clone()) {
-            tracing::error!(%problem, "This node's own report is not valid");
-            return false;
+        match self.reports.accept(signed.clone()) {
+            Ok(Some(_)) => {}
+            // A later life of this node is known: nobody would believe this before it is overtaken.
+            Ok(None) => return false,
+            Err(problem) => {
+                tracing::error!(%problem, "This node's own report is not valid");
+                return false;
+            }
         }
         self.tell(Message::Reports(vec![signed]), None);
         true
     }
 
-    /// Who this node is to its containers, once it is in a grid.
+    /// Who this node is to its containers, once the documents say so. A removed node has no name any
+    /// more, and needs none: it only stops what it ran.
     pub(super) fn embody(&mut self, now: Now) {
         let documents = self.replica.documents();
         let (Some(id), Some(name)) = (documents.grid.id, documents.grid.name.clone()) else {
             return;
         };
-        let Some(member) = documents.roster.get(&self.me) else {
-            return;
+        let node_name = match documents.roster.get(&self.me) {
+            Some(member) => member.name.clone(),
+            None if documents.removed.contains(&self.me) => {
+                "removed".parse().expect("a label of letters")
+            }
+            None => return,
         };
         let identity = Identity {
             grid: id,
             grid_name: name,
-            node_name: member.name.clone(),
+            node_name,
         };
         let own = self.reports.get(&self.me);
         let remembered = own.map(|report| report.holds.clone()).unwrap_or_default();
@@ -247,7 +286,7 @@ impl Node {
 
     fn problems(&self) -> Vec<String> {
         let mut problems = Vec::new();
-        if let crate::report::Disk::Failed { problem, .. } = &self.own.disk {
+        if let Some(problem) = self.own.disk_problem() {
             problems.push(format!("the disk cannot be written: {problem}"));
         }
         let own = self.reports.get(&self.me);

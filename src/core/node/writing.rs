@@ -15,6 +15,7 @@ use crate::membership::token::Token;
 use crate::message::JoinCall;
 use crate::time::{Instant, Now};
 
+use super::joining::{Founding, Stranger};
 use super::saving::Purpose;
 use super::{Node, Output, Phase, Record};
 
@@ -38,7 +39,7 @@ pub(super) struct Writing {
 pub(super) enum Job {
     Command {
         id: CommandId,
-        command: Command,
+        command: Box<Command>,
     },
     /// A stranger asks to be admitted.
     Admit {
@@ -69,7 +70,32 @@ impl Writing {
 impl Node {
     pub(super) fn command(&mut self, id: CommandId, command: Command, now: Now) {
         match command {
-            Command::Init { .. } | Command::Join { .. } => self.enter(id, command, now),
+            Command::Init {
+                grid,
+                name,
+                labels,
+                grid_seed,
+                token_seed,
+                admin_token,
+            } => {
+                let founding = Founding {
+                    grid,
+                    name,
+                    labels,
+                    grid_seed,
+                    token_seed,
+                    admin_token,
+                };
+                self.found(id, founding, now);
+            }
+            Command::Join {
+                address,
+                token,
+                name,
+                labels,
+            } => {
+                self.ask(id, address, &token, Stranger { name, labels }, now);
+            }
             Command::Leave { .. }
             | Command::CreateJoinToken { .. }
             | Command::RevokeJoinToken(_)
@@ -88,7 +114,10 @@ impl Node {
             | Command::DeployStack(_)
             | Command::StopStack(_)
             | Command::RestartStack(_)
-            | Command::RemoveStack(_) => self.queue(Job::Command { id, command }),
+            | Command::RemoveStack(_) => {
+                let command = Box::new(command);
+                self.queue(Job::Command { id, command });
+            }
         }
     }
 
@@ -142,10 +171,10 @@ impl Node {
             }
             Phase::Member | Phase::Removed | Phase::Leaving => {}
         }
-        match command {
-            Command::Leave { force } => self.leave_edits(*force),
-            other => command::edits(&self.view, self.me, other, now.wall),
+        if let Command::Leave { force } = command {
+            return self.leave_edits(*force);
         }
+        command::edits(&self.view, self.me, command, now.wall)
     }
 
     fn save_job(&mut self, job: Job, edits: Vec<Edit>, now: Now) {
@@ -197,7 +226,9 @@ impl Node {
     fn answer(&mut self, job: Job, written: Result<Vec<EnvelopeHash>, Refusal>, now: Now) {
         match job {
             Job::Command { id, command } => match written {
-                Ok(_) if matches!(command, Command::Leave { .. }) => self.start_leaving(id, now),
+                Ok(removal) if matches!(*command, Command::Leave { .. }) => {
+                    self.start_leaving(id, removal, now);
+                }
                 Ok(hashes) => self.accept(id, &command, hashes, now),
                 Err(refusal) => self.reply(id, Err(refusal)),
             },
@@ -244,6 +275,7 @@ impl Node {
         let Some(name) = self.name_of(from) else {
             return;
         };
+        self.leave_is_stored(hashes);
         let mut done = Vec::new();
         self.writing.waiting.retain_mut(|waiting| {
             let stored = waiting.stored.entry(from).or_default();

@@ -1,3 +1,5 @@
+//! Precedence, and mistakes.
+
 use expect_test::{Expect, expect};
 
 use super::*;

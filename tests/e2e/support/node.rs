@@ -90,6 +90,18 @@ impl Node<'_> {
         self.lab.wait(self.host.docker(arguments))
     }
 
+    /// `docker` against this host's engine, where it may fail.
+    pub(crate) fn try_docker(&self, arguments: &[&str]) -> Result<String, String> {
+        let output = self.lab.runtime.block_on(self.host.docker(arguments));
+        output.map_err(|problem| format!("{problem:#}"))
+    }
+
+    /// The id of an image by its name: what containers are made from.
+    #[track_caller]
+    pub(crate) fn image_id(&self, image: &str) -> String {
+        self.docker(&["inspect", "--format", "{{.Id}}", image])
+    }
+
     /// The names of the containers that run, sorted.
     #[track_caller]
     pub(crate) fn containers(&self) -> Vec<String> {
@@ -175,6 +187,23 @@ impl Node<'_> {
             self.name()
         );
         ran.stdout
+    }
+
+    /// What `kontena … --json` says, where it may fail.
+    pub(crate) fn try_json(&self, arguments: &[&str]) -> Result<Value, String> {
+        let ran = self.try_kontena(&[arguments, &["--json"]].concat());
+        if !ran.status.success() {
+            return Err(format!("{arguments:?} on {}: {}", self.name(), ran.stderr));
+        }
+        serde_json::from_str(&ran.stdout).map_err(|problem| format!("{problem} in {}", ran.stdout))
+    }
+
+    /// Begins a grid on this host; its join token.
+    #[track_caller]
+    pub(crate) fn init(&self, grid: &str) -> String {
+        let begun = self.kontena_json(&["init", "--grid", grid]);
+        let token = begun["join_token"].as_str();
+        token.expect("`init` prints a join token").to_owned()
     }
 
     /// What `kontena … --json` says.

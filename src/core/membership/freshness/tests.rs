@@ -391,3 +391,21 @@ fn pulse_of(roster: &[usize]) -> Pulse {
     pulse.set_roster(&roster.iter().copied().map(id).collect(), Now::default());
     pulse
 }
+
+#[test]
+fn a_boot_that_nobody_can_have_made_is_not_followed() {
+    let start = Now {
+        monotonic: Instant::ZERO,
+        wall: WallTime(0),
+    };
+    let mut pulse = Pulse::new(id(0), 3, 7, 1, start);
+    let later = |boot| ReportOrder {
+        boot,
+        nonce: 9,
+        sequence: 1,
+    };
+    let absurd = pulse.hear_own_report(later(u64::MAX), start.monotonic);
+    assert_eq!(absurd, Own::Agreed);
+    let restored = pulse.hear_own_report(later(9), start.monotonic);
+    assert_eq!(restored, Own::RestartAbove { boot: 9 });
+}

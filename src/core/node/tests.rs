@@ -1,0 +1,368 @@
+//! Two members driven by hand: what is saved when, and what hostile or unlucky peers can do.
+
+use std::collections::BTreeMap;
+
+use super::*;
+use crate::command::{Refusal, StackInput};
+use crate::document::DocumentId;
+use crate::message::{Envelopes, MAX_MESSAGE_BYTES, encode};
+use crate::report::ReportOrder;
+use crate::stack::Service;
+use crate::time::WallTime;
+
+#[test]
+fn a_change_counts_only_once_what_it_may_build_on_is_on_disk() {
+    let (mut first, mut second) = pair();
+    let news = envelopes(&first.give(create("web"), true));
+    assert!(!news.is_empty(), "the others are told");
+    let received = second.handle(Input::Received {
+        from: first.node.me,
+        message: Message::Envelopes(Envelopes {
+            envelopes: news,
+            acknowledge: true,
+            hops: 0,
+        }),
+    });
+    let own = second.give(create("db"), false);
+    let (theirs, ours) = (only_save(&received), only_save(&own));
+
+    second.handle(saved(theirs.0, Err("no space left on device".to_owned())));
+    let later = second.handle(saved(ours.0, Ok(())));
+    assert!(
+        envelopes(&later).is_empty() && stored(&later) == 0,
+        "{later:?}"
+    );
+    let again = only_save(&later);
+    assert_eq!(again.1, theirs.1, "what failed goes first");
+
+    let done = second.handle(saved(again.0, Ok(())));
+    assert_eq!(envelopes(&done).len(), 1, "now it is told");
+    assert_eq!(stored(&done), 1, "and the other change acknowledged");
+}
+
+#[test]
+fn a_disk_that_works_again_is_noticed_though_nothing_happens() {
+    let (mut first, _) = pair();
+    let is_report = |record: &Record| matches!(record, Record::Report { .. });
+    let mut failed = 0;
+    for _ in 0..60 {
+        first.now.monotonic = first.now.monotonic + Duration::from_secs(1);
+        let outputs = first.handle(Input::Wake);
+        for (id, records) in saves(&outputs) {
+            failed += usize::from(records.iter().any(is_report));
+            first.handle(saved(id, Err("no space left on device".to_owned())));
+        }
+    }
+    assert!(failed > 3, "{failed} tries in a minute");
+}
+
+#[test]
+fn what_a_peer_lacks_of_many_documents_fits_into_a_message() {
+    let (mut first, second) = pair();
+    for number in 0..48 {
+        let source = format!("{number}{}", "x".repeat(200_000));
+        let install = Command::InstallStack {
+            name: format!("stack-{number}").parse().unwrap(),
+            stack: StackInput {
+                stack: "demo".to_owned(),
+                version: "1".to_owned(),
+                description: None,
+                source: Some(source),
+                services: BTreeMap::from([("web".parse().unwrap(), (Service::new("web:1"), None))]),
+            },
+        };
+        first.give(install, true);
+    }
+    let everything = first.node.replica.digest();
+    assert_eq!(everything.len(), 49);
+    let wanted = everything
+        .into_keys()
+        .map(|id| (id, Default::default()))
+        .collect();
+    let answer = first.handle(Input::Received {
+        from: second.node.me,
+        message: Message::Want(wanted),
+    });
+    for output in &answer {
+        if let Output::Send { message, .. } = output {
+            assert!(encode(message).len() <= MAX_MESSAGE_BYTES);
+        }
+    }
+    assert!(!envelopes(&answer).is_empty());
+}
+
+#[test]
+fn changes_that_came_too_early_are_asked_for_once() {
+    let (mut first, mut second) = pair();
+    first.give(create("web"), true);
+    let mut late = Vec::new();
+    for instances in 2..12 {
+        let scale = Command::ScaleService {
+            key: "web".parse().unwrap(),
+            instances,
+        };
+        late.extend(envelopes(&first.give(scale, true)));
+    }
+    let answer = second.handle(Input::Received {
+        from: first.node.me,
+        message: Message::Envelopes(Envelopes {
+            envelopes: late,
+            acknowledge: false,
+            hops: 0,
+        }),
+    });
+    let wants = answer.iter().filter(|output| {
+        matches!(
+            output,
+            Output::Send {
+                message: Message::Want(_),
+                ..
+            }
+        )
+    });
+    assert_eq!(wants.count(), 1);
+}
+
+#[test]
+fn reports_of_strangers_are_not_kept() {
+    let (mut first, second) = pair();
+    let reports = (10..200)
+        .map(|seed| {
+            let key = SecretKey::from_seed([seed; 32]);
+            let mut report = first.node.reports.get(&first.node.me).map_or_else(
+                || panic!("a lone node has reported"),
+                |report| (**report).clone(),
+            );
+            report.node = key.node_id();
+            SignedReport::new(&report, &key)
+        })
+        .collect();
+    let before = first.node.reports.digest().len();
+    first.handle(Input::Received {
+        from: second.node.me,
+        message: Message::Reports(reports),
+    });
+    assert_eq!(first.node.reports.digest().len(), before);
+}
+
+#[test]
+fn a_second_leave_does_not_take_the_place_of_the_first() {
+    let (mut first, _) = pair();
+    first.handle(Input::Command {
+        id: CommandId(50),
+        command: Command::Leave { force: true },
+    });
+    first.save_all();
+    let second = first.handle(Input::Command {
+        id: CommandId(51),
+        command: Command::Leave { force: true },
+    });
+    assert_eq!(replies(&second), [(CommandId(51), Err(Refusal::Busy))]);
+}
+
+#[test]
+fn a_cloned_node_sleeps_until_something_happens() {
+    let (mut first, second) = pair();
+    first.give(create("web"), true);
+    let deploy = Command::DeployService {
+        key: "web".parse().unwrap(),
+        force: false,
+    };
+    first.give(deploy, true);
+    first.handle(Input::Observed(Observed::Containers(Default::default())));
+    let life = first.node.own.order();
+    first.handle(Input::Received {
+        from: second.node.me,
+        message: Message::Cloned {
+            first: life,
+            second: ReportOrder {
+                nonce: life.nonce + 1,
+                ..life
+            },
+        },
+    });
+    assert_eq!(first.node.phase, Phase::Cloned);
+    for _ in 0..600 {
+        let (wake, asked) = first.node.poll_timeout().expect("a member has timers");
+        assert!(
+            wake > first.now.monotonic,
+            "{asked} asks for a time that has passed"
+        );
+        first.now.monotonic = wake;
+        first.handle(Input::Wake);
+    }
+}
+
+/// One node, and all that it wants to be done.
+struct Hand {
+    node: Node,
+    now: Now,
+    commands: u64,
+    unsaved: Vec<SaveId>,
+}
+
+impl Hand {
+    fn new(seed: u8) -> Self {
+        let now = Now {
+            monotonic: Instant::from_millis(1_000),
+            wall: WallTime(1_767_225_600_000),
+        };
+        let config = NodeConfig {
+            key: SecretKey::from_seed([seed; 32]),
+            boot: 1,
+            nonce: u64::from(seed),
+            seed: u64::from(seed),
+            version: "2.0.0".to_owned(),
+        };
+        Self {
+            node: Node::new(config, SavedState::default(), now),
+            now,
+            commands: 0,
+            unsaved: Vec::new(),
+        }
+    }
+
+    fn handle(&mut self, input: Input) -> Vec<Output> {
+        self.node.handle(input, self.now);
+        let outputs: Vec<Output> = std::iter::from_fn(|| self.node.poll_output()).collect();
+        self.unsaved
+            .extend(saves(&outputs).iter().map(|(id, _)| *id));
+        outputs
+    }
+
+    /// Everything that is under way reaches the disk.
+    fn save_all(&mut self) -> Vec<Output> {
+        let mut outputs = Vec::new();
+        while !self.unsaved.is_empty() {
+            for id in std::mem::take(&mut self.unsaved) {
+                outputs.extend(self.handle(saved(id, Ok(()))));
+            }
+        }
+        outputs
+    }
+
+    /// Gives a command; all that follows from it.
+    fn give(&mut self, command: Command, is_saved: bool) -> Vec<Output> {
+        self.commands += 1;
+        let id = CommandId(self.commands);
+        let mut outputs = self.handle(Input::Command { id, command });
+        if is_saved {
+            outputs.extend(self.save_all());
+        }
+        outputs
+    }
+}
+
+/// Two members of one grid.
+fn pair() -> (Hand, Hand) {
+    let (mut first, mut second) = (Hand::new(1), Hand::new(2));
+    let init = Command::Init {
+        grid: "demo".parse().unwrap(),
+        name: "one".parse().unwrap(),
+        labels: Vec::new(),
+        grid_seed: [3; 32],
+        token_seed: [4; 32],
+        admin_token: [5; 32],
+    };
+    let founded = replies(&first.give(init, true));
+    let token = founded[0].1.as_ref().unwrap().join_token.clone().unwrap();
+    let join = Command::Join {
+        address: "10.0.0.1:1".to_owned(),
+        token,
+        name: "two".parse().unwrap(),
+        labels: Vec::new(),
+    };
+    let asked = second.give(join, true);
+    let call = asked.into_iter().find_map(|output| {
+        let Output::AskJoin { call, .. } = output else {
+            return None;
+        };
+        Some(call)
+    });
+    let mut answered = first.handle(Input::JoinAsked {
+        id: 1,
+        from: second.node.me,
+        seen: None,
+        call: call.expect("a stranger asks"),
+    });
+    answered.extend(first.save_all());
+    let answer = answered.into_iter().find_map(|output| {
+        let Output::AnswerJoin { answer, .. } = output else {
+            return None;
+        };
+        Some(answer)
+    });
+    let answer = Ok(answer.expect("a sponsor answers"));
+    second.handle(Input::JoinAnswered { answer });
+    second.save_all();
+    assert_eq!(second.node.phase, Phase::Member);
+    assert!(second.node.replica.digest().contains_key(&DocumentId::Grid));
+    (first, second)
+}
+
+fn create(name: &str) -> Command {
+    Command::CreateService {
+        key: name.parse().unwrap(),
+        service: Service::new("web:1"),
+        instances: 1,
+    }
+}
+
+fn saved(id: SaveId, result: Result<(), String>) -> Input {
+    Input::Saved { id, result }
+}
+
+fn saves(outputs: &[Output]) -> Vec<(SaveId, Vec<Record>)> {
+    let save = |output: &Output| {
+        let Output::Save { id, records } = output else {
+            return None;
+        };
+        Some((*id, records.clone()))
+    };
+    outputs.iter().filter_map(save).collect()
+}
+
+#[track_caller]
+fn only_save(outputs: &[Output]) -> (SaveId, Vec<Record>) {
+    let saves = saves(outputs);
+    assert_eq!(saves.len(), 1, "{outputs:?}");
+    saves.into_iter().next().unwrap()
+}
+
+/// What is sent to the first who is told.
+fn envelopes(outputs: &[Output]) -> Vec<SignedEnvelope> {
+    let sent = outputs.iter().find_map(|output| {
+        let Output::Send {
+            message: Message::Envelopes(envelopes),
+            ..
+        } = output
+        else {
+            return None;
+        };
+        Some(envelopes.envelopes.clone())
+    });
+    sent.unwrap_or_default()
+}
+
+fn stored(outputs: &[Output]) -> usize {
+    let is_stored = |output: &&Output| {
+        matches!(
+            output,
+            Output::Send {
+                message: Message::Stored(_),
+                ..
+            }
+        )
+    };
+    outputs.iter().filter(is_stored).count()
+}
+
+fn replies(outputs: &[Output]) -> Vec<(CommandId, Reply)> {
+    let reply = |output: &Output| {
+        let Output::Reply { id, reply } = output else {
+            return None;
+        };
+        Some((*id, reply.clone()))
+    };
+    outputs.iter().filter_map(reply).collect()
+}
