@@ -24,6 +24,8 @@ pub(super) struct Connection {
     /// Whether the other side dialled.
     pub(super) inbound: bool,
     pub(super) since: Instant,
+    /// Whether the peer was a member when the members were looked at last.
+    pub(super) member: bool,
     /// It is being closed, which takes long if its link is dead: it counts no more.
     pub(super) closing: bool,
 }
@@ -68,6 +70,24 @@ impl Connections {
             id != newest && old.peer == new.peer && (age >= SIMULTANEOUS || *own < new.peer)
         };
         self.close_where(is_superfluous)
+    }
+
+    /// Marks as closing, and names, those whose peer was a member and is none any more, unless it is
+    /// spared. A stranger that has just come and has not yet asked is left alone: it would be
+    /// thrown out by whatever change happens at that moment.
+    pub(super) fn close_former_members(
+        &mut self,
+        is_member: impl Fn(&PeerId) -> bool,
+        is_spared: impl Fn(&Connection) -> bool,
+    ) -> Vec<ConnectionId> {
+        let closed = self.close_all(|connection| {
+            connection.member && !is_member(&connection.peer) && !is_spared(connection)
+        });
+        for connection in self.0.values_mut() {
+            // Who is spared now is judged again by the next change.
+            connection.member |= is_member(&connection.peer);
+        }
+        closed
     }
 
     /// Marks as closing, and names, those for which `unwanted` holds.
@@ -117,6 +137,7 @@ mod tests {
             address: SocketAddr::from(([10, 0, 0, 1], 1)),
             inbound: true,
             since,
+            member: true,
             closing: false,
         }
     }
@@ -157,5 +178,46 @@ mod tests {
             assert!(connections.is_connected(&other));
             assert_eq!(connections.close_superfluous(id(2), &own), []);
         }
+    }
+
+    #[test]
+    fn a_stranger_that_has_not_asked_yet_outlasts_a_change_of_the_members() {
+        let (member, stranger) = two_peers();
+        let now = Instant::now();
+        let mut connections = Connections::default();
+        connections.add(id(1), connection(member, now));
+        let come = Connection {
+            member: false,
+            ..connection(stranger, now)
+        };
+        connections.add(id(2), come);
+        let spared = |_: &Connection| false;
+        assert_eq!(
+            connections.close_former_members(|peer| *peer == member, spared),
+            []
+        );
+        assert_eq!(connections.close_former_members(|_| false, spared), [id(1)]);
+        assert!(connections.is_connected(&stranger));
+    }
+
+    #[test]
+    fn a_stranger_that_was_admitted_is_closed_when_it_is_removed() {
+        let (peer, _) = two_peers();
+        let mut connections = Connections::default();
+        let come = Connection {
+            member: false,
+            ..connection(peer, Instant::now())
+        };
+        connections.add(id(1), come);
+        assert_eq!(connections.close_former_members(|_| true, |_| false), []);
+        assert_eq!(
+            connections.close_former_members(|_| false, |_| true),
+            [],
+            "it asks again"
+        );
+        assert_eq!(
+            connections.close_former_members(|_| false, |_| false),
+            [id(1)]
+        );
     }
 }

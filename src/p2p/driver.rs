@@ -187,11 +187,12 @@ impl Driver {
         let spared = self.spared();
         let peers = self.peers.borrow_and_update();
         self.dials.retain(|peer, _| peers.node_of(peer).is_some());
-        let closed = self.connections.close_all(|connection| {
-            let is_spared =
-                spared.contains(&connection.peer) && connection.since.elapsed() < ANSWER_LIMIT;
-            peers.node_of(&connection.peer).is_none() && !is_spared
-        });
+        let closed = self.connections.close_former_members(
+            |peer| peers.node_of(peer).is_some(),
+            |connection| {
+                spared.contains(&connection.peer) && connection.since.elapsed() < ANSWER_LIMIT
+            },
+        );
         drop(peers);
         self.close(closed);
     }
@@ -207,6 +208,7 @@ impl Driver {
             address,
             inbound: endpoint.is_listener(),
             since: Instant::now(),
+            member: member.is_some(),
             closing: false,
         };
         if member.is_none() && connection.inbound && !self.has_room_for(address) {
