@@ -1,5 +1,7 @@
 //! Logs: one line each on standard error, with fields.
 
+use std::io::IsTerminal;
+
 use tracing::level_filters::LevelFilter;
 
 /// Starts logging at `level`. libp2p and HTTP internals speak only from `trace` on.
@@ -20,6 +22,7 @@ pub(crate) fn start(level: LevelFilter) {
         .with_default(others);
     let lines = tracing_subscriber::fmt::layer()
         .with_writer(std::io::stderr)
+        .with_ansi(std::io::stderr().is_terminal())
         .with_filter(targets);
     tracing_subscriber::registry().with(lines).init();
 }

@@ -106,7 +106,8 @@ pub(crate) struct ConfigFile {
     pub(crate) text: String,
 }
 
-/// Reads the file that the flags or `KONTENA_CONFIG` name, or the default one if it is there.
+/// Reads the file that the flags or `KONTENA_DAEMON_CONFIG` name, or the default one if it is there.
+/// (`KONTENA_CONFIG` is the command line's file of contexts, as it was Kontena's.)
 ///
 /// # Errors
 /// A file that was named cannot be read.
@@ -114,7 +115,7 @@ pub(crate) fn read_file(
     flags: &DaemonArgs,
     environment: impl Fn(&str) -> Option<String>,
 ) -> Result<Option<ConfigFile>, ConfigProblem> {
-    let by_environment = || environment("KONTENA_CONFIG").filter(|path| !path.is_empty());
+    let by_environment = || environment("KONTENA_DAEMON_CONFIG").filter(|path| !path.is_empty());
     let named = flags.config.clone().or_else(by_environment);
     let path = named.clone().unwrap_or_else(|| DEFAULT_FILE.to_owned());
     match std::fs::read_to_string(&path) {

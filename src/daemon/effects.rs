@@ -208,7 +208,7 @@ pub(super) fn input_of(event: P2pEvent) -> Option<Input> {
             None
         }
         P2pEvent::Listening(addresses) => {
-            tracing::info!(?addresses, "Listening");
+            tracing::debug!(?addresses, "Listening");
             None
         }
         P2pEvent::Stream { .. } => None,

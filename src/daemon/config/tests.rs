@@ -196,7 +196,7 @@ fn a_file_that_was_named_has_to_be_there() {
     std::fs::write(&path, "log = 'warn'").unwrap();
     let variable = path.to_str().unwrap().to_owned();
     let found = read_file(&DaemonArgs::default(), move |name| {
-        (name == "KONTENA_CONFIG").then(|| variable.clone())
+        (name == "KONTENA_DAEMON_CONFIG").then(|| variable.clone())
     });
     assert_eq!(found.unwrap().unwrap().text, "log = 'warn'");
 }
