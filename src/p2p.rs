@@ -52,6 +52,12 @@ const ORDERS: usize = 1024;
 /// How often a flush looks whether all is said.
 const FLUSH_PAUSE: Duration = Duration::from_millis(10);
 
+/// How often a question to be admitted is asked, and the pause between.
+const ASK_TIMES: u32 = 3;
+const ASK_PAUSE: Duration = Duration::from_millis(300);
+/// Only what failed at once is asked again; a silence has taken its time already.
+const ASK_SOON: Duration = Duration::from_secs(2);
+
 /// Something happened on the wire.
 #[derive(Debug)]
 pub(crate) enum P2pEvent {
@@ -179,13 +185,30 @@ impl P2p {
         let targets = joining::resolve(address).await?;
         let mut last = None;
         for target in targets {
-            match self.ask_one(target, bytes.clone()).await {
+            match self.ask_again(&target, &bytes).await {
                 Ok(answer) => return Ok(answer),
                 Err(error) => last = Some(error),
             }
         }
         let error = last.unwrap_or_else(|| anyhow::anyhow!("it has no address"));
         Err(error.context(format!("failed to reach `{address}`")))
+    }
+
+    /// A question may go down with a connection that was ending already, of an earlier question: it
+    /// is asked again, which changes nothing where it was heard.
+    async fn ask_again(&self, target: &joining::Target, bytes: &[u8]) -> anyhow::Result<Vec<u8>> {
+        let mut asked = 1;
+        loop {
+            let began = tokio::time::Instant::now();
+            match self.ask_one(target.clone(), bytes.to_vec()).await {
+                Err(error) if asked < ASK_TIMES && began.elapsed() < ASK_SOON => {
+                    tracing::debug!(problem = format!("{error:#}"), "Asking again");
+                    asked += 1;
+                    tokio::time::sleep(ASK_PAUSE).await;
+                }
+                answer => return answer,
+            }
+        }
     }
 
     async fn ask_one(&self, target: joining::Target, bytes: Vec<u8>) -> anyhow::Result<Vec<u8>> {
