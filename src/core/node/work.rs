@@ -277,9 +277,7 @@ impl Node {
             node_name,
         };
         let own = self.reports.get(&self.me);
-        let remembered = own
-            .map(|report| unconfirmed(&report.holds))
-            .unwrap_or_default();
+        let remembered = own.map(|report| report.holds.clone()).unwrap_or_default();
         let mut instances = Instances::new(identity, remembered);
         if let Some(engine) = self.own.engine.clone() {
             instances.observe(Observed::Engine(engine), now);
