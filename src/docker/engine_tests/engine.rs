@@ -49,8 +49,10 @@ impl TestEngine {
     pub(super) async fn start_again(&mut self) {
         let log = File::create(self.path("log")).unwrap();
         std::fs::write(self.path("daemon.json"), "{}").unwrap();
-        // A power cut leaves it, and another process may have its number now.
+        // A power cut leaves the numbers of processes that other processes have now, containerd's
+        // among them; on a real host they are on a file system in memory.
         drop(std::fs::remove_file(self.path("pid")));
+        drop(std::fs::remove_dir_all(self.path("exec")));
         let process = Command::new("unshare")
             .args(["--net", "--mount", "--pid", "--fork", "--kill-child"])
             .args(["--mount-proc", "--propagation", "private", "dockerd"])
