@@ -45,6 +45,18 @@ pub struct Report {
     pub unknown: BTreeMap<String, serde_json::Value>,
 }
 
+impl Report {
+    /// Whether its stateless holds are released: engine or disk has failed, so they are for others to
+    /// take at once, whether or not their containers still run (rules of the mesh 2).
+    pub fn has_released(&self) -> bool {
+        let engine_failed = match self.engine.state {
+            EngineState::Failed { .. } => true,
+            EngineState::Starting | EngineState::Working => false,
+        };
+        engine_failed || matches!(self.disk, Disk::Failed { .. })
+    }
+}
+
 /// The node's Docker engine.
 #[derive(Clone, Debug, PartialEq, Eq, Default, Serialize, Deserialize)]
 pub struct Engine {
@@ -84,7 +96,8 @@ pub enum EngineState {
 pub enum Disk {
     #[default]
     Working,
-    /// Cannot write: acknowledges nothing, keeps what it runs.
+    /// Could not be written for a minute: acknowledges nothing. Stateless holds are released, and each
+    /// container runs on until its successor is healthy.
     Failed { since: WallTime, problem: String },
 }
 

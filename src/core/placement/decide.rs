@@ -100,7 +100,8 @@ fn placed(survey: &Survey<'_>, wanted: &Wanted<'_>, number: u32) -> Assignment {
         epoch,
         reason,
     };
-    let lost = away.first().map(|holder| Lost {
+    let unreleased = |holder: &&Holder<'_>| !survey.nodes[holder.node].has_released();
+    let lost = away.iter().find(unreleased).map(|holder| Lost {
         from: survey.nodes[holder.node].id,
         epoch: holder.hold.epoch,
         seen: takeover::seen(survey, wanted, number),
@@ -114,7 +115,7 @@ fn placed(survey: &Survey<'_>, wanted: &Wanted<'_>, number: u32) -> Assignment {
     let Some(node) = wanted.best(survey, number) else {
         return assignment(None, epoch, Reason::Waits(Wait::NoNodeFits));
     };
-    let reason = match (lost, outgoing.first()) {
+    let reason = match (lost, outgoing.first().or(away.first())) {
         (Some(Lost { from, seen, .. }), _) => Reason::TakenOver { from, seen },
         (None, Some(holder)) => Reason::Moved {
             from: survey.nodes[holder.node].id,

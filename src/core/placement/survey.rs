@@ -44,6 +44,11 @@ impl Node<'_> {
             Freshness::Absent | Freshness::Gone => true,
         }
     }
+
+    /// Whether others need not wait for it with what it holds of stateless services.
+    pub(super) fn has_released(&self) -> bool {
+        self.report.is_some_and(Report::has_released)
+    }
 }
 
 /// A node's hold of the instance in question.

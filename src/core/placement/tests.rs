@@ -180,6 +180,18 @@ fn an_instance_leaves_a_node_that_cannot_run_it() {
 }
 
 #[test]
+fn what_a_node_released_before_it_went_away_is_not_waited_for() {
+    check(
+        "nodes a(absent,disk) b(absent) c(absent) d
+         web x2 web.1@a(epoch=3) web.2@b",
+        expect![[r#"
+            web.1  d  moves to d from a (its disk fails: it hangs) (epoch 4)
+            web.2  b  waits: b is absent since 2026-01-31T12:00:00Z, and this side sees only 1 of 4 eligible nodes (epoch 1)
+        "#]],
+    );
+}
+
+#[test]
 fn a_node_that_refuses_is_passed_over_for_that_instance() {
     check(
         "nodes a b
