@@ -8,7 +8,7 @@ use kontena_core::command::{Command, CommandId, Reply};
 use kontena_core::id::{InstanceId, NodeId};
 use kontena_core::identity::SecretKey;
 use kontena_core::message::{JoinAnswer, JoinCall, Message};
-use kontena_core::node::{Input, Node, NodeConfig, Output, Record, SaveId};
+use kontena_core::node::{Input, Node, NodeConfig, Output, Record, SaveId, Status};
 use kontena_core::reconcile::action::{Action, ActionId, Outcome};
 use kontena_core::time::{Instant, Now, WallTime};
 use kontena_core::view::View;
@@ -49,6 +49,8 @@ pub struct Host {
     pub disk: Disk,
     pub engine: Engine,
     pub view: Arc<View>,
+    /// How the node says it stands.
+    pub status: Status,
     /// Raised at each crash: what was under way for an earlier life is lost.
     life: u64,
     /// The wake-up that is queued.
@@ -129,6 +131,7 @@ impl World {
             disk: Disk::default(),
             engine: Engine::new(host),
             view: Arc::default(),
+            status: Status::default(),
             life: 0,
             wake: None,
             peers: BTreeMap::new(),
@@ -506,7 +509,8 @@ impl World {
             Output::Reply { id, reply } => {
                 self.replies.insert(id, reply);
             }
-            Output::Show { view, .. } => {
+            Output::Show { view, status } => {
+                self.hosts[host].status = status;
                 let was_member = self.hosts[host].view.documents.grid.id.is_some();
                 if !was_member && view.documents.grid.id.is_some() {
                     self.observe_soon(host);

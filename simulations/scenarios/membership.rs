@@ -1,9 +1,11 @@
 //! Joining, leaving, being removed, coming back.
 
 use kontena_core::command::{Command, Refusal};
+use kontena_core::node::Phase;
+use kontena_core::stack::Service;
 use kontena_simulations::world::World;
 
-use crate::support::{MINUTE, SOON, accept, deploy, grid};
+use crate::support::{MINUTE, SOON, accept, deploy, deploy_service, grid, key};
 
 #[test]
 fn nodes_join_through_any_member_in_seconds() {
@@ -182,4 +184,104 @@ fn a_node_that_leaves_waits_until_another_disk_has_its_removal() {
     });
     world.run_for(SOON);
     assert!(world.reply(leave).is_some_and(|reply| reply.is_ok()));
+}
+
+#[test]
+fn a_node_whose_sponsor_was_removed_across_a_split_is_told_stops_and_may_join_anew() {
+    for beside_sponsor in [true, false] {
+        let mut world = World::new(5, 51);
+        world.load_image("web:1");
+        let token = world.init(0);
+        for host in 1..4 {
+            world.join(host, 0, &token).unwrap();
+        }
+        world.run_for(2 * MINUTE);
+        // Either another member saw the admission beside the sponsor, or the sponsor alone.
+        let others: &[usize] = if beside_sponsor { &[0, 1] } else { &[0, 1, 2] };
+        let side: &[usize] = if beside_sponsor { &[2, 3, 4] } else { &[3, 4] };
+        world.network.split(others, side);
+        world.run_for(MINUTE);
+        world.join(4, 3, &token).unwrap();
+        deploy_service(&mut world, 4, "web", Service::new("web:1"), 6);
+        world.until(SOON, "it runs here too", |world| {
+            world.hosts[4].engine.running().count() > 0
+        });
+        let (sponsor, newcomer) = (world.id(3), world.id(4));
+        let remove = Command::RemoveNode {
+            node: sponsor,
+            force: false,
+        };
+        accept(&mut world, 0, remove);
+        world.run_for(MINUTE);
+        world.network.heal();
+
+        world.until(
+            2 * MINUTE,
+            "both are told, and stop what they ran",
+            |world| {
+                let out = [3, 4].map(|host| &world.hosts[host]);
+                out.iter().all(|host| {
+                    host.status.phase == Phase::Removed && host.engine.running().count() == 0
+                })
+            },
+        );
+        let problems = &world.hosts[4].status.problems;
+        assert!(
+            problems
+                .iter()
+                .any(|problem| problem.contains("kontena leave")),
+            "{problems:?}"
+        );
+        assert!(!world.hosts[0].view.documents.roster.contains_key(&newcomer));
+        let refused = world.command(4, Command::StopService(key("web")));
+        assert!(matches!(refused, Err(Refusal::Removed)), "{refused:?}");
+
+        accept(&mut world, 4, Command::Leave { force: false });
+        world.join(4, 0, &token).unwrap();
+        world.until(MINUTE, "it is a member like any other", |world| {
+            world.hosts[..3]
+                .iter()
+                .all(|host| host.view.is_fresh(&newcomer))
+        });
+        deploy_service(&mut world, 4, "next", Service::new("web:1"), 8);
+        world.until(SOON, "it is given work", |world| {
+            world.runs_exactly("next", 8) && world.hosts[4].engine.running().count() > 0
+        });
+    }
+}
+
+#[test]
+fn a_disowned_node_that_restarts_before_it_has_stopped_anything_stops_it_then() {
+    let mut world = World::new(4, 52);
+    world.load_image("web:1");
+    let token = world.init(0);
+    for host in 1..3 {
+        world.join(host, 0, &token).unwrap();
+    }
+    world.run_for(2 * MINUTE);
+    world.network.split(&[0], &[1, 2, 3]);
+    world.run_for(MINUTE);
+    world.join(3, 2, &token).unwrap();
+    deploy_service(&mut world, 3, "web", Service::new("web:1"), 6);
+    world.until(SOON, "it runs here too", |world| {
+        world.hosts[3].engine.running().count() > 0
+    });
+    let remove = Command::RemoveNode {
+        node: world.id(2),
+        force: false,
+    };
+    accept(&mut world, 0, remove);
+    world.hosts[3].engine.hung = true;
+    world.network.heal();
+    world.until(2 * MINUTE, "it is told", |world| {
+        world.hosts[3].status.phase == Phase::Removed
+    });
+    world.run_for(SOON);
+    world.kill_node(3);
+    world.hosts[3].engine.hung = false;
+    assert_ne!(world.hosts[3].engine.running().count(), 0);
+    world.boot(3);
+    world.until(MINUTE, "it stopped what it ran", |world| {
+        world.hosts[3].engine.running().count() == 0
+    });
 }

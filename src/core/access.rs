@@ -76,6 +76,8 @@ struct RemovalFact {
 pub(crate) struct Members {
     /// Every node that was ever admitted, with the lamport clock of its admission.
     pub(crate) admitted: BTreeMap<NodeId, u64>,
+    /// Admitted by somebody who, by what is known now, could not.
+    disowned: BTreeSet<NodeId>,
     removed: BTreeMap<NodeId, Vec<Reach>>,
 }
 
@@ -93,6 +95,15 @@ impl Members {
 
     pub(crate) fn removed(&self) -> BTreeSet<NodeId> {
         self.removed.keys().copied().collect()
+    }
+
+    /// The nodes whose admissions are all looked through, as what else their sponsors wrote.
+    pub(crate) fn disowned(&self) -> BTreeSet<NodeId> {
+        let disowned = self.disowned.iter();
+        disowned
+            .filter(|node| !self.is_removed(node))
+            .copied()
+            .collect()
     }
 
     fn contains(&self, node: &NodeId) -> bool {
@@ -349,6 +360,7 @@ impl Access {
             };
             let admissions = self.admissions[&node].iter().filter(by_member);
             let Some(lamport) = admissions.map(|fact| fact.rank.0).min() else {
+                members.disowned.insert(node);
                 continue;
             };
             members.admitted.insert(node, lamport);

@@ -139,6 +139,7 @@ pub enum Refusal {
     NoGrid,
     #[error("this node already belongs to grid `{grid}`")]
     AlreadyInGrid { grid: String },
+    /// By an operator, or with the admission by a node that had been removed.
     #[error("this node was removed from its grid")]
     Removed,
     #[error("another machine runs with this node's identity: a disk was cloned")]

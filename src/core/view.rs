@@ -48,6 +48,9 @@ pub struct Documents {
     pub roster: BTreeMap<NodeId, Member>,
     /// Removed for good: a removed id never comes back.
     pub removed: BTreeSet<NodeId>,
+    /// Admitted by a node that had been removed, as only the other side of a split knew: such an
+    /// admission is looked through. Another member may admit them.
+    pub disowned: BTreeSet<NodeId>,
     pub join_tokens: BTreeMap<TokenId, JoinToken>,
     /// SHA-256 of each administrator token that is valid for the API over TCP.
     pub admin_tokens: BTreeSet<[u8; 32]>,
@@ -55,6 +58,14 @@ pub struct Documents {
     pub services: BTreeMap<ServiceKey, ServiceRecord>,
     /// Registers that two sides of a split wrote differently: the winner is applied, both are shown.
     pub conflicts: Vec<Conflict>,
+}
+
+impl Documents {
+    /// Whether the node believes, or once believed, to be a member and is none: it may hear why, and
+    /// nothing else.
+    pub fn excludes(&self, node: &NodeId) -> bool {
+        self.removed.contains(node) || self.disowned.contains(node)
+    }
 }
 
 #[derive(Clone, Debug, Default, PartialEq, Eq)]

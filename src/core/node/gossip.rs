@@ -72,8 +72,8 @@ impl Node {
         if !self.in_grid() {
             return;
         }
-        if self.view.documents.removed.contains(&from) {
-            return self.tell_removed(from, &message);
+        if self.view.documents.excludes(&from) {
+            return self.tell_excluded(from, &message);
         }
         match message {
             Message::Exchange(exchange) => self.exchanged(from, exchange, now),
@@ -299,9 +299,9 @@ impl Node {
         }
     }
 
-    /// A removed node that still speaks is given the `grid` document, which proves that it was
-    /// removed; nothing else.
-    fn tell_removed(&mut self, from: NodeId, message: &Message) {
+    /// A node that is no member any more and still speaks is given the `grid` document, which proves
+    /// that; nothing else.
+    fn tell_excluded(&mut self, from: NodeId, message: &Message) {
         match message {
             Message::Exchange(exchange) if exchange.reply => {
                 let documents = [(

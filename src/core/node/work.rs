@@ -90,17 +90,18 @@ impl Node {
         reports
     }
 
-    /// Whether the roster still has this node.
+    /// Whether this node still belongs.
     fn heed_roster(&mut self) {
-        if self.phase == Phase::Member && self.view.documents.removed.contains(&self.me) {
+        if self.phase == Phase::Member && self.view.documents.excludes(&self.me) {
             self.phase = Phase::Removed;
         }
     }
 
-    /// Members may talk to us; a removed node may hear that it was removed.
+    /// Members may talk to us; those that are none any more may hear so.
     fn set_peers(&mut self) {
         let documents = &self.view.documents;
-        let known = documents.roster.keys().chain(&documents.removed).copied();
+        let excluded = documents.removed.iter().chain(&documents.disowned);
+        let known = documents.roster.keys().chain(excluded).copied();
         let peers: BTreeMap<NodeId, Vec<String>> = known
             .filter(|node| *node != self.me)
             .map(|node| (node, self.addresses_of(&node)))
@@ -186,7 +187,7 @@ impl Node {
                 node: self.me,
                 holds: instances.holds(),
             };
-            let goals = match self.view.documents.removed.contains(&self.me) {
+            let goals = match self.view.documents.excludes(&self.me) {
                 true => Goals::default(),
                 false => goals(&self.view, &self.work.placement, holder, held_until),
             };
@@ -266,9 +267,7 @@ impl Node {
         };
         let node_name = match documents.roster.get(&self.me) {
             Some(member) => member.name.clone(),
-            None if documents.removed.contains(&self.me) => {
-                "removed".parse().expect("a label of letters")
-            }
+            None if documents.excludes(&self.me) => "removed".parse().expect("a label of letters"),
             None => return,
         };
         let identity = Identity {
@@ -308,6 +307,15 @@ impl Node {
         });
     }
 
+    fn why_excluded(&self) -> &'static str {
+        if self.view.documents.disowned.contains(&self.me) {
+            "this node is no member any more: the node that admitted it had been removed; \
+             `kontena leave`, then join again through another"
+        } else {
+            "this node was removed from its grid: `kontena leave` makes it a new node"
+        }
+    }
+
     fn problems(&self) -> Vec<String> {
         let mut problems = Vec::new();
         if let Some(problem) = self.own.disk_problem() {
@@ -323,7 +331,7 @@ impl Node {
             );
         }
         if self.phase == Phase::Removed {
-            problems.push("this node was removed from its grid".to_owned());
+            problems.push(self.why_excluded().to_owned());
         }
         problems
     }

@@ -16,6 +16,7 @@ pub(super) struct GridPart {
     pub(super) grid: Grid,
     pub(super) roster: BTreeMap<NodeId, Member>,
     pub(super) removed: BTreeSet<NodeId>,
+    pub(super) disowned: BTreeSet<NodeId>,
     pub(super) join_tokens: BTreeMap<TokenId, JoinToken>,
     pub(super) admin_tokens: BTreeSet<[u8; 32]>,
     pub(super) conflicts: Vec<Conflict>,
@@ -28,6 +29,7 @@ pub(super) fn read(id: GridId, log: &Log, members: &Members) -> GridPart {
             ..Grid::default()
         },
         removed: members.removed(),
+        disowned: members.disowned(),
         ..GridPart::default()
     };
     if let Some(first) = log.entries().first() {

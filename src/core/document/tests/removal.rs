@@ -124,3 +124,26 @@ fn of_two_that_remove_each_other_the_one_admitted_first_prevails() {
     sync(&mut a, &mut b, 1 << 20);
     assert_eq!(the_web(&mut a).instances, 6);
 }
+
+#[test]
+fn a_node_that_a_removed_one_admitted_is_disowned_until_a_member_admits_it() {
+    let [mut a, mut b, mut c] = three();
+    write(&mut a, &[Edit::RemoveNode(node(3))]);
+    for admitted in [4, 5] {
+        write(&mut c, &[Edit::Admit(admission(admitted, 3))]);
+    }
+    sync(&mut b, &mut c, 1 << 20);
+    assert!(b.documents().disowned.is_empty(), "nobody there knows");
+    sync(&mut a, &mut b, 1 << 20);
+    for replica in [&mut a, &mut b] {
+        let documents = replica.documents();
+        assert_eq!(documents.disowned, [node(4), node(5)].into());
+        assert!(documents.excludes(&node(4)) && documents.excludes(&node(3)));
+        assert!(!documents.excludes(&node(2)));
+    }
+    write(&mut a, &[Edit::Admit(admission(4, 1))]);
+    sync(&mut a, &mut b, 1 << 20);
+    let documents = b.documents();
+    assert!(documents.roster.contains_key(&node(4)));
+    assert_eq!(documents.disowned, [node(5)].into());
+}
