@@ -35,6 +35,10 @@ pub struct World {
     sequence: u64,
     replies: BTreeMap<CommandId, Reply>,
     commands: u64,
+    /// Who asked to be admitted, with which command: a call's number is its place here.
+    joins: Vec<(usize, CommandId)>,
+    /// How long a member's answer takes on its way to a stranger.
+    pub join_latency: Duration,
     /// Messages carried so far.
     pub messages: u64,
     /// One line for every thing that happened, if wanted.
@@ -92,12 +96,13 @@ enum Event {
         records: Vec<Record>,
     },
     JoinAsked {
-        from: usize,
+        /// In [`World::joins`].
+        number: usize,
         to: usize,
         call: JoinCall,
     },
     JoinAnswered {
-        to: usize,
+        number: usize,
         answer: Result<JoinAnswer, String>,
     },
 }
@@ -114,6 +119,8 @@ impl World {
             sequence: 0,
             replies: BTreeMap::new(),
             commands: 0,
+            joins: Vec::new(),
+            join_latency: Duration::from_millis(1),
             messages: 0,
             trace: None,
         };
@@ -383,8 +390,11 @@ impl World {
                 let result = self.hosts[host].disk.save(records);
                 self.handle(host, Input::Saved { id, result });
             }
-            Event::JoinAsked { from, to, call } => self.join_asked(from, to, call),
-            Event::JoinAnswered { to, answer } => self.handle(to, Input::JoinAnswered { answer }),
+            Event::JoinAsked { number, to, call } => self.join_asked(number, to, call),
+            Event::JoinAnswered { number, answer } => {
+                let (to, id) = self.joins[number];
+                self.handle(to, Input::JoinAnswered { id, answer });
+            }
             Event::Wake { .. }
             | Event::Done { .. }
             | Event::Observe { .. }
@@ -422,13 +432,13 @@ impl World {
         self.observe_soon(host);
     }
 
-    fn join_asked(&mut self, from: usize, to: usize, call: JoinCall) {
-        let id = from as u64;
+    fn join_asked(&mut self, number: usize, to: usize, call: JoinCall) {
+        let (from, _) = self.joins[number];
         let stranger = self.id(from);
         self.handle(
             to,
             Input::JoinAsked {
-                id,
+                id: number as u64,
                 from: stranger,
                 seen: Self::address(from)
                     .parse::<std::net::SocketAddr>()
@@ -467,17 +477,12 @@ impl World {
         match output {
             Output::Send { to, message } => self.send(host, to, &message),
             Output::SetPeers(peers) => self.hosts[host].peers = peers,
-            Output::AskJoin { address, call } => self.ask_join(host, &address, call),
+            Output::AskJoin { id, address, call } => self.ask_join(host, id, &address, call),
             Output::AnswerJoin { id, answer } => {
-                let to = usize::try_from(id).expect("a host's index");
-                if !self.network.is_cut(host, to) {
-                    self.after(
-                        Duration::from_millis(1),
-                        Event::JoinAnswered {
-                            to,
-                            answer: Ok(answer),
-                        },
-                    );
+                let number = usize::try_from(id).expect("it was a place");
+                if !self.network.is_cut(host, self.joins[number].0) {
+                    let answer = Ok(answer);
+                    self.after(self.join_latency, Event::JoinAnswered { number, answer });
                 }
             }
             Output::Save { id, records } => {
@@ -537,20 +542,22 @@ impl World {
         }
     }
 
-    fn ask_join(&mut self, from: usize, address: &str, call: JoinCall) {
+    fn ask_join(&mut self, from: usize, id: CommandId, address: &str, call: JoinCall) {
+        let number = self.joins.len();
+        self.joins.push((from, id));
         let reachable = self
             .host_at(address)
             .filter(|to| !self.network.is_cut(from, *to));
         match reachable.filter(|to| self.hosts[*to].node.is_some()) {
             Some(to) => self.after(
                 Duration::from_millis(2),
-                Event::JoinAsked { from, to, call },
+                Event::JoinAsked { number, to, call },
             ),
             None => {
                 let answer = Err("connection refused".to_owned());
                 self.after(
                     Duration::from_millis(2),
-                    Event::JoinAnswered { to: from, answer },
+                    Event::JoinAnswered { number, answer },
                 );
             }
         }

@@ -1,5 +1,7 @@
 //! Joining, leaving, being removed, coming back.
 
+use std::time::Duration;
+
 use kontena_core::command::{Command, Refusal};
 use kontena_core::node::Phase;
 use kontena_core::stack::Service;
@@ -41,6 +43,23 @@ fn a_wrong_token_is_refused_and_changes_nothing() {
     world.run_for(SOON);
     assert_eq!(world.hosts[0].view.documents.roster.len(), 1);
     assert!(world.hosts[1].view.documents.roster.is_empty());
+}
+
+#[test]
+fn the_late_answer_to_a_join_that_was_given_up_does_not_settle_the_next_one() {
+    let mut world = World::new(3, 53);
+    let token = world.init(0);
+    world.init(1);
+    // The answer will be that the token is another grid's, long after the command was answered.
+    world.join_latency = Duration::from_secs(30);
+    let given_up = world.join(2, 1, &token);
+    assert!(
+        matches!(&given_up, Err(Refusal::Unreachable { problem, .. }) if problem.contains("in time")),
+        "{given_up:?}"
+    );
+    // The next question waits for its own answer while the first one's arrives.
+    world.join_latency = Duration::from_secs(15);
+    world.join(2, 0, &token).unwrap();
 }
 
 #[test]

@@ -58,6 +58,8 @@ pub enum Input {
     },
     /// What the node that was asked by [`Output::AskJoin`] answered, or why it could not be asked.
     JoinAnswered {
+        /// Of the question.
+        id: CommandId,
         answer: Result<JoinAnswer, String>,
     },
     Command {
@@ -96,6 +98,8 @@ pub enum Output {
     /// The members that may talk to us, and where they were last: everyone else is a stranger.
     SetPeers(BTreeMap<NodeId, Vec<String>>),
     AskJoin {
+        /// The command that asks: its answer says the same, because a late one settles no other.
+        id: CommandId,
         address: String,
         call: JoinCall,
     },
@@ -269,7 +273,7 @@ impl Node {
                 seen,
                 call,
             } => self.join_asked(id, from, seen, call, now),
-            Input::JoinAnswered { answer } => self.join_answered(answer, now),
+            Input::JoinAnswered { id, answer } => self.join_answered(id, answer),
             Input::Command { id, command } => self.command(id, command, now),
             Input::Observed(observed) => self.observed(observed, now),
             Input::Done { id, outcome } => self.done(id, outcome, now),

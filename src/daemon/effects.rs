@@ -87,7 +87,7 @@ impl Effects {
                 self.p2p.send(to, Bytes::from(message::encode(&message)));
             }
             Output::SetPeers(peers) => self.p2p.set_peers(&sockets(peers)),
-            Output::AskJoin { address, call } => self.ask_join(address, call),
+            Output::AskJoin { id, address, call } => self.ask_join(id, address, call),
             Output::AnswerJoin { id, answer } => {
                 self.p2p.answer_join(id, message::encode(&answer)).await?;
             }
@@ -99,7 +99,7 @@ impl Effects {
         Ok(())
     }
 
-    fn ask_join(&self, address: String, call: JoinCall) {
+    fn ask_join(&self, id: CommandId, address: String, call: JoinCall) {
         let (p2p, inputs) = (self.p2p.clone(), self.inputs.clone());
         tokio::spawn(async move {
             let answer = p2p.ask_join(&address, message::encode(&call)).await;
@@ -110,7 +110,7 @@ impl Effects {
                         .map_err(|error| format!("its answer cannot be read: {error}"))
                 });
             // The daemon is stopping when nobody takes it.
-            let _ = inputs.send(Input::JoinAnswered { answer }).await;
+            let _ = inputs.send(Input::JoinAnswered { id, answer }).await;
         });
     }
 

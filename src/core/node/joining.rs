@@ -181,6 +181,7 @@ impl Node {
             until,
         });
         self.push(Output::AskJoin {
+            id,
             address,
             call: JoinCall { request },
         });
@@ -188,20 +189,16 @@ impl Node {
 
     /// Gives up on a member that does not answer.
     pub(super) fn stop_asking(&mut self, now: Now) {
-        if self
-            .joining
-            .asked
-            .as_ref()
-            .is_some_and(|asked| asked.until <= now.monotonic)
-        {
-            self.join_answered(Err("no answer in time".to_owned()), now);
+        let asked = self.joining.asked.as_ref();
+        if let Some(asked) = asked.filter(|asked| asked.until <= now.monotonic) {
+            self.join_answered(asked.command, Err("no answer in time".to_owned()));
         }
     }
 
-    pub(super) fn join_answered(&mut self, answer: Result<JoinAnswer, String>, _now: Now) {
-        let Some(asked) = self.joining.asked.take() else {
-            return;
-        };
+    /// An answer to a question that was given up is none to the one that followed it.
+    pub(super) fn join_answered(&mut self, id: CommandId, answer: Result<JoinAnswer, String>) {
+        let asked = self.joining.asked.take_if(|asked| asked.command == id);
+        let Some(asked) = asked else { return };
         match answer {
             Ok(JoinAnswer::Welcome { grid, envelopes }) if grid == asked.grid => {
                 self.welcomed(asked, envelopes);

@@ -161,6 +161,40 @@ fn a_second_leave_does_not_take_the_place_of_the_first() {
 }
 
 #[test]
+fn the_answer_to_a_join_that_was_given_up_is_none_to_the_next() {
+    let (mut first, _) = pair();
+    let made = first.give(Command::CreateJoinToken { seed: [6; 32] }, true);
+    first.now.monotonic = first.now.monotonic + Duration::from_secs(2);
+    let made = [made, first.handle(Input::Wake)].concat();
+    let token = replies(&made)[0].1.clone().unwrap().join_token.unwrap();
+    let mut third = Hand::new(3);
+    let join = || Command::Join {
+        address: "10.0.0.1:1".to_owned(),
+        token: token.clone(),
+        name: "three".parse().unwrap(),
+        labels: Vec::new(),
+    };
+    let refused = || Ok(JoinAnswer::Refused(crate::message::JoinRefusal::Token));
+    third.give(join(), true);
+    third.now.monotonic = third.now.monotonic + Duration::from_secs(20);
+    assert_eq!(replies(&third.handle(Input::Wake)).len(), 1, "given up");
+
+    third.give(join(), true);
+    let (late, own) = (CommandId(1), CommandId(2));
+    let settled = third.handle(Input::JoinAnswered {
+        id: late,
+        answer: refused(),
+    });
+    assert!(replies(&settled).is_empty());
+    assert_eq!(third.node.phase, Phase::Joining);
+    let settled = third.handle(Input::JoinAnswered {
+        id: own,
+        answer: refused(),
+    });
+    assert_eq!(replies(&settled), [(own, Err(Refusal::Token))]);
+}
+
+#[test]
 fn a_cloned_node_sleeps_until_something_happens() {
     let (mut first, second) = pair();
     first.give(create("web"), true);
@@ -293,7 +327,10 @@ fn pair() -> (Hand, Hand) {
         Some(answer)
     });
     let answer = Ok(answer.expect("a sponsor answers"));
-    second.handle(Input::JoinAnswered { answer });
+    second.handle(Input::JoinAnswered {
+        id: CommandId(1),
+        answer,
+    });
     second.save_all();
     assert_eq!(second.node.phase, Phase::Member);
     assert!(second.node.replica.digest().contains_key(&DocumentId::Grid));
