@@ -220,6 +220,11 @@ impl World {
         self.hosts[host].life += 1;
     }
 
+    /// The daemon is told to stop; containers run on.
+    pub fn stop_node(&mut self, host: usize) {
+        self.handle(host, Input::Stopping);
+    }
+
     /// The power goes: node and containers.
     pub fn kill_host(&mut self, host: usize) {
         self.kill_node(host);
@@ -485,6 +490,7 @@ impl World {
                     self.after(self.join_latency, Event::JoinAnswered { number, answer });
                 }
             }
+            Output::Stopped => self.kill_node(host),
             Output::Save { id, records } => {
                 let latency = self
                     .chance

@@ -93,24 +93,25 @@ async fn turn(
     clock: Clock,
     stop: &mut Stop,
 ) -> anyhow::Result<End> {
-    let mut was_in_grid = false;
+    let (mut was_in_grid, mut is_stopping) = (false, false);
     loop {
         while let Some(output) = node.poll_output() {
             edges.effects.carry_out(output).await?;
         }
         let phase = edges.effects.phase();
+        if edges.effects.has_stopped() {
+            return Ok(End::Stopped);
+        }
         if was_in_grid && phase == Phase::Alone {
-            return Ok(End::Left);
+            return Ok(if is_stopping { End::Stopped } else { End::Left });
         }
         was_in_grid |= is_in_grid(&phase);
         let wake = node.poll_timeout().map(|(at, _)| clock.when(at));
         tokio::select! {
-            () = stop.called() => {
+            () = stop.called(), if !is_stopping => {
+                is_stopping = true;
+                edges.refuse_orders();
                 node.handle(Input::Stopping, clock.now());
-                while let Some(output) = node.poll_output() {
-                    edges.effects.carry_out(output).await?;
-                }
-                return Ok(End::Stopped);
             }
             () = until(wake) => {
                 report_lag(node, wake, clock);

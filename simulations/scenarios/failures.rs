@@ -74,6 +74,26 @@ fn killing_the_daemon_stops_no_container_and_starting_it_changes_nothing() {
 }
 
 #[test]
+fn an_announced_restart_moves_nothing_in_a_grid_that_is_not_told_directly() {
+    let mut world = grid(12, 19);
+    deploy(&mut world, 0, "web", 24);
+    let starts = world.starts();
+    // Longer than silence alone is borne: 22 s by as many nodes.
+    for host in [3, 7] {
+        world.stop_node(host);
+        world.run_for(Duration::from_secs(50));
+        assert_eq!(world.starts(), starts, "{}", world.summary());
+        world.boot(host);
+        world.run_for(MINUTE);
+    }
+    assert_eq!(world.starts(), starts, "{}", world.summary());
+    world.kill_host(3);
+    world.until(MINUTE, "what is not announced is taken over", |world| {
+        world.runs_exactly("web", 24)
+    });
+}
+
+#[test]
 fn a_daemon_killed_in_the_middle_of_a_deploy_makes_no_second_container() {
     for seed in 0..20 {
         let mut world = grid(3, 1500 + seed);

@@ -34,8 +34,6 @@ pub enum Message {
         first: ReportOrder,
         second: ReportOrder,
     },
-    /// The sender leaves the grid for good, or restarts and asks for patience.
-    Goodbye { restarting: bool },
 }
 
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]

@@ -9,6 +9,7 @@ mod leaving;
 mod own;
 mod reports;
 mod saving;
+mod stopping;
 #[cfg(test)]
 mod tests;
 mod work;
@@ -37,6 +38,7 @@ use joining::Joining;
 use own::Own;
 use reports::Reports;
 use saving::Saving;
+use stopping::Stopping;
 use work::Work;
 use writing::Writing;
 
@@ -82,7 +84,8 @@ pub enum Input {
     Refused(NodeId),
     /// The driver was this late: the host stood still, or is too busy.
     Lagged(Duration),
-    /// The daemon is told to stop; containers run on. Peers are asked for patience.
+    /// The daemon is told to stop; containers run on. [`Output::Stopped`] follows once the commands
+    /// under way are answered and peers are asked for patience, within 3 s.
     Stopping,
     /// The time of [`Node::poll_timeout`] has come.
     Wake,
@@ -120,6 +123,8 @@ pub enum Output {
         id: CommandId,
         reply: Reply,
     },
+    /// Nothing more follows in this boot ([`Input::Stopping`]).
+    Stopped,
     /// The newest view, for whoever reads, and how this node stands.
     Show {
         view: Arc<View>,
@@ -225,6 +230,7 @@ pub struct Node {
     saving: Saving,
     writing: Writing,
     joining: Joining,
+    stopping: Stopping,
     chance: Chance,
     view: Arc<View>,
     shown: Option<Status>,
@@ -252,6 +258,7 @@ impl Node {
             saving: Saving::default(),
             writing: Writing::default(),
             joining: Joining::default(),
+            stopping: Stopping::default(),
             chance: Chance::new(config.seed, "node"),
             view: Arc::default(),
             shown: None,
@@ -281,7 +288,7 @@ impl Node {
             Input::Addresses(addresses) => self.own.addresses = addresses,
             Input::Lagged(lag) => self.pulse.lagged(lag, now.monotonic),
             Input::Refused(peer) => self.pulse.refused(peer, now),
-            Input::Stopping => self.say_goodbye(),
+            Input::Stopping => self.stop(now),
             Input::Wake => {}
         }
         self.settle(now);
@@ -305,6 +312,7 @@ impl Node {
             self.saving.next_wake().map(|at| (at, "saving")),
             self.joining.next_wake().map(|at| (at, "joining")),
             self.leave_wake().map(|at| (at, "leaving")),
+            self.stopping.next_wake().map(|at| (at, "stopping")),
         ]
         .into_iter()
         .flatten()
@@ -320,6 +328,7 @@ impl Node {
         self.write(now);
         self.finish_leaving(now);
         self.save_reports(now);
+        self.finish_stopping(now);
         self.show();
     }
 

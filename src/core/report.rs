@@ -37,6 +37,10 @@ pub struct Report {
     pub disk: Disk,
     /// Where it can be reached, best first: `IP:PORT`.
     pub addresses: Vec<String>,
+    /// The last word of this boot: the daemon stops, and asks for a minute's patience. Older versions
+    /// pass it on unread.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub restarting: bool,
     pub holds: BTreeMap<InstanceId, Hold>,
     /// Instances that it was asked to run and refuses, and why.
     #[serde(default)]

@@ -172,8 +172,16 @@ impl Edges {
         });
     }
 
+    /// Commands that were not taken yet are refused from now on.
+    pub(super) fn refuse_orders(&mut self) {
+        self.orders.close();
+        while self.orders.try_recv().is_ok() {}
+    }
+
     /// Lets answers out, makes everything durable, and gives the directory and the socket back.
-    pub(super) async fn close(self) -> anyhow::Result<()> {
+    pub(super) async fn close(mut self) -> anyhow::Result<()> {
+        self.refuse_orders();
+        self.effects.answer_no_more();
         self.effects.flush(GOODBYE).await;
         // The API may have ended by itself.
         let _ = self.stop_api.send(());

@@ -33,6 +33,7 @@ pub(super) struct Effects {
     status: watch::Sender<Status>,
     /// The grid whose containers are watched.
     grid: watch::Sender<Option<String>>,
+    has_stopped: bool,
 }
 
 impl Effects {
@@ -56,7 +57,13 @@ impl Effects {
             view,
             status,
             grid,
+            has_stopped: false,
         }
+    }
+
+    /// Whether the node has said its last word.
+    pub(super) fn has_stopped(&self) -> bool {
+        self.has_stopped
     }
 
     /// The phase that the node showed last.
@@ -69,6 +76,11 @@ impl Effects {
         let id = self.commands.next();
         self.replies.insert(id, answer);
         id
+    }
+
+    /// Whoever still waits for an answer is told that the daemon stops.
+    pub(super) fn answer_no_more(&mut self) {
+        self.replies.clear();
     }
 
     /// Waits until peers have heard what was sent.
@@ -94,6 +106,7 @@ impl Effects {
             Output::Save { id, records } => self.save(id, records).await?,
             Output::Run { id, action } => self.run(id, action),
             Output::Reply { id, reply } => self.reply(id, reply),
+            Output::Stopped => self.has_stopped = true,
             Output::Show { view, status } => self.show(view, status),
         }
         Ok(())

@@ -220,6 +220,7 @@ pub(super) fn add_report(
             format!("10.0.0.{number}:8470"),
             format!("192.0.2.{number}:8470"),
         ],
+        restarting: false,
         holds: holds.collect(),
         refusals: BTreeMap::new(),
         unknown: BTreeMap::new(),

@@ -207,14 +207,10 @@ impl Pulse {
             || now.since(self.since.monotonic) >= FIRST_ANSWER_WITHIN
     }
 
-    /// `from` leaves for good, which takes it out of DNS at once, or restarts and asks for patience.
-    pub fn goodbye(&mut self, from: NodeId, restarting: bool, now: Now) {
-        let Some(trace) = self.traces.get_mut(&from) else {
-            return;
-        };
-        match restarting {
-            true => trace.grant_patience(now.monotonic),
-            false => trace.leave(now),
+    /// `node` restarts and asks for patience.
+    pub fn restarts(&mut self, node: NodeId, now: Now) {
+        if let Some(trace) = self.traces.get_mut(&node) {
+            trace.grant_patience(now.monotonic);
         }
         self.settle(now);
     }

@@ -38,7 +38,7 @@ impl Node {
         }
     }
 
-    fn exchange(&self, reply: bool) -> Exchange {
+    pub(super) fn exchange(&self, reply: bool) -> Exchange {
         Exchange {
             reply,
             order: self.own.order(),
@@ -82,7 +82,6 @@ impl Node {
             Message::Want(wanted) => self.send_missing(from, &wanted),
             Message::Stored(hashes) => self.stored(from, &hashes),
             Message::Cloned { first, second } => self.told_cloned(first, second),
-            Message::Goodbye { restarting } => self.pulse.goodbye(from, restarting, now),
         }
     }
 
@@ -130,13 +129,6 @@ impl Node {
             | Phase::Cloned
             | Phase::Alone
             | Phase::Joining => {}
-        }
-    }
-
-    /// A restart is announced, so that nobody takes anything over meanwhile.
-    pub(super) fn say_goodbye(&mut self) {
-        if self.phase == Phase::Member {
-            self.tell(Message::Goodbye { restarting: true }, None);
         }
     }
 
@@ -248,14 +240,17 @@ impl Node {
     }
 
     fn reported(&mut self, from: NodeId, reports: Vec<SignedReport>, now: Now) {
-        let mut news = Vec::new();
+        let (mut news, mut authors) = (Vec::new(), Vec::new());
         let roster = &self.view.documents.roster;
         for signed in reports {
             let accepted = self
                 .reports
                 .accept_of(signed.clone(), |node| roster.contains_key(node));
             match accepted {
-                Ok(Some(_)) => news.push(signed),
+                Ok(Some(node)) => {
+                    news.push(signed);
+                    authors.push(node);
+                }
                 Ok(None) => {}
                 Err(problem) => {
                     tracing::warn!(node = %from.short(), %problem, "A report was refused");
@@ -265,7 +260,17 @@ impl Node {
         if !news.is_empty() && self.view.documents.roster.len() > TOLD_DIRECTLY {
             self.tell(Message::Reports(news), Some(from));
         }
+        self.heed_restarts(&authors, now);
         self.look(now);
+    }
+
+    /// Those of `nodes` whose newest report is their last word for now are given patience.
+    fn heed_restarts(&mut self, nodes: &[NodeId], now: Now) {
+        for node in nodes {
+            if self.reports.get(node).is_some_and(|own| own.restarting) {
+                self.pulse.restarts(*node, now);
+            }
+        }
     }
 
     /// Pushes changes to others at once.
@@ -336,8 +341,7 @@ impl Node {
             | Message::Reports(_)
             | Message::Envelopes(_)
             | Message::Stored(_)
-            | Message::Cloned { .. }
-            | Message::Goodbye { .. } => {}
+            | Message::Cloned { .. } => {}
         }
     }
 }

@@ -24,6 +24,7 @@ pub(super) struct Own {
     disk_trouble: Option<(Now, String)>,
     /// `IP:PORT`, best first.
     pub(super) addresses: Vec<String>,
+    restarting: bool,
 }
 
 impl Own {
@@ -38,7 +39,13 @@ impl Own {
             engine: None,
             disk_trouble: None,
             addresses: Vec::new(),
+            restarting: false,
         }
+    }
+
+    /// From now on the report says that this boot is over.
+    pub(super) fn announce_restart(&mut self) {
+        self.restarting = true;
     }
 
     /// Which life of this node speaks.
@@ -96,6 +103,7 @@ impl Own {
             engine: Engine::default(),
             disk: self.disk(now),
             addresses: self.addresses.clone(),
+            restarting: self.restarting,
             holds: Default::default(),
             refusals: Default::default(),
             unknown: Default::default(),

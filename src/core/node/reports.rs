@@ -174,6 +174,7 @@ mod tests {
             engine: Engine::default(),
             disk: Disk::Working,
             addresses: Vec::new(),
+            restarting: false,
             holds: BTreeMap::new(),
             refusals: BTreeMap::new(),
             unknown: BTreeMap::new(),

@@ -161,6 +161,71 @@ fn a_second_leave_does_not_take_the_place_of_the_first() {
 }
 
 #[test]
+fn a_command_that_waits_for_a_second_disk_is_answered_before_the_daemon_ends() {
+    for second_disk_in_time in [true, false] {
+        let (mut first, second) = pair();
+        let told = first.hear(&second);
+        assert!(first.node.others_fresh(), "{told:?}");
+        let mut given = first.give(create("web"), true);
+        assert!(replies(&given).is_empty(), "it waits for the other's disk");
+        let stopping = first.handle(Input::Stopping);
+        assert!(replies(&stopping).is_empty() && !has_stopped(&stopping));
+
+        let after = match second_disk_in_time {
+            true => {
+                let hashes = envelopes(&std::mem::take(&mut given));
+                first.handle(Input::Received {
+                    from: second.node.me,
+                    message: Message::Stored(hashes.iter().map(SignedEnvelope::hash).collect()),
+                })
+            }
+            false => {
+                first.now.monotonic = first.now.monotonic + Duration::from_secs(2);
+                first.handle(Input::Wake)
+            }
+        };
+        let answers = replies(&after);
+        let [(_, Ok(accepted))] = answers.as_slice() else {
+            panic!("one answer, not {answers:?}");
+        };
+        let disks = if second_disk_in_time { 2 } else { 1 };
+        assert_eq!(accepted.saved_on.len(), disks);
+        assert!(accepted.has_others && has_stopped(&after));
+    }
+}
+
+#[test]
+fn a_disk_that_never_answers_does_not_keep_the_daemon_from_ending() {
+    let (mut first, _) = pair();
+    let given = first.give(create("web"), false);
+    assert!(replies(&given).is_empty());
+    assert!(!has_stopped(&first.handle(Input::Stopping)));
+    first.now.monotonic = first.now.monotonic + Duration::from_secs(3);
+    assert!(has_stopped(&first.handle(Input::Wake)));
+}
+
+#[test]
+fn a_node_that_owes_nobody_an_answer_stops_at_once_and_says_so_to_the_others() {
+    let (mut first, second) = pair();
+    first.hear(&second);
+    let stopped = first.handle(Input::Stopping);
+    assert!(has_stopped(&stopped));
+    let announced = stopped.iter().any(|output| {
+        let Output::Send {
+            message: Message::Reports(reports),
+            ..
+        } = output
+        else {
+            return false;
+        };
+        reports
+            .iter()
+            .any(|report| report.open().unwrap().restarting)
+    });
+    assert!(announced, "{stopped:?}");
+}
+
+#[test]
 fn the_answer_to_a_join_that_was_given_up_is_none_to_the_next() {
     let (mut first, _) = pair();
     let made = first.give(Command::CreateJoinToken { seed: [6; 32] }, true);
@@ -271,6 +336,18 @@ impl Hand {
             for id in std::mem::take(&mut self.unsaved) {
                 outputs.extend(self.handle(saved(id, Ok(()))));
             }
+        }
+        outputs
+    }
+
+    /// Takes an exchange from another node: from now on that one is fresh.
+    fn hear(&mut self, other: &Self) -> Vec<Output> {
+        let mut outputs = Vec::new();
+        for _ in 0..2 {
+            outputs.extend(self.handle(Input::Received {
+                from: other.node.me,
+                message: Message::Exchange(other.node.exchange(false)),
+            }));
         }
         outputs
     }
@@ -392,6 +469,12 @@ fn stored(outputs: &[Output]) -> usize {
         )
     };
     outputs.iter().filter(is_stored).count()
+}
+
+fn has_stopped(outputs: &[Output]) -> bool {
+    outputs
+        .iter()
+        .any(|output| matches!(output, Output::Stopped))
 }
 
 fn replies(outputs: &[Output]) -> Vec<(CommandId, Reply)> {

@@ -226,7 +226,7 @@ impl Node {
     }
 
     /// Publishes this node's report if it changed.
-    fn report(&mut self, now: Now) -> bool {
+    pub(super) fn report(&mut self, now: Now) -> bool {
         let Some(instances) = self.instances.as_ref() else {
             return false;
         };

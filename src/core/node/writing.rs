@@ -20,7 +20,7 @@ use super::saving::Purpose;
 use super::{Node, Output, Phase, Record};
 
 /// How long a command waits for another node's disk (rules of the mesh 4).
-const SECOND_DISK: Duration = Duration::from_secs(2);
+pub(super) const SECOND_DISK: Duration = Duration::from_secs(2);
 
 /// Commands that wait for their turn; each takes one write to disk.
 const MAX_QUEUED: usize = 256;
@@ -52,7 +52,7 @@ pub(super) enum Job {
 
 /// A change that is on this disk and waits for another.
 #[derive(Debug)]
-struct Waiting {
+pub(super) struct Waiting {
     command: CommandId,
     accepted: Accepted,
     hashes: BTreeSet<EnvelopeHash>,
@@ -62,6 +62,11 @@ struct Waiting {
 }
 
 impl Writing {
+    /// Whether somebody waits for an answer.
+    pub(super) fn owes_answers(&self) -> bool {
+        self.saving.is_some() || !self.queue.is_empty() || !self.waiting.is_empty()
+    }
+
     pub(super) fn next_wake(&self) -> Option<Instant> {
         self.waiting.iter().map(|waiting| waiting.until).min()
     }
@@ -141,7 +146,7 @@ impl Node {
             };
             self.start(job, now);
         }
-        self.stop_waiting(now);
+        self.answer_waiting(|waiting| waiting.until <= now.monotonic);
     }
 
     fn start(&mut self, job: Job, now: Now) {
@@ -291,17 +296,15 @@ impl Node {
         }
     }
 
-    fn stop_waiting(&mut self, now: Now) {
-        let over = |waiting: &Waiting| waiting.until <= now.monotonic;
-        let done: Vec<_> = self
-            .writing
-            .waiting
-            .iter()
-            .filter(|w| over(w))
-            .map(|w| (w.command, w.accepted.clone()))
-            .collect();
-        self.writing.waiting.retain(|waiting| !over(waiting));
-        for (command, accepted) in done {
+    /// Answers those that have waited long enough, with the disks that they are on by now.
+    pub(super) fn answer_waiting(&mut self, is_over: impl Fn(&Waiting) -> bool) {
+        let waiting = std::mem::take(&mut self.writing.waiting);
+        let (done, left): (Vec<_>, Vec<_>) = waiting.into_iter().partition(is_over);
+        self.writing.waiting = left;
+        for Waiting {
+            command, accepted, ..
+        } in done
+        {
             self.reply(command, Ok(accepted));
         }
     }

@@ -231,7 +231,7 @@ fn an_announced_restart_and_a_refused_connection_are_given_a_minute() {
         for viewer in [0, 1] {
             let now = world.time();
             match announce {
-                true => world.pulse(viewer).goodbye(id(2), true, now),
+                true => world.pulse(viewer).restarts(id(2), now),
                 false => world.pulse(viewer).refused(id(2), now),
             }
         }
@@ -247,7 +247,7 @@ fn patience_ends_with_the_restart_that_it_was_for() {
     let mut world = World::settled(3, 14);
     for viewer in [0, 1] {
         let now = world.time();
-        world.pulse(viewer).goodbye(id(2), true, now);
+        world.pulse(viewer).restarts(id(2), now);
     }
     world.crash(2);
     world.run(2 * SECOND);
@@ -256,17 +256,6 @@ fn patience_ends_with_the_restart_that_it_was_for() {
     world.crash(2);
     world.run(9 * SECOND);
     assert!(world.all_see(2, Freshness::Absent));
-}
-
-#[test]
-fn who_leaves_is_out_of_the_answers_at_once() {
-    let mut world = World::settled(3, 15);
-    let now = world.time();
-    world.pulse(0).goodbye(id(2), false, now);
-    assert_eq!(
-        world.pulse(0).standing(&id(2)).unwrap().freshness,
-        Freshness::Stale
-    );
 }
 
 #[test]

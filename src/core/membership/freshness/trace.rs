@@ -47,8 +47,6 @@ pub(super) struct Trace {
     absent_at: Option<Instant>,
     /// When patience was asked for, while it is granted.
     patience: Option<Instant>,
-    /// It said that it leaves.
-    left: bool,
     /// How often it came back from being stale, and when last; fades.
     strikes: u32,
     struck: Instant,
@@ -68,7 +66,6 @@ impl Trace {
             stale_at: Some(now.monotonic),
             absent_at: None,
             patience: None,
-            left: false,
             strikes: 0,
             struck: Instant::ZERO,
         }
@@ -95,7 +92,7 @@ impl Trace {
     /// Went stale this lately, after it had been heard, and still is.
     pub(super) fn went_stale_within(&self, window: Duration, now: Instant) -> bool {
         let is_lately = |at: Instant| now.since(at) <= window;
-        self.heard.is_some() && !self.left && self.stale_at.is_some_and(is_lately)
+        self.heard.is_some() && self.stale_at.is_some_and(is_lately)
     }
 
     /// Whether a beat that is no older than the known one shows that the member lives now.
@@ -133,15 +130,12 @@ impl Trace {
         let waited = |asked: Instant| now.monotonic.since(asked) > ON_ITS_WAY;
         if is_new_life || self.patience.is_some_and(waited) {
             self.patience = None;
-            self.left = false;
         }
         self.heard = Some(now.monotonic);
         self.hinted = None;
         self.absent_at = None;
-        if !self.left {
-            self.stale_at = None;
-            self.turn(Freshness::Fresh, now);
-        }
+        self.stale_at = None;
+        self.turn(Freshness::Fresh, now);
     }
 
     /// Lets the silence act. Returns whether the standing changed.
@@ -176,15 +170,6 @@ impl Trace {
         self.patience = Some(now);
     }
 
-    pub(super) fn leave(&mut self, now: Now) {
-        self.left = true;
-        self.patience = Some(now.monotonic);
-        self.stale_at.get_or_insert(now.monotonic);
-        if self.is_online() {
-            self.turn(Freshness::Stale, now);
-        }
-    }
-
     /// This node did not listen for so long: that silence was its own.
     pub(super) fn forgive(&mut self, deafness: Duration, now: Instant) {
         let later = |at: Instant| (at + deafness).min(now);
@@ -201,7 +186,7 @@ impl Trace {
             Freshness::Gone
         } else if silence >= self.grace(pace) || (is_witnessed && self.stands_still(pace, now)) {
             Freshness::Absent
-        } else if silence >= pace.stale || self.heard.is_none() || self.left {
+        } else if silence >= pace.stale || self.heard.is_none() {
             Freshness::Stale
         } else if silence >= pace.late {
             Freshness::Late

@@ -130,6 +130,7 @@ pub(super) fn empty_report(node: NodeId) -> Report {
         },
         disk: Disk::Working,
         addresses: Vec::new(),
+        restarting: false,
         holds: BTreeMap::new(),
         refusals: BTreeMap::new(),
         unknown: BTreeMap::new(),

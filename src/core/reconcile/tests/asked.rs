@@ -65,6 +65,7 @@ fn report(node: NodeId, holds: BTreeMap<InstanceId, Hold>) -> Arc<Report> {
         },
         disk: Disk::Working,
         addresses: Vec::new(),
+        restarting: false,
         holds,
         refusals: BTreeMap::new(),
         unknown: BTreeMap::new(),
