@@ -5,6 +5,7 @@
 
 mod gossip;
 mod joining;
+mod journal;
 mod leaving;
 mod own;
 mod reports;

@@ -19,6 +19,7 @@ mod engine;
 pub mod goals;
 mod images;
 mod instances;
+mod journal;
 mod lifecycle;
 mod outcome;
 mod plan;

@@ -61,6 +61,7 @@ fn save_all(
     answers: &mpsc::UnboundedSender<Saved>,
 ) {
     let mut batch = Vec::new();
+    let mut trouble = None;
     while work.blocking_recv_many(&mut batch, TOGETHER) > 0 {
         let mut ids = Vec::new();
         let mut records = Vec::new();
@@ -69,12 +70,21 @@ fn save_all(
             records.extend(wanted);
         }
         let result = disk.save(&records).map_err(|error| format!("{error:#}"));
-        if let Err(problem) = &result {
-            tracing::warn!(%problem, "Saving failed");
-        }
+        trouble = tell(trouble, result.as_ref().err());
         for id in ids {
             // Nobody listens any more: the daemon is ending, and what it queued is still saved.
             drop(answers.send((id, result.clone())));
         }
     }
+}
+
+/// Says once that saving fails, and why, and once that it works again: a full disk is tried every second,
+/// and its log may be on it. Returns what was said last.
+fn tell(before: Option<String>, now: Option<&String>) -> Option<String> {
+    match now {
+        Some(problem) if before.as_ref() != now => tracing::warn!(%problem, "Saving fails"),
+        None if before.is_some() => tracing::info!("Saving works again"),
+        Some(_) | None => {}
+    }
+    now.cloned()
 }

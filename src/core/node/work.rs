@@ -14,7 +14,7 @@ use crate::report::{EngineState, Health, Hold, Report, SignedReport};
 use crate::time::{Instant, Now};
 use crate::view::View;
 
-use super::{Node, Output, Phase, Status};
+use super::{Node, Output, Phase, Status, journal};
 
 /// What was derived last, and from what.
 #[derive(Debug, Default)]
@@ -56,11 +56,13 @@ impl Node {
         } else {
             self.pulse.standings()
         };
-        self.view = Arc::new(View {
+        let view = View {
             documents,
             reports,
             standings,
-        });
+        };
+        journal::tell(&self.view, &view, self.me);
+        self.view = Arc::new(view);
         self.work.stale = true;
         self.heed_roster();
         self.set_peers();
@@ -300,6 +302,7 @@ impl Node {
             return;
         }
         self.work.shown = Some(Arc::clone(&self.view));
+        journal::tell_status(self.shown.as_ref(), &status);
         self.shown = Some(status.clone());
         self.push(Output::Show {
             view: Arc::clone(&self.view),

@@ -10,6 +10,7 @@ use crate::time::{Instant, Now};
 use super::action::{Action, ActionId, Observed, Outcome};
 use super::engine::EngineSight;
 use super::images::{ImageKey, Images};
+use super::journal;
 use super::lifecycle::Local;
 use super::queue::{Queue, Subject};
 use super::refusals::Refusals;
@@ -128,8 +129,9 @@ impl Instances {
     /// The next action to carry out. At most one is under way for each instance.
     pub fn poll_action(&mut self) -> Option<(ActionId, Action)> {
         let (id, subject, action) = self.queue.take()?;
-        if let Subject::Image(key) = &subject {
-            self.images.fetching(key);
+        match &subject {
+            Subject::Image(key) => self.images.fetching(key),
+            Subject::Instance(instance) => journal::began(self.asked.as_ref(), instance, &action),
         }
         Some((id, action))
     }

@@ -13,6 +13,7 @@ use super::action::{Action, ContainerId, Failure, Outcome, Success};
 use super::backoff::{Crashes, FAILURES_BEFORE_REFUSAL, Lesson, Setback};
 use super::images::ImageKey;
 use super::instances::Instances;
+use super::journal;
 use super::lifecycle::{Local, ProbeResult};
 
 /// How long a port may take to accept its first connection (Kontena 1.x).
@@ -90,6 +91,7 @@ impl Instances {
 
     fn failed(&mut self, instance: &InstanceId, action: &Action, failure: &Failure, now: Now) {
         let now = now.monotonic;
+        journal::failed(instance, action, failure);
         let image_gone = matches!(failure, Failure::NoImage { .. });
         if let Some(key) = self.wanted_image(instance).filter(|_| image_gone) {
             self.images.vanished(key);

@@ -31,6 +31,10 @@ pub(super) struct Asked {
 }
 
 impl Asked {
+    pub(super) fn departure(&self, instance: &InstanceId) -> Option<Departure> {
+        self.leaving.get(instance).copied()
+    }
+
     pub(super) fn new(goals: Goals) -> Self {
         let wanted = goals.wanted.into_iter();
         let leaving = goals.leaving.into_iter();
@@ -202,7 +206,7 @@ impl<'a> Round<'a> {
                 Lifecycle::Stopped => Task::Rest,
             };
         }
-        match asked.leaving.get(instance).copied().map(farewell) {
+        match asked.departure(instance).map(farewell) {
             Some(Farewell::Stay) => Task::Keep,
             Some(Farewell::Stop) => Task::Rest,
             Some(Farewell::Go) | None => Task::Remove,

@@ -141,7 +141,7 @@ fn the_loser_of_two_holders_leaves_once_the_winner_is_healthy() {
     let (mine, better) = (held(&record, 5), held(&record, 4));
     let goals = asked(view(record, better), &mine);
     assert!(goals.wanted.is_empty());
-    let gone = Departure::Unwanted;
+    let gone = Departure::Handover { winner_ready: true };
     assert_eq!(departures(&goals), [("web-1".to_owned(), gone)]);
 }
 

@@ -1,0 +1,130 @@
+//! What the log says of each action: what is done, to which instance, and why.
+//!
+//! A line comes with each action that changes what runs. They are bounded by what bounds the actions:
+//! one at a time for each instance, and tried again after ever longer pauses.
+
+use std::fmt;
+
+use crate::id::InstanceId;
+use crate::view::Lifecycle;
+
+use super::action::{Action, Failure};
+use super::round::Asked;
+use super::wanted::{Departure, Wanted};
+
+/// Why an instance is started or stopped here.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Why {
+    /// It falls to this node, which has no container of it.
+    Placed,
+    /// Its holder is away.
+    TakenOver,
+    /// Its container is of an older deploy, or should not be there beside another.
+    Replaced,
+    ServiceStopped,
+    Drained,
+    /// Another node has it, and is healthy.
+    Yielded,
+    /// Nobody wants it here.
+    Unwanted,
+}
+
+impl fmt::Display for Why {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(match self {
+            Self::Placed => "it was placed here",
+            Self::TakenOver => "the node that had it is away",
+            Self::Replaced => "it is replaced",
+            Self::ServiceStopped => "its service is stopped",
+            Self::Drained => "this node drains",
+            Self::Yielded => "another node runs it",
+            Self::Unwanted => "it is not wanted here",
+        })
+    }
+}
+
+pub(super) fn why_start(wanted: &Wanted) -> Why {
+    if wanted.takeover {
+        Why::TakenOver
+    } else {
+        Why::Placed
+    }
+}
+
+pub(super) fn why_stop(asked: &Asked, instance: &InstanceId) -> Why {
+    match (asked.wanted.get(instance), asked.departure(instance)) {
+        (Some(wanted), _) if wanted.state == Lifecycle::Stopped => Why::ServiceStopped,
+        (Some(_), _) => Why::Replaced,
+        (None, Some(Departure::Handover { .. })) => Why::Yielded,
+        (None, Some(Departure::Drained)) => Why::Drained,
+        (None, Some(Departure::Unwanted | Departure::Unjudged) | None) => Why::Unwanted,
+    }
+}
+
+/// An action goes to the engine.
+pub(super) fn began(asked: Option<&Asked>, instance: &InstanceId, action: &Action) {
+    match action {
+        Action::Run(spec) => {
+            let wanted = asked.and_then(|asked| asked.wanted.get(instance));
+            let why = wanted.map_or(Why::Placed, why_start);
+            let owner = &spec.labels;
+            tracing::info!(%instance, epoch = owner.epoch, generation = owner.generation,
+                image = spec.image, %why, "Starting an instance");
+        }
+        Action::Start { .. } => {
+            tracing::info!(%instance, "Starting the container of an instance again");
+        }
+        Action::Stop { .. } => {
+            let why = asked.map_or(Why::Unwanted, |asked| why_stop(asked, instance));
+            tracing::info!(%instance, %why, "Stopping an instance");
+        }
+        Action::Remove { .. } => {
+            tracing::debug!(%instance, "Removing the container of an instance");
+        }
+        Action::Fetch { .. } | Action::Probe { .. } => {}
+    }
+}
+
+/// What was asked of the engine was not done. That a port is not open yet is no failure.
+pub(super) fn failed(instance: &InstanceId, action: &Action, problem: &Failure) {
+    match action {
+        Action::Run(_) | Action::Start { .. } => {
+            tracing::warn!(%instance, %problem, "An instance was not started");
+        }
+        Action::Stop { .. } | Action::Remove { .. } => {
+            tracing::warn!(%instance, %problem, "An instance was not stopped");
+        }
+        Action::Fetch { .. } | Action::Probe { .. } => {}
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::reconcile::{Goals, Leaving};
+
+    #[test]
+    fn a_stop_is_explained_by_what_is_asked() {
+        let web = "web".parse().unwrap();
+        let instance = InstanceId::new(web, 1);
+        for (departure, why) in [
+            (
+                Some(Departure::Handover { winner_ready: true }),
+                Why::Yielded,
+            ),
+            (Some(Departure::Drained), Why::Drained),
+            (Some(Departure::Unwanted), Why::Unwanted),
+            (None, Why::Unwanted),
+        ] {
+            let leaving = departure.map(|departure| Leaving {
+                instance: instance.clone(),
+                departure,
+            });
+            let goals = Goals {
+                leaving: leaving.into_iter().collect(),
+                ..Goals::default()
+            };
+            assert_eq!(why_stop(&Asked::new(goals), &instance), why);
+        }
+    }
+}
