@@ -84,7 +84,8 @@ async fn nodes_in_json_are_what_the_documentation_says() {
               "ssd"
             ],
             "address": "10.0.0.1:8470",
-            "version": "2.0.0"
+            "version": "2.0.0",
+            "problems": []
           },
           {
             "name": "beta",
@@ -95,7 +96,8 @@ async fn nodes_in_json_are_what_the_documentation_says() {
             "availability": "drain",
             "labels": [],
             "address": "10.0.0.2:8470",
-            "version": "2.0.0"
+            "version": "2.0.0",
+            "problems": []
           },
           {
             "name": "gamma",
@@ -106,7 +108,8 @@ async fn nodes_in_json_are_what_the_documentation_says() {
             "availability": "active",
             "labels": [],
             "address": "10.0.0.3:8470",
-            "version": "2.0.0"
+            "version": "2.0.0",
+            "problems": []
           },
           {
             "name": "delta",
@@ -117,7 +120,8 @@ async fn nodes_in_json_are_what_the_documentation_says() {
             "availability": "active",
             "labels": [],
             "address": "10.0.0.4:8470",
-            "version": null
+            "version": null,
+            "problems": []
           }
         ]"#]],
     );

@@ -102,6 +102,8 @@ pub(crate) struct NodeJson {
     pub(crate) labels: Vec<String>,
     pub(crate) address: Option<String>,
     pub(crate) version: Option<String>,
+    /// What is wrong with it, in words.
+    pub(crate) problems: Vec<String>,
 }
 
 impl From<Node> for NodeJson {
@@ -120,6 +122,7 @@ impl From<Node> for NodeJson {
             labels: node.labels,
             address: node.addresses.into_iter().next(),
             version: node.agent_version,
+            problems: node.problems,
         }
     }
 }

@@ -1,8 +1,8 @@
 //! Daemons and engines that die at the worst moment, and come back.
 
 use crate::source::demo::images::{BUSYBOX, WEB, WEB_NEXT};
-use crate::support::grid::{LATER, SOON};
-use crate::support::settle::{Container, Running, none_restarted};
+use crate::support::grid::{FAILED, LATER, SOON};
+use crate::support::settle::{Container, Running, hosts_of, none_restarted};
 use crate::support::{Grid, eventually, seen};
 
 const ALL: [u8; 3] = [1, 2, 3];
@@ -99,6 +99,33 @@ fn an_engine_that_dies_takes_nothing_with_it_for_good() {
     grid.node(2).start_engine();
     let again = grid.settled(&ALL, &wanted, LATER);
     none_restarted(&after, &again, &[1, 3]);
+}
+
+#[test]
+fn the_instances_of_an_engine_that_hangs_are_taken_over_and_it_is_welcome_again() {
+    let Some(grid) = Grid::up(3) else { return };
+    let create = ["service", "create", "app", WEB, "--instances", "3"];
+    grid.node(1).kontena(&create);
+    grid.node(1).kontena(&["service", "deploy", "app"]);
+    let before = grid.settled(&ALL, &[("app", 3)], SOON);
+    assert!(hosts_of(&before, "app").contains(&2), "{before:?}");
+
+    grid.node(2).hang_engine();
+    eventually(FAILED, "the failure to be shown", || {
+        grid.problem_shown(1, "node-2", "docker engine: ")
+    });
+    let without = grid.settled(&[1, 3], &[("app", 3)], LATER);
+    none_restarted(&before, &without, &[1, 3]);
+
+    grid.node(2).resume_engine();
+    let after = grid.settled(&ALL, &[("app", 3)], LATER);
+    let again = grid.node(1).try_json(&["node", "show", "node-2"]);
+    assert_eq!(again.unwrap()["problems"], serde_json::json!([]));
+    grid.node(2)
+        .kontena(&["service", "scale", "--no-wait", "app", "9"]);
+    let scaled = grid.settled(&ALL, &[("app", 9)], LATER);
+    none_restarted(&after, &scaled, &ALL);
+    assert!(hosts_of(&scaled, "app").contains(&2), "{scaled:?}");
 }
 
 #[test]

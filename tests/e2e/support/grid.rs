@@ -12,6 +12,9 @@ pub(crate) const SOON: Duration = Duration::from_secs(30);
 /// A takeover or a return, on a machine with two labs: 8 s and 13 s when it is idle.
 pub(crate) const LATER: Duration = Duration::from_secs(90);
 
+/// What has failed for a minute is said then, by itself, and heard within a moment.
+pub(crate) const FAILED: Duration = Duration::from_secs(120);
+
 /// A grid on the hosts of a lab, or on some of them.
 pub(crate) struct Grid {
     pub(crate) lab: Lab,
@@ -73,6 +76,14 @@ impl Grid {
             let seen = self.node(asked).try_json(&["node", "ls"])?;
             super::seen(names_where(&seen, "status", "offline") == names, seen)
         });
+    }
+
+    /// Whether `asked` shows that the node of this name has a problem that begins so.
+    pub(crate) fn problem_shown(&self, asked: u8, name: &str, begin: &str) -> Result<(), String> {
+        let shown = self.node(asked).try_json(&["node", "show", name])?;
+        let problems = shown["problems"].as_array().into_iter().flatten();
+        let mut words = problems.filter_map(Value::as_str);
+        super::seen(words.any(|words| words.starts_with(begin)), &shown)
     }
 
     /// A file that every host sees.

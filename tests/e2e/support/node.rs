@@ -75,6 +75,17 @@ impl Node<'_> {
         self.run("sh", &["-c", script]);
     }
 
+    /// dockerd does nothing any more, not even refuse; the containers go on.
+    #[track_caller]
+    pub(crate) fn hang_engine(&self) {
+        self.run("sh", &["-c", "kill -STOP $(cat /run/docker.pid)"]);
+    }
+
+    #[track_caller]
+    pub(crate) fn resume_engine(&self) {
+        self.run("sh", &["-c", "kill -CONT $(cat /run/docker.pid)"]);
+    }
+
     #[track_caller]
     pub(crate) fn start_engine(&self) {
         self.lab.wait(self.host.start_engine());
