@@ -279,6 +279,7 @@ impl Node {
         let own = self.reports.get(&self.me);
         let remembered = own.map(|report| report.holds.clone()).unwrap_or_default();
         let mut instances = Instances::new(identity, remembered);
+        instances.only_look_until(self.own.acts_from);
         if let Some(engine) = self.own.engine.clone() {
             instances.observe(Observed::Engine(engine), now);
         }
