@@ -141,6 +141,13 @@ fn two_nodes_with_one_identity_are_told_and_take_nothing_over() {
     let starts = world.starts();
     world.boot(2);
     world.boot(3);
+    for twin in [2, 3] {
+        let refused = world.command(twin, Command::StopService("web".parse().unwrap()));
+        assert!(
+            matches!(refused, Err(Refusal::Cloned)),
+            "at once: {refused:?}"
+        );
+    }
     world.run_for(2 * MINUTE);
     for twin in [2, 3] {
         let refused = world.command(twin, Command::StopService("web".parse().unwrap()));

@@ -303,7 +303,9 @@ impl Node {
                 .as_ref()
                 .and_then(Instances::next_wake)
                 .map(|at| (at, "instances")),
-            self.writing.next_wake().map(|at| (at, "writing")),
+            self.writing
+                .next_wake(self.own.acts_from)
+                .map(|at| (at, "writing")),
             self.saving.next_wake().map(|at| (at, "saving")),
             self.joining.next_wake().map(|at| (at, "joining")),
             self.leave_wake().map(|at| (at, "leaving")),

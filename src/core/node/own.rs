@@ -20,7 +20,7 @@ pub(super) struct Own {
     version: String,
     /// What the engine said of itself last, for the time before there are instances.
     pub(super) engine: Option<Engine>,
-    /// No container is touched before.
+    /// No container is touched before, and no command is taken.
     pub(super) acts_from: Instant,
     /// Since when the disk refuses, and why.
     disk_trouble: Option<(Now, String)>,
