@@ -65,7 +65,6 @@ fn a_full_disk_refuses_and_loses_nothing() {
 }
 
 #[test]
-#[ignore = "the copy is not always told: of two connections with one key peers keep the newest; see docs/design/status.md"]
 fn two_nodes_of_one_cloned_disk_are_told() {
     let Some(lab) = Lab::up(4) else { return };
     let data = lab.host(3).kontena_data().display().to_string();
