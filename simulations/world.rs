@@ -39,6 +39,8 @@ pub struct World {
     joins: Vec<(usize, CommandId)>,
     /// How long a member's answer takes on its way to a stranger.
     pub join_latency: Duration,
+    /// Whose message is handled now.
+    asker: Option<usize>,
     /// Messages carried so far.
     pub messages: u64,
     /// One line for every thing that happened, if wanted.
@@ -121,6 +123,7 @@ impl World {
             commands: 0,
             joins: Vec::new(),
             join_latency: Duration::from_millis(1),
+            asker: None,
             messages: 0,
             trace: None,
         };
@@ -373,7 +376,7 @@ impl World {
                 life,
                 id,
                 action,
-            } => self.carry(host, life, id, action),
+            } => self.carry_out(host, life, id, action),
             Event::Done {
                 host,
                 life,
@@ -411,6 +414,7 @@ impl World {
     fn deliver(&mut self, from: usize, to: usize, message: Message) {
         let sender = self.id(from);
         if self.hosts[to].peers.contains_key(&sender) {
+            self.asker = Some(from);
             self.handle(
                 to,
                 Input::Received {
@@ -418,11 +422,12 @@ impl World {
                     message,
                 },
             );
+            self.asker = None;
         }
     }
 
     /// The engine carries an action out even if the node that asked for it has died meanwhile.
-    fn carry(&mut self, host: usize, life: u64, id: ActionId, action: Action) {
+    fn carry_out(&mut self, host: usize, life: u64, id: ActionId, action: Action) {
         let wall = self.wall();
         let outcome = self.hosts[host].engine.carry_out(action, wall);
         self.after(
@@ -481,6 +486,10 @@ impl World {
         let life = self.hosts[host].life;
         match output {
             Output::Send { to, message } => self.send(host, to, &message),
+            Output::Answer { to, message } => match self.asker {
+                Some(asker) => self.carry(host, asker, &message),
+                None => self.send(host, to, &message),
+            },
             Output::SetPeers(peers) => self.hosts[host].peers = peers,
             Output::AskJoin { id, address, call } => self.ask_join(host, id, &address, call),
             Output::AnswerJoin { id, answer } => {
@@ -535,6 +544,10 @@ impl World {
         let Some(to) = self.host_of(to, from) else {
             return;
         };
+        self.carry(from, to, message);
+    }
+
+    fn carry(&mut self, from: usize, to: usize, message: &Message) {
         self.messages += 1;
         for delay in self.network.carry(from, to, &mut self.chance) {
             self.after(

@@ -11,6 +11,7 @@
 //!
 //! Not here: what the bytes mean (`core::message`), who belongs (`core::membership`).
 
+mod answers;
 mod behaviour;
 mod connections;
 mod driver;
@@ -37,6 +38,7 @@ use kontena_core::identity::SecretKey;
 use tokio::sync::{mpsc, oneshot, watch};
 use tokio::task::AbortHandle;
 
+pub(crate) use answers::Answers;
 pub(crate) use streams::PeerStream;
 
 use driver::{Driver, Order};
@@ -61,8 +63,12 @@ const ASK_SOON: Duration = Duration::from_secs(2);
 /// Something happened on the wire.
 #[derive(Debug)]
 pub(crate) enum P2pEvent {
-    /// A member said something; `from` is proved by the connection.
-    Message { from: NodeId, bytes: Vec<u8> },
+    /// A member said something; `from` is proved by the connection, and `answers` go back on it.
+    Message {
+        from: NodeId,
+        bytes: Vec<u8>,
+        answers: Answers,
+    },
     /// Somebody, a member or not, asks to be admitted: to be answered within
     /// [`strangers::ANSWER_LIMIT`] by [`P2p::answer_join`]. Only the IP of `seen` tells something.
     JoinAsked {
@@ -146,8 +152,8 @@ impl P2p {
             orders: orders.clone(),
         };
         let accepting = streams::accept(opened, known_peers.clone(), events.clone());
+        let outboxes = Outboxes::new(orders.clone(), events.clone(), streams.clone());
         let driver = Driver::new(swarm, incoming_orders, known_peers, events);
-        let outboxes = Outboxes::new(orders.clone(), streams.clone());
         let tasks = [
             tokio::spawn(receiving.run(messages)),
             tokio::spawn(accepting),
@@ -167,7 +173,7 @@ impl P2p {
     /// [`kontena_core::message::MAX_MESSAGE_BYTES`], is dropped; so is the oldest of a full queue.
     pub(crate) fn send(&self, to: NodeId, bytes: Bytes) {
         if let Some(peer) = self.peers.borrow().peer_of(&to) {
-            self.outboxes.push(peer, bytes);
+            self.outboxes.push(to, peer, bytes);
         }
     }
 

@@ -135,19 +135,46 @@ fn a_node_that_leaves_stops_its_containers_and_the_rest_take_over() {
 
 #[test]
 fn two_nodes_with_one_identity_are_told_and_take_nothing_over() {
-    let mut world = grid(4, 48);
+    let mut world = World::new(4, 48);
+    world.load_image("web:1");
+    let token = world.init(0);
+    world.join(1, 0, &token).unwrap();
+    world.join(2, 0, &token).unwrap();
+    world.run_for(2 * MINUTE);
     deploy(&mut world, 0, "web", 3);
+    let stateful = Service {
+        stateful: true,
+        ..Service::new("web:1")
+    };
+    deploy_service(&mut world, 0, "data", stateful, 3);
+    world.run_for(SOON);
     // The fourth host's disk becomes a copy of the third's.
     world.kill_host(3);
     world.hosts[3].key = world.hosts[2].key.clone();
     world.hosts[3].disk = world.hosts[2].disk.clone();
     world.hosts[3].disk.boots = world.hosts[2].disk.boots;
     world.kill_node(2);
+    // The copy has the containers too, as after a power cut.
+    world.hosts[3].engine = world.hosts[2].engine.clone();
+    let wall = world.clock().wall;
+    world.hosts[3].engine.power_cut(wall);
+    let starts = world.starts();
     world.boot(2);
     world.boot(3);
+    for twin in [2, 3] {
+        let refused = world.command(twin, Command::StopService("web".parse().unwrap()));
+        assert!(
+            matches!(refused, Err(Refusal::Cloned)),
+            "at once: {refused:?}"
+        );
+    }
     world.run_for(2 * MINUTE);
-    let refused = world.command(3, Command::StopService("web".parse().unwrap()));
-    assert!(matches!(refused, Err(Refusal::Cloned)), "{refused:?}");
+    for twin in [2, 3] {
+        let refused = world.command(twin, Command::StopService("web".parse().unwrap()));
+        assert!(matches!(refused, Err(Refusal::Cloned)), "{refused:?}");
+    }
+    assert_eq!(world.starts(), starts, "nothing was started");
+    assert_eq!(world.hosts[3].engine.running().count(), 0);
 }
 
 #[test]

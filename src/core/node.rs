@@ -99,6 +99,12 @@ pub enum Output {
         to: NodeId,
         message: Message,
     },
+    /// To the process that sent the message which is handled now, and to no other that may run with
+    /// the same key; to the node if that process cannot be reached any more.
+    Answer {
+        to: NodeId,
+        message: Message,
+    },
     /// The members that may talk to us, and where they were last: everyone else is a stranger.
     SetPeers(BTreeMap<NodeId, Vec<String>>),
     AskJoin {
@@ -309,7 +315,9 @@ impl Node {
                 .as_ref()
                 .and_then(Instances::next_wake)
                 .map(|at| (at, "instances")),
-            self.writing.next_wake().map(|at| (at, "writing")),
+            self.writing
+                .next_wake(self.own.acts_from)
+                .map(|at| (at, "writing")),
             self.saving.next_wake().map(|at| (at, "saving")),
             self.joining.next_wake().map(|at| (at, "joining")),
             self.leave_wake().map(|at| (at, "leaving")),

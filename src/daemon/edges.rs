@@ -16,11 +16,11 @@ use crate::api::server::{self, Listeners};
 use crate::api::types::membership::Phase;
 use crate::disk::{Disk, Saved};
 use crate::docker::{Docker, Watch};
-use crate::p2p::{P2p, P2pEvent};
+use crate::p2p::{Answers, P2p, P2pEvent};
 
 use super::addresses::addresses;
 use super::config::{self, Config};
-use super::effects::{Effects, input_of};
+use super::effects::{Effects, input_of, message_of};
 use super::logs::NodeLogs;
 use super::node_name::default_name;
 
@@ -130,6 +130,7 @@ impl Edges {
     /// Waits for the next thing that happens. May be dropped and called again.
     pub(super) async fn next(&mut self) -> Happened {
         self.show_local();
+        self.effects.answer_to(Answers::default());
         tokio::select! {
             Some((id, result)) = self.saved.recv() => input(Input::Saved { id, result }),
             Some(done) = self.inputs.recv() => input(done),
@@ -138,6 +139,10 @@ impl Edges {
                 Some(P2pEvent::Stream { from, header, stream }) => {
                     self.logs.serve(from, header, stream);
                     Happened::Nothing
+                }
+                Some(P2pEvent::Message { from, bytes, answers }) => {
+                    self.effects.answer_to(answers);
+                    message_of(from, &bytes).map_or(Happened::Nothing, input)
                 }
                 Some(event) => input_of(event).map_or(Happened::Nothing, input),
                 None => Happened::Ended("the connection to other nodes"),

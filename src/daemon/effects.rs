@@ -16,7 +16,7 @@ use tokio::sync::{mpsc, oneshot, watch};
 
 use crate::disk::Saver;
 use crate::docker::Docker;
-use crate::p2p::{P2p, P2pEvent};
+use crate::p2p::{Answers, P2p, P2pEvent};
 
 use super::Commands;
 
@@ -25,6 +25,8 @@ pub(super) struct Effects {
     p2p: P2p,
     docker: Docker,
     saver: Saver,
+    /// The sender of the message that the node handles now.
+    asker: Answers,
     /// What actions and calls answer comes back as inputs.
     inputs: mpsc::Sender<Input>,
     commands: Commands,
@@ -51,6 +53,7 @@ impl Effects {
             p2p,
             docker,
             saver,
+            asker: Answers::default(),
             inputs,
             commands,
             replies: BTreeMap::new(),
@@ -69,6 +72,11 @@ impl Effects {
     /// The phase that the node showed last.
     pub(super) fn phase(&self) -> Phase {
         self.status.borrow().phase.clone()
+    }
+
+    /// Whoever is answered by what follows; the default for what is no message.
+    pub(super) fn answer_to(&mut self, asker: Answers) {
+        self.asker = asker;
     }
 
     /// A command's answer will go here.
@@ -98,6 +106,7 @@ impl Effects {
             Output::Send { to, message } => {
                 self.p2p.send(to, Bytes::from(message::encode(&message)));
             }
+            Output::Answer { to, message } => self.answer(to, &message),
             Output::SetPeers(peers) => self.p2p.set_peers(&sockets(peers)),
             Output::AskJoin { id, address, call } => self.ask_join(id, address, call),
             Output::AnswerJoin { id, answer } => {
@@ -110,6 +119,13 @@ impl Effects {
             Output::Show { view, status } => self.show(view, status),
         }
         Ok(())
+    }
+
+    fn answer(&self, to: NodeId, message: &Message) {
+        let bytes = Bytes::from(message::encode(message));
+        if let Err(bytes) = self.asker.answer(bytes) {
+            self.p2p.send(to, bytes);
+        }
     }
 
     fn ask_join(&self, id: CommandId, address: String, call: JoinCall) {
@@ -184,16 +200,20 @@ fn sockets(peers: BTreeMap<NodeId, Vec<String>>) -> BTreeMap<NodeId, Vec<SocketA
         .collect()
 }
 
-/// What an event on the wire is to the node, if anything.
+/// What a member's message is to the node, if it is understood.
+pub(super) fn message_of(from: NodeId, bytes: &[u8]) -> Option<Input> {
+    match message::decode::<Message>(bytes) {
+        Ok(message) => Some(Input::Received { from, message }),
+        Err(problem) => {
+            tracing::debug!(node = %from.short(), %problem, "A message was not understood");
+            None
+        }
+    }
+}
+
+/// What another event on the wire is to the node, if anything.
 pub(super) fn input_of(event: P2pEvent) -> Option<Input> {
     match event {
-        P2pEvent::Message { from, bytes } => match message::decode::<Message>(&bytes) {
-            Ok(message) => Some(Input::Received { from, message }),
-            Err(problem) => {
-                tracing::debug!(node = %from.short(), %problem, "A message was not understood");
-                None
-            }
-        },
         P2pEvent::JoinAsked {
             id,
             from,
@@ -224,6 +244,6 @@ pub(super) fn input_of(event: P2pEvent) -> Option<Input> {
             tracing::debug!(?addresses, "Listening");
             None
         }
-        P2pEvent::Stream { .. } => None,
+        P2pEvent::Message { .. } | P2pEvent::Stream { .. } => None,
     }
 }

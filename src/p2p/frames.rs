@@ -1,4 +1,6 @@
 //! Messages on a stream: four bytes of length, then the bytes; an acknowledgement for every chunk.
+//! Between the acknowledgements the receiver may answer: a byte that says so, then a message of the
+//! same form, which is not acknowledged.
 //!
 //! The acknowledgements prove progress, so that a dead link is told from a slow one: a large message
 //! may take minutes, a chunk may not. The last one of a message says that the daemon has it.
@@ -14,6 +16,9 @@ pub(super) const CHUNK_BYTES: usize = 16 * 1024;
 pub(super) const ACKNOWLEDGED: u8 = 0x06;
 /// "I am alive, and have no room for this message yet."
 pub(super) const BUSY: u8 = 0x16;
+
+/// "A message of mine follows."
+pub(super) const ANSWER: u8 = 0x02;
 
 /// How many acknowledgements a message of this length gets; an empty one has one, too.
 pub(super) fn chunk_count(length: usize) -> usize {

@@ -5,13 +5,20 @@ use std::io;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
+use futures::io::BufReader;
 use futures::{AsyncRead, AsyncReadExt, AsyncWrite, AsyncWriteExt};
+use kontena_core::id::NodeId;
+use kontena_core::message::MAX_MESSAGE_BYTES;
 use libp2p::PeerId;
 use tokio::sync::{Notify, mpsc};
 use tokio::time::timeout;
 
+use super::P2pEvent;
+use super::answers::Answers;
 use super::driver::{self, Order};
-use super::frames::{ACKNOWLEDGED, BUSY, chunk_count, write_chunk};
+use super::frames::{
+    ACKNOWLEDGED, ANSWER, BUSY, chunk_count, read_chunk, read_length, write_chunk,
+};
 use super::outbox::{Outboxes, Queued, Taken};
 use super::receive::PROTOCOL;
 
@@ -33,9 +40,11 @@ const BACK_OFF_MAX: Duration = Duration::from_secs(1);
 /// One peer's sending side.
 pub(super) struct Link {
     pub(super) peer: PeerId,
+    pub(super) node: NodeId,
     pub(super) wake: Arc<Notify>,
     pub(super) outboxes: Arc<Outboxes>,
     pub(super) orders: mpsc::Sender<Order>,
+    pub(super) events: mpsc::Sender<P2pEvent>,
     pub(super) streams: libp2p_stream::Control,
 }
 
@@ -137,13 +146,14 @@ impl Link {
         }
     }
 
-    async fn read_acknowledgements<T>(&self, mut reader: T, flight: &Flight) -> Result<(), Broken>
+    async fn read_acknowledgements<T>(&self, reader: T, flight: &Flight) -> Result<(), Broken>
     where
         T: AsyncRead + Unpin,
     {
-        let mut bytes = [0; 64];
+        let mut reader = BufReader::new(reader);
+        let mut byte = [0];
         loop {
-            let read = reader.read(&mut bytes);
+            let read = reader.read(&mut byte);
             let count = if flight.is_waiting() {
                 timeout(PROGRESS_LIMIT, read)
                     .await
@@ -154,28 +164,59 @@ impl Link {
                     () = flight.sent.notified() => continue,
                 }
             };
-            let received = received(count, &bytes)?;
-            for byte in received {
-                match *byte {
-                    ACKNOWLEDGED => {
-                        if flight.acknowledge() {
-                            self.outboxes.acknowledged(&self.peer, &self.wake);
-                        }
+            match received(count, byte)? {
+                ACKNOWLEDGED => {
+                    if flight.acknowledge() {
+                        self.outboxes.acknowledged(&self.peer, &self.wake);
                     }
-                    BUSY => {}
-                    other => return Err(Broken::Failed(format!("byte {other} makes no sense"))),
                 }
+                BUSY => {}
+                ANSWER => self.deliver(read_answer(&mut reader).await?).await,
+                other => return Err(Broken::Failed(format!("byte {other} makes no sense"))),
             }
+        }
+    }
+
+    /// Hands an answer to the daemon. While that has no room nothing else is read here, so an answer
+    /// waits no longer than a message may; it is lost then, which costs a round.
+    async fn deliver(&self, bytes: Vec<u8>) {
+        let message = P2pEvent::Message {
+            from: self.node,
+            bytes,
+            answers: Answers::default(),
+        };
+        if timeout(PROGRESS_LIMIT, self.events.send(message))
+            .await
+            .is_err()
+        {
+            tracing::debug!(node = %self.node.short(), "The daemon is too busy for an answer");
         }
     }
 }
 
-fn received(count: io::Result<usize>, bytes: &[u8]) -> Result<&[u8], Broken> {
+fn received(count: io::Result<usize>, [byte]: [u8; 1]) -> Result<u8, Broken> {
     match count {
         Ok(0) => Err(Broken::Failed("the peer closed the stream".to_owned())),
-        Ok(count) => Ok(&bytes[..count]),
+        Ok(_) => Ok(byte),
         Err(error) => Err(Broken::Failed(error.to_string())),
     }
+}
+
+async fn read_answer<T: AsyncRead + Unpin>(reader: &mut T) -> Result<Vec<u8>, Broken> {
+    let failed = |error: io::Error| Broken::Failed(error.to_string());
+    let length = timeout(PROGRESS_LIMIT, read_length(reader, MAX_MESSAGE_BYTES)).await;
+    let length = length.map_err(|_| Broken::Dead)?.map_err(failed)?;
+    let Some(length) = length else {
+        return Err(Broken::Failed("an answer has no end".to_owned()));
+    };
+    let mut bytes = Vec::new();
+    for _ in 0..chunk_count(length) {
+        timeout(PROGRESS_LIMIT, read_chunk(reader, &mut bytes, length))
+            .await
+            .map_err(|_| Broken::Dead)?
+            .map_err(failed)?;
+    }
+    Ok(bytes)
 }
 
 /// What is on its way.

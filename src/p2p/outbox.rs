@@ -9,11 +9,13 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
 use bytes::Bytes;
+use kontena_core::id::NodeId;
 use kontena_core::message::MAX_MESSAGE_BYTES;
 use libp2p::PeerId;
 use tokio::sync::{Notify, mpsc};
 use tokio::time::Instant;
 
+use super::P2pEvent;
 use super::driver::Order;
 use super::link::Link;
 
@@ -42,6 +44,7 @@ pub(super) struct Outboxes {
     by_peer: Mutex<BTreeMap<PeerId, Outbox>>,
     dropped: AtomicU64,
     orders: mpsc::Sender<Order>,
+    events: mpsc::Sender<P2pEvent>,
     streams: libp2p_stream::Control,
 }
 
@@ -62,24 +65,31 @@ impl std::fmt::Debug for Outboxes {
 }
 
 impl Outboxes {
-    pub(super) fn new(orders: mpsc::Sender<Order>, streams: libp2p_stream::Control) -> Arc<Self> {
+    pub(super) fn new(
+        orders: mpsc::Sender<Order>,
+        events: mpsc::Sender<P2pEvent>,
+        streams: libp2p_stream::Control,
+    ) -> Arc<Self> {
         Arc::new(Self {
             by_peer: Mutex::default(),
             dropped: AtomicU64::new(0),
             orders,
+            events,
             streams,
         })
     }
 
     /// Queues a message, and starts the peer's link if it does not run.
-    pub(super) fn push(self: &Arc<Self>, peer: PeerId, bytes: Bytes) {
+    pub(super) fn push(self: &Arc<Self>, node: NodeId, peer: PeerId, bytes: Bytes) {
         if bytes.len() > MAX_MESSAGE_BYTES {
             tracing::error!(bytes = bytes.len(), "A message is too large to be sent");
             self.count_dropped(1);
             return;
         }
         let mut by_peer = self.lock();
-        let outbox = by_peer.entry(peer).or_insert_with(|| self.start_link(peer));
+        let outbox = by_peer
+            .entry(peer)
+            .or_insert_with(|| self.start_link(node, peer));
         let dropped = outbox.push(Queued {
             bytes,
             since: Instant::now(),
@@ -171,13 +181,15 @@ impl Outboxes {
         empty
     }
 
-    fn start_link(self: &Arc<Self>, peer: PeerId) -> Outbox {
+    fn start_link(self: &Arc<Self>, node: NodeId, peer: PeerId) -> Outbox {
         let wake = Arc::new(Notify::new());
         let link = Link {
             peer,
+            node,
             wake: Arc::clone(&wake),
             outboxes: Arc::clone(self),
             orders: self.orders.clone(),
+            events: self.events.clone(),
             streams: self.streams.clone(),
         };
         tokio::spawn(link.run());

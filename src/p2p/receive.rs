@@ -1,10 +1,10 @@
 //! Receiving from members: one stream each, every message acknowledged once the daemon has it.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, VecDeque};
 use std::io;
 use std::time::Duration;
 
-use futures::{AsyncReadExt, StreamExt};
+use futures::{AsyncRead, AsyncReadExt, StreamExt};
 use kontena_core::id::NodeId;
 use kontena_core::message::MAX_MESSAGE_BYTES;
 use libp2p::{PeerId, Stream, StreamProtocol};
@@ -13,15 +13,19 @@ use tokio::task::AbortHandle;
 use tokio::time::timeout;
 
 use super::P2pEvent;
+use super::answers::{self, Mouth, Word};
 use super::driver::Order;
-use super::frames::{ACKNOWLEDGED, BUSY, chunk_count, read_chunk, read_length, write_byte};
+use super::frames::{chunk_count, read_chunk, read_length};
 use super::keys::Peers;
-use super::link::PROGRESS_LIMIT;
 
 pub(super) const PROTOCOL: StreamProtocol = StreamProtocol::new("/kontena/message/1");
 
 /// A stream that says nothing for so long was forgotten by its sender, which ends an idle one itself.
 const IDLE_LIMIT: Duration = Duration::from_secs(60);
+
+/// A sender has one stream. The earlier one is left to end by itself: it may belong to another
+/// process with the same key, which must be heard to be told. What is before that is broken.
+const STREAMS: usize = 2;
 
 /// How often a sender is told to be patient: a third of what it waits.
 const PATIENCE: Duration = Duration::from_secs(1);
@@ -35,19 +39,25 @@ pub(super) struct Receiving {
 
 impl Receiving {
     pub(super) async fn run(self, mut incoming: libp2p_stream::IncomingStreams) {
-        let mut readers: BTreeMap<PeerId, AbortHandle> = BTreeMap::new();
+        let mut readers: BTreeMap<PeerId, VecDeque<AbortHandle>> = BTreeMap::new();
         while let Some((peer, stream)) = incoming.next().await {
-            readers.retain(|_, reader| !reader.is_finished());
+            readers.retain(|_, readers| {
+                readers.retain(|reader| !reader.is_finished());
+                !readers.is_empty()
+            });
             let Some(from) = self.peers.borrow().node_of(&peer) else {
                 // If there are too many orders, it is closed as a silent stranger.
                 drop(self.orders.try_send(Order::Dismiss { peer }));
                 continue;
             };
             let reader = tokio::spawn(read(stream, from, self.events.clone()));
-            // A sender has one stream: the earlier one is broken, and what was not acknowledged on
-            // it comes again.
-            if let Some(earlier) = readers.insert(peer, reader.abort_handle()) {
-                earlier.abort();
+            let of_peer = readers.entry(peer).or_default();
+            of_peer.push_back(reader.abort_handle());
+            if of_peer.len() > STREAMS
+                && let Some(earliest) = of_peer.pop_front()
+            {
+                // What was not acknowledged on it comes again.
+                earliest.abort();
             }
         }
     }
@@ -61,46 +71,57 @@ async fn read(stream: Stream, from: NodeId, events: mpsc::Sender<P2pEvent>) {
 
 async fn read_all(stream: Stream, from: NodeId, events: &mpsc::Sender<P2pEvent>) -> io::Result<()> {
     let (mut reader, mut writer) = stream.split();
+    let (mouth, mut words) = answers::channel();
+    tokio::select! {
+        ended = hear(&mut reader, &mouth, from, events) => ended,
+        ended = answers::write(&mut writer, &mut words) => ended,
+    }
+}
+
+async fn hear<T>(
+    reader: &mut T,
+    mouth: &Mouth,
+    from: NodeId,
+    events: &mpsc::Sender<P2pEvent>,
+) -> io::Result<()>
+where
+    T: AsyncRead + Unpin,
+{
     loop {
-        let length = timeout(IDLE_LIMIT, read_length(&mut reader, MAX_MESSAGE_BYTES)).await;
+        let length = timeout(IDLE_LIMIT, read_length(reader, MAX_MESSAGE_BYTES)).await;
         let Some(length) = length.unwrap_or(Ok(None))? else {
             return Ok(());
         };
         let mut bytes = Vec::new();
         let chunks = chunk_count(length);
         for number in 1..=chunks {
-            timeout(IDLE_LIMIT, read_chunk(&mut reader, &mut bytes, length)).await??;
+            timeout(IDLE_LIMIT, read_chunk(reader, &mut bytes, length)).await??;
             if number < chunks {
-                answer(&mut writer, ACKNOWLEDGED).await?;
+                mouth.say(Word::Acknowledged).await?;
             }
         }
-        deliver(P2pEvent::Message { from, bytes }, events, &mut writer).await?;
-        answer(&mut writer, ACKNOWLEDGED).await?;
+        let message = P2pEvent::Message {
+            from,
+            bytes,
+            answers: mouth.answers(),
+        };
+        deliver(message, events, mouth).await?;
+        mouth.say(Word::Acknowledged).await?;
     }
 }
 
 /// Hands a message to the daemon. While the daemon has no room, its sender is told to be patient.
-async fn deliver<T>(
+async fn deliver(
     message: P2pEvent,
     events: &mpsc::Sender<P2pEvent>,
-    writer: &mut T,
-) -> io::Result<()>
-where
-    T: futures::AsyncWrite + Unpin,
-{
+    mouth: &Mouth,
+) -> io::Result<()> {
     let sending = events.send(message);
     tokio::pin!(sending);
     loop {
         match timeout(PATIENCE, &mut sending).await {
             Ok(sent) => return sent.map_err(|_| io::ErrorKind::BrokenPipe.into()),
-            Err(_) => answer(writer, BUSY).await?,
+            Err(_) => mouth.say(Word::Busy).await?,
         }
     }
-}
-
-async fn answer<T>(writer: &mut T, byte: u8) -> io::Result<()>
-where
-    T: futures::AsyncWrite + Unpin,
-{
-    timeout(PROGRESS_LIMIT, write_byte(writer, byte)).await?
 }

@@ -76,7 +76,17 @@ impl Node {
 
     async fn hear(&mut self) -> (NodeId, Vec<u8>) {
         self.wait(|event| match event {
-            P2pEvent::Message { from, bytes } => Some((from, bytes)),
+            P2pEvent::Message { from, bytes, .. } => Some((from, bytes)),
+            _ => None,
+        })
+        .await
+    }
+
+    async fn hear_to_answer(&mut self) -> (String, Answers) {
+        self.wait(|event| match event {
+            P2pEvent::Message { bytes, answers, .. } => {
+                Some((String::from_utf8(bytes).unwrap(), answers))
+            }
             _ => None,
         })
         .await
@@ -366,6 +376,56 @@ async fn two_nodes_with_one_key_harm_nobody() {
         text = b.hear_text() => assert_eq!(text, "hello"),
         text = clone.hear_text() => assert_eq!(text, "hello"),
     }
+}
+
+#[tokio::test]
+async fn each_of_two_processes_with_one_key_hears_the_answer_to_what_it_said() {
+    let (mut a, b) = two_members().await;
+    let clone = Node::start(2).await;
+    clone.knows(&[a.here()]);
+    let mut twins = [(b, "b"), (clone, "c")];
+    for round in 0..20 {
+        for (twin, name) in &twins {
+            twin.say(a.id, &format!("{name}{round}"));
+        }
+        for (twin, name) in &mut twins {
+            loop {
+                let (asked, answers) = a.hear_to_answer().await;
+                if answers.answer(Bytes::from(format!("to {asked}"))).is_ok()
+                    && asked == format!("{name}{round}")
+                {
+                    break;
+                }
+            }
+            let heard = twin.hear_text().await;
+            assert!(heard.starts_with(&format!("to {name}")), "{name}: {heard}");
+        }
+    }
+}
+
+#[tokio::test]
+async fn a_large_answer_arrives_whole_and_an_answer_cannot_be_answered() {
+    let (mut a, mut b) = two_members().await;
+    a.say(b.id, "question");
+    let (_, answers) = b.hear_to_answer().await;
+    let large = Bytes::from(vec![7; MAX_MESSAGE_BYTES]);
+    answers.answer(large.clone()).unwrap();
+    let (from, bytes, answers) = a
+        .wait(|event| match event {
+            P2pEvent::Message {
+                from,
+                bytes,
+                answers,
+            } => Some((from, bytes, answers)),
+            _ => None,
+        })
+        .await;
+    assert_eq!((from, bytes.len()), (b.id, large.len()));
+    assert!(bytes == large);
+    assert!(answers.answer(Bytes::new()).is_err());
+    // The stream goes on.
+    a.say(b.id, "next");
+    assert_eq!(b.hear_text().await, "next");
 }
 
 #[tokio::test]

@@ -98,11 +98,11 @@ impl Node {
                 first: doubled.first,
                 second: doubled.second,
             };
-            self.push(Output::Send { to: from, message });
+            self.push(Output::Answer { to: from, message });
         }
         if exchange.reply {
             let message = Message::Exchange(self.exchange(false));
-            self.push(Output::Send { to: from, message });
+            self.push(Output::Answer { to: from, message });
         }
         let reports = self.reports.newer_than(&exchange.reports, MAX_ANSWER_BYTES);
         if !reports.is_empty() {

@@ -24,6 +24,11 @@ use super::{Node, Output, Phase, Record, SavedState};
 /// How long a member may take to answer a stranger.
 const ANSWER_WITHIN: Duration = Duration::from_secs(20);
 
+/// How long a node that starts only looks, if there are others in its grid. If its disk was copied and
+/// the other copy runs, peers hear both within two rounds and wait 2 s before they tell; nothing may
+/// run twice meanwhile, least of all what has a volume.
+const TWIN_SHOWS_WITHIN: Duration = Duration::from_secs(6);
+
 /// The local value that names the grid: its key.
 const GRID: &str = "grid";
 /// The local value that holds the grid's secret key, on the node that made it.
@@ -72,6 +77,9 @@ impl Node {
             }
         }
         self.phase = Phase::Member;
+        if self.replica.documents().roster.len() > 1 {
+            self.own.acts_from = now.monotonic + TWIN_SHOWS_WITHIN;
+        }
         self.embody(now);
     }
 

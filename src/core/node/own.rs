@@ -20,6 +20,8 @@ pub(super) struct Own {
     version: String,
     /// What the engine said of itself last, for the time before there are instances.
     pub(super) engine: Option<Engine>,
+    /// No container is touched before, and no command is taken.
+    pub(super) acts_from: Instant,
     /// Since when the disk refuses, and why.
     disk_trouble: Option<(Now, String)>,
     /// `IP:PORT`, best first.
@@ -37,6 +39,7 @@ impl Own {
             },
             version: config.version.clone(),
             engine: None,
+            acts_from: Instant::ZERO,
             disk_trouble: None,
             addresses: Vec::new(),
             restarting: false,

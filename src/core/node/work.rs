@@ -218,6 +218,11 @@ impl Node {
         }
     }
 
+    /// Whether this node has only begun, and waits to see that it is the only one with its identity.
+    pub(super) fn only_looks(&self, now: Instant) -> bool {
+        self.phase == Phase::Member && now < self.own.acts_from
+    }
+
     /// Whether this node decides about containers: as a member, or to stop what it ran as one.
     fn acts(&self) -> bool {
         let has_grid = self.view.documents.grid.id.is_some();
@@ -280,6 +285,7 @@ impl Node {
         let own = self.reports.get(&self.me);
         let remembered = own.map(|report| report.holds.clone()).unwrap_or_default();
         let mut instances = Instances::new(identity, remembered);
+        instances.only_look_until(self.own.acts_from);
         if let Some(engine) = self.own.engine.clone() {
             instances.observe(Observed::Engine(engine), now);
         }

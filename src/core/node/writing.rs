@@ -67,8 +67,11 @@ impl Writing {
         self.saving.is_some() || !self.queue.is_empty() || !self.waiting.is_empty()
     }
 
-    pub(super) fn next_wake(&self) -> Option<Instant> {
-        self.waiting.iter().map(|waiting| waiting.until).min()
+    /// `acts_from`: no job is taken before.
+    pub(super) fn next_wake(&self, acts_from: Instant) -> Option<Instant> {
+        let jobs = !self.queue.is_empty() && self.saving.is_none();
+        let answers = self.waiting.iter().map(|waiting| waiting.until);
+        answers.chain(jobs.then_some(acts_from)).min()
     }
 }
 
@@ -140,7 +143,7 @@ impl Node {
 
     /// Takes jobs until one has something to save, and lets go those that waited long enough.
     pub(super) fn write(&mut self, now: Now) {
-        while self.writing.saving.is_none() {
+        while self.writing.saving.is_none() && !self.only_looks(now.monotonic) {
             let Some(job) = self.writing.queue.pop_front() else {
                 break;
             };

@@ -51,6 +51,16 @@ pub enum Action {
     },
 }
 
+impl Action {
+    /// Whether it creates, starts, stops or removes a container.
+    pub(super) fn touches_container(&self) -> bool {
+        match self {
+            Self::Run(_) | Self::Start { .. } | Self::Stop { .. } | Self::Remove { .. } => true,
+            Self::Fetch { .. } | Self::Probe { .. } => false,
+        }
+    }
+}
+
 /// Everything that makes one container.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct ContainerSpec {

@@ -30,6 +30,8 @@ pub struct Identity {
 #[derive(Clone, Debug)]
 pub struct Instances {
     identity: Identity,
+    /// No container is touched before.
+    acts_from: Instant,
     /// `None` until the documents are loaded and this node is a member: nothing is decided before.
     asked: Option<Asked>,
     pub(super) sight: Sight,
@@ -66,6 +68,7 @@ impl Instances {
         };
         Self {
             identity,
+            acts_from: Instant::ZERO,
             asked: None,
             sight: Sight::default(),
             engine: EngineSight::default(),
@@ -82,6 +85,12 @@ impl Instances {
             version: 0,
             wake: None,
         }
+    }
+
+    /// No container is created, started, stopped or removed before `at`; images are fetched, and
+    /// what runs is looked at.
+    pub fn only_look_until(&mut self, at: Instant) {
+        self.acts_from = at;
     }
 
     /// What is asked of this node now, as a whole. Only a member of the grid with loaded documents
@@ -174,15 +183,24 @@ impl Instances {
         } else {
             self.remember(now)
         };
-        let may_act = self.sight.is_listed() && self.asked.is_some() && !self.blind;
-        let ready = if may_act {
-            found.ready
-        } else {
-            BTreeMap::new()
-        };
-        self.queue.set(ready);
+        self.queue.set(self.allowed(found.ready, now.monotonic));
         self.wake = self.earliest(found.wakes, now.monotonic);
         self.publish(found.holds, now);
+    }
+
+    /// Of what could be done, that which may be done now.
+    fn allowed(
+        &self,
+        mut ready: BTreeMap<Subject, Action>,
+        now: Instant,
+    ) -> BTreeMap<Subject, Action> {
+        if !self.sight.is_listed() || self.asked.is_none() || self.blind {
+            return BTreeMap::new();
+        }
+        if now < self.acts_from {
+            ready.retain(|_, action| !action.touches_container());
+        }
+        ready
     }
 
     fn look_and_plan(&mut self, now: Now) -> Findings {
@@ -240,6 +258,7 @@ impl Instances {
         wakes.extend(self.engine.fails_at(now));
         wakes.extend(self.refusals.next_expiry());
         wakes.extend(self.images.next_retry(now));
+        wakes.push(self.acts_from);
         wakes.into_iter().filter(|at| *at > now).min()
     }
 

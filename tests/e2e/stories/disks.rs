@@ -94,7 +94,6 @@ fn a_disk_that_stays_full_hands_its_instances_over_and_is_welcome_again() {
 }
 
 #[test]
-#[ignore = "the copy is not always told: of two connections with one key peers keep the newest; see docs/design/status.md"]
 fn two_nodes_of_one_cloned_disk_are_told() {
     let Some(lab) = Lab::up(4) else { return };
     let data = lab.host(3).kontena_data().display().to_string();

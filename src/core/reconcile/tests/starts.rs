@@ -1,6 +1,7 @@
 //! Starting, adopting, failing to start.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
+use std::time::Duration;
 
 use expect_test::expect;
 
@@ -273,8 +274,7 @@ fn a_takeover_waits_while_this_node_suspects_itself() {
     taken.takeover = true;
     let mut bench = Bench::new();
     bench.observe();
-    bench.goals.hold_takeovers_until =
-        Some(bench.now().monotonic + std::time::Duration::from_secs(10));
+    bench.goals.hold_takeovers_until = Some(bench.now().monotonic + Duration::from_secs(10));
     bench.want([taken]);
     bench.seconds(9);
     assert_eq!(
@@ -522,6 +522,35 @@ fn a_node_whose_engine_is_in_trouble_takes_nothing_on() {
     assert_eq!(bench.state("web-1"), "-");
     bench.observe();
     assert_eq!(bench.state("web-1"), "pending unknown");
+}
+
+#[test]
+fn a_node_that_only_looks_fetches_and_touches_no_container() {
+    let mut bench = Bench::with([wanted("web-1", 1), wanted("old-1", 1)]);
+    bench.settle();
+    bench.did();
+    bench.restart_daemon();
+    bench
+        .instances
+        .only_look_until(bench.now().monotonic + Duration::from_secs(6));
+    bench.observe();
+    bench.crash("web-1");
+    bench.want([wanted("web-1", 1), wanted("new-1", 1)]);
+    bench.seconds(5);
+    assert_eq!(bench.did(), "fetch web:1");
+    assert_eq!(bench.running(), [id("old-1")].into());
+    bench.seconds(2);
+    let did = bench.did();
+    let did: BTreeSet<&str> = did.split(", ").collect();
+    assert_eq!(
+        did,
+        BTreeSet::from([
+            "remove old-1 g1",
+            "run new-1 g1",
+            "start web-1 g1",
+            "stop old-1 g1"
+        ])
+    );
 }
 
 #[test]
