@@ -8,5 +8,10 @@
 pub mod chance;
 pub mod disk;
 pub mod engine;
+pub mod explain;
+pub mod failure;
+pub mod measure;
+pub mod meter;
 pub mod network;
+pub mod report;
 pub mod world;

@@ -16,6 +16,7 @@ use kontena_core::view::View;
 use crate::chance::Chance;
 use crate::disk::Disk;
 use crate::engine::Engine;
+use crate::meter::Meter;
 use crate::network::Network;
 
 /// Wall time at the start of every run: 2026-01-01, in milliseconds.
@@ -37,6 +38,8 @@ pub struct World {
     commands: u64,
     /// Messages carried so far.
     pub messages: u64,
+    /// What each host sends, while it is measured.
+    pub meter: Option<Meter>,
     /// One line for every thing that happened, if wanted.
     pub trace: Option<Vec<String>>,
 }
@@ -53,6 +56,8 @@ pub struct Host {
     life: u64,
     /// The wake-up that is queued.
     wake: Option<Instant>,
+    /// The whole machine stands still until then.
+    stalled: Instant,
     peers: BTreeMap<NodeId, Vec<String>>,
 }
 
@@ -100,6 +105,22 @@ enum Event {
     },
 }
 
+impl Event {
+    /// Where it happens.
+    fn host(&self) -> usize {
+        match self {
+            Self::Deliver { to, .. }
+            | Self::JoinAsked { to, .. }
+            | Self::JoinAnswered { to, .. } => *to,
+            Self::Wake { host, .. }
+            | Self::Carry { host, .. }
+            | Self::Done { host, .. }
+            | Self::Observe { host, .. }
+            | Self::Save { host, .. } => *host,
+        }
+    }
+}
+
 impl World {
     /// `hosts` machines that run a node each, in no grid yet.
     pub fn new(hosts: usize, seed: u64) -> Self {
@@ -113,6 +134,7 @@ impl World {
             replies: BTreeMap::new(),
             commands: 0,
             messages: 0,
+            meter: None,
             trace: None,
         };
         for host in 0..hosts {
@@ -131,6 +153,7 @@ impl World {
             view: Arc::default(),
             life: 0,
             wake: None,
+            stalled: Instant::ZERO,
             peers: BTreeMap::new(),
         });
         self.boot(host);
@@ -215,6 +238,11 @@ impl World {
         self.kill_node(host);
         let wall = self.wall();
         self.hosts[host].engine.power_cut(wall);
+    }
+
+    /// The machine stands still: what comes in meanwhile is handled when it goes on.
+    pub fn stall(&mut self, host: usize, duration: Duration) {
+        self.hosts[host].stalled = self.now + duration;
     }
 
     pub fn crash_container(&mut self, host: usize, name: &str) {
@@ -343,7 +371,10 @@ impl World {
             return;
         };
         self.now = at;
-        self.happen(event);
+        match self.hosts[event.host()].stalled {
+            later if later > at => self.at(later, event),
+            _ => self.happen(event),
+        }
     }
 
     fn happen(&mut self, event: Event) {
@@ -521,6 +552,9 @@ impl World {
             return;
         };
         self.messages += 1;
+        if let Some(meter) = &mut self.meter {
+            meter.sent(from, message);
+        }
         for delay in self.network.carry(from, to, &mut self.chance) {
             self.after(
                 delay,
