@@ -43,22 +43,24 @@ fn two_of_five_nodes_die_and_return() {
               shop/agent.3  n3  belongs to n3: one of its daemons
               shop/agent.4  n4  belongs to n4: one of its daemons
               shop/agent.5  n5  belongs to n5: one of its daemons
-              shop/db.1     n5  pinned to n5
+              shop/db.1     n3  pinned to n3
               shop/web.1    n4  new on n4: it never had a holder
-              shop/web.2    n1  new on n1: it never had a holder
-              shop/web.3    n2  new on n2: it never had a holder
+              shop/web.2    n5  new on n5: it never had a holder
+              shop/web.3    n1  new on n1: it never had a holder
 
             without n3, n4
               shop/agent.3  n3 -> down  belongs to n3: one of its daemons
               shop/agent.4  n4 -> down  belongs to n4: one of its daemons
-              shop/web.1    n4 -> n5    after 14.3 s: taken over by n5 from n4, absent since 2026-01-01T00:03:08Z: this side sees 3 of 5 eligible nodes
-              settled after 14.3 s
-              6 instances untouched
+              shop/db.1     n3 -> down  pinned to n3
+              shop/web.1    n4 -> n2    after 14.1 s: taken over by n2 from n4, absent since 2026-01-01T00:03:08Z: this side sees 3 of 5 eligible nodes
+              settled after 14.1 s
+              5 instances untouched
               moved needlessly: nothing
 
             with n3, n4 back
-              shop/agent.3  n3  runs again after 0.3 s
-              shop/agent.4  n4  runs again after 0.2 s
+              shop/agent.3  n3  runs again after 0.2 s
+              shop/agent.4  n4  runs again after 0.3 s
+              shop/db.1     n3  runs again after 0.3 s
               shop/web.1    n4  runs again after 0.2 s
               moved by the return: shop/web.1
         "#]],
@@ -105,7 +107,11 @@ services:
     instances: 3
     ports: ['80:80']
 ";
-    check(stack, "nodes: { n1: , n2: , n3: }", "n3", expect![[r#"
+    check(
+        stack,
+        "nodes: { n1: , n2: , n3: }",
+        "n3",
+        expect![[r#"
         stack shop on 3 nodes; a node is absent after 7 s of silence
           n1
           n2
@@ -128,7 +134,8 @@ services:
         with n3 back
           shop/web.1  n3  runs again after 0.3 s
           moved by the return: nothing
-    "#]]);
+    "#]],
+    );
 }
 
 #[test]
@@ -148,15 +155,15 @@ fn a_small_side_takes_nothing_over() {
               shop/agent.2  n2  belongs to n2: one of its daemons
               shop/agent.3  n3  belongs to n3: one of its daemons
               shop/db.1     n3  pinned to n3
-              shop/web.1    n2  new on n2: it never had a holder
-              shop/web.2    n1  new on n1: it never had a holder
+              shop/web.1    n1  new on n1: it never had a holder
+              shop/web.2    n2  new on n2: it never had a holder
               shop/web.3    n3  new on n3: it never had a holder
 
             without n2, n3
               shop/agent.2  n2 -> down  belongs to n2: one of its daemons
               shop/agent.3  n3 -> down  belongs to n3: one of its daemons
               shop/db.1     n3 -> down  pinned to n3
-              shop/web.1    n2 -> down  waits: n2 is absent since 2026-01-01T00:03:08Z, and this side sees only 1 of 3 eligible nodes
+              shop/web.2    n2 -> down  waits: n2 is absent since 2026-01-01T00:03:08Z, and this side sees only 1 of 3 eligible nodes
               shop/web.3    n3 -> down  waits: n3 is absent since 2026-01-01T00:03:08Z, and this side sees only 1 of 3 eligible nodes
               settled after 0.0 s
               2 instances untouched
@@ -164,10 +171,10 @@ fn a_small_side_takes_nothing_over() {
 
             with n2, n3 back
               shop/agent.2  n2  runs again after 0.2 s
-              shop/agent.3  n3  runs again after 0.3 s
-              shop/db.1     n3  runs again after 0.2 s
-              shop/web.1    n2  runs again after 0.2 s
-              shop/web.3    n3  runs again after 0.3 s
+              shop/agent.3  n3  runs again after 0.2 s
+              shop/db.1     n3  runs again after 0.3 s
+              shop/web.2    n2  runs again after 0.2 s
+              shop/web.3    n3  runs again after 0.2 s
               moved by the return: nothing
         "#]],
     );

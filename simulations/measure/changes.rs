@@ -33,7 +33,7 @@ pub fn measure(nodes: usize, seed: u64) -> Vec<Point> {
 
 fn change(world: &mut World, name: &str, spread: &mut Spread) {
     let nodes = world.hosts.len();
-    let author = world.chance.below(nodes as u64) as usize;
+    let author = world.chance.index(nodes);
     let command = world.give(author, creation(name));
     let key = key(name);
     spread.watch(world, (0..nodes).collect(), |view| {

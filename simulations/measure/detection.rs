@@ -19,7 +19,7 @@ pub fn measure(nodes: usize, seed: u64) -> Vec<Point> {
     let mut world = settled(nodes, seed);
     let mut spread = Spread::new(&world, SAMPLE, LIMIT);
     for _ in 0..Effort::of(nodes).crashes {
-        let victim = world.chance.below(nodes as u64) as usize;
+        let victim = world.chance.index(nodes);
         crash(&mut world, victim, &mut spread);
         world.boot(victim);
         wait(&mut world, LIMIT, all_online);
