@@ -17,6 +17,7 @@ pub mod movement;
 pub mod observe;
 pub mod percentile;
 mod spread;
+pub mod swim;
 pub mod traffic;
 
 use std::time::Duration;

@@ -3,10 +3,14 @@
 use std::collections::BTreeMap;
 use std::time::Duration;
 
+use kontena_core::time::Instant;
+
 use super::effort::Effort;
 use super::grid::settled;
 use super::observe::{Alarms, SAMPLE};
 use super::{Point, Value};
+use crate::chance::Chance;
+use crate::network::Network;
 use crate::world::World;
 
 /// What makes the life of a failure detector hard.
@@ -20,11 +24,27 @@ pub enum Condition {
     Stalling,
 }
 
-const STALL: Duration = Duration::from_secs(3);
-const STALL_EVERY: Duration = Duration::from_secs(15);
+/// When the nodes that stall do so next.
+pub(super) struct Rhythms(BTreeMap<usize, Instant>);
+
+impl Rhythms {
+    /// Those whose time has come.
+    pub(super) fn due(&mut self, now: Instant) -> Vec<usize> {
+        let mut due = Vec::new();
+        for (host, next) in &mut self.0 {
+            if *next <= now {
+                *next = *next + Condition::STALL_EVERY;
+                due.push(*host);
+            }
+        }
+        due
+    }
+}
 
 impl Condition {
     pub const ALL: [Self; 3] = [Self::Loss, Self::Deaf, Self::Stalling];
+    pub(super) const STALL: Duration = Duration::from_secs(3);
+    const STALL_EVERY: Duration = Duration::from_secs(15);
 
     /// The names of the curves: stale, absent.
     fn series(self) -> [&'static str; 2] {
@@ -33,6 +53,29 @@ impl Condition {
             Self::Deaf => ["stale, cut from 80 %", "absent, cut from 80 %"],
             Self::Stalling => ["stale, tenth stalls 3 s", "absent, tenth stalls 3 s"],
         }
+    }
+
+    pub(super) fn impose(self, network: &mut Network, nodes: usize) {
+        match self {
+            Self::Loss => network.loss = 100,
+            Self::Deaf => {
+                let cut: Vec<usize> = (1..nodes).take((nodes - 1) * 4 / 5).collect();
+                network.split(&[0], &cut);
+            }
+            Self::Stalling => {}
+        }
+    }
+
+    pub(super) fn rhythms(self, nodes: usize, now: Instant, chance: &mut Chance) -> Rhythms {
+        let stalling = match self {
+            Self::Stalling => nodes.div_ceil(10),
+            Self::Loss | Self::Deaf => 0,
+        };
+        let first = (0..stalling).map(|host| {
+            let pause = chance.between(Duration::ZERO, Self::STALL_EVERY);
+            (host, now + pause)
+        });
+        Rhythms(first.collect())
     }
 }
 
@@ -46,14 +89,7 @@ pub fn measure(nodes: usize, seed: u64) -> Vec<Point> {
 
 fn under(condition: Condition, nodes: usize, seed: u64) -> Vec<Point> {
     let mut world = settled(nodes, seed);
-    match condition {
-        Condition::Loss => world.network.loss = 100,
-        Condition::Deaf => {
-            let cut: Vec<usize> = (1..nodes).take((nodes - 1) * 4 / 5).collect();
-            world.network.split(&[0], &cut);
-        }
-        Condition::Stalling => {}
-    }
+    condition.impose(&mut world.network, nodes);
     let span = Effort::of(nodes).watch;
     let alarms = watch(&mut world, condition, span);
     let point = |series, count: usize| Point {
@@ -70,29 +106,13 @@ fn under(condition: Condition, nodes: usize, seed: u64) -> Vec<Point> {
 fn watch(world: &mut World, condition: Condition, span: Duration) -> Alarms {
     let start = world.now();
     let mut alarms = Alarms::new(world);
-    let mut stalls = match condition {
-        Condition::Stalling => rhythms(world),
-        Condition::Loss | Condition::Deaf => BTreeMap::new(),
-    };
+    let mut rhythms = condition.rhythms(world.hosts.len(), start, &mut world.chance);
     while world.now().since(start) < span {
         world.run_for(SAMPLE);
-        for (host, next) in &mut stalls {
-            if *next <= world.now() {
-                world.stall(*host, STALL);
-                *next = *next + STALL_EVERY;
-            }
+        for host in rhythms.due(world.now()) {
+            world.stall(host, Condition::STALL);
         }
         alarms.look(world);
     }
     alarms
-}
-
-/// When each of the nodes that stall does so first.
-fn rhythms(world: &mut World) -> BTreeMap<usize, kontena_core::time::Instant> {
-    let count = world.hosts.len().div_ceil(10);
-    let hosts = (0..count).map(|host| {
-        let pause = world.chance.between(Duration::ZERO, STALL_EVERY);
-        (host, world.now() + pause)
-    });
-    hosts.collect()
 }

@@ -2,7 +2,7 @@
 
 use std::fmt;
 
-use crate::measure::{Point, absences, away, changes, detection, heal, movement, traffic};
+use crate::measure::{Point, absences, away, changes, detection, heal, movement, swim, traffic};
 
 /// What is measured in one run of a grid.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, clap::ValueEnum)]
@@ -21,6 +21,8 @@ pub enum Measurement {
     Return,
     /// How long until a change is seen by all
     Changes,
+    /// The same of SWIM (`foca`), for comparison
+    Swim,
 }
 
 /// One chart, and one file of numbers.
@@ -38,7 +40,7 @@ pub enum Figure {
 }
 
 impl Measurement {
-    pub const ALL: [Self; 7] = [
+    pub const ALL: [Self; 8] = [
         Self::Detection,
         Self::Absences,
         Self::Heal,
@@ -46,6 +48,7 @@ impl Measurement {
         Self::Movement,
         Self::Return,
         Self::Changes,
+        Self::Swim,
     ];
 
     pub(super) fn measure(self, nodes: usize, seed: u64) -> Vec<(Figure, Vec<Point>)> {
@@ -57,6 +60,12 @@ impl Measurement {
             Self::Movement => vec![(Figure::Movement, movement::measure(nodes, seed))],
             Self::Return => returned(away::measure(nodes, seed)),
             Self::Changes => vec![(Figure::Changes, changes::measure(nodes, seed))],
+            Self::Swim => vec![
+                (Figure::Detection, swim::detection(nodes, seed)),
+                (Figure::Absences, swim::alarms(nodes, seed)),
+                (Figure::Convergence, vec![swim::heal(nodes, seed)]),
+                (Figure::Traffic, vec![swim::rest(nodes, seed)]),
+            ],
         }
     }
 }
@@ -86,6 +95,7 @@ impl fmt::Display for Measurement {
             Self::Movement => "movement",
             Self::Return => "return",
             Self::Changes => "changes",
+            Self::Swim => "swim",
         })
     }
 }
