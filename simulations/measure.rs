@@ -1,8 +1,8 @@
 //! How a grid behaves, measured on the real `Node` in virtual time.
 //!
-//! Each measurement makes a [`grid`](grid::settled) of its own from a size and a seed, and answers with [`Point`]s:
-//! equal sizes and seeds give equal points. How long a measurement looks follows from the size
-//! alone ([`effort::Effort`]), because a large grid costs more of a real second.
+//! Each measurement makes a [`grid`](grid::settled) of its own from a [`Setup`](effort::Setup), and answers
+//! with [`Point`]s: equal setups give equal points. How long it looks follows from the size
+//! ([`effort::Effort`]) and never from a clock, because a large grid costs more of a real second.
 //!
 //! Not here: how points are written and drawn (`report`).
 

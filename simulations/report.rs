@@ -16,6 +16,7 @@ use std::path::{Path, PathBuf};
 
 use crate::failure::Failure;
 use crate::measure::Point;
+use crate::measure::effort::Setup;
 pub use figure::{Figure, Measurement};
 
 /// The points of each figure.
@@ -41,6 +42,9 @@ pub struct Arguments {
     /// Measure only these, separated by commas
     #[arg(long, value_delimiter = ',')]
     pub only: Vec<Measurement>,
+    /// Percent of the usual spans and repetitions, which follow from the size
+    #[arg(long, default_value_t = 100, value_parser = clap::value_parser!(u32).range(1..=1_000))]
+    pub effort: u32,
     #[arg(long, default_value_t = 1)]
     pub seed: u64,
 }
@@ -57,9 +61,10 @@ pub fn run(
     fs::create_dir_all(&arguments.out).map_err(|problem| failed(&arguments.out, &problem))?;
     let mut points = Points::new();
     for nodes in sizes(arguments) {
+        let setup = Setup::new(nodes, arguments.seed, arguments.effort);
         for measurement in measurements(arguments) {
             let started = std::time::Instant::now();
-            add(&mut points, measurement.measure(nodes, arguments.seed));
+            add(&mut points, measurement.measure(setup));
             let took = started.elapsed().as_secs_f64();
             let line = format!("{nodes} nodes, {measurement}: {took:.1} s of real time\n");
             write_to(talk, &line)?;

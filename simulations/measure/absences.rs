@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use kontena_core::time::Instant;
 
-use super::effort::Effort;
+use super::effort::Setup;
 use super::grid::settled;
 use super::observe::{Alarms, SAMPLE};
 use super::{Point, Value};
@@ -80,17 +80,18 @@ impl Condition {
 }
 
 /// Alarms of one node about another, in all of the time that was looked at.
-pub fn measure(nodes: usize, seed: u64) -> Vec<Point> {
+pub fn measure(setup: Setup) -> Vec<Point> {
     let conditions = Condition::ALL.into_iter();
     conditions
-        .flat_map(|condition| under(condition, nodes, seed))
+        .flat_map(|condition| under(condition, setup))
         .collect()
 }
 
-fn under(condition: Condition, nodes: usize, seed: u64) -> Vec<Point> {
+fn under(condition: Condition, setup: Setup) -> Vec<Point> {
+    let Setup { nodes, seed, .. } = setup;
     let mut world = settled(nodes, seed);
     condition.impose(&mut world.network, nodes);
-    let span = Effort::of(nodes).watch;
+    let span = setup.effort.watch;
     let alarms = watch(&mut world, condition, span);
     let point = |series, count: usize| Point {
         nodes,

@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use super::effort::Effort;
+use super::effort::Setup;
 use super::grid::{deploy, deploy_stateful, edit, settled};
 use super::observe::{Instances, SAMPLE, all_know, all_online, equal_documents, wait};
 use super::{Point, Value};
@@ -22,7 +22,8 @@ struct Pinned {
     restarted: u64,
 }
 
-pub fn measure(nodes: usize, seed: u64) -> Returned {
+pub fn measure(setup: Setup) -> Returned {
+    let Setup { nodes, seed, .. } = setup;
     let mut world = settled(nodes, seed);
     deploy(&mut world, "web", nodes);
     deploy_stateful(&mut world, "db", nodes.min(10));
@@ -33,14 +34,14 @@ pub fn measure(nodes: usize, seed: u64) -> Returned {
     edit(&mut world, home, "home", CHANGES.0);
     edit(&mut world, away, "away", CHANGES.1);
     let starts = world.hosts[away].engine.starts;
-    let elsewhere = live_apart(&mut world, &before, Effort::of(nodes).away);
+    let elsewhere = live_apart(&mut world, &before, setup.effort.away);
     world.network.heal();
     let merged = merge(&mut world);
     let pinned = Pinned {
         elsewhere: elsewhere.max(Instances::of(&world, "db").moved_since(&before)),
         restarted: world.hosts[away].engine.starts - starts,
     };
-    points(&world, merged, &pinned)
+    points(setup, merged, &pinned)
 }
 
 fn cut_off(world: &mut World, away: usize) {
@@ -81,14 +82,14 @@ pub struct Returned {
     pub moved: Vec<Point>,
 }
 
-fn points(world: &World, merged: Option<Duration>, pinned: &Pinned) -> Returned {
-    let nodes = world.hosts.len();
+fn points(setup: Setup, merged: Option<Duration>, pinned: &Pinned) -> Returned {
+    let nodes = setup.nodes;
     let point = |series, value| Point {
         nodes,
         series,
         value,
         samples: 1,
-        span: Effort::of(nodes).away,
+        span: setup.effort.away,
     };
     let moved = Value::Seen(pinned.elsewhere as f64);
     let started = Value::Seen(pinned.restarted as f64);

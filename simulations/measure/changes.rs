@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use super::Point;
-use super::effort::Effort;
+use super::effort::Setup;
 use super::grid::{creation, key, settled};
 use super::spread::{Of, Spread};
 use crate::world::World;
@@ -17,10 +17,11 @@ const SAMPLE: Duration = Duration::from_millis(2);
 const ANSWERED: Duration = Duration::from_secs(3);
 
 /// From the command at a random node until its change is in the view of each.
-pub fn measure(nodes: usize, seed: u64) -> Vec<Point> {
+pub fn measure(setup: Setup) -> Vec<Point> {
+    let Setup { nodes, seed, .. } = setup;
     let mut world = settled(nodes, seed);
     let mut spread = Spread::new(&world, SAMPLE, LIMIT);
-    for number in 0..Effort::of(nodes).changes {
+    for number in 0..setup.effort.changes {
         change(&mut world, &format!("change-{number}"), &mut spread);
         world.run_for(Duration::from_secs(5));
     }

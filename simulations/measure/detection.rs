@@ -5,7 +5,7 @@ use std::time::Duration;
 use kontena_core::view::Freshness;
 
 use super::Point;
-use super::effort::Effort;
+use super::effort::Setup;
 use super::grid::settled;
 use super::observe::{SAMPLE, all_online, wait};
 use super::spread::{Of, Spread};
@@ -15,10 +15,11 @@ use crate::world::World;
 const LIMIT: Duration = Duration::from_secs(120);
 
 /// Until each node that lives takes the dead one for stale.
-pub fn measure(nodes: usize, seed: u64) -> Vec<Point> {
+pub fn measure(setup: Setup) -> Vec<Point> {
+    let Setup { nodes, seed, .. } = setup;
     let mut world = settled(nodes, seed);
     let mut spread = Spread::new(&world, SAMPLE, LIMIT);
-    for _ in 0..Effort::of(nodes).crashes {
+    for _ in 0..setup.effort.crashes {
         let victim = world.chance.index(nodes);
         crash(&mut world, victim, &mut spread);
         world.boot(victim);

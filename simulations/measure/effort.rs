@@ -15,6 +15,26 @@ pub struct Effort {
     pub away: Duration,
 }
 
+/// A grid to measure.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Setup {
+    pub nodes: usize,
+    pub seed: u64,
+    pub effort: Effort,
+}
+
+impl Setup {
+    /// `percent` of the usual effort at that size.
+    pub fn new(nodes: usize, seed: u64, percent: u32) -> Self {
+        let effort = Effort::of(nodes).scaled(percent);
+        Self {
+            nodes,
+            seed,
+            effort,
+        }
+    }
+}
+
 const MINUTE: u64 = 60;
 const HOUR: u64 = 60 * MINUTE;
 const DAY: u64 = 24 * HOUR;
@@ -39,6 +59,17 @@ impl Effort {
             31..=100 => effort(10, 20, 10 * MINUTE, HOUR),
             101..=300 => effort(4, 10, 3 * MINUTE, 10 * MINUTE),
             _ => effort(2, 5, MINUTE, 3 * MINUTE),
+        }
+    }
+    /// At least one of each, and a second.
+    fn scaled(self, percent: u32) -> Self {
+        let count = |usual: usize| (usual * percent as usize / 100).max(1);
+        let span = |usual: Duration| (usual * percent / 100).max(Duration::from_secs(1));
+        Self {
+            crashes: count(self.crashes),
+            changes: count(self.changes),
+            watch: span(self.watch),
+            away: span(self.away),
         }
     }
 }

@@ -4,6 +4,7 @@ use std::time::Duration;
 
 use kontena_core::membership::freshness::Pace;
 
+use super::effort::Setup;
 use super::grid::{deploy, settled};
 use super::observe::{Instances, wait};
 use super::{Point, Value};
@@ -18,15 +19,48 @@ const AFTERMATH: Duration = Duration::from_secs(60);
 /// Instances per node.
 const LOAD: usize = 3;
 
+const CUT_OFF: Duration = Duration::from_secs(300);
+
 const FLAPS: usize = 10;
 const BETWEEN_FLAPS: Duration = Duration::from_secs(20);
 
-pub fn measure(nodes: usize, seed: u64) -> Vec<Point> {
+pub fn measure(setup: Setup) -> Vec<Point> {
+    let Setup { nodes, seed, .. } = setup;
     let mut world = settled(nodes, seed);
     deploy(&mut world, "web", LOAD * nodes);
     let mut points = flapping(&mut world);
     points.extend(death(&mut world));
+    points.push(minority(setup));
     points
+}
+
+/// Two fifths of the nodes are cut off for five minutes. They take nothing over, and have nothing to
+/// start when they are back.
+fn minority(setup: Setup) -> Point {
+    let mut world = settled(setup.nodes, setup.seed);
+    deploy(&mut world, "web", LOAD * setup.nodes);
+    let few = (setup.nodes * 2 / 5).max(1);
+    let (left, right): (Vec<usize>, Vec<usize>) = (0..setup.nodes).partition(|host| *host < few);
+    world.network.split(&left, &right);
+    world.run_for(CUT_OFF);
+    let before = starts(&world, &left);
+    world.network.heal();
+    world.run_for(AFTERMATH);
+    let started = usize::try_from(starts(&world, &left) - before).expect("a few a node");
+    point(
+        setup.nodes,
+        "started by a minority that is back",
+        started,
+        few,
+        AFTERMATH,
+    )
+}
+
+fn starts(world: &World, hosts: &[usize]) -> u64 {
+    hosts
+        .iter()
+        .map(|host| world.hosts[*host].engine.starts)
+        .sum()
 }
 
 /// One node's links are cut for half of its grace, again and again.

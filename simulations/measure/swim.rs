@@ -9,7 +9,7 @@ mod machines;
 use std::time::Duration;
 
 use super::absences::Condition;
-use super::effort::Effort;
+use super::effort::Setup;
 use super::observe::SAMPLE;
 use super::percentile::percentile;
 use super::{Point, Value};
@@ -28,10 +28,11 @@ fn settled(nodes: usize, seed: u64) -> Machines {
 }
 
 /// Until each node that lives takes one that crashed for down.
-pub fn detection(nodes: usize, seed: u64) -> Vec<Point> {
+pub fn detection(setup: Setup) -> Vec<Point> {
+    let Setup { nodes, seed, .. } = setup;
     let (mut each, mut last) = (Vec::new(), Vec::new());
     let mut span = Duration::ZERO;
-    for crash in 0..Effort::of(nodes).crashes {
+    for crash in 0..setup.effort.crashes {
         // A node that was down comes back as another: a fresh grid for each crash is simpler.
         let mut machines = settled(nodes, seed.wrapping_add(crash as u64));
         let times = machines.crash(crash % nodes, LIMIT);
@@ -53,18 +54,19 @@ pub fn detection(nodes: usize, seed: u64) -> Vec<Point> {
 }
 
 /// How often a node that lives is declared down by another.
-pub fn alarms(nodes: usize, seed: u64) -> Vec<Point> {
+pub fn alarms(setup: Setup) -> Vec<Point> {
     let conditions = Condition::ALL.into_iter();
     conditions
-        .map(|condition| under(condition, nodes, seed))
+        .map(|condition| under(condition, setup))
         .collect()
 }
 
-fn under(condition: Condition, nodes: usize, seed: u64) -> Point {
+fn under(condition: Condition, setup: Setup) -> Point {
+    let Setup { nodes, seed, .. } = setup;
     let mut machines = settled(nodes, seed);
     condition.impose(&mut machines.network, nodes);
     let before = machines.downs;
-    let span = Effort::of(nodes).watch;
+    let span = setup.effort.watch;
     let start = machines.now();
     let mut rhythms = condition.rhythms(nodes, start, &mut machines.chance);
     while machines.now().since(start) < span {
@@ -87,7 +89,8 @@ fn under(condition: Condition, nodes: usize, seed: u64) -> Point {
 }
 
 /// After a split into halves: until each node has all others again.
-pub fn heal(nodes: usize, seed: u64) -> Point {
+pub fn heal(setup: Setup) -> Point {
+    let Setup { nodes, seed, .. } = setup;
     let mut machines = settled(nodes, seed);
     let (left, right): (Vec<usize>, Vec<usize>) = (0..nodes).partition(|host| *host < nodes / 2);
     machines.network.split(&left, &right);
@@ -108,7 +111,8 @@ pub fn heal(nodes: usize, seed: u64) -> Point {
 }
 
 /// Bytes that a node sends at rest, of its packets alone.
-pub fn rest(nodes: usize, seed: u64) -> Point {
+pub fn rest(setup: Setup) -> Point {
+    let Setup { nodes, seed, .. } = setup;
     let mut machines = settled(nodes, seed);
     let before = machines.bytes;
     machines.run_for(REST);
@@ -143,7 +147,8 @@ mod tests {
 
     #[test]
     fn equal_seeds_give_equal_points() {
-        assert_eq!(detection(3, 5), detection(3, 5));
-        assert_eq!(rest(3, 5), rest(3, 5));
+        let setup = Setup::new(3, 5, 100);
+        assert_eq!(detection(setup), detection(setup));
+        assert_eq!(rest(setup), rest(setup));
     }
 }

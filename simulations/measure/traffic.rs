@@ -4,6 +4,7 @@ use std::time::Duration;
 
 use kontena_core::time::Instant;
 
+use super::effort::Setup;
 use super::grid::{deploy, settled};
 use super::{Point, Value};
 use crate::meter::Meter;
@@ -18,7 +19,8 @@ const STORM: Duration = Duration::from_secs(30);
 const SECOND: Duration = Duration::from_secs(1);
 
 /// At rest, with as many instances as nodes: bytes per node per second.
-pub fn measure(nodes: usize, seed: u64) -> Vec<Point> {
+pub fn measure(setup: Setup) -> Vec<Point> {
+    let Setup { nodes, seed, .. } = setup;
     let mut world = settled(nodes, seed);
     deploy(&mut world, "web", nodes);
     world.run_for(REST);

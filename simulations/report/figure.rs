@@ -2,6 +2,7 @@
 
 use std::fmt;
 
+use crate::measure::effort::Setup;
 use crate::measure::{Point, absences, away, changes, detection, heal, movement, swim, traffic};
 
 /// What is measured in one run of a grid.
@@ -51,20 +52,20 @@ impl Measurement {
         Self::Swim,
     ];
 
-    pub(super) fn measure(self, nodes: usize, seed: u64) -> Vec<(Figure, Vec<Point>)> {
+    pub(super) fn measure(self, setup: Setup) -> Vec<(Figure, Vec<Point>)> {
         match self {
-            Self::Detection => vec![(Figure::Detection, detection::measure(nodes, seed))],
-            Self::Absences => vec![(Figure::Absences, absences::measure(nodes, seed))],
-            Self::Heal => healed(heal::measure(nodes, seed)),
-            Self::Rest => vec![(Figure::Traffic, traffic::measure(nodes, seed))],
-            Self::Movement => vec![(Figure::Movement, movement::measure(nodes, seed))],
-            Self::Return => returned(away::measure(nodes, seed)),
-            Self::Changes => vec![(Figure::Changes, changes::measure(nodes, seed))],
+            Self::Detection => vec![(Figure::Detection, detection::measure(setup))],
+            Self::Absences => vec![(Figure::Absences, absences::measure(setup))],
+            Self::Heal => healed(heal::measure(setup)),
+            Self::Rest => vec![(Figure::Traffic, traffic::measure(setup))],
+            Self::Movement => vec![(Figure::Movement, movement::measure(setup))],
+            Self::Return => returned(away::measure(setup)),
+            Self::Changes => vec![(Figure::Changes, changes::measure(setup))],
             Self::Swim => vec![
-                (Figure::Detection, swim::detection(nodes, seed)),
-                (Figure::Absences, swim::alarms(nodes, seed)),
-                (Figure::Convergence, vec![swim::heal(nodes, seed)]),
-                (Figure::Traffic, vec![swim::rest(nodes, seed)]),
+                (Figure::Detection, swim::detection(setup)),
+                (Figure::Absences, swim::alarms(setup)),
+                (Figure::Convergence, vec![swim::heal(setup)]),
+                (Figure::Traffic, vec![swim::rest(setup)]),
             ],
         }
     }

@@ -67,7 +67,8 @@ fn a_plot_names_its_axes_its_sizes_and_its_curves() {
 fn equal_arguments_measure_equal_points() {
     let measure = || {
         let all = [Measurement::Heal, Measurement::Rest].into_iter();
-        all.flat_map(|one| one.measure(3, 5)).collect::<Vec<_>>()
+        all.flat_map(|one| one.measure(Setup::new(3, 5, 100)))
+            .collect::<Vec<_>>()
     };
     assert_eq!(measure(), measure());
 }
