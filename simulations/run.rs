@@ -122,6 +122,7 @@ impl Run {
         let begun = self.stage.world.now();
         loop {
             self.advance(self.stage.world.now() + LOOKED_AT_EVERY)?;
+            self.stage.put_right();
             let Some(finding) = self.checks.unsettled(self.scene()) else {
                 break;
             };

@@ -3,10 +3,11 @@
 mod calm;
 mod conditions;
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::time::Duration;
 
-use kontena_core::command::CommandId;
+use kontena_core::command::{Command, CommandId};
+use kontena_core::id::NodeId;
 use kontena_core::node::Phase;
 use kontena_core::time::Instant;
 
@@ -34,16 +35,18 @@ pub struct Stage {
     /// Steps under way, by their number in the plan.
     active: BTreeMap<usize, Deed>,
     copies: BTreeMap<usize, Disk>,
+    /// Nodes whose machines were lost for good, and the hosts that take their place.
+    lost: Vec<NodeId>,
+    replaced: BTreeSet<usize>,
     moves: usize,
     /// Commands that only a refusal answers rightly.
     pub wrong: Vec<CommandId>,
 }
 
 impl Stage {
-    /// The grid of a plan, formed and at rest. Facts are told from the beginning.
+    /// The grid of a plan, formed and at rest. From now on facts are told.
     pub fn new(plan: &Plan) -> Self {
         let mut world = World::new(plan.hosts(), plan.seed);
-        world.watch();
         for (service, version) in (0..SERVICES).flat_map(|s| (1..=VERSIONS).map(move |v| (s, v))) {
             let image = Shape::of(service).service(service, version).image;
             world.publish_image(&image);
@@ -55,6 +58,7 @@ impl Stage {
         }
         let token = world.form_grid_of(plan.nodes);
         world.run_for(FORMED_FOR);
+        world.watch();
         Self {
             calm: Calm::new(plan.hosts()),
             formed: world.now(),
@@ -62,6 +66,8 @@ impl Stage {
             token,
             active: BTreeMap::new(),
             copies: BTreeMap::new(),
+            lost: Vec::new(),
+            replaced: BTreeSet::new(),
             moves: 0,
             wrong: Vec::new(),
         }
@@ -76,7 +82,7 @@ impl Stage {
             Deed::KillHost { host } => self.world.kill_host(host),
             Deed::StopNode { host } => self.world.stop_node(host),
             Deed::DamageDisk { host } => self.world.damage_disk(host),
-            Deed::Replace { host, .. } => self.world.replace_host(host),
+            Deed::Replace { host, .. } => self.lose(host),
             Deed::RestoreDisk { host } => self.copy_disk(step, host),
             Deed::CloneDisk { from, to } => self.clone_disk(from, to),
             Deed::Stall { host } => self.world.stall(host, lasts),
@@ -126,6 +132,7 @@ impl Stage {
             self.end_squat(host, service);
         }
         if let Deed::Replace { host, sponsor } = deed {
+            self.remove_lost(sponsor);
             self.join(host, sponsor);
         }
     }
@@ -138,6 +145,36 @@ impl Stage {
         }
         for host in 0..self.world.hosts.len() {
             self.start(host);
+        }
+    }
+
+    /// What people do when faults are over: machines that are gone are removed, and their successors
+    /// admitted, if that has not been possible before.
+    pub fn put_right(&mut self) {
+        let is_member =
+            |host: &crate::host::Host| host.is_up() && host.status.phase == Phase::Member;
+        let Some(sponsor) = self.world.hosts.iter().position(is_member) else {
+            return;
+        };
+        self.remove_lost(sponsor);
+        for host in self.replaced.clone() {
+            self.join(host, sponsor);
+        }
+    }
+
+    fn lose(&mut self, host: usize) {
+        self.lost.push(self.world.id(host));
+        self.replaced.insert(host);
+        self.world.replace_host(host);
+    }
+
+    fn remove_lost(&mut self, on: usize) {
+        for node in self.lost.clone() {
+            let roster = &self.world.hosts[on].view.documents.roster;
+            if roster.contains_key(&node) && self.world.hosts[on].is_up() {
+                self.world
+                    .give(on, Command::RemoveNode { node, force: true });
+            }
         }
     }
 
@@ -224,7 +261,11 @@ impl Stage {
         }
     }
 
+    /// Nobody answers where the daemon is down: whoever asks is told at once.
     fn ask(&mut self, on: usize, ask: &Ask) {
+        if !self.world.hosts[on].is_up() {
+            return;
+        }
         for command in ask.commands(&self.world) {
             let id = self.world.give(on, command);
             if ask.is_wrong() {

@@ -4,7 +4,6 @@ use std::sync::Arc;
 
 use kontena_core::id::{InstanceId, NodeId};
 use kontena_core::report::Report;
-use kontena_core::view::View;
 
 use super::{Check, Findings, Scene, Topic, name};
 use crate::fact::Fact;
@@ -42,7 +41,7 @@ impl Topic for Epochs {
         for instance in is.holds.keys() {
             compare(host, instance, was, is, findings);
             if !was.holds.contains_key(instance) {
-                is_above(scene, host, instance, before, is, findings);
+                is_above(scene, host, instance, is, findings);
             }
         }
     }
@@ -67,7 +66,6 @@ fn is_above(
     scene: Scene<'_>,
     host: usize,
     instance: &InstanceId,
-    before: &View,
     is: &Report,
     findings: &mut Findings,
 ) {
@@ -76,7 +74,8 @@ fn is_above(
     if hold.container.is_some() {
         return;
     }
-    let others = before.reports.iter().filter(|(node, _)| **node != is.node);
+    let view = scene.view(host);
+    let others = view.reports.iter().filter(|(node, _)| **node != is.node);
     let highest = others
         .filter_map(|(node, report)| Some((report.holds.get(instance)?.epoch, *node)))
         .max();
