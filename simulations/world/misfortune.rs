@@ -18,6 +18,8 @@ impl World {
         machine.disk.boots += 1;
         machine.life += 1;
         machine.wake = None;
+        machine.view = Default::default();
+        machine.status = Default::default();
         machine.powered = true;
         machine.is_introduced = false;
         machine.disk_busy_until = self.now;
