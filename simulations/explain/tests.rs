@@ -68,6 +68,39 @@ fn two_of_five_nodes_die_and_return() {
 }
 
 #[test]
+fn a_takeover_is_told_in_the_words_of_the_node_that_decided_it() {
+    let stack = "stack: shop\nservices: { web: { image: a, instances: 4 } }";
+    check(
+        stack,
+        "nodes: { n1: , n2: , n3: , n4: }",
+        "n4",
+        expect![[r#"
+            stack shop on 4 nodes; a node is absent after 7 s of silence
+              n1
+              n2
+              n3
+              n4    dies
+
+            placed
+              shop/web.1  n4  new on n4: it never had a holder
+              shop/web.2  n3  new on n3: it never had a holder
+              shop/web.3  n1  new on n1: it never had a holder
+              shop/web.4  n2  new on n2: it never had a holder
+
+            without n4
+              shop/web.1  n4 -> n3  after 6.9 s: taken over by n3 from n4, absent since 2026-01-01T00:03:08Z: this side sees 3 of 4 eligible nodes
+              settled after 6.9 s
+              3 instances untouched
+              moved needlessly: nothing
+
+            with n4 back
+              shop/web.1  n4  runs again after 0.2 s
+              moved by the return: shop/web.1
+        "#]],
+    );
+}
+
+#[test]
 fn what_no_node_fits_is_explained() {
     let stack = "
 stack: shop

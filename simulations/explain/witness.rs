@@ -44,8 +44,10 @@ impl Witness {
         for host in 0..world.hosts.len() {
             let view = &world.hosts[host].view;
             if !Arc::ptr_eq(view, &self.views[host]) {
+                let node = world.id(host);
+                let deciding = deciding(view, &self.views[host], node);
+                self.ask(&deciding, host, node);
                 self.views[host] = Arc::clone(view);
-                self.ask(view, host, world.id(host));
             }
         }
         for (instance, holders) in world.running() {
@@ -83,6 +85,18 @@ impl Witness {
         let started = self.started.get(&(instance.clone(), host));
         started.map_or(Duration::ZERO, |started| started.since(self.since))
     }
+}
+
+/// What a node saw when it decided: all that it sees now, without what it has begun since `before`.
+fn deciding(now: &View, before: &View, node: NodeId) -> View {
+    let mut view = now.clone();
+    if let Some(report) = view.reports.get_mut(&node) {
+        let held = before.reports.get(&node).map(|report| &report.holds);
+        Arc::make_mut(report)
+            .holds
+            .retain(|instance, _| held.is_some_and(|held| held.contains_key(instance)));
+    }
+    view
 }
 
 fn reason(view: &View, service: &ServiceKey, number: u32) -> String {
