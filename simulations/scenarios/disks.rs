@@ -112,7 +112,7 @@ fn fill(world: &mut World, host: usize) {
 /// Whether every other host, or the only one, is told that this one's disk has failed.
 fn shows_failed_disk(world: &World, host: usize) -> bool {
     let id = world.id(host);
-    let failed = |asked: &kontena_simulations::world::Host| {
+    let failed = |asked: &kontena_simulations::host::Host| {
         let report = asked.view.reports.get(&id);
         report.is_some_and(|report| matches!(report.disk, Disk::Failed { .. }))
     };

@@ -149,11 +149,7 @@ fn two_nodes_with_one_identity_are_told_and_take_nothing_over() {
     deploy_service(&mut world, 0, "data", stateful, 3);
     world.run_for(SOON);
     // The fourth host's disk becomes a copy of the third's.
-    world.kill_host(3);
-    world.hosts[3].key = world.hosts[2].key.clone();
-    world.hosts[3].disk = world.hosts[2].disk.clone();
-    world.hosts[3].disk.boots = world.hosts[2].disk.boots;
-    world.kill_node(2);
+    world.clone_host(2, 3);
     // The copy has the containers too, as after a power cut.
     world.hosts[3].engine = world.hosts[2].engine.clone();
     let wall = world.clock().wall;

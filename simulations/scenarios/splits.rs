@@ -4,6 +4,7 @@ use std::time::Duration;
 
 use kontena_core::command::Command;
 use kontena_core::stack::Service;
+use kontena_simulations::world::World;
 
 use crate::support::{MINUTE, SOON, accept, deploy, grid, key};
 
@@ -74,6 +75,25 @@ fn a_small_side_keeps_what_it_has_and_takes_nothing_over() {
     world.until(MINUTE, "each runs once", |world| {
         world.runs_exactly("web", 5)
     });
+}
+
+#[test]
+fn a_minority_that_is_back_takes_nothing_over_while_it_hears_one_after_the_other() {
+    let mut world = grid(10, 27);
+    deploy(&mut world, 0, "web", 30);
+    let (few, many): (Vec<usize>, Vec<usize>) = (0..10).partition(|host| *host < 4);
+    world.network.split(&few, &many);
+    world.run_for(5 * MINUTE);
+    let starts = |world: &World| -> u64 {
+        few.iter()
+            .map(|host| world.hosts[*host].engine.starts)
+            .sum()
+    };
+    let before = starts(&world);
+    world.network.heal();
+    world.run_for(MINUTE);
+    assert_eq!(starts(&world), before, "{}", world.summary());
+    assert!(world.runs_exactly("web", 30), "{}", world.summary());
 }
 
 #[test]

@@ -9,10 +9,13 @@
 //! A key that Kontena has and this version does not carry out is an error of its own kind; nothing
 //! in a file is ignored silently. Not here: reading files, variables, Liquid, `extends` (they
 //! are refused), and the JSON form of a stack, which is [`compiled`].
+//!
+//! By the same way [`parse_nodes`] reads the nodes of a grid that somebody imagines.
 
 pub mod compiled;
 
 mod builtins;
+mod nodes;
 mod problem;
 mod reader;
 mod scalar;
@@ -31,6 +34,7 @@ mod corpus_tests;
 #[cfg(test)]
 mod tests;
 
+pub use nodes::{MAX_NODES, PlannedNode, parse_nodes};
 pub use problem::{Position, Problem, Problems};
 
 use crate::id::StackName;

@@ -145,25 +145,33 @@ impl Report {
         stack: Option<Stack>,
     ) -> Result<Parsed, Problems> {
         self.warnings.sort_by_key(|warning| warning.at);
-        match stack {
-            Some(stack) if self.problems.is_empty() => Ok(Parsed {
-                stack,
-                warnings: self.warnings,
-            }),
-            Some(_) | None => Err(self.into_problems(source)),
-        }
+        let warnings = self.warnings.clone();
+        let stack = self.only_if_right(source.file, "stack", stack)?;
+        Ok(Parsed { stack, warnings })
     }
 
-    fn into_problems(mut self, source: &Source<'_>) -> Problems {
+    /// What was read of `file`, if it could be read and nothing is wrong. `what` is what the file is
+    /// to make.
+    pub(super) fn only_if_right<T>(
+        mut self,
+        file: &str,
+        what: &str,
+        read: Option<T>,
+    ) -> Result<T, Problems> {
+        if let Some(read) = read
+            && self.problems.is_empty()
+        {
+            return Ok(read);
+        }
         if self.problems.is_empty() {
-            self.error(Position::START, "the file makes no stack");
+            self.error(Position::START, format!("the file makes no {what}"));
         }
         self.problems.sort_by_key(|problem| problem.at);
-        Problems {
-            file: source.file.to_owned(),
+        Err(Problems {
+            file: file.to_owned(),
             list: self.problems,
             left_out: self.left_out,
             warnings: self.warnings,
-        }
+        })
     }
 }

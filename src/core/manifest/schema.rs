@@ -126,6 +126,29 @@ pub(super) const DEPLOY: Section = Section {
     ],
 };
 
+pub(super) const NODES: Section = Section {
+    name: "a node file",
+    supported: &["nodes"],
+    not_yet: &[],
+    foreign: &[
+        ("services", "services are in the stack file"),
+        ("stack", "this is the place for the node file"),
+    ],
+};
+
+pub(super) const NODE: Section = Section {
+    name: "a node",
+    supported: &["zone", "labels", "availability"],
+    not_yet: &[],
+    foreign: &[
+        ("name", "the name of a node is its key under `nodes`"),
+        ("az", "the key is `zone`"),
+        ("region", "the key is `zone`"),
+        ("cpus", "remove it: placement looks at no capacity"),
+        ("memory", "remove it: placement looks at no capacity"),
+    ],
+};
+
 /// Why a key is refused.
 pub(super) enum Refusal {
     NotYet,
@@ -157,7 +180,7 @@ mod tests {
 
     #[test]
     fn no_key_is_in_two_lists() {
-        for section in [STACK, SERVICE, DEPLOY] {
+        for section in [STACK, SERVICE, DEPLOY, NODES, NODE] {
             let foreign = section.foreign.iter().map(|(key, _)| key);
             let all = section
                 .supported

@@ -282,9 +282,9 @@ fn text_that_is_not_yaml_is_one_problem() {
     check(
         "stack: a\n---\nstack: b",
         expect![[r#"
-        error: a second document begins here: a stack file is one
-          --> kontena.yml:2:1
-        hint: remove the `---`"#]],
+            error: a second document begins here: a file is one
+              --> kontena.yml:2:1
+            hint: remove the `---`"#]],
     );
     check(
         "- a",

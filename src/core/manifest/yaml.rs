@@ -136,7 +136,7 @@ impl Composer<'_> {
             Event::SequenceEnd | Event::MappingEnd => self.leave(),
             Event::Alias(anchor) => self.alias(anchor, at),
             Event::DocumentStart(_) if self.root.is_some() => {
-                let message = "a second document begins here: a stack file is one".to_owned();
+                let message = "a second document begins here: a file is one".to_owned();
                 Err((at, message, Some("remove the `---`")))
             }
             Event::DocumentStart(_)

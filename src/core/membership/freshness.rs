@@ -316,7 +316,11 @@ impl Pulse {
         let is_new_life = known.map(life) != Some(life(beat));
         let before = trace.standing().freshness;
         trace.hear(alone, is_new_life, now);
-        self.version += u64::from(trace.standing().freshness != before);
+        let after = trace.standing().freshness;
+        self.version += u64::from(after != before);
+        if before >= Freshness::Absent && after < before {
+            self.doubt.raise(Cause::Returning, now.monotonic);
+        }
         let change = trace.next_change(&pace);
         self.next_change = self.next_change.into_iter().chain(change).min();
     }

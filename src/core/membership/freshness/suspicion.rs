@@ -16,6 +16,9 @@ pub enum Cause {
     ManyStale,
     /// In a roster of three or more, no peer shows that it hears of this node.
     Unheard,
+    /// A member that was absent is back: others may be on their way, one exchange later. Without this,
+    /// a minority that meets the rest again takes over what those run whom it has not heard yet.
+    Returning,
 }
 
 impl Cause {
@@ -23,6 +26,8 @@ impl Cause {
         match self {
             Self::Lagged => Duration::from_secs(30),
             Self::ManyStale | Self::Unheard => Duration::from_secs(10),
+            // Everybody knows everybody 6 s after a heal of 30 nodes, and about 20 s after one of 1,000.
+            Self::Returning => Duration::from_secs(20),
         }
     }
 }

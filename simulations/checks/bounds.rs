@@ -1,0 +1,156 @@
+//! Everything has a bound: messages, work for one input, what is under way, starts, idle talk.
+
+use std::collections::{BTreeMap, VecDeque};
+use std::time::Duration;
+
+use kontena_core::id::InstanceId;
+use kontena_core::message::MAX_MESSAGE_BYTES;
+use kontena_core::time::Instant;
+
+use super::{Check, Findings, Scene, Topic, name};
+use crate::engine::Change;
+use crate::fact::Fact;
+
+pub(super) const CHECKS: &[&Check] = &[
+    &MESSAGE_SIZE,
+    &OUTPUTS,
+    &TALK,
+    &IDLE_TALK,
+    &UNDER_WAY,
+    &STARTS,
+];
+
+static MESSAGE_SIZE: Check = Check {
+    name: "messages-are-small",
+    says: "no message is larger than the wire allows",
+    why: "the receiver refuses it, and it would be sent again for ever",
+};
+
+static OUTPUTS: Check = Check {
+    name: "outputs-are-few",
+    says: "no input makes a node ask for more than a thousand things",
+    why: "whoever drives it holds them all in memory",
+};
+
+static TALK: Check = Check {
+    name: "talk-is-bounded",
+    says: "no node sends more than 100 messages a second to each other host over ten seconds",
+    why: "a storm of messages is how a large grid dies of a small fault",
+};
+
+static IDLE_TALK: Check = Check {
+    name: "idle-is-quiet",
+    says: "in a grid of up to ten nodes at rest a node sends at most eight messages a second",
+    why: "two exchanges a second are begun, and as many answered; the rest would be noise",
+};
+
+static UNDER_WAY: Check = Check {
+    name: "little-is-under-way",
+    says: "no more than 5,000 events for each host are under way",
+    why: "messages, saves and actions that pile up are memory that grows",
+};
+
+static STARTS: Check = Check {
+    name: "starts-back-off",
+    says: "no host starts one instance more than fifteen times in a minute",
+    why: "a container that crashes at once must not keep a host busy",
+};
+
+const MOST_OUTPUTS: usize = 1000;
+const WINDOW: Duration = Duration::from_secs(10);
+const TALK_EACH: u64 = 100;
+const IDLE_EACH: u64 = 8;
+const EVENTS_EACH: usize = 5000;
+const MINUTE: Duration = Duration::from_secs(60);
+const MOST_STARTS: usize = 15;
+
+#[derive(Debug)]
+pub(super) struct Bounds {
+    /// When the window of each host began, and how much it had sent by then.
+    windows: Vec<(Instant, u64)>,
+    starts: BTreeMap<(usize, InstanceId), VecDeque<Instant>>,
+}
+
+impl Bounds {
+    pub(super) fn new(hosts: usize) -> Self {
+        Self {
+            windows: vec![(Instant::ZERO, 0); hosts],
+            starts: BTreeMap::new(),
+        }
+    }
+}
+
+impl Topic for Bounds {
+    fn see(&mut self, scene: Scene<'_>, host: usize, fact: &Fact, findings: &mut Findings) {
+        if let Fact::Sent { bytes } = fact {
+            findings.expect(*bytes <= MAX_MESSAGE_BYTES, &MESSAGE_SIZE, || {
+                format!("{} sends {bytes} bytes", name(host))
+            });
+            self.talk(scene, host, findings);
+        }
+        if let Fact::Answered { outputs } = fact {
+            findings.expect(*outputs <= MOST_OUTPUTS, &OUTPUTS, || {
+                format!("{} asks for {outputs} things at once", name(host))
+            });
+        }
+        if let Fact::Changed(Change::Started(container)) = fact {
+            self.start(scene, host, &container.owner.instance, findings);
+        }
+    }
+
+    /// What was sent before belongs to another window.
+    fn rest(&mut self, scene: Scene<'_>, _findings: &mut Findings) {
+        for (host, window) in self.windows.iter_mut().enumerate() {
+            *window = (scene.now(), scene.host(host).sent);
+        }
+    }
+}
+
+impl Bounds {
+    fn talk(&mut self, scene: Scene<'_>, host: usize, findings: &mut Findings) {
+        let (begun, sent_then) = self.windows[host];
+        let lasts = scene.now().since(begun);
+        if lasts < WINDOW {
+            return;
+        }
+        let sent = scene.host(host).sent;
+        self.windows[host] = (scene.now(), sent);
+        let hosts = scene.world.hosts.len();
+        let (each, check) = match scene.rests && hosts <= 10 {
+            true => (IDLE_EACH, &IDLE_TALK),
+            false => (TALK_EACH * hosts as u64, &TALK),
+        };
+        let most = each * lasts.as_secs().max(1);
+        findings.expect(sent - sent_then <= most, check, || {
+            format!(
+                "{} sent {} messages in {lasts:?}",
+                name(host),
+                sent - sent_then
+            )
+        });
+        let under_way = scene.world.foreseen();
+        findings.expect(under_way <= EVENTS_EACH * hosts, &UNDER_WAY, || {
+            format!("{under_way} events are under way")
+        });
+    }
+
+    fn start(
+        &mut self,
+        scene: Scene<'_>,
+        host: usize,
+        instance: &InstanceId,
+        findings: &mut Findings,
+    ) {
+        let starts = self.starts.entry((host, instance.clone())).or_default();
+        starts.push_back(scene.now());
+        while starts
+            .front()
+            .is_some_and(|first| scene.now().since(*first) > MINUTE)
+        {
+            starts.pop_front();
+        }
+        findings.expect(starts.len() <= MOST_STARTS, &STARTS, || {
+            format!("{} started {instance} {} times", name(host), starts.len())
+        });
+    }
+}

@@ -1,0 +1,93 @@
+//! Epochs: each change of holder is told by a higher number.
+
+use std::sync::Arc;
+
+use kontena_core::id::{InstanceId, NodeId};
+use kontena_core::report::Report;
+
+use super::{Check, Findings, Scene, Topic, name};
+use crate::fact::Fact;
+
+pub(super) const CHECKS: &[&Check] = &[&TAKEN_ABOVE, &NEVER_FALL];
+
+static TAKEN_ABOVE: Check = Check {
+    name: "taken-over-above",
+    says: "a node that takes an instance does so at a higher epoch than it has seen of any other holder",
+    why: "of two healthy holders the lower epoch keeps it: whoever came later must be the higher one",
+};
+
+static NEVER_FALL: Check = Check {
+    name: "epochs-never-fall",
+    says: "the epoch of a container that goes on running never falls",
+    why: "an order that changes while it is compared settles nothing",
+};
+
+#[derive(Debug, Default)]
+pub(super) struct Epochs;
+
+impl Topic for Epochs {
+    fn see(&mut self, scene: Scene<'_>, host: usize, fact: &Fact, findings: &mut Findings) {
+        let Fact::Shown { before, .. } = fact else {
+            return;
+        };
+        let me = scene.world.id(host);
+        let (Some(was), Some(is)) = (before.reports.get(&me), scene.view(host).reports.get(&me))
+        else {
+            return;
+        };
+        if Arc::ptr_eq(was, is) || was.order.boot != is.order.boot {
+            return;
+        }
+        for instance in is.holds.keys() {
+            compare(host, instance, was, is, findings);
+            if !was.holds.contains_key(instance) {
+                is_above(scene, host, instance, is, findings);
+            }
+        }
+    }
+}
+
+fn compare(host: usize, instance: &InstanceId, was: &Report, is: &Report, findings: &mut Findings) {
+    let (Some(old), Some(new)) = (was.holds.get(instance), is.holds.get(instance)) else {
+        return;
+    };
+    let is_same = new.container.is_some() && old.container == new.container;
+    findings.expect(!is_same || new.epoch >= old.epoch, &NEVER_FALL, || {
+        format!(
+            "{}: {instance} from {} to {}",
+            name(host),
+            old.epoch,
+            new.epoch
+        )
+    });
+}
+
+fn is_above(
+    scene: Scene<'_>,
+    host: usize,
+    instance: &InstanceId,
+    is: &Report,
+    findings: &mut Findings,
+) {
+    let hold = &is.holds[instance];
+    // A container that was found on the engine brings its own epoch.
+    if hold.container.is_some() {
+        return;
+    }
+    let view = scene.view(host);
+    let others = view.reports.iter().filter(|(node, _)| **node != is.node);
+    let highest = others
+        .filter_map(|(node, report)| Some((report.holds.get(instance)?.epoch, *node)))
+        .max();
+    if let Some((epoch, node)) = highest {
+        findings.expect(hold.epoch > epoch, &TAKEN_ABOVE, || {
+            let node: NodeId = node;
+            let holder = scene.name_of(&node);
+            format!(
+                "{} takes {instance} at {}, {holder} had {epoch}",
+                name(host),
+                hold.epoch
+            )
+        });
+    }
+}

@@ -1,0 +1,298 @@
+//! A grid at rest: everything that is wanted runs, nothing else does, and nothing happens.
+
+use std::collections::{BTreeMap, BTreeSet};
+
+use kontena_core::id::{InstanceId, NodeId, ServiceKey};
+use kontena_core::reconcile::action::Action;
+use kontena_core::report::InstanceState;
+use kontena_core::stack::{Service, Strategy};
+use kontena_core::view::{Availability, Documents, Lifecycle, ServiceRecord};
+
+use super::running::service_number;
+use super::{Check, Findings, Scene, Topic, name};
+use crate::fact::Fact;
+use crate::plan::Shape;
+
+pub(super) const CHECKS: &[&Check] = &[
+    &EXACTLY,
+    &NOTHING_ELSE,
+    &NEWEST,
+    &REPORTS_TRUE,
+    &NO_ACTIONS,
+    &NO_CHANGES,
+];
+
+static EXACTLY: Check = Check {
+    name: "runs-exactly-what-is-wanted",
+    says: "after faults every service has exactly its instances, each once, on nodes that may run it",
+    why: "that is what the platform is for",
+};
+
+static NOTHING_ELSE: Check = Check {
+    name: "runs-nothing-else",
+    says: "after faults no host runs what nobody wants, and a removed one runs nothing",
+    why: "a forgotten container answers, writes and costs",
+};
+
+static NEWEST: Check = Check {
+    name: "runs-the-newest-deploy",
+    says: "after faults every instance runs the deploy that the documents name",
+    why: "every rollout ends, unless its image is broken",
+};
+
+static REPORTS_TRUE: Check = Check {
+    name: "reports-are-true",
+    says: "after faults every member says of itself what its engine runs, and all others know it",
+    why: "names, balancers and rollouts are computed from reports",
+};
+
+static NO_ACTIONS: Check = Check {
+    name: "idle-asks-nothing",
+    says: "a grid at rest asks its engines for nothing",
+    why: "an action without a cause comes again and again",
+};
+
+static NO_CHANGES: Check = Check {
+    name: "idle-writes-nothing",
+    says: "a grid at rest writes no change",
+    why: "documents keep their history for ever",
+};
+
+#[derive(Debug, Default)]
+pub(super) struct Rest;
+
+impl Topic for Rest {
+    fn see(&mut self, scene: Scene<'_>, host: usize, fact: &Fact, findings: &mut Findings) {
+        if !scene.rests {
+            return;
+        }
+        if let Fact::Asked(action) = fact {
+            let is_look = matches!(action, Action::Probe { .. });
+            findings.expect(is_look, &NO_ACTIONS, || {
+                format!("{}: {action:?}", name(host))
+            });
+        }
+        if let Fact::Saved(envelopes) = fact {
+            findings.expect(envelopes.is_empty(), &NO_CHANGES, || {
+                format!("{} saves {} changes", name(host), envelopes.len())
+            });
+        }
+    }
+
+    fn settled(&self, scene: Scene<'_>, findings: &mut Findings) {
+        let Some((_, model)) = scene.members().next() else {
+            return;
+        };
+        let truth = Truth::of(scene, &model.view.documents);
+        for (key, record) in &truth.documents.services {
+            truth.service(key, record, findings);
+        }
+        truth.nothing_else(findings);
+        reports_are_true(scene, findings);
+    }
+}
+
+/// What the documents ask for, and what runs.
+struct Truth<'a> {
+    scene: Scene<'a>,
+    documents: &'a Documents,
+    running: BTreeMap<InstanceId, Vec<usize>>,
+    /// Members that are up.
+    present: BTreeSet<NodeId>,
+}
+
+impl<'a> Truth<'a> {
+    fn of(scene: Scene<'a>, documents: &'a Documents) -> Self {
+        let present = scene.members().map(|(_, host)| host.id());
+        Self {
+            scene,
+            documents,
+            running: scene.world.running(),
+            present: present
+                .filter(|id| documents.roster.contains_key(id))
+                .collect(),
+        }
+    }
+
+    fn service(&self, key: &ServiceKey, record: &ServiceRecord, findings: &mut Findings) {
+        let Some(deployed) = record.deployed.as_ref() else {
+            return;
+        };
+        let Ok(service) = &deployed.revision.service else {
+            return;
+        };
+        if record.state != Lifecycle::Running {
+            return;
+        }
+        match (service.deploy.strategy, service.stateful) {
+            (Strategy::Daemon, _) => self.daemon(key, record, service, findings),
+            (_, true) => self.stateful(key, record, findings),
+            (_, false) => self.stateless(key, record, service, findings),
+        }
+        for (host, container) in self
+            .containers()
+            .filter(|(_, c)| c.owner.instance.service == *key)
+        {
+            let generation = container.owner.generation;
+            findings.expect(generation == deployed.generation, &NEWEST, || {
+                let (name, wanted) = (name(host), deployed.generation);
+                format!(
+                    "{name} runs {} at {generation}, not {wanted}",
+                    container.name
+                )
+            });
+        }
+    }
+
+    fn containers(
+        &self,
+    ) -> impl Iterator<Item = (usize, &'a kontena_core::reconcile::action::Container)> {
+        let hosts = self.scene.world.hosts.iter().enumerate();
+        hosts.flat_map(|(index, host)| host.engine.running().map(move |each| (index, each)))
+    }
+
+    /// Nodes that may run something new of it, by their rows alone.
+    fn eligible(&self, service: &Service) -> BTreeSet<NodeId> {
+        let is_zoned = !service.affinity.is_empty();
+        let rows = self.documents.roster.iter();
+        rows.filter(|(node, _)| self.present.contains(node))
+            .filter(|(_, row)| row.availability == Availability::Active)
+            .filter(|(_, row)| !is_zoned || row.zone() == "a")
+            .map(|(node, _)| *node)
+            .collect()
+    }
+
+    fn places(&self, key: &ServiceKey, number: u32) -> &[usize] {
+        let instance = InstanceId::new(key.clone(), number);
+        self.running.get(&instance).map_or(&[], Vec::as_slice)
+    }
+
+    fn expect_once(&self, key: &ServiceKey, number: u32, findings: &mut Findings) {
+        let places = self.places(key, number);
+        findings.expect(places.len() == 1, &EXACTLY, || {
+            let hosts: Vec<_> = places.iter().map(|host| name(*host)).collect();
+            format!("{key}-{number} runs on {hosts:?}")
+        });
+    }
+
+    fn stateless(
+        &self,
+        key: &ServiceKey,
+        record: &ServiceRecord,
+        service: &Service,
+        findings: &mut Findings,
+    ) {
+        let eligible = self.eligible(service);
+        let room = match service.ports.is_empty() {
+            true if eligible.is_empty() => 0,
+            true => record.instances,
+            false => u32::try_from(eligible.len()).unwrap_or(u32::MAX),
+        };
+        if room >= record.instances {
+            for number in 1..=record.instances {
+                self.expect_once(key, number, findings);
+                self.is_eligible(key, number, &eligible, findings);
+            }
+            return;
+        }
+        // Where nobody may run it, a holder keeps it for good; where there is no room, some wait.
+        let counts = (1..=record.instances).map(|number| self.places(key, number).len());
+        let (least, most) = (room as usize, record.instances as usize);
+        let running: usize = counts.sum();
+        findings.expect((least..=most).contains(&running), &EXACTLY, || {
+            format!("{running} of {key} run, with room for {room}")
+        });
+    }
+
+    fn is_eligible(
+        &self,
+        key: &ServiceKey,
+        number: u32,
+        eligible: &BTreeSet<NodeId>,
+        findings: &mut Findings,
+    ) {
+        for host in self.places(key, number) {
+            let may = eligible.contains(&self.scene.world.id(*host));
+            findings.expect(may, &EXACTLY, || {
+                format!("{key}-{number} runs on {}, which may not", name(*host))
+            });
+        }
+    }
+
+    /// On the node that it is bound to, if that is there and takes work; else nowhere.
+    fn stateful(&self, key: &ServiceKey, record: &ServiceRecord, findings: &mut Findings) {
+        for number in 1..=record.instances {
+            let pin = record.pins.get(&number).map(|pin| pin.node);
+            let row = pin.and_then(|node| self.documents.roster.get(&node));
+            let stands_by = row.is_none_or(|row| row.availability == Availability::Drain)
+                || pin.is_some_and(|node| !self.present.contains(&node));
+            if !stands_by {
+                self.expect_once(key, number, findings);
+            }
+            let bound: BTreeSet<NodeId> = pin.into_iter().collect();
+            if pin.is_some() {
+                self.is_eligible(key, number, &bound, findings);
+            }
+        }
+    }
+
+    fn daemon(
+        &self,
+        key: &ServiceKey,
+        record: &ServiceRecord,
+        service: &Service,
+        findings: &mut Findings,
+    ) {
+        let eligible = self.eligible(service);
+        for (host, machine) in self.scene.members() {
+            let here = machine.engine.running();
+            let count = here.filter(|c| c.owner.instance.service == *key).count();
+            let wanted = match eligible.contains(&machine.id()) {
+                true => record.instances as usize,
+                false => 0,
+            };
+            findings.expect(count == wanted, &EXACTLY, || {
+                format!("{} runs {count} of {key}, not {wanted}", name(host))
+            });
+        }
+    }
+
+    fn nothing_else(&self, findings: &mut Findings) {
+        for (host, container) in self.containers() {
+            let instance = &container.owner.instance;
+            let is_member = self.present.contains(&self.scene.world.id(host));
+            let record = self.documents.services.get(&instance.service);
+            let is_wanted = record.is_some_and(|record| {
+                let is_daemon = service_number(instance).map(Shape::of) == Some(Shape::Daemon);
+                record.state == Lifecycle::Running
+                    && (is_daemon || instance.number <= record.instances)
+            });
+            findings.expect(is_member && is_wanted, &NOTHING_ELSE, || {
+                format!("{} runs {instance}", name(host))
+            });
+        }
+    }
+}
+
+fn reports_are_true(scene: Scene<'_>, findings: &mut Findings) {
+    for (host, machine) in scene.members() {
+        let runs: BTreeSet<InstanceId> = machine
+            .engine
+            .running()
+            .map(|container| container.owner.instance.clone())
+            .collect();
+        for (viewer, other) in scene.members() {
+            let report = other.view.reports.get(&machine.id());
+            let says: BTreeSet<InstanceId> = report
+                .into_iter()
+                .flat_map(|report| &report.holds)
+                .filter(|(_, hold)| hold.state == InstanceState::Running)
+                .map(|(instance, _)| instance.clone())
+                .collect();
+            findings.expect(says == runs, &REPORTS_TRUE, || {
+                let (viewer, host) = (name(viewer), name(host));
+                format!("{viewer} believes that {host} runs {says:?}, and it is {runs:?}")
+            });
+        }
+    }
+}

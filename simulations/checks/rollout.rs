@@ -1,0 +1,175 @@
+//! Rolling deploys: how many instances are there while one is replaced.
+
+use std::collections::BTreeSet;
+use std::time::Duration;
+
+use kontena_core::reconcile::action::{Action, Container};
+use kontena_core::report::InstanceState;
+use kontena_core::stack::Strategy;
+use kontena_core::time::Instant;
+use kontena_core::view::{Deployed, Lifecycle, ServiceRecord};
+
+use super::{Check, Findings, Scene, Topic, name};
+use crate::engine::is_running;
+use crate::fact::Fact;
+
+pub(super) const CHECKS: &[&Check] = &[&FLOOR, &HALTED, &GENERATIONS];
+
+static FLOOR: Check = Check {
+    name: "keeps-the-floor",
+    says: "in calm times a deploy takes a running instance down only while min(ceil(min_health·n), n−1) others run",
+    why: "rules of the mesh 3: a deploy costs no more than its author allowed",
+};
+
+static HALTED: Check = Check {
+    name: "halts",
+    says: "nobody takes an instance down for a deploy of which it sees another instance failed",
+    why: "a broken image takes down one instance, not all of them",
+};
+
+static GENERATIONS: Check = Check {
+    name: "deploys-go-forward",
+    says: "the deploy that a node's documents name for a service never falls, unless somebody was removed",
+    why: "containers of a lower generation are replaced: falling back would replace newer ones",
+};
+
+/// No fault and no command for so long: what the hosts believe is what is.
+const CALM: Duration = Duration::from_secs(60);
+const NO_COMMAND: Duration = Duration::from_secs(5);
+
+#[derive(Debug, Default)]
+pub(super) struct Rollouts {
+    last_command: Instant,
+}
+
+impl Topic for Rollouts {
+    fn see(&mut self, scene: Scene<'_>, host: usize, fact: &Fact, findings: &mut Findings) {
+        if let Fact::Given(_) = fact {
+            self.last_command = scene.now();
+        }
+        if let Fact::Asked(Action::Stop { container, .. }) = fact
+            && let Some(container) = scene.host(host).engine.get(container)
+            && is_running(container)
+        {
+            self.takes_down(scene, host, container, findings);
+        }
+        if let Fact::Shown { before, .. } = fact {
+            let after = &scene.view(host).documents;
+            if before.documents.removed == after.removed {
+                generations_rise(scene, host, &before.documents.services, findings);
+            }
+        }
+    }
+}
+
+type Services = std::collections::BTreeMap<kontena_core::id::ServiceKey, ServiceRecord>;
+
+fn generations_rise(scene: Scene<'_>, host: usize, before: &Services, findings: &mut Findings) {
+    let after = &scene.view(host).documents.services;
+    for (key, was) in before {
+        let (Some(was), Some(is)) = (
+            was.deployed.as_ref(),
+            after.get(key).and_then(|record| record.deployed.as_ref()),
+        ) else {
+            continue;
+        };
+        findings.expect(is.generation >= was.generation, &GENERATIONS, || {
+            format!(
+                "{} went from deploy {} of {key} to {}",
+                name(host),
+                was.generation,
+                is.generation
+            )
+        });
+    }
+}
+
+impl Rollouts {
+    fn takes_down(
+        &self,
+        scene: Scene<'_>,
+        host: usize,
+        container: &Container,
+        findings: &mut Findings,
+    ) {
+        let services = &scene.view(host).documents.services;
+        let Some(record) = services.get(&container.owner.instance.service) else {
+            return;
+        };
+        let Some(deployed) = record.deployed.as_ref() else {
+            return;
+        };
+        let is_for_a_deploy = container.owner.generation < deployed.generation
+            && record.state == Lifecycle::Running
+            && container.owner.instance.number <= record.instances;
+        if !is_for_a_deploy {
+            return;
+        }
+        is_not_halted(scene, host, container, deployed, findings);
+        let nobody_asked = scene.now().since(self.last_command) >= NO_COMMAND;
+        if nobody_asked && scene.all_calm(CALM) {
+            keeps_floor(scene, host, container, record, deployed, findings);
+        }
+    }
+}
+
+fn keeps_floor(
+    scene: Scene<'_>,
+    host: usize,
+    container: &Container,
+    record: &ServiceRecord,
+    deployed: &Deployed,
+    findings: &mut Findings,
+) {
+    let Ok(service) = &deployed.revision.service else {
+        return;
+    };
+    if service.deploy.strategy == Strategy::Daemon {
+        return;
+    }
+    let count = u64::from(record.instances);
+    let share = (u64::from(service.deploy.min_health) * count).div_ceil(1000);
+    let floor = share.min(count.saturating_sub(1));
+    let instance = &container.owner.instance;
+    let others: BTreeSet<u32> = scene
+        .world
+        .hosts
+        .iter()
+        .flat_map(|host| host.engine.running())
+        .map(|other| &other.owner.instance)
+        .filter(|other| other.service == instance.service && other.number != instance.number)
+        .map(|other| other.number)
+        .collect();
+    findings.expect(others.len() as u64 >= floor, &FLOOR, || {
+        format!(
+            "{} stops {instance}: only {others:?} of {count} run",
+            name(host)
+        )
+    });
+}
+
+fn is_not_halted(
+    scene: Scene<'_>,
+    host: usize,
+    container: &Container,
+    deployed: &Deployed,
+    findings: &mut Findings,
+) {
+    let view = scene.view(host);
+    let instance = &container.owner.instance;
+    let holds = view
+        .reports
+        .iter()
+        .filter(|(node, _)| view.freshness(node).is_online())
+        .flat_map(|(_, report)| &report.holds)
+        .filter(|(other, _)| other.service == instance.service && *other != instance);
+    let holds: Vec<_> = holds.collect();
+    for (other, hold) in &holds {
+        let is_only_holder = holds.iter().filter(|(held, _)| held == other).count() == 1;
+        let has_failed =
+            hold.state == InstanceState::Failed && hold.generation == deployed.generation;
+        findings.expect(!(has_failed && is_only_holder), &HALTED, || {
+            format!("{} stops {instance} though {other} has failed", name(host))
+        });
+    }
+}

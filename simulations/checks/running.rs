@@ -1,0 +1,164 @@
+//! Who may start what.
+
+use kontena_core::id::InstanceId;
+use kontena_core::placement::{Role, place};
+use kontena_core::reconcile::action::{Action, ContainerSpec};
+use kontena_core::view::Availability;
+
+use super::{Check, Findings, Scene, Topic, name};
+use crate::engine::Change;
+use crate::fact::Fact;
+use crate::plan::Shape;
+
+pub(super) const CHECKS: &[&Check] = &[
+    &FALLS_TO_IT,
+    &TAKES_NEW_WORK,
+    &NEVER_OLDER,
+    &AS_WRITTEN,
+    &ONE_CONTAINER,
+    &PORTS_APART,
+];
+
+static FALLS_TO_IT: Check = Check {
+    name: "starts-what-falls-to-it",
+    says: "a node starts only what placement, computed from nothing on the view it shows, gives to it",
+    why: "who starts what falls to another makes duplicates that nobody resolves",
+};
+
+static TAKES_NEW_WORK: Check = Check {
+    name: "takes-no-work-unless-active",
+    says: "a node that drains, or is outside the zone that a service asks for, starts nothing new of it",
+    why: "hard filters are promises, and draining is how people empty a machine",
+};
+
+static NEVER_OLDER: Check = Check {
+    name: "never-an-older-deploy",
+    says: "a node makes no container of an older deploy than the one that its documents name",
+    why: "rules of the mesh 1 and 2: an action of an older generation is refused",
+};
+
+static AS_WRITTEN: Check = Check {
+    name: "runs-what-was-written",
+    says: "what is started is a revision that somebody wrote as a whole, with its own image",
+    why: "a merge of two definitions is a third one that nobody asked for",
+};
+
+static ONE_CONTAINER: Check = Check {
+    name: "one-container-per-instance",
+    says: "an engine never runs two containers of one instance",
+    why: "actions may be repeated and answers lost: each must be the same done twice as once",
+};
+
+static PORTS_APART: Check = Check {
+    name: "host-ports-apart",
+    says: "no two running containers of one host publish one port",
+    why: "the second would not start, or take the first one's traffic",
+};
+
+#[derive(Debug)]
+pub(super) struct Running;
+
+impl Topic for Running {
+    fn see(&mut self, scene: Scene<'_>, host: usize, fact: &Fact, findings: &mut Findings) {
+        if let Fact::Asked(Action::Run(spec)) = fact {
+            is_allowed(scene, host, spec, findings);
+        }
+        if let Fact::Changed(Change::Started(container)) = fact {
+            has_no_twin(scene, host, &container.owner.instance, findings);
+        }
+    }
+}
+
+fn is_allowed(scene: Scene<'_>, host: usize, spec: &ContainerSpec, findings: &mut Findings) {
+    let (view, me) = (scene.view(host), scene.world.id(host));
+    let instance = &spec.labels.instance;
+    let placement = place(view);
+    let is_held = held(scene, host, instance);
+    let may = match placement.role(instance, &me) {
+        Role::Run(_) => true,
+        Role::KeepUntilRelieved(_) | Role::Keep => is_held,
+        Role::Stop => false,
+    };
+    findings.expect(may, &FALLS_TO_IT, || {
+        let assigned = placement.get(instance);
+        format!(
+            "{} runs {instance}, which is placed: {assigned:?}",
+            name(host)
+        )
+    });
+    takes_work(scene, host, instance, is_held, findings);
+    let deployed = view
+        .documents
+        .services
+        .get(&instance.service)
+        .and_then(|record| record.deployed.as_ref());
+    let is_current = deployed.is_none_or(|deployed| spec.labels.generation >= deployed.generation);
+    findings.expect(is_current, &NEVER_OLDER, || {
+        let generation = spec.labels.generation;
+        format!("{} runs {instance} of deploy {generation}", name(host))
+    });
+    findings.expect(was_written(spec), &AS_WRITTEN, || {
+        format!("{} runs {instance} from {}", name(host), spec.image)
+    });
+}
+
+/// Whether the node has said that it holds the instance.
+fn held(scene: Scene<'_>, host: usize, instance: &InstanceId) -> bool {
+    let report = scene.view(host).reports.get(&scene.world.id(host));
+    report.is_some_and(|report| report.holds.contains_key(instance))
+}
+
+/// By the node's own row alone, without asking placement.
+fn takes_work(
+    scene: Scene<'_>,
+    host: usize,
+    instance: &InstanceId,
+    is_held: bool,
+    findings: &mut Findings,
+) {
+    let Some(member) = scene.view(host).documents.roster.get(&scene.world.id(host)) else {
+        return;
+    };
+    let shape = service_number(instance).map(Shape::of);
+    let is_outside = shape == Some(Shape::Zoned) && member.zone() != "a";
+    let is_active = member.availability == Availability::Active;
+    findings.expect(
+        (is_active && !is_outside) || is_held,
+        &TAKES_NEW_WORK,
+        || format!("{} starts {instance} as {member:?}", name(host)),
+    );
+}
+
+fn was_written(spec: &ContainerSpec) -> bool {
+    let Some(number) = service_number(&spec.labels.instance) else {
+        return true;
+    };
+    let written = (spec.labels.revision, spec.image.clone());
+    Shape::revisions(number).any(|revision| revision == written)
+}
+
+/// `s3` is service 3.
+pub(super) fn service_number(instance: &InstanceId) -> Option<usize> {
+    let name = instance.service.service.as_str();
+    name.strip_prefix('s')?.parse().ok()
+}
+
+fn has_no_twin(scene: Scene<'_>, host: usize, instance: &InstanceId, findings: &mut Findings) {
+    let engine = &scene.host(host).engine;
+    let running = engine.running();
+    let same = running.filter(|container| container.owner.instance == *instance);
+    findings.expect(same.count() <= 1, &ONE_CONTAINER, || {
+        format!("{} runs {instance} twice", name(host))
+    });
+    let mut ports: Vec<u16> = engine
+        .running()
+        .flat_map(|container| engine.ports(&container.id))
+        .map(|port| port.node_port)
+        .collect();
+    let count = ports.len();
+    ports.sort_unstable();
+    ports.dedup();
+    findings.expect(ports.len() == count, &PORTS_APART, || {
+        format!("{} publishes a port of {instance} twice", name(host))
+    });
+}

@@ -1,0 +1,188 @@
+//! Who may stop what: a container that runs is stopped for a reason only.
+
+use std::collections::BTreeSet;
+
+use kontena_core::node::Phase;
+use kontena_core::placement::{Assignment, Role, place};
+use kontena_core::reconcile::action::{Action, Container, ContainerId};
+use kontena_core::report::{Health, InstanceState};
+use kontena_core::view::{Lifecycle, ServiceRecord, View};
+
+use super::{Check, Findings, Scene, Topic, name};
+use crate::engine::is_running;
+use crate::fact::Fact;
+
+pub(super) const CHECKS: &[&Check] = &[&FOR_A_REASON, &CUT_OFF, &RELIEVED, &ONLY_OURS];
+
+static FOR_A_REASON: Check = Check {
+    name: "stops-for-a-reason",
+    says: "a healthy container is stopped only because the documents no longer want it, a newer deploy replaces it, or another node runs the instance",
+    why: "a link that came back, a restart or a lost message is no reason to restart anything",
+};
+
+static CUT_OFF: Check = Check {
+    name: "cut-off-keeps-running",
+    says: "a node that hears of nobody stops nothing for the sake of another node",
+    why: "being cut off is a normal state, and its containers may be the only ones left",
+};
+
+static RELIEVED: Check = Check {
+    name: "loser-stops-after-the-winner-runs",
+    says: "whoever gives a stateless instance up has read that its successor is healthy at the wanted revision",
+    why: "rules of the mesh 2: else both could be gone",
+};
+
+static ONLY_OURS: Check = Check {
+    name: "only-ours",
+    says: "a node touches only containers that carry the labels of its grid and that it was shown",
+    why: "people run other things on their hosts",
+};
+
+/// Containers that each node was told about are those of its engine; some are gone by now.
+#[derive(Debug, Default)]
+pub(super) struct Stopping {
+    known: BTreeSet<ContainerId>,
+}
+
+impl Topic for Stopping {
+    fn see(&mut self, scene: Scene<'_>, host: usize, fact: &Fact, findings: &mut Findings) {
+        if let Fact::Changed(crate::engine::Change::Started(container)) = fact {
+            self.known.insert(container.id.clone());
+        }
+        let Fact::Asked(action) = fact else {
+            return;
+        };
+        if let Action::Stop { container, .. }
+        | Action::Start { container }
+        | Action::Remove { container } = action
+        {
+            self.is_ours(scene, host, container, findings);
+        }
+        if let Action::Stop { container, .. } = action
+            && let Some(container) = scene.host(host).engine.get(container)
+            && is_running(container)
+        {
+            has_reason(scene, host, container, findings);
+        }
+    }
+}
+
+impl Stopping {
+    fn is_ours(&self, scene: Scene<'_>, host: usize, id: &ContainerId, findings: &mut Findings) {
+        let there = scene.host(host).engine.get(id);
+        let is_ours = there.is_some() || self.known.contains(id);
+        findings.expect(is_ours, &ONLY_OURS, || {
+            format!("{} touches container {}", name(host), id.0)
+        });
+    }
+}
+
+fn has_reason(scene: Scene<'_>, host: usize, container: &Container, findings: &mut Findings) {
+    let machine = scene.host(host);
+    let view = scene.view(host);
+    if machine.status.phase != Phase::Member || !reads_healthy(scene, host, container) {
+        return;
+    }
+    if is_unwanted(view, container) || has_better_twin(scene, host, container) {
+        return;
+    }
+    let instance = &container.owner.instance;
+    let placement = place(view);
+    match placement.role(instance, &scene.world.id(host)) {
+        Role::Run(_) | Role::Keep => findings.add(&FOR_A_REASON, {
+            let owner = &container.owner;
+            format!("{} stops {instance} ({owner:?})", name(host))
+        }),
+        Role::KeepUntilRelieved(assignment) => findings.add(&RELIEVED, {
+            format!("{} stops {instance} before {assignment:?}", name(host))
+        }),
+        Role::Stop => {
+            let Some(assignment) = placement.get(instance) else {
+                return;
+            };
+            is_relieved(scene, host, container, assignment, findings);
+        }
+    }
+}
+
+/// Whether the node itself says that it is healthy: an unhealthy one may be replaced.
+fn reads_healthy(scene: Scene<'_>, host: usize, container: &Container) -> bool {
+    let report = scene.view(host).reports.get(&scene.world.id(host));
+    let hold = report.and_then(|report| report.holds.get(&container.owner.instance));
+    hold.is_some_and(|hold| {
+        hold.health == Health::Healthy && hold.container.as_ref() == Some(&container.id.0)
+    })
+}
+
+/// Whether the documents, as this node has them, do not ask for this very container.
+fn is_unwanted(view: &View, container: &Container) -> bool {
+    let owner = &container.owner;
+    let Some(record) = view.documents.services.get(&owner.instance.service) else {
+        return true;
+    };
+    let is_wanted = record.state == Lifecycle::Running
+        && (is_daemon(record) || owner.instance.number <= record.instances);
+    let deployed = record.deployed.as_ref();
+    let is_newest = deployed.is_some_and(|deployed| owner.generation >= deployed.generation);
+    !is_wanted || !is_newest
+}
+
+fn is_daemon(record: &ServiceRecord) -> bool {
+    let service = record.latest.service.as_ref();
+    service.is_ok_and(|service| service.deploy.strategy == kontena_core::stack::Strategy::Daemon)
+}
+
+/// Another container of the instance on this host.
+fn has_better_twin(scene: Scene<'_>, host: usize, container: &Container) -> bool {
+    scene
+        .host(host)
+        .engine
+        .containers()
+        .any(|other| other.id != container.id && other.owner.instance == container.owner.instance)
+}
+
+fn is_relieved(
+    scene: Scene<'_>,
+    host: usize,
+    container: &Container,
+    assignment: &Assignment,
+    findings: &mut Findings,
+) {
+    let (view, instance) = (scene.view(host), &container.owner.instance);
+    let Some(holder) = assignment.holder else {
+        return;
+    };
+    let is_stateful = view
+        .documents
+        .services
+        .get(&instance.service)
+        .and_then(|record| record.latest.service.as_ref().ok())
+        .is_some_and(|service| service.stateful);
+    if is_stateful {
+        return;
+    }
+    let hears_somebody = view
+        .standings
+        .iter()
+        .any(|(node, standing)| *node != scene.world.id(host) && standing.freshness.is_online());
+    findings.expect(hears_somebody, &CUT_OFF, || {
+        format!(
+            "{} stops {instance}, which {} has",
+            name(host),
+            scene.name_of(&holder)
+        )
+    });
+    let successor = view
+        .reports
+        .get(&holder)
+        .and_then(|report| report.holds.get(instance));
+    let is_healthy = successor
+        .is_some_and(|hold| hold.state == InstanceState::Running && hold.health == Health::Healthy);
+    findings.expect(is_healthy, &RELIEVED, || {
+        let holder = scene.name_of(&holder);
+        format!(
+            "{} stops {instance}; {holder} says {successor:?}",
+            name(host)
+        )
+    });
+}

@@ -1,0 +1,222 @@
+//! What people ask of a grid in a run.
+
+use kontena_core::command::Command;
+use kontena_core::id::{RevisionHash, ServiceKey};
+use kontena_core::stack::{Port, Protocol, Service, Strategy};
+use kontena_core::view::Availability;
+
+use crate::world::World;
+
+/// Versions of each service's image, from 1.
+pub const VERSIONS: u32 = 4;
+
+/// Labels of zones, of which a host gets one.
+const ZONES: [&str; 2] = ["az=a", "az=b"];
+
+/// Services and nodes are numbers here: of service 3 the name is `s3`, of host 0 the node `n1`.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Ask {
+    /// Makes the service and deploys it.
+    Create {
+        service: usize,
+        instances: u32,
+    },
+    Update {
+        service: usize,
+        version: u32,
+    },
+    Scale {
+        service: usize,
+        instances: u32,
+    },
+    Deploy {
+        service: usize,
+        force: bool,
+    },
+    Stop {
+        service: usize,
+    },
+    Start {
+        service: usize,
+    },
+    Restart {
+        service: usize,
+    },
+    Remove {
+        service: usize,
+    },
+    Drain {
+        node: usize,
+    },
+    Activate {
+        node: usize,
+    },
+    Zone {
+        node: usize,
+        zone: usize,
+    },
+    RemoveNode {
+        node: usize,
+        force: bool,
+    },
+    Leave {
+        force: bool,
+    },
+    /// Scales what does not exist, by more than is allowed.
+    Nonsense {
+        kind: usize,
+    },
+}
+
+impl Ask {
+    pub fn commands(&self, world: &World) -> Vec<Command> {
+        match *self {
+            Self::Create { service, instances } => vec![
+                Command::CreateService {
+                    key: key(service),
+                    service: Shape::of(service).service(service, 1),
+                    instances,
+                },
+                deploy(service, false),
+            ],
+            Self::Update { service, version } => vec![Command::UpdateService {
+                key: key(service),
+                service: Shape::of(service).service(service, version),
+                instances: None,
+            }],
+            Self::Scale { service, instances } => vec![Command::ScaleService {
+                key: key(service),
+                instances,
+            }],
+            Self::Deploy { service, force } => vec![deploy(service, force)],
+            Self::Stop { service } => vec![Command::StopService(key(service))],
+            Self::Start { service } => vec![Command::StartService(key(service))],
+            Self::Restart { service } => vec![Command::RestartService(key(service))],
+            Self::Remove { service } => vec![Command::RemoveService(key(service))],
+            Self::Drain { node } => vec![availability(world, node, Availability::Drain)],
+            Self::Activate { node } => vec![availability(world, node, Availability::Active)],
+            Self::Zone { node, zone } => vec![Command::UpdateNode {
+                node: world.id(node),
+                labels: Some(vec![ZONES[zone % ZONES.len()].to_owned()]),
+                availability: None,
+            }],
+            Self::RemoveNode { node, force } => vec![Command::RemoveNode {
+                node: world.id(node),
+                force,
+            }],
+            Self::Leave { force } => vec![Command::Leave { force }],
+            Self::Nonsense { kind } => vec![nonsense(kind)],
+        }
+    }
+
+    /// Whether no answer but a refusal is right.
+    pub fn is_wrong(&self) -> bool {
+        matches!(self, Self::Nonsense { .. })
+    }
+}
+
+fn key(service: usize) -> ServiceKey {
+    format!("s{service}").parse().expect("a service key")
+}
+
+fn deploy(service: usize, force: bool) -> Command {
+    Command::DeployService {
+        key: key(service),
+        force,
+    }
+}
+
+fn availability(world: &World, node: usize, availability: Availability) -> Command {
+    Command::UpdateNode {
+        node: world.id(node),
+        labels: None,
+        availability: Some(availability),
+    }
+}
+
+fn nonsense(kind: usize) -> Command {
+    let missing: ServiceKey = "no-such-service".parse().expect("a service key");
+    match kind % 3 {
+        0 => Command::StopService(missing),
+        1 => Command::ScaleService {
+            key: missing,
+            instances: 1,
+        },
+        _ => Command::Join {
+            address: "10.77.0.1:8470".to_owned(),
+            token: "nonsense".to_owned(),
+            name: "stranger".parse().expect("a label"),
+            labels: Vec::new(),
+        },
+    }
+}
+
+/// What kind of service it is. It follows from the service's number, so that a plan needs no more
+/// than that.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Shape {
+    Plain,
+    /// Healthy once its port answers.
+    Waiting,
+    Stateful,
+    Daemon,
+    /// Half of its instances may be down in a rollout.
+    Relaxed,
+    /// Only on nodes of the first zone.
+    Zoned,
+    /// Has a port of the host, so each instance needs a node of its own.
+    Published,
+    Random,
+}
+
+impl Shape {
+    const ALL: [Self; 8] = [
+        Self::Plain,
+        Self::Stateful,
+        Self::Waiting,
+        Self::Daemon,
+        Self::Relaxed,
+        Self::Zoned,
+        Self::Published,
+        Self::Random,
+    ];
+
+    pub fn of(service: usize) -> Self {
+        Self::ALL[service % Self::ALL.len()]
+    }
+
+    pub fn service(self, number: usize, version: u32) -> Service {
+        let mut service = Service::new(format!("s{number}:{version}"));
+        match self {
+            Self::Plain => {}
+            Self::Waiting => service.deploy.wait_for_port = Some(80),
+            Self::Stateful => service.stateful = true,
+            Self::Daemon => service.deploy.strategy = Strategy::Daemon,
+            Self::Relaxed => service.deploy.min_health = 500,
+            Self::Zoned => {
+                let zone = format!("label=={}", ZONES[0]);
+                service.affinity = vec![zone.parse().expect("an affinity")];
+            }
+            Self::Published => service.ports = vec![published(number)],
+            Self::Random => service.deploy.strategy = Strategy::Random,
+        }
+        service
+    }
+
+    /// Every revision that anybody can have written of a service, with the image that it runs.
+    pub fn revisions(number: usize) -> impl Iterator<Item = (RevisionHash, String)> {
+        (1..=VERSIONS).map(move |version| {
+            let service = Self::of(number).service(number, version);
+            (service.hash(), format!("sha256:{}", service.image))
+        })
+    }
+}
+
+fn published(number: usize) -> Port {
+    Port {
+        ip: [0, 0, 0, 0].into(),
+        node_port: 8000 + u16::try_from(number).expect("a few services"),
+        container_port: 80,
+        protocol: Protocol::Tcp,
+    }
+}

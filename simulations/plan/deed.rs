@@ -1,0 +1,268 @@
+//! One thing that befalls a grid: a fault, or what somebody does.
+
+use std::collections::BTreeSet;
+
+use super::Ask;
+
+/// Times are milliseconds, shares thousandths, hosts numbers from 0.
+///
+/// Some happen at one moment; others are a condition that holds as long as the step lasts, or begin
+/// something that is put right at its end.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Deed {
+    /// Nothing gets from the first hosts to the second; nor back, if `both`.
+    Cut {
+        from: Vec<usize>,
+        to: Vec<usize>,
+        both: bool,
+    },
+    Lose {
+        share: u64,
+    },
+    Double {
+        share: u64,
+    },
+    HoldUp {
+        share: u64,
+        longest: u64,
+    },
+    SlowLinks {
+        host: usize,
+        by: u64,
+    },
+    /// The host gets another address, and keeps it.
+    Move {
+        host: usize,
+    },
+
+    /// The daemon is killed, and started at the end.
+    KillNode {
+        host: usize,
+    },
+    /// The power goes, and comes back at the end.
+    KillHost {
+        host: usize,
+    },
+    /// The daemon is stopped properly, and started at the end.
+    StopNode {
+        host: usize,
+    },
+    /// The daemon's loop stands still.
+    Stall {
+        host: usize,
+    },
+    /// The wall clock is set forward, or back.
+    Jump {
+        host: usize,
+        by: i64,
+    },
+    /// The monotonic clock runs fast or slow, in parts per million, for the whole run.
+    Drift {
+        host: usize,
+        by: i64,
+    },
+
+    HangEngine {
+        host: usize,
+    },
+    SlowPulls {
+        host: usize,
+        by: u64,
+    },
+    NoPulls {
+        host: usize,
+    },
+    FailStarts {
+        host: usize,
+    },
+    LoseAnswers {
+        host: usize,
+        share: u64,
+    },
+    IgnoreStops {
+        host: usize,
+    },
+    /// One running container crashes, or all.
+    Crash {
+        host: usize,
+        all: bool,
+    },
+    /// All containers are removed behind the node's back.
+    LoseContainers {
+        host: usize,
+    },
+    /// A container of another grid has the name of an instance.
+    Squat {
+        host: usize,
+        service: usize,
+    },
+    /// Containers of this version exit at once, everywhere.
+    BreakImage {
+        service: usize,
+        version: u32,
+    },
+
+    FillDisk {
+        host: usize,
+    },
+    SlowDisk {
+        host: usize,
+        by: u64,
+    },
+    /// A power cut damages what was written last.
+    DamageDisk {
+        host: usize,
+    },
+    /// At the end the disk is replaced by a copy from the beginning.
+    RestoreDisk {
+        host: usize,
+    },
+    /// Another host runs with a copy of the disk until the end.
+    CloneDisk {
+        from: usize,
+        to: usize,
+    },
+    /// The machine is lost; at the end an empty one joins in its place.
+    Replace {
+        host: usize,
+        sponsor: usize,
+    },
+
+    Join {
+        host: usize,
+        sponsor: usize,
+    },
+    /// Somebody asks the node of a host for something.
+    Ask {
+        on: usize,
+        ask: Ask,
+    },
+}
+
+/// Whom a deed troubles, so that no promise for calm times holds.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Touched {
+    Nobody,
+    Hosts(Vec<usize>),
+    All,
+}
+
+impl Deed {
+    pub fn touches(&self) -> Touched {
+        match self {
+            Self::Cut { .. }
+            | Self::Lose { .. }
+            | Self::Double { .. }
+            | Self::HoldUp { .. }
+            | Self::BreakImage { .. } => Touched::All,
+            Self::SlowLinks { host, .. }
+            | Self::Move { host }
+            | Self::KillNode { host }
+            | Self::KillHost { host }
+            | Self::StopNode { host }
+            | Self::Stall { host }
+            | Self::HangEngine { host }
+            | Self::SlowPulls { host, .. }
+            | Self::NoPulls { host }
+            | Self::FailStarts { host }
+            | Self::LoseAnswers { host, .. }
+            | Self::IgnoreStops { host }
+            | Self::Crash { host, .. }
+            | Self::LoseContainers { host }
+            | Self::Squat { host, .. }
+            | Self::FillDisk { host }
+            | Self::SlowDisk { host, .. }
+            | Self::DamageDisk { host }
+            | Self::RestoreDisk { host }
+            | Self::Replace { host, .. }
+            | Self::Join { host, .. } => Touched::Hosts(vec![*host]),
+            Self::CloneDisk { from, to } => Touched::Hosts(vec![*from, *to]),
+            Self::Ask {
+                ask: Ask::RemoveNode { node, .. },
+                ..
+            } => Touched::Hosts(vec![*node]),
+            Self::Ask {
+                on,
+                ask: Ask::Leave { .. },
+            } => Touched::Hosts(vec![*on]),
+            Self::Jump { .. } | Self::Drift { .. } | Self::Ask { .. } => Touched::Nobody,
+        }
+    }
+
+    /// The host that is down as long as this lasts.
+    pub fn keeps_down(&self) -> Option<usize> {
+        match self {
+            Self::KillNode { host }
+            | Self::KillHost { host }
+            | Self::StopNode { host }
+            | Self::DamageDisk { host }
+            | Self::Replace { host, .. } => Some(*host),
+            Self::Cut { .. }
+            | Self::Lose { .. }
+            | Self::Double { .. }
+            | Self::HoldUp { .. }
+            | Self::SlowLinks { .. }
+            | Self::Move { .. }
+            | Self::Stall { .. }
+            | Self::Jump { .. }
+            | Self::Drift { .. }
+            | Self::HangEngine { .. }
+            | Self::SlowPulls { .. }
+            | Self::NoPulls { .. }
+            | Self::FailStarts { .. }
+            | Self::LoseAnswers { .. }
+            | Self::IgnoreStops { .. }
+            | Self::Crash { .. }
+            | Self::LoseContainers { .. }
+            | Self::Squat { .. }
+            | Self::BreakImage { .. }
+            | Self::FillDisk { .. }
+            | Self::SlowDisk { .. }
+            | Self::RestoreDisk { .. }
+            | Self::CloneDisk { .. }
+            | Self::Join { .. }
+            | Self::Ask { .. } => None,
+        }
+    }
+
+    /// Every host that it names: a grid without one of them cannot have it.
+    pub fn names(&self) -> BTreeSet<usize> {
+        let mut hosts = match self.touches() {
+            Touched::Hosts(hosts) => BTreeSet::from_iter(hosts),
+            Touched::Nobody | Touched::All => BTreeSet::new(),
+        };
+        if let Self::Cut { from, to, .. } = self {
+            hosts.extend(from.iter().chain(to));
+        }
+        if let Self::Jump { host, .. } | Self::Drift { host, .. } = self {
+            hosts.insert(*host);
+        }
+        if let Self::Replace { sponsor, .. } | Self::Join { sponsor, .. } = self {
+            hosts.insert(*sponsor);
+        }
+        if let Self::Ask { on, ask } = self {
+            hosts.insert(*on);
+            hosts.extend(named_by(ask));
+        }
+        hosts
+    }
+}
+
+fn named_by(ask: &Ask) -> Option<usize> {
+    match ask {
+        Ask::Drain { node }
+        | Ask::Activate { node }
+        | Ask::Zone { node, .. }
+        | Ask::RemoveNode { node, .. } => Some(*node),
+        Ask::Create { .. }
+        | Ask::Update { .. }
+        | Ask::Scale { .. }
+        | Ask::Deploy { .. }
+        | Ask::Stop { .. }
+        | Ask::Start { .. }
+        | Ask::Restart { .. }
+        | Ask::Remove { .. }
+        | Ask::Leave { .. }
+        | Ask::Nonsense { .. } => None,
+    }
+}
