@@ -17,6 +17,7 @@ mod affinity;
 mod decide;
 mod explain;
 mod filter;
+mod incremental;
 mod score;
 mod survey;
 mod takeover;
@@ -35,6 +36,7 @@ use survey::Survey;
 use wanted::Wanted;
 
 pub use explain::{Explained, Explanation, Row, Verdict, Weight, explain};
+pub use incremental::Incremental;
 pub use survey::DAEMON_STRIDE;
 pub use takeover::{Seen, winner};
 

@@ -10,7 +10,7 @@ use std::net::IpAddr;
 
 use serde::{Deserialize, Serialize};
 
-use crate::id::{InstanceId, NodeId, RevisionHash};
+use crate::id::{InstanceId, NodeId, RevisionHash, ServiceKey};
 use crate::identity::{Context, Seal, SecretKey, verify};
 use crate::time::WallTime;
 
@@ -43,6 +43,18 @@ pub struct Report {
     pub refusals: BTreeMap<InstanceId, String>,
     #[serde(flatten)]
     pub unknown: BTreeMap<String, serde_json::Value>,
+}
+
+impl Report {
+    /// What it holds of one service, by number.
+    pub fn holds_of<'a>(
+        &'a self,
+        service: &ServiceKey,
+    ) -> impl Iterator<Item = (&'a InstanceId, &'a Hold)> {
+        let first = InstanceId::new(service.clone(), 0);
+        let held = self.holds.range(first..);
+        held.take_while(move |(instance, _)| instance.service == *service)
+    }
 }
 
 /// The node's Docker engine.
@@ -190,20 +202,26 @@ impl SignedReport {
 
     /// Checks size and signature and reads it.
     pub fn open(&self) -> Result<Report, InvalidReport> {
+        let report = self.read()?;
+        self.check_signature(&report.node)?;
+        Ok(report)
+    }
+
+    /// Checks the size and reads it: what it says is not proved.
+    pub(crate) fn read(&self) -> Result<Report, InvalidReport> {
         if self.bytes.len() > Self::MAX_BYTES {
             return Err(InvalidReport::TooLarge(self.bytes.len()));
         }
-        let report: Report = serde_json::from_slice(&self.bytes)
-            .map_err(|error| InvalidReport::Unreadable(error.to_string()))?;
-        if !verify(
-            report.node.as_bytes(),
-            Context::Report,
-            &self.bytes,
-            &self.seal,
-        ) {
-            return Err(InvalidReport::Forged(report.node));
+        serde_json::from_slice(&self.bytes)
+            .map_err(|error| InvalidReport::Unreadable(error.to_string()))
+    }
+
+    pub(crate) fn check_signature(&self, node: &NodeId) -> Result<(), InvalidReport> {
+        if verify(node.as_bytes(), Context::Report, &self.bytes, &self.seal) {
+            Ok(())
+        } else {
+            Err(InvalidReport::Forged(*node))
         }
-        Ok(report)
     }
 
     pub fn len(&self) -> usize {

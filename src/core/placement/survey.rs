@@ -9,7 +9,7 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use crate::id::{NodeId, ServiceKey};
+use crate::id::{InstanceId, NodeId, ServiceKey};
 use crate::report::{Hold, InstanceState, Report};
 use crate::stack::Service;
 use crate::view::{Freshness, Lifecycle, Member, ServiceRecord, View};
@@ -44,12 +44,20 @@ impl Node<'_> {
             Freshness::Absent | Freshness::Gone => true,
         }
     }
+
+    /// How many instances it holds, of all services.
+    fn fullness(&self) -> u32 {
+        let holds = self.report.filter(|_| !self.is_away());
+        let count = holds.map_or(0, |report| report.holds.len());
+        u32::try_from(count).unwrap_or(u32::MAX)
+    }
 }
 
-/// A node's hold of the instance in question.
+/// A node's hold of an instance.
 #[derive(Clone, Copy, Debug)]
 pub(super) struct Holder<'v> {
     pub node: usize,
+    pub number: u32,
     pub hold: &'v Hold,
 }
 
@@ -67,7 +75,9 @@ pub(super) struct Survey<'v> {
     pub view: &'v View,
     /// In the order of keys.
     pub nodes: Vec<Node<'v>>,
-    holders: BTreeMap<&'v ServiceKey, BTreeMap<u32, Vec<Holder<'v>>>>,
+    /// By number, then in the order of nodes. Those of the service at hand are in `at_hand`.
+    holders: BTreeMap<&'v ServiceKey, Vec<Holder<'v>>>,
+    at_hand: Option<(&'v ServiceKey, Vec<Holder<'v>>)>,
     /// Where instances are: as decided for the services that were placed, else as held.
     present: BTreeMap<&'v ServiceKey, Vec<(usize, u32)>>,
     /// By node, in the order of port numbers, whatever the address and protocol (as Kontena).
@@ -81,21 +91,60 @@ pub(super) struct Survey<'v> {
 
 impl<'v> Survey<'v> {
     pub(super) fn of(view: &'v View) -> Self {
+        let mut survey = Self::of_nodes(view);
+        for index in 0..survey.nodes.len() {
+            let holds = survey.nodes[index].report.map(|report| &report.holds);
+            for (instance, hold) in holds.into_iter().flatten() {
+                survey.count_hold(index, instance, hold);
+            }
+        }
+        survey.sort_holders();
+        for (key, record) in &view.documents.services {
+            survey.reserve_pins(key, record);
+        }
+        survey
+    }
+
+    /// The same, of some services alone: their keys, and the nodes that hold any of them. It serves
+    /// to decide services that no other has a bearing on but by how full each node is.
+    pub(super) fn of_services<'a>(
+        view: &'v View,
+        services: impl Iterator<Item = (&'a ServiceKey, &'a BTreeSet<NodeId>)>,
+    ) -> Self {
+        let mut survey = Self::of_nodes(view);
+        for (key, nodes) in services {
+            for node in nodes {
+                let Some(index) = survey.index(node) else {
+                    continue;
+                };
+                let report = survey.nodes[index].report;
+                for (instance, hold) in report.into_iter().flat_map(|report| report.holds_of(key)) {
+                    survey.count_hold(index, instance, hold);
+                }
+            }
+            if let Some((key, record)) = view.documents.services.get_key_value(key) {
+                survey.reserve_pins(key, record);
+            }
+        }
+        survey.sort_holders();
+        survey
+    }
+
+    /// The nodes, and how full they are.
+    fn of_nodes(view: &'v View) -> Self {
         let nodes = nodes(view);
         let zones = nodes.iter().map(|node| node.zone + 1).max().unwrap_or(0);
-        let mut survey = Self {
+        Self {
             view,
             in_zone: vec![0; zones],
             on_node: vec![0; nodes.len()],
-            totals: vec![0; nodes.len()],
+            totals: nodes.iter().map(Node::fullness).collect(),
             ports: vec![Vec::new(); nodes.len()],
             holders: BTreeMap::new(),
+            at_hand: None,
             present: BTreeMap::new(),
             nodes,
-        };
-        survey.count_holds();
-        survey.reserve_pins();
-        survey
+        }
     }
 
     pub(super) fn index(&self, id: &NodeId) -> Option<usize> {
@@ -104,10 +153,15 @@ impl<'v> Survey<'v> {
 
     /// Every roster member whose last report holds the instance, away or not, in the order of keys.
     pub(super) fn holders(&self, key: &ServiceKey, number: u32) -> &[Holder<'v>] {
-        self.holders
-            .get(key)
-            .and_then(|numbers| numbers.get(&number))
-            .map_or(&[], Vec::as_slice)
+        let at_hand = self.at_hand.as_ref().filter(|(at_hand, _)| *at_hand == key);
+        let all = match at_hand {
+            Some((_, holders)) => Some(holders),
+            None => self.holders.get(key),
+        };
+        let all = all.map_or(&[][..], Vec::as_slice);
+        let first = all.partition_point(|holder| holder.number < number);
+        let count = all[first..].partition_point(|holder| holder.number == number);
+        &all[first..first + count]
     }
 
     /// The instances of all services as (service, node, number).
@@ -124,6 +178,8 @@ impl<'v> Survey<'v> {
 
     /// From here on this service's instances are where they are decided to be.
     pub(super) fn begin(&mut self, key: &'v ServiceKey) {
+        self.holders.extend(self.at_hand.take());
+        self.at_hand = self.holders.remove_entry(key);
         self.present.insert(key, Vec::new());
         self.in_zone.fill(0);
         self.on_node.fill(0);
@@ -147,55 +203,40 @@ impl<'v> Survey<'v> {
         self.claim_ports(key, service, number, node, true);
     }
 
-    fn count_holds(&mut self) {
-        for index in 0..self.nodes.len() {
-            let Some(report) = self.nodes[index].report else {
-                continue;
-            };
-            for (instance, hold) in &report.holds {
-                let numbers = self.holders.entry(&instance.service).or_default();
-                let holder = Holder { node: index, hold };
-                numbers.entry(instance.number).or_default().push(holder);
-                if !self.nodes[index].is_away() {
-                    self.count_hold(&instance.service, instance.number, holder);
-                }
-            }
-        }
-    }
-
-    fn count_hold(&mut self, key: &'v ServiceKey, number: u32, holder: Holder<'v>) {
-        self.totals[holder.node] += 1;
-        let present = self.present.entry(key).or_default();
-        present.push((holder.node, number));
-        if holder.hold.state == InstanceState::Stopped {
+    fn count_hold(&mut self, node: usize, instance: &'v InstanceId, hold: &'v Hold) {
+        let (key, number) = (&instance.service, instance.number);
+        let holder = Holder { node, number, hold };
+        self.holders.entry(key).or_default().push(holder);
+        if self.nodes[node].is_away() {
             return;
         }
-        if let Some(service) = self.definition(key) {
-            let idle = holder.hold.state != InstanceState::Running;
-            self.claim_ports(key, service, number, holder.node, idle);
+        self.present.entry(key).or_default().push((node, number));
+        if hold.state == InstanceState::Stopped {
+            return;
+        }
+        if let Some(service) = definition(self.view, key) {
+            let idle = hold.state != InstanceState::Running;
+            self.claim_ports(key, service, number, node, idle);
         }
     }
 
-    /// What a service publishes, by its deployed revision.
-    fn definition(&self, key: &ServiceKey) -> Option<&'v Service> {
-        let record = self.view.documents.services.get(key)?;
-        let deployed = record.deployed.as_ref()?;
-        deployed.revision.service.as_deref().ok()
+    fn sort_holders(&mut self) {
+        for holders in self.holders.values_mut() {
+            holders.sort_by_key(|holder| (holder.number, holder.node));
+        }
     }
 
     /// A stateful instance has its ports on its node before it runs there: it can run nowhere else.
-    fn reserve_pins(&mut self) {
-        for (key, record) in &self.view.documents.services {
-            let Some(service) = self.definition(key) else {
-                continue;
-            };
-            if !service.stateful || record.state == Lifecycle::Stopped {
-                continue;
-            }
-            for (number, node) in pinned(record) {
-                if let Some(node) = self.index(&node) {
-                    self.claim_ports(key, service, number, node, true);
-                }
+    fn reserve_pins(&mut self, key: &'v ServiceKey, record: &'v ServiceRecord) {
+        let Some(service) = deployed(record) else {
+            return;
+        };
+        if !service.stateful || record.state == Lifecycle::Stopped {
+            return;
+        }
+        for (number, node) in pinned(record) {
+            if let Some(node) = self.index(&node) {
+                self.claim_ports(key, service, number, node, true);
             }
         }
     }
@@ -217,6 +258,17 @@ impl<'v> Survey<'v> {
             }
         }
     }
+}
+
+/// What a service publishes, by its deployed revision.
+fn definition<'v>(view: &'v View, key: &ServiceKey) -> Option<&'v Service> {
+    deployed(view.documents.services.get(key)?)
+}
+
+/// What shall run of a service, where this version of Kontena can read it.
+pub(super) fn deployed(record: &ServiceRecord) -> Option<&Service> {
+    let deployed = record.deployed.as_ref()?;
+    deployed.revision.service.as_deref().ok()
 }
 
 /// The wanted pins of a service.
