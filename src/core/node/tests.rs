@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 
 use super::*;
 use crate::command::{Refusal, StackInput};
-use crate::document::DocumentId;
+use crate::id::EnvelopeHash;
 use crate::message::{Envelopes, MAX_MESSAGE_BYTES, encode};
 use crate::report::ReportOrder;
 use crate::stack::Service;
@@ -73,7 +73,7 @@ fn what_a_peer_lacks_of_many_documents_fits_into_a_message() {
         };
         first.give(install, true);
     }
-    let everything = first.node.replica.digest();
+    let everything = first.node.replica.digests().clone();
     assert_eq!(everything.len(), 49);
     let wanted = everything
         .into_keys()
@@ -124,6 +124,98 @@ fn changes_that_came_too_early_are_asked_for_once() {
 }
 
 #[test]
+fn a_long_message_is_taken_in_by_slices() {
+    let (mut first, mut second) = pair();
+    let mut news = envelopes(&first.give(create("web"), true));
+    for instances in 2..200 {
+        let scale = Command::ScaleService {
+            key: "web".parse().unwrap(),
+            instances,
+        };
+        news.extend(envelopes(&first.give(scale, true)));
+    }
+    let all: Vec<_> = news.iter().map(SignedEnvelope::hash).collect();
+    let mut outputs = second.handle(Input::Received {
+        from: first.node.me,
+        message: Message::Envelopes(Envelopes {
+            envelopes: news,
+            acknowledge: true,
+            hops: 0,
+        }),
+    });
+    let mut slices = 1;
+    let mut taken = saved_envelopes(&outputs);
+    assert!((1..100).contains(&taken.len()), "{}", taken.len());
+    while let Some((at, "merging")) = second.node.poll_timeout() {
+        assert!(at <= second.now.monotonic, "it is woken at once");
+        let more = second.handle(Input::Wake);
+        taken.extend(saved_envelopes(&more));
+        outputs.extend(more);
+        slices += 1;
+    }
+    assert_eq!(taken, all, "all of them, in their order");
+    outputs.extend(second.save_all());
+    assert_eq!(
+        stored(&outputs),
+        slices,
+        "each is acknowledged once it is on disk"
+    );
+    assert_eq!(second.node.view.documents, first.node.view.documents);
+}
+
+fn saved_envelopes(outputs: &[Output]) -> Vec<EnvelopeHash> {
+    let records = saves(outputs).into_iter().flat_map(|(_, records)| records);
+    let hash = |record| match record {
+        Record::Envelope(envelope) => Some(envelope.hash()),
+        Record::Report { .. } | Record::Local { .. } | Record::Forget => None,
+    };
+    records.filter_map(hash).collect()
+}
+
+#[test]
+fn a_welcome_comes_page_by_page() {
+    let (mut first, mut second) = (Hand::new(1), Hand::new(2));
+    let asked = found_and_ask(&mut first, &mut second, 700);
+    let pages = join_by(&mut first, &mut second, asked);
+    assert!((3..10).contains(&pages), "{pages} pages");
+}
+
+#[test]
+fn a_welcome_that_ends_in_the_middle_leaves_nothing_behind() {
+    let (mut first, mut second) = (Hand::new(1), Hand::new(2));
+    let asked = found_and_ask(&mut first, &mut second, 700);
+    let call = asked.iter().find_map(join_call).expect("a stranger asks");
+    let answer = answer_join(&mut first, second.node.me, call);
+    let again = second.handle(Input::JoinAnswered { answer: Ok(answer) });
+    assert!(again.iter().any(|output| join_call(output).is_some()));
+    let lost = Err("connection reset".to_owned());
+    let refused = second.handle(Input::JoinAnswered { answer: lost });
+    assert!(matches!(
+        replies(&refused)[..],
+        [(_, Err(Refusal::Unreachable { .. }))]
+    ));
+    assert_eq!(second.node.phase, Phase::Alone);
+    assert!(second.node.replica.digests().is_empty());
+}
+
+#[test]
+fn a_sponsor_that_promises_more_and_gives_nothing_is_not_asked_for_ever() {
+    let (mut first, mut second) = (Hand::new(1), Hand::new(2));
+    let asked = found_and_ask(&mut first, &mut second, 0);
+    let call = asked.iter().find_map(join_call).expect("a stranger asks");
+    let answer = JoinAnswer::Welcome {
+        grid: call.request.grid,
+        envelopes: Vec::new(),
+        more: true,
+    };
+    let outputs = second.handle(Input::JoinAnswered { answer: Ok(answer) });
+    assert!(matches!(
+        replies(&outputs)[..],
+        [(_, Err(Refusal::Unreachable { .. }))]
+    ));
+}
+
+#[test]
 fn reports_of_strangers_are_not_kept() {
     let (mut first, second) = pair();
     let reports = (10..200)
@@ -137,12 +229,12 @@ fn reports_of_strangers_are_not_kept() {
             SignedReport::new(&report, &key)
         })
         .collect();
-    let before = first.node.reports.digest().len();
+    let before = first.node.reports.orders().len();
     first.handle(Input::Received {
         from: second.node.me,
         message: Message::Reports(reports),
     });
-    assert_eq!(first.node.reports.digest().len(), before);
+    assert_eq!(first.node.reports.orders().len(), before);
 }
 
 #[test]
@@ -256,6 +348,13 @@ impl Hand {
 /// Two members of one grid.
 fn pair() -> (Hand, Hand) {
     let (mut first, mut second) = (Hand::new(1), Hand::new(2));
+    let asked = found_and_ask(&mut first, &mut second, 0);
+    join_by(&mut first, &mut second, asked);
+    (first, second)
+}
+
+/// A grid of one whose document has so many changes more, and a stranger that asks to be admitted.
+fn found_and_ask(first: &mut Hand, second: &mut Hand, changes: u32) -> Vec<Output> {
     let init = Command::Init {
         grid: "demo".parse().unwrap(),
         name: "one".parse().unwrap(),
@@ -266,38 +365,62 @@ fn pair() -> (Hand, Hand) {
     };
     let founded = replies(&first.give(init, true));
     let token = founded[0].1.as_ref().unwrap().join_token.clone().unwrap();
+    for number in 0..changes {
+        let mut seed = [6; 32];
+        seed[..4].copy_from_slice(&number.to_be_bytes());
+        first.give(Command::CreateJoinToken { seed }, true);
+    }
     let join = Command::Join {
         address: "10.0.0.1:1".to_owned(),
         token,
         name: "two".parse().unwrap(),
         labels: Vec::new(),
     };
-    let asked = second.give(join, true);
-    let call = asked.into_iter().find_map(|output| {
-        let Output::AskJoin { call, .. } = output else {
-            return None;
-        };
-        Some(call)
+    second.give(join, true)
+}
+
+/// Carries the questions of a stranger to its sponsor, and the answers back, until it is a member.
+/// Answers how many there were.
+#[track_caller]
+fn join_by(sponsor: &mut Hand, stranger: &mut Hand, mut outputs: Vec<Output>) -> usize {
+    let mut pages = 0;
+    while let Some(call) = outputs.iter().find_map(join_call) {
+        let answer = answer_join(sponsor, stranger.node.me, call);
+        outputs = stranger.handle(Input::JoinAnswered { answer: Ok(answer) });
+        pages += 1;
+    }
+    stranger.save_all();
+    assert_eq!(stranger.node.phase, Phase::Member);
+    assert_eq!(
+        stranger.node.replica.digests(),
+        sponsor.node.replica.digests()
+    );
+    pages
+}
+
+fn join_call(output: &Output) -> Option<JoinCall> {
+    let Output::AskJoin { call, .. } = output else {
+        return None;
+    };
+    Some(call.clone())
+}
+
+fn answer_join(sponsor: &mut Hand, from: NodeId, call: JoinCall) -> JoinAnswer {
+    let (id, seen) = (1, None);
+    let mut answered = sponsor.handle(Input::JoinAsked {
+        id,
+        from,
+        seen,
+        call,
     });
-    let mut answered = first.handle(Input::JoinAsked {
-        id: 1,
-        from: second.node.me,
-        seen: None,
-        call: call.expect("a stranger asks"),
-    });
-    answered.extend(first.save_all());
+    answered.extend(sponsor.save_all());
     let answer = answered.into_iter().find_map(|output| {
         let Output::AnswerJoin { answer, .. } = output else {
             return None;
         };
         Some(answer)
     });
-    let answer = Ok(answer.expect("a sponsor answers"));
-    second.handle(Input::JoinAnswered { answer });
-    second.save_all();
-    assert_eq!(second.node.phase, Phase::Member);
-    assert!(second.node.replica.digest().contains_key(&DocumentId::Grid));
-    (first, second)
+    answer.expect("a sponsor answers")
 }
 
 fn create(name: &str) -> Command {
