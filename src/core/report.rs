@@ -10,7 +10,7 @@ use std::net::IpAddr;
 
 use serde::{Deserialize, Serialize};
 
-use crate::id::{InstanceId, NodeId, RevisionHash, ServiceKey};
+use crate::id::{InstanceId, NodeId, RevisionHash};
 use crate::identity::{Context, Seal, SecretKey, verify};
 use crate::time::WallTime;
 
@@ -46,14 +46,13 @@ pub struct Report {
 }
 
 impl Report {
-    /// What it holds of one service, by number.
+    /// What it holds of a service from one instance on, by number.
     pub fn holds_of<'a>(
         &'a self,
-        service: &ServiceKey,
+        first: &InstanceId,
     ) -> impl Iterator<Item = (&'a InstanceId, &'a Hold)> {
-        let first = InstanceId::new(service.clone(), 0);
         let held = self.holds.range(first..);
-        held.take_while(move |(instance, _)| instance.service == *service)
+        held.take_while(|(instance, _)| instance.service == first.service)
     }
 }
 

@@ -16,7 +16,7 @@ use std::sync::Arc;
 use crate::id::{InstanceId, NodeId, ServiceKey};
 use crate::report::Report;
 use crate::stack::{AffinityKey, Strategy};
-use crate::view::{Documents, Freshness, Member, View};
+use crate::view::{Documents, Member, View};
 
 use super::survey::{Survey, deployed};
 use super::{Assignment, Placement, Reason, ServicePlacement, place, place_service};
@@ -77,9 +77,8 @@ impl Incremental {
 
     fn place_all(&mut self) {
         self.placement = place(&self.view);
-        let services = self.placement.services.keys().cloned().collect();
-        self.unsettled = BTreeSet::new();
-        self.judge(&services);
+        // Nobody has judged them: all are decided again as soon as that is enough.
+        self.unsettled = self.placement.services.keys().cloned().collect();
     }
 
     fn place_some(&mut self, affected: &BTreeSet<ServiceKey>) {
@@ -98,46 +97,13 @@ impl Incremental {
         let mut survey = Survey::of_services(&view, held);
         for (key, record) in services {
             let placed = place_service(&mut survey, key, record, &mut |_, _, _, _| ());
-            self.placement.services.insert(key.clone(), placed);
-        }
-        self.judge(affected);
-    }
-
-    /// Says of these which are settled.
-    fn judge(&mut self, services: &BTreeSet<ServiceKey>) {
-        for key in services {
-            let settled = match self.placement.services.get(key) {
-                Some(ServicePlacement::Placed(assignments)) => assignments
-                    .iter()
-                    .all(|(number, it)| self.is_settled(key, *number, it)),
-                Some(ServicePlacement::Idle(_) | ServicePlacement::Frozen(_)) | None => true,
-            };
-            if settled {
+            if is_settled(&survey, key, &placed) {
                 self.unsettled.remove(key);
             } else {
                 self.unsettled.insert(key.clone());
             }
+            self.placement.services.insert(key.clone(), placed);
         }
-    }
-
-    fn is_settled(&self, key: &ServiceKey, number: u32, assignment: &Assignment) -> bool {
-        let stays = match assignment.reason {
-            Reason::Kept | Reason::HolderStale | Reason::Pinned | Reason::Daemon => true,
-            Reason::New | Reason::TakenOver { .. } | Reason::Moved { .. } | Reason::Waits(_) => {
-                false
-            }
-        };
-        let holds = |node: &NodeId| {
-            let report = self.view.reports.get(node);
-            let instance = InstanceId::new(key.clone(), number);
-            report.is_some_and(|report| report.holds.contains_key(&instance))
-        };
-        let is_present = |node: &NodeId| self.view.freshness(node) < Freshness::Absent;
-        stays
-            && assignment
-                .holder
-                .as_ref()
-                .is_some_and(|node| is_present(node) && holds(node))
     }
 
     // --- what changed ---
@@ -178,7 +144,8 @@ impl Incremental {
             .map(|(instance, _, _)| instance.service.clone())
             .collect();
         for key in &touched {
-            let holds = new.is_some_and(|report| report.holds_of(key).next().is_some());
+            let first = InstanceId::new(key.clone(), 0);
+            let holds = new.is_some_and(|report| report.holds_of(&first).next().is_some());
             self.note_holding(key, node, holds);
         }
         affected.extend(touched);
@@ -261,6 +228,29 @@ impl Traits {
         traits.contending = contending.flatten().cloned().collect();
         traits
     }
+}
+
+/// Whether all of a service is where it was placed, or nothing of it is to be placed.
+fn is_settled(survey: &Survey<'_>, key: &ServiceKey, placed: &ServicePlacement) -> bool {
+    let stays = |(number, assignment): (&u32, &Assignment)| {
+        let is_kept = match assignment.reason {
+            Reason::Kept | Reason::HolderStale | Reason::Pinned | Reason::Daemon => true,
+            Reason::New | Reason::TakenOver { .. } | Reason::Moved { .. } | Reason::Waits(_) => {
+                false
+            }
+        };
+        let node = assignment.holder.and_then(|node| survey.index(&node));
+        is_kept && node.is_some_and(|node| is_held_by(survey, key, *number, node))
+    };
+    match placed {
+        ServicePlacement::Placed(assignments) => assignments.iter().all(stays),
+        ServicePlacement::Idle(_) | ServicePlacement::Frozen(_) => true,
+    }
+}
+
+fn is_held_by(survey: &Survey<'_>, key: &ServiceKey, number: u32, node: usize) -> bool {
+    let mut holders = survey.holders(key, number).iter();
+    !survey.nodes[node].is_away() && holders.any(|holder| holder.node == node)
 }
 
 /// Whether two reports of a node say the same about what it can do now.

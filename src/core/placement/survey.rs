@@ -113,12 +113,16 @@ impl<'v> Survey<'v> {
     ) -> Self {
         let mut survey = Self::of_nodes(view);
         for (key, nodes) in services {
+            let first = InstanceId::new(key.clone(), 0);
             for node in nodes {
                 let Some(index) = survey.index(node) else {
                     continue;
                 };
                 let report = survey.nodes[index].report;
-                for (instance, hold) in report.into_iter().flat_map(|report| report.holds_of(key)) {
+                for (instance, hold) in report
+                    .into_iter()
+                    .flat_map(|report| report.holds_of(&first))
+                {
                     survey.count_hold(index, instance, hold);
                 }
             }
@@ -286,33 +290,41 @@ fn nodes(view: &View) -> Vec<Node<'_>> {
     let numbers = unique_numbers(roster);
     roster
         .iter()
-        .map(|(id, member)| Node {
+        .zip(numbers)
+        .map(|((id, member), number)| Node {
             id: *id,
             member,
             report: view.reports.get(id).map(AsRef::as_ref),
             freshness: view.freshness(id),
             zone: zones[member.zone()],
             hash: score::node_hash(id),
-            number: numbers[id],
+            number,
         })
         .collect()
 }
 
 /// Roster numbers, each once. Two sides of a split may have given one number to two nodes: the lower
 /// key keeps it, and the other gets the next one above all, until the documents settle it.
-fn unique_numbers(roster: &BTreeMap<NodeId, Member>) -> BTreeMap<NodeId, u32> {
+///
+/// In the order of the roster.
+fn unique_numbers(roster: &BTreeMap<NodeId, Member>) -> Vec<u32> {
     let valid = |number: &u32| (1..DAEMON_STRIDE).contains(number);
-    let given = roster.values().map(|member| member.number);
-    let given: BTreeSet<u32> = given.filter(valid).collect();
+    let given: Vec<u32> = roster.values().map(|member| member.number).collect();
+    let mut sorted = given.clone();
+    sorted.sort_unstable();
+    if sorted.iter().all(valid) && sorted.is_sorted_by(|a, b| a < b) {
+        return given;
+    }
+    let given: BTreeSet<u32> = given.into_iter().filter(valid).collect();
     let highest = given.last().copied().unwrap_or(0);
     let above = (highest + 1..DAEMON_STRIDE).chain(1..highest);
     let mut spare = above.filter(|number| !given.contains(number));
     let mut taken = BTreeSet::new();
-    let number = |(id, member): (&NodeId, &Member)| {
+    let number = |member: &Member| {
         let own = Some(member.number).filter(|number| valid(number) && taken.insert(*number));
         // A roster outgrows the stride only by forgery; then some share the last number.
         let number = own.or_else(|| spare.next());
-        (*id, number.unwrap_or(DAEMON_STRIDE - 1))
+        number.unwrap_or(DAEMON_STRIDE - 1)
     };
-    roster.iter().map(number).collect()
+    roster.values().map(number).collect()
 }

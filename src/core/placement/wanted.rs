@@ -78,17 +78,27 @@ impl<'v> Wanted<'v> {
         }
     }
 
+    #[inline]
     fn crowd(&self, survey: &Survey<'_>, candidate: Candidate, number: u32) -> Crowd {
         let Candidate { node, zone, .. } = candidate;
-        let spread = |count: u32| match self.service.deploy.strategy {
-            Strategy::Ha | Strategy::Daemon => count,
-            Strategy::Random => 0,
+        let misses = match self.soft.is_empty() {
+            true => 0,
+            false => self.misses(survey, node, number),
         };
+        let counts = match self.service.deploy.strategy {
+            Strategy::Ha | Strategy::Daemon => [
+                survey.in_zone[zone],
+                survey.on_node[node],
+                survey.totals[node],
+            ],
+            Strategy::Random => [0; 3],
+        };
+        let [zone, service, total] = counts;
         Crowd {
-            misses: self.misses(survey, node, number),
-            zone: spread(survey.in_zone[zone]),
-            service: spread(survey.on_node[node]),
-            total: spread(survey.totals[node]),
+            misses,
+            zone,
+            service,
+            total,
         }
     }
 
@@ -111,17 +121,15 @@ impl<'v> Wanted<'v> {
         let mut best: Option<(Scores, usize)> = None;
         for candidate in self.candidates(survey) {
             let crowd = self.crowd(survey, *candidate, number);
-            let is_worse = |(best, _): &(Scores, usize)| crowd > best.crowd;
-            if best.as_ref().is_some_and(is_worse)
-                || filter::changing(survey, self, candidate.node, number).is_some()
-            {
+            if best.is_some_and(|(best, _)| crowd > best.crowd) {
                 continue;
             }
-            let scores = Scores {
-                crowd,
-                rendezvous: Reverse(score::rendezvous(instance, candidate.hash)),
-            };
-            if best.as_ref().is_none_or(|(best, _)| scores < *best) {
+            let rendezvous = Reverse(score::rendezvous(instance, candidate.hash));
+            let scores = Scores { crowd, rendezvous };
+            // The filter comes last: of many candidates only the few that are better than all before
+            // them are asked.
+            let is_better = best.is_none_or(|(best, _)| scores < best);
+            if is_better && filter::changing(survey, self, candidate.node, number).is_none() {
                 best = Some((scores, candidate.node));
             }
         }
