@@ -1,5 +1,7 @@
 //! A pretend Docker engine: it carries out actions, and its containers outlive the node.
 
+mod trouble;
+
 use std::collections::{BTreeMap, BTreeSet};
 use std::time::Duration;
 
@@ -8,47 +10,80 @@ use kontena_core::reconcile::action::{
     Success,
 };
 use kontena_core::report::{Engine as About, EngineState};
+use kontena_core::stack::Port;
 use kontena_core::time::WallTime;
 
+pub use self::trouble::Trouble;
 use crate::chance::Chance;
 
 /// One host's engine.
 #[derive(Clone, Debug)]
 pub struct Engine {
     containers: BTreeMap<ContainerId, Container>,
+    ports: BTreeMap<ContainerId, Vec<Port>>,
+    /// Names that containers of somebody else have.
+    pub foreign: BTreeSet<String>,
+    /// On this engine.
     pub images: BTreeSet<String>,
+    /// Where images are pulled from.
+    pub registry: BTreeSet<String>,
     created: u64,
     host: usize,
     /// It does not answer; containers go on running.
     pub hung: bool,
+    /// What is wrong with it for a time.
+    pub trouble: Trouble,
     /// Images whose containers exit at once.
     pub broken_images: BTreeSet<String>,
     /// Containers started, ever: what must not rise when nothing changed.
     pub starts: u64,
     pub stops: u64,
+    changes: Vec<Change>,
+}
+
+/// Something that became of a container.
+#[derive(Clone, Debug, PartialEq)]
+pub enum Change {
+    Started(Container),
+    /// It ran, and does so no more: stopped by its node, or ended by itself.
+    Ended {
+        container: Container,
+        by_node: bool,
+    },
+    Removed(Container),
 }
 
 impl Engine {
     pub fn new(host: usize) -> Self {
         Self {
             containers: BTreeMap::new(),
+            ports: BTreeMap::new(),
+            foreign: BTreeSet::new(),
             images: BTreeSet::new(),
+            registry: BTreeSet::new(),
             created: 0,
             host,
             hung: false,
+            trouble: Trouble::default(),
             broken_images: BTreeSet::new(),
             starts: 0,
             stops: 0,
+            changes: Vec::new(),
         }
     }
 
     /// How long an action takes: the lab's Docker took 364 ms for create and start.
-    pub fn latency(action: &Action, chance: &mut Chance) -> Duration {
+    pub fn latency(&self, action: &Action, chance: &mut Chance) -> Duration {
         let millis = |low, high| (Duration::from_millis(low), Duration::from_millis(high));
         let (low, high) = match action {
+            Action::Fetch { image } if !self.images.contains(image) => {
+                let pull = self.trouble.pull.unwrap_or(Duration::from_secs(4));
+                (pull / 2, pull)
+            }
             Action::Fetch { .. } => millis(2, 10),
             Action::Run(_) => millis(250, 500),
             Action::Start { .. } => millis(150, 300),
+            Action::Stop { grace, .. } if self.trouble.ignores_stop => (*grace, *grace),
             Action::Stop { .. } => millis(50, 400),
             Action::Remove { .. } => millis(30, 100),
             Action::Probe { .. } => millis(1, 50),
@@ -56,8 +91,12 @@ impl Engine {
         chance.between(low, high)
     }
 
+    pub fn is_hung(&self) -> bool {
+        self.hung || self.trouble.hangs
+    }
+
     pub fn carry_out(&mut self, action: Action, wall: WallTime) -> Outcome {
-        if self.hung {
+        if self.is_hung() {
             return Err(Failure::Unreachable {
                 problem: "the engine hangs".to_owned(),
             });
@@ -68,14 +107,17 @@ impl Engine {
             Action::Start { container } => self.start(&container, wall),
             Action::Stop { container, .. } => self.stop(&container, wall),
             Action::Remove { container } => {
-                self.containers.remove(&container);
+                self.remove(&container);
                 Ok(Success::Done)
             }
             Action::Probe { address, .. } => self.probe(address),
         }
     }
 
-    fn fetch(&self, image: String) -> Outcome {
+    fn fetch(&mut self, image: String) -> Outcome {
+        if self.registry.contains(&image) && !self.trouble.no_pulls {
+            self.images.insert(image.clone());
+        }
         if self.images.contains(&image) {
             return Ok(Success::Image {
                 pinned: format!("sha256:{image}"),
@@ -88,19 +130,20 @@ impl Engine {
     }
 
     fn run(&mut self, spec: ContainerSpec, wall: WallTime) -> Outcome {
+        if self.foreign.contains(&spec.name) {
+            return Err(Failure::Occupied { name: spec.name });
+        }
         let same_name = self
             .containers
             .values()
             .find(|container| container.name == spec.name);
-        if let Some(there) = same_name {
-            if there.owner != spec.labels {
+        let id = match same_name {
+            Some(there) if there.owner != spec.labels => {
                 return Err(Failure::Occupied { name: spec.name });
             }
-            let id = there.id.clone();
-            self.start(&id, wall)?;
-            return Ok(Success::Running(Box::new(self.containers[&id].clone())));
-        }
-        let id = self.create(spec);
+            Some(there) => there.id.clone(),
+            None => self.create(spec),
+        };
         self.start(&id, wall)?;
         Ok(Success::Running(Box::new(self.containers[&id].clone())))
     }
@@ -117,36 +160,70 @@ impl Engine {
             state: ContainerState::Created,
             address: Some([172, 17, 0, octet].into()),
         };
+        self.ports.insert(id.clone(), spec.ports);
         self.containers.insert(id.clone(), container);
         id
     }
 
     fn start(&mut self, id: &ContainerId, wall: WallTime) -> Outcome {
+        if let Some(port) = self.taken_port(id) {
+            return Err(Failure::PortTaken { port });
+        }
         let container = self.containers.get_mut(id).ok_or(Failure::Gone)?;
-        if matches!(container.state, ContainerState::Running { .. }) {
+        if is_running(container) {
             return Ok(Success::Done);
         }
         self.starts += 1;
-        let broken = self
+        container.state = ContainerState::Running { since: wall };
+        self.changes.push(Change::Started(container.clone()));
+        let image = &container.image;
+        let is_broken = self
             .broken_images
             .iter()
-            .any(|image| container.image.ends_with(image.as_str()));
-        container.state = if broken {
-            ContainerState::Exited { code: 1, at: wall }
-        } else {
-            ContainerState::Running { since: wall }
-        };
+            .any(|broken| image.ends_with(broken.as_str()));
+        if is_broken || self.trouble.fails_starts {
+            self.end(id, 1, false, wall);
+        }
         Ok(Success::Done)
     }
 
+    /// A host port that this container wants and another one has.
+    fn taken_port(&self, id: &ContainerId) -> Option<u16> {
+        let wanted = self.ports.get(id)?;
+        let others = self.running().filter(|other| other.id != *id);
+        let taken: BTreeSet<u16> = others
+            .flat_map(|other| self.ports.get(&other.id).into_iter().flatten())
+            .map(|port| port.node_port)
+            .collect();
+        wanted
+            .iter()
+            .map(|port| port.node_port)
+            .find(|port| taken.contains(port))
+    }
+
     fn stop(&mut self, id: &ContainerId, wall: WallTime) -> Outcome {
-        if let Some(container) = self.containers.get_mut(id)
-            && matches!(container.state, ContainerState::Running { .. })
-        {
+        if self.containers.get(id).is_some_and(is_running) {
             self.stops += 1;
-            container.state = ContainerState::Exited { code: 0, at: wall };
+            self.end(id, 0, true, wall);
         }
         Ok(Success::Done)
+    }
+
+    fn end(&mut self, id: &ContainerId, code: i64, by_node: bool, wall: WallTime) {
+        if let Some(container) = self.containers.get_mut(id)
+            && is_running(container)
+        {
+            container.state = ContainerState::Exited { code, at: wall };
+            let container = container.clone();
+            self.changes.push(Change::Ended { container, by_node });
+        }
+    }
+
+    fn remove(&mut self, id: &ContainerId) {
+        self.ports.remove(id);
+        if let Some(container) = self.containers.remove(id) {
+            self.changes.push(Change::Removed(container));
+        }
     }
 
     fn probe(&self, address: std::net::IpAddr) -> Outcome {
@@ -164,29 +241,36 @@ impl Engine {
 
     /// A power cut: everything stops, nothing is lost.
     pub fn power_cut(&mut self, wall: WallTime) {
-        for container in self.containers.values_mut() {
-            if matches!(container.state, ContainerState::Running { .. }) {
-                container.state = ContainerState::Exited {
-                    code: 137,
-                    at: wall,
-                };
-            }
+        for id in self.ids(|_| true) {
+            self.end(&id, 137, false, wall);
         }
     }
 
     /// A container dies by itself.
     pub fn crash(&mut self, name: &str, wall: WallTime) {
-        for container in self
-            .containers
-            .values_mut()
-            .filter(|container| container.name == name)
-        {
-            container.state = ContainerState::Exited { code: 1, at: wall };
+        for id in self.ids(|container| container.name == name) {
+            self.end(&id, 1, false, wall);
         }
     }
 
+    /// Somebody ran `docker rm -f` on everything.
+    pub fn lose_containers(&mut self, wall: WallTime) {
+        self.power_cut(wall);
+        for id in self.ids(|_| true) {
+            self.remove(&id);
+        }
+    }
+
+    fn ids(&self, wanted: impl Fn(&Container) -> bool) -> Vec<ContainerId> {
+        let containers = self.containers.values();
+        containers
+            .filter(|container| wanted(container))
+            .map(|container| container.id.clone())
+            .collect()
+    }
+
     pub fn observed(&self) -> Observed {
-        if self.hung {
+        if self.is_hung() {
             return Observed::EngineTrouble {
                 problem: "the engine hangs".to_owned(),
             };
@@ -209,10 +293,27 @@ impl Engine {
     pub fn running(&self) -> impl Iterator<Item = &Container> {
         self.containers
             .values()
-            .filter(|container| matches!(container.state, ContainerState::Running { .. }))
+            .filter(|container| is_running(container))
     }
 
     pub fn containers(&self) -> impl Iterator<Item = &Container> {
         self.containers.values()
     }
+
+    pub fn get(&self, id: &ContainerId) -> Option<&Container> {
+        self.containers.get(id)
+    }
+
+    pub fn ports(&self, id: &ContainerId) -> &[Port] {
+        self.ports.get(id).map_or(&[], Vec::as_slice)
+    }
+
+    /// What became of containers since this was last asked.
+    pub fn take_changes(&mut self) -> Vec<Change> {
+        std::mem::take(&mut self.changes)
+    }
+}
+
+pub fn is_running(container: &Container) -> bool {
+    matches!(container.state, ContainerState::Running { .. })
 }

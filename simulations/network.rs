@@ -1,6 +1,6 @@
-//! The network between the hosts: delay, loss, and links that are cut one way or both.
+//! The network between the hosts: delay, loss, doubling, reordering, and links that are cut.
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 use std::time::Duration;
 
 use crate::chance::Chance;
@@ -8,6 +8,8 @@ use crate::chance::Chance;
 /// Who can reach whom, and how well.
 #[derive(Clone, Debug)]
 pub struct Network {
+    seed: u64,
+    links: BTreeMap<(usize, usize), Chance>,
     /// Directed links that carry nothing.
     cut: BTreeSet<(usize, usize)>,
     /// Lost messages, in thousandths.
@@ -15,29 +17,54 @@ pub struct Network {
     /// Messages that arrive twice, in thousandths.
     pub doubled: u64,
     pub latency: (Duration, Duration),
+    /// What troubles it for a time, beside the above.
+    pub trouble: Trouble,
 }
 
-impl Default for Network {
+/// What is wrong with the network for a time.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Trouble {
+    /// Directed links that carry nothing.
+    pub cut: BTreeSet<(usize, usize)>,
+    pub loss: u64,
+    pub doubled: u64,
+    /// Thousandths of the messages that are held up, and for how long at most: others overtake them.
+    pub held_up: (u64, Duration),
+    /// Hosts whose links take this much longer, both ways.
+    pub slow: BTreeMap<usize, Duration>,
+}
+
+impl Network {
     /// A quiet local network.
-    fn default() -> Self {
+    pub fn new(seed: u64) -> Self {
         Self {
+            seed,
+            links: BTreeMap::new(),
             cut: BTreeSet::new(),
             loss: 0,
             doubled: 0,
             latency: (Duration::from_micros(300), Duration::from_millis(2)),
+            trouble: Trouble::default(),
         }
     }
-}
 
-impl Network {
     /// How long each copy of a message takes: none if it is lost.
-    pub fn carry(&self, from: usize, to: usize, chance: &mut Chance) -> Vec<Duration> {
-        if self.cut.contains(&(from, to)) || chance.happens(self.loss) {
+    pub fn carry(&mut self, from: usize, to: usize) -> Vec<Duration> {
+        if self.is_cut(from, to) {
             return Vec::new();
         }
-        let copies = if chance.happens(self.doubled) { 2 } else { 1 };
+        let seed = self.seed;
+        let link = self.links.entry((from, to));
+        let chance = link.or_insert_with(|| Chance::of(seed, "link", &[from, to]));
+        if chance.happens(self.loss.max(self.trouble.loss)) {
+            return Vec::new();
+        }
+        let doubled = self.doubled.max(self.trouble.doubled);
+        let copies = 1 + usize::from(chance.happens(doubled));
+        let slow = |host| self.trouble.slow.get(&host).copied().unwrap_or_default();
+        let slowness = slow(from) + slow(to);
         (0..copies)
-            .map(|_| chance.between(self.latency.0, self.latency.1))
+            .map(|_| delay(chance, self.latency, self.trouble.held_up) + slowness)
             .collect()
     }
 
@@ -60,6 +87,18 @@ impl Network {
     }
 
     pub fn is_cut(&self, from: usize, to: usize) -> bool {
-        self.cut.contains(&(from, to))
+        self.cut.contains(&(from, to)) || self.trouble.cut.contains(&(from, to))
+    }
+}
+
+fn delay(
+    chance: &mut Chance,
+    latency: (Duration, Duration),
+    (held_up, longest): (u64, Duration),
+) -> Duration {
+    let usual = chance.between(latency.0, latency.1);
+    match chance.happens(held_up) {
+        true => usual + chance.between(Duration::ZERO, longest),
+        false => usual,
     }
 }

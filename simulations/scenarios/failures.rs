@@ -127,8 +127,6 @@ fn an_engine_that_hangs_for_a_while_moves_its_instances_and_comes_back() {
         world.hosts[0].engine.running().count() + world.hosts[2].engine.running().count();
     assert_eq!(elsewhere, 3, "{}", world.summary());
     world.hosts[1].engine.hung = false;
-    let about = world.hosts[1].engine.about();
-    drop(about);
     world.observe_soon(1);
     world.run_for(2 * MINUTE);
     assert!(world.runs_exactly("web", 3), "{}", world.summary());

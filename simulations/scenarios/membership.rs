@@ -117,11 +117,7 @@ fn two_nodes_with_one_identity_are_told_and_take_nothing_over() {
     let mut world = grid(4, 48);
     deploy(&mut world, 0, "web", 3);
     // The fourth host's disk becomes a copy of the third's.
-    world.kill_host(3);
-    world.hosts[3].key = world.hosts[2].key.clone();
-    world.hosts[3].disk = world.hosts[2].disk.clone();
-    world.hosts[3].disk.boots = world.hosts[2].disk.boots;
-    world.kill_node(2);
+    world.clone_host(2, 3);
     world.boot(2);
     world.boot(3);
     world.run_for(2 * MINUTE);

@@ -1,0 +1,20 @@
+//! What may be wrong with an engine for a time.
+
+use std::time::Duration;
+
+/// All that is wrong with one engine now.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Trouble {
+    /// It does not answer; containers go on running.
+    pub hangs: bool,
+    /// Containers exit as soon as they are started.
+    pub fails_starts: bool,
+    /// No image can be pulled.
+    pub no_pulls: bool,
+    /// How long a pull takes, if not as usual.
+    pub pull: Option<Duration>,
+    /// Containers ignore the stop signal, and are killed when their grace is over.
+    pub ignores_stop: bool,
+    /// Thousandths of the answers that are lost, though the thing was done.
+    pub loses_answers: u64,
+}

@@ -1,0 +1,131 @@
+//! What is going to happen, in the order of time; what happens at one moment, in the order in which
+//! it was foreseen.
+
+use std::collections::BTreeMap;
+
+use kontena_core::message::{JoinAnswer, JoinCall, Message};
+use kontena_core::node::{Record, SaveId};
+use kontena_core::reconcile::action::{Action, ActionId, Outcome};
+use kontena_core::time::Instant;
+
+/// Something that is going to happen to a host.
+///
+/// `life` is the life of its node in which it was foreseen: what was under way for an earlier one
+/// is lost.
+#[derive(Debug)]
+pub(crate) struct Event {
+    pub(crate) host: usize,
+    pub(crate) life: u64,
+    pub(crate) what: What,
+}
+
+#[derive(Debug)]
+pub(crate) enum What {
+    Deliver {
+        from: usize,
+        message: Message,
+    },
+    /// `peer` refused the connection.
+    Refused {
+        peer: usize,
+    },
+    Wake,
+    /// The engine carries an action out. `power` counts the power cuts before it was asked.
+    Carry {
+        power: u64,
+        id: ActionId,
+        action: Action,
+    },
+    Done {
+        id: ActionId,
+        outcome: Outcome,
+    },
+    /// The engine shows its containers; and again after a while, if it is the regular listing.
+    Observe {
+        again: bool,
+    },
+    Save {
+        id: SaveId,
+        records: Vec<Record>,
+    },
+    JoinAsked {
+        from: usize,
+        call: JoinCall,
+    },
+    JoinAnswered {
+        answer: Result<JoinAnswer, String>,
+    },
+}
+
+impl What {
+    /// Whether it is input to the node itself, which takes none while its loop stands still.
+    pub(crate) fn is_for_the_node(&self) -> bool {
+        match self {
+            Self::Carry { .. } | Self::Save { .. } => false,
+            Self::Deliver { .. }
+            | Self::Refused { .. }
+            | Self::Wake
+            | Self::Done { .. }
+            | Self::Observe { .. }
+            | Self::JoinAsked { .. }
+            | Self::JoinAnswered { .. } => true,
+        }
+    }
+
+    /// Whether it reaches whichever life of the node is there: it comes from outside the host.
+    pub(crate) fn outlives_the_node(&self) -> bool {
+        match self {
+            Self::Deliver { .. }
+            | Self::Carry { .. }
+            | Self::JoinAsked { .. }
+            | Self::JoinAnswered { .. } => true,
+            Self::Refused { .. }
+            | Self::Wake
+            | Self::Done { .. }
+            | Self::Observe { .. }
+            | Self::Save { .. } => false,
+        }
+    }
+
+    /// A number for the digest of a run.
+    pub(crate) fn kind(&self) -> u64 {
+        match self {
+            Self::Deliver { .. } => 1,
+            Self::Refused { .. } => 2,
+            Self::Wake => 3,
+            Self::Carry { .. } => 4,
+            Self::Done { .. } => 5,
+            Self::Observe { .. } => 6,
+            Self::Save { .. } => 7,
+            Self::JoinAsked { .. } => 8,
+            Self::JoinAnswered { .. } => 9,
+        }
+    }
+}
+
+#[derive(Debug, Default)]
+pub(crate) struct Queue {
+    events: BTreeMap<(Instant, u64), Event>,
+    sequence: u64,
+}
+
+impl Queue {
+    pub(crate) fn push(&mut self, at: Instant, event: Event) {
+        self.sequence += 1;
+        self.events.insert((at, self.sequence), event);
+    }
+
+    /// When the next event happens.
+    pub(crate) fn next_at(&self) -> Option<Instant> {
+        self.events.first_key_value().map(|((at, _), _)| *at)
+    }
+
+    pub(crate) fn pop(&mut self) -> Option<(Instant, Event)> {
+        let ((at, _), event) = self.events.pop_first()?;
+        Some((at, event))
+    }
+
+    pub(crate) fn len(&self) -> usize {
+        self.events.len()
+    }
+}

@@ -1,0 +1,148 @@
+//! What nodes ask for is under way: messages to others, work for the engine and the disk.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use kontena_core::id::NodeId;
+use kontena_core::message::{JoinAnswer, JoinCall, Message, encode};
+use kontena_core::node::{Output, Record, SaveId, Status};
+use kontena_core::reconcile::action::{Action, ActionId};
+use kontena_core::view::View;
+
+use super::World;
+use crate::fact::Fact;
+use crate::queue::What;
+
+/// How long a call of a stranger, or its answer, takes.
+const CALL_DELAY: Duration = Duration::from_millis(2);
+
+/// A refusal comes back so soon.
+const REFUSED_AFTER: Duration = Duration::from_millis(1);
+
+/// Of exchanges, whose size hardly changes, one in so many is measured.
+const MEASURED: u64 = 256;
+
+impl World {
+    pub(super) fn carry(&mut self, host: usize, output: Output) {
+        match output {
+            Output::Send { to, message } => self.send(host, to, &message),
+            Output::SetPeers(peers) => self.hosts[host].peers = peers,
+            Output::AskJoin { address, call } => self.ask_join(host, &address, call),
+            Output::AnswerJoin { id, answer } => self.answer_join(host, id, answer),
+            Output::Save { id, records } => self.give_to_disk(host, id, records),
+            Output::Run { id, action } => self.give_to_engine(host, id, action),
+            Output::Reply { id, reply } => {
+                self.tell(host, || Fact::Replied {
+                    id,
+                    reply: reply.clone(),
+                });
+                self.replies.insert(id, reply);
+            }
+            Output::Show { view, status } => self.show(host, view, status),
+        }
+    }
+
+    pub(super) fn show(&mut self, host: usize, view: Arc<View>, status: Status) {
+        let machine = &mut self.hosts[host];
+        let was_member = machine.view.documents.grid.id.is_some();
+        let before = std::mem::replace(&mut machine.view, view);
+        let was = std::mem::replace(&mut machine.status, status).phase;
+        if !was_member && self.hosts[host].view.documents.grid.id.is_some() {
+            self.observe_soon(host);
+        }
+        self.tell(host, || Fact::Shown { before, was });
+    }
+
+    fn give_to_disk(&mut self, host: usize, id: SaveId, records: Vec<Record>) {
+        let at = self.hosts[host].save_ends(self.now);
+        self.at(at, host, What::Save { id, records });
+    }
+
+    fn give_to_engine(&mut self, host: usize, id: ActionId, action: Action) {
+        let machine = &mut self.hosts[host];
+        let latency = machine.engine.latency(&action, &mut machine.chance);
+        let power = machine.power;
+        self.tell(host, || Fact::Asked(action.clone()));
+        self.after(latency, host, What::Carry { power, id, action });
+    }
+
+    fn send(&mut self, from: usize, to: NodeId, message: &Message) {
+        let Some(to) = self.host_of(to, from) else {
+            return;
+        };
+        self.messages += 1;
+        self.hosts[from].sent += 1;
+        self.measure(from, message);
+        if !self.reaches(from, to) {
+            return;
+        }
+        for delay in self.network.carry(from, to) {
+            let message = message.clone();
+            self.after(delay, to, What::Deliver { from, message });
+        }
+        self.refuse(from, to);
+    }
+
+    fn measure(&mut self, from: usize, message: &Message) {
+        let is_measured = match message {
+            Message::Exchange(_) => self.messages.is_multiple_of(MEASURED),
+            Message::Reports(_)
+            | Message::Envelopes(_)
+            | Message::Want(_)
+            | Message::Stored(_)
+            | Message::Cloned { .. }
+            | Message::Goodbye { .. } => true,
+        };
+        if is_measured {
+            self.tell(from, || Fact::Sent {
+                bytes: encode(message).len(),
+            });
+        }
+    }
+
+    /// A host that is up, whose daemon is down, refuses connections.
+    fn refuse(&mut self, from: usize, to: usize) {
+        let machine = &self.hosts[to];
+        let is_open = !self.network.is_cut(from, to) && !self.network.is_cut(to, from);
+        if is_open && machine.powered && !machine.is_up() {
+            self.after(REFUSED_AFTER, from, What::Refused { peer: to });
+        }
+    }
+
+    /// Whether one of two hosts knows where the other is now, so that they have a connection.
+    fn reaches(&self, from: usize, to: usize) -> bool {
+        let (a, b) = (&self.hosts[from], &self.hosts[to]);
+        a.knows_address(b.id(), &b.address) || b.knows_address(a.id(), &a.address)
+    }
+
+    /// Whoever answers to a node's key: one of several where a disk was cloned.
+    fn host_of(&mut self, id: NodeId, from: usize) -> Option<usize> {
+        let hosts = self.by_id.get(&id)?.iter().copied();
+        let others: Vec<usize> = hosts.filter(|host| *host != from).collect();
+        match others.as_slice() {
+            [only] => Some(*only),
+            several => self.hosts[from].chance.pick(several).copied(),
+        }
+    }
+
+    fn ask_join(&mut self, from: usize, address: &str, call: JoinCall) {
+        let sponsor = self
+            .host_at(address)
+            .filter(|to| self.hosts[*to].is_up() && !self.network.is_cut(from, *to));
+        match sponsor {
+            Some(to) => self.after(CALL_DELAY, to, What::JoinAsked { from, call }),
+            None => {
+                let answer = Err("connection refused".to_owned());
+                self.after(CALL_DELAY, from, What::JoinAnswered { answer });
+            }
+        }
+    }
+
+    fn answer_join(&mut self, host: usize, id: u64, answer: JoinAnswer) {
+        let to = usize::try_from(id).expect("a host's index");
+        if !self.network.is_cut(host, to) {
+            let answer = Ok(answer);
+            self.after(CALL_DELAY, to, What::JoinAnswered { answer });
+        }
+    }
+}

@@ -1,0 +1,154 @@
+//! What may befall a host: its daemon, its power, its disk, its address.
+
+use std::time::Duration;
+
+use kontena_core::node::{Input, Node, NodeConfig};
+
+use super::World;
+use crate::chance::Chance;
+use crate::disk::Disk;
+use crate::fact::Fact;
+use crate::host::Host;
+
+impl World {
+    /// Starts the node from its disk; the engine goes on as it was.
+    pub fn boot(&mut self, host: usize) {
+        let seed = self.seed;
+        let machine = &mut self.hosts[host];
+        machine.disk.boots += 1;
+        machine.life += 1;
+        machine.wake = None;
+        machine.powered = true;
+        machine.is_introduced = false;
+        machine.disk_busy_until = self.now;
+        let life = usize::try_from(machine.life).expect("fewer boots than an index");
+        let mut chance = Chance::of(seed, "boot", &[host, life]);
+        let config = NodeConfig {
+            key: machine.key.clone(),
+            boot: machine.disk.boots,
+            nonce: chance.draw(),
+            seed: chance.draw(),
+            version: "2.0.0".to_owned(),
+        };
+        let now = machine.clock.read(self.now);
+        machine.node = Some(Node::new(config, machine.disk.load(), now));
+        let address = machine.address.clone();
+        self.index_keys();
+        self.tell(host, || Fact::Booted);
+        self.handle(host, Input::Addresses(vec![address]));
+        self.list_regularly(host);
+    }
+
+    fn index_keys(&mut self) {
+        self.by_id.clear();
+        for (index, host) in self.hosts.iter().enumerate() {
+            self.by_id.entry(host.id()).or_default().push(index);
+        }
+    }
+
+    /// `kill -9` of the daemon: containers run on.
+    pub fn kill_node(&mut self, host: usize) {
+        let machine = &mut self.hosts[host];
+        machine.node = None;
+        machine.life += 1;
+        self.tell(host, || Fact::Died { power: false });
+    }
+
+    /// The power goes: node and containers.
+    pub fn kill_host(&mut self, host: usize) {
+        let machine = &mut self.hosts[host];
+        machine.node = None;
+        machine.life += 1;
+        machine.power += 1;
+        machine.powered = false;
+        let wall = machine.clock.read(self.now).wall;
+        machine.engine.power_cut(wall);
+        self.tell(host, || Fact::Died { power: true });
+        self.tell_changes(host);
+    }
+
+    /// The daemon is told to stop: it asks its peers for patience, and ends.
+    pub fn stop_node(&mut self, host: usize) {
+        self.handle(host, Input::Stopping);
+        self.kill_node(host);
+    }
+
+    pub fn crash_container(&mut self, host: usize, name: &str) {
+        let machine = &mut self.hosts[host];
+        let wall = machine.clock.read(self.now).wall;
+        machine.engine.crash(name, wall);
+        self.tell_changes(host);
+        self.observe_soon(host);
+    }
+
+    /// All containers of a host are removed behind its node's back.
+    pub fn lose_containers(&mut self, host: usize) {
+        let machine = &mut self.hosts[host];
+        let wall = machine.clock.read(self.now).wall;
+        machine.engine.lose_containers(wall);
+        self.tell_changes(host);
+        self.observe_soon(host);
+    }
+
+    /// The node's loop stands still; what comes in waits.
+    pub fn stall(&mut self, host: usize, lasts: Duration) {
+        let until = self.now + lasts;
+        self.hosts[host].stalled_until = until;
+    }
+
+    /// The host gets another address, and its node is told.
+    pub fn move_host(&mut self, host: usize, number: usize) {
+        let address = format!("10.78.{number}.{}:8470", host + 1);
+        self.hosts[host].address.clone_from(&address);
+        self.handle(host, Input::Addresses(vec![address]));
+    }
+
+    /// The machine is replaced by an empty one of the same name, which is off.
+    pub fn replace_host(&mut self, host: usize) {
+        self.kill_host(host);
+        let mut chance = self.hosts[host].chance.clone();
+        let key = kontena_core::identity::SecretKey::from_seed(chance.bytes());
+        self.lose_disk(host);
+        self.lose_containers(host);
+        let machine = &mut self.hosts[host];
+        machine.key = key;
+        machine.chance = chance;
+        machine.disk = Disk::default();
+        machine.engine.images.clear();
+        machine.view = Default::default();
+        machine.status = Default::default();
+        machine.peers.clear();
+        self.index_keys();
+    }
+
+    fn lose_disk(&mut self, host: usize) {
+        let lost = self.hosts[host].disk.hashes().iter().copied().collect();
+        self.tell(host, || Fact::Lost(lost));
+    }
+
+    /// The power goes, and the last thing that was written cannot be read any more.
+    pub fn damage_disk(&mut self, host: usize) {
+        self.kill_host(host);
+        if let Some(lost) = self.hosts[host].disk.damage_end() {
+            self.tell(host, || Fact::Lost(vec![lost]));
+        }
+    }
+
+    /// An older copy of the disk is put in place while the host is off.
+    pub fn restore_disk(&mut self, host: usize, copy: Disk) {
+        let now = self.hosts[host].disk.hashes();
+        let lost = now.difference(copy.hashes()).copied().collect();
+        self.hosts[host].disk = copy;
+        self.tell(host, || Fact::Lost(lost));
+    }
+
+    /// `to` becomes a copy of `from`, key and disk; both are off then.
+    pub fn clone_host(&mut self, from: usize, to: usize) {
+        self.kill_host(to);
+        self.kill_node(from);
+        let (key, disk) = (self.hosts[from].key.clone(), self.hosts[from].disk.clone());
+        let twin: &mut Host = &mut self.hosts[to];
+        twin.key = key;
+        twin.disk = disk;
+    }
+}

@@ -1,0 +1,103 @@
+//! What people do: commands, and what they wait for.
+
+use std::time::Duration;
+
+use kontena_core::command::{Command, CommandId, Reply};
+use kontena_core::id::NodeName;
+use kontena_core::node::Input;
+
+use super::World;
+use crate::chance::Chance;
+use crate::fact::Fact;
+
+impl World {
+    /// Gives every host an image.
+    pub fn load_image(&mut self, image: &str) {
+        for host in &mut self.hosts {
+            host.engine.images.insert(image.to_owned());
+        }
+    }
+
+    /// Lets every host pull an image.
+    pub fn publish_image(&mut self, image: &str) {
+        for host in &mut self.hosts {
+            host.engine.registry.insert(image.to_owned());
+        }
+    }
+
+    /// Gives a command to a host's node and waits for the answer.
+    pub fn command(&mut self, host: usize, command: Command) -> Reply {
+        let id = self.give(host, command);
+        let deadline = self.now + Duration::from_secs(60);
+        while self.now < deadline {
+            if let Some(reply) = self.replies.remove(&id) {
+                return reply;
+            }
+            self.step();
+        }
+        panic!("no answer within 60 s");
+    }
+
+    /// Gives a command without waiting.
+    pub fn give(&mut self, host: usize, command: Command) -> CommandId {
+        self.commands += 1;
+        let id = CommandId(self.commands);
+        self.tell(host, || Fact::Given(id));
+        self.handle(host, Input::Command { id, command });
+        id
+    }
+
+    pub fn reply(&mut self, id: CommandId) -> Option<Reply> {
+        self.replies.remove(&id)
+    }
+
+    /// A grid of all hosts.
+    pub fn form_grid(&mut self) {
+        self.form_grid_of(self.hosts.len());
+    }
+
+    /// A grid of the first hosts; gives the join token.
+    pub fn form_grid_of(&mut self, hosts: usize) -> String {
+        let token = self.init(0);
+        for host in 1..hosts {
+            self.join(host, 0, &token)
+                .expect("a fresh host with a good token is admitted");
+        }
+        token
+    }
+
+    /// Makes a host the first of a grid; gives the join token.
+    pub fn init(&mut self, host: usize) -> String {
+        let mut chance = Chance::new(self.seed, "grid");
+        let command = Command::Init {
+            grid: "demo".parse().expect("a label"),
+            name: Self::name(host),
+            labels: Vec::new(),
+            grid_seed: chance.bytes(),
+            token_seed: chance.bytes(),
+            admin_token: chance.bytes(),
+        };
+        let accepted = self
+            .command(host, command)
+            .expect("a fresh node can be the first");
+        accepted.join_token.expect("init gives a token")
+    }
+
+    pub fn join(&mut self, host: usize, sponsor: usize, token: &str) -> Reply {
+        self.command(host, self.join_command(host, sponsor, token))
+    }
+
+    /// What a host is told to join by way of another.
+    pub fn join_command(&self, host: usize, sponsor: usize, token: &str) -> Command {
+        Command::Join {
+            address: self.hosts[sponsor].address.clone(),
+            token: token.to_owned(),
+            name: Self::name(host),
+            labels: Vec::new(),
+        }
+    }
+
+    pub fn name(host: usize) -> NodeName {
+        format!("n{}", host + 1).parse().expect("a label")
+    }
+}
