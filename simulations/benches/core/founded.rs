@@ -2,6 +2,7 @@
 //!
 //! A thousand joins would take longer than everything that is measured after them.
 
+use kontena_core::command::{Command, StackInput};
 use kontena_core::document::edit::Edit;
 use kontena_core::document::{Replica, SignedEnvelope};
 use kontena_core::id::{GridId, NodeId, ServiceKey};
@@ -12,21 +13,14 @@ use kontena_core::node::Record;
 use kontena_core::stack::Service;
 use kontena_simulations::world::World;
 
-/// Members and services that one change writes.
+/// Members that one change admits.
 const BATCH: usize = 100;
 
-/// How many services a grid has, and how many instances each.
-#[derive(Clone, Copy, Debug)]
-pub(crate) struct Load {
-    pub(crate) services: usize,
-    pub(crate) instances: u32,
-}
-
 /// A grid of so many hosts that have just been switched on.
-pub(crate) fn founded(hosts: usize, load: Load) -> World {
+pub(crate) fn founded(hosts: usize) -> World {
     let mut world = World::new(hosts, 7);
     world.load_image("web:1");
-    let (grid, envelopes) = documents(&world, load);
+    let (grid, envelopes) = documents(&world);
     for host in 0..hosts {
         let mut records: Vec<Record> = envelopes.iter().cloned().map(Record::Envelope).collect();
         records.push(Record::Local {
@@ -43,7 +37,7 @@ pub(crate) fn founded(hosts: usize, load: Load) -> World {
     world
 }
 
-fn documents(world: &World, load: Load) -> (GridId, Vec<SignedEnvelope>) {
+fn documents(world: &World) -> (GridId, Vec<SignedEnvelope>) {
     let key = SecretKey::from_seed([9; 32]);
     let grid = GridId(key.public());
     let token = Token::new(grid, [8; 32]);
@@ -62,19 +56,12 @@ fn documents(world: &World, load: Load) -> (GridId, Vec<SignedEnvelope>) {
         .expect("a replica without a grid founds one");
     let mut envelopes = replica.commit(prepared);
 
-    let members = admissions.into_iter().skip(1).map(Edit::Admit);
-    let services = (0..load.services).flat_map(|number| service_edits(number, load.instances));
-    for edits in batches(members, BATCH).chain(batches(services, 3 * BATCH)) {
-        let prepared = replica.prepare(&edits, wall).expect("the edits are valid");
+    let members: Vec<Edit> = admissions.into_iter().skip(1).map(Edit::Admit).collect();
+    for edits in members.chunks(BATCH) {
+        let prepared = replica.prepare(edits, wall).expect("the edits are valid");
         envelopes.extend(replica.commit(prepared));
     }
     (grid, envelopes)
-}
-
-fn batches(edits: impl Iterator<Item = Edit>, size: usize) -> impl Iterator<Item = Vec<Edit>> {
-    let all: Vec<Edit> = edits.collect();
-    let batches: Vec<Vec<Edit>> = all.chunks(size).map(<[Edit]>::to_vec).collect();
-    batches.into_iter()
 }
 
 fn admissions(world: &World, token: &Token) -> Vec<Admission> {
@@ -123,19 +110,27 @@ pub(crate) fn service_key(number: usize) -> ServiceKey {
     name.parse().expect("two labels")
 }
 
-fn service_edits(number: usize, instances: u32) -> [Edit; 3] {
-    let service = service_key(number);
-    let encoded = Service::new("web:1").encode();
-    let revision = Service::hash_of(&encoded);
-    [
-        Edit::Revision {
-            service: service.clone(),
-            encoded,
-        },
-        Edit::Instances {
-            service: service.clone(),
-            instances,
-        },
-        Edit::Deploy { service, revision },
-    ]
+/// Installs and deploys so many stacks of ten services each.
+pub(crate) fn deploy(world: &mut World, stacks: usize, instances: u32) {
+    for number in 0..stacks {
+        let name = service_key(10 * number).stack;
+        let services = (0..10).map(|service| {
+            let key = service_key(10 * number + service);
+            (key.service, (Service::new("web:1"), Some(instances)))
+        });
+        let stack = StackInput {
+            stack: name.to_string(),
+            version: "1".to_owned(),
+            description: None,
+            source: None,
+            services: services.collect(),
+        };
+        let install = Command::InstallStack {
+            name: name.clone(),
+            stack,
+        };
+        for command in [install, Command::DeployStack(name)] {
+            world.command(0, command).expect("the command is accepted");
+        }
+    }
 }

@@ -278,6 +278,25 @@ impl Log {
         self.seen_at(register, &self.graph.past_of(dependencies))
     }
 
+    /// What automerge says of the same, of entries that it has.
+    #[cfg(test)]
+    pub(crate) fn replaced_by_automerge(
+        &self,
+        register: &str,
+        dependencies: &[Index],
+    ) -> Vec<OperationId> {
+        let values = self.values_at(register, &self.changes_of(dependencies));
+        let mut ids: Vec<OperationId> = values
+            .into_iter()
+            .map(|(_, (actor, counter))| OperationId {
+                counter,
+                actor: ByteBuf::from(actor.to_bytes()),
+            })
+            .collect();
+        ids.sort_unstable();
+        ids
+    }
+
     fn seen_at(&self, register: &str, past: &Past) -> Vec<OperationId> {
         let seen = self.writes.seen_at(&self.graph, register, past);
         let mut ids: Vec<OperationId> = seen

@@ -38,7 +38,7 @@ impl Node {
         }
     }
 
-    fn exchange(&mut self, with: &NodeId, reply: bool) -> Exchange {
+    pub(super) fn exchange(&mut self, with: &NodeId, reply: bool) -> Exchange {
         Exchange {
             reply,
             order: self.own.order(),

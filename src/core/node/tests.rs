@@ -173,6 +173,62 @@ fn saved_envelopes(outputs: &[Output]) -> Vec<EnvelopeHash> {
 }
 
 #[test]
+fn one_exchange_brings_two_nodes_to_the_same_and_the_next_says_so() {
+    let (mut first, mut second) = pair();
+    first.give(create("web"), true);
+    second.give(create("db"), true);
+    let kinds = exchange(&mut first, &mut second);
+    assert!(
+        kinds.contains(&"inventory") && kinds.contains(&"envelopes"),
+        "{kinds:?}"
+    );
+    first.save_all();
+    second.save_all();
+    assert_eq!(first.node.replica.digests(), second.node.replica.digests());
+    assert_eq!(first.node.reports.orders(), second.node.reports.orders());
+    assert_eq!(exchange(&mut first, &mut second), ["exchange", "exchange"]);
+}
+
+/// Lets one node begin an exchange and carries everything that follows to and fro. Answers which
+/// kinds of messages that were.
+fn exchange(first: &mut Hand, second: &mut Hand) -> Vec<&'static str> {
+    let message = Message::Exchange(first.node.exchange(&second.node.me, true));
+    let mut kinds = vec!["exchange"];
+    let mut under_way = VecDeque::from([(false, message)]);
+    while let Some((to_first, message)) = under_way.pop_front() {
+        let (receiver, sender) = match to_first {
+            true => (&mut *first, second.node.me),
+            false => (&mut *second, first.node.me),
+        };
+        let outputs = receiver.handle(Input::Received {
+            from: sender,
+            message,
+        });
+        for output in outputs {
+            if let Output::Send { message, .. } = output {
+                kinds.push(kind(&message));
+                under_way.push_back((!to_first, message));
+            }
+        }
+        assert!(kinds.len() < 50, "{kinds:?}");
+    }
+    kinds
+}
+
+fn kind(message: &Message) -> &'static str {
+    match message {
+        Message::Exchange(_) => "exchange",
+        Message::Inventory(_) => "inventory",
+        Message::Reports(_) => "reports",
+        Message::Envelopes(_) => "envelopes",
+        Message::Want(_) => "want",
+        Message::Stored(_) => "stored",
+        Message::Cloned { .. } => "cloned",
+        Message::Goodbye { .. } => "goodbye",
+    }
+}
+
+#[test]
 fn a_welcome_comes_page_by_page() {
     let (mut first, mut second) = (Hand::new(1), Hand::new(2));
     let asked = found_and_ask(&mut first, &mut second, 700);

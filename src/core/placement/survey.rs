@@ -8,13 +8,14 @@
 //! Not here: any rule about who may run what.
 
 use std::collections::{BTreeMap, BTreeSet};
+use std::iter::Peekable;
 
 use crate::id::{InstanceId, NodeId, ServiceKey};
 use crate::report::{Hold, InstanceState, Report};
 use crate::stack::Service;
 use crate::view::{Freshness, Lifecycle, Member, ServiceRecord, View};
 
-use super::score;
+use super::{filter, score};
 
 /// The distance between two instance numbers of a `daemon` service on one node.
 ///
@@ -75,6 +76,10 @@ pub(super) struct Survey<'v> {
     pub view: &'v View,
     /// In the order of keys.
     pub nodes: Vec<Node<'v>>,
+    /// The beginning of each node's key, close together: a key is looked for in every decision.
+    beginnings: Vec<u64>,
+    /// The nodes that take new work of a service that asks for nothing.
+    pub open: Vec<usize>,
     /// By number, then in the order of nodes. Those of the service at hand are in `at_hand`.
     holders: BTreeMap<&'v ServiceKey, Vec<Holder<'v>>>,
     at_hand: Option<(&'v ServiceKey, Vec<Holder<'v>>)>,
@@ -138,8 +143,10 @@ impl<'v> Survey<'v> {
     fn of_nodes(view: &'v View) -> Self {
         let nodes = nodes(view);
         let zones = nodes.iter().map(|node| node.zone + 1).max().unwrap_or(0);
-        Self {
+        let mut survey = Self {
             view,
+            beginnings: nodes.iter().map(|node| beginning(&node.id)).collect(),
+            open: Vec::new(),
             in_zone: vec![0; zones],
             on_node: vec![0; nodes.len()],
             totals: nodes.iter().map(Node::fullness).collect(),
@@ -148,11 +155,18 @@ impl<'v> Survey<'v> {
             at_hand: None,
             present: BTreeMap::new(),
             nodes,
-        }
+        };
+        let all = 0..survey.nodes.len();
+        survey.open = all.filter(|node| filter::is_open(&survey, *node)).collect();
+        survey
     }
 
     pub(super) fn index(&self, id: &NodeId) -> Option<usize> {
-        self.nodes.binary_search_by(|node| node.id.cmp(id)).ok()
+        let first = self
+            .beginnings
+            .partition_point(|other| *other < beginning(id));
+        let alike = self.beginnings[first..].partition_point(|other| *other == beginning(id));
+        (first..first + alike).find(|node| self.nodes[*node].id == *id)
     }
 
     /// Every roster member whose last report holds the instance, away or not, in the order of keys.
@@ -288,19 +302,41 @@ fn nodes(view: &View) -> Vec<Node<'_>> {
     let zones: BTreeSet<&str> = roster.values().map(Member::zone).collect();
     let zones: BTreeMap<&str, usize> = zones.into_iter().zip(0..).collect();
     let numbers = unique_numbers(roster);
+    let mut reports = view.reports.iter().peekable();
+    let mut standings = view.standings.iter().peekable();
     roster
         .iter()
         .zip(numbers)
         .map(|((id, member), number)| Node {
             id: *id,
             member,
-            report: view.reports.get(id).map(AsRef::as_ref),
-            freshness: view.freshness(id),
+            report: beside(&mut reports, id).map(AsRef::as_ref),
+            freshness: beside(&mut standings, id)
+                .map_or(Freshness::Absent, |standing| standing.freshness),
             zone: zones[member.zone()],
             hash: score::node_hash(id),
             number,
         })
         .collect()
+}
+
+/// The entry of a node, of a map that is gone through beside the roster.
+fn beside<'v, V>(
+    entries: &mut Peekable<impl Iterator<Item = (&'v NodeId, &'v V)>>,
+    node: &NodeId,
+) -> Option<&'v V> {
+    while entries.next_if(|(other, _)| *other < node).is_some() {}
+    let (_, value) = entries.next_if(|(other, _)| *other == node)?;
+    Some(value)
+}
+
+/// In the order of keys.
+fn beginning(node: &NodeId) -> u64 {
+    let (first, _) = node
+        .as_bytes()
+        .split_first_chunk()
+        .expect("a key has 32 bytes");
+    u64::from_be_bytes(*first)
 }
 
 /// Roster numbers, each once. Two sides of a split may have given one number to two nodes: the lower

@@ -137,12 +137,10 @@ impl<'v> Wanted<'v> {
     }
 
     fn candidates(&self, survey: &Survey<'v>) -> &[Candidate] {
-        let fits = |node: &usize| {
-            filter::silent(survey, *node).is_none() && filter::fixed(survey, self, *node).is_none()
-        };
         self.candidates.get_or_init(|| {
-            let nodes = (0..survey.nodes.len()).filter(fits);
-            nodes.map(|node| Candidate::of(survey, node)).collect()
+            let open = survey.open.iter().copied();
+            let fitting = open.filter(|node| filter::is_suitable(survey, self, *node));
+            fitting.map(|node| Candidate::of(survey, node)).collect()
         })
     }
 

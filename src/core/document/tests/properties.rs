@@ -149,6 +149,30 @@ proptest! {
     }
 
     #[test]
+    fn what_an_author_saw_is_what_automerge_shows_of_its_past(
+        steps in prop::collection::vec(any_step(), 1..25),
+        picks in prop::collection::vec((any::<Index>(), any::<Index>()), 1..20),
+    ) {
+        for mut replica in run(&steps) {
+            replica.documents();
+            for log in replica.logs.values().filter(|log| !log.entries().is_empty()) {
+                for (one, other) in &picks {
+                    let known = [one, other].map(|pick| pick.index(log.entries().len()));
+                    if known.iter().any(|index| log.entry(*index).quarantined) {
+                        continue;
+                    }
+                    for register in log.registers().keys() {
+                        prop_assert_eq!(
+                            log.replaced_by(register, &known),
+                            log.replaced_by_automerge(register, &known)
+                        );
+                    }
+                }
+            }
+        }
+    }
+
+    #[test]
     fn what_is_loaded_equals_what_was_saved(steps in prop::collection::vec(any_step(), 1..25)) {
         for mut replica in run(&steps) {
             let mut loaded = Replica::new(key(50), 50);
