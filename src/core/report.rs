@@ -45,17 +45,6 @@ pub struct Report {
     pub unknown: BTreeMap<String, serde_json::Value>,
 }
 
-impl Report {
-    /// What it holds of a service from one instance on, by number.
-    pub fn holds_of<'a>(
-        &'a self,
-        first: &InstanceId,
-    ) -> impl Iterator<Item = (&'a InstanceId, &'a Hold)> {
-        let held = self.holds.range(first..);
-        held.take_while(|(instance, _)| instance.service == first.service)
-    }
-}
-
 /// The node's Docker engine.
 #[derive(Clone, Debug, PartialEq, Eq, Default, Serialize, Deserialize)]
 pub struct Engine {

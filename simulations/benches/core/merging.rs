@@ -62,7 +62,9 @@ pub(crate) fn measure(report: &mut dyn FnMut(Row)) {
     let mut digest = Times::default();
     let mut have = Times::default();
     for _ in 0..11 {
-        digest.measure_many(100, || (0..100).for_each(|_| drop(std::hint::black_box(replica.digest()))));
+        digest.measure_many(100, || {
+            (0..100).for_each(|_| drop(std::hint::black_box(replica.digest())))
+        });
         have.measure_many(100, || (0..100).for_each(|_| drop(replica.have(&document))));
     }
     report(Row {

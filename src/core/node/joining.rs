@@ -32,6 +32,10 @@ const PAGE_BYTES: usize = 128 * 1024;
 /// The most pages of a welcome: the documents of 4,096 members and as many changes of each.
 const MAX_PAGES: usize = 256;
 
+/// The most heads that a call names, at 66 bytes each: it has to fit into the 64 KiB of a stranger's
+/// call. Of a history with more concurrent ends some is sent twice.
+const MAX_HEADS: usize = 512;
+
 /// The local value that names the grid: its key.
 const GRID: &str = "grid";
 /// The local value that holds the grid's secret key, on the node that made it.
@@ -283,9 +287,16 @@ impl Node {
     /// Asks for the next page of the welcome.
     fn ask_on(&mut self, mut asked: Asked, now: Now) {
         asked.until = now.monotonic + ANSWER_WITHIN;
+        // All of it came from the sponsor, so the heads say everything.
+        let mut heads = self.replica.heads(&DocumentId::Grid);
+        heads.truncate(MAX_HEADS);
+        let have = Have {
+            heads,
+            sessions: Vec::new(),
+        };
         let call = JoinCall {
             request: asked.request.clone(),
-            have: self.replica.have(&DocumentId::Grid),
+            have,
         };
         let address = asked.address.clone();
         self.joining.asked = Some(asked);

@@ -16,6 +16,8 @@ pub(super) struct Reports {
     /// Of whom which report is known: the sum of [`digest_of`].
     digest: Digest,
     version: u64,
+    /// Counts the reports of other addresses than before.
+    moves: u64,
 }
 
 #[derive(Debug)]
@@ -46,6 +48,8 @@ impl Reports {
             return Ok(None);
         }
         signed.check_signature(&node)?;
+        let before = self.get(&node).map(|known| &known.addresses);
+        self.moves += u64::from(before != Some(&report.addresses));
         self.unsaved.insert(node);
         self.count_out(&node);
         self.digest.toggle(digest_of(&node, &report.order));
@@ -69,6 +73,11 @@ impl Reports {
     /// Rises whenever another report is known.
     pub(super) fn version(&self) -> u64 {
         self.version
+    }
+
+    /// Rises whenever a node is found elsewhere than before.
+    pub(super) fn moves(&self) -> u64 {
+        self.moves
     }
 
     /// The same on all nodes that know the same reports.

@@ -30,6 +30,8 @@ pub(super) struct Work {
     /// What the newest report of this node was made of, or compared with.
     reported: Option<Origin>,
     shown: Option<Arc<View>>,
+    /// Of the reports, when the peers' addresses were looked at last.
+    moves: Option<u64>,
     /// Who may talk to this node and where, as told last.
     peers: Option<BTreeMap<NodeId, Vec<String>>>,
 }
@@ -50,7 +52,8 @@ impl Node {
             return;
         }
         let documents = self.replica.documents();
-        if !Arc::ptr_eq(&documents, &self.view.documents) {
+        let is_same = Arc::ptr_eq(&documents, &self.view.documents);
+        if !is_same {
             self.follow_roster(&documents, now);
         } else if self.work.seen == Some(self.sources()) {
             return;
@@ -65,7 +68,11 @@ impl Node {
         });
         self.work.stale = true;
         self.heed_roster();
-        self.set_peers();
+        let moves = Some(self.reports.moves());
+        if !is_same || self.work.moves != moves {
+            self.work.moves = moves;
+            self.set_peers();
+        }
     }
 
     /// The versions of what the view is made of, beside the documents.

@@ -16,10 +16,10 @@ use std::sync::Arc;
 use crate::id::{InstanceId, NodeId, ServiceKey};
 use crate::report::Report;
 use crate::stack::{AffinityKey, Strategy};
-use crate::view::{Documents, Member, View};
+use crate::view::{Documents, Member, ServiceRecord, View};
 
 use super::survey::{Survey, deployed};
-use super::{Assignment, Placement, Reason, ServicePlacement, place, place_service};
+use super::{Assignment, Placement, Reason, ServicePlacement, place, place_again, place_service};
 
 /// A placement that follows a view.
 #[derive(Clone, Debug, Default)]
@@ -27,10 +27,20 @@ pub struct Incremental {
     /// What `placement` was made of.
     view: Arc<View>,
     placement: Placement,
-    /// The nodes whose reports hold any instance of a service.
-    holding: BTreeMap<ServiceKey, BTreeSet<NodeId>>,
+    /// The nodes whose reports hold an instance, in the order of their keys.
+    holding: BTreeMap<InstanceId, Vec<NodeId>>,
     unsettled: BTreeSet<ServiceKey>,
     traits: Traits,
+}
+
+/// What is decided again, by service.
+type Affected = BTreeMap<ServiceKey, Extent>;
+
+#[derive(Clone, Debug)]
+enum Extent {
+    Whole,
+    /// Some instances; the others are settled.
+    Numbers(BTreeSet<u32>),
 }
 
 /// What the documents say of services that have a bearing on others.
@@ -55,7 +65,7 @@ impl Incremental {
             return;
         }
         let before = std::mem::replace(&mut self.view, Arc::clone(view));
-        let mut affected = BTreeSet::new();
+        let mut affected = Affected::new();
         self.compare_reports(&before, &mut affected);
         self.compare_standings(&before, &mut affected);
         if !Arc::ptr_eq(&before.documents, &view.documents) {
@@ -65,12 +75,12 @@ impl Incremental {
         if self.traits.entangled || version(&before) != version(view) {
             return self.place_all();
         }
-        affected.extend(self.unsettled.iter().cloned());
+        add_whole(&mut affected, self.unsettled.iter());
         if affected
-            .iter()
+            .keys()
             .any(|key| self.traits.contending.contains(key))
         {
-            affected.extend(self.traits.contending.iter().cloned());
+            add_whole(&mut affected, self.traits.contending.iter());
         }
         self.place_some(&affected);
     }
@@ -81,34 +91,100 @@ impl Incremental {
         self.unsettled = self.placement.services.keys().cloned().collect();
     }
 
-    fn place_some(&mut self, affected: &BTreeSet<ServiceKey>) {
+    fn place_some(&mut self, affected: &Affected) {
         let view = Arc::clone(&self.view);
-        let services = affected
-            .iter()
-            .filter_map(|key| view.documents.services.get_key_value(key));
-        let mut services = services.peekable();
-        if services.peek().is_none() {
+        let services = &view.documents.services;
+        let found = affected.iter().filter_map(|(key, extent)| {
+            let (key, record) = services.get_key_value(key)?;
+            Some((key, record, self.extent_of(key, record, extent)))
+        });
+        let found: Vec<_> = found.collect();
+        if found.is_empty() {
             return;
         }
-        let nobody = BTreeSet::new();
-        let held = affected
+        let held = found
             .iter()
-            .map(|key| (key, self.holding.get(key).unwrap_or(&nobody)));
-        let mut survey = Survey::of_services(&view, held);
-        for (key, record) in services {
-            let placed = place_service(&mut survey, key, record, &mut |_, _, _, _| ());
-            if is_settled(&survey, key, &placed) {
-                self.unsettled.remove(key);
-            } else {
-                self.unsettled.insert(key.clone());
+            .flat_map(|(key, _, extent)| self.held(key, *extent));
+        let mut survey = Survey::of_instances(&view, held);
+        for (key, record, _) in &found {
+            survey.reserve_pins(key, record);
+        }
+        for (key, record, extent) in found {
+            self.place_one(&mut survey, key, record, extent);
+        }
+    }
+
+    /// Some instances can be decided alone only where the others have nothing to do with them.
+    fn extent_of<'a>(
+        &self,
+        key: &ServiceKey,
+        record: &ServiceRecord,
+        extent: &'a Extent,
+    ) -> &'a Extent {
+        let are_apart = deployed(record).is_some_and(|service| {
+            !service.stateful && service.ports.is_empty() && !self.traits.daemons.contains(key)
+        });
+        let is_placed = self.placement.of_service(key).is_some();
+        match are_apart && is_placed {
+            true => extent,
+            false => &Extent::Whole,
+        }
+    }
+
+    /// The instances of an extent that anybody holds, and who does.
+    fn held<'a>(
+        &'a self,
+        key: &ServiceKey,
+        extent: &'a Extent,
+    ) -> Vec<(&'a InstanceId, &'a Vec<NodeId>)> {
+        let instance = |number| InstanceId::new(key.clone(), number);
+        match extent {
+            Extent::Whole => self
+                .holding
+                .range(instance(0)..=instance(u32::MAX))
+                .collect(),
+            Extent::Numbers(numbers) => numbers
+                .iter()
+                .filter_map(|number| self.holding.get_key_value(&instance(*number)))
+                .collect(),
+        }
+    }
+
+    fn place_one<'v>(
+        &mut self,
+        survey: &mut Survey<'v>,
+        key: &'v ServiceKey,
+        record: &'v ServiceRecord,
+        extent: &Extent,
+    ) {
+        let settled = match (extent, self.placement.services.get_mut(key)) {
+            (Extent::Numbers(numbers), Some(ServicePlacement::Placed(assignments))) => {
+                place_again(survey, key, record, numbers, assignments);
+                let decided = numbers
+                    .iter()
+                    .filter_map(|number| Some((number, assignments.get(number)?)));
+                are_settled(survey, key, decided)
             }
-            self.placement.services.insert(key.clone(), placed);
+            (Extent::Whole | Extent::Numbers(_), _) => {
+                let placed = place_service(survey, key, record, &mut |_, _, _, _| ());
+                let settled = match &placed {
+                    ServicePlacement::Placed(decided) => are_settled(survey, key, decided.iter()),
+                    ServicePlacement::Idle(_) | ServicePlacement::Frozen(_) => true,
+                };
+                self.placement.services.insert(key.clone(), placed);
+                settled
+            }
+        };
+        if settled {
+            self.unsettled.remove(key);
+        } else {
+            self.unsettled.insert(key.clone());
         }
     }
 
     // --- what changed ---
 
-    fn compare_reports(&mut self, before: &View, affected: &mut BTreeSet<ServiceKey>) {
+    fn compare_reports(&mut self, before: &View, affected: &mut Affected) {
         let view = Arc::clone(&self.view);
         for (node, old, new) in changed(&before.reports, &view.reports, Arc::ptr_eq) {
             self.compare_report(
@@ -125,7 +201,7 @@ impl Incremental {
         node: NodeId,
         old: Option<&Report>,
         new: Option<&Report>,
-        affected: &mut BTreeSet<ServiceKey>,
+        affected: &mut Affected,
     ) {
         let nothing = BTreeMap::new();
         let old_holds = old.map_or(&nothing, |report| &report.holds);
@@ -136,33 +212,35 @@ impl Incremental {
             (Some(_), None) | (None, Some(_)) => false,
         };
         if !judged_alike {
-            affected.extend(services_of(old_holds).cloned());
-            affected.extend(services_of(new_holds).cloned());
+            add_instances(affected, old_holds.keys());
+            add_instances(affected, new_holds.keys());
         }
-        let differ = changed(old_holds, new_holds, |a, b| a == b);
-        let touched: BTreeSet<ServiceKey> = differ
-            .map(|(instance, _, _)| instance.service.clone())
-            .collect();
-        for key in &touched {
-            let first = InstanceId::new(key.clone(), 0);
-            let holds = new.is_some_and(|report| report.holds_of(&first).next().is_some());
-            self.note_holding(key, node, holds);
+        for (instance, _, new) in changed(old_holds, new_holds, |a, b| a == b) {
+            add_instances(affected, [instance]);
+            self.note_holding(instance, node, new.is_some());
         }
-        affected.extend(touched);
     }
 
-    fn note_holding(&mut self, key: &ServiceKey, node: NodeId, holds: bool) {
-        if holds {
-            self.holding.entry(key.clone()).or_default().insert(node);
-        } else if let Some(nodes) = self.holding.get_mut(key) {
-            nodes.remove(&node);
-            if nodes.is_empty() {
-                self.holding.remove(key);
+    fn note_holding(&mut self, instance: &InstanceId, node: NodeId, holds: bool) {
+        let Some(nodes) = self.holding.get_mut(instance) else {
+            if holds {
+                self.holding.insert(instance.clone(), vec![node]);
             }
+            return;
+        };
+        match (nodes.binary_search(&node), holds) {
+            (Err(at), true) => nodes.insert(at, node),
+            (Ok(at), false) => {
+                nodes.remove(at);
+            }
+            (Ok(_), true) | (Err(_), false) => {}
+        }
+        if nodes.is_empty() {
+            self.holding.remove(instance);
         }
     }
 
-    fn compare_standings(&self, before: &View, affected: &mut BTreeSet<ServiceKey>) {
+    fn compare_standings(&self, before: &View, affected: &mut Affected) {
         let same = |a: &_, b: &_| a == b;
         for (node, ..) in changed(&before.standings, &self.view.standings, same) {
             if before.freshness(node) != self.view.freshness(node) {
@@ -172,13 +250,13 @@ impl Incremental {
     }
 
     /// All that a node holds. What it held before and does not any more is found by its report.
-    fn affect_held(&self, node: &NodeId, affected: &mut BTreeSet<ServiceKey>) {
+    fn affect_held(&self, node: &NodeId, affected: &mut Affected) {
         if let Some(report) = self.view.reports.get(node) {
-            affected.extend(services_of(&report.holds).cloned());
+            add_instances(affected, report.holds.keys());
         }
     }
 
-    fn compare_documents(&mut self, before: &Documents, affected: &mut BTreeSet<ServiceKey>) {
+    fn compare_documents(&mut self, before: &Documents, affected: &mut Affected) {
         let view = Arc::clone(&self.view);
         let documents = &view.documents;
         let mut roster_changed = false;
@@ -189,18 +267,18 @@ impl Incremental {
         let mut services_changed = false;
         for (key, _, new) in changed(&before.services, &documents.services, |a, b| a == b) {
             services_changed = true;
-            affected.insert(key.clone());
+            affected.insert(key.clone(), Extent::Whole);
             if new.is_none() {
                 self.placement.services.remove(key);
                 self.unsettled.remove(key);
             }
         }
         if services_changed {
-            affected.extend(std::mem::take(&mut self.traits.contending));
+            add_whole(affected, self.traits.contending.iter());
             self.traits = Traits::of(documents);
         }
         if roster_changed {
-            affected.extend(self.traits.daemons.iter().cloned());
+            add_whole(affected, self.traits.daemons.iter());
         }
     }
 }
@@ -230,9 +308,32 @@ impl Traits {
     }
 }
 
-/// Whether all of a service is where it was placed, or nothing of it is to be placed.
-fn is_settled(survey: &Survey<'_>, key: &ServiceKey, placed: &ServicePlacement) -> bool {
-    let stays = |(number, assignment): (&u32, &Assignment)| {
+fn add_whole<'a>(affected: &mut Affected, services: impl Iterator<Item = &'a ServiceKey>) {
+    affected.extend(services.map(|key| (key.clone(), Extent::Whole)));
+}
+
+fn add_instances<'a>(affected: &mut Affected, instances: impl IntoIterator<Item = &'a InstanceId>) {
+    for instance in instances {
+        match affected.get_mut(&instance.service) {
+            Some(Extent::Whole) => {}
+            Some(Extent::Numbers(numbers)) => {
+                numbers.insert(instance.number);
+            }
+            None => {
+                let numbers = BTreeSet::from([instance.number]);
+                affected.insert(instance.service.clone(), Extent::Numbers(numbers));
+            }
+        }
+    }
+}
+
+/// Whether these instances of a service are where they were placed.
+fn are_settled<'a>(
+    survey: &Survey<'_>,
+    key: &ServiceKey,
+    mut decided: impl Iterator<Item = (&'a u32, &'a Assignment)>,
+) -> bool {
+    decided.all(|(number, assignment)| {
         let is_kept = match assignment.reason {
             Reason::Kept | Reason::HolderStale | Reason::Pinned | Reason::Daemon => true,
             Reason::New | Reason::TakenOver { .. } | Reason::Moved { .. } | Reason::Waits(_) => {
@@ -241,11 +342,7 @@ fn is_settled(survey: &Survey<'_>, key: &ServiceKey, placed: &ServicePlacement) 
         };
         let node = assignment.holder.and_then(|node| survey.index(&node));
         is_kept && node.is_some_and(|node| is_held_by(survey, key, *number, node))
-    };
-    match placed {
-        ServicePlacement::Placed(assignments) => assignments.iter().all(stays),
-        ServicePlacement::Idle(_) | ServicePlacement::Frozen(_) => true,
-    }
+    })
 }
 
 fn is_held_by(survey: &Survey<'_>, key: &ServiceKey, number: u32, node: usize) -> bool {
@@ -267,10 +364,6 @@ fn is_alike(old: &Member, new: &Member) -> bool {
         && old.labels == new.labels
         && old.availability == new.availability
         && old.number == new.number
-}
-
-fn services_of<V>(holds: &BTreeMap<InstanceId, V>) -> impl Iterator<Item = &ServiceKey> {
-    holds.keys().map(|instance| &instance.service)
 }
 
 /// The entries that are not the same in two maps.

@@ -110,29 +110,24 @@ impl<'v> Survey<'v> {
         survey
     }
 
-    /// The same, of some services alone: their keys, and the nodes that hold any of them. It serves
-    /// to decide services that no other has a bearing on but by how full each node is.
-    pub(super) fn of_services<'a>(
+    /// The same, of some instances alone and the nodes that hold them. It serves to decide those that
+    /// no other has a bearing on but by how full each node is.
+    pub(super) fn of_instances<'a>(
         view: &'v View,
-        services: impl Iterator<Item = (&'a ServiceKey, &'a BTreeSet<NodeId>)>,
+        instances: impl Iterator<Item = (&'a InstanceId, &'a Vec<NodeId>)>,
     ) -> Self {
         let mut survey = Self::of_nodes(view);
-        for (key, nodes) in services {
-            let first = InstanceId::new(key.clone(), 0);
-            for node in nodes {
-                let Some(index) = survey.index(node) else {
-                    continue;
-                };
+        for (instance, nodes) in instances {
+            for index in nodes
+                .iter()
+                .filter_map(|node| survey.index(node))
+                .collect::<Vec<_>>()
+            {
                 let report = survey.nodes[index].report;
-                for (instance, hold) in report
-                    .into_iter()
-                    .flat_map(|report| report.holds_of(&first))
-                {
+                let held = report.and_then(|report| report.holds.get_key_value(instance));
+                if let Some((instance, hold)) = held {
                     survey.count_hold(index, instance, hold);
                 }
-            }
-            if let Some((key, record)) = view.documents.services.get_key_value(key) {
-                survey.reserve_pins(key, record);
             }
         }
         survey.sort_holders();
@@ -212,13 +207,18 @@ impl<'v> Survey<'v> {
         node: usize,
     ) {
         self.present.entry(key).or_default().push((node, number));
-        self.in_zone[self.nodes[node].zone] += 1;
-        self.on_node[node] += 1;
+        self.count_kept(node);
         let away = self.nodes[node].is_away();
         if away || !self.holders(key, number).iter().any(|h| h.node == node) {
             self.totals[node] += 1;
         }
         self.claim_ports(key, service, number, node, true);
+    }
+
+    /// Counts in an instance of the service at hand that stays with a node which holds it.
+    pub(super) fn count_kept(&mut self, node: usize) {
+        self.in_zone[self.nodes[node].zone] += 1;
+        self.on_node[node] += 1;
     }
 
     fn count_hold(&mut self, node: usize, instance: &'v InstanceId, hold: &'v Hold) {
@@ -245,7 +245,7 @@ impl<'v> Survey<'v> {
     }
 
     /// A stateful instance has its ports on its node before it runs there: it can run nowhere else.
-    fn reserve_pins(&mut self, key: &'v ServiceKey, record: &'v ServiceRecord) {
+    pub(super) fn reserve_pins(&mut self, key: &'v ServiceKey, record: &'v ServiceRecord) {
         let Some(service) = deployed(record) else {
             return;
         };
