@@ -104,7 +104,7 @@ impl Incremental {
         }
         let held = found
             .iter()
-            .flat_map(|(key, _, extent)| self.held(key, *extent));
+            .flat_map(|(key, _, extent)| self.held(key, extent));
         let mut survey = Survey::of_instances(&view, held);
         for (key, record, _) in &found {
             survey.reserve_pins(key, record);
