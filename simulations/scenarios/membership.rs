@@ -244,6 +244,7 @@ fn a_node_whose_sponsor_was_removed_across_a_split_is_told_stops_and_may_join_an
         world.network.split(others, side);
         world.run_for(MINUTE);
         world.join(4, 3, &token).unwrap();
+        world.run_for(SOON);
         deploy_service(&mut world, 4, "web", Service::new("web:1"), 6);
         world.until(SOON, "it runs here too", |world| {
             world.hosts[4].engine.running().count() > 0

@@ -19,6 +19,7 @@ mod sync;
 #[cfg(test)]
 mod tests;
 mod write;
+mod writes;
 
 pub use replica::{Ingested, Refusal, Replica};
 pub use write::{Prepared, WriteRefusal};

@@ -6,6 +6,7 @@
 //! Two processes with one key are noticed by [`clone`]. The page is `docs/design/membership.md`.
 
 pub mod admission;
+mod by_node;
 pub mod clone;
 pub mod fanout;
 pub mod freshness;

@@ -8,6 +8,7 @@
 use std::collections::BTreeMap;
 
 use serde::{Deserialize, Serialize};
+use sha2::{Digest as _, Sha256};
 
 use crate::document::{DocumentId, Have, SignedEnvelope};
 use crate::id::{EnvelopeHash, GridId, NodeId};
@@ -20,6 +21,9 @@ use crate::report::{ReportOrder, SignedReport};
 pub enum Message {
     /// Push-pull of what is cheap: who was heard of lately, and digests of the rest.
     Exchange(Exchange),
+    /// What the sender has, one by one: sent to a peer whose digests differ, which answers with what
+    /// is missing here and asks for what is missing there.
+    Inventory(Inventory),
     /// Reports that the receiver does not have, or that just changed.
     Reports(Vec<SignedReport>),
     /// Changes that the receiver does not have, or that were just written. In causal order within
@@ -43,10 +47,27 @@ pub struct Exchange {
     /// The sender's own order: which boot of the node speaks.
     pub order: ReportOrder,
     pub vector: Vector,
-    /// The newest report that the sender has of each node.
-    pub reports: BTreeMap<NodeId, ReportOrder>,
+    /// The newest report of the receiver that the sender has.
+    pub yours: Option<ReportOrder>,
+    /// The heads of the `grid` document, as in an [`Inventory`].
+    pub grid: Option<EnvelopeHash>,
+    /// Of the newest report of each node that the sender has.
+    pub reports: Digest,
+    /// Of the heads of all documents.
+    pub documents: Digest,
+}
+
+/// Says whether two nodes have the same of something: the beginning of a SHA-256.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Default, Serialize, Deserialize)]
+pub struct Digest(#[serde(with = "serde_bytes")] [u8; 16]);
+
+/// What the sender has of what its peer has otherwise; `None` where that is the same.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct Inventory {
+    /// The order of the newest report of each node.
+    pub reports: Option<BTreeMap<NodeId, ReportOrder>>,
     /// A digest of each document's heads.
-    pub documents: BTreeMap<DocumentId, EnvelopeHash>,
+    pub documents: Option<BTreeMap<DocumentId, EnvelopeHash>>,
 }
 
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
@@ -62,16 +83,22 @@ pub struct Envelopes {
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub struct JoinCall {
     pub request: JoinRequest,
+    /// What earlier answers brought of the `grid` document: the next page of a welcome is asked for.
+    #[serde(default)]
+    pub have: Have,
 }
 
 /// What a member answers a stranger.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub enum JoinAnswer {
     /// The `grid` document, from the grid's own first envelope to the stranger's admission: the
-    /// proof that this is the grid that the token names.
+    /// proof that this is the grid that the token names. What the stranger has already is left out.
     Welcome {
         grid: GridId,
         envelopes: Vec<SignedEnvelope>,
+        /// It did not fit: the stranger asks again, and says what it has.
+        #[serde(default)]
+        more: bool,
     },
     Refused(JoinRefusal),
 }
@@ -89,6 +116,31 @@ pub enum JoinRefusal {
     NotNow { problem: String },
 }
 
+impl Digest {
+    /// Of parts that follow from each other in length: the caller sees to it that no two things look
+    /// alike when they are put together.
+    pub(crate) fn of<'a>(parts: impl IntoIterator<Item = &'a [u8]>) -> Self {
+        let mut hasher = Sha256::new();
+        for part in parts {
+            hasher.update(part);
+        }
+        let whole: [u8; 32] = hasher.finalize().into();
+        let mut beginning = [0; 16];
+        beginning.copy_from_slice(&whole[..16]);
+        Self(beginning)
+    }
+
+    /// Counts another digest in, or out again: in whatever order, equal sets come to equal sums.
+    ///
+    /// For things of which an author has one at a time only: who may choose many could make two sets
+    /// look alike.
+    pub(crate) fn toggle(&mut self, other: Self) {
+        for (byte, other) in self.0.iter_mut().zip(other.0) {
+            *byte ^= other;
+        }
+    }
+}
+
 /// Why bytes are not a message.
 #[derive(Clone, Debug, thiserror::Error, PartialEq, Eq)]
 pub enum Undecodable {
@@ -103,7 +155,7 @@ pub enum Undecodable {
 /// The largest message: a `grid` document of 4,000 nodes, or a batch of changes.
 pub const MAX_MESSAGE_BYTES: usize = 8 * 1024 * 1024;
 
-const VERSION: u8 = 1;
+const VERSION: u8 = 2;
 
 /// Encodes a message (or a join call or answer) with the protocol version in front.
 pub fn encode<T: Serialize>(message: &T) -> Vec<u8> {

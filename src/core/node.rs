@@ -4,6 +4,7 @@
 //! [`Node::poll_timeout`], and calls [`Node::handle`]. The node holds no rule of its own: it routes.
 
 mod gossip;
+mod inbox;
 mod joining;
 mod journal;
 mod leaving;
@@ -35,6 +36,7 @@ use crate::report::SignedReport;
 use crate::time::{Instant, Now};
 use crate::view::View;
 
+use inbox::Inbox;
 use joining::Joining;
 use own::Own;
 use reports::Reports;
@@ -231,6 +233,7 @@ pub struct Node {
     /// Which lives of each peer speak to this node.
     lives: Lives,
     reports: Reports,
+    inbox: Inbox,
     own: Own,
     instances: Option<Instances>,
     work: Work,
@@ -242,6 +245,8 @@ pub struct Node {
     view: Arc<View>,
     shown: Option<Status>,
     outputs: VecDeque<Output>,
+    /// When it was driven last.
+    driven: Instant,
 }
 
 impl Node {
@@ -259,6 +264,7 @@ impl Node {
             pulse: Pulse::new(me, config.boot, config.nonce, config.seed, now),
             lives: Lives::default(),
             reports: Reports::default(),
+            inbox: Inbox::default(),
             own: Own::new(&config),
             instances: None,
             work: Work::default(),
@@ -270,6 +276,7 @@ impl Node {
             view: Arc::default(),
             shown: None,
             outputs: VecDeque::new(),
+            driven: now.monotonic,
             config,
         };
         node.restore(saved, now);
@@ -287,12 +294,12 @@ impl Node {
                 seen,
                 call,
             } => self.join_asked(id, from, seen, call, now),
-            Input::JoinAnswered { id, answer } => self.join_answered(id, answer),
+            Input::JoinAnswered { id, answer } => self.join_answered(id, answer, now),
             Input::Command { id, command } => self.command(id, command, now),
             Input::Observed(observed) => self.observed(observed, now),
             Input::Done { id, outcome } => self.done(id, outcome, now),
             Input::Saved { id, result } => self.saved(id, result, now),
-            Input::Addresses(addresses) => self.own.addresses = addresses,
+            Input::Addresses(addresses) => self.own.listen_on(addresses),
             Input::Lagged(lag) => self.pulse.lagged(lag, now.monotonic),
             Input::Refused(peer) => self.pulse.refused(peer, now),
             Input::Stopping => self.stop(now),
@@ -309,6 +316,7 @@ impl Node {
     /// When to call `handle(Input::Wake, …)` at the latest, and which part asked.
     pub fn poll_timeout(&self) -> Option<(Instant, &'static str)> {
         [
+            (!self.inbox.is_empty()).then_some((self.driven, "merging")),
             self.in_grid()
                 .then(|| (self.pulse.next_wake(), "freshness")),
             self.instances
@@ -330,8 +338,10 @@ impl Node {
 
     /// Everything that follows from what is known now, in the order in which one leads to another.
     fn settle(&mut self, now: Now) {
+        self.driven = now.monotonic;
         self.beat(now);
         self.stop_asking(now);
+        self.merge();
         self.look(now);
         self.work(now);
         self.write(now);

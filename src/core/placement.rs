@@ -17,6 +17,7 @@ mod affinity;
 mod decide;
 mod explain;
 mod filter;
+mod incremental;
 mod score;
 mod survey;
 mod takeover;
@@ -25,7 +26,7 @@ mod tests;
 mod wanted;
 mod words;
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 use crate::id::{InstanceId, NodeId, ServiceKey};
 use crate::stack::{Service, Strategy};
@@ -35,6 +36,7 @@ use survey::Survey;
 use wanted::Wanted;
 
 pub use explain::{Explained, Explanation, Row, Verdict, Weight, explain};
+pub use incremental::Incremental;
 pub use survey::DAEMON_STRIDE;
 pub use takeover::{Seen, winner};
 
@@ -241,6 +243,20 @@ fn place_service<'v>(
             ServicePlacement::Placed(assignments)
         }
         Err(problem) => ServicePlacement::Frozen(problem),
+    }
+}
+
+/// Decides some instances of a service again that was settled, and of which nothing else changed.
+fn place_again<'v>(
+    survey: &mut Survey<'v>,
+    key: &'v ServiceKey,
+    record: &'v ServiceRecord,
+    numbers: &BTreeSet<u32>,
+    assignments: &mut BTreeMap<u32, Assignment>,
+) {
+    if let (Some(deployed), Ok(service)) = (&record.deployed, readable(survey.view, record)) {
+        let wanted = Wanted::new(key, service, Some(deployed.revision.hash));
+        decide::again(survey, &wanted, numbers, assignments);
     }
 }
 

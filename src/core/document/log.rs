@@ -15,7 +15,8 @@ use serde_bytes::ByteBuf;
 
 use super::change::{Change, OperationId, Unusable};
 use super::envelope::Envelope;
-use super::graph::{Graph, Index};
+use super::graph::{Graph, Index, Past};
+use super::writes::Writes;
 use super::{DocumentId, SignedEnvelope};
 use crate::id::EnvelopeHash;
 use crate::time::WallTime;
@@ -27,13 +28,16 @@ pub(crate) struct Log {
     by_hash: BTreeMap<EnvelopeHash, Index>,
     pub(crate) graph: Graph,
     automerge: Automerge,
-    /// Changes of active entries that automerge does not have yet: while loading.
+    /// Changes of active entries that automerge does not have yet: it is given many at once, because each
+    /// call costs it time that grows with the history.
     pending: Vec<automerge::Change>,
     /// Who claims which place in which session.
     places: BTreeMap<(ActorId, u64), Vec<Index>>,
     /// The first operation of each active entry.
     operations: BTreeMap<(ActorId, u64), Index>,
     by_author: BTreeMap<[u8; 32], Vec<Index>>,
+    /// Of active entries.
+    writes: Writes,
     /// The newest active entries.
     heads: BTreeSet<EnvelopeHash>,
     masked: BTreeSet<Index>,
@@ -58,6 +62,18 @@ pub(crate) struct Entry {
     change: ChangeHash,
     registers: Vec<String>,
     pub(crate) quarantined: bool,
+}
+
+impl Entry {
+    /// The operation that writes a register, which must be one of its own.
+    fn operation(&self, register: &str) -> OperationId {
+        let mut registers = self.registers.iter();
+        let place = registers.position(|own| own == register);
+        OperationId {
+            counter: self.start + place.expect("the entry writes it") as u64,
+            actor: ByteBuf::from(self.actor.to_bytes()),
+        }
+    }
 }
 
 /// One visible value of a register.
@@ -112,6 +128,7 @@ impl Log {
             places: BTreeMap::new(),
             operations: BTreeMap::new(),
             by_author: BTreeMap::new(),
+            writes: Writes::default(),
             heads: BTreeSet::new(),
             masked: BTreeSet::new(),
             registers: BTreeMap::new(),
@@ -200,7 +217,7 @@ impl Log {
             return Err(Unfit::Exhausted);
         }
         if trust == Trust::Nobody && past.clone().all(|entry| !entry.quarantined) {
-            self.check_replaces(change, &dependencies)?;
+            self.check_replaces(change, &self.graph.past_of(&dependencies))?;
         }
         let built = change.build(
             actor.clone(),
@@ -247,10 +264,9 @@ impl Log {
         }
     }
 
-    fn check_replaces(&self, change: &Change, dependencies: &[Index]) -> Result<(), Unfit> {
-        let at = self.changes_of(dependencies);
+    fn check_replaces(&self, change: &Change, past: &Past) -> Result<(), Unfit> {
         for write in &change.writes {
-            if write.replaces != self.seen_at(&write.register, &at) {
+            if write.replaces != self.seen_at(&write.register, past) {
                 return Err(Unfit::Replaces(write.register.clone()));
             }
         }
@@ -259,17 +275,33 @@ impl Log {
 
     /// The values of a register that an author saw who knew `dependencies`, rising.
     pub(crate) fn replaced_by(&self, register: &str, dependencies: &[Index]) -> Vec<OperationId> {
-        self.seen_at(register, &self.changes_of(dependencies))
+        self.seen_at(register, &self.graph.past_of(dependencies))
     }
 
-    fn seen_at(&self, register: &str, at: &[ChangeHash]) -> Vec<OperationId> {
-        let mut ids: Vec<OperationId> = self
-            .values_at(register, at)
+    /// What automerge says of the same, of entries that it has.
+    #[cfg(test)]
+    pub(crate) fn replaced_by_automerge(
+        &self,
+        register: &str,
+        dependencies: &[Index],
+    ) -> Vec<OperationId> {
+        let values = self.values_at(register, &self.changes_of(dependencies));
+        let mut ids: Vec<OperationId> = values
             .into_iter()
             .map(|(_, (actor, counter))| OperationId {
                 counter,
                 actor: ByteBuf::from(actor.to_bytes()),
             })
+            .collect();
+        ids.sort_unstable();
+        ids
+    }
+
+    fn seen_at(&self, register: &str, past: &Past) -> Vec<OperationId> {
+        let seen = self.writes.seen_at(&self.graph, register, past);
+        let mut ids: Vec<OperationId> = seen
+            .into_iter()
+            .map(|index| self.entries[index].operation(register))
             .collect();
         ids.sort_unstable();
         ids
@@ -300,7 +332,7 @@ impl Log {
     }
 
     /// Adds it. Answers whether entries that were active are not any more.
-    pub(crate) fn add(&mut self, fitting: Fitting, trust: Trust) -> bool {
+    pub(crate) fn add(&mut self, fitting: Fitting) -> bool {
         let Fitting { mut entry, built } = fitting;
         let place = (entry.actor.clone(), entry.sequence);
         let rivals = self.places.get(&place).cloned().unwrap_or_default();
@@ -331,8 +363,6 @@ impl Log {
         };
         if !beaten.is_empty() {
             self.quarantine(&beaten);
-        } else if trust == Trust::Nobody {
-            self.flush();
         }
         !beaten.is_empty()
     }
@@ -346,6 +376,10 @@ impl Log {
         self.operations
             .insert((entry.actor.clone(), entry.start), index);
         self.stale.extend(entry.registers.iter().cloned());
+        let past = self.graph.past_of(&entry.dependencies);
+        for register in &entry.registers {
+            self.writes.add(&self.graph, register, index, &past);
+        }
         self.pending.push(built);
     }
 
@@ -358,6 +392,7 @@ impl Log {
         }
         self.heads.clear();
         self.operations.clear();
+        self.writes = Writes::default();
         self.pending.clear();
         self.automerge = Automerge::new();
         for index in 0..self.entries.len() {
@@ -367,7 +402,6 @@ impl Log {
             }
         }
         self.stale.extend(self.registers.keys().cloned());
-        self.flush();
     }
 
     fn build_again(&self, index: Index) -> automerge::Change {
@@ -390,7 +424,7 @@ impl Log {
     }
 
     /// Gives automerge what it does not have yet.
-    pub(crate) fn flush(&mut self) {
+    fn flush(&mut self) {
         let pending = std::mem::take(&mut self.pending);
         if pending.is_empty() {
             return;
@@ -411,6 +445,7 @@ impl Log {
 
     /// Reads again what changed. Answers whether any register has other values now.
     pub(crate) fn refresh(&mut self) -> bool {
+        self.flush();
         let mut changed = false;
         for register in std::mem::take(&mut self.stale) {
             let values = self.visible(&register);

@@ -16,10 +16,12 @@ use super::envelope::{Envelope, Malformed};
 use super::log::{Fitting, Log, Trust, Unfit};
 use super::materialise::Parts;
 use super::parking::Parking;
+use super::sync::digest_of;
 use super::{DocumentId, SignedEnvelope, schema};
 use crate::access::{Access, Denied, Members};
 use crate::id::{EnvelopeHash, GridId};
 use crate::identity::SecretKey;
+use crate::message::Digest;
 use crate::time::WallTime;
 use crate::view::Documents;
 
@@ -39,6 +41,10 @@ pub struct Replica {
 
     /// Documents with envelopes that are not in `documents` yet.
     touched: BTreeSet<DocumentId>,
+    /// Of the heads of each document that has any.
+    pub(super) digests: BTreeMap<DocumentId, EnvelopeHash>,
+    /// Of all of `digests`; `None` once one has changed.
+    pub(super) digest: Option<Digest>,
     members: Members,
     parts: Parts,
     documents: Arc<Documents>,
@@ -154,6 +160,8 @@ impl Replica {
             rejected: Rejected::default(),
             events: VecDeque::new(),
             touched: BTreeSet::new(),
+            digests: BTreeMap::new(),
+            digest: None,
             members: Members::default(),
             parts: Parts::default(),
             documents: Arc::default(),
@@ -180,9 +188,6 @@ impl Replica {
             if let Ingested::Refused(refusal) = self.take_in(signed, Trust::Disk) {
                 refusals.push(refusal);
             }
-        }
-        for log in self.logs.values_mut() {
-            log.flush();
         }
         refusals
     }
@@ -241,7 +246,7 @@ impl Replica {
             return self.refuse(hash, &envelope, Refusal::DependsOnRefused);
         }
         match self.check(signed, &envelope, trust) {
-            Ok((fitting, change)) => Offered::Added(self.add(&envelope, fitting, &change, trust)),
+            Ok((fitting, change)) => Offered::Added(self.add(&envelope, fitting, &change)),
             Err(refusal) => self.refuse(hash, &envelope, refusal),
         }
     }
@@ -292,19 +297,15 @@ impl Replica {
         Ok((fitting, change))
     }
 
-    fn add(
-        &mut self,
-        envelope: &Envelope,
-        fitting: Fitting,
-        change: &Change,
-        trust: Trust,
-    ) -> SignedEnvelope {
+    fn add(&mut self, envelope: &Envelope, fitting: Fitting, change: &Change) -> SignedEnvelope {
         let document = &envelope.document;
         let log = self
             .logs
             .entry(document.clone())
             .or_insert_with(|| Log::new(document.clone()));
-        log.add(fitting, trust);
+        log.add(fitting);
+        self.digests.insert(document.clone(), digest_of(log));
+        self.digest = None;
         let index = log.entries().len() - 1;
         let signed = log.entry(index).signed.clone();
         let event = equivocation(document, log, index);

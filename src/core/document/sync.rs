@@ -15,14 +15,25 @@ use super::log::Log;
 use super::replica::Replica;
 use super::{DocumentId, Have, SessionMark, SignedEnvelope};
 use crate::id::EnvelopeHash;
+use crate::message;
 
 impl Replica {
     /// A digest of the heads of each document that has any.
-    pub fn digest(&self) -> BTreeMap<DocumentId, EnvelopeHash> {
-        let filled = self.logs.iter().filter(|(_, log)| !log.heads().is_empty());
-        filled
-            .map(|(document, log)| (document.clone(), digest_of(log)))
-            .collect()
+    pub fn digests(&self) -> &BTreeMap<DocumentId, EnvelopeHash> {
+        &self.digests
+    }
+
+    /// The same on all nodes whose documents have the same heads.
+    pub fn digest(&mut self) -> message::Digest {
+        let digests = &self.digests;
+        *self.digest.get_or_insert_with(|| {
+            let names: Vec<String> = digests.keys().map(ToString::to_string).collect();
+            let parts = names.iter().zip(digests.values());
+            // A name holds no zero, and a digest has one length.
+            message::Digest::of(
+                parts.flat_map(|(name, digest)| [name.as_bytes(), &[0], digest.as_bytes()]),
+            )
+        })
     }
 
     /// How much of a document is here.
@@ -55,6 +66,16 @@ impl Replica {
             .collect()
     }
 
+    /// How many envelopes somebody lacks who has this much.
+    pub fn count_missing(&self, document: &DocumentId, have: &Have) -> usize {
+        self.logs.get(document).map_or(0, |log| {
+            let past = past_of(log, have);
+            let all = 0..log.graph.len();
+            all.filter(|index| !log.graph.contains(&past, *index))
+                .count()
+        })
+    }
+
     /// The documents of which envelopes are parked: a peer has more of them, or of `grid`.
     pub fn wanted(&self) -> BTreeSet<DocumentId> {
         let mut wanted = self.parking.documents();
@@ -68,7 +89,7 @@ impl Replica {
 /// The seal and its frame.
 const ENVELOPE_OVERHEAD: usize = 96;
 
-fn digest_of(log: &Log) -> EnvelopeHash {
+pub(super) fn digest_of(log: &Log) -> EnvelopeHash {
     let mut hasher = Sha256::new();
     for head in log.heads() {
         hasher.update(head.0);

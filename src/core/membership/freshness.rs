@@ -33,6 +33,7 @@ pub use self::suspicion::{Cause, Suspicion};
 use self::trace::Trace;
 use crate::chance::Chance;
 use crate::id::NodeId;
+use crate::membership::by_node::ByNode;
 use crate::membership::clone::{Double, Own};
 use crate::membership::vector::{Beat, Vector};
 use crate::report::ReportOrder;
@@ -55,9 +56,8 @@ pub struct Pulse {
     me: NodeId,
     own: Beat,
     since: Now,
-    traces: BTreeMap<NodeId, Trace>,
-    /// The newest beat of each member, this node included.
-    vector: Vector,
+    /// Of every other member.
+    traces: ByNode<Trace>,
     rounds: Rounds,
     next_bump: Instant,
     /// When settling will change something, at the earliest.
@@ -72,6 +72,8 @@ pub struct Pulse {
     /// Whether any member has spoken in this boot.
     answered: bool,
     version: u64,
+    /// When silence last turned a member, or the roster changed.
+    turned: Instant,
     doubt: Doubt,
     double: Double,
 }
@@ -89,8 +91,7 @@ impl Pulse {
             me,
             own,
             since: now,
-            traces: BTreeMap::new(),
-            vector: Vector::from([(me, own)]),
+            traces: ByNode::default(),
             rounds: Rounds::new(Chance::new(seed, "exchange partners"), now.monotonic),
             next_bump: now.monotonic,
             next_change: None,
@@ -100,6 +101,7 @@ impl Pulse {
             alone: None,
             answered: false,
             version: 0,
+            turned: now.monotonic,
             doubt: Doubt::default(),
             double: Double::default(),
         }
@@ -107,15 +109,15 @@ impl Pulse {
 
     /// The members now. What is known of those who stay is kept.
     pub fn set_roster(&mut self, roster: &BTreeSet<NodeId>, now: Now) {
-        self.traces.retain(|node, _| roster.contains(node));
-        self.vector
-            .retain(|node, _| roster.contains(node) || *node == self.me);
+        self.traces.retain(|node| roster.contains(node));
         for node in roster.iter().filter(|node| **node != self.me) {
-            if !self.traces.contains_key(node) {
+            if !self.traces.contains(node) {
                 self.traces.insert(*node, Trace::new(now));
                 self.rounds.hurry(now.monotonic);
             }
         }
+        self.version += 1;
+        self.turned = now.monotonic;
         self.settle(now);
     }
 
@@ -159,9 +161,7 @@ impl Pulse {
         speaker.note_speaking(now.monotonic);
         self.answered = true;
         self.rounds.heard(from);
-        for (node, beat) in vector {
-            self.hear_of(*node, *beat, *node == from, now);
-        }
+        self.hear_all(from, vector, now);
         match vector.get(&self.me) {
             Some(beat) => self.hear_own(*beat, now.monotonic),
             None => Own::Agreed,
@@ -195,7 +195,7 @@ impl Pulse {
         self.own.boot = self.own.boot.max(boot.saturating_add(1));
         self.own.counter = 0;
         self.echo.1 = 0;
-        self.vector.insert(self.me, self.own);
+        self.version += 1;
         self.own.boot
     }
 
@@ -212,6 +212,7 @@ impl Pulse {
         if let Some(trace) = self.traces.get_mut(&node) {
             trace.grant_patience(now.monotonic);
         }
+        self.version += 1;
         self.settle(now);
     }
 
@@ -233,8 +234,23 @@ impl Pulse {
     }
 
     /// The newest beat of each member, this node included: what an exchange carries.
-    pub fn vector(&self) -> &Vector {
-        &self.vector
+    pub fn vector(&self) -> Vector {
+        let others = self.traces.iter();
+        let heard = others.filter_map(|(node, trace)| Some((*node, trace.beat?)));
+        let mut beats: Vec<(NodeId, Beat)> = Vec::with_capacity(self.members());
+        beats.extend(heard);
+        let at = beats.partition_point(|(node, _)| *node < self.me);
+        beats.insert(at, (self.me, self.own));
+        beats.into_iter().collect()
+    }
+
+    /// Boot and nonce of the life of a member that was heard of last.
+    pub fn life(&self, node: &NodeId) -> Option<(u64, u64)> {
+        if *node == self.me {
+            return Some(self.own.life());
+        }
+        let beat = self.traces.get(node)?.beat?;
+        Some(beat.life())
     }
 
     /// This node's own newest beat.
@@ -242,7 +258,7 @@ impl Pulse {
         self.own
     }
 
-    /// Rises with every change of a standing: what is derived from them is new only then.
+    /// Rises with every change of a standing or of a life: what is derived from them is new only then.
     pub fn version(&self) -> u64 {
         self.version
     }
@@ -290,39 +306,34 @@ impl Pulse {
 
     fn bump(&mut self, now: Instant) {
         self.own.counter = self.own.counter.saturating_add(1);
-        self.vector.insert(self.me, self.own);
         self.next_bump = now + self.pace().bump;
     }
 
-    fn hear_of(&mut self, node: NodeId, beat: Beat, is_direct: bool, now: Now) {
-        let (alone, pace) = (self.alone, self.pace());
-        let Some(trace) = self.traces.get_mut(&node) else {
-            return;
+    /// Goes through both rosters side by side; most of what a peer says is known.
+    fn hear_all(&mut self, from: NodeId, vector: &Vector, now: Now) {
+        let listener = Listener {
+            alone: self.alone,
+            pace: self.pace(),
+            now,
         };
-        let known = self.vector.get(&node).copied();
-        let leap = beat
-            .boot
-            .saturating_sub(known.map_or(0, |known| known.boot));
-        let is_invented = leap > MAX_BOOT_LEAP && !is_direct;
-        if known.is_some_and(|known| beat < known) || is_invented {
-            return;
+        let mut beats = vector.iter().peekable();
+        for (node, trace) in self.traces.iter_mut() {
+            while beats.next_if(|(other, _)| *other < node).is_some() {}
+            let Some((_, beat)) = beats.next_if(|(other, _)| *other == node) else {
+                continue;
+            };
+            let is_direct = *node == from;
+            if !is_direct && trace.beat.is_some_and(|known| *beat <= known) {
+                continue;
+            }
+            if let Some(heard) = listener.hear_of(trace, *beat, is_direct) {
+                self.version += u64::from(heard.is_change);
+                if heard.is_return {
+                    self.doubt.raise(Cause::Returning, now.monotonic);
+                }
+                self.next_change = self.next_change.into_iter().chain(heard.next_change).min();
+            }
         }
-        let rose = known != Some(beat);
-        self.vector.insert(node, beat);
-        if !trace.is_sign_of_life(rose, is_direct, &pace, now.monotonic) {
-            return;
-        }
-        let life = |beat: Beat| (beat.boot, beat.nonce);
-        let is_new_life = known.map(life) != Some(life(beat));
-        let before = trace.standing().freshness;
-        trace.hear(alone, is_new_life, now);
-        let after = trace.standing().freshness;
-        self.version += u64::from(after != before);
-        if before >= Freshness::Absent && after < before {
-            self.doubt.raise(Cause::Returning, now.monotonic);
-        }
-        let change = trace.next_change(&pace);
-        self.next_change = self.next_change.into_iter().chain(change).min();
     }
 
     /// A counter of this life that rises on its way back shows that peers hear this node.
@@ -346,12 +357,56 @@ impl Pulse {
 
     fn candidates(&self) -> Candidates {
         let mut candidates = Candidates::default();
-        for (node, trace) in &self.traces {
+        for (node, trace) in self.traces.iter() {
             match trace.is_online() {
                 true => candidates.online.push(*node),
                 false => candidates.stale.push(*node),
             }
         }
         candidates
+    }
+}
+
+/// How this node hears.
+struct Listener {
+    /// When no other member was online, last.
+    alone: Option<Instant>,
+    pace: Pace,
+    now: Now,
+}
+
+/// What became of a member that was heard of.
+struct Heard {
+    /// Its standing or its life is another than before.
+    is_change: bool,
+    /// It was absent, and is not any more.
+    is_return: bool,
+    next_change: Option<Instant>,
+}
+
+impl Listener {
+    /// Takes a beat that is not older than the known one; nothing follows from an older one.
+    fn hear_of(&self, trace: &mut Trace, beat: Beat, is_direct: bool) -> Option<Heard> {
+        let known = trace.beat;
+        let leap = beat
+            .boot
+            .saturating_sub(known.map_or(0, |known| known.boot));
+        let is_invented = leap > MAX_BOOT_LEAP && !is_direct;
+        if known.is_some_and(|known| beat < known) || is_invented {
+            return None;
+        }
+        let rose = known != Some(beat);
+        trace.beat = Some(beat);
+        let is_new_life = known.as_ref().map(Beat::life) != Some(beat.life());
+        let before = trace.standing().freshness;
+        if trace.is_sign_of_life(rose, is_direct, &self.pace, self.now.monotonic) {
+            trace.hear(self.alone, is_new_life, self.now);
+        }
+        let after = trace.standing().freshness;
+        Some(Heard {
+            is_change: is_new_life || after != before,
+            is_return: before >= Freshness::Absent && after < before,
+            next_change: trace.next_change(&self.pace),
+        })
     }
 }

@@ -7,10 +7,10 @@
 use std::collections::BTreeMap;
 
 use crate::document::{DocumentId, Ingested, SignedEnvelope};
-use crate::id::NodeId;
+use crate::id::{EnvelopeHash, NodeId};
 use crate::membership::clone::Own as OwnLife;
 use crate::membership::fanout::fanout;
-use crate::message::{Envelopes, Exchange, Message};
+use crate::message::{Envelopes, Exchange, Inventory, Message};
 use crate::report::{ReportOrder, SignedReport};
 use crate::time::Now;
 
@@ -33,19 +33,25 @@ impl Node {
             return;
         }
         for to in self.pulse.tick(now) {
-            let message = Message::Exchange(self.exchange(true));
+            let message = Message::Exchange(self.exchange(&to, true));
             self.push(Output::Send { to, message });
         }
     }
 
-    pub(super) fn exchange(&self, reply: bool) -> Exchange {
+    pub(super) fn exchange(&mut self, with: &NodeId, reply: bool) -> Exchange {
         Exchange {
             reply,
             order: self.own.order(),
-            vector: self.pulse.vector().clone(),
+            vector: self.pulse.vector(),
+            yours: self.reports.order(with),
+            grid: self.grid_digest(),
             reports: self.reports.digest(),
             documents: self.replica.digest(),
         }
+    }
+
+    pub(super) fn grid_digest(&self) -> Option<EnvelopeHash> {
+        self.replica.digests().get(&DocumentId::Grid).copied()
     }
 
     /// Peers may know a later life of this node, or a second one.
@@ -77,8 +83,9 @@ impl Node {
         }
         match message {
             Message::Exchange(exchange) => self.exchanged(from, exchange, now),
+            Message::Inventory(inventory) => self.compare(from, inventory),
             Message::Reports(reports) => self.reported(from, reports, now),
-            Message::Envelopes(envelopes) => self.changed(from, envelopes, now),
+            Message::Envelopes(envelopes) => self.changed(from, envelopes),
             Message::Want(wanted) => self.send_missing(from, &wanted),
             Message::Stored(hashes) => self.stored(from, &hashes),
             Message::Cloned { first, second } => self.told_cloned(first, second),
@@ -86,11 +93,11 @@ impl Node {
     }
 
     fn exchanged(&mut self, from: NodeId, exchange: Exchange, now: Now) {
-        self.leave_is_known(exchange.documents.get(&DocumentId::Grid));
+        self.leave_is_known(exchange.grid);
         let life = self.pulse.hear(from, &exchange.vector, now);
         self.heed_own_life(life);
-        if let Some(order) = exchange.reports.get(&self.me) {
-            let life = self.pulse.hear_own_report(*order, now.monotonic);
+        if let Some(order) = exchange.yours {
+            let life = self.pulse.hear_own_report(order, now.monotonic);
             self.heed_own_life(life);
         }
         if let Some(doubled) = self.lives.spoke(from, exchange.order, now.monotonic) {
@@ -101,17 +108,45 @@ impl Node {
             self.push(Output::Answer { to: from, message });
         }
         if exchange.reply {
-            let message = Message::Exchange(self.exchange(false));
+            let message = Message::Exchange(self.exchange(&from, false));
             self.push(Output::Answer { to: from, message });
         }
-        let reports = self.reports.newer_than(&exchange.reports, MAX_ANSWER_BYTES);
-        if !reports.is_empty() {
+        self.say_what_differs(from, &exchange);
+    }
+
+    /// The peer answers an inventory with what is missing here. The `grid` document is asked for at once:
+    /// it says who may speak at all, and a removed node is told nothing else.
+    fn say_what_differs(&mut self, from: NodeId, theirs: &Exchange) {
+        if let Some(grid) = theirs.grid {
+            self.want(from, &BTreeMap::from([(DocumentId::Grid, grid)]));
+        }
+        let inventory = Inventory {
+            reports: (theirs.reports != self.reports.digest()).then(|| self.reports.orders()),
+            documents: (theirs.documents != self.replica.digest())
+                .then(|| self.replica.digests().clone()),
+        };
+        if inventory.reports.is_some() || inventory.documents.is_some() {
             self.push(Output::Send {
                 to: from,
-                message: Message::Reports(reports),
+                message: Message::Inventory(inventory),
             });
         }
-        self.want(from, &exchange.documents);
+    }
+
+    /// Sends the reports that a peer lacks, and asks for the documents that it has otherwise.
+    fn compare(&mut self, from: NodeId, theirs: Inventory) {
+        if let Some(orders) = theirs.reports {
+            let reports = self.reports.newer_than(&orders, MAX_ANSWER_BYTES);
+            if !reports.is_empty() {
+                self.push(Output::Send {
+                    to: from,
+                    message: Message::Reports(reports),
+                });
+            }
+        }
+        if let Some(documents) = theirs.documents {
+            self.want(from, &documents);
+        }
     }
 
     fn told_cloned(&mut self, first: ReportOrder, second: ReportOrder) {
@@ -133,8 +168,8 @@ impl Node {
     }
 
     /// Asks for what a peer has of documents that differ.
-    fn want(&mut self, from: NodeId, theirs: &BTreeMap<DocumentId, crate::id::EnvelopeHash>) {
-        let ours = self.replica.digest();
+    fn want(&mut self, from: NodeId, theirs: &BTreeMap<DocumentId, EnvelopeHash>) {
+        let ours = self.replica.digests();
         let differ = theirs
             .iter()
             .filter(|(document, digest)| ours.get(document) != Some(digest));
@@ -172,11 +207,23 @@ impl Node {
         }
     }
 
-    fn changed(&mut self, from: NodeId, received: Envelopes, now: Now) {
+    /// Changes are kept until [`Node::merge`] takes them in.
+    fn changed(&mut self, from: NodeId, received: Envelopes) {
+        if !self.inbox.push(from, received) {
+            tracing::debug!(node = %from.short(), "Changes came faster than they are taken in");
+        }
+    }
+
+    /// Takes in a slice of what waits.
+    pub(super) fn merge(&mut self) {
+        let Some(slice) = self.inbox.take() else {
+            return;
+        };
+        let from = slice.from;
         let mut hashes = Vec::new();
         let mut news = Vec::new();
-        let mut is_parked = false;
-        for envelope in received.envelopes {
+        let mut is_parked = slice.is_parked;
+        for envelope in slice.envelopes {
             let hash = envelope.hash();
             match self.replica.ingest(envelope) {
                 Ingested::Applied { newly: applied } => {
@@ -190,24 +237,25 @@ impl Node {
                 }
             }
         }
-        if is_parked {
-            self.want_parked(from);
+        match (is_parked, slice.is_last) {
+            (true, true) => self.want_parked(from),
+            (true, false) => self.inbox.note_parked(&from),
+            (false, _) => {}
         }
         for envelope in &news {
             self.saving.add(envelope.clone());
         }
-        if received.acknowledge {
+        if slice.acknowledge {
             self.acknowledge_when_stored(from, hashes);
         }
         self.store();
-        if self.view.documents.roster.len() > TOLD_DIRECTLY && received.hops < MAX_HOPS {
-            self.flood(news, received.hops + 1, false, Some(from));
+        if self.view.documents.roster.len() > TOLD_DIRECTLY && slice.hops < MAX_HOPS {
+            self.flood(news, slice.hops + 1, false, Some(from));
         }
-        self.look(now);
     }
 
     /// What is known and on disk already is acknowledged now, the rest with its save.
-    fn acknowledge_when_stored(&mut self, from: NodeId, hashes: Vec<crate::id::EnvelopeHash>) {
+    fn acknowledge_when_stored(&mut self, from: NodeId, hashes: Vec<EnvelopeHash>) {
         let unsaved = self.saving.unsaved();
         let (unsaved, saved): (Vec<_>, Vec<_>) =
             hashes.into_iter().partition(|hash| unsaved.contains(hash));
@@ -309,20 +357,14 @@ impl Node {
     fn tell_excluded(&mut self, from: NodeId, message: &Message) {
         match message {
             Message::Exchange(exchange) if exchange.reply => {
-                let documents = [(
-                    DocumentId::Grid,
-                    self.replica.digest().get(&DocumentId::Grid).copied(),
-                )];
-                let documents = documents
-                    .into_iter()
-                    .filter_map(|(id, digest)| Some((id, digest?)))
-                    .collect();
                 let exchange = Exchange {
                     reply: false,
                     order: self.own.order(),
                     vector: Default::default(),
+                    yours: None,
+                    grid: self.grid_digest(),
                     reports: Default::default(),
-                    documents,
+                    documents: Default::default(),
                 };
                 self.push(Output::Send {
                     to: from,
@@ -338,6 +380,7 @@ impl Node {
                 self.send_missing(from, &grid);
             }
             Message::Exchange(_)
+            | Message::Inventory(_)
             | Message::Reports(_)
             | Message::Envelopes(_)
             | Message::Stored(_)

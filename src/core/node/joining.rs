@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use crate::command::{Accepted, CommandId, Refusal};
 use crate::document::edit::Edit;
-use crate::document::{DocumentId, Ingested, Prepared, Replica, SignedEnvelope};
+use crate::document::{DocumentId, Have, Ingested, Prepared, Replica, SignedEnvelope};
 use crate::id::{GridId, GridName, NodeId, NodeName, TokenId};
 use crate::identity::SecretKey;
 use crate::membership::admission::{
@@ -16,6 +16,7 @@ use crate::message::{JoinAnswer, JoinCall, JoinRefusal};
 use crate::placement::PLACEMENT_VERSION;
 use crate::time::{Instant, Now};
 
+use super::inbox::Inbox;
 use super::leaving::Leave;
 use super::saving::Purpose;
 use super::writing::Job;
@@ -28,6 +29,17 @@ const ANSWER_WITHIN: Duration = Duration::from_secs(20);
 /// the other copy runs, peers hear both within two rounds and wait 2 s before they tell; nothing may
 /// run twice meanwhile, least of all what has a volume.
 const TWIN_SHOWS_WITHIN: Duration = Duration::from_secs(6);
+
+/// What a welcome carries at once: a few hundred members. Taking them in costs some 20 ms, and a node
+/// that is in no grid yet misses nothing meanwhile.
+const PAGE_BYTES: usize = 128 * 1024;
+
+/// The most pages of a welcome: the documents of 4,096 members and as many changes of each.
+const MAX_PAGES: usize = 256;
+
+/// The most heads that a call names, at 66 bytes each: it has to fit into the 64 KiB of a stranger's
+/// call. Of a history with more concurrent ends some is sent twice.
+const MAX_HEADS: usize = 512;
 
 /// The local value that names the grid: its key.
 const GRID: &str = "grid";
@@ -48,6 +60,9 @@ struct Asked {
     command: CommandId,
     address: String,
     grid: GridId,
+    request: JoinRequest,
+    /// What was taken in of the pages of the welcome so far, page by page.
+    pages: Vec<Vec<SignedEnvelope>>,
     until: Instant,
 }
 
@@ -140,7 +155,7 @@ impl Node {
             node: self.me,
             name: founding.name.clone(),
             labels: founding.labels.clone(),
-            addresses: self.own.addresses.clone(),
+            addresses: self.own.addresses().to_vec(),
         }
     }
 
@@ -177,7 +192,7 @@ impl Node {
             node: self.me,
             name,
             labels,
-            addresses: self.own.addresses.clone(),
+            addresses: self.own.addresses().to_vec(),
         };
         let request = JoinRequest::new(&token, candidate, self.config.version.clone());
         self.phase = Phase::Joining;
@@ -186,12 +201,15 @@ impl Node {
             command: id,
             address: address.clone(),
             grid: token.grid(),
+            request: request.clone(),
+            pages: Vec::new(),
             until,
         });
+        let have = Have::default();
         self.push(Output::AskJoin {
             id,
             address,
-            call: JoinCall { request },
+            call: JoinCall { request, have },
         });
     }
 
@@ -199,17 +217,26 @@ impl Node {
     pub(super) fn stop_asking(&mut self, now: Now) {
         let asked = self.joining.asked.as_ref();
         if let Some(asked) = asked.filter(|asked| asked.until <= now.monotonic) {
-            self.join_answered(asked.command, Err("no answer in time".to_owned()));
+            self.join_answered(asked.command, Err("no answer in time".to_owned()), now);
         }
     }
 
     /// An answer to a question that was given up is none to the one that followed it.
-    pub(super) fn join_answered(&mut self, id: CommandId, answer: Result<JoinAnswer, String>) {
+    pub(super) fn join_answered(
+        &mut self,
+        id: CommandId,
+        answer: Result<JoinAnswer, String>,
+        now: Now,
+    ) {
         let asked = self.joining.asked.take_if(|asked| asked.command == id);
         let Some(asked) = asked else { return };
         match answer {
-            Ok(JoinAnswer::Welcome { grid, envelopes }) if grid == asked.grid => {
-                self.welcomed(asked, envelopes);
+            Ok(JoinAnswer::Welcome {
+                grid,
+                envelopes,
+                more,
+            }) if grid == asked.grid => {
+                self.welcomed(asked, envelopes, more, now);
             }
             Ok(JoinAnswer::Welcome { .. }) => {
                 let problem = "it belongs to another grid than the token".to_owned();
@@ -239,19 +266,24 @@ impl Node {
 
     /// Believes the welcome only if the `grid` document begins with the key that the token pins, and
     /// says that this node is a member.
-    fn welcomed(&mut self, asked: Asked, envelopes: Vec<SignedEnvelope>) {
+    fn welcomed(&mut self, mut asked: Asked, envelopes: Vec<SignedEnvelope>, more: bool, now: Now) {
         self.replica.open_grid(asked.grid);
-        let mut applied = Vec::new();
+        let mut page = Vec::new();
         for envelope in envelopes {
             if let Ingested::Applied { newly } = self.replica.ingest(envelope) {
-                applied.extend(newly);
+                page.extend(newly);
             }
         }
+        let is_progress = !page.is_empty();
+        asked.pages.push(page);
+        if more && is_progress && asked.pages.len() < MAX_PAGES {
+            return self.ask_on(asked, now);
+        }
         if self.replica.documents().roster.contains_key(&self.me) {
-            let records = applied.into_iter().map(Record::Envelope).collect();
+            let applied = asked.pages.into_iter().flatten();
+            let records = applied.map(Record::Envelope).collect();
             return self.become_member(asked.command, asked.grid, Vec::new(), records);
         }
-        self.start_afresh();
         let problem = "it does not prove that it belongs to the grid of the token".to_owned();
         self.not_admitted(
             asked.command,
@@ -262,7 +294,27 @@ impl Node {
         );
     }
 
+    /// Asks for the next page of the welcome.
+    fn ask_on(&mut self, mut asked: Asked, now: Now) {
+        asked.until = now.monotonic + ANSWER_WITHIN;
+        // All of it came from the sponsor, so the heads say everything.
+        let mut heads = self.replica.heads(&DocumentId::Grid);
+        heads.truncate(MAX_HEADS);
+        let have = Have {
+            heads,
+            sessions: Vec::new(),
+        };
+        let call = JoinCall {
+            request: asked.request.clone(),
+            have,
+        };
+        let (id, address) = (asked.command, asked.address.clone());
+        self.joining.asked = Some(asked);
+        self.push(Output::AskJoin { id, address, call });
+    }
+
     fn not_admitted(&mut self, command: CommandId, refusal: Refusal) {
+        self.start_afresh();
         self.phase = Phase::Alone;
         self.reply(command, Err(refusal));
     }
@@ -295,7 +347,6 @@ impl Node {
         let join_token = self.joining.made.take();
         if let Err(problem) = result {
             self.replica.abandon(founding);
-            self.start_afresh();
             return self.not_admitted(command, Refusal::Disk { problem });
         }
         self.replica.commit(founding);
@@ -316,6 +367,7 @@ impl Node {
     /// Forgets a grid that this node did not become a member of.
     pub(super) fn start_afresh(&mut self) {
         self.replica = Replica::new(self.config.key.clone(), self.chance.draw());
+        self.inbox = Inbox::default();
     }
 
     // --- the sponsor ---
@@ -367,20 +419,30 @@ impl Node {
     }
 
     pub(super) fn answer_admission(&mut self, job: Job, result: Result<(), JoinRefusal>) {
-        let Job::Admit { id, .. } = job else {
+        let Job::Admit { id, call, .. } = job else {
             return;
         };
         let answer = match (result, self.view.documents.grid.id) {
-            (Ok(()), Some(grid)) => JoinAnswer::Welcome {
-                grid,
-                envelopes: self.replica.envelopes_of(&DocumentId::Grid),
-            },
+            (Ok(()), Some(grid)) => self.welcome(grid, &call.have),
             (Ok(()), None) => {
                 JoinAnswer::Refused(not_now("it belongs to no grid itself".to_owned()))
             }
             (Err(refusal), _) => JoinAnswer::Refused(refusal),
         };
         self.push(Output::AnswerJoin { id, answer });
+    }
+}
+
+impl Node {
+    /// As much of the `grid` document as fits a page, after what the stranger has.
+    fn welcome(&self, grid: GridId, have: &Have) -> JoinAnswer {
+        let envelopes = self.replica.missing(&DocumentId::Grid, have, PAGE_BYTES);
+        let rest = self.replica.count_missing(&DocumentId::Grid, have) - envelopes.len();
+        JoinAnswer::Welcome {
+            grid,
+            envelopes,
+            more: rest > 0,
+        }
     }
 }
 

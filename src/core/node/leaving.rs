@@ -4,7 +4,6 @@ use std::collections::BTreeSet;
 use std::time::Duration;
 
 use crate::command::{Accepted, CommandId, Refusal};
-use crate::document::DocumentId;
 use crate::document::edit::Edit;
 use crate::id::EnvelopeHash;
 use crate::reconcile::Instances;
@@ -95,11 +94,9 @@ impl Node {
 
     /// A member has this digest of the `grid` document: if it is ours, the removal is known, though
     /// the word that it is on a disk was lost.
-    pub(super) fn leave_is_known(&mut self, grid: Option<&EnvelopeHash>) {
-        if let Some(leave) = &mut self.joining.leave
-            && !leave.untold.is_empty()
-            && self.replica.digest().get(&DocumentId::Grid) == grid
-        {
+    pub(super) fn leave_is_known(&mut self, grid: Option<EnvelopeHash>) {
+        let is_ours = self.grid_digest() == grid;
+        if let Some(leave) = self.joining.leave.as_mut().filter(|_| is_ours) {
             leave.untold.clear();
         }
     }

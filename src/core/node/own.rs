@@ -17,7 +17,7 @@ const DISK_FAILED_AFTER: Duration = Duration::from_secs(60);
 #[derive(Debug)]
 pub(super) struct Own {
     order: ReportOrder,
-    version: String,
+    daemon: String,
     /// What the engine said of itself last, for the time before there are instances.
     pub(super) engine: Option<Engine>,
     /// No container is touched before, and no command is taken.
@@ -25,8 +25,9 @@ pub(super) struct Own {
     /// Since when the disk refuses, and why.
     disk_trouble: Option<(Now, String)>,
     /// `IP:PORT`, best first.
-    pub(super) addresses: Vec<String>,
+    addresses: Vec<String>,
     restarting: bool,
+    version: u64,
 }
 
 impl Own {
@@ -37,18 +38,34 @@ impl Own {
                 nonce: config.nonce,
                 sequence: 0,
             },
-            version: config.version.clone(),
+            daemon: config.version.clone(),
             engine: None,
             acts_from: Instant::ZERO,
             disk_trouble: None,
             addresses: Vec::new(),
             restarting: false,
+            version: 0,
         }
+    }
+
+    /// Rises whenever the report would say something else, but for what only time changes.
+    pub(super) fn version(&self) -> u64 {
+        self.version
     }
 
     /// From now on the report says that this boot is over.
     pub(super) fn announce_restart(&mut self) {
         self.restarting = true;
+        self.version += 1;
+    }
+
+    pub(super) fn addresses(&self) -> &[String] {
+        &self.addresses
+    }
+
+    pub(super) fn listen_on(&mut self, addresses: Vec<String>) {
+        self.addresses = addresses;
+        self.version += 1;
     }
 
     /// Which life of this node speaks.
@@ -59,10 +76,12 @@ impl Own {
     /// Continues above a later life of this node that peers know: its disk was restored.
     pub(super) fn restart_at(&mut self, boot: u64) {
         self.order.boot = boot;
+        self.version += 1;
     }
 
     /// The disk refused a write, or took one again.
     pub(super) fn disk_result(&mut self, result: &Result<(), String>, now: Now) {
+        self.version += u64::from(result.is_ok() == self.disk_trouble.is_some());
         match result {
             Ok(()) => self.disk_trouble = None,
             Err(problem) => {
@@ -78,7 +97,8 @@ impl Own {
             .map(|(_, problem)| problem.as_str())
     }
 
-    fn disk(&self, now: Instant) -> Disk {
+    /// What is said of the disk now.
+    pub(super) fn disk(&self, now: Instant) -> Disk {
         match &self.disk_trouble {
             Some((since, problem)) if now.since(since.monotonic) >= DISK_FAILED_AFTER => {
                 Disk::Failed {
@@ -101,7 +121,7 @@ impl Own {
         let mut report = Report {
             node,
             order: last.map_or(self.order, |last| last.order),
-            version: self.version.clone(),
+            version: self.daemon.clone(),
             placement_version: PLACEMENT_VERSION,
             engine: Engine::default(),
             disk: self.disk(now),

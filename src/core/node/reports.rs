@@ -4,6 +4,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
 use crate::id::NodeId;
+use crate::message::Digest;
 use crate::report::{InvalidReport, Report, ReportOrder, SignedReport};
 
 /// The reports of one node's view.
@@ -12,6 +13,11 @@ pub(super) struct Reports {
     known: BTreeMap<NodeId, Known>,
     /// Not yet handed to the disk.
     unsaved: BTreeSet<NodeId>,
+    /// Of whom which report is known: the sum of [`digest_of`].
+    digest: Digest,
+    version: u64,
+    /// Counts the reports of other addresses than before.
+    moves: u64,
 }
 
 #[derive(Debug)]
@@ -32,15 +38,21 @@ impl Reports {
         signed: SignedReport,
         is_member: impl Fn(&NodeId) -> bool,
     ) -> Result<Option<NodeId>, InvalidReport> {
-        let report = signed.open()?;
+        let report = signed.read()?;
         let node = report.node;
         if !is_member(&node) {
             return Ok(None);
         }
+        // Most copies of a flood end here, before the signature is looked at.
         if self.order(&node).is_some_and(|known| known >= report.order) {
             return Ok(None);
         }
+        signed.check_signature(&node)?;
+        let before = self.get(&node).map(|known| &known.addresses);
+        self.moves += u64::from(before != Some(&report.addresses));
         self.unsaved.insert(node);
+        self.count_out(&node);
+        self.digest.toggle(digest_of(&node, &report.order));
         self.known.insert(
             node,
             Known {
@@ -49,6 +61,28 @@ impl Reports {
             },
         );
         Ok(Some(node))
+    }
+
+    fn count_out(&mut self, node: &NodeId) {
+        if let Some(order) = self.order(node) {
+            self.digest.toggle(digest_of(node, &order));
+        }
+        self.version += 1;
+    }
+
+    /// Rises whenever another report is known.
+    pub(super) fn version(&self) -> u64 {
+        self.version
+    }
+
+    /// Rises whenever a node is found elsewhere than before.
+    pub(super) fn moves(&self) -> u64 {
+        self.moves
+    }
+
+    /// The same on all nodes that know the same reports.
+    pub(super) fn digest(&self) -> Digest {
+        self.digest
     }
 
     pub(super) fn get(&self, node: &NodeId) -> Option<&Arc<Report>> {
@@ -63,15 +97,15 @@ impl Reports {
         self.get(node).map(|report| report.order)
     }
 
-    /// The newest order known of each node: what an exchange carries.
-    pub(super) fn digest(&self) -> BTreeMap<NodeId, ReportOrder> {
+    /// The newest order known of each node.
+    pub(super) fn orders(&self) -> BTreeMap<NodeId, ReportOrder> {
         self.known
             .iter()
             .map(|(node, known)| (*node, known.report.order))
             .collect()
     }
 
-    /// Reports that are newer than a peer's digest says it has, up to a number of bytes: the rest
+    /// Reports that are newer than what a peer says it has, up to a number of bytes: the rest
     /// comes with the next exchange.
     pub(super) fn newer_than(
         &self,
@@ -104,8 +138,17 @@ impl Reports {
 
     /// Forgets everybody who is not one of these.
     pub(super) fn retain(&mut self, keep: impl Fn(&NodeId) -> bool) {
-        self.known.retain(|node, _| keep(node));
-        self.unsaved.retain(|node| keep(node));
+        let left: Vec<NodeId> = self
+            .known
+            .keys()
+            .filter(|node| !keep(node))
+            .copied()
+            .collect();
+        for node in left {
+            self.count_out(&node);
+            self.known.remove(&node);
+            self.unsaved.remove(&node);
+        }
     }
 
     /// What shall be written down, once.
@@ -130,6 +173,11 @@ impl Reports {
     }
 }
 
+fn digest_of(node: &NodeId, order: &ReportOrder) -> Digest {
+    let numbers = [order.boot, order.nonce, order.sequence].map(u64::to_be_bytes);
+    Digest::of([node.as_bytes().as_slice(), numbers.as_flattened()])
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -149,7 +197,7 @@ mod tests {
     fn a_peer_is_sent_what_it_lacks() {
         let mut reports = Reports::default();
         reports.accept(report(1, 2)).unwrap();
-        let theirs = reports.digest();
+        let theirs = reports.orders();
         assert!(reports.newer_than(&theirs, 1 << 20).is_empty());
         reports.accept(report(1, 3)).unwrap();
         assert_eq!(reports.newer_than(&theirs, 1 << 20).len(), 1);
@@ -158,6 +206,32 @@ mod tests {
             0,
             "bounded by bytes"
         );
+    }
+
+    #[test]
+    fn the_digest_says_what_is_known_and_not_how_it_came() {
+        let mut one = Reports::default();
+        one.accept(report(1, 2)).unwrap();
+        let mut other = Reports::default();
+        for sequence in 0..3 {
+            other.accept(report(1, sequence)).unwrap();
+        }
+        assert_eq!(one.digest(), other.digest());
+        other.accept(report(1, 3)).unwrap();
+        assert_ne!(one.digest(), other.digest());
+        other.retain(|_| false);
+        assert_eq!(other.digest(), Digest::default());
+    }
+
+    #[test]
+    fn a_forged_report_is_refused() {
+        let mut reports = Reports::default();
+        let forged = SignedReport::new(
+            &report(1, 2).open().unwrap(),
+            &SecretKey::from_seed([8; 32]),
+        );
+        assert!(reports.accept(forged).is_err());
+        assert_eq!(reports.digest(), Digest::default());
     }
 
     fn report(boot: u64, sequence: u64) -> SignedReport {

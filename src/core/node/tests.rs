@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 
 use super::*;
 use crate::command::{Refusal, StackInput};
-use crate::document::DocumentId;
+use crate::id::EnvelopeHash;
 use crate::message::{Envelopes, MAX_MESSAGE_BYTES, encode};
 use crate::report::ReportOrder;
 use crate::stack::Service;
@@ -73,7 +73,7 @@ fn what_a_peer_lacks_of_many_documents_fits_into_a_message() {
         };
         first.give(install, true);
     }
-    let everything = first.node.replica.digest();
+    let everything = first.node.replica.digests().clone();
     assert_eq!(everything.len(), 49);
     let wanted = everything
         .into_keys()
@@ -124,6 +124,162 @@ fn changes_that_came_too_early_are_asked_for_once() {
 }
 
 #[test]
+fn a_long_message_is_taken_in_by_slices() {
+    let (mut first, mut second) = pair();
+    let mut news = envelopes(&first.give(create("web"), true));
+    for instances in 2..200 {
+        let scale = Command::ScaleService {
+            key: "web".parse().unwrap(),
+            instances,
+        };
+        news.extend(envelopes(&first.give(scale, true)));
+    }
+    let all: Vec<_> = news.iter().map(SignedEnvelope::hash).collect();
+    let mut outputs = second.handle(Input::Received {
+        from: first.node.me,
+        message: Message::Envelopes(Envelopes {
+            envelopes: news,
+            acknowledge: true,
+            hops: 0,
+        }),
+    });
+    let mut slices = 1;
+    let mut taken = saved_envelopes(&outputs);
+    assert!((1..100).contains(&taken.len()), "{}", taken.len());
+    while let Some((at, "merging")) = second.node.poll_timeout() {
+        assert!(at <= second.now.monotonic, "it is woken at once");
+        let more = second.handle(Input::Wake);
+        taken.extend(saved_envelopes(&more));
+        outputs.extend(more);
+        slices += 1;
+    }
+    assert_eq!(taken, all, "all of them, in their order");
+    outputs.extend(second.save_all());
+    assert_eq!(
+        stored(&outputs),
+        slices,
+        "each is acknowledged once it is on disk"
+    );
+    assert_eq!(second.node.view.documents, first.node.view.documents);
+}
+
+fn saved_envelopes(outputs: &[Output]) -> Vec<EnvelopeHash> {
+    let records = saves(outputs).into_iter().flat_map(|(_, records)| records);
+    let hash = |record| match record {
+        Record::Envelope(envelope) => Some(envelope.hash()),
+        Record::Report { .. } | Record::Local { .. } | Record::Forget => None,
+    };
+    records.filter_map(hash).collect()
+}
+
+#[test]
+fn one_exchange_brings_two_nodes_to_the_same_and_the_next_says_so() {
+    let (mut first, mut second) = pair();
+    first.give(create("web"), true);
+    second.give(create("db"), true);
+    let kinds = exchange(&mut first, &mut second);
+    assert!(
+        kinds.contains(&"inventory") && kinds.contains(&"envelopes"),
+        "{kinds:?}"
+    );
+    first.save_all();
+    second.save_all();
+    assert_eq!(first.node.replica.digests(), second.node.replica.digests());
+    assert_eq!(first.node.reports.orders(), second.node.reports.orders());
+    assert_eq!(exchange(&mut first, &mut second), ["exchange", "exchange"]);
+}
+
+/// Lets one node begin an exchange and carries everything that follows to and fro. Answers which
+/// kinds of messages that were.
+fn exchange(first: &mut Hand, second: &mut Hand) -> Vec<&'static str> {
+    let message = Message::Exchange(first.node.exchange(&second.node.me, true));
+    let mut kinds = vec!["exchange"];
+    let mut under_way = VecDeque::from([(false, message)]);
+    while let Some((to_first, message)) = under_way.pop_front() {
+        let (receiver, sender) = match to_first {
+            true => (&mut *first, second.node.me),
+            false => (&mut *second, first.node.me),
+        };
+        let outputs = receiver.handle(Input::Received {
+            from: sender,
+            message,
+        });
+        for output in outputs {
+            if let Output::Send { message, .. } | Output::Answer { message, .. } = output {
+                kinds.push(kind(&message));
+                under_way.push_back((!to_first, message));
+            }
+        }
+        assert!(kinds.len() < 50, "{kinds:?}");
+    }
+    kinds
+}
+
+fn kind(message: &Message) -> &'static str {
+    match message {
+        Message::Exchange(_) => "exchange",
+        Message::Inventory(_) => "inventory",
+        Message::Reports(_) => "reports",
+        Message::Envelopes(_) => "envelopes",
+        Message::Want(_) => "want",
+        Message::Stored(_) => "stored",
+        Message::Cloned { .. } => "cloned",
+    }
+}
+
+#[test]
+fn a_welcome_comes_page_by_page() {
+    let (mut first, mut second) = (Hand::new(1), Hand::new(2));
+    let asked = found_and_ask(&mut first, &mut second, 700);
+    let pages = join_by(&mut first, &mut second, asked);
+    assert!((3..10).contains(&pages), "{pages} pages");
+}
+
+#[test]
+fn a_welcome_that_ends_in_the_middle_leaves_nothing_behind() {
+    let (mut first, mut second) = (Hand::new(1), Hand::new(2));
+    let asked = found_and_ask(&mut first, &mut second, 700);
+    let call = asked.iter().find_map(join_call).expect("a stranger asks");
+    let answer = answer_join(&mut first, second.node.me, call);
+    let again = second.handle(Input::JoinAnswered {
+        id: CommandId(1),
+        answer: Ok(answer),
+    });
+    assert!(again.iter().any(|output| join_call(output).is_some()));
+    let lost = Err("connection reset".to_owned());
+    let refused = second.handle(Input::JoinAnswered {
+        id: CommandId(1),
+        answer: lost,
+    });
+    assert!(matches!(
+        replies(&refused)[..],
+        [(_, Err(Refusal::Unreachable { .. }))]
+    ));
+    assert_eq!(second.node.phase, Phase::Alone);
+    assert!(second.node.replica.digests().is_empty());
+}
+
+#[test]
+fn a_sponsor_that_promises_more_and_gives_nothing_is_not_asked_for_ever() {
+    let (mut first, mut second) = (Hand::new(1), Hand::new(2));
+    let asked = found_and_ask(&mut first, &mut second, 0);
+    let call = asked.iter().find_map(join_call).expect("a stranger asks");
+    let answer = JoinAnswer::Welcome {
+        grid: call.request.grid,
+        envelopes: Vec::new(),
+        more: true,
+    };
+    let outputs = second.handle(Input::JoinAnswered {
+        id: CommandId(1),
+        answer: Ok(answer),
+    });
+    assert!(matches!(
+        replies(&outputs)[..],
+        [(_, Err(Refusal::Unreachable { .. }))]
+    ));
+}
+
+#[test]
 fn reports_of_strangers_are_not_kept() {
     let (mut first, second) = pair();
     let reports = (10..200)
@@ -137,12 +293,12 @@ fn reports_of_strangers_are_not_kept() {
             SignedReport::new(&report, &key)
         })
         .collect();
-    let before = first.node.reports.digest().len();
+    let before = first.node.reports.orders().len();
     first.handle(Input::Received {
         from: second.node.me,
         message: Message::Reports(reports),
     });
-    assert_eq!(first.node.reports.digest().len(), before);
+    assert_eq!(first.node.reports.orders().len(), before);
 }
 
 #[test]
@@ -163,8 +319,8 @@ fn a_second_leave_does_not_take_the_place_of_the_first() {
 #[test]
 fn a_command_that_waits_for_a_second_disk_is_answered_before_the_daemon_ends() {
     for second_disk_in_time in [true, false] {
-        let (mut first, second) = pair();
-        let told = first.hear(&second);
+        let (mut first, mut second) = pair();
+        let told = first.hear(&mut second);
         assert!(first.node.others_fresh(), "{told:?}");
         let mut given = first.give(create("web"), true);
         assert!(replies(&given).is_empty(), "it waits for the other's disk");
@@ -206,8 +362,8 @@ fn a_disk_that_never_answers_does_not_keep_the_daemon_from_ending() {
 
 #[test]
 fn a_node_that_owes_nobody_an_answer_stops_at_once_and_says_so_to_the_others() {
-    let (mut first, second) = pair();
-    first.hear(&second);
+    let (mut first, mut second) = pair();
+    first.hear(&mut second);
     let stopped = first.handle(Input::Stopping);
     assert!(has_stopped(&stopped));
     let announced = stopped.iter().any(|output| {
@@ -341,12 +497,13 @@ impl Hand {
     }
 
     /// Takes an exchange from another node: from now on that one is fresh.
-    fn hear(&mut self, other: &Self) -> Vec<Output> {
+    fn hear(&mut self, other: &mut Self) -> Vec<Output> {
         let mut outputs = Vec::new();
+        let me = self.node.me;
         for _ in 0..2 {
             outputs.extend(self.handle(Input::Received {
                 from: other.node.me,
-                message: Message::Exchange(other.node.exchange(false)),
+                message: Message::Exchange(other.node.exchange(&me, false)),
             }));
         }
         outputs
@@ -367,6 +524,13 @@ impl Hand {
 /// Two members of one grid.
 fn pair() -> (Hand, Hand) {
     let (mut first, mut second) = (Hand::new(1), Hand::new(2));
+    let asked = found_and_ask(&mut first, &mut second, 0);
+    join_by(&mut first, &mut second, asked);
+    (first, second)
+}
+
+/// A grid of one whose document has so many changes more, and a stranger that asks to be admitted.
+fn found_and_ask(first: &mut Hand, second: &mut Hand, changes: u32) -> Vec<Output> {
     let init = Command::Init {
         grid: "demo".parse().unwrap(),
         name: "one".parse().unwrap(),
@@ -377,41 +541,65 @@ fn pair() -> (Hand, Hand) {
     };
     let founded = replies(&first.give(init, true));
     let token = founded[0].1.as_ref().unwrap().join_token.clone().unwrap();
+    for number in 0..changes {
+        let mut seed = [6; 32];
+        seed[..4].copy_from_slice(&number.to_be_bytes());
+        first.give(Command::CreateJoinToken { seed }, true);
+    }
     let join = Command::Join {
         address: "10.0.0.1:1".to_owned(),
         token,
         name: "two".parse().unwrap(),
         labels: Vec::new(),
     };
-    let asked = second.give(join, true);
-    let call = asked.into_iter().find_map(|output| {
-        let Output::AskJoin { call, .. } = output else {
-            return None;
-        };
-        Some(call)
+    second.give(join, true)
+}
+
+/// Carries the questions of a stranger to its sponsor, and the answers back, until it is a member.
+/// Answers how many there were.
+#[track_caller]
+fn join_by(sponsor: &mut Hand, stranger: &mut Hand, mut outputs: Vec<Output>) -> usize {
+    let mut pages = 0;
+    while let Some(call) = outputs.iter().find_map(join_call) {
+        let answer = answer_join(sponsor, stranger.node.me, call);
+        outputs = stranger.handle(Input::JoinAnswered {
+            id: CommandId(1),
+            answer: Ok(answer),
+        });
+        pages += 1;
+    }
+    stranger.save_all();
+    assert_eq!(stranger.node.phase, Phase::Member);
+    assert_eq!(
+        stranger.node.replica.digests(),
+        sponsor.node.replica.digests()
+    );
+    pages
+}
+
+fn join_call(output: &Output) -> Option<JoinCall> {
+    let Output::AskJoin { call, .. } = output else {
+        return None;
+    };
+    Some(call.clone())
+}
+
+fn answer_join(sponsor: &mut Hand, from: NodeId, call: JoinCall) -> JoinAnswer {
+    let (id, seen) = (1, None);
+    let mut answered = sponsor.handle(Input::JoinAsked {
+        id,
+        from,
+        seen,
+        call,
     });
-    let mut answered = first.handle(Input::JoinAsked {
-        id: 1,
-        from: second.node.me,
-        seen: None,
-        call: call.expect("a stranger asks"),
-    });
-    answered.extend(first.save_all());
+    answered.extend(sponsor.save_all());
     let answer = answered.into_iter().find_map(|output| {
         let Output::AnswerJoin { answer, .. } = output else {
             return None;
         };
         Some(answer)
     });
-    let answer = Ok(answer.expect("a sponsor answers"));
-    second.handle(Input::JoinAnswered {
-        id: CommandId(1),
-        answer,
-    });
-    second.save_all();
-    assert_eq!(second.node.phase, Phase::Member);
-    assert!(second.node.replica.digest().contains_key(&DocumentId::Grid));
-    (first, second)
+    answer.expect("a sponsor answers")
 }
 
 fn create(name: &str) -> Command {

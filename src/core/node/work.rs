@@ -6,28 +6,43 @@ use std::sync::Arc;
 use crate::id::{InstanceId, NodeId};
 use crate::membership::admission::MAX_ADDRESSES;
 use crate::message::Message;
-use crate::placement::{Placement, place};
+use crate::placement::Incremental;
 use crate::reconcile::action::{ActionId, Observed, Outcome};
 use crate::reconcile::goals::{Holder, goals};
 use crate::reconcile::{Goals, Identity, Instances};
-use crate::report::{EngineState, Health, Hold, Report, SignedReport};
+use crate::report::{Disk, EngineState, Health, Hold, Report, ReportOrder, SignedReport};
 use crate::time::{Instant, Now};
-use crate::view::View;
+use crate::view::{Documents, View};
 
 use super::{Node, Output, Phase, Status, journal};
 
 /// What was derived last, and from what.
 #[derive(Debug, Default)]
 pub(super) struct Work {
-    placement: Placement,
+    placement: Incremental,
     /// What the goals were made for, beside the view: the version of the instances, and until when
     /// takeovers are held back.
     basis: Option<(u64, Option<Instant>)>,
     /// The view has changed since placement was computed.
     stale: bool,
+    /// The versions of standings and reports that the view was made of.
+    seen: Option<(u64, u64)>,
+    /// What the newest report of this node was made of, or compared with.
+    reported: Option<Origin>,
     shown: Option<Arc<View>>,
+    /// Of the reports, when the peers' addresses were looked at last.
+    moves: Option<u64>,
     /// Who may talk to this node and where, as told last.
     peers: Option<BTreeMap<NodeId, Vec<String>>>,
+}
+
+/// What this node's report follows from.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+struct Origin {
+    instances: u64,
+    own: u64,
+    disk_works: bool,
+    last: Option<ReportOrder>,
 }
 
 impl Node {
@@ -37,35 +52,42 @@ impl Node {
             return;
         }
         let documents = self.replica.documents();
-        let standings = self.pulse.standings();
-        let members = || documents.roster.keys().copied();
-        let reports = self.believed(self.reports.of(members()));
-        let same_documents = Arc::ptr_eq(&documents, &self.view.documents);
-        if same_documents && standings == self.view.standings && reports == self.view.reports {
+        let is_same = Arc::ptr_eq(&documents, &self.view.documents);
+        if !is_same {
+            self.follow_roster(&documents, now);
+        } else if self.work.seen == Some(self.sources()) {
             return;
         }
-        if !same_documents {
-            let roster = members().collect();
-            self.pulse.set_roster(&roster, now);
-            self.lives.set_roster(&roster);
-            self.reports
-                .retain(|node| documents.roster.contains_key(node));
-        }
-        let standings = if same_documents {
-            standings
-        } else {
-            self.pulse.standings()
-        };
+        self.work.seen = Some(self.sources());
+        let members = documents.roster.keys().copied();
+        let reports = self.believed(self.reports.of(members));
         let view = View {
             documents,
             reports,
-            standings,
+            standings: self.pulse.standings(),
         };
         journal::tell(&self.view, &view, self.me);
         self.view = Arc::new(view);
         self.work.stale = true;
         self.heed_roster();
-        self.set_peers();
+        let moves = Some(self.reports.moves());
+        if !is_same || self.work.moves != moves {
+            self.work.moves = moves;
+            self.set_peers();
+        }
+    }
+
+    /// The versions of what the view is made of, beside the documents.
+    fn sources(&self) -> (u64, u64) {
+        (self.pulse.version(), self.reports.version())
+    }
+
+    fn follow_roster(&mut self, documents: &Documents, now: Now) {
+        let roster = documents.roster.keys().copied().collect();
+        self.pulse.set_roster(&roster, now);
+        self.lives.set_roster(&roster);
+        self.reports
+            .retain(|node| documents.roster.contains_key(node));
     }
 
     /// Reports as far as they can be believed. A node that has begun a new life since it spoke may run
@@ -76,11 +98,7 @@ impl Node {
         mut reports: BTreeMap<NodeId, Arc<Report>>,
     ) -> BTreeMap<NodeId, Arc<Report>> {
         for (node, report) in &mut reports {
-            let life = self
-                .pulse
-                .vector()
-                .get(node)
-                .map(|beat| (beat.boot, beat.nonce));
+            let life = self.pulse.life(node);
             let of_it = (report.order.boot, report.order.nonce);
             if life.is_some_and(|life| life != of_it) && !report.holds.is_empty() {
                 *report = Arc::new(Report {
@@ -174,7 +192,7 @@ impl Node {
             self.embody(now);
         }
         if self.work.stale {
-            self.work.placement = place(&self.view);
+            self.work.placement.update(&self.view);
         }
         let held_until = self
             .pulse
@@ -191,7 +209,12 @@ impl Node {
             };
             let goals = match self.view.documents.excludes(&self.me) {
                 true => Goals::default(),
-                false => goals(&self.view, &self.work.placement, holder, held_until),
+                false => goals(
+                    &self.view,
+                    self.work.placement.placement(),
+                    holder,
+                    held_until,
+                ),
             };
             self.work.basis = basis;
             self.work.stale = false;
@@ -237,10 +260,19 @@ impl Node {
         let Some(instances) = self.instances.as_ref() else {
             return false;
         };
-        let last = self.reports.get(&self.me).cloned();
         if !self.pulse.may_report(now.monotonic) {
             return false;
         }
+        let origin = Origin {
+            instances: instances.version(),
+            own: self.own.version(),
+            disk_works: self.own.disk(now.monotonic) == Disk::Working,
+            last: self.reports.order(&self.me),
+        };
+        if self.work.reported.replace(origin) == Some(origin) {
+            return false;
+        }
+        let last = self.reports.get(&self.me).cloned();
         let next = self
             .own
             .next(self.me, last.as_deref(), now.monotonic, |report| {
@@ -290,6 +322,7 @@ impl Node {
             instances.observe(Observed::Engine(engine), now);
         }
         self.instances = Some(instances);
+        self.work.reported = None;
     }
 
     /// Shows the view to whoever reads, if it or this node's state changed.

@@ -4,7 +4,7 @@
 //! number, counted into the survey for the services that follow. What is kept is settled before
 //! anything is placed, so that new instances spread around the ones that stay.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 use crate::id::NodeId;
 use crate::report::InstanceState;
@@ -49,6 +49,17 @@ pub(super) fn service<'v>(
         }
         return decided;
     }
+    stateless(survey, wanted, numbers, &mut settle);
+    decided
+}
+
+/// What is kept comes first, so that the others spread around it.
+fn stateless<'v>(
+    survey: &mut Survey<'v>,
+    wanted: &Wanted<'v>,
+    numbers: impl Iterator<Item = u32>,
+    settle: &mut dyn FnMut(&mut Survey<'v>, u32, Assignment),
+) {
     let mut loose = Vec::new();
     for number in numbers {
         match kept(survey, wanted, number) {
@@ -60,7 +71,35 @@ pub(super) fn service<'v>(
         let assignment = placed(survey, wanted, number);
         settle(survey, number, assignment);
     }
-    decided
+}
+
+/// Decides some instances of a stateless service again, while all others stay where they were
+/// decided to be, which is where they are held.
+pub(super) fn again<'v>(
+    survey: &mut Survey<'v>,
+    wanted: &Wanted<'v>,
+    numbers: &BTreeSet<u32>,
+    decided: &mut BTreeMap<u32, Assignment>,
+) {
+    survey.begin(wanted.key);
+    for (number, assignment) in decided.iter() {
+        let holder = assignment.holder.and_then(|id| survey.index(&id));
+        if let Some(node) = holder.filter(|_| !numbers.contains(number)) {
+            survey.count_kept(node);
+        }
+    }
+    let numbers = numbers.iter().copied();
+    let wanted_numbers: Vec<u32> = numbers
+        .filter(|number| decided.contains_key(number))
+        .collect();
+    let mut settle = |survey: &mut Survey<'v>, number, assignment: Assignment| {
+        let holder = assignment.holder.and_then(|id| survey.index(&id));
+        if let Some(node) = holder {
+            survey.assign(wanted.key, wanted.service, number, node);
+        }
+        decided.insert(number, assignment);
+    };
+    stateless(survey, wanted, wanted_numbers.into_iter(), &mut settle);
 }
 
 /// A stateless instance stays with the best holder that is not away and may keep it.

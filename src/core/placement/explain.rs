@@ -224,10 +224,10 @@ fn facts(survey: &Survey<'_>, node: usize) -> Vec<String> {
 impl From<Scores> for Weight {
     fn from(scores: Scores) -> Self {
         Self {
-            misses: scores.misses.count_ones(),
-            in_zone: scores.zone,
-            of_service: scores.service,
-            on_node: scores.total,
+            misses: scores.crowd.misses.count_ones(),
+            in_zone: scores.crowd.zone,
+            of_service: scores.crowd.service,
+            on_node: scores.crowd.total,
             score: format!("{:016x}", scores.rendezvous.0),
         }
     }

@@ -120,6 +120,18 @@ pub(super) fn fixed<'v>(
         .or_else(|| unable(survey, node))
 }
 
+/// Whether the node takes new work at all.
+pub(super) fn is_open(survey: &Survey<'_>, node: usize) -> bool {
+    silent(survey, node).is_none()
+        && drains(survey, node).is_none()
+        && unable(survey, node).is_none()
+}
+
+/// Whether the node satisfies the affinities that are the same for all instances of the service.
+pub(super) fn is_suitable(survey: &Survey<'_>, wanted: &Wanted<'_>, node: usize) -> bool {
+    affinity(survey, wanted, node, 0, true).is_none()
+}
+
 /// What depends on the instance, or on what was given away already.
 pub(super) fn changing<'v>(
     survey: &Survey<'v>,

@@ -22,6 +22,14 @@ const GOLDEN: u64 = 0x9e37_79b9_7f4a_7c15;
 /// How well a node suits an instance. Smaller is better; the fields are compared in this order.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub(super) struct Scores {
+    pub crowd: Crowd,
+    /// Between equals the highest wins.
+    pub rendezvous: Reverse<u64>,
+}
+
+/// What is the same for many nodes, so that the rest is computed for the best of them alone.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub(super) struct Crowd {
     /// One bit for each soft affinity that the node misses; the first rule is the highest bit.
     pub misses: u64,
     /// Instances of this service in the node's zone.
@@ -30,8 +38,6 @@ pub(super) struct Scores {
     pub service: u32,
     /// Instances of all services on the node, so that an empty node comes first.
     pub total: u32,
-    /// Between equals the highest wins.
-    pub rendezvous: Reverse<u64>,
 }
 
 /// A bijection that spreads every bit of `z` over all of the result.

@@ -8,13 +8,14 @@
 //! Not here: any rule about who may run what.
 
 use std::collections::{BTreeMap, BTreeSet};
+use std::iter::Peekable;
 
-use crate::id::{NodeId, ServiceKey};
+use crate::id::{InstanceId, NodeId, ServiceKey};
 use crate::report::{Hold, InstanceState, Report};
 use crate::stack::Service;
 use crate::view::{Freshness, Lifecycle, Member, ServiceRecord, View};
 
-use super::score;
+use super::{filter, score};
 
 /// The distance between two instance numbers of a `daemon` service on one node.
 ///
@@ -49,12 +50,20 @@ impl Node<'_> {
     pub(super) fn has_released(&self) -> bool {
         self.report.is_some_and(Report::has_released)
     }
+
+    /// How many instances it holds, of all services.
+    fn fullness(&self) -> u32 {
+        let holds = self.report.filter(|_| !self.is_away());
+        let count = holds.map_or(0, |report| report.holds.len());
+        u32::try_from(count).unwrap_or(u32::MAX)
+    }
 }
 
-/// A node's hold of the instance in question.
+/// A node's hold of an instance.
 #[derive(Clone, Copy, Debug)]
 pub(super) struct Holder<'v> {
     pub node: usize,
+    pub number: u32,
     pub hold: &'v Hold,
 }
 
@@ -72,7 +81,13 @@ pub(super) struct Survey<'v> {
     pub view: &'v View,
     /// In the order of keys.
     pub nodes: Vec<Node<'v>>,
-    holders: BTreeMap<&'v ServiceKey, BTreeMap<u32, Vec<Holder<'v>>>>,
+    /// The beginning of each node's key, close together: a key is looked for in every decision.
+    beginnings: Vec<u64>,
+    /// The nodes that take new work of a service that asks for nothing.
+    pub open: Vec<usize>,
+    /// By number, then in the order of nodes. Those of the service at hand are in `at_hand`.
+    holders: BTreeMap<&'v ServiceKey, Vec<Holder<'v>>>,
+    at_hand: Option<(&'v ServiceKey, Vec<Holder<'v>>)>,
     /// Where instances are: as decided for the services that were placed, else as held.
     present: BTreeMap<&'v ServiceKey, Vec<(usize, u32)>>,
     /// By node, in the order of port numbers, whatever the address and protocol (as Kontena).
@@ -86,33 +101,85 @@ pub(super) struct Survey<'v> {
 
 impl<'v> Survey<'v> {
     pub(super) fn of(view: &'v View) -> Self {
+        let mut survey = Self::of_nodes(view);
+        for index in 0..survey.nodes.len() {
+            let holds = survey.nodes[index].report.map(|report| &report.holds);
+            for (instance, hold) in holds.into_iter().flatten() {
+                survey.count_hold(index, instance, hold);
+            }
+        }
+        survey.sort_holders();
+        for (key, record) in &view.documents.services {
+            survey.reserve_pins(key, record);
+        }
+        survey
+    }
+
+    /// The same, of some instances alone and the nodes that hold them. It serves to decide those that
+    /// no other has a bearing on but by how full each node is.
+    pub(super) fn of_instances<'a>(
+        view: &'v View,
+        instances: impl Iterator<Item = (&'a InstanceId, &'a Vec<NodeId>)>,
+    ) -> Self {
+        let mut survey = Self::of_nodes(view);
+        for (instance, nodes) in instances {
+            for index in nodes
+                .iter()
+                .filter_map(|node| survey.index(node))
+                .collect::<Vec<_>>()
+            {
+                let report = survey.nodes[index].report;
+                let held = report.and_then(|report| report.holds.get_key_value(instance));
+                if let Some((instance, hold)) = held {
+                    survey.count_hold(index, instance, hold);
+                }
+            }
+        }
+        survey.sort_holders();
+        survey
+    }
+
+    /// The nodes, and how full they are.
+    fn of_nodes(view: &'v View) -> Self {
         let nodes = nodes(view);
         let zones = nodes.iter().map(|node| node.zone + 1).max().unwrap_or(0);
         let mut survey = Self {
             view,
+            beginnings: nodes.iter().map(|node| beginning(&node.id)).collect(),
+            open: Vec::new(),
             in_zone: vec![0; zones],
             on_node: vec![0; nodes.len()],
-            totals: vec![0; nodes.len()],
+            totals: nodes.iter().map(Node::fullness).collect(),
             ports: vec![Vec::new(); nodes.len()],
             holders: BTreeMap::new(),
+            at_hand: None,
             present: BTreeMap::new(),
             nodes,
         };
-        survey.count_holds();
-        survey.reserve_pins();
+        let all = 0..survey.nodes.len();
+        survey.open = all.filter(|node| filter::is_open(&survey, *node)).collect();
         survey
     }
 
     pub(super) fn index(&self, id: &NodeId) -> Option<usize> {
-        self.nodes.binary_search_by(|node| node.id.cmp(id)).ok()
+        let first = self
+            .beginnings
+            .partition_point(|other| *other < beginning(id));
+        let alike = self.beginnings[first..].partition_point(|other| *other == beginning(id));
+        (first..first + alike).find(|node| self.nodes[*node].id == *id)
     }
 
     /// Every roster member whose last report holds the instance, away or not, in the order of keys.
     pub(super) fn holders(&self, key: &ServiceKey, number: u32) -> &[Holder<'v>] {
-        self.holders
-            .get(key)
-            .and_then(|numbers| numbers.get(&number))
-            .map_or(&[], Vec::as_slice)
+        let at_hand = self.at_hand.as_ref().filter(|(at_hand, _)| *at_hand == key);
+        let all = match at_hand {
+            Some((_, holders)) => Some(holders),
+            None => self.holders.get(key),
+        };
+        let all = all.map_or(&[][..], Vec::as_slice);
+        let first = all.partition_point(|holder| holder.number < number);
+        let count = all[first..].partition_point(|holder| holder.number == number);
+        &all[first..first + count]
     }
 
     /// The instances of all services as (service, node, number).
@@ -129,6 +196,8 @@ impl<'v> Survey<'v> {
 
     /// From here on this service's instances are where they are decided to be.
     pub(super) fn begin(&mut self, key: &'v ServiceKey) {
+        self.holders.extend(self.at_hand.take());
+        self.at_hand = self.holders.remove_entry(key);
         self.present.insert(key, Vec::new());
         self.in_zone.fill(0);
         self.on_node.fill(0);
@@ -143,8 +212,7 @@ impl<'v> Survey<'v> {
         node: usize,
     ) {
         self.present.entry(key).or_default().push((node, number));
-        self.in_zone[self.nodes[node].zone] += 1;
-        self.on_node[node] += 1;
+        self.count_kept(node);
         let away = self.nodes[node].is_away();
         if away || !self.holders(key, number).iter().any(|h| h.node == node) {
             self.totals[node] += 1;
@@ -152,55 +220,46 @@ impl<'v> Survey<'v> {
         self.claim_ports(key, service, number, node, true);
     }
 
-    fn count_holds(&mut self) {
-        for index in 0..self.nodes.len() {
-            let Some(report) = self.nodes[index].report else {
-                continue;
-            };
-            for (instance, hold) in &report.holds {
-                let numbers = self.holders.entry(&instance.service).or_default();
-                let holder = Holder { node: index, hold };
-                numbers.entry(instance.number).or_default().push(holder);
-                if !self.nodes[index].is_away() {
-                    self.count_hold(&instance.service, instance.number, holder);
-                }
-            }
-        }
+    /// Counts in an instance of the service at hand that stays with a node which holds it.
+    pub(super) fn count_kept(&mut self, node: usize) {
+        self.in_zone[self.nodes[node].zone] += 1;
+        self.on_node[node] += 1;
     }
 
-    fn count_hold(&mut self, key: &'v ServiceKey, number: u32, holder: Holder<'v>) {
-        self.totals[holder.node] += 1;
-        let present = self.present.entry(key).or_default();
-        present.push((holder.node, number));
-        if holder.hold.state == InstanceState::Stopped {
+    fn count_hold(&mut self, node: usize, instance: &'v InstanceId, hold: &'v Hold) {
+        let (key, number) = (&instance.service, instance.number);
+        let holder = Holder { node, number, hold };
+        self.holders.entry(key).or_default().push(holder);
+        if self.nodes[node].is_away() {
             return;
         }
-        if let Some(service) = self.definition(key) {
-            let idle = holder.hold.state != InstanceState::Running;
-            self.claim_ports(key, service, number, holder.node, idle);
+        self.present.entry(key).or_default().push((node, number));
+        if hold.state == InstanceState::Stopped {
+            return;
+        }
+        if let Some(service) = definition(self.view, key) {
+            let idle = hold.state != InstanceState::Running;
+            self.claim_ports(key, service, number, node, idle);
         }
     }
 
-    /// What a service publishes, by its deployed revision.
-    fn definition(&self, key: &ServiceKey) -> Option<&'v Service> {
-        let record = self.view.documents.services.get(key)?;
-        let deployed = record.deployed.as_ref()?;
-        deployed.revision.service.as_deref().ok()
+    fn sort_holders(&mut self) {
+        for holders in self.holders.values_mut() {
+            holders.sort_by_key(|holder| (holder.number, holder.node));
+        }
     }
 
     /// A stateful instance has its ports on its node before it runs there: it can run nowhere else.
-    fn reserve_pins(&mut self) {
-        for (key, record) in &self.view.documents.services {
-            let Some(service) = self.definition(key) else {
-                continue;
-            };
-            if !service.stateful || record.state == Lifecycle::Stopped {
-                continue;
-            }
-            for (number, node) in pinned(record) {
-                if let Some(node) = self.index(&node) {
-                    self.claim_ports(key, service, number, node, true);
-                }
+    pub(super) fn reserve_pins(&mut self, key: &'v ServiceKey, record: &'v ServiceRecord) {
+        let Some(service) = deployed(record) else {
+            return;
+        };
+        if !service.stateful || record.state == Lifecycle::Stopped {
+            return;
+        }
+        for (number, node) in pinned(record) {
+            if let Some(node) = self.index(&node) {
+                self.claim_ports(key, service, number, node, true);
             }
         }
     }
@@ -224,6 +283,17 @@ impl<'v> Survey<'v> {
     }
 }
 
+/// What a service publishes, by its deployed revision.
+fn definition<'v>(view: &'v View, key: &ServiceKey) -> Option<&'v Service> {
+    deployed(view.documents.services.get(key)?)
+}
+
+/// What shall run of a service, where this version of Kontena can read it.
+pub(super) fn deployed(record: &ServiceRecord) -> Option<&Service> {
+    let deployed = record.deployed.as_ref()?;
+    deployed.revision.service.as_deref().ok()
+}
+
 /// The wanted pins of a service.
 fn pinned(record: &ServiceRecord) -> impl Iterator<Item = (u32, NodeId)> {
     let wanted = record.pins.iter();
@@ -237,35 +307,65 @@ fn nodes(view: &View) -> Vec<Node<'_>> {
     let zones: BTreeSet<&str> = roster.values().map(Member::zone).collect();
     let zones: BTreeMap<&str, usize> = zones.into_iter().zip(0..).collect();
     let numbers = unique_numbers(roster);
+    let mut reports = view.reports.iter().peekable();
+    let mut standings = view.standings.iter().peekable();
     roster
         .iter()
-        .map(|(id, member)| Node {
+        .zip(numbers)
+        .map(|((id, member), number)| Node {
             id: *id,
             member,
-            report: view.reports.get(id).map(AsRef::as_ref),
-            freshness: view.freshness(id),
+            report: beside(&mut reports, id).map(AsRef::as_ref),
+            freshness: beside(&mut standings, id)
+                .map_or(Freshness::Absent, |standing| standing.freshness),
             zone: zones[member.zone()],
             hash: score::node_hash(id),
-            number: numbers[id],
+            number,
         })
         .collect()
 }
 
+/// The entry of a node, of a map that is gone through beside the roster.
+fn beside<'v, V>(
+    entries: &mut Peekable<impl Iterator<Item = (&'v NodeId, &'v V)>>,
+    node: &NodeId,
+) -> Option<&'v V> {
+    while entries.next_if(|(other, _)| *other < node).is_some() {}
+    let (_, value) = entries.next_if(|(other, _)| *other == node)?;
+    Some(value)
+}
+
+/// In the order of keys.
+fn beginning(node: &NodeId) -> u64 {
+    let (first, _) = node
+        .as_bytes()
+        .split_first_chunk()
+        .expect("a key has 32 bytes");
+    u64::from_be_bytes(*first)
+}
+
 /// Roster numbers, each once. Two sides of a split may have given one number to two nodes: the lower
 /// key keeps it, and the other gets the next one above all, until the documents settle it.
-fn unique_numbers(roster: &BTreeMap<NodeId, Member>) -> BTreeMap<NodeId, u32> {
+///
+/// In the order of the roster.
+fn unique_numbers(roster: &BTreeMap<NodeId, Member>) -> Vec<u32> {
     let valid = |number: &u32| (1..DAEMON_STRIDE).contains(number);
-    let given = roster.values().map(|member| member.number);
-    let given: BTreeSet<u32> = given.filter(valid).collect();
+    let given: Vec<u32> = roster.values().map(|member| member.number).collect();
+    let mut sorted = given.clone();
+    sorted.sort_unstable();
+    if sorted.iter().all(valid) && sorted.is_sorted_by(|a, b| a < b) {
+        return given;
+    }
+    let given: BTreeSet<u32> = given.into_iter().filter(valid).collect();
     let highest = given.last().copied().unwrap_or(0);
     let above = (highest + 1..DAEMON_STRIDE).chain(1..highest);
     let mut spare = above.filter(|number| !given.contains(number));
     let mut taken = BTreeSet::new();
-    let number = |(id, member): (&NodeId, &Member)| {
+    let number = |member: &Member| {
         let own = Some(member.number).filter(|number| valid(number) && taken.insert(*number));
         // A roster outgrows the stride only by forgery; then some share the last number.
         let number = own.or_else(|| spare.next());
-        (*id, number.unwrap_or(DAEMON_STRIDE - 1))
+        number.unwrap_or(DAEMON_STRIDE - 1)
     };
-    roster.iter().map(number).collect()
+    roster.values().map(number).collect()
 }

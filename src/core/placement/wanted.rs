@@ -10,8 +10,8 @@ use crate::stack::{Service, Strategy};
 
 use super::affinity::{Asker, Rule};
 use super::filter;
-use super::score::{self, Scores};
-use super::survey::{Holder, Survey};
+use super::score::{self, Crowd, Scores};
+use super::survey::{Holder, Node, Survey};
 use super::takeover::{self, Rank};
 
 /// The service at hand.
@@ -27,7 +27,16 @@ pub(super) struct Wanted<'v> {
     soft: Vec<Rule<'v>>,
     hash: u64,
     /// The fresh nodes that nothing fixed rejects: found when the first instance is placed.
-    candidates: OnceCell<Vec<usize>>,
+    candidates: OnceCell<Vec<Candidate>>,
+}
+
+/// A node that may be given instances, with what its score is made of close together: every instance
+/// that is placed goes through all of them.
+#[derive(Clone, Copy, Debug)]
+struct Candidate {
+    node: usize,
+    zone: usize,
+    hash: u64,
 }
 
 impl<'v> Wanted<'v> {
@@ -59,18 +68,42 @@ impl<'v> Wanted<'v> {
 
     /// How well a node suits an instance, given what stands and was given away already.
     pub(super) fn scores(&self, survey: &Survey<'_>, node: usize, number: u32) -> Scores {
-        let instance = score::instance_hash(self.hash, number);
-        let spread = |count: u32| match self.service.deploy.strategy {
-            Strategy::Ha | Strategy::Daemon => count,
-            Strategy::Random => 0,
-        };
+        let candidate = Candidate::of(survey, node);
         Scores {
-            misses: self.misses(survey, node, number),
-            zone: spread(survey.in_zone[survey.nodes[node].zone]),
-            service: spread(survey.on_node[node]),
-            total: spread(survey.totals[node]),
-            rendezvous: Reverse(score::rendezvous(instance, survey.nodes[node].hash)),
+            crowd: self.crowd(survey, candidate, number),
+            rendezvous: Reverse(score::rendezvous(
+                self.instance_hash(number),
+                candidate.hash,
+            )),
         }
+    }
+
+    #[inline]
+    fn crowd(&self, survey: &Survey<'_>, candidate: Candidate, number: u32) -> Crowd {
+        let Candidate { node, zone, .. } = candidate;
+        let misses = match self.soft.is_empty() {
+            true => 0,
+            false => self.misses(survey, node, number),
+        };
+        let counts = match self.service.deploy.strategy {
+            Strategy::Ha | Strategy::Daemon => [
+                survey.in_zone[zone],
+                survey.on_node[node],
+                survey.totals[node],
+            ],
+            Strategy::Random => [0; 3],
+        };
+        let [zone, service, total] = counts;
+        Crowd {
+            misses,
+            zone,
+            service,
+            total,
+        }
+    }
+
+    fn instance_hash(&self, number: u32) -> u64 {
+        score::instance_hash(self.hash, number)
     }
 
     /// One bit for each soft rule that the node misses, the first one highest. Those from the 64th
@@ -84,20 +117,35 @@ impl<'v> Wanted<'v> {
 
     /// The best node that may be given the instance.
     pub(super) fn best(&self, survey: &Survey<'v>, number: u32) -> Option<usize> {
-        let fits = |node: &usize| {
-            filter::silent(survey, *node).is_none() && filter::fixed(survey, self, *node).is_none()
-        };
-        let find = || (0..survey.nodes.len()).filter(fits).collect();
-        let candidates = self.candidates.get_or_init(find);
-        candidates
-            .iter()
-            .copied()
-            .filter(|node| filter::changing(survey, self, *node, number).is_none())
-            .min_by_key(|node| self.scores(survey, *node, number))
+        let instance = self.instance_hash(number);
+        let mut best: Option<(Scores, usize)> = None;
+        for candidate in self.candidates(survey) {
+            let crowd = self.crowd(survey, *candidate, number);
+            if best.is_some_and(|(best, _)| crowd > best.crowd) {
+                continue;
+            }
+            let rendezvous = Reverse(score::rendezvous(instance, candidate.hash));
+            let scores = Scores { crowd, rendezvous };
+            // The filter comes last: of many candidates only the few that are better than all before
+            // them are asked.
+            let is_better = best.is_none_or(|(best, _)| scores < best);
+            if is_better && filter::changing(survey, self, candidate.node, number).is_none() {
+                best = Some((scores, candidate.node));
+            }
+        }
+        best.map(|(_, node)| node)
+    }
+
+    fn candidates(&self, survey: &Survey<'v>) -> &[Candidate] {
+        self.candidates.get_or_init(|| {
+            let open = survey.open.iter().copied();
+            let fitting = open.filter(|node| filter::is_suitable(survey, self, *node));
+            fitting.map(|node| Candidate::of(survey, node)).collect()
+        })
     }
 
     fn rank(&self, survey: &Survey<'_>, holder: &Holder<'_>, number: u32) -> Rank {
-        let instance = score::instance_hash(self.hash, number);
+        let instance = self.instance_hash(number);
         let rendezvous = score::rendezvous(instance, survey.nodes[holder.node].hash);
         takeover::rank(holder.hold, self.revision, rendezvous)
     }
@@ -108,10 +156,16 @@ impl<'v> Wanted<'v> {
         let mut holders: Vec<_> = all
             .filter(|holder| survey.nodes[holder.node].is_away() == away)
             .collect();
-        holders.sort_by(|a, b| {
-            let rank = |holder| self.rank(survey, holder, number);
-            rank(a).cmp(&rank(b))
-        });
+        if holders.len() > 1 {
+            holders.sort_by_key(|holder| self.rank(survey, holder, number));
+        }
         holders
+    }
+}
+
+impl Candidate {
+    fn of(survey: &Survey<'_>, node: usize) -> Self {
+        let Node { zone, hash, .. } = survey.nodes[node];
+        Self { node, zone, hash }
     }
 }

@@ -85,7 +85,7 @@ fn meet(all: &mut [Replica], a: usize, b: usize) {
 fn everything(all: &[Replica]) -> Vec<SignedEnvelope> {
     let mut envelopes = Vec::new();
     for replica in all {
-        for document in replica.digest().keys() {
+        for document in replica.digests().keys() {
             envelopes.extend(replica.envelopes_of(document));
         }
     }
@@ -129,7 +129,7 @@ proptest! {
             }
             prop_assert!(replica.wanted().is_empty());
         }
-        prop_assert_eq!(one.digest(), two.digest());
+        prop_assert_eq!(one.digests(), two.digests());
         prop_assert_eq!(one.documents(), two.documents());
     }
 
@@ -149,12 +149,36 @@ proptest! {
     }
 
     #[test]
+    fn what_an_author_saw_is_what_automerge_shows_of_its_past(
+        steps in prop::collection::vec(any_step(), 1..25),
+        picks in prop::collection::vec((any::<Index>(), any::<Index>()), 1..20),
+    ) {
+        for mut replica in run(&steps) {
+            replica.documents();
+            for log in replica.logs.values().filter(|log| !log.entries().is_empty()) {
+                for (one, other) in &picks {
+                    let known = [one, other].map(|pick| pick.index(log.entries().len()));
+                    if known.iter().any(|index| log.entry(*index).quarantined) {
+                        continue;
+                    }
+                    for register in log.registers().keys() {
+                        prop_assert_eq!(
+                            log.replaced_by(register, &known),
+                            log.replaced_by_automerge(register, &known)
+                        );
+                    }
+                }
+            }
+        }
+    }
+
+    #[test]
     fn what_is_loaded_equals_what_was_saved(steps in prop::collection::vec(any_step(), 1..25)) {
         for mut replica in run(&steps) {
             let mut loaded = Replica::new(key(50), 50);
             loaded.open_grid(grid());
             prop_assert_eq!(loaded.load(everything(std::slice::from_ref(&replica))), vec![]);
-            prop_assert_eq!(loaded.digest(), replica.digest());
+            prop_assert_eq!(loaded.digests(), replica.digests());
             prop_assert_eq!(loaded.documents(), replica.documents());
         }
     }
@@ -165,12 +189,12 @@ proptest! {
         edits in prop::collection::vec(any_edit(), 1..4),
     ) {
         let mut all = run(&steps);
-        let (documents, digest, version) = (all[0].documents(), all[0].digest(), all[0].version());
+        let (documents, digest, version) = (all[0].documents(), all[0].digests().clone(), all[0].version());
         let prepared = all[0].prepare(&edits, WallTime(7)).unwrap();
         prop_assert_eq!(all[0].documents(), documents.clone());
         let written = prepared.iter().map(|one| one.envelope.clone()).collect::<Vec<_>>();
         all[0].abandon(prepared);
-        prop_assert_eq!((all[0].documents(), all[0].digest(), all[0].version()), (documents, digest, version));
+        prop_assert_eq!((all[0].documents(), all[0].digests().clone(), all[0].version()), (documents, digest, version));
         // It reached the disk all the same, and another change took its place: no equivocation.
         let newly = write(&mut all[0], &[scale(7)]);
         let mut other = all.swap_remove(1);

@@ -29,8 +29,13 @@ impl Pulse {
     pub(super) fn settle(&mut self, now: Now) {
         let pace = self.pace();
         let is_witnessed = self.witnesses(&pace, now.monotonic) >= 2;
+        let mut turned = 0;
         for trace in self.traces.values_mut() {
-            self.version += u64::from(trace.settle(&pace, is_witnessed, now));
+            turned += u64::from(trace.settle(&pace, is_witnessed, now));
+        }
+        self.version += turned;
+        if turned > 0 {
+            self.turned = now.monotonic;
         }
         if !self.traces.values().any(Trace::is_online) && self.went_stale_lately(now.monotonic) >= 2
         {
@@ -52,7 +57,9 @@ impl Pulse {
     }
 
     pub(super) fn doubt_eyes(&mut self, now: Instant) {
-        if self.members() >= 4 && self.went_stale_lately(now) * 3 > self.members() {
+        // Every exchange comes by here: the members are looked through only if one may have gone stale.
+        let is_quiet = now.since(self.turned) > MANY_STALE_WITHIN;
+        if !is_quiet && self.members() >= 4 && self.went_stale_lately(now) * 3 > self.members() {
             self.doubt.raise(Cause::ManyStale, now);
         }
         let is_unheard = now.since(self.echo.0) >= self.pace().stale;

@@ -11,7 +11,8 @@ use super::language::{empty_report, key, node_id, parse, right_hold};
 use crate::id::{InstanceId, NodeId};
 use crate::placement::survey::Survey;
 use crate::placement::{
-    Assignment, Placement, Reason, Verdict, Wait, explain, filter, place, place_service,
+    Assignment, Incremental, Placement, Reason, Verdict, Wait, explain, filter, place,
+    place_service,
 };
 use crate::stack;
 use crate::view::{Freshness, Standing, View};
@@ -114,6 +115,20 @@ fn carry_out(view: &mut View) {
     }
 }
 
+/// The newer view, with the reports of the older one where the text says nothing else.
+fn changed(old: &View, new: &View) -> View {
+    let mut view = new.clone();
+    for (node, report) in &mut view.reports {
+        if let Some(before) = old.reports.get(node).filter(|_| report.holds.is_empty()) {
+            Arc::make_mut(report).holds.clone_from(&before.holds);
+        }
+        if let Some(before) = old.reports.get(node).filter(|before| *before == report) {
+            *report = Arc::clone(before);
+        }
+    }
+    view
+}
+
 fn holders(placement: &Placement) -> Vec<(InstanceId, Option<NodeId>)> {
     let all = placement.assignments();
     all.map(|(key, number, it)| (InstanceId::new(key.clone(), number), it.holder))
@@ -124,7 +139,50 @@ fn set_freshness(view: &mut View, node: NodeId, freshness: Freshness) {
     view.standings.get_mut(&node).unwrap().freshness = freshness;
 }
 
+/// One line of a view, written anew, or everything carried out as it was placed.
+#[derive(Clone, Debug)]
+enum Step {
+    Node(usize, String),
+    Service(usize, String),
+    CarryOut,
+}
+
+fn step() -> impl Strategy<Value = Step> {
+    prop_oneof![
+        3 => (0..NODES.len(), node()).prop_map(|(at, attributes)| Step::Node(at, attributes)),
+        1 => service("app").prop_map(|line| Step::Service(0, line)),
+        1 => service("db").prop_map(|line| Step::Service(1, line)),
+        1 => service("web").prop_map(|line| Step::Service(2, line)),
+        1 => (0..3_usize).prop_map(|at| Step::Service(at, String::new())),
+        2 => Just(Step::CarryOut),
+    ]
+}
+
 proptest! {
+    #[test]
+    fn what_is_placed_after_a_change_is_what_is_placed_from_nothing(
+        (mut nodes, mut services) in any_text(), steps in prop::collection::vec(step(), 1..12),
+    ) {
+        let mut incremental = Incremental::default();
+        let mut view = parse(&[nodes.clone(), services.clone()].concat().join("\n"));
+        for step in steps {
+            incremental.update(&Arc::new(view.clone()));
+            prop_assert_eq!(incremental.placement(), &place(&view));
+            let carried_out = matches!(step, Step::CarryOut);
+            match step {
+                Step::CarryOut => carry_out(&mut view),
+                Step::Node(at, attributes) => {
+                    nodes.resize(nodes.len().max(at + 1), String::new());
+                    nodes[at] = format!("nodes {}({attributes},number={})", NODES[at], at + 1);
+                }
+                Step::Service(at, line) => services[at] = line,
+            }
+            if !carried_out {
+                view = changed(&view, &parse(&[nodes.clone(), services.clone()].concat().join("\n")));
+            }
+        }
+    }
+
     #[test]
     fn equal_views_give_equal_answers_in_whatever_order_they_were_learnt(
         (nodes, services) in any_text(),

@@ -157,7 +157,7 @@ impl World {
             Event::Wake if self.wakes[node] != self.now => return,
             Event::Wake => {
                 let partners = pulse.tick(time);
-                let vector = pulse.vector().clone();
+                let vector = pulse.vector();
                 for partner in partners {
                     self.send(node, number(partner), true, vector.clone());
                 }
@@ -171,7 +171,7 @@ impl World {
                 if let Own::RestartAbove { boot } = own {
                     pulse.restart_above(boot);
                 }
-                let vector = pulse.vector().clone();
+                let vector = pulse.vector();
                 if wants_reply {
                     self.send(node, from, false, vector);
                 }

@@ -1,0 +1,45 @@
+//! How fast the core decides, on one core of this machine: whole grids in virtual time, changes taken in,
+//! instances placed.
+//!
+//! In: the names of rows (`rest`, `merging`, `placing`), all without any. Out: one table, in Markdown.
+//! What was seen is in `docs/benchmarks.md`.
+
+mod figure;
+mod founded;
+mod merging;
+mod placing;
+mod rest;
+
+use std::io::Write;
+
+use figure::Row;
+
+fn main() -> std::io::Result<()> {
+    // Cargo adds `--bench`.
+    let asked: Vec<String> = std::env::args()
+        .skip(1)
+        .filter(|word| !word.starts_with("--"))
+        .collect();
+    let mut out = std::io::stdout().lock();
+    writeln!(
+        out,
+        "| what | median (least–most, n) | aim |\n|---|---|---|"
+    )?;
+    let groups: [(&str, fn(&mut dyn FnMut(Row))); 3] = [
+        ("placing", placing::measure),
+        ("merging", merging::measure),
+        ("rest", rest::measure),
+    ];
+    for (name, measure) in groups {
+        if asked.is_empty() || asked.iter().any(|word| word == name) {
+            let mut written = Ok(());
+            measure(&mut |row| {
+                if written.is_ok() {
+                    written = writeln!(out, "{row}").and_then(|()| out.flush());
+                }
+            });
+            written?;
+        }
+    }
+    Ok(())
+}

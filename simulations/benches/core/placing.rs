@@ -1,0 +1,231 @@
+//! Placement of 10,000 instances on 1,000 nodes: from nothing, at rest, and after one change.
+
+use std::collections::BTreeMap;
+use std::sync::Arc;
+
+use kontena_core::id::{InstanceId, NodeId};
+use kontena_core::placement::{Incremental, PLACEMENT_VERSION, Placement, place};
+use kontena_core::report::{
+    Disk, Engine, EngineState, Health, Hold, InstanceState, Report, ReportOrder,
+};
+use kontena_core::stack::Service;
+use kontena_core::time::WallTime;
+use kontena_core::view::{
+    Availability, Deployed, Documents, Freshness, Lifecycle, Member, Revision, ServiceRecord,
+    Standing, View,
+};
+
+use crate::figure::{Row, Times};
+use crate::founded::service_key;
+
+const NODES: u32 = 1_000;
+const SERVICES: usize = 100;
+const INSTANCES: u32 = 100;
+const RUNS: usize = 11;
+/// Different ones in a row.
+const CHANGES: u32 = 40;
+
+pub(crate) fn measure(report: &mut dyn FnMut(Row)) {
+    let empty = view();
+    let mut nothing = Times::default();
+    let mut placement = Placement::default();
+    for _ in 0..RUNS {
+        placement = nothing.measure(|| place(&empty));
+    }
+    report(Row {
+        what: format!(
+            "{} instances placed on {NODES} nodes, from nothing",
+            placement.assignments().count()
+        ),
+        figure: nothing.in_milliseconds(),
+        aim: "< 100 ms",
+    });
+
+    let mut held = empty;
+    carry_out(&mut held, &placement);
+    let mut rest = Times::default();
+    for _ in 0..RUNS {
+        rest.measure(|| place(&held));
+    }
+    report(Row {
+        what: "– again from nothing, with all of it held".to_owned(),
+        figure: rest.in_milliseconds(),
+        aim: "",
+    });
+    let held = Arc::new(held);
+    let follow = |changed: fn(&View, u32) -> View| {
+        let mut incremental = Incremental::default();
+        incremental.update(&held);
+        let numbers = (0..CHANGES).map(|number| 17 * number);
+        let views: Vec<Arc<View>> = numbers
+            .map(|number| Arc::new(changed(&held, number)))
+            .collect();
+        incremental.update(&views[0]);
+        assert_eq!(*incremental.placement(), place(&views[0]));
+        let mut times = Times::default();
+        for _ in 0..RUNS {
+            times.measure_many(2 * CHANGES, || {
+                for view in &views {
+                    incremental.update(&held);
+                    incremental.update(view);
+                }
+            });
+        }
+        times.in_milliseconds()
+    };
+    report(Row {
+        what: "– one node of them dies, or is back".to_owned(),
+        figure: follow(without),
+        aim: "< 1 ms",
+    });
+    report(Row {
+        what: "– one node joins, or leaves again".to_owned(),
+        figure: follow(joined),
+        aim: "< 0.1 ms",
+    });
+    report(Row {
+        what: "– one instance turns unhealthy, or healthy again".to_owned(),
+        figure: follow(worse),
+        aim: "",
+    });
+}
+
+fn without(view: &View, number: u32) -> View {
+    let mut view = view.clone();
+    let node = id(number % NODES + 1);
+    let standing = view.standings.get_mut(&node).expect("every node has one");
+    standing.freshness = Freshness::Absent;
+    view
+}
+
+fn joined(view: &View, number: u32) -> View {
+    let mut view = view.clone();
+    let mut documents = Documents::clone(&view.documents);
+    add_node(&mut documents, &mut view, NODES + 1 + number);
+    view.documents = Arc::new(documents);
+    view
+}
+
+fn worse(view: &View, number: u32) -> View {
+    let mut view = view.clone();
+    let report = view.reports.get_mut(&id(number % NODES + 1));
+    let report = Arc::make_mut(report.expect("every node has one"));
+    if let Some(hold) = report.holds.values_mut().next() {
+        hold.health = Health::Unhealthy;
+    }
+    view
+}
+
+fn id(number: u32) -> NodeId {
+    let mut key = [0; 32];
+    // Spread, so that neighbours in the roster are not neighbours in order.
+    key[..4].copy_from_slice(&number.wrapping_mul(0x9e37_79b9).to_be_bytes());
+    key[4..8].copy_from_slice(&number.to_be_bytes());
+    NodeId(key)
+}
+
+fn view() -> View {
+    let mut documents = Documents::default();
+    documents.grid.placement_version = PLACEMENT_VERSION;
+    let mut view = View::default();
+    for number in 1..=NODES {
+        add_node(&mut documents, &mut view, number);
+    }
+    documents.services = (0..SERVICES)
+        .map(|number| (service_key(number), record()))
+        .collect();
+    view.documents = Arc::new(documents);
+    view
+}
+
+fn add_node(documents: &mut Documents, view: &mut View, number: u32) {
+    let node = id(number);
+    documents.roster.insert(node, member(node, number));
+    view.reports.insert(node, Arc::new(empty_report(node)));
+    let standing = Standing {
+        freshness: Freshness::Fresh,
+        since: WallTime(0),
+    };
+    view.standings.insert(node, standing);
+}
+
+fn member(node: NodeId, number: u32) -> Member {
+    Member {
+        name: format!("n{number}").parse().expect("a label"),
+        sponsor: node,
+        joined: WallTime(0),
+        labels: vec![format!("az={}", number % 3)],
+        availability: Availability::Active,
+        number,
+        addresses: Vec::new(),
+        subnet: String::new(),
+    }
+}
+
+fn empty_report(node: NodeId) -> Report {
+    Report {
+        node,
+        order: ReportOrder::default(),
+        version: "2.0.0".to_owned(),
+        placement_version: PLACEMENT_VERSION,
+        engine: Engine {
+            state: EngineState::Working,
+            ..Engine::default()
+        },
+        disk: Disk::Working,
+        addresses: Vec::new(),
+        restarting: false,
+        holds: BTreeMap::new(),
+        refusals: BTreeMap::new(),
+        unknown: BTreeMap::new(),
+    }
+}
+
+fn record() -> ServiceRecord {
+    let service = Service::new("web:1");
+    let revision = Revision {
+        hash: service.hash(),
+        number: 1,
+        service: Ok(Arc::new(service)),
+    };
+    ServiceRecord {
+        latest: revision.clone(),
+        deployed: Some(Deployed {
+            revision,
+            generation: 1,
+            at: WallTime(0),
+        }),
+        instances: INSTANCES,
+        state: Lifecycle::Running,
+        pins: BTreeMap::new(),
+        created: WallTime(0),
+        updated: WallTime(0),
+    }
+}
+
+/// What placement says is what every node holds.
+fn carry_out(view: &mut View, placement: &Placement) {
+    for (key, number, assignment) in placement.assignments() {
+        let Some(report) = assignment
+            .holder
+            .and_then(|node| view.reports.get_mut(&node))
+        else {
+            continue;
+        };
+        let hold = Hold {
+            epoch: assignment.epoch,
+            revision: view.documents.services[key].latest.hash,
+            generation: 1,
+            state: InstanceState::Running,
+            health: Health::Healthy,
+            updating: false,
+            container: None,
+            address: None,
+            image: None,
+            since: WallTime(0),
+            problem: None,
+        };
+        let instance = InstanceId::new(key.clone(), number);
+        Arc::make_mut(report).holds.insert(instance, hold);
+    }
+}
