@@ -86,13 +86,15 @@ impl Lives {
 }
 
 /// The older of two lives still speaks well after the newer one began. Order of speaking decides
-/// which is older: a clone's boot counter may be anything.
+/// which is older: a clone's boot counter may be anything. So the newer one must go on speaking too:
+/// the only words of a short life may be overtaken by the first ones of the next.
 fn doubled(one: Life, other: Life) -> Option<Doubled> {
     let (older, newer) = match one.first <= other.first {
         true => (one, other),
         false => (other, one),
     };
-    (older.last.since(newer.first) >= LAST_WORDS).then_some(Doubled {
+    let goes_on = |life: Life| life.last.since(newer.first) >= LAST_WORDS;
+    (goes_on(older) && goes_on(newer)).then_some(Doubled {
         first: older.order,
         second: newer.order,
     })
