@@ -106,10 +106,7 @@ impl Engine {
             Action::Run(spec) => self.run(*spec, wall),
             Action::Start { container } => self.start(&container, wall),
             Action::Stop { container, .. } => self.stop(&container, wall),
-            Action::Remove { container } => {
-                self.remove(&container);
-                Ok(Success::Done)
-            }
+            Action::Remove { container } => self.remove_stopped(&container),
             Action::Probe { address, .. } => self.probe(address),
         }
     }
@@ -217,6 +214,16 @@ impl Engine {
             let container = container.clone();
             self.changes.push(Change::Ended { container, by_node });
         }
+    }
+
+    /// Docker refuses to remove a container that runs, unless it is forced.
+    fn remove_stopped(&mut self, id: &ContainerId) -> Outcome {
+        if self.containers.get(id).is_some_and(is_running) {
+            let problem = "stop the container before removing it".to_owned();
+            return Err(Failure::Refused { problem });
+        }
+        self.remove(id);
+        Ok(Success::Done)
     }
 
     fn remove(&mut self, id: &ContainerId) {

@@ -34,7 +34,8 @@ pub struct Stage {
     token: String,
     /// Steps under way, by their number in the plan.
     active: BTreeMap<usize, Deed>,
-    copies: BTreeMap<usize, Disk>,
+    /// Copies of disks, and whose they are, by the step that puts them back.
+    copies: BTreeMap<usize, (NodeId, Disk)>,
     /// Nodes whose machines were lost for good, and the hosts that take their place.
     lost: Vec<NodeId>,
     replaced: BTreeSet<usize>,
@@ -199,16 +200,15 @@ impl Stage {
 
     fn copy_disk(&mut self, step: usize, host: usize) {
         let copy = self.world.hosts[host].disk.clone();
-        self.copies.insert(step, copy);
+        self.copies.insert(step, (self.world.id(host), copy));
     }
 
     fn restore_disk(&mut self, step: usize, host: usize) {
-        let Some(copy) = self.copies.remove(&step) else {
+        let Some((owner, copy)) = self.copies.remove(&step) else {
             return;
         };
-        // A copy of a disk of another identity is of no use to anybody.
-        let is_same_life = copy.boots <= self.world.hosts[host].disk.boots;
-        if is_same_life {
+        // The machine may have been replaced meanwhile: the old disk is of no use to the new one.
+        if owner == self.world.id(host) {
             self.world.kill_host(host);
             self.world.restore_disk(host, copy);
         }
@@ -255,7 +255,8 @@ impl Stage {
 
     /// A host that belongs to no grid asks to be admitted; who belongs to one has no reason to.
     fn join(&mut self, host: usize, sponsor: usize) {
-        if self.world.hosts[host].status.phase == Phase::Alone {
+        let machine = &self.world.hosts[host];
+        if machine.is_up() && machine.status.phase == Phase::Alone {
             let command = self.world.join_command(host, sponsor, &self.token);
             self.world.give(host, command);
         }

@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use kontena_core::command::{Accepted, CommandId, Reply};
 use kontena_core::document::SignedEnvelope;
-use kontena_core::id::EnvelopeHash;
+use kontena_core::id::{EnvelopeHash, NodeId};
 use kontena_core::time::Instant;
 
 use super::{Check, Findings, Scene, Topic, name};
@@ -42,8 +42,8 @@ const WITHIN: Duration = Duration::from_secs(60);
 #[derive(Debug, Default)]
 pub(super) struct Acknowledged {
     given: BTreeMap<CommandId, Given>,
-    /// Acknowledged changes.
-    promised: BTreeSet<EnvelopeHash>,
+    /// Acknowledged changes, and who wrote them.
+    promised: BTreeMap<EnvelopeHash, NodeId>,
     /// Changes that some disk lost.
     lost: BTreeSet<EnvelopeHash>,
 }
@@ -54,7 +54,7 @@ struct Given {
     at: Instant,
     /// What the node wrote since.
     wrote: Vec<EnvelopeHash>,
-    /// Another command was under way: which wrote what is not known.
+    /// Another command, or an admission, was under way: which wrote what is not known.
     is_shared: bool,
 }
 
@@ -81,8 +81,17 @@ impl Topic for Acknowledged {
     }
 
     fn settled(&self, scene: Scene<'_>, findings: &mut Findings) {
-        for change in &self.promised {
-            let members = || scene.members();
+        let members = || scene.members();
+        // What a node wrote that was removed on the other side of a split does not count.
+        let is_removed = |author: &NodeId| {
+            let mut views = members().map(|(_, host)| &host.view.documents);
+            views.any(|documents| documents.removed.contains(author))
+        };
+        for (change, _) in self
+            .promised
+            .iter()
+            .filter(|(_, author)| !is_removed(author))
+        {
             let has = |(_, host): &(usize, &crate::host::Host)| host.disk.has(change);
             if !members().any(|host| has(&host)) {
                 findings.expect(self.lost.contains(change), &KEPT, || {
@@ -124,7 +133,12 @@ impl Acknowledged {
             })
             .map(SignedEnvelope::hash)
             .collect();
+        if own.is_empty() {
+            return;
+        }
         for given in self.given.values_mut().filter(|given| given.host == host) {
+            // A command is written by one save.
+            given.is_shared |= !given.wrote.is_empty();
             given.wrote.extend(&own);
         }
     }
@@ -142,7 +156,9 @@ impl Acknowledged {
         if !given.is_shared {
             self.is_saved(scene, &given, accepted, findings);
         }
-        self.promised.extend(&given.wrote);
+        let author = scene.world.id(given.host);
+        let promised = given.wrote.into_iter().map(|change| (change, author));
+        self.promised.extend(promised);
     }
 
     fn is_saved(

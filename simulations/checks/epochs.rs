@@ -5,6 +5,7 @@ use std::sync::Arc;
 use kontena_core::id::{InstanceId, NodeId};
 use kontena_core::report::Report;
 
+use super::stateful::is_stateful;
 use super::{Check, Findings, Scene, Topic, name};
 use crate::fact::Fact;
 
@@ -12,7 +13,7 @@ pub(super) const CHECKS: &[&Check] = &[&TAKEN_ABOVE, &NEVER_FALL];
 
 static TAKEN_ABOVE: Check = Check {
     name: "taken-over-above",
-    says: "a node that takes an instance does so at a higher epoch than it has seen of any other holder",
+    says: "a node that takes a stateless instance does so at a higher epoch than it has seen of any other holder",
     why: "of two healthy holders the lower epoch keeps it: whoever came later must be the higher one",
 };
 
@@ -70,8 +71,9 @@ fn is_above(
     findings: &mut Findings,
 ) {
     let hold = &is.holds[instance];
-    // A container that was found on the engine brings its own epoch.
-    if hold.container.is_some() {
+    // A container that was found on the engine brings its own epoch, and of a stateful instance the
+    // binding decides.
+    if hold.container.is_some() || is_stateful(instance) {
         return;
     }
     let view = scene.view(host);

@@ -3,6 +3,8 @@
 use std::collections::BTreeSet;
 use std::time::Duration;
 
+use kontena_core::id::InstanceId;
+use kontena_core::placement::place;
 use kontena_core::reconcile::action::{Action, Container};
 use kontena_core::report::InstanceState;
 use kontena_core::stack::Strategy;
@@ -157,18 +159,21 @@ fn is_not_halted(
 ) {
     let view = scene.view(host);
     let instance = &container.owner.instance;
-    let holds = view
-        .reports
-        .iter()
-        .filter(|(node, _)| view.freshness(node).is_online())
-        .flat_map(|(_, report)| &report.holds)
-        .filter(|(other, _)| other.service == instance.service && *other != instance);
-    let holds: Vec<_> = holds.collect();
-    for (other, hold) in &holds {
-        let is_only_holder = holds.iter().filter(|(held, _)| held == other).count() == 1;
-        let has_failed =
-            hold.state == InstanceState::Failed && hold.generation == deployed.generation;
-        findings.expect(!(has_failed && is_only_holder), &HALTED, || {
+    let placement = place(view);
+    let Some(assignments) = placement.of_service(&instance.service) else {
+        return;
+    };
+    for (number, assignment) in assignments.iter().filter(|(n, _)| **n != instance.number) {
+        let other = InstanceId::new(instance.service.clone(), *number);
+        let holder = assignment
+            .holder
+            .filter(|node| view.freshness(node).is_online());
+        let report = holder.and_then(|node| view.reports.get(&node));
+        let hold = report.and_then(|report| report.holds.get(&other));
+        let has_failed = hold.is_some_and(|hold| {
+            hold.state == InstanceState::Failed && hold.generation == deployed.generation
+        });
+        findings.expect(!has_failed, &HALTED, || {
             format!("{} stops {instance} though {other} has failed", name(host))
         });
     }

@@ -123,7 +123,7 @@ impl Stateful {
     }
 }
 
-fn is_stateful(instance: &InstanceId) -> bool {
+pub(super) fn is_stateful(instance: &InstanceId) -> bool {
     service_number(instance).map(Shape::of) == Some(Shape::Stateful)
 }
 

@@ -90,6 +90,9 @@ impl Sweep {
     fn work(&self) {
         while let Some(seed) = self.take() {
             let outcome = carry_out(&draw(seed, None, LASTS), false);
+            if let Some(finding) = &outcome.finding {
+                say(&format!("seed {seed}: {}", finding.check.name));
+            }
             if let Ok(mut sum) = self.sum.lock() {
                 sum.add(seed, &outcome.figures, outcome.finding);
                 self.progress(&sum);

@@ -328,3 +328,23 @@ fn a_disowned_node_that_restarts_before_it_has_stopped_anything_stops_it_then() 
         world.hosts[3].engine.running().count() == 0
     });
 }
+
+/// Found by seed 72 of a sweep: the only words of a life that ended at once came after the first words
+/// of the next one, which then was the older of two to its peers, and went on speaking.
+#[test]
+fn a_daemon_that_is_started_twice_in_a_row_is_no_clone() {
+    for seed in 0..20 {
+        let mut world = grid(3, 5200 + seed);
+        world.kill_node(2);
+        world.boot(2);
+        world.kill_node(2);
+        world.boot(2);
+        world.run_for(MINUTE);
+        assert_eq!(
+            world.hosts[2].status.phase,
+            Phase::Member,
+            "seed {seed}: {}",
+            world.summary()
+        );
+    }
+}

@@ -86,13 +86,17 @@ impl Lives {
 }
 
 /// The older of two lives still speaks well after the newer one began. Order of speaking decides
-/// which is older: a clone's boot counter may be anything.
+/// which is older: a clone's boot counter may be anything. But where the one that was heard later
+/// counts fewer boots, it must go on speaking too: the only words of a short life may be overtaken by
+/// the first ones of the next.
 fn doubled(one: Life, other: Life) -> Option<Doubled> {
     let (older, newer) = match one.first <= other.first {
         true => (one, other),
         false => (other, one),
     };
-    (older.last.since(newer.first) >= LAST_WORDS).then_some(Doubled {
+    let goes_on = |life: Life| life.last.since(newer.first) >= LAST_WORDS;
+    let is_in_order = newer.order.boot >= older.order.boot;
+    (goes_on(older) && (is_in_order || goes_on(newer))).then_some(Doubled {
         first: older.order,
         second: newer.order,
     })
@@ -238,6 +242,26 @@ mod tests {
             assert_eq!(speak(&mut lives, second * 1_000, 6, 200), None);
         }
         assert!(!lives.is_cloned(&NODE));
+    }
+
+    #[test]
+    fn the_only_words_of_a_short_life_may_come_after_the_first_of_the_next() {
+        let mut lives = Lives::default();
+        speak(&mut lives, 0, 6, 200);
+        speak(&mut lives, 2, 5, 100);
+        for second in 1..600 {
+            assert_eq!(speak(&mut lives, second * 1_000, 6, 200), None);
+        }
+        assert!(!lives.is_cloned(&NODE));
+    }
+
+    #[test]
+    fn a_clone_that_counts_fewer_boots_is_told_too() {
+        let mut lives = Lives::default();
+        speak(&mut lives, 0, 9, 100);
+        speak(&mut lives, 500, 5, 200);
+        speak(&mut lives, 2_600, 9, 100);
+        assert!(speak(&mut lives, 3_000, 5, 200).is_some());
     }
 
     #[test]
