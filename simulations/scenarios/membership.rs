@@ -133,9 +133,10 @@ fn a_node_that_leaves_stops_its_containers_and_the_rest_take_over() {
     assert_eq!(world.hosts[0].view.documents.roster.len(), 2);
 }
 
-#[test]
-fn two_nodes_with_one_identity_are_told_and_take_nothing_over() {
-    let mut world = World::new(4, 48);
+/// Three members with work, stateful and not, and a fourth host that is the copy of the third, with its
+/// containers as after a power cut. Neither of the two is up.
+fn a_cloned_third(seed: u64) -> World {
+    let mut world = World::new(4, seed);
     world.load_image("web:1");
     let token = world.init(0);
     world.join(1, 0, &token).unwrap();
@@ -148,29 +149,82 @@ fn two_nodes_with_one_identity_are_told_and_take_nothing_over() {
     };
     deploy_service(&mut world, 0, "data", stateful, 3);
     world.run_for(SOON);
-    // The fourth host's disk becomes a copy of the third's.
     world.clone_host(2, 3);
-    // The copy has the containers too, as after a power cut.
     world.hosts[3].engine = world.hosts[2].engine.clone();
     let wall = world.clock().wall;
     world.hosts[3].engine.power_cut(wall);
-    let starts = world.starts();
-    world.boot(2);
-    world.boot(3);
-    for twin in [2, 3] {
+    world
+}
+
+/// The copy is told before it takes its first command, the other soon, and nothing was started.
+#[track_caller]
+fn both_are_told(world: &mut World, starts: u64) {
+    for (twin, what) in [(3, "the copy"), (2, "the other")] {
         let refused = world.command(twin, Command::StopService("web".parse().unwrap()));
         assert!(
             matches!(refused, Err(Refusal::Cloned)),
-            "at once: {refused:?}"
+            "{what}: {refused:?}"
         );
+        world.run_for(SOON);
     }
     world.run_for(2 * MINUTE);
-    for twin in [2, 3] {
-        let refused = world.command(twin, Command::StopService("web".parse().unwrap()));
-        assert!(matches!(refused, Err(Refusal::Cloned)), "{refused:?}");
-    }
     assert_eq!(world.starts(), starts, "nothing was started");
     assert_eq!(world.hosts[3].engine.running().count(), 0);
+}
+
+#[test]
+fn two_nodes_with_one_identity_are_told_before_they_take_a_command_or_start_anything() {
+    for seed in 0..10 {
+        let mut world = a_cloned_third(4800 + seed);
+        let starts = world.starts();
+        world.boot(2);
+        world.boot(3);
+        both_are_told(&mut world, starts);
+    }
+}
+
+#[test]
+fn the_copy_of_a_node_that_has_run_for_long_is_told() {
+    for seed in 0..10 {
+        let mut world = a_cloned_third(4820 + seed);
+        let starts = world.starts();
+        world.boot(2);
+        world.run_for(10 * MINUTE);
+        world.boot(3);
+        both_are_told(&mut world, starts);
+    }
+}
+
+#[test]
+fn a_copy_whose_network_comes_up_after_it_is_told_before_it_acts() {
+    for seed in 0..10 {
+        let mut world = a_cloned_third(4840 + seed);
+        let starts = world.starts();
+        world.boot(2);
+        world.run_for(MINUTE);
+        world.network.split(&[3], &[0, 1, 2]);
+        world.boot(3);
+        world.run_for(SOON);
+        world.network.heal();
+        both_are_told(&mut world, starts);
+    }
+}
+
+#[test]
+fn a_node_that_starts_cut_off_goes_on_after_a_while_with_what_it_has() {
+    let mut world = grid(3, 4860);
+    deploy(&mut world, 0, "web", 3);
+    let held = world.hosts[2].engine.running().count();
+    world.kill_host(2);
+    world.network.split(&[2], &[0, 1]);
+    world.boot(2);
+    world.run_for(SOON);
+    assert_eq!(world.hosts[2].engine.running().count(), 0, "it still looks");
+    accept(&mut world, 2, Command::StopService(key("web")));
+    accept(&mut world, 2, Command::StartService(key("web")));
+    world.until(SOON, "it runs what it held", |world| {
+        world.hosts[2].engine.running().count() == held
+    });
 }
 
 #[test]

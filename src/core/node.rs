@@ -3,6 +3,7 @@
 //! Whoever drives a [`Node`] drains [`Node::poll_output`], waits for the next input or for
 //! [`Node::poll_timeout`], and calls [`Node::handle`]. The node holds no rule of its own: it routes.
 
+mod beginning;
 mod gossip;
 mod inbox;
 mod joining;
@@ -36,6 +37,7 @@ use crate::report::SignedReport;
 use crate::time::{Instant, Now};
 use crate::view::View;
 
+pub use beginning::LOOKS_AT_MOST;
 use inbox::Inbox;
 use joining::Joining;
 use own::Own;
@@ -324,7 +326,7 @@ impl Node {
                 .and_then(Instances::next_wake)
                 .map(|at| (at, "instances")),
             self.writing
-                .next_wake(self.own.acts_from)
+                .next_wake(self.acts_from())
                 .map(|at| (at, "writing")),
             self.saving.next_wake().map(|at| (at, "saving")),
             self.joining.next_wake().map(|at| (at, "joining")),

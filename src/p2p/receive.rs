@@ -23,8 +23,8 @@ pub(super) const PROTOCOL: StreamProtocol = StreamProtocol::new("/kontena/messag
 /// A stream that says nothing for so long was forgotten by its sender, which ends an idle one itself.
 const IDLE_LIMIT: Duration = Duration::from_secs(60);
 
-/// A sender has one stream. The earlier one is left to end by itself: it may belong to another
-/// process with the same key, which must be heard to be told. What is before that is broken.
+/// A sender has one stream. The one before is left to end by itself, because it may belong to another
+/// process with the same key, which must be heard to be told; an older one is taken to be broken.
 const STREAMS: usize = 2;
 
 /// How often a sender is told to be patient: a third of what it waits.

@@ -70,7 +70,7 @@ pub struct Pulse {
     /// When no other member was online, last.
     alone: Option<Instant>,
     /// Whether any member has spoken in this boot.
-    answered: bool,
+    answered: Option<Instant>,
     version: u64,
     /// When silence last turned a member, or the roster changed.
     turned: Instant,
@@ -99,7 +99,7 @@ impl Pulse {
             echo: (now.monotonic, 0),
             echo_missed: false,
             alone: None,
-            answered: false,
+            answered: None,
             version: 0,
             turned: now.monotonic,
             doubt: Doubt::default(),
@@ -159,7 +159,7 @@ impl Pulse {
             return Own::Agreed;
         };
         speaker.note_speaking(now.monotonic);
-        self.answered = true;
+        self.answered.get_or_insert(now.monotonic);
         self.rounds.heard(from);
         self.hear_all(from, vector, now);
         match vector.get(&self.me) {
@@ -202,9 +202,14 @@ impl Pulse {
     /// Whether a report may be sent: a peer was asked for this node's last one and has answered, or
     /// there is nobody who does.
     pub fn may_report(&self, now: Instant) -> bool {
-        self.answered
+        self.answered.is_some()
             || self.traces.is_empty()
             || now.since(self.since.monotonic) >= FIRST_ANSWER_WITHIN
+    }
+
+    /// When a member spoke to this boot first.
+    pub fn heard_since(&self) -> Option<Instant> {
+        self.answered
     }
 
     /// `node` restarts and asks for patience.

@@ -25,11 +25,6 @@ use super::{Node, Output, Phase, Record, SavedState};
 /// How long a member may take to answer a stranger.
 const ANSWER_WITHIN: Duration = Duration::from_secs(20);
 
-/// How long a node that starts only looks, if there are others in its grid. If its disk was copied and
-/// the other copy runs, peers hear both within two rounds and wait 2 s before they tell; nothing may
-/// run twice meanwhile, least of all what has a volume.
-const TWIN_SHOWS_WITHIN: Duration = Duration::from_secs(6);
-
 /// What a welcome carries at once: a few hundred members. Taking them in costs some 20 ms, and a node
 /// that is in no grid yet misses nothing meanwhile.
 const PAGE_BYTES: usize = 128 * 1024;
@@ -93,7 +88,7 @@ impl Node {
         }
         self.phase = Phase::Member;
         if self.replica.documents().roster.len() > 1 {
-            self.own.acts_from = now.monotonic + TWIN_SHOWS_WITHIN;
+            self.own.looks_since = Some(now.monotonic);
         }
         self.embody(now);
     }

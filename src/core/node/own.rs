@@ -20,8 +20,8 @@ pub(super) struct Own {
     daemon: String,
     /// What the engine said of itself last, for the time before there are instances.
     pub(super) engine: Option<Engine>,
-    /// No container is touched before, and no command is taken.
-    pub(super) acts_from: Instant,
+    /// Since when this boot looks before it acts, if it has to.
+    pub(super) looks_since: Option<Instant>,
     /// Since when the disk refuses, and why.
     disk_trouble: Option<(Now, String)>,
     /// `IP:PORT`, best first.
@@ -40,7 +40,7 @@ impl Own {
             },
             daemon: config.version.clone(),
             engine: None,
-            acts_from: Instant::ZERO,
+            looks_since: None,
             disk_trouble: None,
             addresses: Vec::new(),
             restarting: false,

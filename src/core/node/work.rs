@@ -198,9 +198,11 @@ impl Node {
             .pulse
             .self_suspicion(now.monotonic)
             .map(|suspicion| suspicion.until);
+        let acts_from = self.acts_from();
         let Some(instances) = self.instances.as_mut() else {
             return;
         };
+        instances.only_look_until(acts_from, now);
         let basis = Some((instances.version(), held_until));
         if self.work.stale || self.work.basis != basis {
             let holder = Holder {
@@ -239,11 +241,6 @@ impl Node {
         {
             instances.wake(now);
         }
-    }
-
-    /// Whether this node has only begun, and waits to see that it is the only one with its identity.
-    pub(super) fn only_looks(&self, now: Instant) -> bool {
-        self.phase == Phase::Member && now < self.own.acts_from
     }
 
     /// Whether this node decides about containers: as a member, or to stop what it ran as one.
@@ -317,7 +314,7 @@ impl Node {
         let own = self.reports.get(&self.me);
         let remembered = own.map(|report| report.holds.clone()).unwrap_or_default();
         let mut instances = Instances::new(identity, remembered);
-        instances.only_look_until(self.own.acts_from);
+        instances.only_look_until(self.acts_from(), now);
         if let Some(engine) = self.own.engine.clone() {
             instances.observe(Observed::Engine(engine), now);
         }

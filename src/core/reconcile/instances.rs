@@ -30,7 +30,7 @@ pub struct Identity {
 #[derive(Clone, Debug)]
 pub struct Instances {
     identity: Identity,
-    /// No container is touched before.
+    /// No container is started or replaced before.
     acts_from: Instant,
     /// `None` until the documents are loaded and this node is a member: nothing is decided before.
     asked: Option<Asked>,
@@ -87,10 +87,13 @@ impl Instances {
         }
     }
 
-    /// No container is created, started, stopped or removed before `at`; images are fetched, and
-    /// what runs is looked at.
-    pub fn only_look_until(&mut self, at: Instant) {
-        self.acts_from = at;
+    /// No container is created, started or replaced before `at`. What shall not run is stopped and
+    /// removed, images are fetched, and what runs is looked at.
+    pub fn only_look_until(&mut self, at: Instant, now: Now) {
+        if self.acts_from != at {
+            self.acts_from = at;
+            self.refresh(now);
+        }
     }
 
     /// What is asked of this node now, as a whole. Only a member of the grid with loaded documents
@@ -183,24 +186,15 @@ impl Instances {
         } else {
             self.remember(now)
         };
-        self.queue.set(self.allowed(found.ready, now.monotonic));
+        let may_act = self.sight.is_listed() && self.asked.is_some() && !self.blind;
+        let ready = if may_act {
+            found.ready
+        } else {
+            BTreeMap::new()
+        };
+        self.queue.set(ready);
         self.wake = self.earliest(found.wakes, now.monotonic);
         self.publish(found.holds, now);
-    }
-
-    /// Of what could be done, that which may be done now.
-    fn allowed(
-        &self,
-        mut ready: BTreeMap<Subject, Action>,
-        now: Instant,
-    ) -> BTreeMap<Subject, Action> {
-        if !self.sight.is_listed() || self.asked.is_none() || self.blind {
-            return BTreeMap::new();
-        }
-        if now < self.acts_from {
-            ready.retain(|_, action| !action.touches_container());
-        }
-        ready
     }
 
     fn look_and_plan(&mut self, now: Now) -> Findings {
@@ -215,6 +209,7 @@ impl Instances {
             queue: &self.queue,
             said: &self.holds,
             blind: self.blind,
+            acts_from: self.acts_from,
             now,
         };
         round.meet(&mut locals);

@@ -36,6 +36,8 @@ pub(super) struct Surroundings<'a> {
     /// The image of the wanted deploy, once it is there.
     pub pinned: Option<&'a str>,
     pub rollout: &'a dyn Fn() -> Rollout,
+    /// This boot has only begun: no turn is taken.
+    pub only_looks: bool,
     pub now: Instant,
 }
 
@@ -239,7 +241,7 @@ impl Local {
         around: &Surroundings<'_>,
     ) -> Option<Instant> {
         // Pulling never costs health: without the image there is no turn to take.
-        if self.turn == Turn::Granted || around.pinned.is_none() {
+        if self.turn == Turn::Granted || around.pinned.is_none() || around.only_looks {
             return None;
         }
         let rollout = (around.rollout)();

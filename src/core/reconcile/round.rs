@@ -61,6 +61,8 @@ pub(super) struct Round<'a> {
     pub said: &'a BTreeMap<InstanceId, Hold>,
     /// What the engine holds is not known now: nothing is taken on.
     pub blind: bool,
+    /// No container is started or replaced before.
+    pub acts_from: Instant,
     pub now: Now,
 }
 
@@ -181,6 +183,7 @@ impl<'a> Round<'a> {
             identity: self.identity,
             pinned,
             rollout: &|| self.rollout(instance, &found.holds),
+            only_looks: self.only_looks(),
             now: self.now.monotonic,
         };
         let containers = self.seen.get(instance);
@@ -188,11 +191,27 @@ impl<'a> Round<'a> {
         match local.step(self.task(instance), containers, &around) {
             Step::Settled => {}
             Step::Wait(until) => found.wakes.push(until),
+            Step::Do(action) if self.is_too_soon(instance, &action) => {
+                found.wakes.push(self.acts_from);
+            }
             Step::Do(action) => {
                 let subject = Subject::Instance(instance.clone());
                 found.ready.insert(subject, *action);
             }
         }
+    }
+
+    fn only_looks(&self) -> bool {
+        self.now.monotonic < self.acts_from
+    }
+
+    /// What shall run is not touched while the node only looks. What shall not run may go at once.
+    fn is_too_soon(&self, instance: &InstanceId, action: &Action) -> bool {
+        let shall_run = match self.task(instance) {
+            Task::Run(_) | Task::Keep => true,
+            Task::Rest | Task::Remove => false,
+        };
+        self.only_looks() && shall_run && action.touches_container()
     }
 
     /// What this node has to do about the instance.
