@@ -380,16 +380,24 @@ impl Node {
         call: JoinCall,
         _now: Now,
     ) {
-        match self.phase {
-            Phase::Member => self.queue(Job::Admit {
+        match self.may_admit() {
+            Ok(()) => self.queue(Job::Admit {
                 id,
                 from,
                 seen,
                 call: Box::new(call),
             }),
-            Phase::Alone | Phase::Joining => self.refuse_join(id, "it belongs to no grid itself"),
-            Phase::Leaving | Phase::Removed => self.refuse_join(id, "it left its grid"),
-            Phase::Cloned => self.refuse_join(id, "its own identity was cloned"),
+            Err(problem) => self.refuse_join(id, problem),
+        }
+    }
+
+    /// Whether this node may admit anybody now; else why not, in words for whoever asks.
+    pub(super) fn may_admit(&self) -> Result<(), &'static str> {
+        match self.phase {
+            Phase::Member => Ok(()),
+            Phase::Alone | Phase::Joining => Err("it belongs to no grid itself"),
+            Phase::Leaving | Phase::Removed => Err("it left its grid"),
+            Phase::Cloned => Err("its own identity was cloned"),
         }
     }
 
@@ -406,6 +414,8 @@ impl Node {
         call: &JoinCall,
         now: Now,
     ) -> Result<Vec<Edit>, JoinRefusal> {
+        self.may_admit()
+            .map_err(|problem| not_now(problem.to_owned()))?;
         let about = Call {
             from,
             seen,

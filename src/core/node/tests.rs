@@ -5,7 +5,9 @@ use std::collections::BTreeMap;
 use super::*;
 use crate::command::{Refusal, StackInput};
 use crate::id::EnvelopeHash;
-use crate::message::{Envelopes, MAX_MESSAGE_BYTES, encode};
+use crate::id::GridId;
+use crate::membership::token::Token;
+use crate::message::{Envelopes, JoinRefusal, MAX_MESSAGE_BYTES, encode};
 use crate::report::ReportOrder;
 use crate::stack::Service;
 use crate::time::WallTime;
@@ -302,6 +304,31 @@ fn reports_of_strangers_are_not_kept() {
 }
 
 #[test]
+fn a_stranger_that_waits_for_its_turn_is_not_admitted_by_a_node_that_is_cloned_meanwhile() {
+    let (mut first, second) = pair();
+    let earlier = only_save(&first.give(create("web"), false)).0;
+    let mut third = Hand::new(3);
+    let asked = third.give(join_as("three"), true);
+    let waiting = first.handle(Input::JoinAsked {
+        id: 7,
+        from: third.node.me,
+        seen: None,
+        call: asked.iter().find_map(join_call).expect("a stranger asks"),
+    });
+    assert!(join_answers(&waiting).is_empty(), "another change is saved");
+    first.handle(told_cloned(&first, &second));
+
+    let after = first.handle(saved(earlier, Ok(())));
+    let answers = join_answers(&after);
+    assert!(
+        matches!(&answers[..], [JoinAnswer::Refused(JoinRefusal::NotNow { problem })]
+            if problem.contains("cloned")),
+        "{answers:?}"
+    );
+    assert!(saved_envelopes(&after).is_empty(), "nothing is written");
+}
+
+#[test]
 fn a_second_leave_does_not_take_the_place_of_the_first() {
     let (mut first, _) = pair();
     first.handle(Input::Command {
@@ -395,7 +422,7 @@ fn the_answer_to_a_join_that_was_given_up_is_none_to_the_next() {
         name: "three".parse().unwrap(),
         labels: Vec::new(),
     };
-    let refused = || Ok(JoinAnswer::Refused(crate::message::JoinRefusal::Token));
+    let refused = || Ok(JoinAnswer::Refused(JoinRefusal::Token));
     third.give(join(), true);
     third.now.monotonic = third.now.monotonic + Duration::from_secs(20);
     assert_eq!(replies(&third.handle(Input::Wake)).len(), 1, "given up");
@@ -425,17 +452,7 @@ fn a_cloned_node_sleeps_until_something_happens() {
     };
     first.give(deploy, true);
     first.handle(Input::Observed(Observed::Containers(Default::default())));
-    let life = first.node.own.order();
-    first.handle(Input::Received {
-        from: second.node.me,
-        message: Message::Cloned {
-            first: life,
-            second: ReportOrder {
-                nonce: life.nonce + 1,
-                ..life
-            },
-        },
-    });
+    first.handle(told_cloned(&first, &second));
     assert_eq!(first.node.phase, Phase::Cloned);
     for _ in 0..600 {
         let (wake, asked) = first.node.poll_timeout().expect("a member has timers");
@@ -541,18 +558,39 @@ fn found_and_ask(first: &mut Hand, second: &mut Hand, changes: u32) -> Vec<Outpu
     };
     let founded = replies(&first.give(init, true));
     let token = founded[0].1.as_ref().unwrap().join_token.clone().unwrap();
+    assert_eq!(token, first_token());
     for number in 0..changes {
         let mut seed = [6; 32];
         seed[..4].copy_from_slice(&number.to_be_bytes());
         first.give(Command::CreateJoinToken { seed }, true);
     }
-    let join = Command::Join {
+    second.give(join_as("two"), true)
+}
+
+/// The token that the founder of the grid made.
+fn first_token() -> String {
+    let grid = GridId(SecretKey::from_seed([3; 32]).public());
+    Token::new(grid, [4; 32]).reveal()
+}
+
+fn join_as(name: &str) -> Command {
+    Command::Join {
         address: "10.0.0.1:1".to_owned(),
-        token,
-        name: "two".parse().unwrap(),
+        token: first_token(),
+        name: name.parse().unwrap(),
         labels: Vec::new(),
-    };
-    second.give(join, true)
+    }
+}
+
+/// A peer has heard two lives of this node alternate.
+fn told_cloned(node: &Hand, peer: &Hand) -> Input {
+    let first = node.node.own.order();
+    let nonce = first.nonce + 1;
+    let second = ReportOrder { nonce, ..first };
+    Input::Received {
+        from: peer.node.me,
+        message: Message::Cloned { first, second },
+    }
 }
 
 /// Carries the questions of a stranger to its sponsor, and the answers back, until it is a member.
@@ -593,13 +631,18 @@ fn answer_join(sponsor: &mut Hand, from: NodeId, call: JoinCall) -> JoinAnswer {
         call,
     });
     answered.extend(sponsor.save_all());
-    let answer = answered.into_iter().find_map(|output| {
+    let answer = join_answers(&answered).into_iter().next();
+    answer.expect("a sponsor answers")
+}
+
+fn join_answers(outputs: &[Output]) -> Vec<JoinAnswer> {
+    let answer = |output: &Output| {
         let Output::AnswerJoin { answer, .. } = output else {
             return None;
         };
-        Some(answer)
-    });
-    answer.expect("a sponsor answers")
+        Some(answer.clone())
+    };
+    outputs.iter().filter_map(answer).collect()
 }
 
 fn create(name: &str) -> Command {

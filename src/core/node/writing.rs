@@ -152,21 +152,20 @@ impl Node {
         self.answer_waiting(|waiting| waiting.until <= now.monotonic);
     }
 
+    /// Begins a job. What this node may do is judged here and not when the job came: it may have
+    /// waited, and this node may be a clone, or no member, since.
     fn start(&mut self, job: Job, now: Now) {
-        let edits = match &job {
-            Job::Command { command, .. } => self.edits_of(command, now),
+        match &job {
+            Job::Command { command, .. } => match self.edits_of(command, now) {
+                Ok(edits) => self.save_job(job, edits, now),
+                Err(refusal) => self.answer(job, Err(refusal), now),
+            },
             Job::Admit {
                 from, seen, call, ..
-            } => {
-                return match self.admission(*from, *seen, call, now) {
-                    Ok(edits) => self.save_job(job, edits, now),
-                    Err(refusal) => self.answer_admission(job, Err(refusal)),
-                };
-            }
-        };
-        match edits {
-            Ok(edits) => self.save_job(job, edits, now),
-            Err(refusal) => self.answer(job, Err(refusal), now),
+            } => match self.admission(*from, *seen, call, now) {
+                Ok(edits) => self.save_job(job, edits, now),
+                Err(refusal) => self.answer_admission(job, Err(refusal)),
+            },
         }
     }
 
