@@ -87,8 +87,9 @@ pub enum Input {
     Refused(NodeId),
     /// The driver was this late: the host stood still, or is too busy.
     Lagged(Duration),
-    /// The daemon is told to stop; containers run on. [`Output::Stopped`] follows once the commands
-    /// under way are answered and peers are asked for patience, within 3 s.
+    /// The daemon is told to stop; containers run on. What was not begun is refused, and
+    /// [`Output::Stopped`] follows once what was begun is answered and peers are asked for patience, within
+    /// 3 s.
     Stopping,
     /// The time of [`Node::poll_timeout`] has come.
     Wake,
@@ -132,7 +133,7 @@ pub enum Output {
         id: CommandId,
         reply: Reply,
     },
-    /// Nothing more follows in this boot ([`Input::Stopping`]).
+    /// Nothing more follows in this boot, whatever happens ([`Input::Stopping`]).
     Stopped,
     /// The newest view, for whoever reads, and how this node stands.
     Show {
@@ -286,6 +287,9 @@ impl Node {
 
     /// Takes in what happened, and decides what follows.
     pub fn handle(&mut self, input: Input, now: Now) {
+        if self.has_stopped() {
+            return;
+        }
         match input {
             Input::Received { from, message } => self.received(from, message, now),
             Input::JoinAsked {
@@ -315,6 +319,9 @@ impl Node {
 
     /// When to call `handle(Input::Wake, …)` at the latest, and which part asked.
     pub fn poll_timeout(&self) -> Option<(Instant, &'static str)> {
+        if self.has_stopped() {
+            return None;
+        }
         [
             (!self.inbox.is_empty()).then_some((self.driven, "merging")),
             self.in_grid()
@@ -347,8 +354,8 @@ impl Node {
         self.write(now);
         self.finish_leaving(now);
         self.save_reports(now);
-        self.finish_stopping(now);
         self.show();
+        self.finish_stopping(now);
     }
 
     /// Whether this node takes part in a grid.

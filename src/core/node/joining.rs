@@ -67,6 +67,11 @@ struct Asked {
 }
 
 impl Joining {
+    /// The question to a sponsor that is not answered yet: of which command.
+    pub(super) fn asking(&self) -> Option<CommandId> {
+        self.asked.as_ref().map(|asked| asked.command)
+    }
+
     pub(super) fn next_wake(&self) -> Option<Instant> {
         self.asked.as_ref().map(|asked| asked.until)
     }
@@ -394,6 +399,7 @@ impl Node {
     /// Whether this node may admit anybody now; else why not, in words for whoever asks.
     pub(super) fn may_admit(&self) -> Result<(), &'static str> {
         match self.phase {
+            Phase::Member if self.is_stopping() => Err("its daemon is stopping"),
             Phase::Member => Ok(()),
             Phase::Alone | Phase::Joining => Err("it belongs to no grid itself"),
             Phase::Leaving | Phase::Removed => Err("it left its grid"),

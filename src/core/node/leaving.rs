@@ -28,6 +28,10 @@ pub(super) struct Leave {
 }
 
 impl Leave {
+    pub(super) fn command(&self) -> CommandId {
+        self.command
+    }
+
     /// When to look again at the latest.
     pub(super) fn wake(&self, engine_seen: bool) -> Instant {
         self.since

@@ -378,13 +378,106 @@ fn a_command_that_waits_for_a_second_disk_is_answered_before_the_daemon_ends() {
 }
 
 #[test]
-fn a_disk_that_never_answers_does_not_keep_the_daemon_from_ending() {
+fn a_disk_that_never_answers_does_not_keep_the_daemon_from_ending_and_the_answer_says_so() {
     let (mut first, _) = pair();
     let given = first.give(create("web"), false);
     assert!(replies(&given).is_empty());
     assert!(!has_stopped(&first.handle(Input::Stopping)));
     first.now.monotonic = first.now.monotonic + Duration::from_secs(3);
-    assert!(has_stopped(&first.handle(Input::Wake)));
+    let ended = first.handle(Input::Wake);
+    assert!(matches!(
+        replies(&ended)[..],
+        [(_, Err(Refusal::Unconfirmed))]
+    ));
+    assert!(matches!(ended.last(), Some(Output::Stopped)), "{ended:?}");
+
+    let late = first.unsaved.pop().unwrap();
+    assert!(first.handle(saved(late, Ok(()))).is_empty(), "it has ended");
+    assert_eq!(first.node.poll_timeout(), None);
+}
+
+#[test]
+fn an_init_and_a_join_that_are_being_saved_are_carried_through_before_the_daemon_ends() {
+    let mut alone = Hand::new(1);
+    alone.give(init(), false);
+    let (mut sponsor, mut stranger) = (Hand::new(1), Hand::new(2));
+    let asked = found_and_ask(&mut sponsor, &mut stranger, 0);
+    let call = asked.iter().find_map(join_call).expect("a stranger asks");
+    let answer = Ok(answer_join(&mut sponsor, stranger.node.me, call));
+    let id = CommandId(1);
+    for (mut entering, welcome) in [(alone, None), (stranger, Some(answer))] {
+        assert!(!has_stopped(&entering.handle(Input::Stopping)));
+        if let Some(answer) = welcome {
+            entering.handle(Input::JoinAnswered { id, answer });
+        }
+        let ended = entering.save_all();
+        assert!(matches!(replies(&ended)[..], [(_, Ok(_))]), "{ended:?}");
+        assert!(has_stopped(&ended));
+    }
+}
+
+#[test]
+fn a_question_to_a_sponsor_and_a_leave_that_do_not_end_are_answered_when_the_daemon_does() {
+    let (mut first, mut third) = (pair().0, Hand::new(3));
+    third.give(join_as("three"), true);
+    first.handle(Input::Observed(Observed::EngineTrouble {
+        problem: "the engine hangs".to_owned(),
+    }));
+    first.give(Command::Leave { force: true }, true);
+    for mut hand in [first, third] {
+        assert!(!has_stopped(&hand.handle(Input::Stopping)));
+        hand.now.monotonic = hand.now.monotonic + Duration::from_secs(3);
+        let ended = hand.handle(Input::Wake);
+        assert!(matches!(
+            replies(&ended)[..],
+            [(_, Err(Refusal::Unconfirmed))]
+        ));
+        assert!(has_stopped(&ended));
+    }
+}
+
+#[test]
+fn a_node_that_stops_refuses_what_it_has_not_begun_and_begins_nothing() {
+    let (mut first, second) = pair();
+    first.give(create("web"), false);
+    first.give(create("db"), false);
+    let stopping = first.handle(Input::Stopping);
+    let refused = Err(Refusal::Stopping);
+    assert_eq!(replies(&stopping), [(CommandId(3), refused.clone())]);
+    assert_eq!(
+        replies(&first.give(create("cache"), false)),
+        [(CommandId(4), refused)]
+    );
+    let mut third = Hand::new(3);
+    let asked = third.give(join_as("three"), true);
+    let call = asked.iter().find_map(join_call).expect("a stranger asks");
+    let answer = answer_join(&mut first, second.node.me, call);
+    assert!(
+        matches!(&answer, JoinAnswer::Refused(JoinRefusal::NotNow { problem })
+            if problem.contains("stopping")),
+        "{answer:?}"
+    );
+}
+
+#[test]
+fn a_node_that_stops_asks_the_engine_for_nothing() {
+    for stops in [false, true] {
+        let mut first = Hand::new(1);
+        first.give(init(), true);
+        first.handle(Input::Observed(Observed::Containers(Default::default())));
+        first.give(create("web"), true);
+        let id = CommandId(9);
+        let command = deploy("web");
+        first.handle(Input::Command { id, command });
+        if stops {
+            first.handle(Input::Stopping);
+        }
+        let outputs = first.save_all();
+        let asks = outputs
+            .iter()
+            .any(|output| matches!(output, Output::Run { .. }));
+        assert_eq!(asks, !stops, "{outputs:?}");
+    }
 }
 
 #[test]
@@ -446,11 +539,7 @@ fn the_answer_to_a_join_that_was_given_up_is_none_to_the_next() {
 fn a_cloned_node_sleeps_until_something_happens() {
     let (mut first, second) = pair();
     first.give(create("web"), true);
-    let deploy = Command::DeployService {
-        key: "web".parse().unwrap(),
-        force: false,
-    };
-    first.give(deploy, true);
+    first.give(deploy("web"), true);
     first.handle(Input::Observed(Observed::Containers(Default::default())));
     first.handle(told_cloned(&first, &second));
     assert_eq!(first.node.phase, Phase::Cloned);
@@ -548,15 +637,7 @@ fn pair() -> (Hand, Hand) {
 
 /// A grid of one whose document has so many changes more, and a stranger that asks to be admitted.
 fn found_and_ask(first: &mut Hand, second: &mut Hand, changes: u32) -> Vec<Output> {
-    let init = Command::Init {
-        grid: "demo".parse().unwrap(),
-        name: "one".parse().unwrap(),
-        labels: Vec::new(),
-        grid_seed: [3; 32],
-        token_seed: [4; 32],
-        admin_token: [5; 32],
-    };
-    let founded = replies(&first.give(init, true));
+    let founded = replies(&first.give(init(), true));
     let token = founded[0].1.as_ref().unwrap().join_token.clone().unwrap();
     assert_eq!(token, first_token());
     for number in 0..changes {
@@ -565,6 +646,17 @@ fn found_and_ask(first: &mut Hand, second: &mut Hand, changes: u32) -> Vec<Outpu
         first.give(Command::CreateJoinToken { seed }, true);
     }
     second.give(join_as("two"), true)
+}
+
+fn init() -> Command {
+    Command::Init {
+        grid: "demo".parse().unwrap(),
+        name: "one".parse().unwrap(),
+        labels: Vec::new(),
+        grid_seed: [3; 32],
+        token_seed: [4; 32],
+        admin_token: [5; 32],
+    }
 }
 
 /// The token that the founder of the grid made.
@@ -650,6 +742,13 @@ fn create(name: &str) -> Command {
         key: name.parse().unwrap(),
         service: Service::new("web:1"),
         instances: 1,
+    }
+}
+
+fn deploy(name: &str) -> Command {
+    Command::DeployService {
+        key: name.parse().unwrap(),
+        force: false,
     }
 }
 

@@ -198,6 +198,7 @@ impl Node {
             .pulse
             .self_suspicion(now.monotonic)
             .map(|suspicion| suspicion.until);
+        let begins_actions = self.begins_actions();
         let Some(instances) = self.instances.as_mut() else {
             return;
         };
@@ -224,6 +225,9 @@ impl Node {
             .is_some_and(|wake| wake <= now.monotonic)
         {
             instances.wake(now);
+        }
+        if !begins_actions {
+            return;
         }
         while let Some((id, action)) = instances.poll_action() {
             self.outputs.push_back(Output::Run { id, action });
