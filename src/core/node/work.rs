@@ -110,10 +110,21 @@ impl Node {
         reports
     }
 
-    /// Whether this node still belongs.
+    /// Whether this node belongs. Being excluded need not last: the removal of its sponsor is looked
+    /// through if the author of that removal was itself removed by somebody before it.
     fn heed_roster(&mut self) {
-        if self.phase == Phase::Member && self.view.documents.excludes(&self.me) {
-            self.phase = Phase::Removed;
+        let own = self.view.documents.roster.get(&self.me);
+        match (&self.phase, own) {
+            (Phase::Member, None) if self.view.documents.excludes(&self.me) => {
+                self.phase = Phase::Removed;
+            }
+            (Phase::Removed, Some(member)) => {
+                self.phase = Phase::Member;
+                if let Some(instances) = &mut self.instances {
+                    instances.rename_node(member.name.clone());
+                }
+            }
+            _ => {}
         }
     }
 

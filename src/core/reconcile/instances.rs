@@ -87,6 +87,11 @@ impl Instances {
         }
     }
 
+    /// What this node is called on the containers that it creates from now on.
+    pub fn rename_node(&mut self, name: NodeName) {
+        self.identity.node_name = name;
+    }
+
     /// No container is created, started, stopped or removed before `at`; images are fetched, and
     /// what runs is looked at.
     pub fn only_look_until(&mut self, at: Instant) {
