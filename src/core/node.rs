@@ -45,6 +45,19 @@ use stopping::Stopping;
 use work::Work;
 use writing::Writing;
 
+/// The longest that a change waits for its answer, beside its turn at a disk: a node that has only begun
+/// looks first, and what is on this disk waits for another.
+pub const CHANGE_ANSWERED_WITHIN: Duration =
+    joining::TWIN_SHOWS_WITHIN.saturating_add(writing::SECOND_DISK);
+
+/// The longest that a `join` waits for each answer of the member that it asks; most need one.
+pub const JOIN_ANSWERED_WITHIN: Duration = joining::ANSWER_WITHIN;
+
+/// The longest that a `leave` waits for its answer, beside its turn at a disk: a node that has only begun
+/// looks first, and what it runs has to stop.
+pub const LEAVE_ANSWERED_WITHIN: Duration =
+    joining::TWIN_SHOWS_WITHIN.saturating_add(leaving::STOP_WITHIN);
+
 /// Something happened.
 #[derive(Clone, Debug)]
 pub enum Input {

@@ -22,13 +22,13 @@ use super::saving::Purpose;
 use super::writing::Job;
 use super::{Node, Output, Phase, Record, SavedState};
 
-/// How long a member may take to answer a stranger.
-const ANSWER_WITHIN: Duration = Duration::from_secs(20);
+/// How long a member may take to answer a stranger, for each page of the welcome.
+pub(super) const ANSWER_WITHIN: Duration = Duration::from_secs(20);
 
 /// How long a node that starts only looks, if there are others in its grid. If its disk was copied and
 /// the other copy runs, peers hear both within two rounds and wait 2 s before they tell; nothing may
 /// run twice meanwhile, least of all what has a volume.
-const TWIN_SHOWS_WITHIN: Duration = Duration::from_secs(6);
+pub(super) const TWIN_SHOWS_WITHIN: Duration = Duration::from_secs(6);
 
 /// What a welcome carries at once: a few hundred members. Taking them in costs some 20 ms, and a node
 /// that is in no grid yet misses nothing meanwhile.

@@ -13,7 +13,7 @@ use super::saving::Purpose;
 use super::{Node, Phase, Record};
 
 /// How long containers may take to stop. What still runs then is nobody's any more, and is logged.
-const STOP_WITHIN: Duration = Duration::from_secs(25);
+pub(super) const STOP_WITHIN: Duration = Duration::from_secs(25);
 
 /// How long an engine that never answered is waited for.
 const ENGINE_WITHIN: Duration = Duration::from_secs(5);

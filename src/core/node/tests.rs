@@ -4,6 +4,7 @@ use std::collections::BTreeMap;
 
 use super::*;
 use crate::command::{Refusal, StackInput};
+use crate::document::DocumentId;
 use crate::id::EnvelopeHash;
 use crate::id::GridId;
 use crate::membership::token::Token;
@@ -304,6 +305,37 @@ fn reports_of_strangers_are_not_kept() {
 }
 
 #[test]
+fn a_leave_and_a_change_just_after_a_start_are_answered_in_the_time_that_is_named() {
+    let leave = Command::Leave { force: true };
+    for (command, within) in [
+        (leave, LEAVE_ANSWERED_WITHIN),
+        (create("web"), CHANGE_ANSWERED_WITHIN),
+    ] {
+        let (first, mut second) = pair();
+        let mut first = first.started_again();
+        first.handle(Input::Observed(Observed::Containers(Default::default())));
+        let begun = first.now.monotonic;
+        let mut answers = replies(&first.give(command, true));
+        while answers.is_empty() {
+            // The other node is heard all the time, and never says that it has the change.
+            first.hear(&mut second);
+            let (wake, _) = first.node.poll_timeout().expect("a member has timers");
+            first.now.monotonic = wake.max(first.now.monotonic + Duration::from_millis(1));
+            second.now = first.now;
+            second.handle(Input::Wake);
+            let woken = first.handle(Input::Wake);
+            answers = replies(&[woken, first.save_all()].concat());
+        }
+        let took = first.now.monotonic.since(begun);
+        assert!(took <= within && took + SLACK > within, "{took:?}");
+        assert!(answers[0].1.is_ok(), "{answers:?}");
+    }
+}
+
+/// By how much a named time may be longer than what is taken.
+const SLACK: Duration = Duration::from_secs(1);
+
+#[test]
 fn a_stranger_that_waits_for_its_turn_is_not_admitted_by_a_node_that_is_cloned_meanwhile() {
     let (mut first, second) = pair();
     let earlier = only_save(&first.give(create("web"), false)).0;
@@ -580,6 +612,31 @@ impl Hand {
             now,
             commands: 0,
             unsaved: Vec::new(),
+        }
+    }
+
+    /// The same node in its next boot, with what its disk remembers of the grid.
+    fn started_again(&self) -> Self {
+        let grid = self.node.view.documents.grid.id.expect("it is a member");
+        let saved = SavedState {
+            envelopes: self
+                .node
+                .replica
+                .envelopes_of(&DocumentId::Grid)
+                .into_iter()
+                .collect(),
+            local: BTreeMap::from([("grid".to_owned(), grid.0.to_vec())]),
+            ..SavedState::default()
+        };
+        let config = NodeConfig {
+            boot: self.node.config.boot + 1,
+            nonce: self.node.config.nonce + 1000,
+            ..self.node.config.clone()
+        };
+        Self {
+            node: Node::new(config, saved, self.now),
+            unsaved: Vec::new(),
+            ..*self
         }
     }
 
