@@ -145,7 +145,12 @@ impl Instances {
         let (id, subject, action) = self.queue.take()?;
         match &subject {
             Subject::Image(key) => self.images.fetching(key),
-            Subject::Instance(instance) => journal::began(self.asked.as_ref(), instance, &action),
+            Subject::Instance(instance) => {
+                if let Some(local) = self.locals.get_mut(instance) {
+                    journal::began(self.asked.as_ref(), local.turn, instance, &action);
+                    local.began(&action);
+                }
+            }
         }
         Some((id, action))
     }
