@@ -305,6 +305,30 @@ fn reports_of_strangers_are_not_kept() {
 }
 
 #[test]
+fn a_removed_node_that_asks_is_answered_on_the_way_that_it_asked() {
+    let (mut first, mut second) = pair();
+    let remove = Command::RemoveNode {
+        node: second.node.me,
+        force: true,
+    };
+    first.give(remove, true);
+    let outputs = first.handle(Input::Received {
+        from: second.node.me,
+        message: Message::Exchange(second.node.exchange(&first.node.me, true)),
+    });
+    let answers = outputs.iter().filter(|output| {
+        matches!(
+            output,
+            Output::Answer {
+                message: Message::Exchange(_),
+                ..
+            }
+        )
+    });
+    assert_eq!(answers.count(), 1, "{outputs:?}");
+}
+
+#[test]
 fn a_leave_and_a_change_just_after_a_start_are_answered_in_the_time_that_is_named() {
     let leave = Command::Leave { force: true };
     for (command, within) in [

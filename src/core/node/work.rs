@@ -113,18 +113,16 @@ impl Node {
     /// Whether this node belongs. Being excluded need not last: the removal of its sponsor is looked
     /// through if the author of that removal was itself removed by somebody before it.
     fn heed_roster(&mut self) {
-        let own = self.view.documents.roster.get(&self.me);
-        match (&self.phase, own) {
-            (Phase::Member, None) if self.view.documents.excludes(&self.me) => {
-                self.phase = Phase::Removed;
+        let documents = &self.view.documents;
+        if self.phase == Phase::Member && documents.excludes(&self.me) {
+            self.phase = Phase::Removed;
+        } else if self.phase == Phase::Removed
+            && let Some(member) = documents.roster.get(&self.me)
+        {
+            self.phase = Phase::Member;
+            if let Some(instances) = &mut self.instances {
+                instances.rename_node(member.name.clone());
             }
-            (Phase::Removed, Some(member)) => {
-                self.phase = Phase::Member;
-                if let Some(instances) = &mut self.instances {
-                    instances.rename_node(member.name.clone());
-                }
-            }
-            _ => {}
         }
     }
 
