@@ -98,6 +98,7 @@ async fn turn(
         while let Some(output) = node.poll_output() {
             edges.effects.carry_out(output).await?;
         }
+        edges.effects.answer_nobody();
         let phase = edges.effects.phase();
         if edges.effects.has_stopped() {
             return Ok(End::Stopped);

@@ -146,10 +146,6 @@ impl Bounds {
         container: &Container,
         findings: &mut Findings,
     ) {
-        // Known, and told in docs/design/simulation.md: a start whose answer was lost is no crash yet.
-        if scene.host(host).engine.trouble.loses_answers > 0 {
-            return;
-        }
         let instance = &container.owner.instance;
         let deploy = (host, instance.clone(), container.owner.generation);
         let starts = self.starts.entry(deploy).or_default();

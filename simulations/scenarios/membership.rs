@@ -303,7 +303,7 @@ fn a_node_whose_sponsor_was_removed_across_a_split_is_told_stops_and_may_join_an
         world.until(SOON, "it runs here too", |world| {
             world.hosts[4].engine.running().count() > 0
         });
-        let (sponsor, newcomer) = (world.id(3), world.id(4));
+        let (sponsor, mut newcomer) = (world.id(3), world.id(4));
         let remove = Command::RemoveNode {
             node: sponsor,
             force: false,
@@ -334,6 +334,8 @@ fn a_node_whose_sponsor_was_removed_across_a_split_is_told_stops_and_may_join_an
         assert!(matches!(refused, Err(Refusal::Removed)), "{refused:?}");
 
         accept(&mut world, 4, Command::Leave { force: false });
+        let disowned = std::mem::replace(&mut newcomer, world.id(4));
+        assert_ne!(newcomer, disowned, "it begins with a new identity");
         world.join(4, 0, &token).unwrap();
         world.until(MINUTE, "it is a member like any other", |world| {
             world.hosts[..3]
@@ -380,6 +382,55 @@ fn a_disowned_node_that_restarts_before_it_has_stopped_anything_stops_it_then() 
     world.boot(3);
     world.until(MINUTE, "it stopped what it ran", |world| {
         world.hosts[3].engine.running().count() == 0
+    });
+}
+
+#[test]
+fn a_node_whose_sponsors_removal_is_looked_through_is_a_member_again() {
+    let mut world = World::new(4, 54);
+    world.load_image("web:1");
+    let token = world.init(0);
+    for host in 1..3 {
+        world.join(host, 0, &token).unwrap();
+    }
+    world.run_for(2 * MINUTE);
+    // Three sides: a sponsor with its newcomer, whoever removes it, and whoever removes that one.
+    world.network.split(&[0], &[1, 2, 3]);
+    world.network.split(&[1], &[2, 3]);
+    world.run_for(MINUTE);
+    world.join(3, 2, &token).unwrap();
+    deploy_service(&mut world, 3, "web", Service::new("web:1"), 6);
+    for (host, target) in [(1, 2), (0, 1)] {
+        let node = world.id(target);
+        accept(&mut world, host, Command::RemoveNode { node, force: true });
+    }
+    world.network.heal();
+    world.network.split(&[0], &[1, 2, 3]);
+    world.until(
+        2 * MINUTE,
+        "both are told, and stop what they ran",
+        |world| {
+            let out = [2, 3].map(|host| &world.hosts[host]);
+            out.iter().all(|host| {
+                host.status.phase == Phase::Removed && host.engine.running().count() == 0
+            })
+        },
+    );
+
+    world.network.heal();
+    world.until(2 * MINUTE, "both are members again", |world| {
+        let known = &world.hosts[0].view.documents.roster;
+        [2, 3].iter().all(|host| {
+            known.contains_key(&world.id(*host)) && world.hosts[*host].status.phase == Phase::Member
+        })
+    });
+    let scale = Command::ScaleService {
+        key: key("web"),
+        instances: 9,
+    };
+    accept(&mut world, 3, scale);
+    world.until(MINUTE, "it is given work", |world| {
+        world.runs_exactly("web", 9) && world.hosts[3].engine.running().count() > 0
     });
 }
 

@@ -131,7 +131,11 @@ impl World {
                 self.tell(host, || Fact::Lost(before.into_iter().collect()));
             }
         }
+        let has_left = forgets && result.is_ok();
         self.handle(host, Input::Saved { id, result });
+        if has_left {
+            self.begin_anew(host);
+        }
     }
 
     fn join_asked(&mut self, number: usize, to: usize, call: JoinCall) {

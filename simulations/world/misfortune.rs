@@ -2,6 +2,7 @@
 
 use std::time::Duration;
 
+use kontena_core::identity::SecretKey;
 use kontena_core::node::{Input, Node, NodeConfig};
 
 use super::World;
@@ -39,6 +40,17 @@ impl World {
         self.tell(host, || Fact::Booted);
         self.handle(host, Input::Addresses(vec![address]));
         self.list_regularly(host);
+    }
+
+    /// The node left its grid: its identity is spent, and the daemon begins anew with another.
+    pub(super) fn begin_anew(&mut self, host: usize) {
+        self.kill_node(host);
+        let machine = &mut self.hosts[host];
+        let life = usize::try_from(machine.life).expect("fewer boots than an index");
+        let mut chance = Chance::of(self.seed, "identity", &[host, life]);
+        machine.key = SecretKey::from_seed(chance.bytes());
+        machine.peers.clear();
+        self.boot(host);
     }
 
     fn index_keys(&mut self) {
@@ -109,7 +121,7 @@ impl World {
     pub fn replace_host(&mut self, host: usize) {
         self.kill_host(host);
         let mut chance = self.hosts[host].chance.clone();
-        let key = kontena_core::identity::SecretKey::from_seed(chance.bytes());
+        let key = SecretKey::from_seed(chance.bytes());
         self.lose_disk(host);
         self.lose_containers(host);
         let machine = &mut self.hosts[host];

@@ -78,11 +78,7 @@ impl Refused {
     }
 
     pub(super) fn stopping() -> Self {
-        Self::new(
-            StatusCode::SERVICE_UNAVAILABLE,
-            ErrorKind::Busy,
-            "this node's daemon is stopping",
-        )
+        Refusal::Stopping.into()
     }
 
     pub(super) fn late(limit: Duration) -> Self {
@@ -136,7 +132,8 @@ fn class(refusal: &Refusal) -> (StatusCode, ErrorKind) {
         Refusal::NeedsForce { .. } => (StatusCode::CONFLICT, ErrorKind::NeedsForce),
         Refusal::Unreachable { .. } => (StatusCode::BAD_GATEWAY, ErrorKind::Unreachable),
         Refusal::Disk { .. } => (StatusCode::INSUFFICIENT_STORAGE, ErrorKind::Disk),
-        Refusal::Busy => (StatusCode::SERVICE_UNAVAILABLE, ErrorKind::Busy),
+        Refusal::Busy | Refusal::Stopping => (StatusCode::SERVICE_UNAVAILABLE, ErrorKind::Busy),
+        Refusal::Unconfirmed => (StatusCode::GATEWAY_TIMEOUT, ErrorKind::Busy),
     }
 }
 
@@ -161,7 +158,11 @@ fn hint(refusal: &Refusal) -> Option<String> {
         }
         Refusal::Disk { .. } => "make room on the disk of this node's data directory",
         Refusal::Busy => "try again in a moment",
-        Refusal::NotFound { .. } | Refusal::Exists { .. } | Refusal::Invalid(_) => return None,
+        Refusal::Unconfirmed => "look once the daemon runs again, before repeating it",
+        Refusal::NotFound { .. }
+        | Refusal::Exists { .. }
+        | Refusal::Invalid(_)
+        | Refusal::Stopping => return None,
     };
     Some(text.to_owned())
 }

@@ -8,6 +8,7 @@ use std::time::Duration;
 use futures::stream::BoxStream;
 use kontena_core::command::{Accepted, Command, Reply};
 use kontena_core::id::{NodeId, NodeName};
+use kontena_core::node::{CHANGE_ANSWERED_WITHIN, JOIN_ANSWERED_WITHIN, LEAVE_ANSWERED_WITHIN};
 use kontena_core::time::WallTime;
 use kontena_core::view::View;
 use tokio::sync::{mpsc, oneshot, watch};
@@ -19,12 +20,19 @@ use super::types::membership::Phase;
 /// A command, and where its answer goes.
 pub(crate) type Order = (Command, oneshot::Sender<Reply>);
 
-/// A change waits 2 s for a second disk; a full disk may take longer to say so.
-const CHANGE_LIMIT: Duration = Duration::from_secs(10);
-/// `join` dials another node, perhaps across the world, and reads the documents; `leave` stops containers.
-const MEMBERSHIP_LIMIT: Duration = Duration::from_secs(30);
+/// What disks may take beside what a node waits for: slow ones, full ones that try for long, and those of
+/// the commands before this one.
+const DISKS: Duration = Duration::from_secs(10);
+const CHANGE_LIMIT: Duration = CHANGE_ANSWERED_WITHIN.saturating_add(DISKS);
+/// `join` dials another node, perhaps across the world, and reads the documents.
+const JOIN_LIMIT: Duration = JOIN_ANSWERED_WITHIN.saturating_add(DISKS);
+/// `leave` stops containers: no answer takes longer.
+const LEAVE_LIMIT: Duration = LEAVE_ANSWERED_WITHIN.saturating_add(DISKS);
 /// The node shows a change before or just after it answers.
 const SHOW_LIMIT: Duration = Duration::from_secs(2);
+
+/// The server answers every change within this, if only that it takes too long.
+pub(super) const ANSWERED_WITHIN: Duration = LEAVE_LIMIT.saturating_add(SHOW_LIMIT);
 
 /// Everything that the routes use.
 pub(crate) struct Backend {
@@ -143,7 +151,8 @@ impl Backend {
 
 fn limit_of(command: &Command) -> Duration {
     match command {
-        Command::Join { .. } | Command::Leave { .. } => MEMBERSHIP_LIMIT,
+        Command::Join { .. } => JOIN_LIMIT,
+        Command::Leave { .. } => LEAVE_LIMIT,
         Command::Init { .. }
         | Command::CreateJoinToken { .. }
         | Command::RevokeJoinToken(_)

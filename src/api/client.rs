@@ -24,6 +24,7 @@ use tokio::time::timeout;
 
 pub(crate) use error::ApiError;
 
+use super::backend::ANSWERED_WITHIN;
 use super::target::Target;
 use super::types::MAX_BODY_BYTES;
 
@@ -31,9 +32,8 @@ use super::types::MAX_BODY_BYTES;
 const CONNECT_LIMIT: Duration = Duration::from_secs(5);
 /// Reading answers from memory; only logs travel further, and the server bounds that at 10 s.
 const READ_LIMIT: Duration = Duration::from_secs(15);
-/// The server bounds a change at 30 s (`join` dials another node); this is longer, so that its
-/// answer is heard.
-const CHANGE_LIMIT: Duration = Duration::from_secs(45);
+/// Longer than the server takes, so that its answer is heard.
+const CHANGE_LIMIT: Duration = ANSWERED_WITHIN.saturating_add(Duration::from_secs(2));
 /// An answer that is larger is a mistake: 200 nodes with 100 services each are about 20 MiB.
 const MAX_ANSWER_BYTES: usize = 64 << 20;
 

@@ -55,6 +55,9 @@ pub(crate) struct Access {
     revoked: BTreeMap<TokenId, Vec<Index>>,
 }
 
+/// Where an admission stands among all: by its lamport clock, then by the node that it admits.
+type AdmissionRank = (u64, NodeId, EnvelopeHash);
+
 /// An entry of the grid's log, and who wrote it.
 #[derive(Clone, Debug)]
 struct Fact {
@@ -343,30 +346,41 @@ impl Access {
         self.judge(id, &grid.graph, |index| !grid.entry(index).quarantined)
     }
 
-    /// Goes through the nodes in the order of their admission: whoever was admitted by a member is
-    /// one, and its removals count unless somebody before it removed it without knowing them.
+    /// Goes through the admissions in their order: whoever was admitted by a member is one, and its
+    /// removals count unless somebody before it removed it without knowing them. An admission by
+    /// somebody who is no member yet is judged once its author is one, so each is looked at twice at most.
     fn judge(&self, id: GridId, graph: &Graph, counts: impl Fn(Index) -> bool) -> Members {
-        let mut order = BTreeSet::new();
-        for (node, admissions) in &self.admissions {
-            let counted = admissions.iter().filter(|fact| counts(fact.source));
-            if let Some(first) = counted.map(|fact| fact.rank.0).min() {
-                order.insert((first, *node));
+        let mut open = self.counted_admissions(&counts);
+        let nodes: BTreeSet<NodeId> = open.keys().map(|(_, node, _)| *node).collect();
+        let mut early: BTreeMap<NodeId, Vec<(AdmissionRank, &Fact)>> = BTreeMap::new();
+        let mut members = Members::default();
+        while let Some((rank, fact)) = open.pop_first() {
+            let (lamport, node, _) = rank;
+            let author = NodeId(fact.author);
+            if members.admitted.contains_key(&node) {
+                continue;
+            }
+            if fact.author != id.0 && !members.admitted.contains_key(&author) {
+                early.entry(author).or_default().push((rank, fact));
+            } else if fact.author == id.0 || members.lets(graph, fact) {
+                members.admitted.insert(node, lamport);
+                self.apply_removals(graph, &node, &counts, &mut members);
+                open.extend(early.remove(&node).unwrap_or_default());
             }
         }
-        let mut members = Members::default();
-        for (_, node) in order {
-            let by_member = |fact: &&Fact| {
-                counts(fact.source) && (fact.author == id.0 || members.lets(graph, fact))
-            };
-            let admissions = self.admissions[&node].iter().filter(by_member);
-            let Some(lamport) = admissions.map(|fact| fact.rank.0).min() else {
-                members.disowned.insert(node);
-                continue;
-            };
-            members.admitted.insert(node, lamport);
-            self.apply_removals(graph, &node, &counts, &mut members);
-        }
+        let is_out = |node: &NodeId| !members.admitted.contains_key(node);
+        members.disowned = nodes.into_iter().filter(is_out).collect();
         members
+    }
+
+    fn counted_admissions(&self, counts: impl Fn(Index) -> bool) -> BTreeMap<AdmissionRank, &Fact> {
+        let all = self.admissions.iter();
+        let ranked = all.flat_map(|(node, facts)| {
+            facts
+                .iter()
+                .map(|fact| ((fact.rank.0, *node, fact.rank.1), fact))
+        });
+        ranked.filter(|(_, fact)| counts(fact.source)).collect()
     }
 
     fn apply_removals(

@@ -125,7 +125,7 @@ pub struct Accepted {
     pub join_token: Option<String>,
 }
 
-/// Why a command was not carried out: nothing was changed.
+/// Why a command was not carried out: nothing was changed, but where the refusal says otherwise.
 #[derive(Clone, Debug, thiserror::Error, PartialEq, Eq)]
 pub enum Refusal {
     #[error("{what} `{name}` does not exist")]
@@ -159,6 +159,15 @@ pub enum Refusal {
     Disk { problem: String },
     #[error("this node has too many commands to do")]
     Busy,
+    /// The daemon ends before it takes the command.
+    #[error("this node's daemon is stopping")]
+    Stopping,
+    /// The daemon ends before the command does. What was handed to the disk may become durable all the
+    /// same, and counts then from the next start on.
+    #[error(
+        "this node's daemon is stopping before the end of this: the change may have been saved"
+    )]
+    Unconfirmed,
 }
 
 /// What a command writes, given what is known: nothing where all is so already.

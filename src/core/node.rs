@@ -37,7 +37,6 @@ use crate::report::SignedReport;
 use crate::time::{Instant, Now};
 use crate::view::View;
 
-pub use beginning::LOOKS_AT_MOST;
 use inbox::Inbox;
 use joining::Joining;
 use own::Own;
@@ -46,6 +45,19 @@ use saving::Saving;
 use stopping::Stopping;
 use work::Work;
 use writing::Writing;
+
+/// The longest that a change waits for its answer, beside its turn at a disk: a node that has only begun
+/// looks first, and what is on this disk waits for another.
+pub const CHANGE_ANSWERED_WITHIN: Duration =
+    beginning::LOOKS_AT_MOST.saturating_add(writing::SECOND_DISK);
+
+/// The longest that a `join` waits for each answer of the member that it asks; most need one.
+pub const JOIN_ANSWERED_WITHIN: Duration = joining::ANSWER_WITHIN;
+
+/// The longest that a `leave` waits for its answer, beside its turn at a disk: a node that has only begun
+/// looks first, and what it runs has to stop.
+pub const LEAVE_ANSWERED_WITHIN: Duration =
+    beginning::LOOKS_AT_MOST.saturating_add(leaving::STOP_WITHIN);
 
 /// Something happened.
 #[derive(Clone, Debug)]
@@ -89,8 +101,9 @@ pub enum Input {
     Refused(NodeId),
     /// The driver was this late: the host stood still, or is too busy.
     Lagged(Duration),
-    /// The daemon is told to stop; containers run on. [`Output::Stopped`] follows once the commands
-    /// under way are answered and peers are asked for patience, within 3 s.
+    /// The daemon is told to stop; containers run on. What was not begun is refused, and
+    /// [`Output::Stopped`] follows once what was begun is answered and peers are asked for patience, within
+    /// 3 s.
     Stopping,
     /// The time of [`Node::poll_timeout`] has come.
     Wake,
@@ -134,7 +147,7 @@ pub enum Output {
         id: CommandId,
         reply: Reply,
     },
-    /// Nothing more follows in this boot ([`Input::Stopping`]).
+    /// Nothing more follows in this boot, whatever happens ([`Input::Stopping`]).
     Stopped,
     /// The newest view, for whoever reads, and how this node stands.
     Show {
@@ -288,6 +301,9 @@ impl Node {
 
     /// Takes in what happened, and decides what follows.
     pub fn handle(&mut self, input: Input, now: Now) {
+        if self.has_stopped() {
+            return;
+        }
         match input {
             Input::Received { from, message } => self.received(from, message, now),
             Input::JoinAsked {
@@ -317,6 +333,9 @@ impl Node {
 
     /// When to call `handle(Input::Wake, …)` at the latest, and which part asked.
     pub fn poll_timeout(&self) -> Option<(Instant, &'static str)> {
+        if self.has_stopped() {
+            return None;
+        }
         [
             (!self.inbox.is_empty()).then_some((self.driven, "merging")),
             self.in_grid()
@@ -349,8 +368,8 @@ impl Node {
         self.write(now);
         self.finish_leaving(now);
         self.save_reports(now);
-        self.finish_stopping(now);
         self.show();
+        self.finish_stopping(now);
     }
 
     /// Whether this node takes part in a grid.

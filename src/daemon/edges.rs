@@ -16,7 +16,7 @@ use crate::api::server::{self, Listeners};
 use crate::api::types::membership::Phase;
 use crate::disk::{Disk, Saved};
 use crate::docker::{Docker, Watch};
-use crate::p2p::{Answers, P2p, P2pEvent};
+use crate::p2p::{P2p, P2pEvent};
 
 use super::addresses::addresses;
 use super::config::{self, Config};
@@ -130,7 +130,6 @@ impl Edges {
     /// Waits for the next thing that happens. May be dropped and called again.
     pub(super) async fn next(&mut self) -> Happened {
         self.show_local();
-        self.effects.answer_to(Answers::default());
         tokio::select! {
             Some((id, result)) = self.saved.recv() => input(Input::Saved { id, result }),
             Some(done) = self.inputs.recv() => input(done),

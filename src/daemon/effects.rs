@@ -25,7 +25,7 @@ pub(super) struct Effects {
     p2p: P2p,
     docker: Docker,
     saver: Saver,
-    /// The sender of the message that the node handles now.
+    /// The sender of the message that the node handles now; nobody where it handles something else.
     asker: Answers,
     /// What actions and calls answer comes back as inputs.
     inputs: mpsc::Sender<Input>,
@@ -74,9 +74,14 @@ impl Effects {
         self.status.borrow().phase.clone()
     }
 
-    /// Whoever is answered by what follows; the default for what is no message.
+    /// Whoever is answered by what follows: the sender of the message that is handled next.
     pub(super) fn answer_to(&mut self, asker: Answers) {
         self.asker = asker;
+    }
+
+    /// What was handled last is carried out: what comes next may be no message.
+    pub(super) fn answer_nobody(&mut self) {
+        self.asker = Answers::default();
     }
 
     /// A command's answer will go here.

@@ -18,7 +18,7 @@ use super::driver::Order;
 use super::frames::{chunk_count, read_chunk, read_length};
 use super::keys::Peers;
 
-pub(super) const PROTOCOL: StreamProtocol = StreamProtocol::new("/kontena/message/1");
+pub(super) const PROTOCOL: StreamProtocol = StreamProtocol::new("/kontena/message/2");
 
 /// A stream that says nothing for so long was forgotten by its sender, which ends an idle one itself.
 const IDLE_LIMIT: Duration = Duration::from_secs(60);

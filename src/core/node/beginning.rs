@@ -14,14 +14,14 @@ use super::{Node, Phase};
 
 /// How long it looks from when the first member spoke to it. Peers hear both copies within two rounds,
 /// wait 2 s, and tell them; nothing may run twice meanwhile, least of all what has a volume.
-pub(super) const TWIN_SHOWS_WITHIN: Duration = Duration::from_secs(6);
+const TWIN_SHOWS_WITHIN: Duration = Duration::from_secs(6);
 
 /// How long it waits for a member to speak: a network that comes up after the daemon takes some
 /// seconds. Whoever is really cut off has to go on with what it has.
 const HEARD_WITHIN: Duration = Duration::from_secs(15);
 
 /// The longest that a node only looks, and lets commands wait.
-pub const LOOKS_AT_MOST: Duration = HEARD_WITHIN.saturating_add(TWIN_SHOWS_WITHIN);
+pub(super) const LOOKS_AT_MOST: Duration = HEARD_WITHIN.saturating_add(TWIN_SHOWS_WITHIN);
 
 impl Node {
     /// When this boot may act.

@@ -366,7 +366,7 @@ impl Node {
                     reports: Default::default(),
                     documents: Default::default(),
                 };
-                self.push(Output::Send {
+                self.push(Output::Answer {
                     to: from,
                     message: Message::Exchange(exchange),
                 });

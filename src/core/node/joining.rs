@@ -22,8 +22,8 @@ use super::saving::Purpose;
 use super::writing::Job;
 use super::{Node, Output, Phase, Record, SavedState};
 
-/// How long a member may take to answer a stranger.
-const ANSWER_WITHIN: Duration = Duration::from_secs(20);
+/// How long a member may take to answer a stranger, for each page of the welcome.
+pub(super) const ANSWER_WITHIN: Duration = Duration::from_secs(20);
 
 /// What a welcome carries at once: a few hundred members. Taking them in costs some 20 ms, and a node
 /// that is in no grid yet misses nothing meanwhile.
@@ -62,6 +62,11 @@ struct Asked {
 }
 
 impl Joining {
+    /// The question to a sponsor that is not answered yet: of which command.
+    pub(super) fn asking(&self) -> Option<CommandId> {
+        self.asked.as_ref().map(|asked| asked.command)
+    }
+
     pub(super) fn next_wake(&self) -> Option<Instant> {
         self.asked.as_ref().map(|asked| asked.until)
     }
@@ -375,16 +380,25 @@ impl Node {
         call: JoinCall,
         _now: Now,
     ) {
-        match self.phase {
-            Phase::Member => self.queue(Job::Admit {
+        match self.may_admit() {
+            Ok(()) => self.queue(Job::Admit {
                 id,
                 from,
                 seen,
                 call: Box::new(call),
             }),
-            Phase::Alone | Phase::Joining => self.refuse_join(id, "it belongs to no grid itself"),
-            Phase::Leaving | Phase::Removed => self.refuse_join(id, "it left its grid"),
-            Phase::Cloned => self.refuse_join(id, "its own identity was cloned"),
+            Err(problem) => self.refuse_join(id, problem),
+        }
+    }
+
+    /// Whether this node may admit anybody now; else why not, in words for whoever asks.
+    pub(super) fn may_admit(&self) -> Result<(), &'static str> {
+        match self.phase {
+            Phase::Member if self.is_stopping() => Err("its daemon is stopping"),
+            Phase::Member => Ok(()),
+            Phase::Alone | Phase::Joining => Err("it belongs to no grid itself"),
+            Phase::Leaving | Phase::Removed => Err("it left its grid"),
+            Phase::Cloned => Err("its own identity was cloned"),
         }
     }
 
@@ -401,6 +415,8 @@ impl Node {
         call: &JoinCall,
         now: Now,
     ) -> Result<Vec<Edit>, JoinRefusal> {
+        self.may_admit()
+            .map_err(|problem| not_now(problem.to_owned()))?;
         let about = Call {
             from,
             seen,

@@ -13,7 +13,7 @@ use super::saving::Purpose;
 use super::{Node, Phase, Record};
 
 /// How long containers may take to stop. What still runs then is nobody's any more, and is logged.
-const STOP_WITHIN: Duration = Duration::from_secs(25);
+pub(super) const STOP_WITHIN: Duration = Duration::from_secs(25);
 
 /// How long an engine that never answered is waited for.
 const ENGINE_WITHIN: Duration = Duration::from_secs(5);
@@ -28,6 +28,10 @@ pub(super) struct Leave {
 }
 
 impl Leave {
+    pub(super) fn command(&self) -> CommandId {
+        self.command
+    }
+
     /// When to look again at the latest.
     pub(super) fn wake(&self, engine_seen: bool) -> Instant {
         self.since

@@ -58,6 +58,13 @@ pub(super) enum Purpose {
 }
 
 impl Purpose {
+    fn command(&self) -> Option<CommandId> {
+        match self {
+            Self::Admitted { command, .. } | Self::Forgotten(command) => Some(*command),
+            Self::Store | Self::Write(_) => None,
+        }
+    }
+
     /// Whether it may depend on what earlier saves carry.
     fn builds_on_earlier(&self) -> bool {
         match self {
@@ -83,6 +90,12 @@ impl Saving {
         let under_way = self.under_way.values().flat_map(|save| &save.envelopes);
         let unsaved = self.unsaved.iter().chain(under_way);
         unsaved.map(SignedEnvelope::hash).collect()
+    }
+
+    /// The commands that are answered once a save is done, but those of [`Purpose::Write`].
+    pub(super) fn commands(&self) -> impl Iterator<Item = CommandId> {
+        let purposes = self.under_way.values().map(|save| &save.purpose);
+        purposes.filter_map(Purpose::command)
     }
 
     pub(super) fn next_wake(&self) -> Option<Instant> {

@@ -4,8 +4,11 @@ use std::collections::BTreeMap;
 
 use super::*;
 use crate::command::{Refusal, StackInput};
+use crate::document::DocumentId;
 use crate::id::EnvelopeHash;
-use crate::message::{Envelopes, MAX_MESSAGE_BYTES, encode};
+use crate::id::GridId;
+use crate::membership::token::Token;
+use crate::message::{Envelopes, JoinRefusal, MAX_MESSAGE_BYTES, encode};
 use crate::report::ReportOrder;
 use crate::stack::Service;
 use crate::time::WallTime;
@@ -302,6 +305,86 @@ fn reports_of_strangers_are_not_kept() {
 }
 
 #[test]
+fn a_removed_node_that_asks_is_answered_on_the_way_that_it_asked() {
+    let (mut first, mut second) = pair();
+    let remove = Command::RemoveNode {
+        node: second.node.me,
+        force: true,
+    };
+    first.give(remove, true);
+    let outputs = first.handle(Input::Received {
+        from: second.node.me,
+        message: Message::Exchange(second.node.exchange(&first.node.me, true)),
+    });
+    let answers = outputs.iter().filter(|output| {
+        matches!(
+            output,
+            Output::Answer {
+                message: Message::Exchange(_),
+                ..
+            }
+        )
+    });
+    assert_eq!(answers.count(), 1, "{outputs:?}");
+}
+
+#[test]
+fn a_leave_and_a_change_just_after_a_start_are_answered_in_the_time_that_is_named() {
+    let leave = Command::Leave { force: true };
+    for (command, within) in [
+        (leave, LEAVE_ANSWERED_WITHIN),
+        (create("web"), CHANGE_ANSWERED_WITHIN),
+    ] {
+        let (first, mut second) = pair();
+        let mut first = first.started_again();
+        first.handle(Input::Observed(Observed::Containers(Default::default())));
+        let begun = first.now.monotonic;
+        let mut answers = replies(&first.give(command, true));
+        while answers.is_empty() {
+            // The other node is heard all the time, and never says that it has the change.
+            first.hear(&mut second);
+            let (wake, _) = first.node.poll_timeout().expect("a member has timers");
+            first.now.monotonic = wake.max(first.now.monotonic + Duration::from_millis(1));
+            second.now = first.now;
+            second.handle(Input::Wake);
+            let woken = first.handle(Input::Wake);
+            answers = replies(&[woken, first.save_all()].concat());
+        }
+        let took = first.now.monotonic.since(begun);
+        assert!(took <= within && took + SLACK > within, "{took:?}");
+        assert!(answers[0].1.is_ok(), "{answers:?}");
+    }
+}
+
+/// By how much a named time may be longer than what is taken.
+const SLACK: Duration = Duration::from_secs(1);
+
+#[test]
+fn a_stranger_that_waits_for_its_turn_is_not_admitted_by_a_node_that_is_cloned_meanwhile() {
+    let (mut first, second) = pair();
+    let earlier = only_save(&first.give(create("web"), false)).0;
+    let mut third = Hand::new(3);
+    let asked = third.give(join_as("three"), true);
+    let waiting = first.handle(Input::JoinAsked {
+        id: 7,
+        from: third.node.me,
+        seen: None,
+        call: asked.iter().find_map(join_call).expect("a stranger asks"),
+    });
+    assert!(join_answers(&waiting).is_empty(), "another change is saved");
+    first.handle(told_cloned(&first, &second));
+
+    let after = first.handle(saved(earlier, Ok(())));
+    let answers = join_answers(&after);
+    assert!(
+        matches!(&answers[..], [JoinAnswer::Refused(JoinRefusal::NotNow { problem })]
+            if problem.contains("cloned")),
+        "{answers:?}"
+    );
+    assert!(saved_envelopes(&after).is_empty(), "nothing is written");
+}
+
+#[test]
 fn a_second_leave_does_not_take_the_place_of_the_first() {
     let (mut first, _) = pair();
     first.handle(Input::Command {
@@ -351,13 +434,106 @@ fn a_command_that_waits_for_a_second_disk_is_answered_before_the_daemon_ends() {
 }
 
 #[test]
-fn a_disk_that_never_answers_does_not_keep_the_daemon_from_ending() {
+fn a_disk_that_never_answers_does_not_keep_the_daemon_from_ending_and_the_answer_says_so() {
     let (mut first, _) = pair();
     let given = first.give(create("web"), false);
     assert!(replies(&given).is_empty());
     assert!(!has_stopped(&first.handle(Input::Stopping)));
     first.now.monotonic = first.now.monotonic + Duration::from_secs(3);
-    assert!(has_stopped(&first.handle(Input::Wake)));
+    let ended = first.handle(Input::Wake);
+    assert!(matches!(
+        replies(&ended)[..],
+        [(_, Err(Refusal::Unconfirmed))]
+    ));
+    assert!(matches!(ended.last(), Some(Output::Stopped)), "{ended:?}");
+
+    let late = first.unsaved.pop().unwrap();
+    assert!(first.handle(saved(late, Ok(()))).is_empty(), "it has ended");
+    assert_eq!(first.node.poll_timeout(), None);
+}
+
+#[test]
+fn an_init_and_a_join_that_are_being_saved_are_carried_through_before_the_daemon_ends() {
+    let mut alone = Hand::new(1);
+    alone.give(init(), false);
+    let (mut sponsor, mut stranger) = (Hand::new(1), Hand::new(2));
+    let asked = found_and_ask(&mut sponsor, &mut stranger, 0);
+    let call = asked.iter().find_map(join_call).expect("a stranger asks");
+    let answer = Ok(answer_join(&mut sponsor, stranger.node.me, call));
+    let id = CommandId(1);
+    for (mut entering, welcome) in [(alone, None), (stranger, Some(answer))] {
+        assert!(!has_stopped(&entering.handle(Input::Stopping)));
+        if let Some(answer) = welcome {
+            entering.handle(Input::JoinAnswered { id, answer });
+        }
+        let ended = entering.save_all();
+        assert!(matches!(replies(&ended)[..], [(_, Ok(_))]), "{ended:?}");
+        assert!(has_stopped(&ended));
+    }
+}
+
+#[test]
+fn a_question_to_a_sponsor_and_a_leave_that_do_not_end_are_answered_when_the_daemon_does() {
+    let (mut first, mut third) = (pair().0, Hand::new(3));
+    third.give(join_as("three"), true);
+    first.handle(Input::Observed(Observed::EngineTrouble {
+        problem: "the engine hangs".to_owned(),
+    }));
+    first.give(Command::Leave { force: true }, true);
+    for mut hand in [first, third] {
+        assert!(!has_stopped(&hand.handle(Input::Stopping)));
+        hand.now.monotonic = hand.now.monotonic + Duration::from_secs(3);
+        let ended = hand.handle(Input::Wake);
+        assert!(matches!(
+            replies(&ended)[..],
+            [(_, Err(Refusal::Unconfirmed))]
+        ));
+        assert!(has_stopped(&ended));
+    }
+}
+
+#[test]
+fn a_node_that_stops_refuses_what_it_has_not_begun_and_begins_nothing() {
+    let (mut first, second) = pair();
+    first.give(create("web"), false);
+    first.give(create("db"), false);
+    let stopping = first.handle(Input::Stopping);
+    let refused = Err(Refusal::Stopping);
+    assert_eq!(replies(&stopping), [(CommandId(3), refused.clone())]);
+    assert_eq!(
+        replies(&first.give(create("cache"), false)),
+        [(CommandId(4), refused)]
+    );
+    let mut third = Hand::new(3);
+    let asked = third.give(join_as("three"), true);
+    let call = asked.iter().find_map(join_call).expect("a stranger asks");
+    let answer = answer_join(&mut first, second.node.me, call);
+    assert!(
+        matches!(&answer, JoinAnswer::Refused(JoinRefusal::NotNow { problem })
+            if problem.contains("stopping")),
+        "{answer:?}"
+    );
+}
+
+#[test]
+fn a_node_that_stops_asks_the_engine_for_nothing() {
+    for stops in [false, true] {
+        let mut first = Hand::new(1);
+        first.give(init(), true);
+        first.handle(Input::Observed(Observed::Containers(Default::default())));
+        first.give(create("web"), true);
+        let id = CommandId(9);
+        let command = deploy("web");
+        first.handle(Input::Command { id, command });
+        if stops {
+            first.handle(Input::Stopping);
+        }
+        let outputs = first.save_all();
+        let asks = outputs
+            .iter()
+            .any(|output| matches!(output, Output::Run { .. }));
+        assert_eq!(asks, !stops, "{outputs:?}");
+    }
 }
 
 #[test]
@@ -395,7 +571,7 @@ fn the_answer_to_a_join_that_was_given_up_is_none_to_the_next() {
         name: "three".parse().unwrap(),
         labels: Vec::new(),
     };
-    let refused = || Ok(JoinAnswer::Refused(crate::message::JoinRefusal::Token));
+    let refused = || Ok(JoinAnswer::Refused(JoinRefusal::Token));
     third.give(join(), true);
     third.now.monotonic = third.now.monotonic + Duration::from_secs(20);
     assert_eq!(replies(&third.handle(Input::Wake)).len(), 1, "given up");
@@ -419,23 +595,9 @@ fn the_answer_to_a_join_that_was_given_up_is_none_to_the_next() {
 fn a_cloned_node_sleeps_until_something_happens() {
     let (mut first, second) = pair();
     first.give(create("web"), true);
-    let deploy = Command::DeployService {
-        key: "web".parse().unwrap(),
-        force: false,
-    };
-    first.give(deploy, true);
+    first.give(deploy("web"), true);
     first.handle(Input::Observed(Observed::Containers(Default::default())));
-    let life = first.node.own.order();
-    first.handle(Input::Received {
-        from: second.node.me,
-        message: Message::Cloned {
-            first: life,
-            second: ReportOrder {
-                nonce: life.nonce + 1,
-                ..life
-            },
-        },
-    });
+    first.handle(told_cloned(&first, &second));
     assert_eq!(first.node.phase, Phase::Cloned);
     for _ in 0..600 {
         let (wake, asked) = first.node.poll_timeout().expect("a member has timers");
@@ -474,6 +636,31 @@ impl Hand {
             now,
             commands: 0,
             unsaved: Vec::new(),
+        }
+    }
+
+    /// The same node in its next boot, with what its disk remembers of the grid.
+    fn started_again(&self) -> Self {
+        let grid = self.node.view.documents.grid.id.expect("it is a member");
+        let saved = SavedState {
+            envelopes: self
+                .node
+                .replica
+                .envelopes_of(&DocumentId::Grid)
+                .into_iter()
+                .collect(),
+            local: BTreeMap::from([("grid".to_owned(), grid.0.to_vec())]),
+            ..SavedState::default()
+        };
+        let config = NodeConfig {
+            boot: self.node.config.boot + 1,
+            nonce: self.node.config.nonce + 1000,
+            ..self.node.config.clone()
+        };
+        Self {
+            node: Node::new(config, saved, self.now),
+            unsaved: Vec::new(),
+            ..*self
         }
     }
 
@@ -531,28 +718,52 @@ fn pair() -> (Hand, Hand) {
 
 /// A grid of one whose document has so many changes more, and a stranger that asks to be admitted.
 fn found_and_ask(first: &mut Hand, second: &mut Hand, changes: u32) -> Vec<Output> {
-    let init = Command::Init {
+    let founded = replies(&first.give(init(), true));
+    let token = founded[0].1.as_ref().unwrap().join_token.clone().unwrap();
+    assert_eq!(token, first_token());
+    for number in 0..changes {
+        let mut seed = [6; 32];
+        seed[..4].copy_from_slice(&number.to_be_bytes());
+        first.give(Command::CreateJoinToken { seed }, true);
+    }
+    second.give(join_as("two"), true)
+}
+
+fn init() -> Command {
+    Command::Init {
         grid: "demo".parse().unwrap(),
         name: "one".parse().unwrap(),
         labels: Vec::new(),
         grid_seed: [3; 32],
         token_seed: [4; 32],
         admin_token: [5; 32],
-    };
-    let founded = replies(&first.give(init, true));
-    let token = founded[0].1.as_ref().unwrap().join_token.clone().unwrap();
-    for number in 0..changes {
-        let mut seed = [6; 32];
-        seed[..4].copy_from_slice(&number.to_be_bytes());
-        first.give(Command::CreateJoinToken { seed }, true);
     }
-    let join = Command::Join {
+}
+
+/// The token that the founder of the grid made.
+fn first_token() -> String {
+    let grid = GridId(SecretKey::from_seed([3; 32]).public());
+    Token::new(grid, [4; 32]).reveal()
+}
+
+fn join_as(name: &str) -> Command {
+    Command::Join {
         address: "10.0.0.1:1".to_owned(),
-        token,
-        name: "two".parse().unwrap(),
+        token: first_token(),
+        name: name.parse().unwrap(),
         labels: Vec::new(),
-    };
-    second.give(join, true)
+    }
+}
+
+/// A peer has heard two lives of this node alternate.
+fn told_cloned(node: &Hand, peer: &Hand) -> Input {
+    let first = node.node.own.order();
+    let nonce = first.nonce + 1;
+    let second = ReportOrder { nonce, ..first };
+    Input::Received {
+        from: peer.node.me,
+        message: Message::Cloned { first, second },
+    }
 }
 
 /// Carries the questions of a stranger to its sponsor, and the answers back, until it is a member.
@@ -593,13 +804,18 @@ fn answer_join(sponsor: &mut Hand, from: NodeId, call: JoinCall) -> JoinAnswer {
         call,
     });
     answered.extend(sponsor.save_all());
-    let answer = answered.into_iter().find_map(|output| {
+    let answer = join_answers(&answered).into_iter().next();
+    answer.expect("a sponsor answers")
+}
+
+fn join_answers(outputs: &[Output]) -> Vec<JoinAnswer> {
+    let answer = |output: &Output| {
         let Output::AnswerJoin { answer, .. } = output else {
             return None;
         };
-        Some(answer)
-    });
-    answer.expect("a sponsor answers")
+        Some(answer.clone())
+    };
+    outputs.iter().filter_map(answer).collect()
 }
 
 fn create(name: &str) -> Command {
@@ -607,6 +823,13 @@ fn create(name: &str) -> Command {
         key: name.parse().unwrap(),
         service: Service::new("web:1"),
         instances: 1,
+    }
+}
+
+fn deploy(name: &str) -> Command {
+    Command::DeployService {
+        key: name.parse().unwrap(),
+        force: false,
     }
 }
 

@@ -110,10 +110,19 @@ impl Node {
         reports
     }
 
-    /// Whether this node still belongs.
+    /// Whether this node belongs. Being excluded need not last: the removal of its sponsor is looked
+    /// through if the author of that removal was itself removed by somebody before it.
     fn heed_roster(&mut self) {
-        if self.phase == Phase::Member && self.view.documents.excludes(&self.me) {
+        let documents = &self.view.documents;
+        if self.phase == Phase::Member && documents.excludes(&self.me) {
             self.phase = Phase::Removed;
+        } else if self.phase == Phase::Removed
+            && let Some(member) = documents.roster.get(&self.me)
+        {
+            self.phase = Phase::Member;
+            if let Some(instances) = &mut self.instances {
+                instances.rename_node(member.name.clone());
+            }
         }
     }
 
@@ -199,6 +208,7 @@ impl Node {
             .self_suspicion(now.monotonic)
             .map(|suspicion| suspicion.until);
         let acts_from = self.acts_from();
+        let begins_actions = self.begins_actions();
         let Some(instances) = self.instances.as_mut() else {
             return;
         };
@@ -226,6 +236,9 @@ impl Node {
             .is_some_and(|wake| wake <= now.monotonic)
         {
             instances.wake(now);
+        }
+        if !begins_actions {
+            return;
         }
         while let Some((id, action)) = instances.poll_action() {
             self.outputs.push_back(Output::Run { id, action });

@@ -67,6 +67,16 @@ impl Writing {
         self.saving.is_some() || !self.queue.is_empty() || !self.waiting.is_empty()
     }
 
+    /// The jobs that nothing was done for yet.
+    pub(super) fn take_queued(&mut self) -> VecDeque<Job> {
+        std::mem::take(&mut self.queue)
+    }
+
+    /// The job whose change is being saved.
+    pub(super) fn take_saving(&mut self) -> Option<Job> {
+        self.saving.take()
+    }
+
     /// `acts_from`: no job is taken before.
     pub(super) fn next_wake(&self, acts_from: Instant) -> Option<Instant> {
         let jobs = !self.queue.is_empty() && self.saving.is_none();
@@ -77,6 +87,9 @@ impl Writing {
 
 impl Node {
     pub(super) fn command(&mut self, id: CommandId, command: Command, now: Now) {
+        if self.is_stopping() {
+            return self.reply(id, Err(Refusal::Stopping));
+        }
         match command {
             Command::Init {
                 grid,
@@ -152,21 +165,20 @@ impl Node {
         self.answer_waiting(|waiting| waiting.until <= now.monotonic);
     }
 
+    /// Begins a job. What this node may do is judged here and not when the job came: it may have
+    /// waited, and this node may be a clone, or no member, since.
     fn start(&mut self, job: Job, now: Now) {
-        let edits = match &job {
-            Job::Command { command, .. } => self.edits_of(command, now),
+        match &job {
+            Job::Command { command, .. } => match self.edits_of(command, now) {
+                Ok(edits) => self.save_job(job, edits, now),
+                Err(refusal) => self.answer(job, Err(refusal), now),
+            },
             Job::Admit {
                 from, seen, call, ..
-            } => {
-                return match self.admission(*from, *seen, call, now) {
-                    Ok(edits) => self.save_job(job, edits, now),
-                    Err(refusal) => self.answer_admission(job, Err(refusal)),
-                };
-            }
-        };
-        match edits {
-            Ok(edits) => self.save_job(job, edits, now),
-            Err(refusal) => self.answer(job, Err(refusal), now),
+            } => match self.admission(*from, *seen, call, now) {
+                Ok(edits) => self.save_job(job, edits, now),
+                Err(refusal) => self.answer_admission(job, Err(refusal)),
+            },
         }
     }
 
@@ -231,7 +243,12 @@ impl Node {
     }
 
     /// Answers a job: `written` are the changes that it made.
-    fn answer(&mut self, job: Job, written: Result<Vec<EnvelopeHash>, Refusal>, now: Now) {
+    pub(super) fn answer(
+        &mut self,
+        job: Job,
+        written: Result<Vec<EnvelopeHash>, Refusal>,
+        now: Now,
+    ) {
         match job {
             Job::Command { id, command } => match written {
                 Ok(removal) if matches!(*command, Command::Leave { .. }) => {

@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use crate::time::Instant;
+use crate::time::{Instant, WallTime};
 
 /// How often the same thing may fail before other nodes are told that this one refuses it.
 pub const FAILURES_BEFORE_REFUSAL: u32 = 3;
@@ -90,21 +90,37 @@ pub(super) struct Crashes {
     restarts: u32,
     up: Option<Instant>,
     restart_at: Option<Instant>,
+    /// It was told to start since it was seen running last; the answer may be lost.
+    told_to_start: bool,
+    /// When the container exited that was seen stopped last, by the engine's clock.
+    exited: Option<WallTime>,
 }
 
 impl Crashes {
+    /// The engine is told to start it.
+    pub(super) fn starts(&mut self) {
+        self.told_to_start = true;
+    }
+
     /// It is seen running.
     pub(super) fn runs(&mut self, now: Instant) {
         self.restart_at = None;
+        self.told_to_start = false;
         let up = *self.up.get_or_insert(now);
         if now.since(up) >= STABLE_AFTER {
             self.restarts = 0;
         }
     }
 
-    /// It is seen stopped. Only a container that ran before in this boot has crashed.
-    pub(super) fn stopped(&mut self, now: Instant) {
-        let Some(up) = self.up.take() else { return };
+    /// It is seen stopped since `exited`. Only a container that ran before in this boot has crashed: it was
+    /// seen running, or was told to start and has exited once more since it was seen stopped.
+    pub(super) fn stopped(&mut self, exited: WallTime, now: Instant) {
+        let exited_anew = self.exited.replace(exited) != Some(exited);
+        let ran_unseen = (self.told_to_start && exited_anew).then_some(now);
+        let Some(up) = self.up.take().or(ran_unseen) else {
+            return;
+        };
+        self.told_to_start = false;
         if now.since(up) >= STABLE_AFTER {
             self.restarts = 0;
         }
@@ -138,6 +154,10 @@ mod tests {
         Instant::from_millis(seconds * 1000)
     }
 
+    fn wall(seconds: u64) -> WallTime {
+        WallTime(seconds * 1000)
+    }
+
     #[test]
     fn failures_are_retried_ever_more_slowly_and_at_least_once_a_minute() {
         let delays: Vec<u64> = (1..=9).map(|n| retry_delay(n).as_secs()).collect();
@@ -152,7 +172,7 @@ mod tests {
         let mut waits = Vec::new();
         for _ in 0..8 {
             crashes.runs(at(now));
-            crashes.stopped(at(now));
+            crashes.stopped(wall(now), at(now));
             let restart = crashes.restart_at().unwrap();
             waits.push(restart.since(at(now)).as_secs());
             now += waits.last().unwrap();
@@ -165,18 +185,34 @@ mod tests {
         let mut crashes = Crashes::default();
         for _ in 0..3 {
             crashes.runs(at(0));
-            crashes.stopped(at(1));
+            crashes.stopped(wall(1), at(1));
         }
         crashes.runs(at(20));
-        crashes.stopped(at(30));
+        crashes.stopped(wall(30), at(30));
         assert_eq!(crashes.restart_at(), Some(at(30)));
     }
 
     #[test]
     fn a_container_that_never_ran_here_has_not_crashed() {
         let mut crashes = Crashes::default();
-        crashes.stopped(at(5));
+        crashes.stopped(wall(5), at(5));
         assert!(!crashes.has_crashed());
         assert_eq!(crashes.restart_at(), None);
+    }
+
+    #[test]
+    fn a_container_that_was_told_to_start_has_crashed_only_if_it_exited_once_more() {
+        let mut crashes = Crashes::default();
+        crashes.stopped(wall(5), at(5));
+        crashes.starts();
+        crashes.stopped(wall(5), at(6));
+        assert!(!crashes.has_crashed(), "the start is not done yet");
+        for exit in 7..10 {
+            crashes.starts();
+            crashes.stopped(wall(exit), at(exit));
+        }
+        assert_eq!(crashes.restart_at(), Some(at(9 + 4)));
+        crashes.stopped(wall(9), at(11));
+        assert_eq!(crashes.restart_at(), Some(at(9 + 4)), "it is seen again");
     }
 }

@@ -87,6 +87,11 @@ impl Instances {
         }
     }
 
+    /// What this node is called on the containers that it creates from now on.
+    pub fn rename_node(&mut self, name: NodeName) {
+        self.identity.node_name = name;
+    }
+
     /// No container is created, started or replaced before `at`. What shall not run is stopped and
     /// removed, images are fetched, and what runs is looked at.
     pub fn only_look_until(&mut self, at: Instant, now: Now) {
@@ -143,7 +148,12 @@ impl Instances {
         let (id, subject, action) = self.queue.take()?;
         match &subject {
             Subject::Image(key) => self.images.fetching(key),
-            Subject::Instance(instance) => journal::began(self.asked.as_ref(), instance, &action),
+            Subject::Instance(instance) => {
+                if let Some(local) = self.locals.get_mut(instance) {
+                    journal::began(self.asked.as_ref(), local.turn, instance, &action);
+                    local.began(&action);
+                }
+            }
         }
         Some((id, action))
     }

@@ -9,6 +9,7 @@ use crate::id::InstanceId;
 use crate::view::Lifecycle;
 
 use super::action::{Action, Failure};
+use super::lifecycle::Turn;
 use super::round::Asked;
 use super::wanted::{Departure, Wanted};
 
@@ -19,7 +20,7 @@ pub(super) enum Why {
     Placed,
     /// Its holder is away.
     TakenOver,
-    /// Its container is of an older deploy, or should not be there beside another.
+    /// Its container is, or was, of an older deploy, or should not be there beside another.
     Replaced,
     ServiceStopped,
     Drained,
@@ -43,11 +44,11 @@ impl fmt::Display for Why {
     }
 }
 
-pub(super) fn why_start(wanted: &Wanted) -> Why {
-    if wanted.takeover {
-        Why::TakenOver
-    } else {
-        Why::Placed
+pub(super) fn why_start(wanted: &Wanted, turn: Turn) -> Why {
+    match turn {
+        Turn::Granted => Why::Replaced,
+        Turn::Waiting | Turn::Announced { .. } if wanted.takeover => Why::TakenOver,
+        Turn::Waiting | Turn::Announced { .. } => Why::Placed,
     }
 }
 
@@ -61,12 +62,12 @@ pub(super) fn why_stop(asked: &Asked, instance: &InstanceId) -> Why {
     }
 }
 
-/// An action goes to the engine.
-pub(super) fn began(asked: Option<&Asked>, instance: &InstanceId, action: &Action) {
+/// An action goes to the engine. `turn`: how far the replacement of an older container has come.
+pub(super) fn began(asked: Option<&Asked>, turn: Turn, instance: &InstanceId, action: &Action) {
     match action {
         Action::Run(spec) => {
             let wanted = asked.and_then(|asked| asked.wanted.get(instance));
-            let why = wanted.map_or(Why::Placed, why_start);
+            let why = wanted.map_or(Why::Placed, |wanted| why_start(wanted, turn));
             let owner = &spec.labels;
             tracing::info!(%instance, epoch = owner.epoch, generation = owner.generation,
                 image = spec.image, %why, "Starting an instance");

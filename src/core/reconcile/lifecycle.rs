@@ -11,7 +11,7 @@ use crate::report::{Health, Hold, InstanceState};
 use crate::stack::Service;
 use crate::time::{Instant, WallTime};
 
-use super::action::{Container, ContainerId, ContainerState};
+use super::action::{Action, Container, ContainerId, ContainerState};
 use super::backoff::{Crashes, Setback};
 use super::wanted::Wanted;
 
@@ -165,7 +165,7 @@ impl Local {
         match best.state {
             ContainerState::Running { .. } => self.crashes.runs(now),
             ContainerState::Exited { .. } if expected => self.crashes = Crashes::default(),
-            ContainerState::Exited { .. } => self.crashes.stopped(now),
+            ContainerState::Exited { at, .. } => self.crashes.stopped(at, now),
             ContainerState::Created
             | ContainerState::Paused
             | ContainerState::Restarting
@@ -173,6 +173,17 @@ impl Local {
         }
         if !is_up(best) {
             self.probing = None;
+        }
+    }
+
+    /// An action goes to the engine.
+    pub(super) fn began(&mut self, action: &Action) {
+        match action {
+            Action::Run(_) | Action::Start { .. } => self.crashes.starts(),
+            Action::Stop { .. }
+            | Action::Remove { .. }
+            | Action::Probe { .. }
+            | Action::Fetch { .. } => {}
         }
     }
 

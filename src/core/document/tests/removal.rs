@@ -147,3 +147,53 @@ fn a_node_that_a_removed_one_admitted_is_disowned_until_a_member_admits_it() {
     assert!(documents.roster.contains_key(&node(4)));
     assert_eq!(documents.disowned, [node(5)].into());
 }
+
+/// Node 3 is removed by node 1 and, before it hears of it, admits `admitted`. Answers node 1 and node 3
+/// before they meet.
+fn removed_while_it_admits(admitted: u8) -> (Replica, Replica) {
+    let [mut a, _, mut c] = three();
+    write(&mut a, &[Edit::RemoveNode(node(3))]);
+    write(&mut c, &[Edit::Admit(admission(admitted, 3))]);
+    (a, c)
+}
+
+#[test]
+fn a_disowned_node_is_admitted_by_one_that_is_younger_than_its_first_admission() {
+    let (mut a, mut c) = removed_while_it_admits(4);
+    for label in 2..9 {
+        let (node, labels) = (node(1), vec![format!("label-{label}")]);
+        write(&mut a, &[Edit::NodeLabels { node, labels }]);
+    }
+    write(&mut a, &[Edit::Admit(admission(5, 1))]);
+    sync(&mut a, &mut c, 1 << 20);
+    let mut young = newcomer(5, &mut a);
+    assert_eq!(young.documents().disowned, [node(4)].into());
+    write(&mut young, &[Edit::Admit(admission(4, 5))]);
+    sync(&mut a, &mut young, 1 << 20);
+    for replica in [&mut a, &mut young] {
+        let documents = replica.documents();
+        assert!(documents.roster.contains_key(&node(4)));
+        assert!(documents.disowned.is_empty());
+    }
+}
+
+#[test]
+fn whom_a_disowned_node_admitted_belongs_again_with_it() {
+    let (mut a, mut c) = removed_while_it_admits(5);
+    let mut sponsor = newcomer(5, &mut c);
+    write(&mut sponsor, &[Edit::Admit(admission(4, 5))]);
+    sync(&mut a, &mut sponsor, 1 << 20);
+    assert_eq!(a.documents().disowned, [node(4), node(5)].into());
+    write(&mut a, &[Edit::Admit(admission(5, 1))]);
+    let documents = a.documents();
+    assert!(documents.roster.contains_key(&node(4)) && documents.roster.contains_key(&node(5)));
+    assert!(documents.disowned.is_empty());
+}
+
+/// The replica of a node that joined by what `sponsor` knows.
+fn newcomer(number: u8, sponsor: &mut Replica) -> Replica {
+    let mut newcomer = Replica::new(key(number), u64::from(number));
+    newcomer.open_grid(grid());
+    sync(sponsor, &mut newcomer, 1 << 20);
+    newcomer
+}

@@ -1,6 +1,8 @@
 //! Containers that stop by themselves.
 
-use crate::reconcile::action::{ContainerState, Failure};
+use std::time::Duration;
+
+use crate::reconcile::action::{Action, ContainerState, Failure};
 use crate::view::Lifecycle;
 
 use super::bench::{Bench, wanted};
@@ -141,4 +143,30 @@ fn a_service_that_was_stopped_before_it_started_holds_nothing() {
         (bench.state("web-1").as_str(), bench.did().as_str()),
         ("-", "")
     );
+}
+
+#[test]
+fn starts_whose_answers_are_lost_count_for_the_back_off_too() {
+    let mut bench = Bench::with([wanted("web-1", 1)]);
+    let end = bench.now().monotonic + Duration::from_secs(60);
+    let mut starts = 0;
+    while bench.now().monotonic < end {
+        let Some((id, action)) = bench.next_action() else {
+            bench.skip(Duration::from_millis(100));
+            continue;
+        };
+        let wall = bench.now().wall;
+        let mut outcome = bench.engine.carry_out(&action, wall);
+        if matches!(action, Action::Run(_) | Action::Start { .. }) {
+            starts += 1;
+            if starts % 3 != 0 {
+                outcome = Err(Bench::unreachable());
+            }
+        }
+        bench.done(id, outcome);
+        if starts > 0 {
+            bench.crash("web-1");
+        }
+    }
+    assert!((4..=8).contains(&starts), "{starts} starts in a minute");
 }

@@ -1,6 +1,7 @@
 //! Replacing containers of an older deploy.
 
 use crate::reconcile::action::{Action, Failure, Success};
+use crate::reconcile::journal::{Why, why_start};
 use crate::reconcile::rollout::{Peer, Rollout, floor};
 use crate::reconcile::{Instances, Wanted};
 use crate::stack::Service;
@@ -36,6 +37,26 @@ fn a_new_deploy_fetches_first_then_stops_removes_and_runs() {
     assert_eq!(bench.state("web-1"), "running healthy");
     assert_eq!(bench.hold("web-1").epoch, 1);
     assert!(!bench.hold("web-1").updating);
+}
+
+#[test]
+fn the_start_of_a_replacement_is_told_as_one() {
+    let mut bench = Bench::with([wanted("web-1", 1)]);
+    let mut web = wanted("web-1", 1);
+    for why in [Why::Placed, Why::Replaced] {
+        bench.want([web.clone()]);
+        while let Some((id, action)) = bench.next_action() {
+            if let Action::Run(_) = action {
+                let turn = bench.instances.locals[&web.instance].turn;
+                assert_eq!(why_start(&web, turn), why);
+            }
+            let outcome = bench.engine.carry_out(&action, bench.now().wall);
+            bench.done(id, outcome);
+            bench.observe();
+        }
+        assert!(bench.did().contains("run web-1"));
+        web = wanted("web-1", 2);
+    }
 }
 
 #[test]
