@@ -9,6 +9,7 @@ mod documents;
 mod epochs;
 mod membership;
 mod rest;
+mod restarts;
 mod rollout;
 mod running;
 mod stateful;
@@ -152,6 +153,7 @@ impl Checks {
                 Box::<epochs::Epochs>::default(),
                 Box::<acknowledged::Acknowledged>::default(),
                 Box::new(membership::Membership),
+                Box::<restarts::Restarts>::default(),
                 Box::new(documents::Documents),
                 Box::<rest::Rest>::default(),
                 Box::new(bounds::Bounds::new(hosts)),
@@ -202,6 +204,7 @@ pub fn all() -> impl Iterator<Item = &'static Check> {
         epochs::CHECKS,
         acknowledged::CHECKS,
         membership::CHECKS,
+        restarts::CHECKS,
         documents::CHECKS,
         rest::CHECKS,
         bounds::CHECKS,

@@ -16,6 +16,8 @@ use crate::engine::Change;
 #[derive(Clone, Debug)]
 pub enum Fact {
     Booted,
+    /// The node's process is told to stop.
+    ToldToStop,
     /// The node's process ended, and with the power all containers.
     Died {
         power: bool,

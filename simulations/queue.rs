@@ -31,6 +31,8 @@ pub(crate) enum What {
         peer: usize,
     },
     Wake,
+    /// The daemon is told to stop.
+    Stop,
     /// The engine carries an action out. `power` counts the power cuts before it was asked.
     Carry {
         power: u64,
@@ -68,6 +70,7 @@ impl What {
             Self::Deliver { .. }
             | Self::Refused { .. }
             | Self::Wake
+            | Self::Stop
             | Self::Done { .. }
             | Self::Observe { .. }
             | Self::JoinAsked { .. }
@@ -84,6 +87,7 @@ impl What {
             | Self::JoinAnswered { .. } => true,
             Self::Refused { .. }
             | Self::Wake
+            | Self::Stop
             | Self::Done { .. }
             | Self::Observe { .. }
             | Self::Save { .. } => false,
@@ -102,6 +106,7 @@ impl What {
             Self::Save { .. } => 7,
             Self::JoinAsked { .. } => 8,
             Self::JoinAnswered { .. } => 9,
+            Self::Stop => 10,
         }
     }
 }

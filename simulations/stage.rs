@@ -120,6 +120,11 @@ impl Stage {
         };
         self.apply_conditions();
         self.calm.trouble_ends(&deed.touches(), self.world.now());
+        if let Deed::StopNode { host } = deed
+            && self.world.hosts[host].is_up()
+        {
+            self.world.kill_node(host);
+        }
         if let Some(host) = deed.keeps_down() {
             self.start(host);
         }

@@ -93,6 +93,7 @@ fn pad(text: &str, width: usize) -> String {
 fn texts(world: &World, host: usize, fact: &Fact) -> Vec<String> {
     match fact {
         Fact::Booted => vec!["boots".to_owned()],
+        Fact::ToldToStop => vec!["is told to stop".to_owned()],
         Fact::Died { power: true } => vec!["power off".to_owned()],
         Fact::Died { power: false } => vec!["daemon ends".to_owned()],
         Fact::Replied { reply: Ok(ok), .. } => vec![format!("accepts, on {}", ok.saved_on.len())],

@@ -8,6 +8,7 @@ use kontena_core::report::InstanceState;
 use kontena_core::stack::{Service, Strategy};
 use kontena_core::view::{Availability, Documents, Lifecycle, ServiceRecord};
 
+use super::rollout::floor;
 use super::running::service_number;
 use super::{Check, Findings, Scene, Topic, name};
 use crate::fact::Fact;
@@ -37,7 +38,7 @@ static NOTHING_ELSE: Check = Check {
 static NEWEST: Check = Check {
     name: "runs-the-newest-deploy",
     says: "after faults every instance runs the deploy that the documents name",
-    why: "every rollout ends, unless its image is broken",
+    why: "every rollout ends, unless its image is broken, or its floor cannot be kept because stateful instances wait for a person",
 };
 
 static REPORTS_TRUE: Check = Check {
@@ -129,6 +130,9 @@ impl<'a> Truth<'a> {
             (_, true) => self.stateful(key, record, findings),
             (_, false) => self.stateless(key, record, service, findings),
         }
+        if !self.has_room_for_a_rollout(record, service) {
+            return;
+        }
         for (host, container) in self
             .containers()
             .filter(|(_, c)| c.owner.instance.service == *key)
@@ -219,14 +223,30 @@ impl<'a> Truth<'a> {
         }
     }
 
+    /// Whether the others keep the floor while one instance is replaced: those that stand by do not
+    /// run, and only a person can change that.
+    fn has_room_for_a_rollout(&self, record: &ServiceRecord, service: &Service) -> bool {
+        if !service.stateful || service.deploy.strategy == Strategy::Daemon {
+            return true;
+        }
+        let numbers = 1..=record.instances;
+        let running = numbers.filter(|number| !self.stands_by(record, *number));
+        running.count() as u64 > floor(service, record.instances)
+    }
+
+    /// A stateful instance whose node drains, was removed or is away.
+    fn stands_by(&self, record: &ServiceRecord, number: u32) -> bool {
+        let pin = record.pins.get(&number).map(|pin| pin.node);
+        let row = pin.and_then(|node| self.documents.roster.get(&node));
+        row.is_none_or(|row| row.availability == Availability::Drain)
+            || pin.is_some_and(|node| !self.present.contains(&node))
+    }
+
     /// On the node that it is bound to, if that is there and takes work; else nowhere.
     fn stateful(&self, key: &ServiceKey, record: &ServiceRecord, findings: &mut Findings) {
         for number in 1..=record.instances {
             let pin = record.pins.get(&number).map(|pin| pin.node);
-            let row = pin.and_then(|node| self.documents.roster.get(&node));
-            let stands_by = row.is_none_or(|row| row.availability == Availability::Drain)
-                || pin.is_some_and(|node| !self.present.contains(&node));
-            if !stands_by {
+            if !self.stands_by(record, number) {
                 self.expect_once(key, number, findings);
             }
             let bound: BTreeSet<NodeId> = pin.into_iter().collect();

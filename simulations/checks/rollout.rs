@@ -4,10 +4,10 @@ use std::collections::BTreeSet;
 use std::time::Duration;
 
 use kontena_core::id::InstanceId;
-use kontena_core::placement::place;
+use kontena_core::placement::{Role, place};
 use kontena_core::reconcile::action::{Action, Container};
 use kontena_core::report::InstanceState;
-use kontena_core::stack::Strategy;
+use kontena_core::stack::{Service, Strategy};
 use kontena_core::time::Instant;
 use kontena_core::view::{Deployed, Lifecycle, ServiceRecord};
 
@@ -107,12 +107,25 @@ impl Rollouts {
         if !is_for_a_deploy {
             return;
         }
+        let me = scene.world.id(host);
+        let placement = place(scene.view(host));
+        // Whoever gives the instance up to another node does not stop it for the deploy.
+        if !matches!(placement.role(&container.owner.instance, &me), Role::Run(_)) {
+            return;
+        }
         is_not_halted(scene, host, container, deployed, findings);
         let nobody_asked = scene.now().since(self.last_command) >= NO_COMMAND;
         if nobody_asked && scene.all_calm(CALM) {
             keeps_floor(scene, host, container, record, deployed, findings);
         }
     }
+}
+
+/// How many instances must run while one is replaced.
+pub(super) fn floor(service: &Service, instances: u32) -> u64 {
+    let count = u64::from(instances);
+    let share = (u64::from(service.deploy.min_health) * count).div_ceil(1000);
+    share.min(count.saturating_sub(1))
 }
 
 fn keeps_floor(
@@ -130,8 +143,7 @@ fn keeps_floor(
         return;
     }
     let count = u64::from(record.instances);
-    let share = (u64::from(service.deploy.min_health) * count).div_ceil(1000);
-    let floor = share.min(count.saturating_sub(1));
+    let floor = floor(service, record.instances);
     let instance = &container.owner.instance;
     let others: BTreeSet<u32> = scene
         .world

@@ -105,11 +105,11 @@ fn has_reason(scene: Scene<'_>, host: usize, container: &Container, findings: &m
     }
 }
 
-/// Whether the node itself says that it is healthy: an unhealthy one may be replaced.
+/// Whether the node itself says that it is healthy, or nothing yet: an unhealthy one may be replaced.
 fn reads_healthy(scene: Scene<'_>, host: usize, container: &Container) -> bool {
     let report = scene.view(host).reports.get(&scene.world.id(host));
     let hold = report.and_then(|report| report.holds.get(&container.owner.instance));
-    hold.is_some_and(|hold| {
+    hold.is_none_or(|hold| {
         hold.health == Health::Healthy && hold.container.as_ref() == Some(&container.id.0)
     })
 }

@@ -43,7 +43,8 @@ pub enum Deed {
     KillHost {
         host: usize,
     },
-    /// The daemon is stopped properly, and started at the end.
+    /// The daemon is told to stop, and ends by itself; it is started at the end, and killed before that
+    /// if it has not ended yet.
     StopNode {
         host: usize,
     },

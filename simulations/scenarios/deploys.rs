@@ -2,8 +2,9 @@
 
 use kontena_core::command::Command;
 use kontena_core::stack::{Service, Strategy};
+use kontena_simulations::plan::{Ask, Deed, Plan};
 
-use crate::support::{SOON, accept, deploy, deploy_service, grid, key};
+use crate::support::{SOON, accept, carry_out, deploy, deploy_service, grid, key};
 
 #[test]
 fn a_service_runs_with_exactly_its_instances_spread_over_the_nodes() {
@@ -177,4 +178,51 @@ fn all_run(world: &kontena_simulations::world::World, image: &str, instances: us
         .filter(|c| c.image == image)
         .count();
     new == instances && world.running().values().all(|hosts| hosts.len() == 1)
+}
+
+#[test]
+fn a_restart_replaces_a_container_once_though_one_who_is_off_held_the_instance_earlier() {
+    let service = 0;
+    let plan = Plan::new(20000, 3, 0)
+        .step(
+            568_598,
+            0,
+            Deed::Ask {
+                on: 1,
+                ask: Ask::Create {
+                    service,
+                    instances: 2,
+                },
+            },
+        )
+        .step(
+            1_321_164,
+            0,
+            Deed::Ask {
+                on: 2,
+                ask: Ask::Stop { service },
+            },
+        )
+        .step(1_433_119, 347_240, Deed::DamageDisk { host: 1 })
+        .step(
+            1_630_933,
+            0,
+            Deed::Ask {
+                on: 2,
+                ask: Ask::Deploy {
+                    service,
+                    force: true,
+                },
+            },
+        )
+        .step(1_672_986, 3855, Deed::KillNode { host: 2 })
+        .step(
+            1_703_175,
+            0,
+            Deed::Ask {
+                on: 0,
+                ask: Ask::Restart { service },
+            },
+        );
+    carry_out(&plan);
 }

@@ -3,9 +3,10 @@
 use std::time::Duration;
 
 use kontena_core::stack::Service;
+use kontena_simulations::plan::{Ask, Deed, Plan};
 use kontena_simulations::world::World;
 
-use crate::support::{MINUTE, SOON, deploy, deploy_service, grid};
+use crate::support::{MINUTE, SOON, carry_out, deploy, deploy_service, grid};
 
 #[test]
 fn instances_of_a_dead_host_come_back_on_the_others_within_twelve_seconds() {
@@ -192,4 +193,35 @@ fn a_container_that_exits_at_once_is_started_seldom_though_most_answers_are_lost
         let starts = world.starts() - before;
         assert!((3..=8).contains(&starts), "seed {seed}: {starts} starts");
     }
+}
+
+#[test]
+fn an_engine_that_answers_again_keeps_its_container_while_the_successor_fails() {
+    let service = 0;
+    let plan = Plan::new(20060, 3, 0)
+        .step(
+            0,
+            0,
+            Deed::Ask {
+                on: 1,
+                ask: Ask::Create {
+                    service,
+                    instances: 3,
+                },
+            },
+        )
+        .step(1_619_352, 704_168, Deed::FailStarts { host: 1 })
+        .step(
+            1_635_867,
+            0,
+            Deed::Ask {
+                on: 2,
+                ask: Ask::Update {
+                    service,
+                    version: 2,
+                },
+            },
+        )
+        .step(1_659_652, 311_688, Deed::HangEngine { host: 0 });
+    carry_out(&plan);
 }

@@ -5,6 +5,8 @@ use std::time::Duration;
 use kontena_core::command::{Accepted, Command};
 use kontena_core::id::ServiceKey;
 use kontena_core::stack::Service;
+use kontena_simulations::plan::Plan;
+use kontena_simulations::run::run;
 use kontena_simulations::world::World;
 
 pub(crate) const SOON: Duration = Duration::from_secs(10);
@@ -66,4 +68,11 @@ pub(crate) fn accept(world: &mut World, host: usize, command: Command) -> Accept
     world
         .command(host, command)
         .expect("the command is accepted")
+}
+
+/// Carries a plan out; every check must hold.
+#[track_caller]
+pub(crate) fn carry_out(plan: &Plan) {
+    let outcome = run(plan, false);
+    assert!(outcome.finding.is_none(), "{}", outcome.finding.unwrap());
 }

@@ -16,6 +16,8 @@ pub struct Calm {
 struct Trouble {
     under_way: u32,
     last: Instant,
+    /// How long it had been calm when what troubles it now began.
+    before: Duration,
 }
 
 impl Calm {
@@ -27,6 +29,10 @@ impl Calm {
 
     pub(super) fn trouble_begins(&mut self, touched: &Touched, now: Instant) {
         self.each(touched, |trouble| {
+            trouble.before = match trouble.under_way {
+                0 => now.since(trouble.last),
+                _ => Duration::ZERO,
+            };
             trouble.under_way += 1;
             trouble.last = now;
         });
@@ -54,6 +60,20 @@ impl Calm {
             0 => now.since(trouble.last),
             _ => Duration::ZERO,
         }
+    }
+
+    /// How long nothing had troubled a host when the only thing that troubles it now began; nothing if
+    /// more than one does.
+    pub fn before(&self, host: usize) -> Duration {
+        match self.hosts[host].under_way {
+            1 => self.hosts[host].before,
+            _ => Duration::ZERO,
+        }
+    }
+
+    /// How many things trouble a host now.
+    pub fn under_way(&self, host: usize) -> u32 {
+        self.hosts[host].under_way
     }
 
     /// How long nothing has troubled any host.

@@ -42,6 +42,10 @@ impl World {
                 self.hosts[host].wake = None;
                 self.handle(host, Input::Wake);
             }
+            What::Stop => {
+                self.tell(host, || Fact::ToldToStop);
+                self.handle(host, Input::Stopping);
+            }
             What::Carry { power, id, action } if self.hosts[host].power == power => {
                 self.carry_out(host, life, id, action);
             }

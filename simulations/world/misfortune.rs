@@ -10,6 +10,7 @@ use crate::chance::Chance;
 use crate::disk::Disk;
 use crate::fact::Fact;
 use crate::host::Host;
+use crate::queue::What;
 
 impl World {
     /// Starts the node from its disk; the engine goes on as it was.
@@ -81,10 +82,12 @@ impl World {
         self.tell_changes(host);
     }
 
-    /// The daemon is told to stop: it asks its peers for patience, and ends.
+    /// The daemon is told to stop: it answers whoever waits, asks its peers for patience, and ends by
+    /// itself.
     pub fn stop_node(&mut self, host: usize) {
-        self.handle(host, Input::Stopping);
-        self.kill_node(host);
+        if self.hosts[host].is_up() {
+            self.after(Duration::ZERO, host, What::Stop);
+        }
     }
 
     pub fn crash_container(&mut self, host: usize, name: &str) {

@@ -18,7 +18,7 @@ const TWIN_SHOWS_WITHIN: Duration = Duration::from_secs(6);
 
 /// How long it waits for a member to speak: a network that comes up after the daemon takes some
 /// seconds. Whoever is really cut off has to go on with what it has.
-const HEARD_WITHIN: Duration = Duration::from_secs(15);
+pub(super) const HEARD_WITHIN: Duration = Duration::from_secs(15);
 
 /// The longest that a node only looks, and lets commands wait.
 pub(super) const LOOKS_AT_MOST: Duration = HEARD_WITHIN.saturating_add(TWIN_SHOWS_WITHIN);

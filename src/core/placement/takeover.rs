@@ -63,13 +63,17 @@ pub(super) fn is_right(hold: &Hold, wanted: Option<RevisionHash>) -> bool {
 /// The order of several holders of one instance: the smallest keeps it.
 pub(super) type Rank = (bool, u64, Reverse<u64>);
 
+/// A holder that is about to replace its container will be right again, and keeps its rank meanwhile.
+/// If it lost it to another, it would start the old container again, be right by that, and begin the
+/// replacement anew.
 pub(super) fn rank(hold: &Hold, wanted: Option<RevisionHash>, rendezvous: u64) -> Rank {
-    let wrong = !is_right(hold, wanted);
+    let wrong = !is_right(hold, wanted) && !hold.updating;
     (wrong, hold.epoch, Reverse(rendezvous))
 }
 
 /// Which of several nodes keeps a stateless instance that all of them hold: the one that runs it
-/// healthy at the wanted revision, then the one of the lower epoch, then the one of the higher score.
+/// healthy at the wanted revision or is replacing its container, then the one of the lower epoch, then
+/// the one of the higher score.
 ///
 /// Leave out the nodes that are absent or not eligible: their holds count for nothing.
 pub fn winner<'a>(

@@ -223,6 +223,19 @@ fn two_holders_are_settled_by_health_then_epoch_then_score() {
 }
 
 #[test]
+fn a_holder_that_replaces_its_container_keeps_its_rank() {
+    check(
+        "nodes a(stale) b
+         api x1 api.1@a(stopped) api.1@b(epoch=2,pending,updating)
+         app x1 app.1@a(epoch=2) app.1@b(pending,updating)",
+        expect![[r#"
+            api.1  b  kept by b | rival a keeps (epoch 2)
+            app.1  b  kept by b | rival a keeps (epoch 1)
+        "#]],
+    );
+}
+
+#[test]
 fn a_hold_by_an_ineligible_node_counts_for_nothing() {
     check(
         "nodes a(drain) b

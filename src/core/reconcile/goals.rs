@@ -107,6 +107,13 @@ impl<'a> Scene<'a> {
     }
 
     fn stop(self, assignment: Option<&Assignment>) -> Departure {
+        // Placement knows what this node has reported: of what it holds since then (its engine
+        // answers again), it does not know whether the other one is ready to do without it.
+        if assignment.is_some_and(|assignment| !assignment.relieved) {
+            return Departure::Handover {
+                winner_ready: false,
+            };
+        }
         match assignment.map(|assignment| &assignment.reason) {
             Some(Reason::Waits(Wait::PinDrains { node })) if *node == self.me.node => {
                 Departure::Drained

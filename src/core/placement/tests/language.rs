@@ -5,7 +5,7 @@
 //!                                      newcomer, number=N; anything else is a label
 //! web x2 port=80 web.1@b web.2!c       NAME xN, then any of: ha daemon random stateful stopped
 //!                                      undeployed future unreadable, port=N, affinities,
-//!                                      holds `web.1@b(epoch=2,pending,unhealthy,old)`,
+//!                                      holds `web.1@b(epoch=2,pending,unhealthy,old,updating)`,
 //!                                      pins `web.1->b`, refusals `web.1!b`
 //! version 2                            the grid's placement version
 //! ```
@@ -233,6 +233,7 @@ fn hold(wanted: RevisionHash, attributes: Vec<&str>) -> Hold {
         match attribute {
             "pending" => hold.state = InstanceState::Pending,
             "stopped" => hold.state = InstanceState::Stopped,
+            "updating" => hold.updating = true,
             "unhealthy" => hold.health = Health::Unhealthy,
             "old" => hold.revision = RevisionHash([0; 32]),
             other => hold.epoch = other.strip_prefix("epoch=").unwrap().parse().unwrap(),
