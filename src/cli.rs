@@ -35,7 +35,7 @@ mod why;
 use std::ffi::OsString;
 use std::process::ExitCode;
 
-use clap::{CommandFactory, Parser, Subcommand};
+use clap::{CommandFactory, FromArgMatches, Parser, Subcommand};
 use tracing::level_filters::LevelFilter;
 
 use failure::Failure;
@@ -105,6 +105,8 @@ enum Command {
   kontena daemon --data-dir /var/lib/kontena --log debug
 
 Each option can also be set in the environment, as KONTENA_DATA_DIR, or in the file, as data_dir.
+Only the file itself is named otherwise, by KONTENA_DAEMON_CONFIG: KONTENA_CONFIG names the file
+of contexts.
 It waits for `kontena init` or `kontena join`.")]
     Daemon(DaemonArgs),
     Init(membership::Init),
@@ -124,7 +126,7 @@ It waits for `kontena init` or `kontena join`.")]
 
 /// Carries out one command line; the first argument is the program's name.
 pub(crate) fn run(arguments: impl IntoIterator<Item = OsString>) -> ExitCode {
-    let cli = match Cli::try_parse_from(arguments) {
+    let cli = match parse(arguments) {
         Ok(cli) => cli,
         Err(error) => {
             output::usage_text(&error);
@@ -137,6 +139,24 @@ pub(crate) fn run(arguments: impl IntoIterator<Item = OsString>) -> ExitCode {
         telemetry::start(LevelFilter::DEBUG);
     }
     exit_code(&output, carry_out(cli, &environment, output))
+}
+
+/// Options that a command refuses are not in its help.
+fn parse(arguments: impl IntoIterator<Item = OsString>) -> Result<Cli, clap::Error> {
+    let mut tree = tree();
+    let parsed = tree.try_get_matches_from_mut(arguments)?;
+    Cli::from_arg_matches(&parsed).map_err(|error| error.format(&mut tree))
+}
+
+/// The commands as they are parsed, with the options of every command in their places.
+fn tree() -> clap::Command {
+    let mut tree = Cli::command();
+    tree.build();
+    ["daemon", "demo", "completion"]
+        .into_iter()
+        .fold(tree, |tree, name| {
+            tree.mut_subcommand(name, globals::hide_target)
+        })
 }
 
 fn exit_code(output: &Output, result: Result<(), Failure>) -> ExitCode {
@@ -200,7 +220,7 @@ async fn ask(
         Command::Stack(asked) => stack::run(&session(&globals)?, asked).await,
         Command::Service(asked) => service::run(&session(&globals)?, asked).await,
         Command::Why(asked) => why::run(&session(&globals)?, asked).await,
-        Command::Version(asked) => version::run(&session(&globals)?, asked).await,
+        Command::Version(asked) => version::run(&output, || session(&globals), asked).await,
         Command::Demo(asked) => {
             globals.refuse_target("demo")?;
             demo::run(&output, &asked).await

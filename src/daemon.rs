@@ -11,6 +11,7 @@ mod edges;
 mod effects;
 mod logs;
 mod node_name;
+pub(crate) mod preflight;
 
 use std::time::Duration;
 

@@ -26,8 +26,9 @@ use std::io::Write;
 use anyhow::{Context, Result, bail};
 use tokio::signal::unix::{SignalKind, signal};
 
+use self::host::Host;
 use self::lab::{Lab, MOST_HOSTS};
-use self::story::Teller;
+use self::story::{Teller, WEB_PORT};
 
 /// The demo's name for all that it makes.
 const NAME: &str = "kontena-demo";
@@ -111,5 +112,26 @@ fn how_to_talk_to(lab: &Lab, teller: &mut Teller<'_>) -> Result<()> {
             socket.display()
         ))?;
     }
-    Ok(())
+    teller.tell("the page of `web`, as any of the hosts sees it:")?;
+    teller.detail(&page_command(&lab.host(1)))
+}
+
+/// The hosts' network is their own: the request is made inside it.
+fn page_command(host: &Host) -> String {
+    let (namespace, address) = (host.namespace(), host.address());
+    format!("ip netns exec {namespace} curl http://{address}:{WEB_PORT}/")
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_page_is_asked_for_inside_the_hosts_network() {
+        let lab = Lab::new(NAME, 3).unwrap();
+        assert_eq!(
+            page_command(&lab.host(1)),
+            "ip netns exec kontena-demo-1 curl http://10.77.0.11:8080/"
+        );
+    }
 }

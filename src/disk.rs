@@ -59,6 +59,11 @@ pub(crate) struct Loaded {
 }
 
 impl Disk {
+    /// Whether `path` can be opened now; it is made if it is not there.
+    pub(crate) fn check(path: &Path) -> anyhow::Result<()> {
+        Directory::open(path).map(drop)
+    }
+
     /// Opens `path`, which is made if it is not there. Fails if another daemon uses it, if a newer
     /// version wrote it, if it holds something else, or if it cannot be written: a boot that cannot
     /// be counted must not speak for the node.

@@ -137,7 +137,9 @@ impl P2p {
         for address in listen {
             swarm
                 .listen_on(keys::multiaddr(*address))
-                .with_context(|| format!("failed to listen on `{address}`"))?;
+                .map_err(|problem| {
+                    anyhow::anyhow!("failed to listen on `{address}`: {}", innermost(&problem))
+                })?;
         }
         let mut streams = swarm.behaviour().streams.new_control();
         let messages = streams
@@ -196,8 +198,7 @@ impl P2p {
                 Err(error) => last = Some(error),
             }
         }
-        let error = last.unwrap_or_else(|| anyhow::anyhow!("it has no address"));
-        Err(error.context(format!("failed to reach `{address}`")))
+        Err(last.unwrap_or_else(|| anyhow::anyhow!("it has no address")))
     }
 
     /// A question may go down with a connection that was ending already, of an earlier question: it
@@ -276,4 +277,12 @@ impl P2p {
         let sent = self.orders.send(order).await;
         sent.ok().context("the wire has ended")
     }
+}
+
+/// libp2p's own errors have empty texts around the one of the operating system, or repeat it.
+fn innermost<'e>(mut problem: &'e (dyn std::error::Error + 'static)) -> &'e dyn std::error::Error {
+    while let Some(cause) = problem.source() {
+        problem = cause;
+    }
+    problem
 }

@@ -13,6 +13,7 @@ fn used_in_the_wrong_way_it_ends_with_2_and_says_so_on_standard_error() {
         "service update web",
         "node update a",
         "join 10.0.0.1",
+        "join 10.0.0.1:http --token t",
         "daemon --json",
         "daemon --log loud --listen nowhere",
         "node ls --url https://10.0.0.1",
@@ -49,6 +50,75 @@ fn without_a_daemon_it_ends_with_1_and_a_hint() {
     let expected = "error: failed to connect to `/nonexistent/kontena.sock`";
     assert!(said.starts_with(expected), "{said}");
     assert!(said.contains("\nhint: is the daemon running?"), "{said}");
+}
+
+#[test]
+fn whatever_a_daemon_cannot_use_is_told_at_once_and_before_anything_is_bound() {
+    let folder = tempfile::tempdir().unwrap();
+    let file = folder.path().join("file");
+    std::fs::write(&file, "").unwrap();
+    let (file, config) = (file.display(), folder.path().join("kontena.toml"));
+    std::fs::write(&config, "").unwrap();
+    let ran = kontena(&format!(
+        "daemon --config {} --data-dir {file}/data --socket {file}/kontena.sock \
+         --listen 203.0.113.9:1 --api-listen 203.0.113.9:2",
+        config.display()
+    ));
+    assert_eq!(ran.status.code(), Some(1), "{ran:?}");
+    let said = String::from_utf8(ran.stderr).unwrap();
+    let problems: Vec<&str> = said.lines().collect();
+    assert_eq!(problems.len(), 4, "{said}");
+    for (problem, what) in problems.iter().zip([
+        &*format!("{file}/data"),
+        "failed to listen on `203.0.113.9:1`: Cannot assign",
+        &format!("{file}"),
+        "failed to listen on `203.0.113.9:2` for the API: Cannot assign",
+    ]) {
+        assert!(problem.starts_with("error: "), "{said}");
+        assert!(problem.contains(what), "`{what}` is not in `{problem}`");
+        assert_eq!(problem.matches("os error").count(), 1, "{said}");
+    }
+}
+
+#[test]
+fn with_debug_it_tells_what_it_asks_and_no_token() {
+    let ran = kontena("-D node ls --url http://127.0.0.1:1 --token 5ec2e7");
+    assert_eq!(ran.status.code(), Some(1));
+    assert!(ran.stdout.is_empty());
+    let said = String::from_utf8(ran.stderr).unwrap();
+    assert!(said.contains("GET /v1/grids"), "{said}");
+    assert!(said.contains("millis="), "{said}");
+    assert!(!said.contains("5ec2e7"), "{said}");
+}
+
+#[test]
+fn its_own_version_is_told_whatever_is_wrong_with_the_node() {
+    let own = concat!("cli: ", env!("CARGO_PKG_VERSION"), "\n");
+    let ran = kontena("version");
+    assert_eq!(ran.status.code(), Some(0), "{ran:?}");
+    assert_eq!(String::from_utf8(ran.stdout).unwrap(), own);
+    let said = String::from_utf8(ran.stderr).unwrap();
+    let expected = "warning: the node's version is not known: failed to connect to";
+    assert!(said.starts_with(expected), "{said}");
+
+    let json = kontena("version --json");
+    assert_eq!(json.status.code(), Some(0), "{json:?}");
+    let answer: serde_json::Value = serde_json::from_slice(&json.stdout).unwrap();
+    assert_eq!(answer["cli"], env!("CARGO_PKG_VERSION"));
+    assert!(answer["node"].is_null(), "{answer}");
+
+    let folder = tempfile::tempdir().unwrap();
+    let contexts = folder.path().join("contexts.json");
+    std::fs::write(&contexts, "{").unwrap();
+    let mut broken = program("version");
+    broken
+        .env_remove("KONTENA_SOCKET")
+        .env("KONTENA_CONFIG", contexts);
+    let ran = broken.output().unwrap();
+    assert_eq!(ran.status.code(), Some(0), "{ran:?}");
+    assert_eq!(String::from_utf8(ran.stdout).unwrap(), own);
+    let said = String::from_utf8(ran.stderr).unwrap();
+    assert!(said.contains("contexts.json` cannot be read"), "{said}");
 }
 
 #[test]

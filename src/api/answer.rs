@@ -6,6 +6,7 @@ use axum::Json;
 use axum::http::StatusCode;
 use axum::response::{IntoResponse, Response};
 use kontena_core::command::{Accepted, Refusal};
+use kontena_core::id::ServiceKey;
 
 use super::types::Saved;
 use super::types::error::{ErrorBody, ErrorDetail, ErrorKind};
@@ -52,6 +53,12 @@ impl Refused {
     pub(super) fn not_found(what: &str, name: &str) -> Self {
         let message = format!("{what} `{name}` does not exist");
         Self::new(StatusCode::NOT_FOUND, ErrorKind::NotFound, message)
+    }
+
+    pub(super) fn no_instance(key: &ServiceKey, number: u32) -> Self {
+        let message = format!("instance {number} of `{key}` does not exist");
+        Self::new(StatusCode::NOT_FOUND, ErrorKind::NotFound, message)
+            .hint(format!("`kontena service show {key}` lists its instances"))
     }
 
     pub(super) fn no_route(method: &str, path: &str) -> Self {
@@ -159,6 +166,10 @@ fn hint(refusal: &Refusal) -> Option<String> {
         Refusal::Disk { .. } => "make room on the disk of this node's data directory",
         Refusal::Busy => "try again in a moment",
         Refusal::Unconfirmed => "look once the daemon runs again, before repeating it",
+        Refusal::Exists {
+            what: "service",
+            name,
+        } => return Some(format!("`kontena service update {name}` changes it")),
         Refusal::NotFound { .. }
         | Refusal::Exists { .. }
         | Refusal::Invalid(_)

@@ -20,7 +20,7 @@ use serde::Serialize;
 use serde::de::DeserializeOwned;
 use tokio::io::{AsyncRead, AsyncWrite};
 use tokio::net::{TcpStream, UnixStream};
-use tokio::time::timeout;
+use tokio::time::{Instant, timeout};
 
 pub(crate) use error::ApiError;
 
@@ -36,6 +36,33 @@ const READ_LIMIT: Duration = Duration::from_secs(15);
 const CHANGE_LIMIT: Duration = ANSWERED_WITHIN.saturating_add(Duration::from_secs(2));
 /// An answer that is larger is a mistake: 200 nodes with 100 services each are about 20 MiB.
 const MAX_ANSWER_BYTES: usize = 64 << 20;
+
+/// A request for the log of `--debug`. Of what was sent, only the path: bodies and headers hold tokens.
+struct Asked {
+    request: String,
+    began: Instant,
+}
+
+impl Asked {
+    fn now(method: &Method, path: &str) -> Self {
+        Self {
+            request: format!("{method} {path}"),
+            began: Instant::now(),
+        }
+    }
+
+    fn tell(&self, answer: &Result<Response<Incoming>, ApiError>) {
+        let Self { request, began } = self;
+        let millis = began.elapsed().as_millis();
+        match answer {
+            Ok(response) => {
+                let status = response.status().as_u16();
+                tracing::debug!(%request, status, millis, "The API answered");
+            }
+            Err(problem) => tracing::debug!(%request, %problem, millis, "The API did not answer"),
+        }
+    }
+}
 
 /// Asks one node.
 #[derive(Clone, Debug)]
@@ -122,7 +149,17 @@ impl Client {
         path: &str,
         body: Bytes,
     ) -> Result<Response<Incoming>, ApiError> {
+        let asked = Asked::now(&method, path);
         let request = self.request(method, path, body)?;
+        let answer = self.exchanged(request).await;
+        asked.tell(&answer);
+        answer
+    }
+
+    async fn exchanged(
+        &self,
+        request: Request<Full<Bytes>>,
+    ) -> Result<Response<Incoming>, ApiError> {
         let mut sender = self.connect().await?;
         sender
             .send_request(request)

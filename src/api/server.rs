@@ -47,17 +47,29 @@ pub(crate) struct Listeners {
 }
 
 impl Listeners {
+    /// Whether both can be bound now; nothing stays bound.
+    ///
+    /// # Errors
+    /// Of each what [`Self::bind`] would say.
+    pub(crate) async fn check(
+        socket: &Path,
+        tcp: Option<SocketAddr>,
+    ) -> Result<(), Vec<anyhow::Error>> {
+        let problems: Vec<_> = [socket::check(socket).await.err(), bind_tcp(tcp).await.err()]
+            .into_iter()
+            .flatten()
+            .collect();
+        if problems.is_empty() {
+            Ok(())
+        } else {
+            Err(problems)
+        }
+    }
+
     /// # Errors
     /// A daemon is alive on the socket, the socket's path is something else, or a port is taken.
     pub(crate) async fn bind(socket: &Path, tcp: Option<SocketAddr>) -> anyhow::Result<Self> {
-        let tcp = match tcp {
-            None => None,
-            Some(address) => Some(
-                TcpListener::bind(address)
-                    .await
-                    .with_context(|| format!("failed to listen on `{address}` for the API"))?,
-            ),
-        };
+        let tcp = bind_tcp(tcp).await?;
         Ok(Self {
             unix: socket::bind(socket).await?,
             socket: socket.to_owned(),
@@ -69,6 +81,16 @@ impl Listeners {
     pub(crate) fn tcp_address(&self) -> Option<SocketAddr> {
         self.tcp.as_ref()?.local_addr().ok()
     }
+}
+
+async fn bind_tcp(address: Option<SocketAddr>) -> anyhow::Result<Option<TcpListener>> {
+    let Some(address) = address else {
+        return Ok(None);
+    };
+    let listener = TcpListener::bind(address).await;
+    listener
+        .map(Some)
+        .with_context(|| format!("failed to listen on `{address}` for the API"))
 }
 
 /// Answers until `stop` is over; then finishes what is under way and removes the socket.

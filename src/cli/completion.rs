@@ -11,6 +11,7 @@ use super::output::Output;
 #[command(after_help = "Example:
   kontena completion bash > /etc/bash_completion.d/kontena")]
 pub(crate) struct Completion {
+    /// Whose script
     shell: Shell,
 }
 

@@ -77,6 +77,19 @@ impl Globals {
     }
 }
 
+/// For the commands of [`Globals::refuse_target`].
+pub(super) fn hide_target(command: clap::Command) -> clap::Command {
+    const REFUSED: [&str; 6] = ["url", "token", "token_file", "master", "grid", "json"];
+    command.mut_args(|option| {
+        let is_refused = REFUSED.contains(&option.get_id().as_str());
+        if is_refused {
+            option.hide(true)
+        } else {
+            option
+        }
+    })
+}
+
 /// A token from its two options.
 pub(crate) fn read_token(
     argument: Option<&str>,

@@ -45,6 +45,7 @@ enum Command {
     /// For scripts of Kontena 1.x: succeeds if this is the grid at hand
     #[command(after_help = "Example:\n  kontena grid use production")]
     Use {
+        /// The grid that is meant
         name: GridName,
         /// Say nothing
         #[arg(long)]
@@ -183,10 +184,10 @@ mod tests {
 
     #[test]
     fn a_grid_is_shown_with_what_is_in_conflict() {
-        expect![[r"
+        expect![[r#"
             demo:
               id: 7777777777777777777777777777777777777777777777777777777777777777
-              created: 2026-01-31T12:00:00Z
+              created: 2026-01-31T12:00:00.000Z
               nodes: 3
               services: 2
               containers: 5
@@ -197,7 +198,7 @@ mod tests {
                   applied: 3
                   others:
                     - 5
-        "]]
+        "#]]
         .assert_eq(&shown(&example()));
     }
 

@@ -259,7 +259,7 @@ mod tests {
     #[test]
     fn a_line_is_written_as_kontena_writes_it() {
         let line = Prefixes::default().line(&entry("shop.web-1"), Look::PLAIN);
-        assert_eq!(line, "2026-01-31T12:00:00.5Z shop.web-1: GET /\n");
+        assert_eq!(line, "2026-01-31T12:00:00.500Z shop.web-1: GET /\n");
     }
 
     #[test]

@@ -36,6 +36,7 @@ enum Command {
         after_help = "Example:\n  kontena master use home --url http://10.0.0.1:8480 --token @token.txt\n  kontena master use --clear"
     )]
     Use {
+        /// The context
         #[arg(required_unless_present = "clear")]
         name: Option<String>,
         /// Choose none: ask the daemon of this machine
@@ -65,6 +66,7 @@ enum Command {
         after_help = "Example:\n  kontena master rm home"
     )]
     Rm {
+        /// The context
         name: String,
         /// Do not ask
         #[arg(long)]

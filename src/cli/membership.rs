@@ -5,6 +5,7 @@ use std::path::PathBuf;
 use std::time::Duration;
 
 use clap::Args;
+use kontena_core::command::{JoinAddress, NotAnAddress};
 use kontena_core::id::{GridName, NodeName};
 use serde_json::json;
 
@@ -49,6 +50,7 @@ pub(crate) struct Init {
 `kontena init` prints the whole command; `kontena token create` prints a new token.")]
 pub(crate) struct Join {
     /// A node of the grid: HOST[:PORT] or a multiaddr
+    #[arg(value_parser = address)]
     address: String,
     /// The join token: the token, `-` for standard input or `@FILE`
     #[arg(
@@ -98,6 +100,11 @@ pub(crate) async fn init(session: &Session, asked: Init) -> Result<(), Failure> 
     }
     session.output.talk(&begun(&object));
     session.output.data(&what_next(&object))
+}
+
+/// The daemon is given it as it was written.
+fn address(text: &str) -> Result<String, NotAnAddress> {
+    text.parse().map(|_: JoinAddress| text.to_owned())
 }
 
 fn begun(answer: &InitAnswer) -> String {

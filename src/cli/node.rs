@@ -14,6 +14,7 @@ use super::confirm::confirm;
 use super::failure::Failure;
 use super::session::{Session, about};
 use crate::api::paths;
+use crate::api::types::membership::Status;
 use crate::api::types::node::{Node as WireNode, NodeChange, NodeJson, Nodes};
 use crate::api::types::{Changed, Saved};
 
@@ -37,7 +38,10 @@ enum Command {
     },
     /// Show a node
     #[command(after_help = "Example:\n  kontena node show a")]
-    Show { node: NodeName },
+    Show {
+        /// The node
+        node: NodeName,
+    },
     /// Change labels and availability of nodes
     #[command(after_help = "Example:\n  kontena node update a b --availability drain")]
     Update(Update),
@@ -47,6 +51,7 @@ enum Command {
         after_help = "Example:\n  kontena node rm c\n\nA node that is online leaves by itself with `kontena leave`."
     )]
     Rm {
+        /// Nodes
         #[arg(required = true, value_name = "NODE")]
         nodes: Vec<NodeName>,
         /// Do not ask, and remove nodes that are online or hold data
@@ -59,6 +64,7 @@ enum Command {
 
 #[derive(Args, Debug)]
 struct Update {
+    /// Nodes
     #[arg(required = true, value_name = "NODE")]
     nodes: Vec<NodeName>,
     /// A label; may be repeated, and replaces all that there were
@@ -129,40 +135,47 @@ async fn update(session: &Session, asked: &Update) -> Result<(), Failure> {
             .hint("give `--label`, `--clear-labels` or `--availability`"));
     }
     let grid = session.grid().await?;
-    for name in &asked.nodes {
+    let update_one = async |name: &NodeName| {
         let said = format!("updated node `{name}`");
-        put(session, &grid, name, &change, &said).await?;
-    }
-    Ok(())
+        put(session, &grid, name, &change, &said).await
+    };
+    session.change_each(&asked.nodes, update_one).await
 }
 
+/// Tells that it was done.
 async fn put(
     session: &Session,
     grid: &GridName,
     name: &NodeName,
     change: &NodeChange,
     said: &str,
-) -> Result<(), Failure> {
+) -> Result<(Saved, NodeJson), Failure> {
     let answer = session.client.put(&paths::node(grid, name), change).await;
     let changed: Changed<WireNode> = answer.map_err(about(format!("node `{name}`")))?;
-    session.print_change(said, &changed.saved, NodeJson::from(changed.object))
+    session.tell(said, &changed.saved);
+    Ok((changed.saved, NodeJson::from(changed.object)))
 }
 
 async fn remove(session: &Session, nodes: &[NodeName], force: bool) -> Result<(), Failure> {
     let grid = session.grid().await?;
-    for name in nodes {
-        confirm(&session.output, "remove node", name.as_str(), force)?;
+    let Status { node_id: me, .. } = session.client.get(paths::STATUS).await?;
+    let remove_one = async |name: &NodeName| {
+        // The asked node refuses to remove itself: nobody needs to confirm that.
+        let is_asked = get(session, &grid, name).await?.node_id == me;
+        confirm(
+            &session.output,
+            "remove node",
+            name.as_str(),
+            force || is_asked,
+        )?;
         let mut path = paths::node(&grid, name);
         if force {
             path.push_str("?force=true");
         }
         let answer = session.client.delete(&path).await;
         let saved: Saved = answer.map_err(about(format!("node `{name}`")))?;
-        session.print_change(
-            &format!("removed node `{name}`"),
-            &saved,
-            json!({"name": name}),
-        )?;
-    }
-    Ok(())
+        session.tell(&format!("removed node `{name}`"), &saved);
+        Ok((saved, json!({"name": name})))
+    };
+    session.change_each(nodes, remove_one).await
 }

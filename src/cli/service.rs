@@ -41,14 +41,22 @@ pub(crate) struct Service {
 #[derive(Subcommand, Debug)]
 enum Command {
     /// Make a service; nothing runs until it is deployed
-    #[command(after_help = "Example:\n  kontena service create -p 8080:80 --instances 2 web nginx")]
+    #[command(after_help = "Example:
+  kontena service create -p 8080:80 --instances 2 web nginx
+
+Unless it is given otherwise: 1 instance, strategy `ha`, 0.8 of the instances healthy during a
+deploy, the image's own stop signal, and 10s to stop.")]
     Create(Box<Create>),
-    /// Change a service; what runs changes when it is deployed
-    #[command(after_help = "Example:\n  kontena service update --image nginx:1.27 web")]
+    /// Change a service: a stateless one that runs is rolled out at once, a stateful one by a deploy
+    #[command(after_help = "Example:
+  kontena service update --image nginx:1.27 web
+
+What is not given stays as it is.")]
     Update(Box<Update>),
     /// Run the newest definition
     #[command(after_help = "Example:\n  kontena service deploy web")]
     Deploy {
+        /// A service, as `web` or `shop/web`
         #[arg(value_name = "[STACK/]SERVICE")]
         name: ServiceKey,
         /// Replace instances that are right already
@@ -60,8 +68,10 @@ enum Command {
     /// Change how many instances there are
     #[command(after_help = "Example:\n  kontena service scale web 5")]
     Scale {
+        /// A service, as `web` or `shop/web`
         #[arg(value_name = "[STACK/]SERVICE")]
         name: ServiceKey,
+        /// How many there shall be (for `daemon`: on each node)
         #[arg(value_parser = clap::value_parser!(u32).range(..=i64::from(CoreService::MAX_INSTANCES)))]
         instances: u32,
         #[command(flatten)]
@@ -104,12 +114,14 @@ enum Command {
     /// Show a service and its instances
     #[command(after_help = "Example:\n  kontena service show shop/web")]
     Show {
+        /// A service, as `web` or `shop/web`
         #[arg(value_name = "[STACK/]SERVICE")]
         name: ServiceKey,
     },
     /// Print the logs of a service
     #[command(after_help = "Example:\n  kontena service logs -f shop/web")]
     Logs {
+        /// A service, as `web` or `shop/web`
         #[arg(value_name = "[STACK/]SERVICE")]
         name: ServiceKey,
         /// Only of this instance
@@ -121,6 +133,7 @@ enum Command {
     /// List the containers of a service
     #[command(after_help = "Example:\n  kontena service containers shop/web")]
     Containers {
+        /// A service, as `web` or `shop/web`
         #[arg(value_name = "[STACK/]SERVICE")]
         name: ServiceKey,
         /// Print names only
@@ -131,6 +144,7 @@ enum Command {
 
 #[derive(Args, Debug)]
 struct Names {
+    /// Services, as `web` or `shop/web`
     #[arg(required = true, value_name = "[STACK/]SERVICE")]
     names: Vec<ServiceKey>,
 }
@@ -182,11 +196,20 @@ async fn update(session: &Session, asked: &Update) -> Result<(), Failure> {
     let grid = session.grid().await?;
     let path = paths::service(&grid, &asked.name);
     let changed: Changed<WireService> = session.client.put(&path, &change.write()).await?;
-    let said = format!(
-        "updated service `{}`; `kontena service deploy {0}` runs it",
-        asked.name
-    );
+    let said = updated(&asked.name, &changed.object);
     session.print_change(&said, &changed.saved, ServiceJson::from(changed.object))
+}
+
+/// What follows of an update is the node's choice, and shows in what is deployed now.
+fn updated(name: &ServiceKey, service: &WireService) -> String {
+    let deployed = service.deployed.as_ref();
+    match deployed.map(|deployed| deployed.revision_id == service.revision_id) {
+        Some(true) => format!("updated service `{name}`; it is rolled out now"),
+        Some(false) => {
+            format!("updated service `{name}`; `kontena service deploy {name}` rolls it out")
+        }
+        None => format!("updated service `{name}`; `kontena service deploy {name}` runs it"),
+    }
 }
 
 async fn deploy(
@@ -235,26 +258,26 @@ async fn change_and_wait<B: Serialize>(
 
 async fn order(session: &Session, names: &Names, what: &str, done: &str) -> Result<(), Failure> {
     let grid = session.grid().await?;
-    for name in &names.names {
+    let order_one = async |name: &ServiceKey| {
         let path = format!("{}/{what}", paths::service(&grid, name));
         let answer = session.client.post(&path, &json!({})).await;
         let changed: Changed<WireService> = answer.map_err(about(format!("service `{name}`")))?;
-        let said = format!("{done} service `{name}`");
-        session.print_change(&said, &changed.saved, ServiceJson::from(changed.object))?;
-    }
-    Ok(())
+        session.tell(&format!("{done} service `{name}`"), &changed.saved);
+        Ok((changed.saved, ServiceJson::from(changed.object)))
+    };
+    session.change_each(&names.names, order_one).await
 }
 
 async fn remove(session: &Session, names: &Names, force: bool) -> Result<(), Failure> {
     let grid = session.grid().await?;
-    for name in &names.names {
+    let remove_one = async |name: &ServiceKey| {
         confirm(&session.output, "remove service", &name.to_string(), force)?;
         let answer = session.client.delete(&paths::service(&grid, name)).await;
         let saved: Saved = answer.map_err(about(format!("service `{name}`")))?;
-        let said = format!("removed service `{name}`");
-        session.print_change(&said, &saved, named(name))?;
-    }
-    Ok(())
+        session.tell(&format!("removed service `{name}`"), &saved);
+        Ok((saved, named(name)))
+    };
+    session.change_each(&names.names, remove_one).await
 }
 
 /// As every `--json` names a service.
@@ -336,4 +359,34 @@ fn stackless(text: &str) -> Result<ServiceName, String> {
     }
     text.parse()
         .map_err(|problem: kontena_core::id::InvalidId| problem.to_string())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn an_update_says_whether_a_deploy_is_left_to_do() {
+        let name: ServiceKey = "shop/web".parse().unwrap();
+        let mut service = example("shop", "web");
+        let deployed = service.deployed.as_mut().unwrap();
+        deployed.revision_id = service.revision_id.clone();
+        let rolled_out = updated(&name, &service);
+        assert_eq!(
+            rolled_out,
+            "updated service `shop/web`; it is rolled out now"
+        );
+        service.revision_id = "another".to_owned();
+        let waiting = updated(&name, &service);
+        assert!(
+            waiting.ends_with("`kontena service deploy shop/web` rolls it out"),
+            "{waiting}"
+        );
+        service.deployed = None;
+        let never = updated(&name, &service);
+        assert!(
+            never.ends_with("`kontena service deploy shop/web` runs it"),
+            "{never}"
+        );
+    }
 }

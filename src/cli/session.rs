@@ -31,6 +31,14 @@ struct Changed<'a, T> {
     saved_on: &'a [String],
 }
 
+/// The `--json` of changes of what was named.
+#[derive(Serialize)]
+#[serde(untagged)]
+enum Changes<'a, T> {
+    One(Changed<'a, &'a T>),
+    Several(Vec<Changed<'a, &'a T>>),
+}
+
 impl Session {
     pub(crate) fn open(
         globals: &Globals,
@@ -119,9 +127,50 @@ impl Session {
         saved: &Saved,
         object: J,
     ) -> Result<(), Failure> {
+        self.tell(said, saved);
+        self.print_changed(saved, object)
+    }
+
+    /// As [`Self::print_change`], for people alone.
+    pub(crate) fn tell(&self, said: &str, saved: &Saved) {
         self.output.talk(said);
         self.warn_if_on_one_only(saved);
-        self.print_changed(saved, object)
+    }
+
+    /// One change for each name, until one fails. The `--json` is one document: an object for one
+    /// name, an array for several, which holds what was done before the failure.
+    pub(crate) async fn change_each<N, J: Serialize>(
+        &self,
+        names: &[N],
+        change: impl AsyncFn(&N) -> Result<(Saved, J), Failure>,
+    ) -> Result<(), Failure> {
+        let mut made = Vec::new();
+        let mut outcome = Ok(());
+        for name in names {
+            match change(name).await {
+                Ok(one) => made.push(one),
+                Err(failure) => {
+                    outcome = Err(failure);
+                    break;
+                }
+            }
+        }
+        self.print_changes(names.len(), &made)?;
+        outcome
+    }
+
+    fn print_changes<J: Serialize>(
+        &self,
+        asked: usize,
+        made: &[(Saved, J)],
+    ) -> Result<(), Failure> {
+        if !self.output.is_json() {
+            return Ok(());
+        }
+        match changes_json(asked, made) {
+            Some(json) => self.output.json(&json),
+            None => Ok(()),
+        }
     }
 
     /// The `--json` of a change, for people nothing.
@@ -143,6 +192,19 @@ impl Session {
         if saved.on_one_only() {
             self.output.warn("saved on this node only");
         }
+    }
+}
+
+/// `None` where nothing was changed.
+fn changes_json<J: Serialize>(asked: usize, made: &[(Saved, J)]) -> Option<Changes<'_, J>> {
+    let mut changes = made.iter().map(|(saved, object)| Changed {
+        object,
+        saved_on: &saved.saved_on,
+    });
+    match (asked, made.len()) {
+        (_, 0) => None,
+        (1, _) => changes.next().map(Changes::One),
+        (_, _) => Some(Changes::Several(changes.collect())),
     }
 }
 
@@ -180,5 +242,32 @@ pub(crate) fn about(what: impl std::fmt::Display) -> impl FnOnce(ApiError) -> Fa
             Some(hint) => failure.hint(hint),
             None => failure,
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use serde_json::json;
+
+    use super::*;
+
+    fn change(name: &str) -> (Saved, serde_json::Value) {
+        let saved = Saved {
+            saved_on: vec!["a".to_owned()],
+            has_others: true,
+        };
+        (saved, json!({ "name": name }))
+    }
+
+    #[test]
+    fn changes_of_several_names_are_one_json_document() {
+        let text = |asked, made: &[_]| serde_json::to_value(changes_json(asked, made)).unwrap();
+        let (web, db) = (change("web"), change("db"));
+        let of = |name: &str| json!({"name": name, "saved_on": ["a"]});
+        assert_eq!(text(1, std::slice::from_ref(&web)), of("web"));
+        assert_eq!(text(2, &[web.clone(), db]), json!([of("web"), of("db")]));
+        // The second one failed.
+        assert_eq!(text(2, &[web]), json!([of("web")]));
+        assert!(changes_json::<serde_json::Value>(2, &[]).is_none());
     }
 }

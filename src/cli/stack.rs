@@ -59,6 +59,7 @@ enum Command {
     /// Give an installed stack a new revision from a file, and deploy it
     #[command(after_help = "Example:\n  kontena stack upgrade shop kontena.yml")]
     Upgrade {
+        /// The stack
         #[arg(value_parser = stack_name)]
         name: StackName,
         /// The stack file, or `-` for standard input
@@ -96,12 +97,14 @@ enum Command {
     /// Show a stack and its services
     #[command(after_help = "Example:\n  kontena stack show shop")]
     Show {
+        /// The stack
         #[arg(value_parser = stack_name)]
         name: StackName,
     },
     /// Print the file that a stack was installed from
     #[command(after_help = "Example:\n  kontena stack inspect shop > kontena.yml")]
     Inspect {
+        /// The stack
         #[arg(value_parser = stack_name)]
         name: StackName,
     },
@@ -120,8 +123,10 @@ enum Command {
     /// Print the logs of a stack, or of some of its services
     #[command(after_help = "Example:\n  kontena stack logs -f shop web")]
     Logs {
+        /// The stack
         #[arg(value_parser = stack_name)]
         name: StackName,
+        /// Services of the stack; all where none is named
         #[arg(value_name = "SERVICE")]
         services: Vec<ServiceName>,
         #[command(flatten)]
@@ -151,6 +156,7 @@ struct Deploy {
 
 #[derive(Args, Debug)]
 struct Names {
+    /// Stacks
     #[arg(required = true, value_name = "NAME", value_parser = stack_name)]
     names: Vec<StackName>,
 }
@@ -316,23 +322,23 @@ async fn deploy(
 
 async fn deploy_all(session: &Session, names: &Names, wait: Wait) -> Result<(), Failure> {
     let grid = session.grid().await?;
-    for name in &names.names {
+    let deploy_one = async |name: &StackName| {
         let (saved, deploy) = deploy(session, &grid, name, wait).await?;
-        session.print_changed(&saved, StackDeployJson::from(deploy))?;
-    }
-    Ok(())
+        Ok((saved, StackDeployJson::from(deploy)))
+    };
+    session.change_each(&names.names, deploy_one).await
 }
 
 async fn order(session: &Session, names: &Names, what: &str, done: &str) -> Result<(), Failure> {
     let grid = session.grid().await?;
-    for name in &names.names {
+    let order_one = async |name: &StackName| {
         let path = format!("{}/{what}", paths::stack(&grid, name));
         let answer = session.client.post(&path, &json!({})).await;
         let changed: Changed<WireStack> = answer.map_err(about(format!("stack `{name}`")))?;
-        let said = format!("{done} stack `{name}`");
-        session.print_change(&said, &changed.saved, StackJson::from(changed.object))?;
-    }
-    Ok(())
+        session.tell(&format!("{done} stack `{name}`"), &changed.saved);
+        Ok((changed.saved, StackJson::from(changed.object)))
+    };
+    session.change_each(&names.names, order_one).await
 }
 
 async fn list(session: &Session, quiet: bool) -> Result<(), Failure> {
@@ -369,14 +375,14 @@ async fn inspect(session: &Session, name: &StackName) -> Result<(), Failure> {
 
 async fn remove(session: &Session, names: &Names, force: bool) -> Result<(), Failure> {
     let grid = session.grid().await?;
-    for name in &names.names {
+    let remove_one = async |name: &StackName| {
         confirm(&session.output, "remove stack", name.as_str(), force)?;
         let answer = session.client.delete(&paths::stack(&grid, name)).await;
         let saved: Saved = answer.map_err(about(format!("stack `{name}`")))?;
-        let said = format!("removed stack `{name}`");
-        session.print_change(&said, &saved, json!({"name": name}))?;
-    }
-    Ok(())
+        session.tell(&format!("removed stack `{name}`"), &saved);
+        Ok((saved, json!({"name": name})))
+    };
+    session.change_each(&names.names, remove_one).await
 }
 
 async fn stack_logs(

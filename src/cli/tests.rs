@@ -55,6 +55,18 @@ fn every_command_has_an_example_in_its_help() {
 }
 
 #[test]
+fn every_argument_says_what_it_is() {
+    fn check(command: &clap::Command) {
+        for argument in command.get_arguments() {
+            let name = command.get_name();
+            assert!(argument.get_help().is_some(), "`{name}`: {argument}");
+        }
+        command.get_subcommands().for_each(check);
+    }
+    check(&Cli::command());
+}
+
+#[test]
 fn every_example_is_a_command_that_is_understood() {
     fn examples(command: &clap::Command, found: &mut Vec<String>) {
         for sub in command.get_subcommands() {
@@ -80,6 +92,27 @@ fn every_example_is_a_command_that_is_understood() {
             panic!("`{example}`: {problem}");
         }
     }
+}
+
+#[test]
+fn an_update_promises_no_defaults_for_what_it_leaves_as_it_is() {
+    let help = Cli::try_parse_from(["kontena", "service", "update", "--help"]).unwrap_err();
+    let help = help.to_string();
+    assert!(!help.contains("[default:"), "{help}");
+    assert!(help.contains("What is not given stays as it is."), "{help}");
+}
+
+#[test]
+fn a_command_that_asks_no_node_has_no_options_for_that_in_its_help() {
+    for name in ["daemon", "demo", "completion"] {
+        let help = super::tree().try_get_matches_from(["kontena", name, "--help"]);
+        let help = help.unwrap_err().to_string();
+        for option in ["--url", "--token", "--master", "--grid", "--json"] {
+            assert!(!help.contains(option), "{help}");
+        }
+    }
+    let help = super::tree().try_get_matches_from(["kontena", "node", "ls", "--help"]);
+    assert!(help.unwrap_err().to_string().contains("--url"));
 }
 
 #[test]

@@ -142,11 +142,11 @@ mod tests {
             token(&"ab".repeat(32), false),
             token(&"cd".repeat(32), true),
         ];
-        expect![[r"
+        expect![[r#"
             ID            STATUS   CREATED
-            abababababab  valid    2026-01-31T12:00:00Z
-            cdcdcdcdcdcd  revoked  2026-01-31T12:00:00Z
-        "]]
+            abababababab  valid    2026-01-31T12:00:00.000Z
+            cdcdcdcdcdcd  revoked  2026-01-31T12:00:00.000Z
+        "#]]
         .assert_eq(&table(&tokens).render(Look::PLAIN));
     }
 

@@ -3,7 +3,8 @@
 use clap::Args;
 use serde_json::json;
 
-use super::failure::Failure;
+use super::failure::{Complaint, Failure};
+use super::output::Output;
 use super::session::Session;
 use crate::api::types::membership::Version as WireVersion;
 
@@ -19,15 +20,40 @@ pub(crate) struct Version {
     cli: bool,
 }
 
-pub(crate) async fn run(session: &Session, asked: Version) -> Result<(), Failure> {
+/// As in Kontena, no node that answers is no failure: this program's version was asked for too, and
+/// whoever looks for a mistake needs it most. An option used in the wrong way still is one.
+pub(crate) async fn run(
+    output: &Output,
+    session: impl FnOnce() -> Result<Session, Failure>,
+    asked: Version,
+) -> Result<(), Failure> {
+    if !output.is_json() {
+        output.data(&format!("cli: {VERSION}\n"))?;
+    }
     let node = if asked.cli {
         None
     } else {
-        let answer: WireVersion = session.client.get("/").await?;
-        Some(answer.version)
+        match of_node(session).await {
+            Ok(version) => Some(version),
+            Err(Failure::Failed(complaint)) => {
+                output.warn(&unknown(&complaint));
+                None
+            }
+            Err(other) => return Err(other),
+        }
     };
-    session.print_object(&json!({"cli": VERSION, "node": node}), || match &node {
-        Some(node) => format!("cli: {VERSION}\nnode: {node}\n"),
-        None => format!("cli: {VERSION}\n"),
-    })
+    match node {
+        _ if output.is_json() => output.json(&json!({"cli": VERSION, "node": node})),
+        Some(node) => output.data(&format!("node: {node}\n")),
+        None => Ok(()),
+    }
+}
+
+async fn of_node(session: impl FnOnce() -> Result<Session, Failure>) -> Result<String, Failure> {
+    let answer: WireVersion = session()?.client.get("/").await?;
+    Ok(answer.version)
+}
+
+fn unknown(complaint: &Complaint) -> String {
+    format!("the node's version is not known: {}", complaint.message)
 }

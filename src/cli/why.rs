@@ -13,6 +13,7 @@ use crate::api::paths;
 #[command(after_help = "Example:
   kontena why shop/web --instance 2")]
 pub(crate) struct Why {
+    /// A service, as `web` or `shop/web`
     #[arg(value_name = "[STACK/]SERVICE")]
     name: ServiceKey,
     /// Only this instance

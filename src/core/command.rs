@@ -3,6 +3,7 @@
 //! A command is validated against the view and turned into edits (`command/…`), written as one
 //! signed change per document, and answered when it is durable.
 
+mod join_address;
 mod member;
 mod service;
 mod stack;
@@ -15,6 +16,7 @@ use crate::stack::Service;
 use crate::time::WallTime;
 use crate::view::{Availability, Lifecycle, Member, View};
 
+pub use join_address::{JoinAddress, NotAnAddress};
 pub use service::MAX_INSTANCES;
 
 /// Correlates a command with its reply.

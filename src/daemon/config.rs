@@ -80,7 +80,8 @@ pub(crate) struct DaemonArgs {
     #[arg(long, value_name = "LEVEL")]
     pub(crate) log: Option<String>,
 
-    /// A TOML file with any of these options as keys [default: /etc/kontena/kontena.toml, if it is there]
+    /// A TOML file with any of these options as keys, as data_dir [default: /etc/kontena/kontena.toml,
+    /// if it is there] [env: KONTENA_DAEMON_CONFIG]
     #[arg(long, value_name = "FILE")]
     pub(crate) config: Option<String>,
 }

@@ -226,7 +226,7 @@ fn docker_address(docker: &config::Docker) -> String {
 }
 
 /// A host without IPv6 is no mistake where nobody asked for it.
-fn bindable(config: &Config) -> Vec<SocketAddr> {
+pub(super) fn bindable(config: &Config) -> Vec<SocketAddr> {
     let works = |address: &SocketAddr| {
         !config.listen_is_default
             || address.is_ipv4()

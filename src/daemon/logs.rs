@@ -21,8 +21,6 @@ use crate::p2p::{P2p, PeerStream};
 /// The longest line of the wire: a log line of 64 KiB, escaped.
 const MAX_WIRE_LINE: u64 = 512 * 1024;
 
-const NANOS_PER_MILLI: u64 = 1_000_000;
-
 /// What a node asks another for.
 #[derive(Clone, Debug, Serialize, Deserialize)]
 struct Wanted {
@@ -161,7 +159,7 @@ fn read_lines(stream: PeerStream) -> impl futures::Stream<Item = Result<LogLine,
 
 fn log_line(line: docker::LogLine) -> LogLine {
     LogLine {
-        nanos: line.time.0.saturating_mul(NANOS_PER_MILLI),
+        nanos: line.nanos,
         stream: match line.stream {
             docker::LogStream::Stdout => LogStream::Stdout,
             docker::LogStream::Stderr => LogStream::Stderr,

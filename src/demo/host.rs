@@ -65,6 +65,11 @@ impl Host {
         network::address(self.number)
     }
 
+    /// What `ip netns` calls its network.
+    pub(super) fn namespace(&self) -> String {
+        self.network.host(self.number)
+    }
+
     /// The directory that is its disk; the same path inside the host and outside.
     pub(crate) fn disk(&self) -> &Path {
         &self.disk
@@ -90,7 +95,7 @@ impl Host {
     }
 
     fn first_process(&self) -> Option<i32> {
-        processes::first_of(&network::namespace(&self.network.host(self.number)))
+        processes::first_of(&network::namespace(&self.namespace()))
     }
 
     /// Powers the host on, with the disk that it had before, and starts its engine.
@@ -106,7 +111,7 @@ impl Host {
 
     /// Cuts the power. Every process of the host is gone when this returns.
     pub(crate) async fn kill(&self) -> Result<()> {
-        let namespace = network::namespace(&self.network.host(self.number));
+        let namespace = network::namespace(&self.namespace());
         if let Some(first) = self.first_process() {
             processes::kill_all(&self.name(), || {
                 processes::first_of(&namespace).into_iter().collect()
@@ -183,7 +188,7 @@ impl Host {
 
     fn spawn_first_process(&self) -> Result<Child> {
         let log = self.open_log("boot")?;
-        let namespace = network::namespace(&self.network.host(self.number));
+        let namespace = network::namespace(&self.namespace());
         // `--kill-child`: whoever kills `unshare` kills the host, and leaves no orphan without a name.
         let mut command = Program::new("setsid")
             .args(["nsenter", &format!("--net={}", namespace.display())])

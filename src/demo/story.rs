@@ -15,7 +15,7 @@ use std::time::{Duration, Instant};
 use anyhow::{Context, Result, bail};
 
 use self::grid::{Grid, Service};
-use self::stack::WEB_PORT;
+pub(super) use self::stack::WEB_PORT;
 pub(crate) use self::teller::Teller;
 use super::daemon::DAEMON;
 use super::host::last_words;

@@ -14,6 +14,7 @@ use kontena_core::reconcile::action::{
     Outcome, Ownership, Success,
 };
 use kontena_core::stack::{Port, Protocol, Volume, VolumeSource};
+use kontena_core::time::WallTime;
 
 use super::*;
 use engine::{IMAGE, TestEngine};
@@ -275,9 +276,9 @@ async fn the_log_is_read_by_line_with_its_times_and_followed() {
     followed.retain(|line| *line != unended);
     assert_eq!(followed, expected);
 
-    let last = lines.iter().map(|line| line.time).max();
+    let last = lines.iter().map(|line| line.nanos).max();
     let newest = LogOptions {
-        since: last,
+        since: last.map(|nanos| WallTime(nanos / 1_000_000)),
         ..LogOptions::default()
     };
     let newest: Vec<_> = docker.logs(&web.id, newest).collect().await;

@@ -5,7 +5,6 @@
 
 use std::collections::VecDeque;
 
-use anyhow::Context;
 use bollard::container::LogOutput;
 use bollard::query_parameters::LogsOptions;
 use futures::stream::BoxStream;
@@ -14,11 +13,12 @@ use kontena_core::reconcile::action::ContainerId;
 use kontena_core::time::WallTime;
 
 use super::Docker;
-use super::container::wall_time;
 use super::trouble::Trouble;
 
 /// The longest line that is passed on whole.
 pub(crate) const MAX_LINE_BYTES: usize = 64 * 1024;
+
+const NANOS_PER_MILLI: u64 = 1_000_000;
 
 /// Which lines to read.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -35,8 +35,9 @@ pub(crate) struct LogOptions {
 /// One line, without its newline.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) struct LogLine {
-    /// When its beginning was written.
-    pub time: WallTime,
+    /// When its beginning was written, in nanoseconds since the Unix epoch: two lines of one
+    /// millisecond are told apart. 0 where the engine told no time.
+    pub nanos: u64,
     pub stream: LogStream,
     /// As it was written: not necessarily UTF-8. At most [`MAX_LINE_BYTES`].
     pub text: Vec<u8>,
@@ -108,7 +109,7 @@ fn lines(
     futures::stream::unfold(reader, Reader::next)
         .filter(move |line| {
             let wanted = match line {
-                Ok(line) => since.is_none_or(|since| line.time >= since),
+                Ok(line) => since.is_none_or(|since| line.nanos / NANOS_PER_MILLI >= since.0),
                 Err(_) => true,
             };
             std::future::ready(wanted)
@@ -164,14 +165,14 @@ impl Assembly {
             }
         };
         let bytes = piece.into_bytes();
-        let (time, mut text) = split_time(&bytes);
+        let (nanos, mut text) = split_time(&bytes);
         while let Some(end) = text.iter().position(|byte| *byte == b'\n') {
-            self.extend(stream, time, &text[..end]);
-            self.end(stream, time);
+            self.extend(stream, nanos, &text[..end]);
+            self.end(stream, nanos);
             text = &text[end + 1..];
         }
         if !text.is_empty() {
-            self.extend(stream, time, text);
+            self.extend(stream, nanos, text);
         }
     }
 
@@ -180,25 +181,25 @@ impl Assembly {
         self.ready.extend(left.into_iter().flatten());
     }
 
-    fn extend(&mut self, stream: LogStream, time: WallTime, mut text: &[u8]) {
+    fn extend(&mut self, stream: LogStream, nanos: u64, mut text: &[u8]) {
         while !text.is_empty() {
             let line = self
                 .open(stream)
-                .get_or_insert_with(|| empty_line(stream, time));
+                .get_or_insert_with(|| empty_line(stream, nanos));
             let room = MAX_LINE_BYTES - line.text.len();
             let (now, later) = text.split_at(room.min(text.len()));
             line.text.extend_from_slice(now);
             text = later;
             if !text.is_empty() {
-                self.end(stream, time);
+                self.end(stream, nanos);
             }
         }
     }
 
-    fn end(&mut self, stream: LogStream, time: WallTime) {
+    fn end(&mut self, stream: LogStream, nanos: u64) {
         let line = self.open(stream).take();
         self.ready
-            .push_back(line.unwrap_or_else(|| empty_line(stream, time)));
+            .push_back(line.unwrap_or_else(|| empty_line(stream, nanos)));
     }
 
     fn open(&mut self, stream: LogStream) -> &mut Option<LogLine> {
@@ -209,26 +210,25 @@ impl Assembly {
     }
 }
 
-fn empty_line(stream: LogStream, time: WallTime) -> LogLine {
+fn empty_line(stream: LogStream, nanos: u64) -> LogLine {
     LogLine {
-        time,
+        nanos,
         stream,
         text: Vec::new(),
     }
 }
 
 /// A piece starts with its time and one space; one that does not is text as a whole.
-fn split_time(piece: &[u8]) -> (WallTime, &[u8]) {
-    let split = piece
-        .iter()
-        .position(|byte| *byte == b' ')
-        .context("no space");
-    let parsed = split.ok().and_then(|at| {
+fn split_time(piece: &[u8]) -> (u64, &[u8]) {
+    let split = piece.iter().position(|byte| *byte == b' ');
+    let parsed = split.and_then(|at| {
         let text = std::str::from_utf8(&piece[..at]).ok()?;
-        text.parse::<jiff::Timestamp>().ok()?;
-        Some((wall_time(Some(text)), &piece[at + 1..]))
+        let time: jiff::Timestamp = text.parse().ok()?;
+        // What is before 1970, as `0001-01-01`, stands for no time.
+        let nanos = u64::try_from(time.as_nanosecond()).unwrap_or(0);
+        Some((nanos, &piece[at + 1..]))
     });
-    parsed.unwrap_or((WallTime::default(), piece))
+    parsed.unwrap_or((0, piece))
 }
 
 #[cfg(test)]
@@ -260,7 +260,22 @@ mod tests {
         assembly.finish();
         assert_eq!(texts(&assembly), ["one", "oops", "two", "", "end"]);
         assert_eq!(assembly.ready[1].stream, LogStream::Stderr);
-        assert_eq!(assembly.ready[1].time, WallTime(6));
+        assert_eq!(assembly.ready[1].nanos, 6_000_000);
+    }
+
+    #[test]
+    fn lines_of_one_millisecond_keep_their_own_times() {
+        let mut assembly = Assembly::default();
+        for nanos in ["000000001", "000000002"] {
+            assembly.add(LogOutput::StdOut {
+                message: format!("2026-01-02T03:04:05.{nanos}Z hello\n").into(),
+            });
+        }
+        let nanos: Vec<u64> = assembly.ready.iter().map(|line| line.nanos).collect();
+        assert_eq!(
+            nanos,
+            [1_767_323_045_000_000_001, 1_767_323_045_000_000_002]
+        );
     }
 
     #[test]
@@ -276,9 +291,6 @@ mod tests {
 
     #[test]
     fn a_piece_without_a_time_is_text() {
-        assert_eq!(
-            split_time(b"hello world"),
-            (WallTime(0), &b"hello world"[..])
-        );
+        assert_eq!(split_time(b"hello world"), (0, &b"hello world"[..]));
     }
 }

@@ -5,6 +5,7 @@ use std::time::Duration;
 
 use anyhow::{Context, bail};
 use futures::{AsyncRead, AsyncReadExt, AsyncWrite, AsyncWriteExt};
+use kontena_core::command::JoinAddress;
 use kontena_core::message::MAX_MESSAGE_BYTES;
 use libp2p::multiaddr::Protocol;
 use libp2p::{Multiaddr, PeerId, StreamProtocol, request_response};
@@ -35,10 +36,10 @@ pub(super) struct Target {
 
 /// The targets behind `HOST`, `HOST:PORT`, `[IPV6]:PORT` or a multiaddr.
 pub(super) async fn resolve(text: &str) -> anyhow::Result<Vec<Target>> {
-    if text.starts_with('/') {
-        return Ok(vec![multiaddr_target(text)?]);
-    }
-    let (host, port) = host_and_port(text)?;
+    let (host, port) = match text.parse()? {
+        JoinAddress::Multiaddr(text) => return Ok(vec![multiaddr_target(&text)?]),
+        JoinAddress::Host { host, port } => (host, port.unwrap_or(DEFAULT_PORT)),
+    };
     let found = tokio::time::timeout(
         RESOLVE_LIMIT,
         tokio::net::lookup_host((host.as_str(), port)),
@@ -68,27 +69,6 @@ fn multiaddr_target(text: &str) -> anyhow::Result<Target> {
         bail!("`{text}` cannot be reached: use /ip4/ADDRESS/tcp/PORT");
     }
     Ok(Target { address, peer })
-}
-
-fn host_and_port(text: &str) -> anyhow::Result<(String, u16)> {
-    if text.is_empty() {
-        bail!("an address is missing: use HOST or HOST:PORT");
-    }
-    let bare_ipv6 = text.matches(':').count() > 1 && !text.starts_with('[');
-    let (host, port) = match text.rsplit_once(':') {
-        Some((host, port)) if !bare_ipv6 && !text.ends_with(']') => {
-            let port = port
-                .parse()
-                .with_context(|| format!("`{port}` in `{text}` is not a port"))?;
-            (host, port)
-        }
-        _ => (text, DEFAULT_PORT),
-    };
-    let host = host
-        .strip_prefix('[')
-        .and_then(|host| host.strip_suffix(']'))
-        .unwrap_or(host);
-    Ok((host.to_owned(), port))
 }
 
 /// Bytes both ways, each with its length in front: 64 KiB to ask, a message's limit to answer.
@@ -166,20 +146,17 @@ async fn write<T: AsyncWrite + Unpin + Send>(io: &mut T, bytes: &[u8]) -> io::Re
 mod tests {
     use super::*;
 
-    #[test]
-    fn the_port_is_the_default_one_unless_it_is_given() {
-        for (text, host, port) in [
-            ("node-1", "node-1", DEFAULT_PORT),
-            ("node-1:1", "node-1", 1),
-            ("10.0.0.1:2", "10.0.0.1", 2),
-            ("fe80::1", "fe80::1", DEFAULT_PORT),
-            ("[fe80::1]", "fe80::1", DEFAULT_PORT),
-            ("[fe80::1]:3", "fe80::1", 3),
+    #[tokio::test]
+    async fn the_port_is_the_default_one_unless_it_is_given() {
+        for (text, expected) in [
+            ("10.0.0.1", format!("/ip4/10.0.0.1/tcp/{DEFAULT_PORT}")),
+            ("10.0.0.1:2", "/ip4/10.0.0.1/tcp/2".to_owned()),
+            ("[fe80::1]:3", "/ip6/fe80::1/tcp/3".to_owned()),
         ] {
-            assert_eq!(host_and_port(text).unwrap(), (host.to_owned(), port));
+            let targets = resolve(text).await.unwrap();
+            assert_eq!(targets[0].address.to_string(), expected);
         }
-        assert!(host_and_port("node-1:http").is_err());
-        assert!(host_and_port("").is_err());
+        assert!(resolve("10.0.0.1:http").await.is_err());
     }
 
     #[test]

@@ -1,11 +1,12 @@
 //! Whose lines are wanted, found in a view.
 
-use kontena_core::id::{InstanceId, ServiceName, StackName};
+use kontena_core::id::{InstanceId, ServiceKey, ServiceName, StackName};
 use kontena_core::view::Freshness;
 
 use super::Wanted;
+use crate::api::answer::Refused;
 use crate::api::backend::LogSource;
-use crate::api::present::Snapshot;
+use crate::api::present::{Snapshot, instances};
 use crate::api::types::log::MissingLog;
 
 /// What a container must match; an empty list asks for nothing.
@@ -60,6 +61,40 @@ impl Selection {
         found
     }
 
+    /// That there is what was named: a log that cannot be is a mistake, not an empty one.
+    pub(in crate::api) fn check(&self, snapshot: &Snapshot) -> Result<(), Refused> {
+        for (stack, service) in &self.services {
+            let keys = self.keys(snapshot, stack.as_ref(), service)?;
+            if let Some(number) = self.instance {
+                any_has(snapshot, &keys, number)?;
+            }
+        }
+        Ok(())
+    }
+
+    /// The services of a name: several where no stack is named.
+    fn keys(
+        &self,
+        snapshot: &Snapshot,
+        stack: Option<&StackName>,
+        service: &ServiceName,
+    ) -> Result<Vec<ServiceKey>, Refused> {
+        if let Some(stack) = stack.or(self.stack.as_ref()) {
+            let key = ServiceKey::new(stack.clone(), service.clone());
+            snapshot.service(&key)?;
+            return Ok(vec![key]);
+        }
+        let services = snapshot.view.documents.services.keys();
+        let keys: Vec<ServiceKey> = services
+            .filter(|key| key.service == *service)
+            .cloned()
+            .collect();
+        if keys.is_empty() {
+            return Err(Refused::not_found("service", service.as_str()));
+        }
+        Ok(keys)
+    }
+
     fn has(&self, node: &str, id: &InstanceId) -> bool {
         let key = &id.service;
         let is_named = |(stack, service): &(Option<StackName>, ServiceName)| {
@@ -71,4 +106,15 @@ impl Selection {
             && (self.nodes.is_empty() || self.nodes.iter().any(|name| name == node))
             && (self.containers.is_empty() || self.containers.contains(&id.container_name()))
     }
+}
+
+fn any_has(snapshot: &Snapshot, keys: &[ServiceKey], number: u32) -> Result<(), Refused> {
+    let mut outcome = Ok(());
+    for key in keys {
+        outcome = instances::check(snapshot, key, number);
+        if outcome.is_ok() {
+            break;
+        }
+    }
+    outcome
 }

@@ -9,6 +9,7 @@ use kontena_core::report::{Health, Hold, InstanceState};
 use kontena_core::view::ServiceRecord;
 
 use super::Snapshot;
+use crate::api::answer::Refused;
 use crate::api::types::Time;
 use crate::api::types::instance::Instance;
 use crate::api::types::service::Counts;
@@ -68,6 +69,26 @@ pub(super) fn wanted(snapshot: &Snapshot, key: &ServiceKey) -> BTreeSet<u32> {
             holders.iter().map(|holder| holder.number).collect()
         }
     }
+}
+
+/// That a service has an instance of this number: one that shall run, or that somebody holds. Of a
+/// service that shall not run no number can be judged.
+pub(in crate::api) fn check(
+    snapshot: &Snapshot,
+    key: &ServiceKey,
+    number: u32,
+) -> Result<(), Refused> {
+    let exists = match snapshot.placement().services.get(key) {
+        None | Some(ServicePlacement::Idle(_)) => true,
+        Some(ServicePlacement::Placed(_) | ServicePlacement::Frozen(_)) => {
+            let holders = holders(snapshot, key);
+            let is_held = holders.iter().any(|holder| holder.number == number);
+            is_held || wanted(snapshot, key).contains(&number)
+        }
+    };
+    exists
+        .then_some(())
+        .ok_or_else(|| Refused::no_instance(key, number))
 }
 
 /// How many instances shall run, run, and are healthy. Each counts once, whoever holds it.

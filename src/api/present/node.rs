@@ -63,13 +63,14 @@ pub(in crate::api) fn node(snapshot: &Snapshot, id: &NodeId) -> Node {
     }
 }
 
-/// Kontena's word for it. A node that nobody has a report of was admitted and never spoke.
+/// Kontena's word for it: it is `connecting` while it is heard of and has not reported yet. One that
+/// is not heard of is `offline`, whether it ever reported or not.
 fn status(freshness: Freshness, report: Option<&Report>, member: &Member) -> NodeStatus {
-    match (report, freshness.is_online(), member.availability) {
-        (None, _, _) => NodeStatus::Connecting,
-        (Some(_), false, _) => NodeStatus::Offline,
-        (Some(_), true, Availability::Active) => NodeStatus::Online,
-        (Some(_), true, Availability::Drain) => NodeStatus::Drain,
+    match (freshness.is_online(), report, member.availability) {
+        (false, _, _) => NodeStatus::Offline,
+        (true, None, _) => NodeStatus::Connecting,
+        (true, Some(_), Availability::Active) => NodeStatus::Online,
+        (true, Some(_), Availability::Drain) => NodeStatus::Drain,
     }
 }
 

@@ -99,6 +99,7 @@ async fn answer(
 ) -> Result<Response, Refused> {
     let snapshot = snapshot_of(backend, grid)?;
     let selection = narrowed(selection, query)?;
+    selection.check(&snapshot)?;
     let range = range(query)?;
     if is_set(query.follow.as_deref())? {
         let lines = follow(backend.logs.clone(), backend.view.clone(), selection, range);

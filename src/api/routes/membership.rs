@@ -3,7 +3,7 @@
 use axum::Json;
 use axum::extract::{Path, State};
 use data_encoding::HEXLOWER;
-use kontena_core::command::{Accepted, Command};
+use kontena_core::command::{Accepted, Command, JoinAddress};
 use kontena_core::id::{GridName, NodeName, TokenId};
 use kontena_core::view::View;
 use sha2::{Digest, Sha256};
@@ -55,6 +55,7 @@ pub(super) async fn join(
     State(backend): Shared,
     Body(request): Body<JoinRequest>,
 ) -> Answer<Changed<JoinAnswer>> {
+    named::<JoinAddress>(&request.address)?;
     let command = Command::Join {
         address: request.address,
         token: request.token,

@@ -6,6 +6,7 @@ use kontena_core::placement::{self, Explanation};
 use serde::Deserialize;
 
 use super::{Answer, Shared, Two, service_key, snapshot};
+use crate::api::present::instances;
 use crate::api::request::Parameters;
 
 #[derive(Deserialize)]
@@ -24,6 +25,9 @@ pub(super) async fn explain(
     let snapshot = snapshot(&backend)?;
     let key = service_key(&stack, &service)?;
     snapshot.service(&key)?;
+    if let Some(number) = which.instance {
+        instances::check(&snapshot, &key, number)?;
+    }
     let explanation = placement::explain(&snapshot.view, &key, which.instance);
     Ok(Json(explanation))
 }

@@ -22,18 +22,8 @@ const PROBE_LIMIT: Duration = Duration::from_secs(2);
 /// # Errors
 /// Somebody listens there, or something that is no socket is there.
 pub(crate) async fn bind(path: &Path) -> anyhow::Result<UnixListener> {
-    let folder = path
-        .parent()
-        .with_context(|| format!("`{}` is not a path for a socket", path.display()))?;
-    fs::create_dir_all(folder)
-        .with_context(|| format!("failed to create `{}`", folder.display()))?;
-    refuse_taken(path).await?;
-
     // Made aside and moved, so that nobody can open it before its mode is right.
-    let fresh = aside(path);
-    remove(&fresh);
-    let listener = UnixListener::bind(&fresh)
-        .with_context(|| format!("failed to listen on `{}`", path.display()))?;
+    let (fresh, listener) = bind_aside(path).await?;
     let placed = restrict(&fresh)
         .and_then(|()| fs::rename(&fresh, path))
         .with_context(|| format!("failed to place the socket `{}`", path.display()));
@@ -41,6 +31,27 @@ pub(crate) async fn bind(path: &Path) -> anyhow::Result<UnixListener> {
         remove(&fresh);
     }
     placed.map(|()| listener)
+}
+
+/// Whether [`bind`] would work now; what is there stays as it is.
+pub(crate) async fn check(path: &Path) -> anyhow::Result<()> {
+    let (fresh, _) = bind_aside(path).await?;
+    remove(&fresh);
+    Ok(())
+}
+
+async fn bind_aside(path: &Path) -> anyhow::Result<(PathBuf, UnixListener)> {
+    let folder = path
+        .parent()
+        .with_context(|| format!("`{}` is not a path for a socket", path.display()))?;
+    fs::create_dir_all(folder)
+        .with_context(|| format!("failed to create `{}`", folder.display()))?;
+    refuse_taken(path).await?;
+    let fresh = aside(path);
+    remove(&fresh);
+    let listener = UnixListener::bind(&fresh)
+        .with_context(|| format!("failed to listen on `{}`", path.display()))?;
+    Ok((fresh, listener))
 }
 
 /// Removes a socket, if it is there.

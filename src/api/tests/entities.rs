@@ -1,14 +1,17 @@
 //! What each thing looks like on the wire and in `--json`.
 
+use std::sync::Arc;
+
 use expect_test::{Expect, expect};
 use kontena_core::report::{Health, InstanceState};
-use kontena_core::view::Freshness;
+use kontena_core::time::WallTime;
+use kontena_core::view::{Freshness, Standing};
 
-use super::fixture::{Server, add_report, hold, key, view};
+use super::fixture::{NOON, Server, add_report, hold, key, node, view};
 use crate::api::types::deploy::{DeployState, ServiceDeploy, StackDeploy};
 use crate::api::types::grid::{Grid, GridJson};
 use crate::api::types::instance::Instances;
-use crate::api::types::node::{NodeJson, Nodes};
+use crate::api::types::node::{Node, NodeJson, NodeStatus, Nodes};
 use crate::api::types::service::{Service, ServiceJson, ServiceState, Services};
 use crate::api::types::stack::{Stack, StackJson};
 
@@ -29,9 +32,9 @@ async fn a_node_has_kontenas_fields_and_ours() {
           "agent_version": "2.0.0",
           "availability": "active",
           "connected": true,
-          "connected_at": "2026-01-02T03:04:07Z",
+          "connected_at": "2026-01-02T03:04:07.000Z",
           "cpus": 2,
-          "created_at": "2026-01-02T03:04:05Z",
+          "created_at": "2026-01-02T03:04:05.000Z",
           "disconnected_at": null,
           "docker_version": "20.10.24",
           "driver": null,
@@ -45,7 +48,7 @@ async fn a_node_has_kontenas_fields_and_ours() {
             "az=a",
             "ssd"
           ],
-          "last_seen_at": "2026-01-02T03:04:07Z",
+          "last_seen_at": "2026-01-02T03:04:07.000Z",
           "mem_total": 4294967296,
           "name": "alpha",
           "node_id": "0101010101010101010101010101010101010101010101010101010101010101",
@@ -56,7 +59,7 @@ async fn a_node_has_kontenas_fields_and_ours() {
           "problems": [],
           "public_ip": "192.0.2.1",
           "resource_usage": null,
-          "since": "2026-01-02T03:04:07Z",
+          "since": "2026-01-02T03:04:07.000Z",
           "status": "online",
           "volume_drivers": []
         }"#]]
@@ -71,60 +74,79 @@ async fn nodes_in_json_are_what_the_documentation_says() {
     check_json(
         &nodes,
         &expect![[r#"
-        [
-          {
-            "name": "alpha",
-            "id": "0101010101010101010101010101010101010101010101010101010101010101",
-            "status": "online",
-            "freshness": "fresh",
-            "since": "2026-01-02T03:04:07Z",
-            "availability": "active",
-            "labels": [
-              "az=a",
-              "ssd"
-            ],
-            "address": "10.0.0.1:8470",
-            "version": "2.0.0",
-            "problems": []
-          },
-          {
-            "name": "beta",
-            "id": "0202020202020202020202020202020202020202020202020202020202020202",
-            "status": "online",
-            "freshness": "late",
-            "since": "2026-01-02T03:04:07Z",
-            "availability": "drain",
-            "labels": [],
-            "address": "10.0.0.2:8470",
-            "version": "2.0.0",
-            "problems": []
-          },
-          {
-            "name": "gamma",
-            "id": "0303030303030303030303030303030303030303030303030303030303030303",
-            "status": "offline",
-            "freshness": "absent",
-            "since": "2026-01-02T03:04:07Z",
-            "availability": "active",
-            "labels": [],
-            "address": "10.0.0.3:8470",
-            "version": "2.0.0",
-            "problems": []
-          },
-          {
-            "name": "delta",
-            "id": "0404040404040404040404040404040404040404040404040404040404040404",
-            "status": "joining",
-            "freshness": "absent",
-            "since": null,
-            "availability": "active",
-            "labels": [],
-            "address": "10.0.0.4:8470",
-            "version": null,
-            "problems": []
-          }
-        ]"#]],
+            [
+              {
+                "name": "alpha",
+                "id": "0101010101010101010101010101010101010101010101010101010101010101",
+                "status": "online",
+                "freshness": "fresh",
+                "since": "2026-01-02T03:04:07.000Z",
+                "availability": "active",
+                "labels": [
+                  "az=a",
+                  "ssd"
+                ],
+                "address": "10.0.0.1:8470",
+                "version": "2.0.0",
+                "problems": []
+              },
+              {
+                "name": "beta",
+                "id": "0202020202020202020202020202020202020202020202020202020202020202",
+                "status": "online",
+                "freshness": "late",
+                "since": "2026-01-02T03:04:07.000Z",
+                "availability": "drain",
+                "labels": [],
+                "address": "10.0.0.2:8470",
+                "version": "2.0.0",
+                "problems": []
+              },
+              {
+                "name": "gamma",
+                "id": "0303030303030303030303030303030303030303030303030303030303030303",
+                "status": "offline",
+                "freshness": "absent",
+                "since": "2026-01-02T03:04:07.000Z",
+                "availability": "active",
+                "labels": [],
+                "address": "10.0.0.3:8470",
+                "version": "2.0.0",
+                "problems": []
+              },
+              {
+                "name": "delta",
+                "id": "0404040404040404040404040404040404040404040404040404040404040404",
+                "status": "offline",
+                "freshness": "absent",
+                "since": null,
+                "availability": "active",
+                "labels": [],
+                "address": "10.0.0.4:8470",
+                "version": null,
+                "problems": []
+              }
+            ]"#]],
     );
+}
+
+#[tokio::test]
+async fn a_node_that_never_reported_joins_while_it_is_heard_of_and_is_offline_after_that() {
+    let server = Server::reading(view()).await;
+    for (freshness, expected) in [
+        (Freshness::Fresh, NodeStatus::Connecting),
+        (Freshness::Late, NodeStatus::Connecting),
+        (Freshness::Stale, NodeStatus::Offline),
+        (Freshness::Absent, NodeStatus::Offline),
+    ] {
+        let mut view = view();
+        let since = WallTime(NOON);
+        let standing = Standing { freshness, since };
+        view.standings.insert(node(4), standing);
+        server.view.send_replace(Arc::new(view));
+        let delta: Node = server.client.get("/v1/nodes/home/delta").await.unwrap();
+        assert_eq!(delta.status, expected, "{freshness}");
+    }
 }
 
 #[tokio::test]
@@ -150,14 +172,14 @@ async fn a_service_has_kontenas_fields_and_ours() {
           },
           "cpu_shares": null,
           "cpus": null,
-          "created_at": "2026-01-02T03:04:05Z",
+          "created_at": "2026-01-02T03:04:05.000Z",
           "deploy_opts": {
             "interval": null,
             "min_health": 0.5,
             "wait_for_port": 8080
           },
           "deployed": {
-            "at": "2026-01-02T03:04:05Z",
+            "at": "2026-01-02T03:04:05.000Z",
             "deploy": "7",
             "revision": 2,
             "revision_id": "3380634edd7548ba5ff4841ccb2894e0d35db3e7dbea377e5fa81a71d5feabf8"
@@ -194,7 +216,7 @@ async fn a_service_has_kontenas_fields_and_ours() {
                 "public_ip": "192.0.2.1"
               },
               "rev": 2,
-              "since": "2026-01-02T03:04:05.5Z",
+              "since": "2026-01-02T03:04:05.500Z",
               "state": "running",
               "updating": false
             },
@@ -213,7 +235,7 @@ async fn a_service_has_kontenas_fields_and_ours() {
                 "public_ip": "192.0.2.3"
               },
               "rev": 2,
-              "since": "2026-01-02T03:04:05.5Z",
+              "since": "2026-01-02T03:04:05.500Z",
               "state": "unknown",
               "updating": false
             }
@@ -259,7 +281,7 @@ async fn a_service_has_kontenas_fields_and_ours() {
           "stop_grace_period": 3,
           "stop_signal": null,
           "strategy": "ha",
-          "updated_at": "2026-01-02T03:04:06Z",
+          "updated_at": "2026-01-02T03:04:06.000Z",
           "volumes": [
             "/srv/cache:/cache:ro"
           ],
@@ -296,7 +318,7 @@ async fn a_service_in_json_has_a_row_for_each_holder() {
                   "health": "healthy",
                   "container_id": "aaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaa",
                   "ip": "172.17.0.2",
-                  "since": "2026-01-02T03:04:05.5Z"
+                  "since": "2026-01-02T03:04:05.500Z"
                 },
                 {
                   "number": 2,
@@ -305,7 +327,7 @@ async fn a_service_in_json_has_a_row_for_each_holder() {
                   "health": "unknown",
                   "container_id": "bbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbb",
                   "ip": "172.17.0.2",
-                  "since": "2026-01-02T03:04:05.5Z"
+                  "since": "2026-01-02T03:04:05.500Z"
                 }
               ]
             }"#]],
@@ -353,12 +375,12 @@ async fn the_containers_of_absent_nodes_are_hidden() {
                 "daemon off;"
               ],
               "container_id": "aaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaa",
-              "created_at": "2026-01-02T03:04:05.5Z",
+              "created_at": "2026-01-02T03:04:05.500Z",
               "deploy_rev": 7,
               "domainname": null,
               "health_status": {
                 "status": "healthy",
-                "updated_at": "2026-01-02T03:04:05.5Z"
+                "updated_at": "2026-01-02T03:04:05.500Z"
               },
               "hostname": "web-1",
               "id": "home/alpha/shop.web-1",
@@ -402,7 +424,7 @@ async fn a_stack_in_json_names_its_services() {
         &json,
         &expect![[r#"
             {
-              "created_at": "2026-01-02T03:04:05Z",
+              "created_at": "2026-01-02T03:04:05.000Z",
               "name": "shop",
               "revision": 3,
               "services": [
@@ -433,7 +455,7 @@ async fn a_stack_in_json_names_its_services() {
               ],
               "stack": "acme/shop",
               "state": "partially_running",
-              "updated_at": "2026-01-02T03:04:06Z",
+              "updated_at": "2026-01-02T03:04:06.000Z",
               "version": "1.2.0"
             }"#]],
     );
@@ -446,25 +468,25 @@ async fn the_grid_shows_its_conflicts() {
     check_json(
         &GridJson::from(grid),
         &expect![[r#"
-        {
-          "name": "home",
-          "id": "0909090909090909090909090909090909090909090909090909090909090909",
-          "created_at": "2026-01-02T03:04:05Z",
-          "node_count": 4,
-          "service_count": 3,
-          "container_count": 1,
-          "placement_version": 1,
-          "conflicts": [
             {
-              "document": "stack/shop",
-              "register": "service/web/instances",
-              "applied": "2",
-              "others": [
-                "3"
+              "name": "home",
+              "id": "0909090909090909090909090909090909090909090909090909090909090909",
+              "created_at": "2026-01-02T03:04:05.000Z",
+              "node_count": 4,
+              "service_count": 3,
+              "container_count": 1,
+              "placement_version": 1,
+              "conflicts": [
+                {
+                  "document": "stack/shop",
+                  "register": "service/web/instances",
+                  "applied": "2",
+                  "others": [
+                    "3"
+                  ]
+                }
               ]
-            }
-          ]
-        }"#]],
+            }"#]],
     );
     expect![[r#"
         {
@@ -481,7 +503,7 @@ async fn the_grid_shows_its_conflicts() {
                 }
               ],
               "container_count": 1,
-              "created_at": "2026-01-02T03:04:05Z",
+              "created_at": "2026-01-02T03:04:05.000Z",
               "default_affinity": [],
               "id": "home",
               "initial_size": 1,
@@ -574,28 +596,28 @@ async fn a_deploy_is_done_when_every_wanted_instance_is_healthy() {
     check_json(
         &failed,
         &expect![[r#"
-        {
-          "id": "7",
-          "service_id": "home/shop/web",
-          "state": "error",
-          "created_at": "2026-01-02T03:04:05Z",
-          "finished_at": "2026-01-02T03:04:05.5Z",
-          "reason": "instance 2: no such image",
-          "instance_deploys": [
             {
-              "instance_number": 1,
-              "node": "alpha",
-              "state": "success",
-              "error": null
-            },
-            {
-              "instance_number": 2,
-              "node": "delta",
+              "id": "7",
+              "service_id": "home/shop/web",
               "state": "error",
-              "error": "no such image"
-            }
-          ]
-        }"#]],
+              "created_at": "2026-01-02T03:04:05.000Z",
+              "finished_at": "2026-01-02T03:04:05.500Z",
+              "reason": "instance 2: no such image",
+              "instance_deploys": [
+                {
+                  "instance_number": 1,
+                  "node": "alpha",
+                  "state": "success",
+                  "error": null
+                },
+                {
+                  "instance_number": 2,
+                  "node": "delta",
+                  "state": "error",
+                  "error": "no such image"
+                }
+              ]
+            }"#]],
     );
 }
 
@@ -630,8 +652,8 @@ async fn an_instance_that_nobody_holds_is_pending_and_says_who_refuses_it() {
     let mut view = view();
     add_report(&mut view, 1, Freshness::Fresh, &[]);
     add_report(&mut view, 3, Freshness::Absent, &[]);
-    let report = view.reports.get_mut(&super::fixture::node(1)).unwrap();
-    let refusals = &mut std::sync::Arc::make_mut(report).refusals;
+    let report = view.reports.get_mut(&node(1)).unwrap();
+    let refusals = &mut Arc::make_mut(report).refusals;
     refusals.insert("shop/web-1".parse().unwrap(), "port 80 is taken".to_owned());
 
     let server = Server::reading(view).await;
@@ -684,7 +706,7 @@ async fn an_instance_with_two_holders_has_two_rows_and_counts_once() {
 #[tokio::test]
 async fn a_definition_that_cannot_be_read_is_shown_with_the_reason() {
     let mut view = view();
-    let documents = std::sync::Arc::make_mut(&mut view.documents);
+    let documents = Arc::make_mut(&mut view.documents);
     let record = documents.services.get_mut(&key("redis")).unwrap();
     record.latest.service = Err("it has a field `gpu` of a newer version".to_owned());
     let server = Server::reading(view).await;
@@ -724,7 +746,7 @@ async fn a_service_that_loses_a_node_is_running_and_not_deploying() {
     assert_eq!(service.state, ServiceState::Running);
 
     // A new deploy that nobody has begun.
-    let documents = std::sync::Arc::make_mut(&mut view.documents);
+    let documents = Arc::make_mut(&mut view.documents);
     let record = documents.services.get_mut(&key("shop/web")).unwrap();
     record.deployed.as_mut().unwrap().generation = 8;
     server.view.send_replace(view.into());

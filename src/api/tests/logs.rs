@@ -91,6 +91,50 @@ async fn the_grids_logs_can_be_narrowed() {
 }
 
 #[tokio::test]
+async fn a_log_of_what_does_not_exist_is_404_by_its_name() {
+    let server = Server::reading(view()).await;
+    for (path, message) in [
+        (
+            "/v1/stacks/home/shop/container_logs?services=web,nope",
+            "service `shop/nope` does not exist",
+        ),
+        (
+            "/v1/stacks/home/shop/container_logs?services=shop/nope&follow=1",
+            "service `shop/nope` does not exist",
+        ),
+        (
+            "/v1/grids/home/container_logs?services=nope",
+            "service `nope` does not exist",
+        ),
+        (
+            "/v1/services/home/shop/web/container_logs?instance=9",
+            "instance 9 of `shop/web` does not exist",
+        ),
+        (
+            "/v1/grids/home/container_logs?services=web&instance=0",
+            "instance 0 of `shop/web` does not exist",
+        ),
+        (
+            "/v1/why/shop/web?instance=9",
+            "instance 9 of `shop/web` does not exist",
+        ),
+    ] {
+        let refused = server.refused(path).await;
+        assert_eq!(
+            (refused.status, refused.message.as_str()),
+            (Some(404), message)
+        );
+    }
+    // Nothing of it shall run, so no number is wrong: the answer says that it was never deployed.
+    assert!(
+        server
+            .get("/v1/why/shop/db?instance=1")
+            .await
+            .contains("deploy")
+    );
+}
+
+#[tokio::test]
 async fn a_log_that_breaks_off_leaves_a_gap_that_is_told() {
     let server = Server::reading(two_containers()).await;
     server

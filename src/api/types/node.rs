@@ -65,7 +65,7 @@ pub(crate) struct VolumeDriver {
     pub(crate) name: String,
 }
 
-/// Kontena's words. `Connecting`: admitted, but no report of it was seen yet.
+/// Kontena's words. `Connecting`: heard of, but no report of it was seen yet.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "lowercase")]
 pub(crate) enum NodeStatus {

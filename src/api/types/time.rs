@@ -1,4 +1,4 @@
-//! A moment on the wire: RFC 3339 in UTC.
+//! A moment on the wire: RFC 3339 in UTC, written with three digits of milliseconds.
 
 use std::fmt;
 
@@ -31,7 +31,7 @@ impl Time {
 
 impl fmt::Display for Time {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "{}", self.0)
+        write!(f, "{:.3}", self.0)
     }
 }
 

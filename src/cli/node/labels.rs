@@ -25,11 +25,16 @@ enum Command {
         visible_alias = "list",
         after_help = "Example:\n  kontena node label ls a"
     )]
-    Ls { node: NodeName },
+    Ls {
+        /// The node
+        node: NodeName,
+    },
     /// Add labels to a node
     #[command(after_help = "Example:\n  kontena node label add a az=eu-1 ssd")]
     Add {
+        /// The node
         node: NodeName,
+        /// Labels, as `ssd` or `az=eu-1`
         #[arg(required = true, value_name = "LABEL")]
         labels: Vec<String>,
     },
@@ -39,7 +44,9 @@ enum Command {
         after_help = "Example:\n  kontena node label rm a ssd"
     )]
     Rm {
+        /// The node
         node: NodeName,
+        /// Labels, written in full
         #[arg(required = true, value_name = "LABEL")]
         labels: Vec<String>,
         /// Labels that the node does not have are no error
@@ -55,14 +62,7 @@ pub(super) async fn run(session: &Session, asked: Label) -> Result<(), Failure> 
         Command::Add { node, labels } => {
             let present = get(session, &grid, &node).await?.labels;
             let said = format!("added {} to node `{node}`", quoted(&labels));
-            put(
-                session,
-                &grid,
-                &node,
-                &change(added(present, labels)),
-                &said,
-            )
-            .await
+            relabel(session, &grid, &node, added(present, labels), &said).await
         }
         Command::Rm {
             node,
@@ -72,7 +72,7 @@ pub(super) async fn run(session: &Session, asked: Label) -> Result<(), Failure> 
             let present = get(session, &grid, &node).await?.labels;
             let said = format!("removed {} from node `{node}`", quoted(&labels));
             let left = without(present, &labels, force)?;
-            put(session, &grid, &node, &change(left), &said).await
+            relabel(session, &grid, &node, left, &said).await
         }
     }
 }
@@ -84,11 +84,19 @@ async fn list(session: &Session, grid: &GridName, name: &NodeName) -> Result<(),
     })
 }
 
-fn change(labels: Vec<String>) -> NodeChange {
-    NodeChange {
+async fn relabel(
+    session: &Session,
+    grid: &GridName,
+    name: &NodeName,
+    labels: Vec<String>,
+    said: &str,
+) -> Result<(), Failure> {
+    let change = NodeChange {
         labels: Some(labels),
         availability: None,
-    }
+    };
+    let (saved, node) = put(session, grid, name, &change, said).await?;
+    session.print_changed(&saved, node)
 }
 
 fn added(mut present: Vec<String>, labels: Vec<String>) -> Vec<String> {

@@ -134,7 +134,7 @@ mod tests {
 
     #[test]
     fn nodes_are_listed_with_how_long_they_are_away() {
-        let mut joining = node("c", NodeStatus::Connecting, "absent");
+        let mut joining = node("c", NodeStatus::Connecting, "fresh");
         (joining.agent_version, joining.addresses, joining.labels) = (None, Vec::new(), Vec::new());
         let nodes = [
             node("a", NodeStatus::Online, "fresh"),
@@ -157,14 +157,14 @@ mod tests {
         let mut node = node("a", NodeStatus::Online, "fresh");
         node.problems
             .push("the Docker engine does not answer".to_owned());
-        expect![[r"
+        expect![[r#"
             a:
               id: abababababababababababababababababababababababababababababababab
               agent version: 2.0.0
               docker version: 20.10.24
               status: online
               freshness: fresh
-              since: 2026-01-31T12:00:00Z
+              since: 2026-01-31T12:00:00.000Z
               connected: yes
               availability: active
               addresses:
@@ -180,7 +180,7 @@ mod tests {
                 - ssd
               problems:
                 - the Docker engine does not answer
-        "]]
+        "#]]
         .assert_eq(&shown(&node, now()));
     }
 }

@@ -14,6 +14,7 @@ use super::stackless;
 
 #[derive(Args, Debug)]
 pub(super) struct Create {
+    /// What the service is to be called
     #[arg(value_name = "NAME", value_parser = stackless)]
     name: ServiceName,
     /// With a tag or digest; `latest` where there is none
@@ -31,6 +32,7 @@ pub(super) struct Create {
 
 #[derive(Args, Debug)]
 pub(super) struct Update {
+    /// A service, as `web` or `shop/web`
     #[arg(value_name = "[STACK/]SERVICE")]
     pub(super) name: ServiceKey,
     /// Another image
@@ -57,22 +59,22 @@ struct Options {
     /// The command line, in place of the image's own
     #[arg(long, value_name = "COMMAND", value_parser = command)]
     cmd: Option<CommandLine>,
-    /// How many (for `daemon`: on each node) [default: 1]
+    /// How many (for `daemon`: on each node)
     #[arg(long, value_name = "N", value_parser = clap::value_parser!(u32).range(..=i64::from(Service::MAX_INSTANCES)))]
     instances: Option<u32>,
-    /// How instances are spread [default: ha]
+    /// How instances are spread
     #[arg(long, value_name = "STRATEGY")]
     deploy_strategy: Option<Spread>,
     /// Healthy is what accepts a TCP connection there
     #[arg(long, value_name = "PORT", value_parser = clap::value_parser!(u16).range(1..))]
     deploy_wait_for_port: Option<u16>,
-    /// Share of instances that stays healthy during a deploy, 0 to 1 [default: 0.8]
+    /// Share of instances that stays healthy during a deploy, 0 to 1
     #[arg(long, value_name = "SHARE", value_parser = share)]
     deploy_min_health: Option<u16>,
-    /// What stops a container, as `SIGTERM` [default: the image's own]
+    /// What stops a container, as `SIGTERM`
     #[arg(long, value_name = "SIGNAL", value_parser = stop_signal)]
     stop_signal: Option<String>,
-    /// How long a container may take to stop, as `30s` or `1m30s` [default: 10s]
+    /// How long a container may take to stop, as `30s` or `1m30s`
     #[arg(long, value_name = "TIME", value_parser = grace_millis)]
     stop_timeout: Option<u64>,
 }

@@ -310,7 +310,7 @@ pub(in crate::cli) mod tests {
     fn a_service_is_shown_with_one_section_for_each_holder() {
         expect![[r#"
             shop/web:
-              created: 2026-01-31T12:00:00Z
+              created: 2026-01-31T12:00:00.000Z
               updated: -
               stack: demo/shop
               state: running

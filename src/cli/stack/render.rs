@@ -128,9 +128,9 @@ mod tests {
 
     #[test]
     fn a_stack_is_shown_with_its_services() {
-        expect![[r"
+        expect![[r#"
             shop:
-              created: 2026-01-31T12:00:00Z
+              created: 2026-01-31T12:00:00.000Z
               updated: -
               state: partially_running
               stack: demo/shop
@@ -146,7 +146,7 @@ mod tests {
                   healthy: 1
                   ports:
                     - 0.0.0.0:8080->80/tcp
-        "]]
+        "#]]
         .assert_eq(&shown(&shop()));
     }
 }

@@ -33,7 +33,7 @@ pub(super) fn read(file: &ConfigFile, problems: &mut Vec<ConfigProblem>) -> Sett
     for (key, value) in entries {
         let origin = origin(file, key.span().start);
         if !seen.insert(option(key.get_ref())) {
-            let message = format!("`{}` is given twice", key.get_ref());
+            let message = format!("`{}` is given twice", as_key(&option(key.get_ref())));
             problems.push(ConfigProblem { origin, message });
             continue;
         }
@@ -59,7 +59,7 @@ fn set(
     let message = if !KEYS.contains(&name.as_str()) {
         format!(
             "`{key}` is not a known key: the keys are {}",
-            KEYS.join(", ")
+            KEYS.map(as_key).join(", ")
         )
     } else {
         match texts(value) {
@@ -76,6 +76,11 @@ fn set(
 /// The option that a key stands for: both `data_dir` and `data-dir` are common in TOML.
 fn option(key: &str) -> String {
     key.replace('_', "-")
+}
+
+/// As keys are documented and told.
+fn as_key(option: &str) -> String {
+    option.replace('-', "_")
 }
 
 fn texts(value: &Value) -> Option<Vec<String>> {

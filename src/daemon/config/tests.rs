@@ -161,7 +161,7 @@ fn all_mistakes_of_all_places_are_reported_at_once() {
             KONTENA_API_LISTEN: `9292` is not an address: expected IP:PORT, e.g. 127.0.0.1:9292
             kontena.toml:1: `loud` is not a log level: use error, warn, info, debug or trace
             kontena.toml:3: `docker` has to be a text or a list of texts
-            kontena.toml:4: `colour` is not a known key: the keys are data-dir, socket, listen, advertise, api-listen, docker, log
+            kontena.toml:4: `colour` is not a known key: the keys are data_dir, socket, listen, advertise, api_listen, docker, log
             kontena.toml:5: `listen` has to be a text or a list of texts"#]],
     );
 }
@@ -182,7 +182,7 @@ fn one_setting_in_two_spellings_is_a_mistake() {
         &[],
         &[],
         "data_dir = '/a'\ndata-dir = '/b'\n",
-        &expect!["kontena.toml:2: `data-dir` is given twice"],
+        &expect!["kontena.toml:2: `data_dir` is given twice"],
     );
 }
 

@@ -3,7 +3,7 @@
 use super::super::images::{REDIS, WEB};
 
 /// The port at which every node with an instance of `web` answers.
-pub(super) const WEB_PORT: u16 = 8080;
+pub(in super::super) const WEB_PORT: u16 = 8080;
 
 /// One service of the stack.
 #[derive(Clone, Copy, Debug)]
