@@ -6,7 +6,7 @@ use std::sync::{Arc, Mutex};
 use futures::StreamExt;
 use futures::stream::{self, BoxStream};
 use kontena_core::command::{Accepted, Command, Reply};
-use kontena_core::id::{GridId, InstanceId, NodeId, RevisionHash, ServiceKey};
+use kontena_core::id::{EnvelopeHash, GridId, InstanceId, NodeId, RevisionHash, ServiceKey};
 use kontena_core::report::{
     Disk, Engine, EngineState, Health, Hold, InstanceState, Report, ReportOrder,
 };
@@ -151,6 +151,7 @@ fn web() -> ServiceRecord {
 
 fn undeployed(image: &str) -> ServiceRecord {
     ServiceRecord {
+        creation: EnvelopeHash([6; 32]),
         latest: revision(Service::new(image), 1),
         deployed: None,
         instances: 1,

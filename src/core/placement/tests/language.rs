@@ -13,7 +13,7 @@
 use std::collections::BTreeMap;
 use std::sync::Arc;
 
-use crate::id::{InstanceId, NodeId, RevisionHash, ServiceKey};
+use crate::id::{EnvelopeHash, InstanceId, NodeId, RevisionHash, ServiceKey};
 use crate::placement::PLACEMENT_VERSION;
 use crate::report::{Disk, Engine, EngineState, Health, Hold, InstanceState, Report, ReportOrder};
 use crate::stack::{Port, Protocol, Service, Strategy};
@@ -182,6 +182,7 @@ fn add_service(view: &mut View, name: &str, words: Vec<&str>) {
         report(view, &key, service.hash(), word);
     }
     let record = ServiceRecord {
+        creation: EnvelopeHash([0; 32]),
         latest: revision.clone(),
         deployed: deployed.then_some(Deployed {
             revision,

@@ -5,9 +5,9 @@ use std::time::Duration;
 
 use expect_test::expect;
 
-use crate::id::NodeId;
+use crate::id::{EnvelopeHash, NodeId};
 use crate::reconcile::action::{ContainerId, Failure, Success};
-use crate::reconcile::{Instances, Rival};
+use crate::reconcile::{Instances, Rival, Wanted};
 use crate::report::InstanceState;
 use crate::stack::{Port, Protocol, Service, Volume, VolumeSource};
 use crate::time::{Instant, WallTime};
@@ -450,11 +450,32 @@ fn a_container_is_made_as_kontena_made_it() {
         io.kontena.service.name=redis
         io.kontena.stack.name=shop
         team=blue
-        /data Some("shop.redis-2.bd47413b")
+        /data Some("shop.redis-2.06060606.bd47413b")
         /etc/x None
         /cache Some("shop.cache")"#]]
     .assert_eq(&lines(&spec));
     assert_eq!((spec.labels.epoch, spec.labels.generation), (3, 40));
+}
+
+#[test]
+fn a_volume_outlives_a_deploy_and_belongs_to_one_life_of_its_service() {
+    let mut service = Service::new("redis:7");
+    service.stateful = true;
+    service.volumes.push(Volume {
+        path: "/data".to_owned(),
+        source: VolumeSource::Anonymous,
+        flags: None,
+    });
+    let volume = |wanted: &Wanted| {
+        let spec = crate::reconcile::container::spec(wanted, &identity(), 1, "sha256:a");
+        spec.mounts[0].docker_volume.clone()
+    };
+    let first = of_service("redis-1", 40, 1, service.clone());
+    service.image = "redis:8".to_owned();
+    let mut second = of_service("redis-1", 41, 1, service);
+    assert_eq!(volume(&first), volume(&second));
+    second.creation = EnvelopeHash([7; 32]);
+    assert_ne!(volume(&first), volume(&second));
 }
 
 fn lines(spec: &crate::reconcile::action::ContainerSpec) -> String {
