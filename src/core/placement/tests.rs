@@ -180,6 +180,20 @@ fn an_instance_leaves_a_node_that_cannot_run_it() {
 }
 
 #[test]
+fn a_node_whose_engine_does_not_answer_keeps_what_it_has_and_gets_nothing_new() {
+    check(
+        "nodes a(troubled) b(starting) c
+         web x4 web.1@a web.2@b",
+        expect![[r#"
+            web.1  a  kept by a (epoch 1)
+            web.2  b  kept by b (epoch 1)
+            web.3  c  new on c: it never had a holder (epoch 1)
+            web.4  c  new on c: it never had a holder (epoch 1)
+        "#]],
+    );
+}
+
+#[test]
 fn what_a_node_released_before_it_went_away_is_not_waited_for() {
     check(
         "nodes a(absent,disk) b(absent) c(absent) d

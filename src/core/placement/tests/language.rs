@@ -101,6 +101,11 @@ fn add_node(view: &mut View, word: &str) {
         } else if attribute == "engine" {
             let (since, problem) = (WallTime(0), problem());
             report.as_mut().unwrap().engine.state = EngineState::Failed { since, problem };
+        } else if attribute == "starting" {
+            report.as_mut().unwrap().engine.state = EngineState::Starting;
+        } else if attribute == "troubled" {
+            let (since, problem) = (WallTime(0), problem());
+            report.as_mut().unwrap().engine.state = EngineState::Troubled { since, problem };
         } else if attribute == "disk" {
             let (since, problem) = (WallTime(0), problem());
             report.as_mut().unwrap().disk = Disk::Failed { since, problem };

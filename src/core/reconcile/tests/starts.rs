@@ -8,7 +8,7 @@ use expect_test::expect;
 use crate::id::{EnvelopeHash, NodeId};
 use crate::reconcile::action::{ContainerId, Failure, Success};
 use crate::reconcile::{Instances, Rival, Wanted};
-use crate::report::InstanceState;
+use crate::report::{EngineState, InstanceState};
 use crate::stack::{Port, Protocol, Service, Volume, VolumeSource};
 use crate::time::{Instant, WallTime};
 use crate::view::Lifecycle;
@@ -516,11 +516,24 @@ fn an_engine_in_trouble_is_left_alone_and_stateless_instances_are_released_after
     service.stateful = true;
     let mut bench = Bench::with([wanted("web-1", 1), of_service("redis-1", 1, 1, service)]);
     bench.settle();
+    let begun = bench.now();
     bench.trouble();
     bench.did();
+    let problem = || "connection refused".to_owned();
+    let troubled = EngineState::Troubled {
+        since: begun.wall,
+        problem: problem(),
+    };
+    assert_eq!(bench.instances.engine(bench.now()).state, troubled);
     bench.seconds(59);
     assert_eq!(bench.state("web-1"), "running healthy");
+    assert_eq!(bench.instances.engine(bench.now()).state, troubled);
     bench.seconds(2);
+    let failed = EngineState::Failed {
+        since: begun.wall,
+        problem: problem(),
+    };
+    assert_eq!(bench.instances.engine(bench.now()).state, failed);
     assert_eq!(bench.state("web-1"), "-");
     assert_eq!(bench.state("redis-1"), "failed unknown");
     assert_eq!(
