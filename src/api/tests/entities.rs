@@ -296,7 +296,8 @@ async fn a_service_in_json_has_a_row_for_each_holder() {
                   "health": "healthy",
                   "container_id": "aaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaa",
                   "ip": "172.17.0.2",
-                  "since": "2026-01-02T03:04:05.5Z"
+                  "since": "2026-01-02T03:04:05.5Z",
+                  "problem": null
                 },
                 {
                   "number": 2,
@@ -305,7 +306,8 @@ async fn a_service_in_json_has_a_row_for_each_holder() {
                   "health": "unknown",
                   "container_id": "bbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbb",
                   "ip": "172.17.0.2",
-                  "since": "2026-01-02T03:04:05.5Z"
+                  "since": "2026-01-02T03:04:05.5Z",
+                  "problem": null
                 }
               ]
             }"#]],
