@@ -49,6 +49,8 @@ pub struct Documents {
     pub roster: BTreeMap<NodeId, Member>,
     /// Removed for good: a removed id never comes back.
     pub removed: BTreeSet<NodeId>,
+    /// What those who were members once and are none any more were called last.
+    pub former: BTreeMap<NodeId, NodeName>,
     /// Admitted by a node that had been removed, as only the other side of a split knew: such an
     /// admission is looked through. Another member may admit them.
     pub disowned: BTreeSet<NodeId>,
