@@ -12,3 +12,4 @@ mod errors;
 mod fixture;
 mod logs;
 mod tcp;
+mod troubles;

@@ -9,7 +9,7 @@ use super::session::Session;
 use super::table::Table;
 use super::text::or_dash;
 use crate::api::paths;
-use crate::api::types::grid::{Grid as WireGrid, GridJson, Grids};
+use crate::api::types::grid::{Grid as WireGrid, GridJson};
 
 /// The grid that the asked node belongs to
 #[derive(Args, Debug)]
@@ -67,7 +67,7 @@ pub(crate) async fn run(session: &Session, asked: Grid) -> Result<(), Failure> {
 }
 
 async fn list(session: &Session, quiet: bool) -> Result<(), Failure> {
-    let answer: Grids = session.client.get(paths::GRIDS).await?;
+    let answer = session.grids().await?;
     let names: Vec<String> = answer.grids.iter().map(|grid| grid.name.clone()).collect();
     let table = table(&answer.grids);
     let json: Vec<GridJson> = answer.grids.into_iter().map(GridJson::from).collect();

@@ -86,7 +86,11 @@ What is not given stays as it is.")]
     /// Restart the containers of a service, one node after another
     #[command(after_help = "Example:\n  kontena service restart web")]
     Restart(Names),
-    /// Remove services, with their containers and data
+    /// Remove services, with their containers; volumes stay
+    ///
+    /// The volumes of a stateful service stay on their nodes, and no new service gets them. On a node,
+    /// `docker volume ls --filter name=STACK.SERVICE-` (without a stack: `name=SERVICE-`) finds them, and
+    /// `docker volume rm` removes them.
     #[command(
         visible_alias = "remove",
         after_help = "Example:\n  kontena service rm web"

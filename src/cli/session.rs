@@ -8,6 +8,7 @@ use super::failure::Failure;
 use super::globals::Globals;
 use super::output::Output;
 use super::table::Table;
+use super::text::printable;
 use crate::api::client::{ApiError, Client};
 use crate::api::paths;
 use crate::api::target::{Named, Target};
@@ -62,7 +63,7 @@ impl Session {
 
     /// The grid of the asked node, if it is the one that is meant.
     pub(crate) async fn grid(&self) -> Result<GridName, Failure> {
-        let answer: Grids = self.client.get(paths::GRIDS).await?;
+        let answer = self.grids().await?;
         let Some(grid) = answer.grids.into_iter().next() else {
             return Err(no_grid());
         };
@@ -72,6 +73,15 @@ impl Session {
             .map_err(|problem| Failure::failed(format!("the node's grid: {problem}")))?;
         self.check_grid(&name)?;
         Ok(name)
+    }
+
+    /// What the asked node answers of grids. Where that is old, people are told.
+    pub(crate) async fn grids(&self) -> Result<Grids, Failure> {
+        let answer: Grids = self.client.get(paths::GRIDS).await?;
+        if let Some(warning) = &answer.warning {
+            self.output.warn(&printable(warning));
+        }
+        Ok(answer)
     }
 
     fn check_grid(&self, at_hand: &GridName) -> Result<(), Failure> {

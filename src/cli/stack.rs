@@ -2,6 +2,7 @@
 
 mod file;
 mod render;
+mod upgrade;
 
 use std::path::PathBuf;
 
@@ -69,6 +70,9 @@ enum Command {
         deploy: Deploy,
         #[command(flatten)]
         wait: Wait,
+        /// Do not ask when stateful services are removed
+        #[arg(long)]
+        force: bool,
     },
     /// Run the newest revision of stacks
     #[command(
@@ -108,7 +112,10 @@ enum Command {
         #[arg(value_parser = stack_name)]
         name: StackName,
     },
-    /// Remove stacks, with all their services, containers and data
+    /// Remove stacks, with all their services and containers; volumes stay
+    ///
+    /// The volumes of stateful services stay on their nodes, and no new service gets them. On a node,
+    /// `docker volume ls --filter name=STACK.` finds them, and `docker volume rm` removes them.
     #[command(
         visible_alias = "remove",
         after_help = "Example:\n  kontena stack rm shop"
@@ -215,7 +222,8 @@ pub(crate) async fn run(session: &Session, asked: Stack) -> Result<(), Failure> 
             file,
             deploy,
             wait,
-        } => upgrade(session, &name, &file, deploy, wait).await,
+            force,
+        } => upgrade(session, &name, &file, deploy, wait, force).await,
         Command::Deploy { names, wait } => deploy_all(session, &names, wait).await,
         Command::Stop(names) => order(session, &names, "stop", "stopped").await,
         Command::Restart(names) => order(session, &names, "restart", "restarted").await,
@@ -265,10 +273,12 @@ async fn upgrade(
     file: &std::path::Path,
     deploy: Deploy,
     wait: Wait,
+    force: bool,
 ) -> Result<(), Failure> {
     let read = StackFile::read(file)?;
     let grid = session.grid().await?;
     let compiled = read.compile(&session.output, Some(name), grid.as_str())?;
+    upgrade::announce(session, &grid, &compiled, force).await?;
     let changed: Changed<WireStack> = session
         .client
         .put(&paths::stack(&grid, name), &compiled::write(&compiled))

@@ -6,6 +6,7 @@ use kontena_core::placement::Explanation;
 
 use super::failure::Failure;
 use super::session::Session;
+use super::text::printable;
 use crate::api::paths;
 
 /// Explain where a service runs: who was eligible, who not, and why
@@ -28,5 +29,12 @@ pub(crate) async fn run(session: &Session, asked: Why) -> Result<(), Failure> {
         path.push_str(&format!("?instance={number}"));
     }
     let explanation: Explanation = session.client.get(&path).await?;
-    session.print_object(&explanation, || explanation.to_string())
+    session.print_object(&explanation, || text(&explanation))
+}
+
+/// A node's own words are among it, so nothing in it may move the terminal.
+fn text(explanation: &Explanation) -> String {
+    let text = explanation.to_string();
+    let lines = text.lines().map(|line| format!("{}\n", printable(line)));
+    lines.collect()
 }

@@ -55,7 +55,7 @@ impl Report {
     pub fn has_released(&self) -> bool {
         let engine_failed = match self.engine.state {
             EngineState::Failed { .. } => true,
-            EngineState::Starting | EngineState::Working => false,
+            EngineState::Starting | EngineState::Working | EngineState::Troubled { .. } => false,
         };
         engine_failed || matches!(self.disk, Disk::Failed { .. })
     }
@@ -84,15 +84,32 @@ pub struct Engine {
 #[derive(Clone, Debug, PartialEq, Eq, Default, Serialize, Deserialize)]
 #[serde(rename_all = "lowercase")]
 pub enum EngineState {
-    /// Not asked yet, or silent for less than a minute.
+    /// It has not answered yet.
     #[default]
     Starting,
     Working,
+    /// Silent or failing for less than a minute: the node gets no new work, and keeps what it holds.
+    Troubled {
+        since: WallTime,
+        problem: String,
+    },
     /// Silent or failing for a minute: stateless holds are released (rules of the mesh 2).
     Failed {
         since: WallTime,
         problem: String,
     },
+}
+
+impl EngineState {
+    /// Since when it does not work, and why.
+    pub fn trouble(&self) -> Option<(WallTime, &str)> {
+        match self {
+            Self::Starting | Self::Working => None,
+            Self::Troubled { since, problem } | Self::Failed { since, problem } => {
+                Some((*since, problem))
+            }
+        }
+    }
 }
 
 #[derive(Clone, Debug, PartialEq, Eq, Default, Serialize, Deserialize)]

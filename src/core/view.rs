@@ -11,7 +11,8 @@ use std::sync::Arc;
 use serde::{Deserialize, Serialize};
 
 use crate::id::{
-    GridId, GridName, NodeId, NodeName, RevisionHash, ServiceKey, ServiceName, StackName, TokenId,
+    EnvelopeHash, GridId, GridName, NodeId, NodeName, RevisionHash, ServiceKey, ServiceName,
+    StackName, TokenId,
 };
 use crate::report::Report;
 use crate::stack::Service;
@@ -48,6 +49,8 @@ pub struct Documents {
     pub roster: BTreeMap<NodeId, Member>,
     /// Removed for good: a removed id never comes back.
     pub removed: BTreeSet<NodeId>,
+    /// What those who were members once and are none any more were called last.
+    pub former: BTreeMap<NodeId, NodeName>,
     /// Admitted by a node that had been removed, as only the other side of a split knew: such an
     /// admission is looked through. Another member may admit them.
     pub disowned: BTreeSet<NodeId>,
@@ -157,6 +160,9 @@ pub struct StackRecord {
 /// A service as people want it.
 #[derive(Clone, Debug, PartialEq)]
 pub struct ServiceRecord {
+    /// The change that created it. A service that is created anew under an old name has another: it is
+    /// another service, and gets no data of the old one.
+    pub creation: EnvelopeHash,
     /// The newest definition, deployed or not.
     pub latest: Revision,
     /// What shall run; `None` until the first deploy.

@@ -78,6 +78,7 @@ impl Docker {
             newest: Arc::clone(&newest),
             known: BTreeMap::new(),
             strange: BTreeSet::new(),
+            in_trouble: false,
         };
         Watch {
             newest,
@@ -94,6 +95,8 @@ struct Watcher {
     known: BTreeMap<ContainerId, Known>,
     /// Containers with our grid's label whose other labels cannot be read; each is told of once.
     strange: BTreeSet<String>,
+    /// Told once when trouble begins and once when it ends.
+    in_trouble: bool,
 }
 
 struct Known {
@@ -113,13 +116,27 @@ impl Watcher {
             self.docker.forget_client();
             self.known.clear();
             let problem = trouble.problem().to_owned();
-            tracing::debug!(%problem, "Docker is in trouble");
+            self.tell_trouble(&problem);
             self.newest.put(Observed::EngineTrouble { problem });
             if started.elapsed() > READ_LIMIT + BACK_OFF_MAX {
                 back_off = BACK_OFF_MIN;
             }
             tokio::time::sleep(back_off).await;
             back_off = (back_off * 2).min(BACK_OFF_MAX);
+        }
+    }
+
+    fn tell_trouble(&mut self, problem: &str) {
+        if std::mem::replace(&mut self.in_trouble, true) {
+            tracing::debug!(%problem, "Docker is still in trouble");
+        } else {
+            tracing::warn!(%problem, "Docker is in trouble: no container is started or stopped");
+        }
+    }
+
+    fn tell_recovery(&mut self) {
+        if std::mem::take(&mut self.in_trouble) {
+            tracing::info!("Docker works again");
         }
     }
 
@@ -134,6 +151,7 @@ impl Watcher {
             if let Err(trouble) = self.look().await {
                 return trouble;
             }
+            self.tell_recovery();
             if let Err(trouble) = self.wait(&mut events).await {
                 return trouble;
             }

@@ -3,7 +3,7 @@
 use std::collections::BTreeMap;
 use std::sync::Arc;
 
-use kontena_core::id::{InstanceId, NodeId};
+use kontena_core::id::{EnvelopeHash, InstanceId, NodeId};
 use kontena_core::placement::{Incremental, PLACEMENT_VERSION, Placement, place};
 use kontena_core::report::{
     Disk, Engine, EngineState, Health, Hold, InstanceState, Report, ReportOrder,
@@ -189,6 +189,7 @@ fn record() -> ServiceRecord {
         service: Ok(Arc::new(service)),
     };
     ServiceRecord {
+        creation: EnvelopeHash([0; 32]),
         latest: revision.clone(),
         deployed: Some(Deployed {
             revision,

@@ -135,19 +135,11 @@ struct Progress {
 }
 
 fn progress(number: u32, holders: &[Holder<'_>], deployed: &Deployed) -> Progress {
-    let of_this_deploy = holders.iter().find(|holder| {
-        holder.number == number && !holder.absent && holder.hold.generation >= deployed.generation
-    });
-    let Some(holder) = of_this_deploy else {
-        return Progress {
-            row: InstanceDeploy {
-                instance_number: number,
-                node: None,
-                state: DeployState::Created,
-                error: None,
-            },
-            since: None,
-        };
+    let present = |holder: &&Holder<'_>| holder.number == number && !holder.absent;
+    let mut present = holders.iter().filter(present);
+    let at_this_deploy = |holder: &&Holder<'_>| holder.hold.generation >= deployed.generation;
+    let Some(holder) = present.clone().find(at_this_deploy) else {
+        return not_begun(number, present.next());
     };
     Progress {
         row: InstanceDeploy {
@@ -157,6 +149,20 @@ fn progress(number: u32, holders: &[Holder<'_>], deployed: &Deployed) -> Progres
             error: holder.hold.problem.clone(),
         },
         since: Time::known(holder.hold.since),
+    }
+}
+
+/// An instance that nobody holds at this deploy: `before` holds it at an older one, if anybody does, and says
+/// what it waits for.
+fn not_begun(number: u32, before: Option<&Holder<'_>>) -> Progress {
+    Progress {
+        row: InstanceDeploy {
+            instance_number: number,
+            node: before.map(|holder| holder.name.to_string()),
+            state: DeployState::Created,
+            error: before.and_then(|holder| holder.hold.problem.clone()),
+        },
+        since: None,
     }
 }
 

@@ -3,7 +3,8 @@
 use std::net::{IpAddr, SocketAddr};
 
 use kontena_core::id::NodeId;
-use kontena_core::report::{Disk, Engine, EngineState, Report};
+use kontena_core::report::{Disk, Engine, Report};
+use kontena_core::time::WallTime;
 use kontena_core::view::{Availability, Freshness, Member};
 
 use super::Snapshot;
@@ -84,15 +85,22 @@ fn measured<T: Default + PartialEq>(field: impl Fn(&Engine) -> T) -> impl Fn(&En
 }
 
 fn problems(report: &Report) -> Vec<String> {
-    let engine = match &report.engine.state {
-        EngineState::Starting | EngineState::Working => None,
-        EngineState::Failed { problem, .. } => Some(format!("docker engine: {problem}")),
-    };
+    let engine = report.engine.state.trouble();
     let disk = match &report.disk {
         Disk::Working => None,
-        Disk::Failed { problem, .. } => Some(format!("disk: {problem}")),
+        Disk::Failed { since, problem } => Some((*since, problem.as_str())),
     };
+    let engine = engine.map(|trouble| problem("docker engine", trouble));
+    let disk = disk.map(|trouble| problem("disk", trouble));
     engine.into_iter().chain(disk).collect()
+}
+
+/// `disk: in trouble since 2026-01-31T12:00:00Z: no space left`, by the clock of the node that has it.
+fn problem(what: &str, (since, problem): (WallTime, &str)) -> String {
+    match Time::known(since) {
+        Some(since) => format!("{what}: in trouble since {since}: {problem}"),
+        None => format!("{what}: {problem}"),
+    }
 }
 
 /// Where a node can be reached.

@@ -2,7 +2,6 @@
 
 use axum::Json;
 use axum::extract::State;
-use kontena_core::view::Member;
 
 use super::Shared;
 use crate::api::backend::Backend;
@@ -24,11 +23,12 @@ pub(super) async fn status(State(backend): Shared) -> Json<Status> {
 fn now(backend: &Backend) -> Status {
     let local = backend.local.borrow().clone();
     let view = backend.view.borrow().clone();
-    let name = view
-        .documents
-        .roster
-        .get(&backend.me)
-        .map_or(&backend.default_name, |member: &Member| &member.name);
+    let documents = &view.documents;
+    let member = documents.roster.get(&backend.me);
+    let name = member
+        .map(|member| &member.name)
+        .or_else(|| documents.former.get(&backend.me))
+        .unwrap_or(&backend.default_name);
     Status {
         version: backend.version.to_owned(),
         node_id: backend.me.to_string(),

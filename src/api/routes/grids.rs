@@ -9,12 +9,28 @@ use crate::api::present;
 use crate::api::request::Parameters;
 use crate::api::types::grid::{Grid, Grids};
 use crate::api::types::instance::Containers;
+use crate::api::types::membership::Phase;
 
 /// `GET /v1/grids`: the grid of this node, or none.
 pub(super) async fn list(State(backend): Shared) -> Json<Grids> {
     let snapshot = snapshot(&backend).ok();
     let grids = snapshot.iter().map(present::grid::grid).collect();
-    Json(Grids { grids })
+    let phase = backend.local.borrow().phase;
+    let warning = excluded(phase).map(str::to_owned);
+    Json(Grids { grids, warning })
+}
+
+/// What a node that is no member any more shows is what it knew when it was one.
+fn excluded(phase: Phase) -> Option<&'static str> {
+    match phase {
+        Phase::Waiting | Phase::Member => None,
+        Phase::Removed => Some(
+            "the asked node was removed from this grid: it shows what it knew then, and nothing newer",
+        ),
+        Phase::Cloned => {
+            Some("another machine runs with the asked node's identity: what it shows may be old")
+        }
+    }
 }
 
 pub(super) async fn show(State(backend): Shared, Path(grid): Path<String>) -> Answer<Grid> {

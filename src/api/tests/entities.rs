@@ -318,7 +318,8 @@ async fn a_service_in_json_has_a_row_for_each_holder() {
                   "health": "healthy",
                   "container_id": "aaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaa",
                   "ip": "172.17.0.2",
-                  "since": "2026-01-02T03:04:05.500Z"
+                  "since": "2026-01-02T03:04:05.500Z",
+                  "problem": null
                 },
                 {
                   "number": 2,
@@ -327,7 +328,8 @@ async fn a_service_in_json_has_a_row_for_each_holder() {
                   "health": "unknown",
                   "container_id": "bbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbb",
                   "ip": "172.17.0.2",
-                  "since": "2026-01-02T03:04:05.500Z"
+                  "since": "2026-01-02T03:04:05.500Z",
+                  "problem": null
                 }
               ]
             }"#]],

@@ -6,7 +6,7 @@ use std::sync::{Arc, Mutex};
 use futures::StreamExt;
 use futures::stream::{self, BoxStream};
 use kontena_core::command::{Accepted, Command, Reply};
-use kontena_core::id::{GridId, InstanceId, NodeId, RevisionHash, ServiceKey};
+use kontena_core::id::{EnvelopeHash, GridId, InstanceId, NodeId, RevisionHash, ServiceKey};
 use kontena_core::report::{
     Disk, Engine, EngineState, Health, Hold, InstanceState, Report, ReportOrder,
 };
@@ -151,6 +151,7 @@ fn web() -> ServiceRecord {
 
 fn undeployed(image: &str) -> ServiceRecord {
     ServiceRecord {
+        creation: EnvelopeHash([6; 32]),
         latest: revision(Service::new(image), 1),
         deployed: None,
         instances: 1,
@@ -258,10 +259,23 @@ pub(super) struct Server {
 impl Server {
     /// Refuses to be commanded.
     pub(super) async fn reading(view: View) -> Self {
-        Self::start(view, |command, _| panic!("unexpected {command:?}")).await
+        Self::in_phase(Phase::Member, view).await
+    }
+
+    /// Refuses to be commanded, whatever it is to its grid.
+    pub(super) async fn in_phase(phase: Phase, view: View) -> Self {
+        Self::obeying(phase, view, |command, _| panic!("unexpected {command:?}")).await
     }
 
     pub(super) async fn start(
+        view: View,
+        obey: impl FnMut(Command, &mut View) -> Reply + Send + 'static,
+    ) -> Self {
+        Self::obeying(Phase::Member, view, obey).await
+    }
+
+    async fn obeying(
+        phase: Phase,
         view: View,
         obey: impl FnMut(Command, &mut View) -> Reply + Send + 'static,
     ) -> Self {
@@ -276,7 +290,7 @@ impl Server {
             commands,
             logs: logs.clone(),
             local: watch::channel(Local {
-                phase: Phase::Member,
+                phase,
                 problems: vec!["docker engine: it is tired".to_owned()],
                 addresses: vec!["10.0.0.1:8470".to_owned()],
             })

@@ -26,6 +26,7 @@ pub(crate) struct InstanceDeploy {
     /// The node's name; null where nobody holds the instance yet.
     pub(crate) node: Option<String>,
     pub(crate) state: DeployState,
+    /// Why it failed, or what it waits for; of one that is not at this deploy yet, what its holder says of it.
     pub(crate) error: Option<String>,
 }
 

@@ -10,6 +10,9 @@ use super::Time;
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub(crate) struct Grids {
     pub(crate) grids: Vec<Grid>,
+    /// *Ours*: why the asked node's answers, these and all others, may be old; null where it is a member.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub(crate) warning: Option<String>,
 }
 
 /// The answer of `GET /v1/grids/{grid}`.

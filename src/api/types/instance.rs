@@ -108,6 +108,8 @@ pub(crate) struct InstanceJson {
     pub(crate) container_id: Option<String>,
     pub(crate) ip: Option<String>,
     pub(crate) since: Option<Time>,
+    /// Why it failed, or what it waits for.
+    pub(crate) problem: Option<String>,
 }
 
 impl From<Instance> for InstanceJson {
@@ -120,6 +122,7 @@ impl From<Instance> for InstanceJson {
             container_id: instance.container_id,
             ip: instance.ip,
             since: instance.since,
+            problem: instance.error,
         }
     }
 }

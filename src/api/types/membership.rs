@@ -86,7 +86,7 @@ pub(crate) struct Status {
     pub(crate) version: String,
     /// Its public key in hexadecimal.
     pub(crate) node_id: String,
-    /// Its name in the grid, or the name that it would have.
+    /// Its name in the grid, the last one that it had there, or the name that it would have.
     pub(crate) name: String,
     /// `None`: it waits for `init` or `join`.
     pub(crate) grid: Option<String>,

@@ -47,7 +47,9 @@ pub(crate) struct Node {
     pub(crate) resource_usage: Option<serde_json::Value>,
     /// *Ours*: `fresh`, `late`, `stale`, `absent` or `gone`.
     pub(crate) freshness: String,
-    /// *Ours*: since when it is that, by the asked node's clock; null when it was not heard yet.
+    /// *Ours*: since when it is that, as the asked node saw it, by its clock; null when it was not heard yet.
+    /// Each node sees for itself, so this and the times made of it (`connected_at`, `disconnected_at`,
+    /// `last_seen_at`) differ by some milliseconds between the nodes asked.
     pub(crate) since: Option<Time>,
     /// *Ours*: where it can be reached, best first: `IP:PORT`.
     #[serde(default)]
@@ -97,6 +99,7 @@ pub(crate) struct NodeJson {
     /// `online`, `offline` or `joining`.
     pub(crate) status: &'static str,
     pub(crate) freshness: String,
+    /// As the asked node saw it, by its clock: another node's answer differs by some milliseconds.
     pub(crate) since: Option<Time>,
     pub(crate) availability: String,
     pub(crate) labels: Vec<String>,

@@ -11,8 +11,9 @@ const QUIET: Duration = Duration::from_secs(10);
 
 #[derive(Default)]
 pub(super) struct Progress {
-    /// What was told of an instance: its state, and its error.
-    told: BTreeMap<(String, u32), (DeployState, Option<String>)>,
+    /// What was told of an instance: its state, and whether it has a problem. The words of a problem do not
+    /// count: an engine's may hold a port that is another one at each attempt.
+    told: BTreeMap<(String, u32), (DeployState, bool)>,
     told_at: Duration,
 }
 
@@ -37,7 +38,7 @@ impl Progress {
 
     fn news_of(&mut self, service: &str, instance: &InstanceDeploy) -> Option<String> {
         let key = (service.to_owned(), instance.instance_number);
-        let seen = (instance.state, instance.error.clone());
+        let seen = (instance.state, instance.error.is_some());
         if self.told.get(&key) == Some(&seen) {
             return None;
         }
@@ -63,7 +64,7 @@ impl Progress {
     }
 }
 
-/// `waiting for instance 2 of `web`: `kontena why web` tells why`.
+/// `waiting for instance 2 of `web` on `a`: no such image; `kontena why web --instance 2` tells more`.
 fn waiting(deploys: &[ServiceDeploy]) -> Option<String> {
     let is_waited_for = |instance: &&InstanceDeploy| !instance.state.is_finished();
     let (service, instance) = deploys.iter().find_map(|deploy| {
@@ -71,8 +72,12 @@ fn waiting(deploys: &[ServiceDeploy]) -> Option<String> {
         Some((service_name(&deploy.service_id), instance))
     })?;
     let number = instance.instance_number;
+    let node = instance.node.as_ref();
+    let node = node.map(|node| format!(" on `{node}`")).unwrap_or_default();
+    let error = instance.error.as_deref().map(printable);
+    let error = error.map(|error| format!(": {error}")).unwrap_or_default();
     Some(format!(
-        "waiting for instance {number} of `{service}`; `kontena why {service} --instance {number}` tells more"
+        "waiting for instance {number} of `{service}`{node}{error}; `kontena why {service} --instance {number}` tells more"
     ))
 }
 
@@ -183,11 +188,30 @@ mod tests {
         assert_eq!(
             progress.news(&begun, QUIET),
             [
-                "waiting for instance 1 of `shop/web`; `kontena why shop/web --instance 1` tells more"
+                "waiting for instance 1 of `shop/web` on `a`; `kontena why shop/web --instance 1` tells more"
             ]
         );
         assert!(progress.news(&begun, QUIET * 3 / 2).is_empty());
         assert_eq!(progress.news(&begun, QUIET * 2).len(), 1);
+    }
+
+    #[test]
+    fn a_problem_is_told_once_however_its_words_change_and_again_after_a_long_silence() {
+        let mut progress = Progress::default();
+        let dialled = |port: u16| {
+            let error = format!("dial udp 127.0.0.1:{port}: refused");
+            let ongoing = instance(2, DeployState::Ongoing, Some(&error));
+            [deploy(DeployState::Ongoing, vec![ongoing])]
+        };
+        assert_eq!(progress.news(&dialled(40_001), START).len(), 1);
+        assert!(progress.news(&dialled(40_002), QUIET / 2).is_empty());
+        assert_eq!(
+            progress.news(&dialled(40_003), QUIET),
+            [
+                "waiting for instance 2 of `shop/web` on `a`: dial udp 127.0.0.1:40003: refused; \
+                 `kontena why shop/web --instance 2` tells more"
+            ]
+        );
     }
 
     #[test]

@@ -49,6 +49,7 @@ impl Parts {
             grid: self.grid.grid.clone(),
             roster: self.grid.roster.clone(),
             removed: self.grid.removed.clone(),
+            former: self.grid.former.clone(),
             disowned: self.grid.disowned.clone(),
             join_tokens: self.grid.join_tokens.clone(),
             admin_tokens: self.grid.admin_tokens.clone(),

@@ -67,9 +67,8 @@ impl Reader<'_> {
     }
 
     fn refuse(&mut self, entry: &Entry<'_>, section: &Section) {
-        let Entry { key, at, value } = entry;
+        let Entry { key, at, .. } = entry;
         match section.refuse(key) {
-            Refusal::NotYet if value.is_nothing() => {}
             Refusal::NotYet => self
                 .report
                 .error(*at, format!("`{key}` is not supported yet")),

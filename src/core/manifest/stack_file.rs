@@ -176,7 +176,7 @@ impl Top {
                     seen_services = true;
                     top.services = read_services(reader, &entry);
                 }
-                "volumes" => refuse_volumes(reader, entry.value),
+                "volumes" => refuse_volumes(reader, &entry),
                 "networks" => refuse_networks(reader, &entry),
                 _ => {} // `stack`, read already
             }
@@ -225,10 +225,15 @@ fn read_services(reader: &mut Reader<'_>, services: &Entry<'_>) -> BTreeMap<Serv
     drafts
 }
 
-fn refuse_volumes(reader: &mut Reader<'_>, volumes: &Node) {
-    for entry in reader.entries(volumes, "`volumes`") {
+fn refuse_volumes(reader: &mut Reader<'_>, volumes: &Entry<'_>) {
+    let hint = "services can use a path `/data` (kept with the instance) or a bind mount";
+    if volumes.value.is_nothing() {
+        let message = "`volumes` is not supported yet";
+        reader.report.error_with_hint(volumes.at, message, hint);
+        return;
+    }
+    for entry in reader.entries(volumes.value, "`volumes`") {
         let message = format!("the named volume `{}` is not supported yet", entry.key);
-        let hint = "services can use a path `/data` (kept with the instance) or a bind mount";
         reader.report.error_with_hint(entry.at, message, hint);
     }
 }

@@ -78,8 +78,6 @@ services:
       min_health: .5
     labels: &labels
       tier: front
-    privileged: false
-    hooks:
   db:
     image: redis:7
     stateful: yes
@@ -345,6 +343,27 @@ fn a_service_that_extends_another_needs_no_image() {
         expect![[r#"
             error: `extends` is not supported yet
               --> kontena.yml:4:5"#]],
+    );
+}
+
+#[test]
+fn an_unsupported_key_is_refused_even_with_an_empty_value() {
+    check(
+        "stack: a\nvolumes: {}\nvariables:\nservices:\n  web:\n    image: x\n    secrets: []\n    certificates:\n    privileged: false\n    deploy: {interval: }\n",
+        expect![[r#"
+            error: `volumes` is not supported yet
+              --> kontena.yml:2:1
+            hint: services can use a path `/data` (kept with the instance) or a bind mount
+            error: `variables` is not supported yet
+              --> kontena.yml:3:1
+            error: `secrets` is not supported yet
+              --> kontena.yml:7:5
+            error: `certificates` is not supported yet
+              --> kontena.yml:8:5
+            error: `privileged` is not supported yet
+              --> kontena.yml:9:5
+            error: `interval` is not supported yet
+              --> kontena.yml:10:14"#]],
     );
 }
 

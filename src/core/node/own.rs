@@ -4,6 +4,7 @@ use std::time::Duration;
 
 use crate::id::NodeId;
 use crate::placement::PLACEMENT_VERSION;
+use crate::reconcile::action::Observed;
 use crate::report::{Disk, Engine, Report, ReportOrder};
 use crate::time::{Instant, Now};
 
@@ -18,8 +19,8 @@ const DISK_FAILED_AFTER: Duration = Duration::from_secs(60);
 pub(super) struct Own {
     order: ReportOrder,
     daemon: String,
-    /// What the engine said of itself last, for the time before there are instances.
-    pub(super) engine: Option<Engine>,
+    /// What was seen of the engine last, for the time before there are instances.
+    pub(super) engine: Option<Observed>,
     /// Since when this boot looks before it acts, if it has to.
     pub(super) looks_since: Option<Instant>,
     /// Since when the disk refuses, and why.

@@ -342,7 +342,7 @@ fn a_leave_and_a_change_just_after_a_start_are_answered_in_the_time_that_is_name
         let mut answers = replies(&first.give(command, true));
         while answers.is_empty() {
             // The other node is heard when it is almost too late, and never says that it has the change.
-            if first.now.monotonic.since(begun) + SLACK / 2 >= super::beginning::HEARD_WITHIN {
+            if first.now.monotonic.since(begun) + SLACK / 2 >= beginning::HEARD_WITHIN {
                 first.hear(&mut second);
             }
             let (wake, _) = first.node.poll_timeout().expect("a member has timers");

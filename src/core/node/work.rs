@@ -10,7 +10,7 @@ use crate::placement::Incremental;
 use crate::reconcile::action::{ActionId, Observed, Outcome};
 use crate::reconcile::goals::{Holder, goals};
 use crate::reconcile::{Goals, Identity, Instances};
-use crate::report::{Disk, EngineState, Health, Hold, Report, ReportOrder, SignedReport};
+use crate::report::{Disk, Health, Hold, Report, ReportOrder, SignedReport};
 use crate::time::{Instant, Now};
 use crate::view::{Documents, View};
 
@@ -167,8 +167,10 @@ impl Node {
 
     pub(super) fn observed(&mut self, observed: Observed, now: Now) {
         match &observed {
-            Observed::Engine(engine) => self.own.engine = Some(engine.clone()),
-            Observed::EngineTrouble { .. } | Observed::Containers(_) => {}
+            Observed::Engine(_) | Observed::EngineTrouble { .. } => {
+                self.own.engine = Some(observed.clone());
+            }
+            Observed::Containers(_) => {}
         }
         if let Some(instances) = &mut self.instances {
             instances.observe(observed, now);
@@ -328,8 +330,8 @@ impl Node {
         let remembered = own.map(|report| report.holds.clone()).unwrap_or_default();
         let mut instances = Instances::new(identity, remembered);
         instances.only_look_until(self.acts_from(), now);
-        if let Some(engine) = self.own.engine.clone() {
-            instances.observe(Observed::Engine(engine), now);
+        if let Some(observed) = self.own.engine.clone() {
+            instances.observe(observed, now);
         }
         self.instances = Some(instances);
         self.work.reported = None;
@@ -374,8 +376,8 @@ impl Node {
             problems.push(format!("the disk cannot be written: {problem}"));
         }
         let own = self.reports.get(&self.me);
-        if let Some(EngineState::Failed { problem, .. }) = own.map(|report| &report.engine.state) {
-            problems.push(format!("the Docker engine fails: {problem}"));
+        if let Some((_, problem)) = own.and_then(|report| report.engine.state.trouble()) {
+            problems.push(format!("the Docker engine does not work: {problem}"));
         }
         if self.phase == Phase::Cloned {
             problems.push(

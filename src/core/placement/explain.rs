@@ -50,6 +50,9 @@ pub struct Row {
     pub facts: Vec<String>,
     #[serde(flatten)]
     pub verdict: Verdict,
+    /// What the node says of the instance that it holds: why it failed, or what it waits for.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub problem: Option<String>,
 }
 
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
@@ -169,7 +172,14 @@ fn row(
             Some(reason) => Verdict::Rejected { reason },
             None => Verdict::Eligible { weight: weight() },
         },
+        problem: problem(survey, wanted, number, node),
     }
+}
+
+fn problem(survey: &Survey<'_>, wanted: &Wanted<'_>, number: u32, node: usize) -> Option<String> {
+    let mut holders = survey.holders(wanted.key, number).iter();
+    let holder = holders.find(|holder| holder.node == node)?;
+    holder.hold.problem.clone()
 }
 
 /// Why a node that was not chosen could not have been.
@@ -259,6 +269,9 @@ impl Explained {
         let widest = facts.iter().map(|facts| chars(facts)).max().unwrap_or(0);
         for (row, facts) in self.nodes.iter().zip(&facts) {
             writeln!(f, "  {:names$}  {facts:widest$}  {}", row.node, row.verdict)?;
+            if let Some(problem) = &row.problem {
+                writeln!(f, "  {:names$}  says: {problem}", "")?;
+            }
         }
         Ok(())
     }

@@ -28,6 +28,10 @@ pub(super) enum Rejection<'v> {
         needs: u32,
     },
     EngineFailed(&'v str),
+    /// Its engine never answered since its daemon started: it gets no new work.
+    EngineSilent,
+    /// Its engine is in trouble, for less than a minute: it gets no new work.
+    EngineTroubled(&'v str),
     DiskFailed(&'v str),
     PortTaken {
         port: u16,
@@ -50,6 +54,10 @@ impl fmt::Display for Rejection<'_> {
                 "knows version {knows} of the placement rules, the grid uses {needs}"
             ),
             Self::EngineFailed(problem) => write!(f, "its engine fails: {problem}"),
+            Self::EngineSilent => f.write_str("its engine has not answered yet: gets no new work"),
+            Self::EngineTroubled(problem) => {
+                write!(f, "its engine is in trouble: gets no new work: {problem}")
+            }
             Self::DiskFailed(problem) => write!(f, "its disk fails: {problem}"),
             Self::PortTaken {
                 port,
@@ -71,7 +79,7 @@ pub(super) fn candidate<'v>(
 ) -> Option<Rejection<'v>> {
     fixed(survey, wanted, node)
         .or_else(|| changing(survey, wanted, node, number))
-        .or_else(|| silent(survey, node))
+        .or_else(|| unready(survey, node))
 }
 
 /// Why a node may not keep an instance that it holds; `None` if it may.
@@ -122,7 +130,7 @@ pub(super) fn fixed<'v>(
 
 /// Whether the node takes new work at all.
 pub(super) fn is_open(survey: &Survey<'_>, node: usize) -> bool {
-    silent(survey, node).is_none()
+    unready(survey, node).is_none()
         && drains(survey, node).is_none()
         && unable(survey, node).is_none()
 }
@@ -147,8 +155,21 @@ pub(super) fn changing<'v>(
         .or_else(|| refusal(survey, wanted, node, number))
 }
 
-/// Only a fresh node gets new work.
-pub(super) fn silent<'v>(survey: &Survey<'v>, node: usize) -> Option<Rejection<'v>> {
+/// Only a fresh node whose engine works now gets new work. What it holds it keeps.
+fn unready<'v>(survey: &Survey<'v>, node: usize) -> Option<Rejection<'v>> {
+    silent(survey, node).or_else(|| engine(survey, node))
+}
+
+fn engine<'v>(survey: &Survey<'v>, node: usize) -> Option<Rejection<'v>> {
+    match &survey.nodes[node].report?.engine.state {
+        EngineState::Working => None,
+        EngineState::Starting => Some(Rejection::EngineSilent),
+        EngineState::Troubled { problem, .. } => Some(Rejection::EngineTroubled(problem)),
+        EngineState::Failed { problem, .. } => Some(Rejection::EngineFailed(problem)),
+    }
+}
+
+fn silent<'v>(survey: &Survey<'v>, node: usize) -> Option<Rejection<'v>> {
     match survey.nodes[node].freshness {
         Freshness::Fresh => None,
         other @ (Freshness::Late | Freshness::Stale | Freshness::Absent | Freshness::Gone) => {

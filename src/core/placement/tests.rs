@@ -4,6 +4,7 @@ mod language;
 mod properties;
 
 use std::fmt::Write;
+use std::sync::Arc;
 
 use expect_test::{Expect, expect};
 
@@ -175,6 +176,20 @@ fn an_instance_leaves_a_node_that_cannot_run_it() {
             web.2  f  moves to f from b (its disk fails: it hangs) | leaving b keeps (epoch 2)
             web.3  f  moves to f from c (needs label!=us) | leaving c keeps (epoch 2)
             web.4  f  moves to f from d (knows version 0 of the placement rules, the grid uses 1) | leaving d keeps (epoch 2)
+        "#]],
+    );
+}
+
+#[test]
+fn a_node_whose_engine_does_not_answer_keeps_what_it_has_and_gets_nothing_new() {
+    check(
+        "nodes a(troubled) b(starting) c
+         web x4 web.1@a web.2@b",
+        expect![[r#"
+            web.1  a  kept by a (epoch 1)
+            web.2  b  kept by b (epoch 1)
+            web.3  c  new on c: it never had a holder (epoch 1)
+            web.4  c  new on c: it never had a holder (epoch 1)
         "#]],
     );
 }
@@ -664,6 +679,28 @@ fn two_services_that_shun_each_other_do_not_both_move() {
             web.1  a  kept by a (epoch 1)
         "#]],
     );
+}
+
+#[test]
+fn a_holder_says_what_is_wrong_with_its_instance() {
+    let mut view = parse(
+        "nodes a b
+         web x1 web.1@a(pending)",
+    );
+    let report = Arc::make_mut(view.reports.get_mut(&node_id("a")).unwrap());
+    let hold = report.holds.values_mut().next().unwrap();
+    hold.problem = Some("no such image".to_owned());
+    let web = explain(&view, &key("web"), None);
+    expect![[r#"
+        web.1 kept by a
+          a    chosen    misses 0, in zone 0, of service 0, on node 1, score d2d5e84ffc46f7e2
+             says: no such image
+          b    eligible  misses 0, in zone 0, of service 0, on node 0, score fc4dc75046f3391d
+    "#]]
+    .assert_eq(&web.to_string());
+    let rows = &web.instances[0].nodes;
+    assert_eq!(rows[0].problem.as_deref(), Some("no such image"));
+    assert_eq!(rows[1].problem, None);
 }
 
 #[test]

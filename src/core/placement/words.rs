@@ -16,7 +16,9 @@ pub(super) fn name(view: &View, id: &NodeId) -> Option<NodeName> {
 }
 
 pub(super) fn shown(view: &View, id: &NodeId) -> String {
-    name(view, id).map_or_else(|| id.short(), |name| name.to_string())
+    let former = || view.documents.former.get(id).cloned();
+    let name = name(view, id).or_else(former);
+    name.map_or_else(|| id.short(), |name| name.to_string())
 }
 
 /// The rule that decided, as a phrase about the instance.

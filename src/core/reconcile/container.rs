@@ -8,7 +8,7 @@ use std::time::Duration;
 use data_encoding::HEXLOWER;
 use sha2::{Digest, Sha256};
 
-use crate::id::InstanceId;
+use crate::id::{EnvelopeHash, InstanceId};
 use crate::stack::{Service, Volume, VolumeSource};
 
 use super::action::{ContainerSpec, Mount, Ownership};
@@ -35,7 +35,7 @@ pub fn spec(wanted: &Wanted, identity: &Identity, epoch: u64, pinned: &str) -> C
         command: service.command.clone(),
         environment: environment(service, instance, identity),
         ports: service.ports.clone(),
-        mounts: mounts(service, instance),
+        mounts: mounts(wanted),
         stop_signal: service.stop_signal.clone(),
         stop_grace: stop_grace(service),
         hostname: hostname(instance),
@@ -123,25 +123,32 @@ fn labels(wanted: &Wanted, identity: &Identity) -> BTreeMap<String, String> {
         .collect()
 }
 
-fn mounts(service: &Service, instance: &InstanceId) -> Vec<Mount> {
+fn mounts(wanted: &Wanted) -> Vec<Mount> {
     let mount = |volume: &Volume| Mount {
-        docker_volume: docker_volume(volume, service.stateful, instance),
+        docker_volume: docker_volume(volume, wanted),
         volume: volume.clone(),
     };
-    service.volumes.iter().map(mount).collect()
+    wanted.service.volumes.iter().map(mount).collect()
 }
 
-/// The Docker volume behind a mount. An anonymous one of a stateful instance gets a name made of the
-/// instance and the path, and so is the same after every update.
-fn docker_volume(volume: &Volume, stateful: bool, instance: &InstanceId) -> Option<String> {
+/// The Docker volume behind a mount. An anonymous one of a stateful instance has a name of its own.
+fn docker_volume(volume: &Volume, wanted: &Wanted) -> Option<String> {
+    let instance = &wanted.instance;
     match &volume.source {
-        VolumeSource::Anonymous if stateful => {
-            let digest = Sha256::digest(volume.path.as_bytes());
-            let path = HEXLOWER.encode(&digest[..4]);
-            Some(format!("{}.{path}", instance.container_name()))
+        VolumeSource::Anonymous if wanted.service.stateful => {
+            Some(own_volume(&volume.path, &wanted.creation, instance))
         }
         VolumeSource::Anonymous | VolumeSource::Bind(_) => None,
         VolumeSource::Named(name) if instance.service.stack.is_null() => Some(name.clone()),
         VolumeSource::Named(name) => Some(format!("{}.{name}", instance.service.stack)),
     }
+}
+
+/// `CONTAINER.CREATION.PATH`, the last two shortened to eight hexadecimal digits: the same after every update
+/// and move, and another one once the service was removed and created anew.
+fn own_volume(path: &str, creation: &EnvelopeHash, instance: &InstanceId) -> String {
+    let digest = Sha256::digest(path.as_bytes());
+    let path = HEXLOWER.encode(&digest[..4]);
+    let creation = HEXLOWER.encode(&creation.as_bytes()[..4]);
+    format!("{}.{creation}.{path}", instance.container_name())
 }

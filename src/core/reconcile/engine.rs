@@ -24,9 +24,8 @@ struct Trouble {
 impl EngineSight {
     /// The engine described itself. Whether it works is learnt from its containers.
     pub(super) fn described(&mut self, engine: Engine, now: Now) {
-        match &engine.state {
-            EngineState::Failed { problem, .. } => self.fails(problem.clone(), now),
-            EngineState::Starting | EngineState::Working => {}
+        if let Some((_, problem)) = engine.state.trouble() {
+            self.fails(problem.to_owned(), now);
         }
         self.facts = engine;
     }
@@ -85,12 +84,10 @@ impl EngineSight {
     pub(super) fn report(&self, now: Instant) -> Engine {
         let mut engine = self.facts.clone();
         if let Some(trouble) = &self.trouble {
+            let (since, problem) = (trouble.since.wall, trouble.problem.clone());
             engine.state = match self.failed(now) {
-                Some(problem) => EngineState::Failed {
-                    since: trouble.since.wall,
-                    problem: problem.to_owned(),
-                },
-                None => EngineState::Starting,
+                Some(_) => EngineState::Failed { since, problem },
+                None => EngineState::Troubled { since, problem },
             };
         }
         engine

@@ -166,6 +166,7 @@ impl<'a> Scene<'a> {
         Wanted {
             instance: InstanceId::new(self.key.clone(), number),
             service: target.service.clone(),
+            creation: self.record.creation,
             revision: revision.hash,
             revision_number: revision.number,
             generation: target.deployed.generation,

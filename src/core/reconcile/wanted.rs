@@ -6,7 +6,7 @@
 
 use std::sync::Arc;
 
-use crate::id::{InstanceId, NodeId, RevisionHash};
+use crate::id::{EnvelopeHash, InstanceId, NodeId, RevisionHash};
 use crate::report::Hold;
 use crate::stack::Service;
 use crate::time::Instant;
@@ -29,6 +29,8 @@ pub struct Goals {
 pub struct Wanted {
     pub instance: InstanceId,
     pub service: Arc<Service>,
+    /// The change that created the service ([`crate::view::ServiceRecord::creation`]).
+    pub creation: EnvelopeHash,
     pub revision: RevisionHash,
     /// Counts along the service's history: for a label that people read.
     pub revision_number: u64,

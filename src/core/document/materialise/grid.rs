@@ -16,6 +16,7 @@ pub(super) struct GridPart {
     pub(super) grid: Grid,
     pub(super) roster: BTreeMap<NodeId, Member>,
     pub(super) removed: BTreeSet<NodeId>,
+    pub(super) former: BTreeMap<NodeId, NodeName>,
     pub(super) disowned: BTreeSet<NodeId>,
     pub(super) join_tokens: BTreeMap<TokenId, JoinToken>,
     pub(super) admin_tokens: BTreeSet<[u8; 32]>,
@@ -61,7 +62,9 @@ impl GridPart {
             let Some(admission) = readable::<Admission>(values).next() else {
                 continue;
             };
-            if !members.is_removed(&node) {
+            if members.is_removed(&node) {
+                self.former.insert(node, admission.value.name);
+            } else {
                 self.roster.insert(node, member(admission.value, number));
             }
         }
@@ -81,6 +84,10 @@ impl GridPart {
                 let subnet = |admission: &Admission| admission.subnet.clone();
                 self.conflicts
                     .extend(conflict(&DocumentId::Grid, name, &admissions, subnet));
+            }
+            GridRegister::NodeName(node) if self.former.contains_key(&node) => {
+                let names = readable::<NodeName>(values).next();
+                self.former.extend(names.map(|read| (node, read.value)));
             }
             GridRegister::NodeName(node) => {
                 self.read_member(&node, name, values, |member, name| member.name = name);

@@ -121,10 +121,12 @@ impl Reader<'_> {
             .iter()
             .map(|value| value.source)
             .collect();
-        if created.is_empty() {
+        // Two sides of a split may have created it: the order of the changes says which was first.
+        let Some(first) = created.iter().min_by_key(|source| self.log.rank(**source)) else {
             self.list_lost_edits(service);
             return None;
-        }
+        };
+        let creation = self.log.entry(*first).hash;
         let pointer = self.settle(
             service,
             ServiceRegister::Revision,
@@ -150,6 +152,7 @@ impl Reader<'_> {
             .map(|source| self.log.entry(source).time)
             .min();
         Some(ServiceRecord {
+            creation,
             latest: self.revision(pointer.value.hash, pointer.value.number),
             deployed: deploy.map(|read| self.deployed(&read)),
             instances: instances.map_or(1, |read| read.value),

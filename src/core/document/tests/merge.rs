@@ -162,6 +162,7 @@ fn a_service_that_is_made_again_has_nothing_of_the_old_one() {
         ],
     );
     assert_eq!(the_web(&mut a).pins[&1], pin);
+    let old = the_web(&mut a).creation;
     write(&mut a, &[Edit::RemoveService(web())]);
     assert!(a.documents().services.is_empty());
     write(&mut a, &[revision("nginx:1"), scale(3)]);
@@ -173,6 +174,32 @@ fn a_service_that_is_made_again_has_nothing_of_the_old_one() {
     );
     assert!(web.deployed.is_none());
     assert!(web.pins.is_empty());
+    assert_ne!(web.creation, old);
+}
+
+#[test]
+fn a_service_stays_the_same_one_through_all_that_is_changed_of_it() {
+    let (mut a, mut b) = two_with_web();
+    let first = the_web(&mut a).creation;
+    write(&mut b, &[revision("nginx:2"), deploy("nginx:2")]);
+    write(&mut a, &[scale(5)]);
+    meet(&mut a, &mut b);
+    assert_eq!(the_web(&mut a).creation, first);
+}
+
+#[test]
+fn of_a_service_that_both_sides_created_one_creation_counts_everywhere() {
+    let (mut a, mut b) = split(replicas(2));
+    write(&mut a, &[revision("nginx:1")]);
+    write(&mut b, &[revision("nginx:2")]);
+    let both = [the_web(&mut a).creation, the_web(&mut b).creation];
+    assert_ne!(both[0], both[1]);
+    meet(&mut a, &mut b);
+    let kept = the_web(&mut a).creation;
+    assert!(both.contains(&kept));
+    write(&mut a, &[revision("nginx:3"), deploy("nginx:3")]);
+    meet(&mut a, &mut b);
+    assert_eq!(the_web(&mut b).creation, kept);
 }
 
 #[test]

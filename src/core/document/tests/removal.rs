@@ -32,6 +32,7 @@ fn what_a_removed_node_wrote_before_stays_and_what_it_writes_after_does_not_coun
         assert_eq!((web.instances, web.latest.number), (4, 1));
         let documents = replica.documents();
         assert!(documents.removed.contains(&node(3)));
+        assert_eq!(documents.former[&node(3)], admission(3, 1).name);
         assert!(!documents.roster.contains_key(&node(3)));
         assert!(
             !documents.roster.contains_key(&node(4)),
@@ -196,4 +197,19 @@ fn newcomer(number: u8, sponsor: &mut Replica) -> Replica {
     newcomer.open_grid(grid());
     sync(sponsor, &mut newcomer, 1 << 20);
     newcomer
+}
+
+#[test]
+fn a_removed_node_is_remembered_by_the_name_that_it_had_last() {
+    let [mut a, mut b, _] = three();
+    let name = "renamed".parse().unwrap();
+    let node_name = Edit::NodeName {
+        node: node(3),
+        name,
+    };
+    write(&mut a, &[node_name]);
+    write(&mut a, &[Edit::RemoveNode(node(3))]);
+    sync(&mut a, &mut b, 1 << 20);
+    assert_eq!(b.documents().former[&node(3)].as_str(), "renamed");
+    assert!(b.documents().conflicts.is_empty());
 }

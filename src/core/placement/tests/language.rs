@@ -13,7 +13,7 @@
 use std::collections::BTreeMap;
 use std::sync::Arc;
 
-use crate::id::{InstanceId, NodeId, RevisionHash, ServiceKey};
+use crate::id::{EnvelopeHash, InstanceId, NodeId, RevisionHash, ServiceKey};
 use crate::placement::PLACEMENT_VERSION;
 use crate::report::{Disk, Engine, EngineState, Health, Hold, InstanceState, Report, ReportOrder};
 use crate::stack::{Port, Protocol, Service, Strategy};
@@ -101,6 +101,11 @@ fn add_node(view: &mut View, word: &str) {
         } else if attribute == "engine" {
             let (since, problem) = (WallTime(0), problem());
             report.as_mut().unwrap().engine.state = EngineState::Failed { since, problem };
+        } else if attribute == "starting" {
+            report.as_mut().unwrap().engine.state = EngineState::Starting;
+        } else if attribute == "troubled" {
+            let (since, problem) = (WallTime(0), problem());
+            report.as_mut().unwrap().engine.state = EngineState::Troubled { since, problem };
         } else if attribute == "disk" {
             let (since, problem) = (WallTime(0), problem());
             report.as_mut().unwrap().disk = Disk::Failed { since, problem };
@@ -182,6 +187,7 @@ fn add_service(view: &mut View, name: &str, words: Vec<&str>) {
         report(view, &key, service.hash(), word);
     }
     let record = ServiceRecord {
+        creation: EnvelopeHash([0; 32]),
         latest: revision.clone(),
         deployed: deployed.then_some(Deployed {
             revision,

@@ -30,6 +30,8 @@ fn node() -> impl Strategy<Value = String> {
         "ssd",
         "drain",
         "engine",
+        "starting",
+        "troubled",
         "unreported",
     ]);
     (state, extra).prop_map(|(state, extra)| format!("{state},{extra}"))

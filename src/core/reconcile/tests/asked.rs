@@ -3,7 +3,7 @@
 use std::collections::BTreeMap;
 use std::sync::Arc;
 
-use crate::id::{InstanceId, NodeId, ServiceKey};
+use crate::id::{EnvelopeHash, InstanceId, NodeId, ServiceKey};
 use crate::placement::place;
 use crate::reconcile::{Departure, Goals, Holder, goals};
 use crate::report::{Disk, Engine, EngineState, Hold, InstanceState, Report, ReportOrder};
@@ -26,6 +26,7 @@ fn record(service: Service, instances: u32) -> ServiceRecord {
         service: Ok(Arc::new(service)),
     };
     ServiceRecord {
+        creation: EnvelopeHash([0; 32]),
         latest: revision.clone(),
         deployed: Some(Deployed {
             revision,

@@ -4,7 +4,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 use std::time::Duration;
 
-use crate::id::{GridId, InstanceId, RevisionHash};
+use crate::id::{EnvelopeHash, GridId, InstanceId, RevisionHash};
 use crate::reconcile::action::{
     Action, ActionId, Container, ContainerState, Failure, Observed, Outcome,
 };
@@ -43,6 +43,7 @@ pub(super) fn of_service(instance: &str, generation: u64, n: u32, service: Servi
         peers: (1..=n).map(|number| healthy(number, true)).collect(),
         revision: service.hash(),
         service: Arc::new(service),
+        creation: EnvelopeHash([6; 32]),
         revision_number: generation,
         generation,
         state: Lifecycle::Running,

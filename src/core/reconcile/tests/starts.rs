@@ -5,10 +5,10 @@ use std::time::Duration;
 
 use expect_test::expect;
 
-use crate::id::NodeId;
+use crate::id::{EnvelopeHash, NodeId};
 use crate::reconcile::action::{ContainerId, Failure, Success};
-use crate::reconcile::{Instances, Rival};
-use crate::report::InstanceState;
+use crate::reconcile::{Instances, Rival, Wanted};
+use crate::report::{EngineState, InstanceState};
 use crate::stack::{Port, Protocol, Service, Volume, VolumeSource};
 use crate::time::{Instant, WallTime};
 use crate::view::Lifecycle;
@@ -450,11 +450,32 @@ fn a_container_is_made_as_kontena_made_it() {
         io.kontena.service.name=redis
         io.kontena.stack.name=shop
         team=blue
-        /data Some("shop.redis-2.bd47413b")
+        /data Some("shop.redis-2.06060606.bd47413b")
         /etc/x None
         /cache Some("shop.cache")"#]]
     .assert_eq(&lines(&spec));
     assert_eq!((spec.labels.epoch, spec.labels.generation), (3, 40));
+}
+
+#[test]
+fn a_volume_outlives_a_deploy_and_belongs_to_one_life_of_its_service() {
+    let mut service = Service::new("redis:7");
+    service.stateful = true;
+    service.volumes.push(Volume {
+        path: "/data".to_owned(),
+        source: VolumeSource::Anonymous,
+        flags: None,
+    });
+    let volume = |wanted: &Wanted| {
+        let spec = crate::reconcile::container::spec(wanted, &identity(), 1, "sha256:a");
+        spec.mounts[0].docker_volume.clone()
+    };
+    let first = of_service("redis-1", 40, 1, service.clone());
+    service.image = "redis:8".to_owned();
+    let mut second = of_service("redis-1", 41, 1, service);
+    assert_eq!(volume(&first), volume(&second));
+    second.creation = EnvelopeHash([7; 32]);
+    assert_ne!(volume(&first), volume(&second));
 }
 
 fn lines(spec: &crate::reconcile::action::ContainerSpec) -> String {
@@ -495,11 +516,24 @@ fn an_engine_in_trouble_is_left_alone_and_stateless_instances_are_released_after
     service.stateful = true;
     let mut bench = Bench::with([wanted("web-1", 1), of_service("redis-1", 1, 1, service)]);
     bench.settle();
+    let begun = bench.now();
     bench.trouble();
     bench.did();
+    let problem = || "connection refused".to_owned();
+    let troubled = EngineState::Troubled {
+        since: begun.wall,
+        problem: problem(),
+    };
+    assert_eq!(bench.instances.engine(bench.now()).state, troubled);
     bench.seconds(59);
     assert_eq!(bench.state("web-1"), "running healthy");
+    assert_eq!(bench.instances.engine(bench.now()).state, troubled);
     bench.seconds(2);
+    let failed = EngineState::Failed {
+        since: begun.wall,
+        problem: problem(),
+    };
+    assert_eq!(bench.instances.engine(bench.now()).state, failed);
     assert_eq!(bench.state("web-1"), "-");
     assert_eq!(bench.state("redis-1"), "failed unknown");
     assert_eq!(
