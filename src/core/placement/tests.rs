@@ -476,7 +476,7 @@ fn data_on_a_removed_node_is_reported_as_lost() {
         "nodes a
          db x1 stateful db.1->gone",
         expect![[r#"
-            db.1  -  waits: its data is on 676f6e65, which was removed: a person has to decide (epoch 1)
+            db.1  -  waits: its data is on 676f6e65, which was removed: without that data it runs once it is removed and created anew (epoch 1)
         "#]],
     );
 }

@@ -62,7 +62,7 @@ fn waits(view: &View, wait: &Wait) -> String {
         ),
         Wait::PinDrains { node } => format!("stands by on {}, which drains", shown(view, node)),
         Wait::PinLost { node } => format!(
-            "its data is on {}, which was removed: a person has to decide",
+            "its data is on {}, which was removed: without that data it runs once it is removed and created anew",
             shown(view, node)
         ),
         Wait::RunsElsewhere { pin, node } => format!(
