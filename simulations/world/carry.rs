@@ -99,7 +99,8 @@ impl World {
     fn measure(&mut self, from: usize, message: &Message) {
         let is_measured = match message {
             Message::Exchange(_) => self.messages.is_multiple_of(MEASURED),
-            Message::Inventory(_)
+            Message::Beats(_)
+            | Message::Inventory(_)
             | Message::Reports(_)
             | Message::Envelopes(_)
             | Message::Want(_)

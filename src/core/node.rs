@@ -4,12 +4,14 @@
 //! [`Node::poll_timeout`], and calls [`Node::handle`]. The node holds no rule of its own: it routes.
 
 mod beginning;
+mod exchange;
 mod gossip;
 mod inbox;
 mod joining;
 mod journal;
 mod leaving;
 mod own;
+mod relay;
 mod reports;
 mod saving;
 mod stopping;
@@ -40,6 +42,7 @@ use crate::view::View;
 use inbox::Inbox;
 use joining::Joining;
 use own::Own;
+use relay::Relay;
 use reports::Reports;
 use saving::Saving;
 use stopping::Stopping;
@@ -248,6 +251,7 @@ pub struct Node {
     /// Which lives of each peer speak to this node.
     lives: Lives,
     reports: Reports,
+    relay: Relay,
     inbox: Inbox,
     own: Own,
     instances: Option<Instances>,
@@ -279,6 +283,7 @@ impl Node {
             pulse: Pulse::new(me, config.boot, config.nonce, config.seed, now),
             lives: Lives::default(),
             reports: Reports::default(),
+            relay: Relay::default(),
             inbox: Inbox::default(),
             own: Own::new(&config),
             instances: None,
@@ -347,6 +352,8 @@ impl Node {
             self.writing
                 .next_wake(self.acts_from())
                 .map(|at| (at, "writing")),
+            self.relay.next_wake().map(|at| (at, "relaying")),
+            self.next_look().map(|at| (at, "looking")),
             self.saving.next_wake().map(|at| (at, "saving")),
             self.joining.next_wake().map(|at| (at, "joining")),
             self.leave_wake().map(|at| (at, "leaving")),
@@ -361,6 +368,7 @@ impl Node {
     fn settle(&mut self, now: Now) {
         self.driven = now.monotonic;
         self.beat(now);
+        self.relay(now);
         self.stop_asking(now);
         self.merge();
         self.look(now);

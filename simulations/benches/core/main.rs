@@ -1,7 +1,7 @@
 //! How fast the core decides, on one core of this machine: whole grids in virtual time, changes taken in,
 //! instances placed.
 //!
-//! In: the names of rows (`rest`, `merging`, `placing`), all without any. Out: one table, in Markdown.
+//! In: the names of rows (`rest`, `merging`, `placing`), all without any, and for `rest` sizes of grids. Out: one table, in Markdown.
 //! What was seen is in `docs/benchmarks.md`.
 
 mod figure;
@@ -20,15 +20,16 @@ fn main() -> std::io::Result<()> {
         .skip(1)
         .filter(|word| !word.starts_with("--"))
         .collect();
+    let sizes: Vec<usize> = asked.iter().filter_map(|word| word.parse().ok()).collect();
     let mut out = std::io::stdout().lock();
     writeln!(
         out,
         "| what | median (least–most, n) | aim |\n|---|---|---|"
     )?;
-    let groups: [(&str, fn(&mut dyn FnMut(Row))); 3] = [
-        ("placing", placing::measure),
-        ("merging", merging::measure),
-        ("rest", rest::measure),
+    let groups: [(&str, &dyn Fn(&mut dyn FnMut(Row))); 3] = [
+        ("placing", &placing::measure),
+        ("merging", &merging::measure),
+        ("rest", &|report| rest::measure(&sizes, report)),
     ];
     for (name, measure) in groups {
         if asked.is_empty() || asked.iter().any(|word| word == name) {

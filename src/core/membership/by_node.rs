@@ -1,7 +1,7 @@
 //! A map from nodes to something small, as one sorted vector.
 //!
-//! An exchange walks two of these beside each other, a thousand entries each, several times a second
-//! on every node: one after the other in memory that takes a tenth of the time of a tree.
+//! It is made whole and read from the beginning to the end, a thousand entries at a time: one after the
+//! other in memory that takes a tenth of the time of a tree.
 
 use crate::id::NodeId;
 
@@ -28,42 +28,9 @@ impl<V> ByNode<V> {
         Some(&self.0[at].1)
     }
 
-    pub(crate) fn get_mut(&mut self, node: &NodeId) -> Option<&mut V> {
-        let at = self.find(node).ok()?;
-        Some(&mut self.0[at].1)
-    }
-
-    pub(crate) fn contains(&self, node: &NodeId) -> bool {
-        self.find(node).is_ok()
-    }
-
-    /// Puts a value in the place of the one that was there, if any.
-    pub(crate) fn insert(&mut self, node: NodeId, value: V) {
-        match self.find(&node) {
-            Ok(at) => self.0[at].1 = value,
-            Err(at) => self.0.insert(at, (node, value)),
-        }
-    }
-
-    pub(crate) fn retain(&mut self, keep: impl Fn(&NodeId) -> bool) {
-        self.0.retain(|(node, _)| keep(node));
-    }
-
     /// In the order of the nodes' keys.
     pub(crate) fn iter(&self) -> impl Iterator<Item = (&NodeId, &V)> {
         self.0.iter().map(|(node, value)| (node, value))
-    }
-
-    pub(crate) fn iter_mut(&mut self) -> impl Iterator<Item = (&NodeId, &mut V)> {
-        self.0.iter_mut().map(|(node, value)| (&*node, value))
-    }
-
-    pub(crate) fn values(&self) -> impl Iterator<Item = &V> {
-        self.0.iter().map(|(_, value)| value)
-    }
-
-    pub(crate) fn values_mut(&mut self) -> impl Iterator<Item = &mut V> {
-        self.0.iter_mut().map(|(_, value)| value)
     }
 
     fn find(&self, node: &NodeId) -> Result<usize, usize> {
@@ -94,19 +61,13 @@ mod tests {
 
     proptest! {
         #[test]
-        fn it_holds_what_a_tree_would(entries in prop::collection::vec((0..20_u8, 0..9_u32), 0..40), more in any::<(u8, u32)>()) {
+        fn it_holds_what_a_tree_would(entries in prop::collection::vec((0..20_u8, 0..9_u32), 0..40), asked in 0..25_u8) {
             let entries = entries.into_iter().map(|(node, value)| (NodeId([node; 32]), value));
-            let mut tree: BTreeMap<NodeId, u32> = entries.clone().collect();
-            let mut ours: ByNode<u32> = entries.collect();
-            prop_assert!(ours.iter().eq(tree.iter()));
-            let (node, value) = (NodeId([more.0 % 25; 32]), more.1);
-            tree.insert(node, value);
-            ours.insert(node, value);
-            prop_assert!(ours.iter().eq(tree.iter()));
-            prop_assert_eq!(ours.get(&node), Some(&value));
-            tree.retain(|other, _| *other != node);
-            ours.retain(|other| *other != node);
-            prop_assert!(ours.iter().eq(tree.iter()) && !ours.contains(&node));
+            let tree: BTreeMap<NodeId, u32> = entries.clone().collect();
+            let ours: ByNode<u32> = entries.collect();
+            prop_assert!(ours.iter().eq(tree.iter()) && ours.len() == tree.len());
+            let asked = NodeId([asked; 32]);
+            prop_assert_eq!(ours.get(&asked), tree.get(&asked));
         }
     }
 }

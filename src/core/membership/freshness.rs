@@ -6,7 +6,10 @@
 //! one-way link, a slow pair or a cut to most peers makes nobody absent, and a split heals at the
 //! first exchange across it.
 //!
-//! In: the roster, vectors that peers sent, time. Out: whom to send an [`Exchange`] to
+//! Exchanges carry the counters alone ([`Brief`]) as long as both know the same lives of the same
+//! members; else everything is told once ([`Pulse::vector`]).
+//!
+//! In: the roster, vectors and counters that peers sent, time. Out: whom to send an [`Exchange`] to
 //! ([`Pulse::tick`]), how each member stands ([`Pulse::standings`]), and whether this node should
 //! doubt what it sees ([`Pulse::self_suspicion`]).
 //!
@@ -15,6 +18,7 @@
 //!
 //! [`Exchange`]: crate::message::Exchange
 
+mod members;
 mod pace;
 mod rounds;
 mod silence;
@@ -26,6 +30,7 @@ mod trace;
 use std::collections::{BTreeMap, BTreeSet};
 use std::time::Duration;
 
+use self::members::{Members, is_news};
 pub use self::pace::Pace;
 use self::rounds::{Candidates, Rounds};
 use self::suspicion::Doubt;
@@ -33,9 +38,9 @@ pub use self::suspicion::{Cause, Suspicion};
 use self::trace::Trace;
 use crate::chance::Chance;
 use crate::id::NodeId;
-use crate::membership::by_node::ByNode;
 use crate::membership::clone::{Double, Own};
-use crate::membership::vector::{Beat, Vector};
+use crate::membership::vector::{Beat, Brief, Counters, Life, Vector};
+use crate::message::Digest;
 use crate::report::ReportOrder;
 use crate::time::{Instant, Now};
 use crate::view::{Freshness, Standing};
@@ -56,8 +61,9 @@ pub struct Pulse {
     me: NodeId,
     own: Beat,
     since: Now,
-    /// Of every other member.
-    traces: ByNode<Trace>,
+    /// From when on peers hear of this life.
+    life_since: Instant,
+    members: Members,
     rounds: Rounds,
     next_bump: Instant,
     /// When settling will change something, at the earliest.
@@ -69,7 +75,7 @@ pub struct Pulse {
     echo_missed: bool,
     /// When no other member was online, last.
     alone: Option<Instant>,
-    /// Whether any member has spoken in this boot.
+    /// When a member first answered this boot.
     answered: Option<Instant>,
     version: u64,
     /// When silence last turned a member, or the roster changed.
@@ -91,7 +97,8 @@ impl Pulse {
             me,
             own,
             since: now,
-            traces: ByNode::default(),
+            life_since: now.monotonic,
+            members: Members::default(),
             rounds: Rounds::new(Chance::new(seed, "exchange partners"), now.monotonic),
             next_bump: now.monotonic,
             next_change: None,
@@ -109,12 +116,10 @@ impl Pulse {
 
     /// The members now. What is known of those who stay is kept.
     pub fn set_roster(&mut self, roster: &BTreeSet<NodeId>, now: Now) {
-        self.traces.retain(|node| roster.contains(node));
-        for node in roster.iter().filter(|node| **node != self.me) {
-            if !self.traces.contains(node) {
-                self.traces.insert(*node, Trace::new(now));
-                self.rounds.hurry(now.monotonic);
-            }
+        let mut others = roster.clone();
+        others.remove(&self.me);
+        if self.members.set_roster(&others, now) {
+            self.rounds.hurry(now.monotonic);
         }
         self.version += 1;
         self.turned = now.monotonic;
@@ -151,21 +156,41 @@ impl Pulse {
         self.next_change.map_or(due, |change| change.min(due))
     }
 
+    /// `from` says something: nothing is heard of who is no member. `is_answer`: to what this node asked.
+    pub fn spoke(&mut self, from: NodeId, is_answer: bool, now: Now) {
+        self.notice_lag(now);
+        let Some(speaker) = self.members.get_mut(&from) else {
+            return;
+        };
+        speaker.note_speaking(now.monotonic);
+        if is_answer {
+            self.answered.get_or_insert(now.monotonic);
+        }
+        self.rounds.heard(from);
+    }
+
     /// Merges what `from` knows: the higher beat wins. Who is no member is ignored, and so are the
     /// beats of those who are none. Returns what the peer knows of this node itself.
     pub fn hear(&mut self, from: NodeId, vector: &Vector, now: Now) -> Own {
-        self.notice_lag(now);
-        let Some(speaker) = self.traces.get_mut(&from) else {
+        if self.members.find(&from).is_none() {
             return Own::Agreed;
-        };
-        speaker.note_speaking(now.monotonic);
-        self.answered.get_or_insert(now.monotonic);
-        self.rounds.heard(from);
+        }
         self.hear_all(from, vector, now);
         match vector.get(&self.me) {
             Some(beat) => self.hear_own(*beat, now.monotonic),
             None => Own::Agreed,
         }
+    }
+
+    /// The same of counters. Says whether `from` knows the same lives: if not, only its news were heard.
+    pub fn hear_brief(&mut self, from: NodeId, brief: &Brief, now: Now) -> (Own, bool) {
+        let own = self.hear(from, &brief.news, now);
+        let is_same = brief.lives == self.lives() && self.members.find(&from).is_some();
+        let counters = brief.counters.as_slice();
+        if own != Own::Agreed || !is_same || counters.len() != self.members.heard() + 1 {
+            return (own, false);
+        }
+        (self.hear_counters(from, counters, now), true)
     }
 
     /// What a peer has as this node's newest report: it may be of a later life than this one.
@@ -191,7 +216,8 @@ impl Pulse {
 
     /// Continues above a boot that was not this one. The caller saves the new boot counter, which is
     /// returned, and orders its reports by it.
-    pub fn restart_above(&mut self, boot: u64) -> u64 {
+    pub fn restart_above(&mut self, boot: u64, now: Instant) -> u64 {
+        self.life_since = now;
         self.own.boot = self.own.boot.max(boot.saturating_add(1));
         self.own.counter = 0;
         self.echo.1 = 0;
@@ -203,18 +229,18 @@ impl Pulse {
     /// there is nobody who does.
     pub fn may_report(&self, now: Instant) -> bool {
         self.answered.is_some()
-            || self.traces.is_empty()
+            || self.members.is_empty()
             || now.since(self.since.monotonic) >= FIRST_ANSWER_WITHIN
     }
 
-    /// When a member spoke to this boot first.
+    /// When a member answered this boot first.
     pub fn heard_since(&self) -> Option<Instant> {
         self.answered
     }
 
     /// `node` restarts and asks for patience.
     pub fn restarts(&mut self, node: NodeId, now: Now) {
-        if let Some(trace) = self.traces.get_mut(&node) {
+        if let Some(trace) = self.members.get_mut(&node) {
             trace.grant_patience(now.monotonic);
         }
         self.version += 1;
@@ -224,7 +250,7 @@ impl Pulse {
     /// The host of `from` refused the connection: the daemon is down, the host and its containers
     /// are up.
     pub fn refused(&mut self, from: NodeId, now: Now) {
-        if let Some(trace) = self.traces.get_mut(&from) {
+        if let Some(trace) = self.members.get_mut(&from) {
             trace.grant_patience(now.monotonic);
         }
         self.rounds.failed(from, now.monotonic);
@@ -238,24 +264,54 @@ impl Pulse {
         }
     }
 
-    /// The newest beat of each member, this node included: what an exchange carries.
+    /// The newest beat of each member, this node included.
     pub fn vector(&self) -> Vector {
-        let others = self.traces.iter();
-        let heard = others.filter_map(|(node, trace)| Some((*node, trace.beat?)));
-        let mut beats: Vec<(NodeId, Beat)> = Vec::with_capacity(self.members());
-        beats.extend(heard);
-        let at = beats.partition_point(|(node, _)| *node < self.me);
-        beats.insert(at, (self.me, self.own));
-        beats.into_iter().collect()
+        let others = self.members.beats();
+        others.chain([(self.me, self.own)]).collect()
     }
 
-    /// Boot and nonce of the life of a member that was heard of last.
-    pub fn life(&self, node: &NodeId) -> Option<(u64, u64)> {
-        if *node == self.me {
-            return Some(self.own.life());
+    /// What an exchange carries for a peer that knows the same lives.
+    pub fn brief(&self, now: Instant) -> Brief {
+        let own = is_news(self.life_since, now).then_some((self.me, self.own));
+        Brief {
+            lives: self.lives(),
+            news: self.members.news(now).chain(own).collect(),
+            counters: self.counters(),
         }
-        let beat = self.traces.get(node)?.beat?;
-        Some(beat.life())
+    }
+
+    /// The life of a member that was heard of last.
+    pub(crate) fn life(&self, node: &NodeId) -> Option<Life> {
+        match *node == self.me {
+            true => Some(self.own.life()),
+            false => self.members.get(node)?.life,
+        }
+    }
+
+    /// Of the life that is known of each member, this node included.
+    fn lives(&self) -> Digest {
+        let mut lives = self.members.lives();
+        lives.toggle(self.own.life().digest(&self.me));
+        lives
+    }
+
+    /// In the order of the members' keys, this node included, without those who were never heard of.
+    fn counters(&self) -> Counters {
+        let place = self.members.place(&self.me);
+        let all = self.members.counters();
+        let mut counters = Vec::with_capacity(all.len() + 1);
+        let (before, after) = all.split_at(place);
+        if self.members.heard() == all.len() {
+            counters.extend_from_slice(before);
+            counters.push(self.own.counter);
+            counters.extend_from_slice(after);
+            return counters.into();
+        }
+        let heard = |at: usize| self.members.beat(at).map(|beat| beat.counter);
+        counters.extend((0..place).filter_map(heard));
+        counters.push(self.own.counter);
+        counters.extend((place..all.len()).filter_map(heard));
+        counters.into()
     }
 
     /// This node's own newest beat.
@@ -272,9 +328,9 @@ impl Pulse {
     /// to itself.
     pub fn standings(&self) -> BTreeMap<NodeId, Standing> {
         let mut standings: BTreeMap<NodeId, Standing> = self
-            .traces
+            .members
             .iter()
-            .map(|(node, trace)| (*node, trace.standing()))
+            .map(|(node, trace)| (node, trace.standing()))
             .collect();
         standings.insert(self.me, self.own_standing());
         standings
@@ -285,7 +341,7 @@ impl Pulse {
         if *node == self.me {
             return Some(self.own_standing());
         }
-        self.traces.get(node).map(Trace::standing)
+        self.members.get(node).map(Trace::standing)
     }
 
     /// Until when this node shall take nothing over, because its own eyes may be the problem.
@@ -295,11 +351,12 @@ impl Pulse {
 
     /// The pace that the roster's size asks for.
     pub fn pace(&self) -> Pace {
-        Pace::of(self.members())
+        Pace::of(self.size())
     }
 
-    fn members(&self) -> usize {
-        self.traces.len() + 1
+    /// Of the roster, this node included.
+    fn size(&self) -> usize {
+        self.members.len() + 1
     }
 
     fn own_standing(&self) -> Standing {
@@ -314,31 +371,74 @@ impl Pulse {
         self.next_bump = now + self.pace().bump;
     }
 
-    /// Goes through both rosters side by side; most of what a peer says is known.
+    /// What a peer says of others, with their lives.
     fn hear_all(&mut self, from: NodeId, vector: &Vector, now: Now) {
-        let listener = Listener {
-            alone: self.alone,
-            pace: self.pace(),
-            now,
-        };
-        let mut beats = vector.iter().peekable();
-        for (node, trace) in self.traces.iter_mut() {
-            while beats.next_if(|(other, _)| *other < node).is_some() {}
-            let Some((_, beat)) = beats.next_if(|(other, _)| *other == node) else {
+        let listener = self.listener(now);
+        for (node, beat) in vector.iter() {
+            let Some(at) = self.members.find(node) else {
                 continue;
             };
             let is_direct = *node == from;
-            if !is_direct && trace.beat.is_some_and(|known| *beat <= known) {
-                continue;
-            }
-            if let Some(heard) = listener.hear_of(trace, *beat, is_direct) {
-                self.version += u64::from(heard.is_change);
-                if heard.is_return {
-                    self.doubt.raise(Cause::Returning, now.monotonic);
-                }
-                self.next_change = self.next_change.into_iter().chain(heard.next_change).min();
+            if is_direct || self.members.beat(at).is_none_or(|known| *beat > known) {
+                self.hear_of(at, *beat, is_direct, &listener);
             }
         }
+    }
+
+    /// One counter for each life that is known here. Most did not rise.
+    fn hear_counters(&mut self, from: NodeId, counters: &[u64], now: Now) -> Own {
+        let listener = self.listener(now);
+        let place = self.members.place(&self.me);
+        let mut heard = counters.iter().copied();
+        let mut own = None;
+        for at in 0..self.members.len() {
+            if at == place {
+                own = heard.next();
+            }
+            let Some(life) = self.members.trace(at).life else {
+                continue;
+            };
+            let Some(counter) = heard.next() else {
+                break;
+            };
+            let is_direct = self.members.ids()[at] == from;
+            if is_direct || counter > self.members.counters()[at] {
+                self.hear_of(at, life.beat(counter), is_direct, &listener);
+            }
+        }
+        match own.or_else(|| heard.next()) {
+            Some(counter) => self.hear_own(self.own.life().beat(counter), now.monotonic),
+            None => Own::Agreed,
+        }
+    }
+
+    fn listener(&self, now: Now) -> Listener {
+        Listener {
+            alone: self.alone,
+            pace: self.pace(),
+            now,
+        }
+    }
+
+    /// Takes a beat that is not older than the known one; nothing follows from an older one.
+    fn hear_of(&mut self, at: usize, beat: Beat, is_direct: bool, listener: &Listener) {
+        let known = self.members.beat(at);
+        let leap = beat
+            .boot
+            .saturating_sub(known.map_or(0, |known| known.boot));
+        let is_invented = leap > MAX_BOOT_LEAP && !is_direct;
+        if known.is_some_and(|known| beat < known) || is_invented {
+            return;
+        }
+        let now = listener.now;
+        self.members.set_beat(at, beat, now.monotonic);
+        let trace = self.members.trace_mut(at);
+        let heard = listener.hear(trace, known, beat, is_direct);
+        self.version += u64::from(heard.is_change);
+        if heard.is_return {
+            self.doubt.raise(Cause::Returning, now.monotonic);
+        }
+        self.next_change = self.next_change.into_iter().chain(heard.next_change).min();
     }
 
     /// A counter of this life that rises on its way back shows that peers hear this node.
@@ -362,10 +462,10 @@ impl Pulse {
 
     fn candidates(&self) -> Candidates {
         let mut candidates = Candidates::default();
-        for (node, trace) in self.traces.iter() {
+        for (node, trace) in self.members.iter() {
             match trace.is_online() {
-                true => candidates.online.push(*node),
-                false => candidates.stale.push(*node),
+                true => candidates.online.push(node),
+                false => candidates.stale.push(node),
             }
         }
         candidates
@@ -390,28 +490,19 @@ struct Heard {
 }
 
 impl Listener {
-    /// Takes a beat that is not older than the known one; nothing follows from an older one.
-    fn hear_of(&self, trace: &mut Trace, beat: Beat, is_direct: bool) -> Option<Heard> {
-        let known = trace.beat;
-        let leap = beat
-            .boot
-            .saturating_sub(known.map_or(0, |known| known.boot));
-        let is_invented = leap > MAX_BOOT_LEAP && !is_direct;
-        if known.is_some_and(|known| beat < known) || is_invented {
-            return None;
-        }
+    /// `beat` is what follows `known`.
+    fn hear(&self, trace: &mut Trace, known: Option<Beat>, beat: Beat, is_direct: bool) -> Heard {
         let rose = known != Some(beat);
-        trace.beat = Some(beat);
         let is_new_life = known.as_ref().map(Beat::life) != Some(beat.life());
         let before = trace.standing().freshness;
         if trace.is_sign_of_life(rose, is_direct, &self.pace, self.now.monotonic) {
             trace.hear(self.alone, is_new_life, self.now);
         }
         let after = trace.standing().freshness;
-        Some(Heard {
+        Heard {
             is_change: is_new_life || after != before,
             is_return: before >= Freshness::Absent && after < before,
             next_change: trace.next_change(&self.pace),
-        })
+        }
     }
 }

@@ -2,7 +2,7 @@
 //!
 //! Freshness, reports and documents all travel by the same two ways: news is pushed at once
 //! (a flood, bounded by hops), and an exchange with a random member now and then finds what a push
-//! missed. A lost message costs a round.
+//! missed ([`super::exchange`]). A lost message costs a round.
 
 use std::collections::BTreeMap;
 
@@ -10,7 +10,7 @@ use crate::document::{DocumentId, Ingested, SignedEnvelope};
 use crate::id::{EnvelopeHash, NodeId};
 use crate::membership::clone::Own as OwnLife;
 use crate::membership::fanout::fanout;
-use crate::message::{Envelopes, Exchange, Inventory, Message};
+use crate::message::{Beats, Envelopes, Exchange, Inventory, Message};
 use crate::report::{ReportOrder, SignedReport};
 use crate::time::Now;
 
@@ -18,13 +18,13 @@ use super::saving::Purpose;
 use super::{Node, Output, Phase, Record, SavedState};
 
 /// What one answer carries at most; the rest comes with the next round.
-const MAX_ANSWER_BYTES: usize = 1024 * 1024;
+pub(super) const MAX_ANSWER_BYTES: usize = 1024 * 1024;
 
 /// A flood to six nodes each reaches 1,000 nodes in four hops.
 const MAX_HOPS: u8 = 6;
 
 /// In rosters up to this size the author tells everybody: nobody passes anything on.
-const TOLD_DIRECTLY: usize = 8;
+pub(super) const TOLD_DIRECTLY: usize = 8;
 
 impl Node {
     /// Bumps this node's counter, and exchanges with a member when it is time.
@@ -33,20 +33,8 @@ impl Node {
             return;
         }
         for to in self.pulse.tick(now) {
-            let message = Message::Exchange(self.exchange(&to, true));
+            let message = Message::Exchange(self.exchange(true, None, now));
             self.push(Output::Send { to, message });
-        }
-    }
-
-    pub(super) fn exchange(&mut self, with: &NodeId, reply: bool) -> Exchange {
-        Exchange {
-            reply,
-            order: self.own.order(),
-            vector: self.pulse.vector(),
-            yours: self.reports.order(with),
-            grid: self.grid_digest(),
-            reports: self.reports.digest(),
-            documents: self.replica.digest(),
         }
     }
 
@@ -55,11 +43,11 @@ impl Node {
     }
 
     /// Peers may know a later life of this node, or a second one.
-    fn heed_own_life(&mut self, life: OwnLife) {
+    pub(super) fn heed_own_life(&mut self, life: OwnLife, now: Now) {
         match life {
             OwnLife::Agreed => {}
             OwnLife::RestartAbove { boot } => {
-                let boot = self.pulse.restart_above(boot);
+                let boot = self.pulse.restart_above(boot, now.monotonic);
                 self.own.restart_at(boot);
                 let value = boot.to_le_bytes().to_vec();
                 self.save(
@@ -83,69 +71,13 @@ impl Node {
         }
         match message {
             Message::Exchange(exchange) => self.exchanged(from, exchange, now),
+            Message::Beats(beats) => self.told_beats(from, beats, now),
             Message::Inventory(inventory) => self.compare(from, inventory),
             Message::Reports(reports) => self.reported(from, reports, now),
             Message::Envelopes(envelopes) => self.changed(from, envelopes),
             Message::Want(wanted) => self.send_missing(from, &wanted),
             Message::Stored(hashes) => self.stored(from, &hashes),
             Message::Cloned { first, second } => self.told_cloned(first, second),
-        }
-    }
-
-    fn exchanged(&mut self, from: NodeId, exchange: Exchange, now: Now) {
-        self.leave_is_known(exchange.grid);
-        let life = self.pulse.hear(from, &exchange.vector, now);
-        self.heed_own_life(life);
-        if let Some(order) = exchange.yours {
-            let life = self.pulse.hear_own_report(order, now.monotonic);
-            self.heed_own_life(life);
-        }
-        if let Some(doubled) = self.lives.spoke(from, exchange.order, now.monotonic) {
-            let message = Message::Cloned {
-                first: doubled.first,
-                second: doubled.second,
-            };
-            self.push(Output::Answer { to: from, message });
-        }
-        if exchange.reply {
-            let message = Message::Exchange(self.exchange(&from, false));
-            self.push(Output::Answer { to: from, message });
-        }
-        self.say_what_differs(from, &exchange);
-    }
-
-    /// The peer answers an inventory with what is missing here. The `grid` document is asked for at once:
-    /// it says who may speak at all, and a removed node is told nothing else.
-    fn say_what_differs(&mut self, from: NodeId, theirs: &Exchange) {
-        if let Some(grid) = theirs.grid {
-            self.want(from, &BTreeMap::from([(DocumentId::Grid, grid)]));
-        }
-        let inventory = Inventory {
-            reports: (theirs.reports != self.reports.digest()).then(|| self.reports.orders()),
-            documents: (theirs.documents != self.replica.digest())
-                .then(|| self.replica.digests().clone()),
-        };
-        if inventory.reports.is_some() || inventory.documents.is_some() {
-            self.push(Output::Send {
-                to: from,
-                message: Message::Inventory(inventory),
-            });
-        }
-    }
-
-    /// Sends the reports that a peer lacks, and asks for the documents that it has otherwise.
-    fn compare(&mut self, from: NodeId, theirs: Inventory) {
-        if let Some(orders) = theirs.reports {
-            let reports = self.reports.newer_than(&orders, MAX_ANSWER_BYTES);
-            if !reports.is_empty() {
-                self.push(Output::Send {
-                    to: from,
-                    message: Message::Reports(reports),
-                });
-            }
-        }
-        if let Some(documents) = theirs.documents {
-            self.want(from, &documents);
         }
     }
 
@@ -168,7 +100,7 @@ impl Node {
     }
 
     /// Asks for what a peer has of documents that differ.
-    fn want(&mut self, from: NodeId, theirs: &BTreeMap<DocumentId, EnvelopeHash>) {
+    pub(super) fn want(&mut self, from: NodeId, theirs: &BTreeMap<DocumentId, EnvelopeHash>) {
         let ours = self.replica.digests();
         let differ = theirs
             .iter()
@@ -288,33 +220,28 @@ impl Node {
     }
 
     fn reported(&mut self, from: NodeId, reports: Vec<SignedReport>, now: Now) {
-        let (mut news, mut authors) = (Vec::new(), Vec::new());
+        let mut news = Vec::new();
         let roster = &self.view.documents.roster;
         for signed in reports {
             let accepted = self
                 .reports
                 .accept_of(signed.clone(), |node| roster.contains_key(node));
             match accepted {
-                Ok(Some(node)) => {
-                    news.push(signed);
-                    authors.push(node);
-                }
+                Ok(Some(author)) => news.push((author, signed)),
                 Ok(None) => {}
                 Err(problem) => {
                     tracing::warn!(node = %from.short(), %problem, "A report was refused");
                 }
             }
         }
-        if !news.is_empty() && self.view.documents.roster.len() > TOLD_DIRECTLY {
-            self.tell(Message::Reports(news), Some(from));
-        }
-        self.heed_restarts(&authors, now);
+        self.heed_restarts(&news, now);
+        self.pass_on(news, now);
         self.look(now);
     }
 
-    /// Those of `nodes` whose newest report is their last word for now are given patience.
-    fn heed_restarts(&mut self, nodes: &[NodeId], now: Now) {
-        for node in nodes {
+    /// Those whose newest report is their last word for now are given patience.
+    fn heed_restarts(&mut self, news: &[(NodeId, SignedReport)], now: Now) {
+        for (node, _) in news {
             if self.reports.get(node).is_some_and(|own| own.restarting) {
                 self.pulse.restarts(*node, now);
             }
@@ -356,20 +283,14 @@ impl Node {
     /// that; nothing else.
     fn tell_excluded(&mut self, from: NodeId, message: &Message) {
         match message {
-            Message::Exchange(exchange) if exchange.reply => {
-                let exchange = Exchange {
-                    reply: false,
-                    order: self.own.order(),
-                    vector: Default::default(),
-                    yours: None,
-                    grid: self.grid_digest(),
-                    reports: Default::default(),
-                    documents: Default::default(),
-                };
-                self.push(Output::Answer {
-                    to: from,
-                    message: Message::Exchange(exchange),
+            Message::Exchange(Exchange { reply: true, .. })
+            | Message::Beats(Beats { reply: true, .. }) => {
+                let grid = self.grid_digest().map(|digest| (DocumentId::Grid, digest));
+                let message = Message::Inventory(Inventory {
+                    reports: None,
+                    documents: Some(grid.into_iter().collect()),
                 });
+                self.push(Output::Answer { to: from, message });
             }
             Message::Want(wanted) => {
                 let grid: BTreeMap<_, _> = wanted
@@ -380,6 +301,7 @@ impl Node {
                 self.send_missing(from, &grid);
             }
             Message::Exchange(_)
+            | Message::Beats(_)
             | Message::Inventory(_)
             | Message::Reports(_)
             | Message::Envelopes(_)

@@ -96,11 +96,10 @@ impl Node {
         }
     }
 
-    /// A member has this digest of the `grid` document: if it is ours, the removal is known, though
-    /// the word that it is on a disk was lost.
-    pub(super) fn leave_is_known(&mut self, grid: Option<EnvelopeHash>) {
-        let is_ours = self.grid_digest() == grid;
-        if let Some(leave) = self.joining.leave.as_mut().filter(|_| is_ours) {
+    /// A member has the `grid` document as it is here: the removal is known, though the word that it is
+    /// on a disk was lost.
+    pub(super) fn leave_is_known(&mut self) {
+        if let Some(leave) = &mut self.joining.leave {
             leave.untold.clear();
         }
     }

@@ -195,7 +195,7 @@ fn one_exchange_brings_two_nodes_to_the_same_and_the_next_says_so() {
 /// Lets one node begin an exchange and carries everything that follows to and fro. Answers which
 /// kinds of messages that were.
 fn exchange(first: &mut Hand, second: &mut Hand) -> Vec<&'static str> {
-    let message = Message::Exchange(first.node.exchange(&second.node.me, true));
+    let message = Message::Exchange(first.node.exchange(true, None, first.now));
     let mut kinds = vec!["exchange"];
     let mut under_way = VecDeque::from([(false, message)]);
     while let Some((to_first, message)) = under_way.pop_front() {
@@ -221,6 +221,7 @@ fn exchange(first: &mut Hand, second: &mut Hand) -> Vec<&'static str> {
 fn kind(message: &Message) -> &'static str {
     match message {
         Message::Exchange(_) => "exchange",
+        Message::Beats(_) => "beats",
         Message::Inventory(_) => "inventory",
         Message::Reports(_) => "reports",
         Message::Envelopes(_) => "envelopes",
@@ -314,13 +315,13 @@ fn a_removed_node_that_asks_is_answered_on_the_way_that_it_asked() {
     first.give(remove, true);
     let outputs = first.handle(Input::Received {
         from: second.node.me,
-        message: Message::Exchange(second.node.exchange(&first.node.me, true)),
+        message: Message::Exchange(second.node.exchange(true, None, second.now)),
     });
     let answers = outputs.iter().filter(|output| {
         matches!(
             output,
             Output::Answer {
-                message: Message::Exchange(_),
+                message: Message::Inventory(_),
                 ..
             }
         )
@@ -688,11 +689,10 @@ impl Hand {
     /// Takes an exchange from another node: from now on that one is fresh.
     fn hear(&mut self, other: &mut Self) -> Vec<Output> {
         let mut outputs = Vec::new();
-        let me = self.node.me;
         for _ in 0..2 {
             outputs.extend(self.handle(Input::Received {
                 from: other.node.me,
-                message: Message::Exchange(other.node.exchange(&me, false)),
+                message: Message::Exchange(other.node.exchange(false, None, other.now)),
             }));
         }
         outputs

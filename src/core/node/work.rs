@@ -2,9 +2,11 @@
 
 use std::collections::BTreeMap;
 use std::sync::Arc;
+use std::time::Duration;
 
 use crate::id::{InstanceId, NodeId};
 use crate::membership::admission::MAX_ADDRESSES;
+use crate::membership::vector::Life;
 use crate::message::Message;
 use crate::placement::Incremental;
 use crate::reconcile::action::{ActionId, Observed, Outcome};
@@ -14,7 +16,12 @@ use crate::report::{Disk, Health, Hold, Report, ReportOrder, SignedReport};
 use crate::time::{Instant, Now};
 use crate::view::{Documents, View};
 
+use super::gossip::TOLD_DIRECTLY;
 use super::{Node, Output, Phase, Status, journal};
+
+/// In a large grid a view follows from what others say so often at most: a hundredth of the time that it
+/// takes to find a node absent.
+const LOOKS_EVERY: Duration = Duration::from_millis(50);
 
 /// What was derived last, and from what.
 #[derive(Debug, Default)]
@@ -27,6 +34,8 @@ pub(super) struct Work {
     stale: bool,
     /// The versions of standings and reports that the view was made of.
     seen: Option<(u64, u64)>,
+    /// When it was made.
+    looked: Instant,
     /// What the newest report of this node was made of, or compared with.
     reported: Option<Origin>,
     shown: Option<Arc<View>>,
@@ -55,10 +64,11 @@ impl Node {
         let is_same = Arc::ptr_eq(&documents, &self.view.documents);
         if !is_same {
             self.follow_roster(&documents, now);
-        } else if self.work.seen == Some(self.sources()) {
+        } else if self.work.seen == Some(self.sources()) || self.look_waits(now.monotonic) {
             return;
         }
         self.work.seen = Some(self.sources());
+        self.work.looked = now.monotonic;
         let members = documents.roster.keys().copied();
         let reports = self.believed(self.reports.of(members));
         let view = View {
@@ -75,6 +85,20 @@ impl Node {
             self.work.moves = moves;
             self.set_peers();
         }
+    }
+
+    /// In a large grid what others say of themselves gathers for a moment: a view is put together of
+    /// everybody, and placement is computed from it. What this node says of itself counts at once.
+    fn look_waits(&self, now: Instant) -> bool {
+        let is_large = self.view.documents.roster.len() > TOLD_DIRECTLY;
+        let own = self.view.reports.get(&self.me).map(|own| own.order);
+        is_large && own == self.reports.order(&self.me) && now < self.work.looked + LOOKS_EVERY
+    }
+
+    /// When something that is known already becomes part of the view.
+    pub(super) fn next_look(&self) -> Option<Instant> {
+        let is_due = self.in_grid() && self.work.seen != Some(self.sources());
+        is_due.then_some(self.work.looked + LOOKS_EVERY)
     }
 
     /// The versions of what the view is made of, beside the documents.
@@ -99,7 +123,7 @@ impl Node {
     ) -> BTreeMap<NodeId, Arc<Report>> {
         for (node, report) in &mut reports {
             let life = self.pulse.life(node);
-            let of_it = (report.order.boot, report.order.nonce);
+            let of_it = Life::from(report.order);
             if life.is_some_and(|life| life != of_it) && !report.holds.is_empty() {
                 *report = Arc::new(Report {
                     holds: unconfirmed(&report.holds),

@@ -20,7 +20,7 @@ impl Pulse {
         }
         self.doubt.raise(Cause::Lagged, now.monotonic);
         self.echo.0 = (self.echo.0 + lag).min(now.monotonic);
-        for trace in self.traces.values_mut() {
+        for trace in self.members.traces_mut() {
             trace.forgive(lag, now.monotonic);
         }
         self.next_change = self.earliest_change();
@@ -30,14 +30,15 @@ impl Pulse {
         let pace = self.pace();
         let is_witnessed = self.witnesses(&pace, now.monotonic) >= 2;
         let mut turned = 0;
-        for trace in self.traces.values_mut() {
+        for trace in self.members.traces_mut() {
             turned += u64::from(trace.settle(&pace, is_witnessed, now));
         }
         self.version += turned;
         if turned > 0 {
             self.turned = now.monotonic;
         }
-        if !self.traces.values().any(Trace::is_online) && self.went_stale_lately(now.monotonic) >= 2
+        if !self.members.traces().any(Trace::is_online)
+            && self.went_stale_lately(now.monotonic) >= 2
         {
             self.alone = Some(now.monotonic);
         }
@@ -48,22 +49,22 @@ impl Pulse {
     /// counter of a third stands still.
     fn witnesses(&self, pace: &Pace, now: Instant) -> usize {
         let informs = |trace: &&Trace| trace.is_online() && trace.spoke_for(now) >= pace.absent;
-        self.traces.values().filter(informs).count()
+        self.members.traces().filter(informs).count()
     }
 
     fn went_stale_lately(&self, now: Instant) -> usize {
         let lately = |trace: &&Trace| trace.went_stale_within(MANY_STALE_WITHIN, now);
-        self.traces.values().filter(lately).count()
+        self.members.traces().filter(lately).count()
     }
 
     pub(super) fn doubt_eyes(&mut self, now: Instant) {
         // Every exchange comes by here: the members are looked through only if one may have gone stale.
         let is_quiet = now.since(self.turned) > MANY_STALE_WITHIN;
-        if !is_quiet && self.members() >= 4 && self.went_stale_lately(now) * 3 > self.members() {
+        if !is_quiet && self.size() >= 4 && self.went_stale_lately(now) * 3 > self.size() {
             self.doubt.raise(Cause::ManyStale, now);
         }
         let is_unheard = now.since(self.echo.0) >= self.pace().stale;
-        if self.members() >= 3 && is_unheard && !self.echo_missed {
+        if self.size() >= 3 && is_unheard && !self.echo_missed {
             self.echo_missed = true;
             self.doubt.raise(Cause::Unheard, now);
         }
@@ -72,8 +73,8 @@ impl Pulse {
     fn earliest_change(&self) -> Option<Instant> {
         let pace = self.pace();
         let changes = self
-            .traces
-            .values()
+            .members
+            .traces()
             .filter_map(|trace| trace.next_change(&pace));
         changes.min()
     }

@@ -327,7 +327,9 @@ fn a_report_waits_for_an_answer_and_not_for_ever() {
     let mut pulse = pulse_of(&[1, 2]);
     assert!(!pulse.may_report(Instant::ZERO));
     assert!(pulse.may_report(Instant::from_millis(3_000)));
-    pulse.hear(id(2), &Vector::default(), Now::default());
+    pulse.spoke(id(2), false, Now::default());
+    assert!(!pulse.may_report(Instant::ZERO));
+    pulse.spoke(id(2), true, Now::default());
     assert!(pulse.may_report(Instant::ZERO));
     assert!(pulse_of(&[1]).may_report(Instant::ZERO));
 }

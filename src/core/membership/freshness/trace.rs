@@ -6,7 +6,7 @@
 use std::time::Duration;
 
 use super::pace::Pace;
-use crate::membership::vector::Beat;
+use crate::membership::vector::Life;
 use crate::time::{Instant, Now};
 use crate::view::{Freshness, Standing};
 
@@ -33,8 +33,8 @@ const ON_ITS_WAY: Duration = Duration::from_secs(5);
 
 #[derive(Clone, Debug)]
 pub(super) struct Trace {
-    /// The newest beat that is known of it.
-    pub(super) beat: Option<Beat>,
+    /// Its newest life that is known.
+    pub(super) life: Option<Life>,
     /// The last rise of its beat that counts as a sign of life; `None` if there was none in this boot.
     heard: Option<Instant>,
     /// From when its silence counts while it was never heard.
@@ -58,7 +58,7 @@ pub(super) struct Trace {
 impl Trace {
     pub(super) fn new(now: Now) -> Self {
         Self {
-            beat: None,
+            life: None,
             heard: None,
             known: now.monotonic,
             hinted: None,

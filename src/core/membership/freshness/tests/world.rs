@@ -167,9 +167,10 @@ impl World {
                 wants_reply,
                 vector,
             } => {
+                pulse.spoke(id(from), !wants_reply, time);
                 let own = pulse.hear(id(from), &vector, time);
                 if let Own::RestartAbove { boot } = own {
-                    pulse.restart_above(boot);
+                    pulse.restart_above(boot, time.monotonic);
                 }
                 let vector = pulse.vector();
                 if wants_reply {
