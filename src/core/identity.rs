@@ -31,7 +31,7 @@ impl Context {
 }
 
 /// An ed25519 signature.
-#[derive(Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
 pub struct Seal(#[serde(with = "serde_bytes")] pub [u8; 64]);
 
 impl fmt::Debug for Seal {

@@ -222,6 +222,11 @@ impl SignedReport {
         Self { bytes, seal }
     }
 
+    /// Tells it from other reports without reading it.
+    pub(crate) fn seal(&self) -> Seal {
+        self.seal
+    }
+
     /// Checks size and signature and reads it.
     pub fn open(&self) -> Result<Report, InvalidReport> {
         let report = self.read()?;

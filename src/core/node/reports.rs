@@ -4,6 +4,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
 use crate::id::NodeId;
+use crate::identity::Seal;
 use crate::message::Digest;
 use crate::report::{InvalidReport, Report, ReportOrder, SignedReport};
 
@@ -11,6 +12,8 @@ use crate::report::{InvalidReport, Report, ReportOrder, SignedReport};
 #[derive(Debug, Default)]
 pub(super) struct Reports {
     known: BTreeMap<NodeId, Known>,
+    /// Of all that are known: most of what a flood brings is a copy, and need not be read.
+    seals: BTreeSet<Seal>,
     /// Not yet handed to the disk.
     unsaved: BTreeSet<NodeId>,
     /// Of whom which report is known: the sum of [`digest_of`].
@@ -38,12 +41,15 @@ impl Reports {
         signed: SignedReport,
         is_member: impl Fn(&NodeId) -> bool,
     ) -> Result<Option<NodeId>, InvalidReport> {
+        if self.seals.contains(&signed.seal()) {
+            return Ok(None);
+        }
         let report = signed.read()?;
         let node = report.node;
         if !is_member(&node) {
             return Ok(None);
         }
-        // Most copies of a flood end here, before the signature is looked at.
+        // Late copies of a flood end here, before the signature is looked at.
         if self.order(&node).is_some_and(|known| known >= report.order) {
             return Ok(None);
         }
@@ -52,6 +58,7 @@ impl Reports {
         self.moves += u64::from(before != Some(&report.addresses));
         self.unsaved.insert(node);
         self.count_out(&node);
+        self.seals.insert(signed.seal());
         self.digest.toggle(digest_of(&node, &report.order));
         self.known.insert(
             node,
@@ -64,8 +71,9 @@ impl Reports {
     }
 
     fn count_out(&mut self, node: &NodeId) {
-        if let Some(order) = self.order(node) {
-            self.digest.toggle(digest_of(node, &order));
+        if let Some(known) = self.known.get(node) {
+            self.digest.toggle(digest_of(node, &known.report.order));
+            self.seals.remove(&known.signed.seal());
         }
         self.version += 1;
     }
