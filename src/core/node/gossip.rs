@@ -94,6 +94,8 @@ impl Node {
 
     fn exchanged(&mut self, from: NodeId, exchange: Exchange, now: Now) {
         self.leave_is_known(exchange.grid);
+        let is_same = exchange.documents == self.replica.digest();
+        self.agreement.hear(is_same, now.monotonic);
         let life = self.pulse.hear(from, &exchange.vector, now);
         self.heed_own_life(life);
         if let Some(order) = exchange.yours {
