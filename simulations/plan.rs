@@ -56,6 +56,12 @@ impl Plan {
         self
     }
 
+    /// Adds what somebody asks the node of a host for.
+    #[must_use]
+    pub fn ask(self, at: u64, on: usize, ask: Ask) -> Self {
+        self.step(at, 0, Deed::Ask { on, ask })
+    }
+
     pub fn hosts(&self) -> usize {
         self.nodes + self.spare
     }

@@ -4,7 +4,8 @@
 use std::collections::BTreeMap;
 
 use kontena_core::command::CommandId;
-use kontena_core::message::{JoinAnswer, JoinCall, Message};
+use kontena_core::id::NodeId;
+use kontena_core::message::{JoinAnswer, JoinCall, Message, Presentation, Presented};
 use kontena_core::node::{Record, SaveId};
 use kontena_core::reconcile::action::{Action, ActionId, Outcome};
 use kontena_core::time::Instant;
@@ -60,6 +61,15 @@ pub(crate) enum What {
         id: CommandId,
         answer: Result<JoinAnswer, String>,
     },
+    /// Somebody says that it is a member, who may be a stranger here.
+    Presents {
+        from: usize,
+        presentation: Presentation,
+    },
+    Presented {
+        by: NodeId,
+        answer: Result<Presented, String>,
+    },
 }
 
 impl What {
@@ -74,7 +84,9 @@ impl What {
             | Self::Done { .. }
             | Self::Observe { .. }
             | Self::JoinAsked { .. }
-            | Self::JoinAnswered { .. } => true,
+            | Self::JoinAnswered { .. }
+            | Self::Presents { .. }
+            | Self::Presented { .. } => true,
         }
     }
 
@@ -84,7 +96,9 @@ impl What {
             Self::Deliver { .. }
             | Self::Carry { .. }
             | Self::JoinAsked { .. }
-            | Self::JoinAnswered { .. } => true,
+            | Self::JoinAnswered { .. }
+            | Self::Presents { .. }
+            | Self::Presented { .. } => true,
             Self::Refused { .. }
             | Self::Wake
             | Self::Stop
@@ -107,6 +121,8 @@ impl What {
             Self::JoinAsked { .. } => 8,
             Self::JoinAnswered { .. } => 9,
             Self::Stop => 10,
+            Self::Presents { .. } => 11,
+            Self::Presented { .. } => 12,
         }
     }
 }

@@ -29,7 +29,7 @@ static SELF_FRESH: Check = Check {
 
 static NO_FALSE_ABSENCE: Check = Check {
     name: "no-false-absence",
-    says: "nobody is found absent by a node when for 90 s nothing troubled either",
+    says: "nobody is found absent by a member when for 90 s nothing troubled either",
     why: "an absent node's work is taken over: a false alarm makes duplicates",
 };
 
@@ -108,7 +108,11 @@ impl Topic for Membership {
     }
 }
 
+/// What a removed node sees has no effect, and nobody tells it anything.
 fn absences(scene: Scene<'_>, viewer: usize, before: &View, findings: &mut Findings) {
+    if scene.host(viewer).status.phase != Phase::Member {
+        return;
+    }
     for (node, standing) in &scene.view(viewer).standings {
         let was = before
             .standings

@@ -6,7 +6,7 @@ use kontena_core::id::{InstanceId, NodeId, ServiceKey};
 use kontena_core::reconcile::action::Action;
 use kontena_core::report::InstanceState;
 use kontena_core::stack::{Service, Strategy};
-use kontena_core::view::{Availability, Documents, Lifecycle, ServiceRecord};
+use kontena_core::view::{Availability, Deployed, Documents, Lifecycle, ServiceRecord};
 
 use super::rollout::floor;
 use super::running::service_number;
@@ -37,8 +37,8 @@ static NOTHING_ELSE: Check = Check {
 
 static NEWEST: Check = Check {
     name: "runs-the-newest-deploy",
-    says: "after faults every instance runs the deploy that the documents name",
-    why: "every rollout ends, unless its image is broken, or its floor cannot be kept because stateful instances wait for a person",
+    says: "after faults every instance on a node that may run it runs the deploy that the documents name",
+    why: "every rollout ends, unless its image is broken, no node may run it, or its floor cannot be kept because stateful instances wait for a person",
 };
 
 static REPORTS_TRUE: Check = Check {
@@ -130,13 +130,23 @@ impl<'a> Truth<'a> {
             (_, true) => self.stateful(key, record, findings),
             (_, false) => self.stateless(key, record, service, findings),
         }
-        if !self.has_room_for_a_rollout(record, service) {
-            return;
+        if self.has_room_for_a_rollout(record, service) {
+            self.is_newest(key, deployed, service, findings);
         }
-        for (host, container) in self
-            .containers()
-            .filter(|(_, c)| c.owner.instance.service == *key)
-        {
+    }
+
+    /// Who may not run it starts nothing of it: what it keeps for want of another node stays as it is.
+    fn is_newest(
+        &self,
+        key: &ServiceKey,
+        deployed: &Deployed,
+        service: &Service,
+        findings: &mut Findings,
+    ) {
+        let eligible = self.eligible(service);
+        let may_run = |host: usize| eligible.contains(&self.scene.world.id(host));
+        let containers = self.containers().filter(|(host, _)| may_run(*host));
+        for (host, container) in containers.filter(|(_, c)| c.owner.instance.service == *key) {
             let generation = container.owner.generation;
             findings.expect(generation == deployed.generation, &NEWEST, || {
                 let (name, wanted) = (name(host), deployed.generation);

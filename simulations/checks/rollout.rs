@@ -31,7 +31,7 @@ static HALTED: Check = Check {
 
 static GENERATIONS: Check = Check {
     name: "deploys-go-forward",
-    says: "the deploy that a node's documents name for a service never falls, unless somebody was removed",
+    says: "the deploy that a node's documents name for one life of a service never falls, unless somebody was removed",
     why: "containers of a lower generation are replaced: falling back would replace newer ones",
 };
 
@@ -69,9 +69,10 @@ type Services = std::collections::BTreeMap<kontena_core::id::ServiceKey, Service
 fn generations_rise(scene: Scene<'_>, host: usize, before: &Services, findings: &mut Findings) {
     let after = &scene.view(host).documents.services;
     for (key, was) in before {
+        let is = after.get(key).filter(|is| is.creation == was.creation);
         let (Some(was), Some(is)) = (
             was.deployed.as_ref(),
-            after.get(key).and_then(|record| record.deployed.as_ref()),
+            is.and_then(|record| record.deployed.as_ref()),
         ) else {
             continue;
         };

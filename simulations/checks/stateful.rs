@@ -3,8 +3,8 @@
 use std::collections::BTreeMap;
 use std::time::Duration;
 
-use kontena_core::id::InstanceId;
-use kontena_core::reconcile::action::Container;
+use kontena_core::id::{EnvelopeHash, InstanceId};
+use kontena_core::reconcile::action::{Container, ContainerId};
 use kontena_core::stack::Strategy;
 use kontena_core::time::Instant;
 
@@ -24,7 +24,7 @@ static BOUND: Check = Check {
 
 static ONCE: Check = Check {
     name: "stateful-once",
-    says: "a stateful instance never starts while another host runs it, unless both are bound to it by documents that have not met",
+    says: "a stateful instance never starts while another host runs it, unless both are bound to it by documents that have not met, or the other one is of an earlier life of the service",
     why: "two writers of one volume lose data (rules of the mesh 2)",
 };
 
@@ -41,6 +41,9 @@ const CALM: Duration = Duration::from_secs(120);
 pub(super) struct Stateful {
     /// Where each instance runs, and since when in more than one place.
     places: BTreeMap<InstanceId, (Vec<usize>, Option<Instant>)>,
+    /// The life of the service that a host made its newest container of an instance for: another one
+    /// has another volume.
+    lives: BTreeMap<(usize, InstanceId), (ContainerId, Option<EnvelopeHash>)>,
 }
 
 impl Topic for Stateful {
@@ -67,6 +70,7 @@ impl Stateful {
     ) {
         let instance = &container.owner.instance;
         if is_stateful(instance) {
+            self.note_life(scene, host, container);
             is_bound(scene, host, instance, findings);
             self.is_alone(scene, host, instance, findings);
         }
@@ -75,6 +79,25 @@ impl Stateful {
         if places.len() > 1 {
             twice.get_or_insert(scene.now());
         }
+    }
+
+    /// A container belongs to the life of its service in which it was made, however often it is started.
+    fn note_life(&mut self, scene: Scene<'_>, host: usize, container: &Container) {
+        let instance = &container.owner.instance;
+        let record = scene.view(host).documents.services.get(&instance.service);
+        let life = record.map(|record| record.creation);
+        let noted = self.lives.entry((host, instance.clone()));
+        let noted = noted.or_insert_with(|| (container.id.clone(), life));
+        if noted.0 != container.id {
+            *noted = (container.id.clone(), life);
+        }
+    }
+
+    /// Whether two hosts made their containers for two lives of a service.
+    fn are_of_two_lives(&self, instance: &InstanceId, hosts: [usize; 2]) -> bool {
+        let life = |host| self.lives.get(&(host, instance.clone()))?.1;
+        let [one, other] = hosts.map(life);
+        one.is_some() && other.is_some() && one != other
     }
 
     fn ended(&mut self, _scene: Scene<'_>, host: usize, instance: &InstanceId) {
@@ -99,8 +122,9 @@ impl Stateful {
         let places = self.places.get(instance).map(|(places, _)| places);
         let others = places.into_iter().flatten().filter(|place| **place != host);
         for other in others {
-            let is_excused =
+            let have_not_met =
                 believes_bound(scene, *other, instance) && believes_bound(scene, host, instance);
+            let is_excused = have_not_met || self.are_of_two_lives(instance, [host, *other]);
             findings.expect(is_excused, &ONCE, || {
                 format!(
                     "{} starts {instance}, which {} runs",

@@ -11,12 +11,13 @@ use kontena_core::view::{Lifecycle, ServiceRecord, View};
 use super::{Check, Findings, Scene, Topic, name};
 use crate::engine::is_running;
 use crate::fact::Fact;
+use crate::host::Host;
 
 pub(super) const CHECKS: &[&Check] = &[&FOR_A_REASON, &CUT_OFF, &RELIEVED, &ONLY_OURS];
 
 static FOR_A_REASON: Check = Check {
     name: "stops-for-a-reason",
-    says: "a healthy container is stopped only because the documents no longer want it, a newer deploy replaces it, or another node runs the instance",
+    says: "a healthy container is stopped only because the documents no longer want it, a newer deploy replaces it, nobody that is up knows its deploy any more, or another node runs the instance",
     why: "a link that came back, a restart or a lost message is no reason to restart anything",
 };
 
@@ -83,7 +84,10 @@ fn has_reason(scene: Scene<'_>, host: usize, container: &Container, findings: &m
     if machine.status.phase != Phase::Member || !reads_healthy(scene, host, container) {
         return;
     }
-    if is_unwanted(view, container) || has_better_twin(scene, host, container) {
+    if is_unwanted(view, container)
+        || is_of_a_lost_deploy(scene, container)
+        || has_better_twin(scene, host, container)
+    {
         return;
     }
     let instance = &container.owner.instance;
@@ -127,6 +131,17 @@ fn is_unwanted(view: &View, container: &Container) -> bool {
     !is_wanted || !is_newest
 }
 
+/// Whether every disk that had its deploy is lost, or off.
+fn is_of_a_lost_deploy(scene: Scene<'_>, container: &Container) -> bool {
+    let owner = &container.owner;
+    let knows = |host: &Host| {
+        let record = host.view.documents.services.get(&owner.instance.service);
+        let deployed = record.and_then(|record| record.deployed.as_ref());
+        deployed.is_some_and(|deployed| deployed.generation >= owner.generation)
+    };
+    !scene.members().any(|(_, host)| knows(host))
+}
+
 fn is_daemon(record: &ServiceRecord) -> bool {
     let service = record.latest.service.as_ref();
     service.is_ok_and(|service| service.deploy.strategy == kontena_core::stack::Strategy::Daemon)
@@ -149,7 +164,7 @@ fn is_relieved(
     findings: &mut Findings,
 ) {
     let (view, instance) = (scene.view(host), &container.owner.instance);
-    let Some(holder) = assignment.holder else {
+    let Some(holder) = assignment.holder.or(assignment.leaving) else {
         return;
     };
     let is_stateful = view

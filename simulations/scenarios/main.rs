@@ -5,6 +5,7 @@
 mod deploys;
 mod disks;
 mod failures;
+mod found;
 mod membership;
 mod splits;
 mod support;

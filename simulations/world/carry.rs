@@ -5,7 +5,9 @@ use std::time::Duration;
 
 use kontena_core::command::CommandId;
 use kontena_core::id::NodeId;
-use kontena_core::message::{JoinAnswer, JoinCall, Message, encode};
+use kontena_core::message::{
+    JoinAnswer, JoinCall, MAX_CALL_BYTES, Message, Presentation, Presented, encode,
+};
 use kontena_core::node::{Output, Record, SaveId, Status};
 use kontena_core::reconcile::action::{Action, ActionId};
 use kontena_core::view::View;
@@ -34,6 +36,11 @@ impl World {
             Output::SetPeers(peers) => self.hosts[host].peers = peers,
             Output::AskJoin { id, address, call } => self.ask_join(host, id, &address, call),
             Output::AnswerJoin { id, answer } => self.answer_join(host, id, answer),
+            Output::Present { to, presentation } => self.present(host, to, presentation),
+            Output::AnswerPresentation { id, presented } => {
+                let to = usize::try_from(id).expect("it was a host");
+                self.answer_presentation(host, to, presented);
+            }
             Output::Save { id, records } => self.give_to_disk(host, id, records),
             Output::Run { id, action } => self.give_to_engine(host, id, action),
             Output::Reply { id, reply } => {
@@ -117,8 +124,7 @@ impl World {
     /// A host that is up, whose daemon is down, refuses connections.
     fn refuse(&mut self, from: usize, to: usize) {
         let machine = &self.hosts[to];
-        let is_open = !self.network.is_cut(from, to) && !self.network.is_cut(to, from);
-        if is_open && machine.powered && !machine.is_up() {
+        if !self.is_cut_off(from, to) && machine.powered && !machine.is_up() {
             self.after(REFUSED_AFTER, from, What::Refused { peer: to });
         }
     }
@@ -137,6 +143,36 @@ impl World {
             [only] => Some(*only),
             several => self.hosts[from].chance.pick(several).copied(),
         }
+    }
+
+    /// A call of the one host that has that key, at an address that the caller knows.
+    fn present(&mut self, from: usize, to: NodeId, presentation: Presentation) {
+        let is_small = encode(&presentation).len() <= MAX_CALL_BYTES;
+        assert!(is_small, "a call is larger than the wire allows");
+        let called = self.host_of(to, from).filter(|host| {
+            let machine = &self.hosts[*host];
+            let is_found = self.hosts[from].knows_address(to, &machine.address);
+            is_found && machine.is_up() && !self.is_cut_off(from, *host)
+        });
+        match called {
+            Some(host) => self.after(CALL_DELAY, host, What::Presents { from, presentation }),
+            None => {
+                let answer = Err("it cannot be reached".to_owned());
+                self.after(CALL_DELAY, from, What::Presented { by: to, answer });
+            }
+        }
+    }
+
+    fn answer_presentation(&mut self, host: usize, to: usize, presented: Presented) {
+        if !self.is_cut_off(host, to) {
+            let (by, answer) = (self.id(host), Ok(presented));
+            self.after(CALL_DELAY, to, What::Presented { by, answer });
+        }
+    }
+
+    /// Whether two hosts can have no connection: one needs both ways.
+    fn is_cut_off(&self, one: usize, other: usize) -> bool {
+        self.network.is_cut(one, other) || self.network.is_cut(other, one)
     }
 
     fn ask_join(&mut self, from: usize, id: CommandId, address: &str, call: JoinCall) {

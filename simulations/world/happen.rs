@@ -57,6 +57,13 @@ impl World {
             What::JoinAnswered { id, answer } => {
                 self.handle(host, Input::JoinAnswered { id, answer });
             }
+            What::Presents { from, presentation } => {
+                let id = from as u64;
+                self.handle(host, Input::StrangerPresents { id, presentation });
+            }
+            What::Presented { by, answer } => {
+                self.handle(host, Input::Presented { by, answer });
+            }
         }
     }
 

@@ -84,7 +84,8 @@ pub(crate) struct Members {
     removed: BTreeMap<NodeId, Vec<Reach>>,
 }
 
-/// How far a removed node's changes still count.
+/// How far a removed node's changes still count. What the author of the removal knew may be on its way:
+/// until it is here, nobody can say what lies in its past, and everything counts.
 #[derive(Clone, Debug, PartialEq, Eq)]
 struct Reach {
     source: Index,
@@ -139,8 +140,8 @@ impl Reach {
         match document {
             DocumentId::Grid => log.graph.reaches(self.source, entry),
             DocumentId::Stack(_) => self.known.get(document).is_some_and(|known| {
-                let known = log.find_all(known);
-                known.iter().any(|head| log.graph.reaches(*head, entry))
+                let here = log.find_all(known);
+                here.len() < known.len() || here.iter().any(|head| log.graph.reaches(*head, entry))
             }),
         }
     }
@@ -167,6 +168,11 @@ impl Access {
             DocumentId::Grid => self.check_facts(id, grid, envelope, change, &past),
             DocumentId::Stack(_) => Ok(()),
         }
+    }
+
+    /// Whether somebody admitted this author, rightly or not.
+    pub(crate) fn has_admitted(&self, author: &[u8; 32]) -> bool {
+        self.admissions.contains_key(&NodeId(*author))
     }
 
     fn check_author(

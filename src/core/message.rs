@@ -5,6 +5,8 @@
 //! added; none is ever given another meaning. What must survive relaying (envelopes, reports)
 //! travels as its author's signed bytes.
 
+mod stranger;
+
 use std::collections::BTreeMap;
 
 use serde::{Deserialize, Serialize};
@@ -15,6 +17,8 @@ use crate::id::{EnvelopeHash, GridId, NodeId};
 use crate::membership::admission::JoinRequest;
 use crate::membership::vector::{Brief, Counters, Vector};
 use crate::report::{ReportOrder, SignedReport};
+
+pub use stranger::{MAX_CALL_BYTES, Presentation, Presented, StrangerAnswer, StrangerCall};
 
 /// One message between two members of a grid. Any may be lost, doubled or late.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
@@ -151,7 +155,7 @@ pub struct Envelopes {
     pub hops: u8,
 }
 
-/// What a stranger may say: it asks to be admitted, nothing else.
+/// What a stranger says that asks to be admitted.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub struct JoinCall {
     pub request: JoinRequest,

@@ -3,6 +3,7 @@
 //! Whoever drives a [`Node`] drains [`Node::poll_output`], waits for the next input or for
 //! [`Node::poll_timeout`], and calls [`Node::handle`]. The node holds no rule of its own: it routes.
 
+mod agreement;
 mod beginning;
 mod exchange;
 mod gossip;
@@ -11,6 +12,7 @@ mod joining;
 mod journal;
 mod leaving;
 mod own;
+mod presenting;
 mod relay;
 mod reports;
 mod saving;
@@ -32,16 +34,18 @@ use crate::id::NodeId;
 use crate::identity::SecretKey;
 use crate::membership::clone::Lives;
 use crate::membership::freshness::Pulse;
-use crate::message::{JoinAnswer, JoinCall, Message};
+use crate::message::{JoinAnswer, JoinCall, Message, Presentation, Presented};
 use crate::reconcile::Instances;
 use crate::reconcile::action::{Action, ActionId, Observed, Outcome};
 use crate::report::SignedReport;
 use crate::time::{Instant, Now};
 use crate::view::View;
 
+use agreement::Agreement;
 use inbox::Inbox;
 use joining::Joining;
 use own::Own;
+use presenting::Presenting;
 use relay::Relay;
 use reports::Reports;
 use saving::Saving;
@@ -83,6 +87,17 @@ pub enum Input {
         /// Of the question.
         id: CommandId,
         answer: Result<JoinAnswer, String>,
+    },
+    /// Somebody, a stranger or not, says that it is a member. Answered by
+    /// [`Output::AnswerPresentation`].
+    StrangerPresents {
+        id: u64,
+        presentation: Presentation,
+    },
+    /// What the member that was called by [`Output::Present`] answered, or why it could not be called.
+    Presented {
+        by: NodeId,
+        answer: Result<Presented, String>,
     },
     Command {
         id: CommandId,
@@ -136,6 +151,16 @@ pub enum Output {
     AnswerJoin {
         id: u64,
         answer: JoinAnswer,
+    },
+    /// To a member that may not know this node, so that it takes no messages from it. Nobody but that
+    /// member may hear it.
+    Present {
+        to: NodeId,
+        presentation: Presentation,
+    },
+    AnswerPresentation {
+        id: u64,
+        presented: Presented,
     },
     /// Make these durable, in this order, and answer with [`Input::Saved`].
     Save {
@@ -252,6 +277,7 @@ pub struct Node {
     lives: Lives,
     reports: Reports,
     relay: Relay,
+    agreement: Agreement,
     inbox: Inbox,
     own: Own,
     instances: Option<Instances>,
@@ -259,6 +285,7 @@ pub struct Node {
     saving: Saving,
     writing: Writing,
     joining: Joining,
+    presenting: Presenting,
     stopping: Stopping,
     chance: Chance,
     view: Arc<View>,
@@ -284,6 +311,7 @@ impl Node {
             lives: Lives::default(),
             reports: Reports::default(),
             relay: Relay::default(),
+            agreement: Agreement::default(),
             inbox: Inbox::default(),
             own: Own::new(&config),
             instances: None,
@@ -291,6 +319,7 @@ impl Node {
             saving: Saving::default(),
             writing: Writing::default(),
             joining: Joining::default(),
+            presenting: Presenting::default(),
             stopping: Stopping::default(),
             chance: Chance::new(config.seed, "node"),
             view: Arc::default(),
@@ -318,6 +347,10 @@ impl Node {
                 call,
             } => self.join_asked(id, from, seen, call, now),
             Input::JoinAnswered { id, answer } => self.join_answered(id, answer, now),
+            Input::StrangerPresents { id, presentation } => {
+                self.stranger_presents(id, presentation);
+            }
+            Input::Presented { by, answer } => self.presented(by, answer, now),
             Input::Command { id, command } => self.command(id, command, now),
             Input::Observed(observed) => self.observed(observed, now),
             Input::Done { id, outcome } => self.done(id, outcome, now),
@@ -356,6 +389,7 @@ impl Node {
             self.next_look().map(|at| (at, "looking")),
             self.saving.next_wake().map(|at| (at, "saving")),
             self.joining.next_wake().map(|at| (at, "joining")),
+            self.presenting.next_wake().map(|at| (at, "presenting")),
             self.leave_wake().map(|at| (at, "leaving")),
             self.stopping.next_wake().map(|at| (at, "stopping")),
         ]
@@ -372,6 +406,7 @@ impl Node {
         self.stop_asking(now);
         self.merge();
         self.look(now);
+        self.present(now);
         self.work(now);
         self.write(now);
         self.finish_leaving(now);

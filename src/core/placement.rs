@@ -81,13 +81,13 @@ pub struct Assignment {
     /// Who is to run it; `None` while it waits.
     pub holder: Option<NodeId>,
     /// A holder that must give it up (it drains, its engine failed, it no longer fits) and keeps
-    /// it until [`relieved`](Self::relieved).
+    /// it until [`relieved`](Self::relieved); for good where nobody is to have it.
     pub leaving: Option<NodeId>,
     /// Other nodes that hold it too, and stop once [`relieved`](Self::relieved).
     pub rivals: Vec<NodeId>,
     /// Whether `leaving` and `rivals` may stop now: the holder was heard of lately, and reported it
-    /// as running and healthy at the wanted revision. Always so for a stateful service, which
-    /// must never run twice.
+    /// as running and healthy at the wanted revision. Without a holder: whether `rivals` may, because
+    /// `leaving` runs it. Always so for a stateful service, which must never run twice.
     pub relieved: bool,
     /// The epoch of the holder's hold: one above all that were seen when the holder changes.
     pub epoch: u64,
@@ -199,10 +199,12 @@ impl Placement {
 
 impl Assignment {
     fn role(&self, node: &NodeId) -> Role<'_> {
-        let outgoing = self.leaving.as_ref() == Some(node) || self.rivals.contains(node);
+        let leaves = self.leaving.as_ref() == Some(node);
+        let is_last = leaves && self.holder.is_none();
+        let outgoing = leaves || self.rivals.contains(node);
         if self.holder.as_ref() == Some(node) {
             Role::Run(self)
-        } else if outgoing && !self.relieved {
+        } else if is_last || outgoing && !self.relieved {
             Role::KeepUntilRelieved(self)
         } else {
             Role::Stop

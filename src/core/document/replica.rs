@@ -197,6 +197,25 @@ impl Replica {
         self.take_in(signed, Trust::Nobody)
     }
 
+    /// Takes in a change of `grid` that anybody may have brought. Answers what is new by that, or `None` if
+    /// it does not follow from what is here: for a stranger nothing is kept that no member wrote.
+    pub fn ingest_from_stranger(&mut self, signed: SignedEnvelope) -> Option<Vec<SignedEnvelope>> {
+        let envelope = signed.open().ok()?;
+        if self.has(&DocumentId::Grid, &signed.hash()) {
+            return Some(Vec::new());
+        }
+        let is_readable = envelope.document == DocumentId::Grid
+            && self.access.has_admitted(&envelope.author)
+            && self.first_missing(&envelope).is_none();
+        if !is_readable {
+            return None;
+        }
+        match self.ingest(signed) {
+            Ingested::Applied { newly } => Some(newly),
+            Ingested::Known | Ingested::Parked | Ingested::Refused(_) => None,
+        }
+    }
+
     pub(super) fn take_in(&mut self, signed: SignedEnvelope, trust: Trust) -> Ingested {
         let first = match self.offer(signed, trust) {
             Offered::Added(signed) => signed,

@@ -37,6 +37,8 @@ impl Node {
 
     pub(super) fn exchanged(&mut self, from: NodeId, theirs: Exchange, now: Now) {
         self.pulse.spoke(from, !theirs.reply, now);
+        let agrees = theirs.documents == self.replica.digest();
+        self.agreement.hear(agrees, now.monotonic);
         let (own, is_same) = self.pulse.hear_brief(from, &theirs.brief, now);
         self.heed_own_life(own, now);
         self.heed_own_report(theirs.yours, now);

@@ -27,9 +27,8 @@ const LOOKS_EVERY: Duration = Duration::from_millis(50);
 #[derive(Debug, Default)]
 pub(super) struct Work {
     placement: Incremental,
-    /// What the goals were made for, beside the view: the version of the instances, and until when
-    /// takeovers are held back.
-    basis: Option<(u64, Option<Instant>)>,
+    /// What the goals were made for, beside the view.
+    basis: Option<Basis>,
     /// The view has changed since placement was computed.
     stale: bool,
     /// The versions of standings and reports that the view was made of.
@@ -43,6 +42,14 @@ pub(super) struct Work {
     moves: Option<u64>,
     /// Who may talk to this node and where, as told last.
     peers: Option<BTreeMap<NodeId, Vec<String>>>,
+}
+
+/// What goals follow from, beside the view.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+struct Basis {
+    instances: u64,
+    takeovers_held_until: Option<Instant>,
+    is_up_to_date: bool,
 }
 
 /// What this node's report follows from.
@@ -110,6 +117,9 @@ impl Node {
         let roster = documents.roster.keys().copied().collect();
         self.pulse.set_roster(&roster, now);
         self.lives.set_roster(&roster);
+        if roster != self.view.documents.roster.keys().copied().collect() {
+            self.agreement.begin_anew(roster.len() == 1, now.monotonic);
+        }
         self.reports
             .retain(|node| documents.roster.contains_key(node));
     }
@@ -208,14 +218,26 @@ impl Node {
     }
 
     /// Decides what this node runs, and tells the others. A new report is itself something that is
-    /// known, so it is looked at again until nothing changes.
+    /// known, so it is looked at again until nothing changes; only then anything is begun.
     pub(super) fn work(&mut self, now: Now) {
         for _ in 0..4 {
             self.reconcile(now);
             if !self.report(now) {
-                return;
+                break;
             }
             self.look(now);
+        }
+        if self.acts() && self.begins_actions() {
+            self.begin_actions();
+        }
+    }
+
+    fn begin_actions(&mut self) {
+        let Some(instances) = self.instances.as_mut() else {
+            return;
+        };
+        while let Some((id, action)) = instances.poll_action() {
+            self.outputs.push_back(Output::Run { id, action });
         }
     }
 
@@ -234,16 +256,21 @@ impl Node {
             .self_suspicion(now.monotonic)
             .map(|suspicion| suspicion.until);
         let acts_from = self.acts_from();
-        let begins_actions = self.begins_actions();
+        let is_up_to_date = self.is_up_to_date(now.monotonic);
         let Some(instances) = self.instances.as_mut() else {
             return;
         };
         instances.only_look_until(acts_from, now);
-        let basis = Some((instances.version(), held_until));
+        let basis = Some(Basis {
+            instances: instances.version(),
+            takeovers_held_until: held_until,
+            is_up_to_date,
+        });
         if self.work.stale || self.work.basis != basis {
             let holder = Holder {
                 node: self.me,
                 holds: instances.holds(),
+                is_up_to_date,
             };
             let goals = match self.view.documents.excludes(&self.me) {
                 true => Goals::default(),
@@ -262,12 +289,6 @@ impl Node {
             .is_some_and(|wake| wake <= now.monotonic)
         {
             instances.wake(now);
-        }
-        if !begins_actions {
-            return;
-        }
-        while let Some((id, action)) = instances.poll_action() {
-            self.outputs.push_back(Output::Run { id, action });
         }
     }
 

@@ -152,7 +152,8 @@ fn placed(survey: &Survey<'_>, wanted: &Wanted<'_>, number: u32) -> Assignment {
     let highest = outgoing.iter().chain(&away).map(|h| h.hold.epoch).max();
     let epoch = highest.map_or(1, |epoch| epoch.saturating_add(1));
     let Some(node) = wanted.best(survey, number) else {
-        return assignment(None, epoch, Reason::Waits(Wait::NoNodeFits));
+        let waits = assignment(None, epoch, Reason::Waits(Wait::NoNodeFits));
+        return without_successor(survey, &outgoing, waits);
     };
     let reason = match (lost, outgoing.first().or(away.first())) {
         (Some(Lost { from, seen, .. }), _) => Reason::TakenOver { from, seen },
@@ -163,6 +164,27 @@ fn placed(survey: &Survey<'_>, wanted: &Wanted<'_>, number: u32) -> Assignment {
         (None, None) => Reason::New,
     };
     assignment(Some(survey.nodes[node].id), epoch, reason)
+}
+
+/// Nobody is to have it: of those that had to give it up one keeps it for good, the others go. None of
+/// them gets another revision, so a healthy one is all that can be waited for.
+fn without_successor(
+    survey: &Survey<'_>,
+    outgoing: &[Holder<'_>],
+    mut waits: Assignment,
+) -> Assignment {
+    let works = |holder: &&Holder<'_>| {
+        survey.nodes[holder.node].freshness.is_online() && takeover::is_healthy(holder.hold)
+    };
+    let Some(keeper) = outgoing.iter().find(works) else {
+        return waits;
+    };
+    let id = |holder: &Holder<'_>| survey.nodes[holder.node].id;
+    let others = outgoing.iter().filter(|other| other.node != keeper.node);
+    waits.rivals = others.map(id).collect();
+    waits.leaving = Some(id(keeper));
+    waits.relieved = true;
+    waits
 }
 
 /// An instance's holder that is away.

@@ -55,9 +55,12 @@ pub(super) fn seen(survey: &Survey<'_>, wanted: &Wanted<'_>, number: u32) -> See
 
 /// Whether a hold is what is wanted: running and healthy, at the wanted revision.
 pub(super) fn is_right(hold: &Hold, wanted: Option<RevisionHash>) -> bool {
-    hold.state == InstanceState::Running
-        && hold.health == Health::Healthy
-        && wanted == Some(hold.revision)
+    is_healthy(hold) && wanted == Some(hold.revision)
+}
+
+/// Whether it runs and is healthy, at whatever revision.
+pub(super) fn is_healthy(hold: &Hold) -> bool {
+    hold.state == InstanceState::Running && hold.health == Health::Healthy
 }
 
 /// The order of several holders of one instance: the smallest keeps it.

@@ -262,6 +262,21 @@ fn a_hold_by_an_ineligible_node_counts_for_nothing() {
 }
 
 #[test]
+fn of_several_holders_that_may_not_keep_it_one_does_where_nobody_is_to_have_it() {
+    check(
+        "nodes a(drain) b(drain) c(drain)
+         app x1 app.1@a(epoch=2) app.1@b app.1@c(epoch=3,old)
+         web x1 web.1@a(pending) web.1@b(epoch=2,old)
+         zoo x1 zoo.1@a(pending) zoo.1@b(pending)",
+        expect![[r#"
+            app.1  -  waits: no node fits | leaving b | rival a | rival c stops (epoch 4)
+            web.1  -  waits: no node fits | leaving b | rival a stops (epoch 3)
+            zoo.1  -  waits: no node fits | leaving a | rival b keeps (epoch 2)
+        "#]],
+    );
+}
+
+#[test]
 fn losers_are_not_relieved_by_a_winner_that_is_stale() {
     check(
         "nodes a(stale) b

@@ -14,13 +14,15 @@ use crate::time::Instant;
 use crate::view::{Deployed, Freshness, Lifecycle, ServiceRecord, View};
 
 use super::rollout::Peer;
-use super::wanted::{Departure, Goals, Leaving, Rival, Wanted};
+use super::wanted::{Aim, Departure, Goals, Leaving, Rival, Wanted};
 
 /// Whose goals are made, and what it holds by its own account ([`super::Instances::holds`]).
 #[derive(Clone, Copy, Debug)]
 pub struct Holder<'a> {
     pub node: NodeId,
     pub holds: &'a BTreeMap<InstanceId, Hold>,
+    /// Nobody whom it hears knows changes that it lacks.
+    pub is_up_to_date: bool,
 }
 
 /// What is asked of `me`. `placement` is that of `view`.
@@ -170,6 +172,7 @@ impl<'a> Scene<'a> {
             revision: revision.hash,
             revision_number: revision.number,
             generation: target.deployed.generation,
+            is_newest: self.me.is_up_to_date,
             state: Lifecycle::Running,
             fixed: target.service.stateful || target.service.deploy.strategy == Strategy::Daemon,
             takeover: false,
@@ -231,15 +234,25 @@ impl<'a> Scene<'a> {
         let Some((node, hold)) = healthy.or(holds.first()) else {
             return Peer::vacant(number);
         };
-        let revision = &target.deployed.revision.hash;
-        let freshness = self.freshness(node);
-        Peer::of(
-            number,
-            freshness,
-            hold,
-            revision,
-            target.deployed.generation,
-        )
+        let counted = self.peer_of(number, node, hold, target);
+        // While a rival is healthy at another deploy, the rightful holder may have failed at this one.
+        let rightful = assignment.holder.and_then(|node| {
+            let hold = self.hold(&node, &instance)?;
+            Some(self.peer_of(number, &node, hold, target))
+        });
+        Peer {
+            failed: counted.failed || rightful.is_some_and(|peer| peer.failed),
+            ..counted
+        }
+    }
+
+    fn peer_of(self, number: u32, node: &NodeId, hold: &Hold, target: Target<'_>) -> Peer {
+        let aim = Aim {
+            revision: &target.deployed.revision.hash,
+            generation: target.deployed.generation,
+            is_newest: self.me.is_up_to_date,
+        };
+        Peer::of(number, self.freshness(node), hold, aim)
     }
 
     fn freshness(self, node: &NodeId) -> Freshness {

@@ -13,9 +13,10 @@ use std::collections::BTreeMap;
 use std::fmt;
 use std::time::Duration;
 
-use crate::id::RevisionHash;
 use crate::report::{Health, Hold, InstanceState};
 use crate::view::Freshness;
+
+use super::wanted::Aim;
 
 /// How long an announcement is given to reach everybody: two exchanges of the gossip (0.5 s each
 /// in a small grid), and it is pushed at once besides.
@@ -32,30 +33,25 @@ pub struct Peer {
     pub holder: Option<Freshness>,
     /// Running and healthy, at whatever deploy.
     pub healthy: bool,
-    /// At the wanted revision and generation (or a newer one).
+    /// At the wanted deploy, or a newer one that somebody may know.
     pub current: bool,
-    /// Failed or unhealthy.
+    /// Failed or unhealthy at the wanted deploy.
     pub failed: bool,
     /// Its holder announced that it takes it down.
     pub updating: bool,
 }
 
 impl Peer {
-    /// The instance as its holder reports it, when `revision` and `generation` are wanted.
-    pub fn of(
-        number: u32,
-        holder: Freshness,
-        hold: &Hold,
-        revision: &RevisionHash,
-        generation: u64,
-    ) -> Self {
-        let newer = hold.generation > generation;
+    /// The instance as its holder reports it, when `aim` is wanted.
+    pub fn of(number: u32, holder: Freshness, hold: &Hold, aim: Aim<'_>) -> Self {
+        let current = aim.is_met_by(&hold.revision, hold.generation);
+        let is_broken = hold.state == InstanceState::Failed || hold.health == Health::Unhealthy;
         Self {
             number,
             holder: Some(holder),
             healthy: hold.state == InstanceState::Running && hold.health == Health::Healthy,
-            current: newer || (hold.generation == generation && hold.revision == *revision),
-            failed: hold.state == InstanceState::Failed || hold.health == Health::Unhealthy,
+            current,
+            failed: current && is_broken,
             updating: hold.updating,
         }
     }
@@ -182,7 +178,7 @@ impl Rollout {
     /// neither order nor floor hold it: else a deploy that repairs a broken one could never begin,
     /// where the broken instance is not the first and the floor leaves no room for another.
     pub fn may_repair(&self) -> Result<(), Hindrance> {
-        let failed = self.others().find(|peer| peer.current && peer.failed);
+        let failed = self.others().find(|peer| peer.failed);
         match failed.map(|peer| peer.number) {
             Some(number) => Err(Hindrance::Halted { number }),
             None => Ok(()),

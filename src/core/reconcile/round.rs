@@ -261,8 +261,7 @@ impl<'a> Round<'a> {
         for sibling in ours.filter(|sibling| sibling.instance.service == instance.service) {
             let id = &sibling.instance;
             if let Some(hold) = found.get(id).or_else(|| self.said.get(id)) {
-                let (revision, generation) = (&sibling.revision, sibling.generation);
-                let peer = Peer::of(id.number, Freshness::Fresh, hold, revision, generation);
+                let peer = Peer::of(id.number, Freshness::Fresh, hold, sibling.aim());
                 peers.insert(id.number, peer);
             }
         }

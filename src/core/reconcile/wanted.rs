@@ -4,6 +4,7 @@
 //! node has and that is in neither list is unwanted: it is stopped and removed. So goals are given
 //! only by a member of the grid whose documents are loaded.
 
+use std::cmp::Ordering;
 use std::sync::Arc;
 
 use crate::id::{EnvelopeHash, InstanceId, NodeId, RevisionHash};
@@ -35,6 +36,9 @@ pub struct Wanted {
     /// Counts along the service's history: for a label that people read.
     pub revision_number: u64,
     pub generation: u64,
+    /// Nobody who is heard knows a newer deploy. So a container of one is of a deploy that is lost, and is
+    /// replaced as one of an older deploy is.
+    pub is_newest: bool,
     /// [`Lifecycle::Stopped`]: its container is stopped and kept.
     pub state: Lifecycle,
     /// Bound to this node (stateful), or one for each node (daemon): refusing it helps nobody.
@@ -54,11 +58,38 @@ impl Wanted {
         self.service.deploy.strategy == crate::stack::Strategy::Daemon
     }
 
-    /// Whether a container of this deploy is right. A newer one than the documents here know of is
-    /// kept too: it is this replica that lags (a restored disk, a change on its way).
     pub(super) fn is_met_by(&self, owner: &Ownership) -> bool {
-        owner.generation > self.generation
-            || (owner.generation == self.generation && owner.revision == self.revision)
+        self.aim().is_met_by(&owner.revision, owner.generation)
+    }
+
+    /// The deploy that is wanted.
+    pub(super) fn aim(&self) -> Aim<'_> {
+        Aim {
+            revision: &self.revision,
+            generation: self.generation,
+            is_newest: self.is_newest,
+        }
+    }
+}
+
+/// A deploy that is wanted.
+#[derive(Clone, Copy, Debug)]
+pub struct Aim<'a> {
+    pub revision: &'a RevisionHash,
+    pub generation: u64,
+    /// [`Wanted::is_newest`].
+    pub is_newest: bool,
+}
+
+impl Aim<'_> {
+    /// Whether a container of that deploy is right. One of a newer deploy than the documents here know
+    /// of is kept too, while it may be this replica that lags (a restored disk, a change on its way).
+    pub(super) fn is_met_by(self, revision: &RevisionHash, generation: u64) -> bool {
+        match generation.cmp(&self.generation) {
+            Ordering::Greater => !self.is_newest,
+            Ordering::Equal => revision == self.revision,
+            Ordering::Less => false,
+        }
     }
 }
 

@@ -48,6 +48,25 @@ fn what_a_removed_node_wrote_before_stays_and_what_it_writes_after_does_not_coun
 }
 
 #[test]
+fn what_a_removed_node_wrote_counts_until_what_its_removal_knew_is_there() {
+    let [mut a, mut b, mut c] = three();
+    write(&mut c, &[scale(4)]);
+    sync(&mut a, &mut c, 1 << 20);
+    sync(&mut b, &mut c, 1 << 20);
+    write(&mut a, &[revision("nginx:2")]);
+    write(&mut a, &[Edit::RemoveNode(node(3))]);
+    for envelope in a.envelopes_of(&DocumentId::Grid) {
+        b.ingest(envelope);
+    }
+    assert!(b.documents().removed.contains(&node(3)));
+    assert_eq!(the_web(&mut b).instances, 4);
+    write(&mut c, &[scale(9)]);
+    sync(&mut a, &mut b, 1 << 20);
+    sync(&mut b, &mut c, 1 << 20);
+    assert_eq!(the_web(&mut b).instances, 4);
+}
+
+#[test]
 fn an_honest_change_on_top_of_a_removed_nodes_counts() {
     let [mut a, mut b, mut c] = three();
     write(&mut a, &[Edit::RemoveNode(node(3))]);

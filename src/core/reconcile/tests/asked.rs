@@ -97,7 +97,12 @@ fn view(record: ServiceRecord, of_b: BTreeMap<InstanceId, Hold>) -> View {
 fn asked(mut view: View, holds: &BTreeMap<InstanceId, Hold>) -> Goals {
     view.reports.insert(A, report(A, holds.clone()));
     let placement = place(&view);
-    goals(&view, &placement, Holder { node: A, holds }, None)
+    let holder = Holder {
+        node: A,
+        holds,
+        is_up_to_date: false,
+    };
+    goals(&view, &placement, holder, None)
 }
 
 fn held(record: &ServiceRecord, epoch: u64) -> BTreeMap<InstanceId, Hold> {

@@ -165,15 +165,13 @@ impl Fleet {
 
     fn wanted(&self, number: u32) -> Wanted {
         let text = instance(number).to_string();
-        let mut wanted = of_service(&text, self.generation, self.n(), self.service.clone());
-        for peer in &mut wanted.peers {
-            let (revision, generation) = (&wanted.revision, wanted.generation);
-            *peer = match self.heard.get(&(number, peer.number)) {
-                Some(hold) => Peer::of(peer.number, Freshness::Fresh, hold, revision, generation),
-                None => Peer::vacant(peer.number),
-            };
-        }
-        wanted
+        let wanted = of_service(&text, self.generation, self.n(), self.service.clone());
+        let peer = |peer: &Peer| match self.heard.get(&(number, peer.number)) {
+            Some(hold) => Peer::of(peer.number, Freshness::Fresh, hold, wanted.aim()),
+            None => Peer::vacant(peer.number),
+        };
+        let peers = wanted.peers.iter().map(peer).collect();
+        Wanted { peers, ..wanted }
     }
 }
 

@@ -1,0 +1,138 @@
+//! What sweeps have found and a story in its own words would only hide: the least plan that failed. Every
+//! check must hold.
+
+use kontena_simulations::plan::{Ask, Deed, Plan};
+
+use crate::support::carry_out;
+
+fn create(service: usize, instances: u32) -> Ask {
+    Ask::Create { service, instances }
+}
+
+fn update(service: usize, version: u32) -> Ask {
+    Ask::Update { service, version }
+}
+
+fn cut(from: &[usize], to: &[usize]) -> Deed {
+    Deed::Cut {
+        from: from.to_vec(),
+        to: to.to_vec(),
+        both: true,
+    }
+}
+
+fn replace(host: usize, sponsor: usize) -> Deed {
+    Deed::Replace { host, sponsor }
+}
+
+#[test]
+fn a_container_of_a_deploy_that_every_disk_lost_is_replaced_and_its_duplicate_goes() {
+    let duplicate = Plan::new(20188, 2, 0)
+        .ask(0, 0, create(0, 4))
+        .ask(4000, 1, create(2, 1))
+        .step(1_518_307, 656_985, Deed::DamageDisk { host: 0 })
+        .ask(2_095_914, 1, update(0, 2))
+        .ask(2_133_208, 1, update(0, 4))
+        .step(2_139_850, 130_075, Deed::DamageDisk { host: 1 });
+    carry_out(&duplicate);
+    let left_over = Plan::new(30479, 2, 0)
+        .ask(0, 0, create(0, 2))
+        .step(52342, 246_369, Deed::KillNode { host: 1 })
+        .ask(61521, 0, update(0, 3))
+        .step(146_111, 17344, Deed::DamageDisk { host: 0 });
+    carry_out(&left_over);
+}
+
+#[test]
+fn a_service_that_was_removed_and_made_anew_counts_its_deploys_by_itself() {
+    let service = 0;
+    let plan = Plan::new(20512, 5, 0)
+        .ask(0, 2, create(service, 1))
+        .step(740_470, 506_333, cut(&[4], &[0, 1, 2, 3]))
+        .ask(743_388, 3, create(2, 3))
+        .ask(904_878, 0, Ask::Restart { service })
+        .ask(1_021_873, 4, Ask::Restart { service })
+        .step(1_079_095, 298_610, cut(&[0, 2], &[1, 3, 4]))
+        .step(1_155_240, 242_836, Deed::StopNode { host: 4 })
+        .ask(1_340_806, 3, Ask::Remove { service })
+        .step(1_342_128, 656_258, cut(&[2], &[0, 1, 3, 4]))
+        .ask(1_880_769, 4, create(service, 2));
+    carry_out(&plan);
+}
+
+#[test]
+fn an_instance_that_failed_halts_its_deploy_though_another_holder_of_it_is_healthy() {
+    let plan = Plan::new(30250, 6, 0)
+        .ask(2000, 1, create(1, 4))
+        .ask(4000, 0, create(2, 4))
+        .ask(12000, 2, Ask::Zone { node: 2, zone: 0 })
+        .ask(12000, 4, Ask::Zone { node: 4, zone: 0 })
+        .step(40000, 518_697, cut(&[0, 2, 3, 4], &[1, 5]))
+        .step(369_778, 262_992, Deed::FailStarts { host: 3 })
+        .step(383_555, 253_399, Deed::FillDisk { host: 0 })
+        .ask(473_504, 4, update(2, 4));
+    carry_out(&plan);
+}
+
+#[test]
+fn of_two_drained_nodes_that_both_run_an_instance_one_keeps_it() {
+    let plan = Plan::new(30261, 2, 0)
+        .ask(0, 1, create(0, 4))
+        .ask(579_930, 0, Ask::Drain { node: 1 })
+        .step(1_982_802, 41144, Deed::DamageDisk { host: 1 })
+        .step(1_985_033, 414_967, cut(&[0], &[1]))
+        .ask(2_194_212, 0, Ask::Drain { node: 0 })
+        .ask(2_270_723, 0, Ask::Activate { node: 0 })
+        .step(2_328_531, 5564, Deed::DamageDisk { host: 0 });
+    carry_out(&plan);
+}
+
+#[test]
+fn what_a_removed_node_deployed_counts_while_what_its_removal_knew_is_on_its_way() {
+    let plan = Plan::new(30043, 4, 0)
+        .ask(1_081_858, 0, create(2, 4))
+        .ask(1_703_311, 1, update(2, 2))
+        .step(1_783_020, 616_980, replace(2, 0))
+        .step(2_178_924, 221_076, cut(&[0], &[1, 2, 3]))
+        .step(2_212_934, 36497, replace(1, 3))
+        .ask(2_369_798, 0, Ask::Remove { service: 2 });
+    carry_out(&plan);
+}
+
+#[test]
+fn a_node_that_could_not_stop_a_removed_service_does_not_hinder_the_next_one_of_the_name() {
+    let plan = Plan::new(31097, 4, 0)
+        .ask(662_616, 1, create(1, 4))
+        .step(871_352, 322_626, Deed::HangEngine { host: 3 })
+        .ask(976_256, 1, Ask::Remove { service: 1 })
+        .step(1_109_028, 30000, Deed::Stall { host: 3 })
+        .ask(1_120_570, 1, create(1, 3));
+    carry_out(&plan);
+}
+
+#[test]
+fn what_a_node_that_stood_still_lost_meanwhile_is_judged_by_the_reports_that_waited() {
+    let plan = Plan::new(20203, 3, 0)
+        .step(428_280, 3493, Deed::RestoreDisk { host: 2 })
+        .ask(502_318, 1, create(0, 4))
+        .step(623_925, 30000, Deed::Stall { host: 2 })
+        .step(637_055, 0, Deed::LoseContainers { host: 2 });
+    carry_out(&plan);
+}
+
+#[test]
+fn a_member_that_lost_what_it_knew_of_the_others_is_told_again() {
+    let plan = Plan::new(20098, 2, 0)
+        .step(1_299_991, 33753, Deed::DamageDisk { host: 0 })
+        .ask(1_350_585, 1, Ask::Zone { node: 1, zone: 1 });
+    carry_out(&plan);
+}
+
+#[test]
+fn a_member_that_was_off_while_all_others_were_replaced_is_told_of_them() {
+    let plan = Plan::new(20119, 3, 0)
+        .step(839_403, 687_818, Deed::KillHost { host: 0 })
+        .step(1_087_438, 7272, replace(1, 2))
+        .step(1_185_917, 130_606, replace(2, 1));
+    carry_out(&plan);
+}
