@@ -9,6 +9,7 @@ use kontena_simulations::checks::Finding;
 use kontena_simulations::plan::draw;
 use kontena_simulations::run::{Figures, run as carry_out};
 
+use super::single::days_of;
 use super::{PROGRAM, days, print, say};
 
 /// How long faults last in each run: long enough for every grace, short enough for many runs.
@@ -32,6 +33,21 @@ pub(crate) struct Arguments {
     /// The seed of the first run; the others count up from it
     #[arg(long, default_value_t = 1)]
     seed: u64,
+    /// Nodes of each grid; without it, some few that the seed says
+    #[arg(long, value_parser = clap::value_parser!(u16).range(2..=1000))]
+    nodes: Option<u16>,
+    /// Simulated days of faults in each run, such as 0.5; without it, 40 minutes
+    #[arg(long, value_parser = days_of)]
+    days: Option<f64>,
+}
+
+impl Arguments {
+    /// What `replay` has to be told beside the seed.
+    fn form(&self) -> String {
+        let nodes = self.nodes.map(|nodes| format!(" --nodes {nodes}"));
+        let days = self.days.map(|days| format!(" --days {days}"));
+        [nodes, days].into_iter().flatten().collect()
+    }
 }
 
 /// What all runs together came to.
@@ -59,6 +75,10 @@ impl Sum {
 pub(crate) fn run(arguments: &Arguments) -> anyhow::Result<bool> {
     let sweep = Sweep {
         next: AtomicU64::new(arguments.seed),
+        nodes: arguments.nodes.map(usize::from),
+        lasts: arguments
+            .days
+            .map_or(LASTS, |days| Duration::from_secs_f64(days * 86_400.0)),
         end: arguments
             .runs
             .map(|runs| arguments.seed.saturating_add(runs)),
@@ -74,11 +94,14 @@ pub(crate) fn run(arguments: &Arguments) -> anyhow::Result<bool> {
             scope.spawn(|| sweep.work());
         }
     });
-    report(&sweep.sum.into_inner().unwrap_or_default(), sweep.begun)
+    let sum = sweep.sum.into_inner().unwrap_or_default();
+    report(&sum, &arguments.form(), sweep.begun)
 }
 
 struct Sweep {
     next: AtomicU64,
+    nodes: Option<usize>,
+    lasts: Duration,
     end: Option<u64>,
     begun: Instant,
     limit: Option<Duration>,
@@ -89,7 +112,7 @@ struct Sweep {
 impl Sweep {
     fn work(&self) {
         while let Some(seed) = self.take() {
-            let outcome = carry_out(&draw(seed, None, LASTS), false);
+            let outcome = carry_out(&draw(seed, self.nodes, self.lasts), false);
             if let Some(finding) = &outcome.finding {
                 say(&format!("seed {seed}: {}", finding.check.name));
             }
@@ -119,10 +142,10 @@ impl Sweep {
     }
 }
 
-fn report(sum: &Sum, begun: Instant) -> anyhow::Result<bool> {
+fn report(sum: &Sum, form: &str, begun: Instant) -> anyhow::Result<bool> {
     for (seed, finding) in &sum.failed {
         print(&format!(
-            "seed {seed}: {finding}\n  replay: {PROGRAM} replay {seed}\n"
+            "seed {seed}: {finding}\n  replay: {PROGRAM} replay {seed}{form}\n"
         ))?;
     }
     let mut by_check: BTreeMap<&str, u64> = BTreeMap::new();

@@ -136,3 +136,22 @@ fn a_member_that_was_off_while_all_others_were_replaced_is_told_of_them() {
         .step(1_185_917, 130_606, replace(2, 1));
     carry_out(&plan);
 }
+
+#[test]
+fn a_node_that_is_told_its_own_report_of_a_later_life_goes_on_above_it() {
+    let kill = |from, lasts, host| (from, lasts, Deed::KillHost { host });
+    let mut plan = Plan::new(557, 2, 2).ask(0, 1, create(0, 4)).step(
+        742_085,
+        263_006,
+        Deed::CloneDisk { from: 0, to: 2 },
+    );
+    for (from, lasts, deed) in [
+        kill(784_145, 3894, 0),
+        kill(1_971_096, 380_696, 1),
+        kill(2_103_274, 1207, 0),
+        kill(2_244_438, 1890, 0),
+    ] {
+        plan = plan.step(from, lasts, deed);
+    }
+    carry_out(&plan);
+}

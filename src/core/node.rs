@@ -225,18 +225,17 @@ pub struct SavedState {
 }
 
 impl SavedState {
-    /// The local value that a node leaves that had to continue above a later life of its own.
-    const BOOT: &str = "boot";
+    /// The local value that a node leaves that had to continue above a later life of its own: by how much
+    /// its boots run ahead of those that are counted. Each start is thus above the one before.
+    const BOOTS_AHEAD: &str = "boots-ahead";
 
-    /// This start's boot counter: above all that this node ever used, as far as it knows.
+    /// This start's boot counter.
     fn boot_after(&self, counted: u64) -> u64 {
-        let left = self
+        let ahead = self
             .local
-            .get(Self::BOOT)
+            .get(Self::BOOTS_AHEAD)
             .and_then(|bytes| <[u8; 8]>::try_from(bytes.as_slice()).ok());
-        left.map_or(counted, |left| {
-            counted.max(u64::from_le_bytes(left).saturating_add(1))
-        })
+        counted.saturating_add(ahead.map_or(0, u64::from_le_bytes))
     }
 }
 
@@ -298,22 +297,19 @@ pub struct Node {
 impl Node {
     /// A node as it was saved. Nothing has happened yet but that: it must be driven once.
     pub fn new(config: NodeConfig, saved: SavedState, now: Now) -> Self {
-        let config = NodeConfig {
-            boot: saved.boot_after(config.boot),
-            ..config
-        };
+        let boot = saved.boot_after(config.boot);
         let me = config.key.node_id();
         let mut node = Self {
             me,
             phase: Phase::Alone,
             replica: Replica::new(config.key.clone(), config.nonce),
-            pulse: Pulse::new(me, config.boot, config.nonce, config.seed, now),
+            pulse: Pulse::new(me, boot, config.nonce, config.seed, now),
             lives: Lives::default(),
             reports: Reports::default(),
             relay: Relay::default(),
             agreement: Agreement::default(),
             inbox: Inbox::default(),
-            own: Own::new(&config),
+            own: Own::new(&config, boot),
             instances: None,
             work: Work::default(),
             saving: Saving::default(),

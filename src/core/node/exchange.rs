@@ -78,7 +78,7 @@ impl Node {
     }
 
     /// What a peer has as this node's newest report may be of a later life than this one.
-    fn heed_own_report(&mut self, order: Option<ReportOrder>, now: Now) {
+    pub(super) fn heed_own_report(&mut self, order: Option<ReportOrder>, now: Now) {
         if let Some(order) = order {
             let life = self.pulse.hear_own_report(order, now.monotonic);
             self.heed_own_life(life, now);

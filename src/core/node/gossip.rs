@@ -49,12 +49,12 @@ impl Node {
             OwnLife::RestartAbove { boot } => {
                 let boot = self.pulse.restart_above(boot, now.monotonic);
                 self.own.restart_at(boot);
-                let value = boot.to_le_bytes().to_vec();
+                let ahead = boot.saturating_sub(self.config.boot);
                 self.save(
                     Purpose::Store,
                     vec![Record::Local {
-                        key: SavedState::BOOT.to_owned(),
-                        value,
+                        key: SavedState::BOOTS_AHEAD.to_owned(),
+                        value: ahead.to_le_bytes().to_vec(),
                     }],
                 );
             }
@@ -233,6 +233,9 @@ impl Node {
                     tracing::warn!(node = %from.short(), %problem, "A report was refused");
                 }
             }
+        }
+        if news.iter().any(|(author, _)| *author == self.me) {
+            self.heed_own_report(self.reports.order(&self.me), now);
         }
         self.heed_restarts(&news, now);
         self.pass_on(news, now);

@@ -91,6 +91,7 @@ impl Node {
                 tracing::warn!(%problem, "A report on disk is not valid");
             }
         }
+        self.heed_own_report(self.reports.order(&self.me), now);
         self.phase = Phase::Member;
         if self.replica.documents().roster.len() > 1 {
             self.own.looks_since = Some(now.monotonic);

@@ -32,10 +32,10 @@ pub(super) struct Own {
 }
 
 impl Own {
-    pub(super) fn new(config: &NodeConfig) -> Self {
+    pub(super) fn new(config: &NodeConfig, boot: u64) -> Self {
         Self {
             order: ReportOrder {
-                boot: config.boot,
+                boot,
                 nonce: config.nonce,
                 sequence: 0,
             },

@@ -232,6 +232,20 @@ fn kind(message: &Message) -> &'static str {
 }
 
 #[test]
+fn each_start_is_above_the_one_before_though_the_boots_run_ahead_of_those_counted() {
+    let boot = |counted, ahead: u64| {
+        let ahead = ahead.to_le_bytes().to_vec();
+        let saved = SavedState {
+            local: BTreeMap::from([(SavedState::BOOTS_AHEAD.to_owned(), ahead)]),
+            ..SavedState::default()
+        };
+        saved.boot_after(counted)
+    };
+    assert_eq!((boot(5, 60), boot(6, 60)), (65, 66));
+    assert_eq!(boot(1, u64::MAX), u64::MAX);
+}
+
+#[test]
 fn a_welcome_comes_page_by_page() {
     let (mut first, mut second) = (Hand::new(1), Hand::new(2));
     let asked = found_and_ask(&mut first, &mut second, 700);
