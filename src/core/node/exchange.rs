@@ -113,7 +113,9 @@ impl Node {
     }
 
     /// Sends the reports that a peer lacks, and asks for the documents that it has otherwise.
-    pub(super) fn compare(&mut self, from: NodeId, theirs: Inventory) {
+    pub(super) fn compare(&mut self, from: NodeId, theirs: Inventory, now: Now) {
+        // To a removed node it is all that its exchange is answered with: it need not ask another.
+        self.pulse.spoke(from, false, now);
         if let Some(orders) = theirs.reports {
             let reports = self.reports.newer_than(&orders, MAX_ANSWER_BYTES);
             if !reports.is_empty() {

@@ -72,7 +72,7 @@ impl Node {
         match message {
             Message::Exchange(exchange) => self.exchanged(from, exchange, now),
             Message::Beats(beats) => self.told_beats(from, beats, now),
-            Message::Inventory(inventory) => self.compare(from, inventory),
+            Message::Inventory(inventory) => self.compare(from, inventory, now),
             Message::Reports(reports) => self.reported(from, reports, now),
             Message::Envelopes(envelopes) => self.changed(from, envelopes),
             Message::Want(wanted) => self.send_missing(from, &wanted),
