@@ -3,7 +3,7 @@
 //! In: messages to members ([`P2p::send`]), who the members are ([`P2p::set_peers`]), a request to be
 //! admitted ([`P2p::ask_join`]) and streams for logs ([`P2p::open_stream`]). Out: [`P2pEvent`]s. A
 //! connection proves the node's key, so the sender of a message is certain. A stranger is heard on
-//! the join protocol alone, within tight limits.
+//! the join protocol alone, within tight limits; it may be a member whom this node does not know.
 //!
 //! A message may be lost (the queue of a peer is bounded and messages grow old) or doubled (what was
 //! not acknowledged when a connection broke is sent again). A dead connection is noticed within
@@ -69,7 +69,7 @@ pub(crate) enum P2pEvent {
         bytes: Vec<u8>,
         answers: Answers,
     },
-    /// Somebody, a member or not, asks to be admitted: to be answered within
+    /// Somebody, a member or not, asks to be admitted or says that it is a member: to be answered within
     /// [`strangers::ANSWER_LIMIT`] by [`P2p::answer_join`]. Only the IP of `seen` tells something.
     JoinAsked {
         id: u64,
@@ -199,6 +199,20 @@ impl P2p {
             }
         }
         Err(last.unwrap_or_else(|| anyhow::anyhow!("it has no address")))
+    }
+
+    /// Asks a member, which may take us for a stranger, on the protocol of strangers; returns what it
+    /// answers. Nobody else hears it.
+    pub(crate) async fn ask_member(&self, to: NodeId, bytes: Vec<u8>) -> anyhow::Result<Vec<u8>> {
+        let targets = self.peers.borrow().targets(&to);
+        let mut last = None;
+        for target in targets.into_iter().take(joining::MAX_TARGETS) {
+            match self.ask_again(&target, &bytes).await {
+                Ok(answer) => return Ok(answer),
+                Err(error) => last = Some(error),
+            }
+        }
+        Err(last.unwrap_or_else(|| anyhow::anyhow!("no address of it is known")))
     }
 
     /// A question may go down with a connection that was ending already, of an earlier question: it

@@ -155,3 +155,14 @@ fn a_node_that_is_told_its_own_report_of_a_later_life_goes_on_above_it() {
     }
     carry_out(&plan);
 }
+
+/// Found by seed 40320: each told the other, as fast as messages go, that nothing was known of its
+/// instance as of now.
+#[test]
+fn two_nodes_whose_engines_hang_say_once_that_nothing_is_known_of_their_stateful_instances() {
+    let plan = Plan::new(40320, 3, 0)
+        .ask(0, 0, create(1, 3))
+        .step(60000, 300_000, Deed::HangEngine { host: 0 })
+        .step(61000, 300_000, Deed::HangEngine { host: 1 });
+    carry_out(&plan);
+}

@@ -8,7 +8,7 @@ use std::time::Duration;
 use bytes::Bytes;
 use kontena_core::command::{CommandId, Reply};
 use kontena_core::id::NodeId;
-use kontena_core::message::{self, JoinAnswer, JoinCall, Message};
+use kontena_core::message::{self, JoinCall, Message, Presentation, StrangerAnswer, StrangerCall};
 use kontena_core::node::{Input, Output, Phase, Record, SaveId, Status};
 use kontena_core::reconcile::action::{Action, ActionId};
 use kontena_core::view::View;
@@ -115,7 +115,13 @@ impl Effects {
             Output::SetPeers(peers) => self.p2p.set_peers(&sockets(peers)),
             Output::AskJoin { id, address, call } => self.ask_join(id, address, call),
             Output::AnswerJoin { id, answer } => {
-                self.p2p.answer_join(id, message::encode(&answer)).await?;
+                self.answer_stranger(id, &StrangerAnswer::Join(answer))
+                    .await?;
+            }
+            Output::Present { to, presentation } => self.present(to, presentation),
+            Output::AnswerPresentation { id, presented } => {
+                let answer = StrangerAnswer::Present(presented);
+                self.answer_stranger(id, &answer).await?;
             }
             Output::Save { id, records } => self.save(id, records).await?,
             Output::Run { id, action } => self.run(id, action),
@@ -133,18 +139,35 @@ impl Effects {
         }
     }
 
+    async fn answer_stranger(&self, id: u64, answer: &StrangerAnswer) -> anyhow::Result<()> {
+        self.p2p.answer_join(id, message::encode(answer)).await
+    }
+
     fn ask_join(&self, id: CommandId, address: String, call: JoinCall) {
         let (p2p, inputs) = (self.p2p.clone(), self.inputs.clone());
+        let call = message::encode(&StrangerCall::Join(call));
         tokio::spawn(async move {
-            let answer = p2p.ask_join(&address, message::encode(&call)).await;
-            let answer = answer
-                .map_err(|error| format!("{error:#}"))
-                .and_then(|bytes| {
-                    message::decode::<JoinAnswer>(&bytes)
-                        .map_err(|error| format!("its answer cannot be read: {error}"))
-                });
+            let answer = match answer_in(p2p.ask_join(&address, call).await) {
+                Ok(StrangerAnswer::Join(answer)) => Ok(answer),
+                Ok(StrangerAnswer::Present(_)) => Err(OTHER_ANSWER.to_owned()),
+                Err(problem) => Err(problem),
+            };
             // The daemon is stopping when nobody takes it.
             let _ = inputs.send(Input::JoinAnswered { id, answer }).await;
+        });
+    }
+
+    fn present(&self, to: NodeId, presentation: Presentation) {
+        let (p2p, inputs) = (self.p2p.clone(), self.inputs.clone());
+        let call = message::encode(&StrangerCall::Present(presentation));
+        tokio::spawn(async move {
+            let answer = match answer_in(p2p.ask_member(to, call).await) {
+                Ok(StrangerAnswer::Present(presented)) => Ok(presented),
+                Ok(StrangerAnswer::Join(_)) => Err(OTHER_ANSWER.to_owned()),
+                Err(problem) => Err(problem),
+            };
+            // The daemon is stopping when nobody takes it.
+            let _ = inputs.send(Input::Presented { by: to, answer }).await;
         });
     }
 
@@ -189,6 +212,13 @@ impl Effects {
     }
 }
 
+const OTHER_ANSWER: &str = "it answers another question";
+
+fn answer_in(bytes: anyhow::Result<Vec<u8>>) -> Result<StrangerAnswer, String> {
+    let bytes = bytes.map_err(|error| format!("{error:#}"))?;
+    message::decode(&bytes).map_err(|error| format!("its answer cannot be read: {error}"))
+}
+
 /// Addresses that are none are left out: they came from another node.
 fn sockets(peers: BTreeMap<NodeId, Vec<String>>) -> BTreeMap<NodeId, Vec<SocketAddr>> {
     peers
@@ -224,15 +254,18 @@ pub(super) fn input_of(event: P2pEvent) -> Option<Input> {
             from,
             bytes,
             seen,
-        } => match message::decode::<JoinCall>(&bytes) {
-            Ok(call) => Some(Input::JoinAsked {
+        } => match message::decode(&bytes) {
+            Ok(StrangerCall::Join(call)) => Some(Input::JoinAsked {
                 id,
                 from,
                 seen: Some(seen.ip()),
                 call,
             }),
+            Ok(StrangerCall::Present(presentation)) => {
+                Some(Input::StrangerPresents { id, presentation })
+            }
             Err(problem) => {
-                tracing::warn!(node = %from.short(), %problem, "A join request was not understood");
+                tracing::warn!(node = %from.short(), %problem, "A stranger was not understood");
                 None
             }
         },

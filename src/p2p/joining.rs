@@ -1,4 +1,5 @@
-//! Asking to be admitted: whom, and in which bytes.
+//! Calling a node that may not know us, to be admitted or to say that we are a member: whom, and in which
+//! bytes.
 
 use std::io;
 use std::time::Duration;
@@ -6,14 +7,14 @@ use std::time::Duration;
 use anyhow::{Context, bail};
 use futures::{AsyncRead, AsyncReadExt, AsyncWrite, AsyncWriteExt};
 use kontena_core::command::JoinAddress;
-use kontena_core::message::MAX_MESSAGE_BYTES;
+use kontena_core::message::{MAX_CALL_BYTES, MAX_MESSAGE_BYTES};
 use libp2p::multiaddr::Protocol;
 use libp2p::{Multiaddr, PeerId, StreamProtocol, request_response};
 
 use super::DEFAULT_PORT;
 use super::keys::multiaddr;
 
-pub(super) const PROTOCOL: StreamProtocol = StreamProtocol::new("/kontena/join/1");
+pub(super) const PROTOCOL: StreamProtocol = StreamProtocol::new("/kontena/join/2");
 
 /// For connecting, asking and the answer. The one that is asked has a little less.
 pub(super) const ASK_LIMIT: Duration = Duration::from_secs(15);
@@ -22,10 +23,7 @@ pub(super) const ASK_LIMIT: Duration = Duration::from_secs(15);
 const RESOLVE_LIMIT: Duration = Duration::from_secs(5);
 
 /// How many of a host's addresses are tried.
-const MAX_TARGETS: usize = 4;
-
-/// A join call has a token, a proof and a few names.
-const MAX_REQUEST_BYTES: usize = 64 * 1024;
+pub(super) const MAX_TARGETS: usize = 4;
 
 /// Where to ask, and whom, if that is known.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -71,7 +69,7 @@ fn multiaddr_target(text: &str) -> anyhow::Result<Target> {
     Ok(Target { address, peer })
 }
 
-/// Bytes both ways, each with its length in front: 64 KiB to ask, a message's limit to answer.
+/// Bytes both ways, each with its length in front: half a MiB to ask, a message's limit to answer.
 #[derive(Clone, Copy, Debug)]
 pub(super) struct JoinCodec;
 
@@ -84,7 +82,7 @@ impl request_response::Codec for JoinCodec {
     where
         T: AsyncRead + Unpin + Send,
     {
-        read(io, MAX_REQUEST_BYTES).await
+        read(io, MAX_CALL_BYTES).await
     }
 
     async fn read_response<T>(&mut self, _: &StreamProtocol, io: &mut T) -> io::Result<Vec<u8>>

@@ -9,6 +9,8 @@ use libp2p::identity::{Keypair, PublicKey, ed25519};
 use libp2p::multiaddr::Protocol;
 use libp2p::{Multiaddr, PeerId};
 
+use super::joining::Target;
+
 /// The node's key as libp2p wants it.
 pub(super) fn keypair(key: &SecretKey) -> anyhow::Result<Keypair> {
     Ok(Keypair::ed25519_from_bytes(key.seed())?)
@@ -84,6 +86,18 @@ impl Peers {
 
     pub(super) fn peer_of(&self, node: &NodeId) -> Option<PeerId> {
         self.by_node.get(node).copied()
+    }
+
+    /// A member at each of its addresses, and nobody else who may be there.
+    pub(super) fn targets(&self, node: &NodeId) -> Vec<Target> {
+        let Some(peer) = self.peer_of(node) else {
+            return Vec::new();
+        };
+        let target = |address| Target {
+            address,
+            peer: Some(peer),
+        };
+        self.addresses(&peer).into_iter().map(target).collect()
     }
 
     pub(super) fn addresses(&self, peer: &PeerId) -> Vec<Multiaddr> {

@@ -220,6 +220,34 @@ async fn a_stranger_asks_to_join_and_gets_an_answer() {
 }
 
 #[tokio::test]
+async fn a_member_calls_one_that_does_not_know_it() {
+    let (a, mut b) = (Node::start(1).await, Node::start(2).await);
+    a.knows(&[b.here()]);
+    let (p2p, to) = (a.p2p.clone(), b.id);
+    let asking = tokio::spawn(async move { p2p.ask_member(to, b"me".to_vec()).await });
+    let (id, from, bytes) = b
+        .wait(|event| match event {
+            P2pEvent::JoinAsked {
+                id, from, bytes, ..
+            } => Some((id, from, bytes)),
+            _ => None,
+        })
+        .await;
+    assert_eq!((from, bytes), (a.id, b"me".to_vec()));
+    b.p2p.answer_join(id, b"you".to_vec()).await.unwrap();
+    assert_eq!(asking.await.unwrap().unwrap(), b"you");
+}
+
+#[tokio::test]
+async fn who_is_somewhere_else_than_the_member_does_not_hear_what_it_is_asked() {
+    let (a, b) = (Node::start(1).await, Node::start(2).await);
+    let absent = SecretKey::from_seed([3; 32]).node_id();
+    a.knows(&[(absent, b.address)]);
+    let refused = a.p2p.ask_member(absent, b"me".to_vec()).await;
+    assert!(refused.is_err(), "{refused:?}");
+}
+
+#[tokio::test]
 async fn asking_where_nobody_is_fails_with_the_reason() {
     let node = Node::start(1).await;
     let port = unused_port().await;
@@ -248,7 +276,10 @@ async fn a_question_that_is_too_long_is_refused() {
     let sponsor = Node::start(1).await;
     let joiner = Node::start(2).await;
     let address = sponsor.address.to_string();
-    let refused = joiner.p2p.ask_join(&address, vec![0; 65 * 1024]).await;
+    let refused = joiner
+        .p2p
+        .ask_join(&address, vec![0; kontena_core::message::MAX_CALL_BYTES + 1])
+        .await;
     assert!(refused.is_err());
 }
 

@@ -19,8 +19,8 @@ use crate::membership::vector::Beat;
 use crate::report::ReportOrder;
 use crate::time::Instant;
 
-/// How long an older life may still be heard after a newer one has begun: what it sent last may
-/// wait in a connection of its own.
+/// How long a life that is over may still be heard after another one was: what it sent last may wait in a
+/// connection of its own.
 const LAST_WORDS: Duration = Duration::from_secs(2);
 
 /// A life that said nothing for this long is over.
@@ -85,18 +85,17 @@ impl Lives {
     }
 }
 
-/// The older of two lives still speaks well after the newer one began. Order of speaking decides
-/// which is older: a clone's boot counter may be anything. But where the one that was heard later
-/// counts fewer boots, it must go on speaking too: the only words of a short life may be overtaken by
-/// the first ones of the next.
+/// Both still speak well after the first words of either were heard. Neither the boot counter says which
+/// one is over (a restored disk, like a clone, may count anything), nor the order of the first words: the
+/// only ones of a short life may be overtaken by the next one's, and wait as long as their receiver stands
+/// still.
 fn doubled(one: Life, other: Life) -> Option<Doubled> {
     let (older, newer) = match one.first <= other.first {
         true => (one, other),
         false => (other, one),
     };
     let goes_on = |life: Life| life.last.since(newer.first) >= LAST_WORDS;
-    let is_in_order = newer.order.boot >= older.order.boot;
-    (goes_on(older) && (is_in_order || goes_on(newer))).then_some(Doubled {
+    (goes_on(older) && goes_on(newer)).then_some(Doubled {
         first: older.order,
         second: newer.order,
     })
@@ -222,13 +221,14 @@ mod tests {
         let mut lives = Lives::default();
         assert_eq!(speak(&mut lives, 0, 5, 100), None);
         assert_eq!(speak(&mut lives, 500, 5, 200), None);
-        let told = speak(&mut lives, 2_600, 5, 100).expect("the older life still speaks");
+        assert_eq!(speak(&mut lives, 2_600, 5, 100), None);
+        let told = speak(&mut lives, 3_000, 5, 200).expect("both still speak");
         assert_eq!((told.first.nonce, told.second.nonce), (100, 200));
         assert!(
-            speak(&mut lives, 3_000, 5, 200).is_some(),
+            speak(&mut lives, 3_500, 5, 100).is_some(),
             "the other is told too"
         );
-        assert_eq!(speak(&mut lives, 3_500, 5, 100), None, "but not each time");
+        assert_eq!(speak(&mut lives, 3_900, 5, 200), None, "but not each time");
         assert!(lives.is_cloned(&NODE));
     }
 
@@ -251,6 +251,18 @@ mod tests {
         speak(&mut lives, 2, 5, 100);
         for second in 1..600 {
             assert_eq!(speak(&mut lives, second * 1_000, 6, 200), None);
+        }
+        assert!(!lives.is_cloned(&NODE));
+    }
+
+    #[test]
+    fn a_restored_node_is_no_clone_though_what_it_said_before_comes_late() {
+        let mut lives = Lives::default();
+        speak(&mut lives, 0, 4, 200);
+        speak(&mut lives, 1, 9, 100);
+        assert_eq!(speak(&mut lives, 1_500, 9, 100), None, "last words");
+        for second in 2..600 {
+            assert_eq!(speak(&mut lives, second * 1_000, 4, 200), None);
         }
         assert!(!lives.is_cloned(&NODE));
     }

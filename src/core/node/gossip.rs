@@ -170,9 +170,11 @@ impl Node {
             }
         }
         match (is_parked, slice.is_last) {
-            (true, true) => self.want_parked(from),
+            // What was asked for and brought nothing new will not bring it the next time either: exchanges go
+            // on asking, now and then.
+            (true, true) if slice.hops < MAX_HOPS || !news.is_empty() => self.want_parked(from),
             (true, false) => self.inbox.note_parked(&from),
-            (false, _) => {}
+            (true, true) | (false, _) => {}
         }
         for envelope in &news {
             self.saving.add(envelope.clone());

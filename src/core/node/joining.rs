@@ -32,8 +32,7 @@ const PAGE_BYTES: usize = 128 * 1024;
 /// The most pages of a welcome: the documents of 4,096 members and as many changes of each.
 const MAX_PAGES: usize = 256;
 
-/// The most heads that a call names, at 66 bytes each: it has to fit into the 64 KiB of a stranger's
-/// call. Of a history with more concurrent ends some is sent twice.
+/// The most heads that a call names, at 66 bytes each, so that a call stays small. Of a history with more concurrent ends some is sent twice.
 const MAX_HEADS: usize = 512;
 
 /// The local value that names the grid: its key.

@@ -1,5 +1,7 @@
 //! Two members driven by hand: what is saved when, and what hostile or unlucky peers can do.
 
+mod presenting;
+
 use std::collections::BTreeMap;
 
 use super::*;

@@ -58,14 +58,19 @@ impl EngineSight {
     }
 
     /// What may be said of an instance. While the engine has failed, stateless ones are released,
-    /// and of stateful ones nothing is known.
-    pub(super) fn judge(&self, mut hold: Hold, stateful: bool, now: Now) -> Option<Hold> {
+    /// and of stateful ones nothing is known, since this was said first.
+    pub(super) fn judge(
+        &self,
+        mut hold: Hold,
+        stateful: bool,
+        said: Option<&Hold>,
+        now: Now,
+    ) -> Option<Hold> {
         let Some(problem) = self.failed(now.monotonic) else {
             return Some(hold);
         };
-        if hold.state != InstanceState::Failed {
-            hold.since = now.wall;
-        }
+        let said = said.filter(|said| said.state == InstanceState::Failed);
+        hold.since = said.map_or(now.wall, |said| said.since);
         hold.state = InstanceState::Failed;
         hold.health = Health::Unknown;
         hold.problem = Some(format!("the Docker engine does not work: {problem}"));

@@ -250,8 +250,10 @@ impl Instances {
             wanted.is_none_or(|wanted| wanted.service.stateful)
         };
         let said = self.holds.iter().filter_map(|(instance, hold)| {
-            let hold = self.engine.judge(hold.clone(), stateful(instance), now)?;
-            Some((instance.clone(), hold))
+            let judged = self
+                .engine
+                .judge(hold.clone(), stateful(instance), Some(hold), now);
+            Some((instance.clone(), judged?))
         });
         Findings {
             holds: said.collect(),

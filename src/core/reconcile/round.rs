@@ -160,9 +160,10 @@ impl<'a> Round<'a> {
             image_ready: pinned.is_some(),
             image_setback: image.as_ref().and_then(|image| images.setback(image)),
         };
-        let hold = local.hold(scene, self.said.get(instance), self.now.wall);
-        let Some(hold) = hold.and_then(|hold| self.engine.judge(hold, local.stateful, self.now))
-        else {
+        let said = self.said.get(instance);
+        let hold = local.hold(scene, said, self.now.wall);
+        let judge = |hold| self.engine.judge(hold, local.stateful, said, self.now);
+        let Some(hold) = hold.and_then(judge) else {
             return;
         };
         if let Task::Run(wanted) = task {

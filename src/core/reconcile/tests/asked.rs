@@ -162,6 +162,21 @@ fn the_winner_of_two_holders_keeps_its_instance_and_sees_the_rival() {
 }
 
 #[test]
+fn an_instance_that_failed_with_its_rightful_holder_has_failed_though_another_is_healthy() {
+    let record = record(Service::new("web:1"), 2);
+    let mut mine = held(&record, 4);
+    let mut rival = hold(4, InstanceState::Running);
+    rival.health = crate::report::Health::Healthy;
+    rival.generation = 6;
+    mine.insert(id("web-2"), rival);
+    let mut failed = held(&record, 1).remove(&id("web-1")).unwrap();
+    failed.state = InstanceState::Failed;
+    let goals = asked(view(record, BTreeMap::from([(id("web-2"), failed)])), &mine);
+    let peer = goals.wanted[0].peers[1];
+    assert!(peer.failed && peer.healthy && !peer.current, "{peer:?}");
+}
+
+#[test]
 fn a_drained_node_hands_a_stateless_instance_over() {
     let record = record(Service::new("web:1"), 1);
     let holds = held(&record, 4);

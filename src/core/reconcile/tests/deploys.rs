@@ -156,6 +156,24 @@ fn an_announcement_is_taken_back_when_a_lower_number_announced_too() {
 }
 
 #[test]
+fn a_container_of_a_newer_deploy_is_kept_until_nobody_knows_that_deploy() {
+    let mut bench = Bench::with([wanted("web-1", 5)]);
+    bench.settle();
+    bench.did();
+    let mut older = of_service("web-1", 3, 1, Service::new("web:2"));
+    bench.want([older.clone()]);
+    bench.seconds(60);
+    assert_eq!(bench.did(), "");
+    older.is_newest = true;
+    bench.want([older]);
+    bench.settle();
+    assert_eq!(
+        bench.did(),
+        "fetch web:2, stop web-1 g5, remove web-1 g5, run web-1 g3"
+    );
+}
+
+#[test]
 fn a_failed_instance_of_the_new_deploy_halts_it() {
     let mut bench = running_second();
     let failed = Peer {

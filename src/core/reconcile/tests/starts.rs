@@ -540,6 +540,10 @@ fn an_engine_in_trouble_is_left_alone_and_stateless_instances_are_released_after
         bench.problem("redis-1"),
         "the Docker engine does not work: connection refused"
     );
+    let said = bench.instances.version();
+    bench.seconds(10);
+    bench.trouble();
+    assert_eq!(bench.instances.version(), said, "it is said once");
     assert_eq!(bench.did(), "");
     bench.observe();
     bench.settle();
