@@ -65,6 +65,16 @@ impl Disk {
         }
     }
 
+    /// What is on another disk is on this one; how well it works is its own.
+    pub fn take_over(&mut self, copy: Self) {
+        let (full, trouble) = (self.full, self.trouble);
+        *self = Self {
+            full,
+            trouble,
+            ..copy
+        };
+    }
+
     /// Everything is gone but the count of starts.
     pub fn wipe(&mut self) {
         self.envelopes.clear();

@@ -155,7 +155,7 @@ impl World {
     pub fn restore_disk(&mut self, host: usize, copy: Disk) {
         let now = self.hosts[host].disk.hashes();
         let lost = now.difference(copy.hashes()).copied().collect();
-        self.hosts[host].disk = copy;
+        self.hosts[host].disk.take_over(copy);
         self.tell(host, || Fact::Lost(lost));
     }
 
@@ -166,6 +166,6 @@ impl World {
         let (key, disk) = (self.hosts[from].key.clone(), self.hosts[from].disk.clone());
         let twin: &mut Host = &mut self.hosts[to];
         twin.key = key;
-        twin.disk = disk;
+        twin.disk.take_over(disk);
     }
 }
