@@ -107,10 +107,11 @@ impl World {
         self.observe_soon(host);
     }
 
-    /// The node's loop stands still; what comes in waits.
+    /// The node's loop stands still, as long as the longest stall that has begun; what comes in waits.
     pub fn stall(&mut self, host: usize, lasts: Duration) {
         let until = self.now + lasts;
-        self.hosts[host].stalled_until = until;
+        let stalled_until = &mut self.hosts[host].stalled_until;
+        *stalled_until = until.max(*stalled_until);
     }
 
     /// The host gets another address, and its node is told.

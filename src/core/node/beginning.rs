@@ -13,8 +13,8 @@ use crate::time::Instant;
 use super::{Node, Phase};
 
 /// How long it looks from when the first member spoke to it. Peers hear both copies within two rounds,
-/// wait 2 s, and tell them; nothing may run twice meanwhile, least of all what has a volume.
-const TWIN_SHOWS_WITHIN: Duration = Duration::from_secs(6);
+/// wait 4 s, and tell them; nothing may run twice meanwhile, least of all what has a volume.
+const TWIN_SHOWS_WITHIN: Duration = Duration::from_secs(8);
 
 /// How long it waits for a member to speak: a network that comes up after the daemon takes some
 /// seconds. Whoever is really cut off has to go on with what it has.
