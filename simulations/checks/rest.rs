@@ -137,13 +137,11 @@ impl<'a> Truth<'a> {
             .containers()
             .filter(|(_, c)| c.owner.instance.service == *key)
         {
-            let generation = container.owner.generation;
-            findings.expect(generation == deployed.generation, &NEWEST, || {
-                let (name, wanted) = (name(host), deployed.generation);
-                format!(
-                    "{name} runs {} at {generation}, not {wanted}",
-                    container.name
-                )
+            let runs = (container.owner.generation, container.owner.revision);
+            let wanted = (deployed.generation, deployed.revision.hash);
+            findings.expect(runs == wanted, &NEWEST, || {
+                let name = name(host);
+                format!("{name} runs {} at {runs:?}, not {wanted:?}", container.name)
             });
         }
     }

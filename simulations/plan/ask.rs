@@ -115,7 +115,7 @@ impl Ask {
     }
 }
 
-fn key(service: usize) -> ServiceKey {
+pub fn key(service: usize) -> ServiceKey {
     format!("s{service}").parse().expect("a service key")
 }
 

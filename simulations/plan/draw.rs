@@ -103,6 +103,8 @@ pub fn draw(seed: u64, nodes: Option<usize>, lasts: Duration) -> Plan {
     draw.choose_kinds();
     draw.found();
     draw.befall();
+    draw.lie(seed);
+    draw.restart_in_a_row(seed);
     draw.finish()
 }
 
@@ -152,6 +154,29 @@ impl Draw {
                 self.fault(at, kind);
             }
             at += self.chance.range(SECOND / 5, 2 * self.gap);
+        }
+    }
+
+    /// Drawn apart, as what follows: a plan is with it what it is without.
+    fn lie(&mut self, seed: u64) {
+        let mut chance = Chance::new(seed, "forgeries");
+        if chance.happens(100) {
+            let host = chance.index(self.plan.nodes);
+            let (at, lasts) = (40 * SECOND, self.ends);
+            self.add(at, lasts, Deed::Forge { host });
+        }
+    }
+
+    /// The daemon dies as soon as it is started: what one life of it says may come after the words of the next.
+    fn restart_in_a_row(&mut self, seed: u64) {
+        let mut chance = Chance::new(seed, "restarts in a row");
+        if chance.happens(150) {
+            let (host, times) = (chance.index(self.plan.nodes), chance.range(2, 4));
+            let mut at = chance.range(MINUTE, self.ends.max(2 * MINUTE));
+            for _ in 0..times {
+                self.add(at, 0, Deed::KillNode { host });
+                at += chance.below(3);
+            }
         }
     }
 

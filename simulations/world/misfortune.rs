@@ -111,6 +111,7 @@ impl World {
     pub fn stall(&mut self, host: usize, lasts: Duration) {
         let until = self.now + lasts;
         self.hosts[host].stalled_until = until;
+        self.hosts[host].stalls.push((self.now, until));
     }
 
     /// The host gets another address, and its node is told.
