@@ -15,11 +15,8 @@ pub use calm::Calm;
 
 use crate::clock::Clock;
 use crate::disk::Disk;
-use crate::plan::{Ask, Deed, Plan, Shape, VERSIONS, key};
+use crate::plan::{Ask, Deed, Plan, SERVICES, Shape, VERSIONS, key};
 use crate::world::World;
-
-/// Services have numbers below this: their images can be pulled everywhere.
-const SERVICES: usize = 8;
 
 /// A grid that has just been formed is left alone for so long.
 const FORMED_FOR: Duration = Duration::from_secs(90);

@@ -5,7 +5,7 @@
 
 use std::time::Duration;
 
-use super::{Ask, Deed, Plan, Step, VERSIONS};
+use super::{Ask, Deed, Plan, SERVICES, Step, VERSIONS};
 use crate::chance::Chance;
 
 const SECOND: u64 = 1000;
@@ -94,6 +94,7 @@ pub fn draw(seed: u64, nodes: Option<usize>, lasts: Duration) -> Plan {
     let mut draw = Draw {
         kinds: Vec::new(),
         services: 1 + chance.index(5),
+        first: first_service(seed),
         gap: *chance.pick(&[8, 20, 60, 180]).expect("not empty") * SECOND,
         ends,
         next_spare: nodes,
@@ -108,11 +109,22 @@ pub fn draw(seed: u64, nodes: Option<usize>, lasts: Duration) -> Plan {
     draw.finish()
 }
 
+/// Most runs have the first kinds of services, the others any that follow each other.
+fn first_service(seed: u64) -> usize {
+    let mut chance = Chance::new(seed, "services");
+    match chance.happens(300) {
+        true => chance.index(SERVICES),
+        false => 0,
+    }
+}
+
 struct Draw {
     chance: Chance,
     /// Of this run, each as often as its weight.
     kinds: Vec<Kind>,
     services: usize,
+    /// The number of the first one: the kind of each follows from its number.
+    first: usize,
     /// Between two deeds, on average.
     gap: u64,
     ends: u64,
@@ -131,9 +143,10 @@ impl Draw {
 
     /// Services are there from the beginning; some hosts have a zone and clocks of their own.
     fn found(&mut self) {
-        for service in 0..self.services {
+        for number in 0..self.services {
+            let service = self.numbered(number);
             let instances = self.instances();
-            let (on, at) = (self.node(), service as u64 * 2 * SECOND);
+            let (on, at) = (self.node(), number as u64 * 2 * SECOND);
             self.ask(at, on, Ask::Create { service, instances });
         }
         for node in 0..self.plan.nodes {
@@ -170,12 +183,12 @@ impl Draw {
     /// The daemon dies as soon as it is started: what one life of it says may come after the words of the next.
     fn restart_in_a_row(&mut self, seed: u64) {
         let mut chance = Chance::new(seed, "restarts in a row");
-        if chance.happens(150) {
-            let (host, times) = (chance.index(self.plan.nodes), chance.range(2, 4));
+        if chance.happens(250) {
+            let (host, times) = (chance.index(self.plan.nodes), chance.range(2, 5));
             let mut at = chance.range(MINUTE, self.ends.max(2 * MINUTE));
             for _ in 0..times {
                 self.add(at, 0, Deed::KillNode { host });
-                at += chance.below(3);
+                at += 1;
             }
         }
     }
@@ -201,6 +214,15 @@ impl Draw {
         self.chance.index(self.plan.nodes)
     }
 
+    fn service(&mut self) -> usize {
+        let number = self.chance.index(self.services);
+        self.numbered(number)
+    }
+
+    fn numbered(&self, number: usize) -> usize {
+        (self.first + number) % SERVICES
+    }
+
     fn instances(&mut self) -> u32 {
         u32::try_from(self.chance.range(1, 4)).expect("a small number")
     }
@@ -216,7 +238,7 @@ impl Draw {
     }
 
     fn somebody_asks(&mut self, at: u64) {
-        let (service, on) = (self.chance.index(self.services), self.node());
+        let (service, on) = (self.service(), self.node());
         let ask = match self.chance.below(16) {
             0..=3 => Ask::Scale {
                 service,
@@ -334,7 +356,7 @@ impl Draw {
                 lasts,
                 Deed::Squat {
                     host,
-                    service: self.chance.index(self.services),
+                    service: self.service(),
                 },
             )),
             Kind::BreakImage => Some((lasts, self.break_image())),
@@ -417,7 +439,7 @@ impl Draw {
 
     fn break_image(&mut self) -> Deed {
         Deed::BreakImage {
-            service: self.chance.index(self.services),
+            service: self.service(),
             version: u32::try_from(self.chance.range(2, u64::from(VERSIONS))).expect("small"),
         }
     }
