@@ -106,6 +106,7 @@ pub fn draw(seed: u64, nodes: Option<usize>, lasts: Duration) -> Plan {
     draw.befall();
     draw.lie(seed);
     draw.restart_in_a_row(seed);
+    draw.join_in_a_split(seed);
     draw.finish()
 }
 
@@ -190,6 +191,39 @@ impl Draw {
                 self.add(at, 0, Deed::KillNode { host });
                 at += 1;
             }
+        }
+    }
+
+    /// Both sides of a split admit somebody, where no sponsor is removed.
+    fn join_in_a_split(&mut self, seed: u64) {
+        let mut chance = Chance::new(seed, "joins in a split");
+        let removes = |step: &Step| {
+            matches!(
+                step.deed,
+                Deed::Replace { .. }
+                    | Deed::Ask {
+                        ask: Ask::RemoveNode { .. },
+                        ..
+                    }
+            )
+        };
+        if chance.happens(150) && !self.plan.steps.iter().any(removes) {
+            let (nodes, spares) = (self.plan.nodes, self.plan.nodes..self.plan.hosts());
+            let border = 1 + chance.index(nodes - 1);
+            let (mut from, mut to): (Vec<usize>, Vec<usize>) =
+                (0..nodes).partition(|n| *n < border);
+            let sponsors = [0, border];
+            let at = chance.range(MINUTE, self.ends.max(2 * MINUTE));
+            for (host, sponsor) in spares.zip(sponsors) {
+                match sponsor {
+                    0 => from.push(host),
+                    _ => to.push(host),
+                }
+                let at = at + chance.range(SECOND, 20 * SECOND);
+                self.add(at, 0, Deed::Join { host, sponsor });
+            }
+            let (lasts, both) = (chance.range(30 * SECOND, 2 * MINUTE), true);
+            self.add(at, lasts, Deed::Cut { from, to, both });
         }
     }
 
