@@ -5,9 +5,11 @@
 
 mod acknowledged;
 mod bounds;
+mod clones;
 mod documents;
 mod epochs;
 mod membership;
+mod patience;
 mod rest;
 mod restarts;
 mod rollout;
@@ -91,6 +93,16 @@ impl<'a> Scene<'a> {
         self.calm.of_all(self.now()) >= since
     }
 
+    /// Nothing has changed for so long: each host is calm, or off.
+    fn all_steady(&self, since: Duration) -> bool {
+        let hosts = self.world.hosts.iter().enumerate();
+        let is_steady = |(index, host): (usize, &Host)| {
+            let is_alone = self.calm.under_way(index) == u32::from(!host.powered);
+            is_alone && self.calm.steady(index, self.now()) >= since
+        };
+        hosts.map(is_steady).all(|is_steady| is_steady)
+    }
+
     /// Hosts that are up and take themselves for members.
     fn members(&self) -> impl Iterator<Item = (usize, &'a Host)> {
         let hosts = self.world.hosts.iter().enumerate();
@@ -153,6 +165,8 @@ impl Checks {
                 Box::<epochs::Epochs>::default(),
                 Box::<acknowledged::Acknowledged>::default(),
                 Box::new(membership::Membership),
+                Box::new(clones::Clones::new(hosts)),
+                Box::new(patience::Patience::new(hosts)),
                 Box::<restarts::Restarts>::default(),
                 Box::new(documents::Documents),
                 Box::<rest::Rest>::default(),
@@ -204,6 +218,8 @@ pub fn all() -> impl Iterator<Item = &'static Check> {
         epochs::CHECKS,
         acknowledged::CHECKS,
         membership::CHECKS,
+        clones::CHECKS,
+        patience::CHECKS,
         restarts::CHECKS,
         documents::CHECKS,
         rest::CHECKS,

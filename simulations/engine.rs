@@ -5,12 +5,13 @@ mod trouble;
 use std::collections::{BTreeMap, BTreeSet};
 use std::time::Duration;
 
+use kontena_core::id::{GridId, InstanceId};
 use kontena_core::reconcile::action::{
     Action, Container, ContainerId, ContainerSpec, ContainerState, Failure, Observed, Outcome,
-    Success,
+    Ownership, Success,
 };
 use kontena_core::report::{Engine as About, EngineState};
-use kontena_core::stack::Port;
+use kontena_core::stack::{Port, Service};
 use kontena_core::time::WallTime;
 
 pub use self::trouble::Trouble;
@@ -21,8 +22,8 @@ use crate::chance::Chance;
 pub struct Engine {
     containers: BTreeMap<ContainerId, Container>,
     ports: BTreeMap<ContainerId, Vec<Port>>,
-    /// Names that containers of somebody else have.
-    pub foreign: BTreeSet<String>,
+    /// Containers of another grid, which people run here too: by name.
+    foreign: BTreeMap<String, Container>,
     /// On this engine.
     pub images: BTreeSet<String>,
     /// Where images are pulled from.
@@ -58,7 +59,7 @@ impl Engine {
         Self {
             containers: BTreeMap::new(),
             ports: BTreeMap::new(),
-            foreign: BTreeSet::new(),
+            foreign: BTreeMap::new(),
             images: BTreeSet::new(),
             registry: BTreeSet::new(),
             created: 0,
@@ -127,7 +128,7 @@ impl Engine {
     }
 
     fn run(&mut self, spec: ContainerSpec, wall: WallTime) -> Outcome {
-        if self.foreign.contains(&spec.name) {
+        if self.foreign.contains_key(&spec.name) {
             return Err(Failure::Occupied { name: spec.name });
         }
         let same_name = self
@@ -282,7 +283,36 @@ impl Engine {
                 problem: "the engine hangs".to_owned(),
             };
         }
-        Observed::Containers(self.containers.clone())
+        let ours = self.containers.clone().into_iter();
+        let foreign = self.foreign.values();
+        let foreign = foreign.map(|container| (container.id.clone(), container.clone()));
+        Observed::Containers(ours.chain(foreign).collect())
+    }
+
+    /// Another grid runs an instance of its own here, and has the name first.
+    pub fn squat(&mut self, instance: InstanceId, wall: WallTime) {
+        let name = instance.container_name();
+        let id = ContainerId(format!("foreign-{:04x}-{name}", self.host));
+        let owner = Ownership {
+            grid: GridId([0xff; 32]).to_string(),
+            instance,
+            epoch: 1,
+            generation: 1,
+            revision: Service::hash_of(b"of another grid"),
+        };
+        let container = Container {
+            id,
+            name: name.clone(),
+            owner,
+            image: "sha256:of-another-grid".to_owned(),
+            state: ContainerState::Running { since: wall },
+            address: Some([172, 18, 0, 2].into()),
+        };
+        self.foreign.insert(name, container);
+    }
+
+    pub fn end_squat(&mut self, name: &str) {
+        self.foreign.remove(name);
     }
 
     pub fn about(&self) -> Observed {

@@ -31,6 +31,8 @@ pub struct Host {
     pub powered: bool,
     /// Its node's loop stands still until then.
     pub stalled_until: Instant,
+    /// From when until when it stood still, each time.
+    pub stalls: Vec<(Instant, Instant)>,
     /// Messages that its node has sent, ever.
     pub sent: u64,
     /// Raised at each crash: what was under way for an earlier life is lost.
@@ -61,6 +63,7 @@ impl Host {
             address,
             powered: true,
             stalled_until: Instant::ZERO,
+            stalls: Vec::new(),
             sent: 0,
             life: 0,
             power: 0,

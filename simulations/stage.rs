@@ -7,7 +7,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::time::Duration;
 
 use kontena_core::command::{Command, CommandId};
-use kontena_core::id::NodeId;
+use kontena_core::id::{InstanceId, NodeId};
 use kontena_core::node::Phase;
 use kontena_core::time::Instant;
 
@@ -15,11 +15,8 @@ pub use calm::Calm;
 
 use crate::clock::Clock;
 use crate::disk::Disk;
-use crate::plan::{Ask, Deed, Plan, Shape, VERSIONS};
+use crate::plan::{Ask, Deed, Plan, SERVICES, Shape, VERSIONS, key};
 use crate::world::World;
-
-/// Services have numbers below this: their images can be pulled everywhere.
-const SERVICES: usize = 8;
 
 /// A grid that has just been formed is left alone for so long.
 const FORMED_FOR: Duration = Duration::from_secs(90);
@@ -107,6 +104,7 @@ impl Stage {
             | Deed::LoseAnswers { .. }
             | Deed::IgnoreStops { .. }
             | Deed::BreakImage { .. }
+            | Deed::Forge { .. }
             | Deed::FillDisk { .. }
             | Deed::SlowDisk { .. } => {}
         }
@@ -249,13 +247,15 @@ impl Stage {
     }
 
     fn squat(&mut self, host: usize, service: usize) {
-        let name = squatted(service);
-        self.world.hosts[host].engine.foreign.insert(name);
+        let now = self.world.now();
+        let machine = &mut self.world.hosts[host];
+        let wall = machine.clock.read(now).wall;
+        machine.engine.squat(squatted(service), wall);
     }
 
     fn end_squat(&mut self, host: usize, service: usize) {
-        let name = squatted(service);
-        self.world.hosts[host].engine.foreign.remove(&name);
+        let name = squatted(service).container_name();
+        self.world.hosts[host].engine.end_squat(&name);
     }
 
     /// A host that belongs to no grid asks to be admitted; who belongs to one has no reason to.
@@ -281,7 +281,7 @@ impl Stage {
     }
 }
 
-/// The container name that is taken: that of the service's first instance.
-fn squatted(service: usize) -> String {
-    format!("s{service}-1")
+/// The instance whose name is taken: the service's first.
+fn squatted(service: usize) -> InstanceId {
+    InstanceId::new(key(service), 1)
 }

@@ -6,7 +6,7 @@ mod misfortune;
 mod people;
 mod truth;
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::time::Duration;
 
 use kontena_core::command::{CommandId, Reply};
@@ -27,6 +27,8 @@ use crate::queue::{Event, Queue, What};
 pub struct World {
     pub hosts: Vec<Host>,
     pub network: Network,
+    /// Hosts that forge the reports of others.
+    pub forgers: BTreeSet<usize>,
     /// For whoever tells a story.
     pub chance: Chance,
     seed: u64,
@@ -58,6 +60,7 @@ impl World {
         let mut world = Self {
             hosts: Vec::new(),
             network: Network::new(seed),
+            forgers: BTreeSet::new(),
             chance: Chance::new(seed, "story"),
             seed,
             now: Instant::from_millis(1000),

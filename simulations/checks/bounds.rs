@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use kontena_core::id::InstanceId;
 use kontena_core::message::MAX_MESSAGE_BYTES;
-use kontena_core::reconcile::action::Container;
+use kontena_core::reconcile::action::{Action, Container};
 use kontena_core::time::Instant;
 
 use super::{Check, Findings, Scene, Topic, name};
@@ -19,6 +19,7 @@ pub(super) const CHECKS: &[&Check] = &[
     &IDLE_TALK,
     &UNDER_WAY,
     &STARTS,
+    &ASKS,
 ];
 
 static MESSAGE_SIZE: Check = Check {
@@ -57,6 +58,12 @@ static STARTS: Check = Check {
     why: "a container that crashes at once must not keep a host busy",
 };
 
+static ASKS: Check = Check {
+    name: "asks-back-off",
+    says: "no boot of a node asks its engine for the same thing more than thirty times in a minute",
+    why: "what fails at once must not keep an engine or a registry busy",
+};
+
 const MOST_OUTPUTS: usize = 1000;
 const WINDOW: Duration = Duration::from_secs(10);
 const TALK_EACH: u64 = 100;
@@ -64,6 +71,7 @@ const IDLE_EACH: u64 = 8;
 const EVENTS_EACH: usize = 5000;
 const MINUTE: Duration = Duration::from_secs(60);
 const MOST_STARTS: usize = 15;
+const MOST_ASKS: usize = 30;
 
 #[derive(Debug)]
 pub(super) struct Bounds {
@@ -71,6 +79,8 @@ pub(super) struct Bounds {
     windows: Vec<(Instant, u64)>,
     /// Of this boot of each host, by deploy.
     starts: BTreeMap<(usize, InstanceId, u64), VecDeque<Instant>>,
+    /// Of this boot of each host, by what was asked for.
+    asked: BTreeMap<(usize, String), VecDeque<Instant>>,
 }
 
 impl Bounds {
@@ -78,6 +88,7 @@ impl Bounds {
         Self {
             windows: vec![(Instant::ZERO, 0); hosts],
             starts: BTreeMap::new(),
+            asked: BTreeMap::new(),
         }
     }
 }
@@ -100,6 +111,10 @@ impl Topic for Bounds {
         }
         if let Fact::Booted = fact {
             self.starts.retain(|(of, _, _), _| *of != host);
+            self.asked.retain(|(of, _), _| *of != host);
+        }
+        if let Fact::Asked(action) = fact {
+            self.ask(scene, host, action, findings);
         }
     }
 
@@ -148,16 +163,47 @@ impl Bounds {
     ) {
         let instance = &container.owner.instance;
         let deploy = (host, instance.clone(), container.owner.generation);
-        let starts = self.starts.entry(deploy).or_default();
-        starts.push_back(scene.now());
-        while starts
-            .front()
-            .is_some_and(|first| scene.now().since(*first) > MINUTE)
-        {
-            starts.pop_front();
-        }
-        findings.expect(starts.len() <= MOST_STARTS, &STARTS, || {
-            format!("{} started {instance} {} times", name(host), starts.len())
+        let starts = in_a_minute(self.starts.entry(deploy).or_default(), scene.now());
+        findings.expect(starts <= MOST_STARTS, &STARTS, || {
+            format!("{} started {instance} {starts} times", name(host))
         });
+    }
+
+    fn ask(&mut self, scene: Scene<'_>, host: usize, action: &Action, findings: &mut Findings) {
+        let Some(what) = wanted_by(action) else {
+            return;
+        };
+        let times = self.asked.entry((host, what.clone())).or_default();
+        let asked = in_a_minute(times, scene.now());
+        findings.expect(asked <= MOST_ASKS, &ASKS, || {
+            format!("{} asks to {what} {asked} times", name(host))
+        });
+    }
+}
+
+/// Counts one more, and how many there were within a minute.
+fn in_a_minute(times: &mut VecDeque<Instant>, now: Instant) -> usize {
+    times.push_back(now);
+    while times
+        .front()
+        .is_some_and(|first| now.since(*first) > MINUTE)
+    {
+        times.pop_front();
+    }
+    times.len()
+}
+
+/// What an action is to bring about; nothing where it only looks.
+fn wanted_by(action: &Action) -> Option<String> {
+    match action {
+        Action::Fetch { image } => Some(format!("fetch {image}")),
+        Action::Run(spec) => {
+            let owner = &spec.labels;
+            Some(format!("run {} of {}", owner.instance, owner.generation))
+        }
+        Action::Start { container } => Some(format!("start {}", container.0)),
+        Action::Stop { container, .. } => Some(format!("stop {}", container.0)),
+        Action::Remove { container } => Some(format!("remove {}", container.0)),
+        Action::Probe { .. } => None,
     }
 }

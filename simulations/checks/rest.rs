@@ -147,13 +147,11 @@ impl<'a> Truth<'a> {
         let may_run = |host: usize| eligible.contains(&self.scene.world.id(host));
         let containers = self.containers().filter(|(host, _)| may_run(*host));
         for (host, container) in containers.filter(|(_, c)| c.owner.instance.service == *key) {
-            let generation = container.owner.generation;
-            findings.expect(generation == deployed.generation, &NEWEST, || {
-                let (name, wanted) = (name(host), deployed.generation);
-                format!(
-                    "{name} runs {} at {generation}, not {wanted}",
-                    container.name
-                )
+            let runs = (container.owner.generation, container.owner.revision);
+            let wanted = (deployed.generation, deployed.revision.hash);
+            findings.expect(runs == wanted, &NEWEST, || {
+                let name = name(host);
+                format!("{name} runs {} at {runs:?}, not {wanted:?}", container.name)
             });
         }
     }

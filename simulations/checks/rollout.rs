@@ -19,7 +19,7 @@ pub(super) const CHECKS: &[&Check] = &[&FLOOR, &HALTED, &GENERATIONS];
 
 static FLOOR: Check = Check {
     name: "keeps-the-floor",
-    says: "in calm times a deploy takes a running instance down only while min(ceil(min_health·n), n−1) others run",
+    says: "in calm times, and while hosts are off, a deploy takes a running instance down only while min(ceil(min_health·n), n−1) others run",
     why: "rules of the mesh 3: a deploy costs no more than its author allowed",
 };
 
@@ -35,7 +35,7 @@ static GENERATIONS: Check = Check {
     why: "containers of a lower generation are replaced: falling back would replace newer ones",
 };
 
-/// No fault and no command for so long: what the hosts believe is what is.
+/// Nothing changed for so long, no fault and no command: what the hosts believe is what is.
 const CALM: Duration = Duration::from_secs(60);
 const NO_COMMAND: Duration = Duration::from_secs(5);
 
@@ -116,7 +116,7 @@ impl Rollouts {
         }
         is_not_halted(scene, host, container, deployed, findings);
         let nobody_asked = scene.now().since(self.last_command) >= NO_COMMAND;
-        if nobody_asked && scene.all_calm(CALM) {
+        if nobody_asked && scene.all_steady(CALM) {
             keeps_floor(scene, host, container, record, deployed, findings);
         }
     }

@@ -1,9 +1,11 @@
 //! Who may start what.
 
+use std::sync::Arc;
+
 use kontena_core::id::InstanceId;
 use kontena_core::placement::{Role, place};
 use kontena_core::reconcile::action::{Action, ContainerSpec};
-use kontena_core::view::Availability;
+use kontena_core::view::{Availability, Member, View};
 
 use super::{Check, Findings, Scene, Topic, name};
 use crate::engine::Change;
@@ -60,6 +62,9 @@ pub(super) struct Running;
 
 impl Topic for Running {
     fn see(&mut self, scene: Scene<'_>, host: usize, fact: &Fact, findings: &mut Findings) {
+        if let Fact::Shown { before, .. } = fact {
+            takes_work(scene, host, before, findings);
+        }
         if let Fact::Asked(Action::Run(spec)) = fact {
             is_allowed(scene, host, spec, findings);
         }
@@ -86,7 +91,6 @@ fn is_allowed(scene: Scene<'_>, host: usize, spec: &ContainerSpec, findings: &mu
             name(host)
         )
     });
-    takes_work(scene, host, instance, is_held, findings);
     let deployed = view
         .documents
         .services
@@ -108,25 +112,35 @@ fn held(scene: Scene<'_>, host: usize, instance: &InstanceId) -> bool {
     report.is_some_and(|report| report.holds.contains_key(instance))
 }
 
-/// By the node's own row alone, without asking placement.
-fn takes_work(
-    scene: Scene<'_>,
-    host: usize,
-    instance: &InstanceId,
-    is_held: bool,
-    findings: &mut Findings,
-) {
-    let Some(member) = scene.view(host).documents.roster.get(&scene.world.id(host)) else {
+/// By the node's own row alone, without asking placement. A node says that it holds an instance before it
+/// makes the container: what it says for the first time is what it takes.
+fn takes_work(scene: Scene<'_>, host: usize, before: &View, findings: &mut Findings) {
+    let (view, me) = (scene.view(host), scene.world.id(host));
+    let rows = [before, view].map(|view| view.documents.roster.get(&me));
+    let [Some(was_row), Some(row)] = rows else {
         return;
     };
-    let shape = service_number(instance).map(Shape::of);
-    let is_outside = shape == Some(Shape::Zoned) && member.zone() != "a";
-    let is_active = member.availability == Availability::Active;
-    findings.expect(
-        (is_active && !is_outside) || is_held,
-        &TAKES_NEW_WORK,
-        || format!("{} starts {instance} as {member:?}", name(host)),
-    );
+    let (Some(was), Some(is)) = (before.reports.get(&me), view.reports.get(&me)) else {
+        return;
+    };
+    if Arc::ptr_eq(was, is) || was.order.boot != is.order.boot {
+        return;
+    }
+    let taken = is
+        .holds
+        .iter()
+        .filter(|(instance, hold)| hold.container.is_none() && !was.holds.contains_key(*instance));
+    for (instance, _) in taken {
+        let may = [was_row, row].iter().any(|row| takes(row, instance));
+        findings.expect(may, &TAKES_NEW_WORK, || {
+            format!("{} takes {instance} as {row:?}", name(host))
+        });
+    }
+}
+
+fn takes(row: &Member, instance: &InstanceId) -> bool {
+    let is_zoned = service_number(instance).map(Shape::of) == Some(Shape::Zoned);
+    row.availability == Availability::Active && (!is_zoned || row.zone() == "a")
 }
 
 fn was_written(spec: &ContainerSpec) -> bool {

@@ -1,19 +1,23 @@
 //! Who may stop what: a container that runs is stopped for a reason only.
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
+use std::time::Duration;
 
+use kontena_core::id::InstanceId;
 use kontena_core::node::Phase;
 use kontena_core::placement::{Assignment, Role, place};
 use kontena_core::reconcile::action::{Action, Container, ContainerId};
 use kontena_core::report::{Health, InstanceState};
+use kontena_core::time::Instant;
 use kontena_core::view::{Lifecycle, ServiceRecord, View};
 
+use super::stateful::is_stateful;
 use super::{Check, Findings, Scene, Topic, name};
-use crate::engine::is_running;
+use crate::engine::{Change, is_running};
 use crate::fact::Fact;
 use crate::host::Host;
 
-pub(super) const CHECKS: &[&Check] = &[&FOR_A_REASON, &CUT_OFF, &RELIEVED, &ONLY_OURS];
+pub(super) const CHECKS: &[&Check] = &[&FOR_A_REASON, &CUT_OFF, &RELIEVED, &RUNS_THERE, &ONLY_OURS];
 
 static FOR_A_REASON: Check = Check {
     name: "stops-for-a-reason",
@@ -33,6 +37,15 @@ static RELIEVED: Check = Check {
     why: "rules of the mesh 2: else both could be gone",
 };
 
+static RUNS_THERE: Check = Check {
+    name: "given-up-only-to-who-runs-it",
+    says: "a stateless instance is given up only to a node whose engine runs it, or did within the last minute",
+    why: "what was healthy in an earlier life of a node may be nowhere now: then both are gone",
+};
+
+/// What a node says of an instance that has ended may be so old: it is believed while the node is heard of.
+const SAID_FOR: Duration = Duration::from_secs(60);
+
 static ONLY_OURS: Check = Check {
     name: "only-ours",
     says: "a node touches only containers that carry the labels of its grid and that it was shown",
@@ -43,12 +56,18 @@ static ONLY_OURS: Check = Check {
 #[derive(Debug, Default)]
 pub(super) struct Stopping {
     known: BTreeSet<ContainerId>,
+    /// When an instance ran on a host last, where it does so no more.
+    ended: BTreeMap<(usize, InstanceId), Instant>,
 }
 
 impl Topic for Stopping {
     fn see(&mut self, scene: Scene<'_>, host: usize, fact: &Fact, findings: &mut Findings) {
-        if let Fact::Changed(crate::engine::Change::Started(container)) = fact {
+        if let Fact::Changed(Change::Started(container)) = fact {
             self.known.insert(container.id.clone());
+        }
+        if let Fact::Changed(Change::Ended { container, .. }) = fact {
+            let instance = container.owner.instance.clone();
+            self.ended.insert((host, instance), scene.now());
         }
         let Fact::Asked(action) = fact else {
             return;
@@ -64,6 +83,7 @@ impl Topic for Stopping {
             && is_running(container)
         {
             has_reason(scene, host, container, findings);
+            self.runs_there(scene, host, container, findings);
         }
     }
 }
@@ -75,6 +95,51 @@ impl Stopping {
         findings.expect(is_ours, &ONLY_OURS, || {
             format!("{} touches container {}", name(host), id.0)
         });
+    }
+
+    /// By the engine of the one that placement names: what it says of itself may be of an earlier life.
+    fn runs_there(
+        &self,
+        scene: Scene<'_>,
+        host: usize,
+        container: &Container,
+        findings: &mut Findings,
+    ) {
+        let instance = &container.owner.instance;
+        let view = scene.view(host);
+        let is_given_up = scene.host(host).status.phase == Phase::Member
+            && reads_healthy(scene, host, container)
+            && !is_unwanted(view, container)
+            && !is_stateful(instance);
+        let placement = place(view);
+        let successor = placement.get(instance).and_then(|each| each.holder);
+        let Some(successor) = successor.filter(|_| is_given_up) else {
+            return;
+        };
+        if successor == scene.world.id(host) {
+            return;
+        }
+        let mut hosts = scene.world.hosts.iter().enumerate();
+        let runs = hosts.any(|(index, machine)| {
+            machine.id() == successor && self.ran_lately(scene, index, instance)
+        });
+        findings.expect(runs, &RUNS_THERE, || {
+            let successor = scene.name_of(&successor);
+            format!(
+                "{} stops {instance}, which {successor} does not run",
+                name(host)
+            )
+        });
+    }
+
+    /// An engine that hangs says nothing of what ended meanwhile, and a loop that stands still hears nothing.
+    fn ran_lately(&self, scene: Scene<'_>, host: usize, instance: &InstanceId) -> bool {
+        let machine = scene.host(host);
+        let mut running = machine.engine.running();
+        let ended = self.ended.get(&(host, instance.clone()));
+        machine.engine.is_hung()
+            || running.any(|container| container.owner.instance == *instance)
+            || ended.is_some_and(|at| scene.now().since(*at) < SAID_FOR)
     }
 }
 

@@ -10,6 +10,9 @@ use crate::world::World;
 /// Versions of each service's image, from 1.
 pub const VERSIONS: u32 = 4;
 
+/// Services have numbers below this.
+pub const SERVICES: usize = 8;
+
 /// Labels of zones, of which a host gets one.
 const ZONES: [&str; 2] = ["az=a", "az=b"];
 
@@ -115,7 +118,7 @@ impl Ask {
     }
 }
 
-fn key(service: usize) -> ServiceKey {
+pub fn key(service: usize) -> ServiceKey {
     format!("s{service}").parse().expect("a service key")
 }
 
@@ -170,7 +173,7 @@ pub enum Shape {
 }
 
 impl Shape {
-    const ALL: [Self; 8] = [
+    const ALL: [Self; SERVICES] = [
         Self::Plain,
         Self::Stateful,
         Self::Waiting,

@@ -103,6 +103,12 @@ pub enum Deed {
         version: u32,
     },
 
+    /// Beside the reports of others that the host hands on it sends forged ones, signed by itself: nobody may
+    /// be troubled by that.
+    Forge {
+        host: usize,
+    },
+
     FillDisk {
         host: usize,
     },
@@ -186,7 +192,9 @@ impl Deed {
                 on,
                 ask: Ask::Leave { .. },
             } => Touched::Hosts(vec![*on]),
-            Self::Jump { .. } | Self::Drift { .. } | Self::Ask { .. } => Touched::Nobody,
+            Self::Forge { .. } | Self::Jump { .. } | Self::Drift { .. } | Self::Ask { .. } => {
+                Touched::Nobody
+            }
         }
     }
 
@@ -217,6 +225,7 @@ impl Deed {
             | Self::LoseContainers { .. }
             | Self::Squat { .. }
             | Self::BreakImage { .. }
+            | Self::Forge { .. }
             | Self::FillDisk { .. }
             | Self::SlowDisk { .. }
             | Self::RestoreDisk { .. }
@@ -235,7 +244,7 @@ impl Deed {
         if let Self::Cut { from, to, .. } = self {
             hosts.extend(from.iter().chain(to));
         }
-        if let Self::Jump { host, .. } | Self::Drift { host, .. } = self {
+        if let Self::Forge { host } | Self::Jump { host, .. } | Self::Drift { host, .. } = self {
             hosts.insert(*host);
         }
         if let Self::Replace { sponsor, .. } | Self::Join { sponsor, .. } = self {

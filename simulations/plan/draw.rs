@@ -5,7 +5,7 @@
 
 use std::time::Duration;
 
-use super::{Ask, Deed, Plan, Step, VERSIONS};
+use super::{Ask, Deed, Plan, SERVICES, Step, VERSIONS};
 use crate::chance::Chance;
 
 const SECOND: u64 = 1000;
@@ -94,6 +94,7 @@ pub fn draw(seed: u64, nodes: Option<usize>, lasts: Duration) -> Plan {
     let mut draw = Draw {
         kinds: Vec::new(),
         services: 1 + chance.index(5),
+        first: first_service(seed),
         gap: *chance.pick(&[8, 20, 60, 180]).expect("not empty") * SECOND,
         ends,
         next_spare: nodes,
@@ -103,7 +104,19 @@ pub fn draw(seed: u64, nodes: Option<usize>, lasts: Duration) -> Plan {
     draw.choose_kinds();
     draw.found();
     draw.befall();
+    draw.lie(seed);
+    draw.restart_in_a_row(seed);
+    draw.join_in_a_split(seed);
     draw.finish()
+}
+
+/// Most runs have the first kinds of services, the others any that follow each other.
+fn first_service(seed: u64) -> usize {
+    let mut chance = Chance::new(seed, "services");
+    match chance.happens(300) {
+        true => chance.index(SERVICES),
+        false => 0,
+    }
 }
 
 struct Draw {
@@ -111,6 +124,8 @@ struct Draw {
     /// Of this run, each as often as its weight.
     kinds: Vec<Kind>,
     services: usize,
+    /// The number of the first one: the kind of each follows from its number.
+    first: usize,
     /// Between two deeds, on average.
     gap: u64,
     ends: u64,
@@ -129,9 +144,10 @@ impl Draw {
 
     /// Services are there from the beginning; some hosts have a zone and clocks of their own.
     fn found(&mut self) {
-        for service in 0..self.services {
+        for number in 0..self.services {
+            let service = self.numbered(number);
             let instances = self.instances();
-            let (on, at) = (self.node(), service as u64 * 2 * SECOND);
+            let (on, at) = (self.node(), number as u64 * 2 * SECOND);
             self.ask(at, on, Ask::Create { service, instances });
         }
         for node in 0..self.plan.nodes {
@@ -152,6 +168,62 @@ impl Draw {
                 self.fault(at, kind);
             }
             at += self.chance.range(SECOND / 5, 2 * self.gap);
+        }
+    }
+
+    /// Drawn apart, as what follows: a plan is with it what it is without.
+    fn lie(&mut self, seed: u64) {
+        let mut chance = Chance::new(seed, "forgeries");
+        if chance.happens(100) {
+            let host = chance.index(self.plan.nodes);
+            let (at, lasts) = (40 * SECOND, self.ends);
+            self.add(at, lasts, Deed::Forge { host });
+        }
+    }
+
+    /// The daemon dies as soon as it is started: what one life of it says may come after the words of the next.
+    fn restart_in_a_row(&mut self, seed: u64) {
+        let mut chance = Chance::new(seed, "restarts in a row");
+        if chance.happens(250) {
+            let (host, times) = (chance.index(self.plan.nodes), chance.range(2, 5));
+            let mut at = chance.range(MINUTE, self.ends.max(2 * MINUTE));
+            for _ in 0..times {
+                self.add(at, 0, Deed::KillNode { host });
+                at += 1;
+            }
+        }
+    }
+
+    /// Both sides of a split admit somebody, where no sponsor is removed.
+    fn join_in_a_split(&mut self, seed: u64) {
+        let mut chance = Chance::new(seed, "joins in a split");
+        let removes = |step: &Step| {
+            matches!(
+                step.deed,
+                Deed::Replace { .. }
+                    | Deed::Ask {
+                        ask: Ask::RemoveNode { .. },
+                        ..
+                    }
+            )
+        };
+        if chance.happens(150) && !self.plan.steps.iter().any(removes) {
+            let (nodes, spares) = (self.plan.nodes, self.plan.nodes..self.plan.hosts());
+            let border = 1 + chance.index(nodes - 1);
+            let (mut from, mut to): (Vec<usize>, Vec<usize>) =
+                (0..nodes).partition(|n| *n < border);
+            let sponsors = [0, border];
+            let at = chance.range(MINUTE, self.ends.max(2 * MINUTE));
+            for (host, sponsor) in spares.zip(sponsors) {
+                match sponsor {
+                    0 => from.push(host),
+                    _ => to.push(host),
+                }
+                let at = at + chance.range(SECOND, 20 * SECOND);
+                self.add(at, 0, Deed::Join { host, sponsor });
+            }
+            let (lasts, both) = (chance.range(30 * SECOND, 2 * MINUTE), true);
+            self.add(at, lasts, Deed::Cut { from, to, both });
         }
     }
 
@@ -176,6 +248,15 @@ impl Draw {
         self.chance.index(self.plan.nodes)
     }
 
+    fn service(&mut self) -> usize {
+        let number = self.chance.index(self.services);
+        self.numbered(number)
+    }
+
+    fn numbered(&self, number: usize) -> usize {
+        (self.first + number) % SERVICES
+    }
+
     fn instances(&mut self) -> u32 {
         u32::try_from(self.chance.range(1, 4)).expect("a small number")
     }
@@ -191,7 +272,7 @@ impl Draw {
     }
 
     fn somebody_asks(&mut self, at: u64) {
-        let (service, on) = (self.chance.index(self.services), self.node());
+        let (service, on) = (self.service(), self.node());
         let ask = match self.chance.below(16) {
             0..=3 => Ask::Scale {
                 service,
@@ -309,7 +390,7 @@ impl Draw {
                 lasts,
                 Deed::Squat {
                     host,
-                    service: self.chance.index(self.services),
+                    service: self.service(),
                 },
             )),
             Kind::BreakImage => Some((lasts, self.break_image())),
@@ -392,7 +473,7 @@ impl Draw {
 
     fn break_image(&mut self) -> Deed {
         Deed::BreakImage {
-            service: self.chance.index(self.services),
+            service: self.service(),
             version: u32::try_from(self.chance.range(2, u64::from(VERSIONS))).expect("small"),
         }
     }

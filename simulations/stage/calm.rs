@@ -76,6 +76,11 @@ impl Calm {
         self.hosts[host].under_way
     }
 
+    /// How long nothing has begun or ended that troubles a host.
+    pub fn steady(&self, host: usize, now: Instant) -> Duration {
+        now.since(self.hosts[host].last)
+    }
+
     /// How long nothing has troubled any host.
     pub fn of_all(&self, now: Instant) -> Duration {
         let hosts = 0..self.hosts.len();

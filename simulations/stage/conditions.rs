@@ -13,6 +13,7 @@ use crate::world::World;
 /// Puts the conditions in place. Gives the hosts whose engine began or ceased to hang.
 pub(super) fn apply(world: &mut World, active: &[&Deed]) -> Vec<usize> {
     world.network.trouble = network(active);
+    world.forgers = forgers(active);
     let mut changed = Vec::new();
     for (index, host) in world.hosts.iter_mut().enumerate() {
         let hung = host.engine.is_hung();
@@ -24,6 +25,16 @@ pub(super) fn apply(world: &mut World, active: &[&Deed]) -> Vec<usize> {
         }
     }
     changed
+}
+
+fn forgers(active: &[&Deed]) -> BTreeSet<usize> {
+    let mut forgers = BTreeSet::new();
+    for deed in active {
+        if let Deed::Forge { host } = deed {
+            forgers.insert(*host);
+        }
+    }
+    forgers
 }
 
 fn network(active: &[&Deed]) -> NetworkTrouble {

@@ -5,11 +5,13 @@ use std::time::Duration;
 
 use kontena_core::command::CommandId;
 use kontena_core::id::NodeId;
+use kontena_core::identity::SecretKey;
 use kontena_core::message::{
     JoinAnswer, JoinCall, MAX_CALL_BYTES, Message, Presentation, Presented, encode,
 };
 use kontena_core::node::{Output, Record, SaveId, Status};
 use kontena_core::reconcile::action::{Action, ActionId};
+use kontena_core::report::SignedReport;
 use kontena_core::view::View;
 
 use super::World;
@@ -21,6 +23,9 @@ const CALL_DELAY: Duration = Duration::from_millis(2);
 
 /// A refusal comes back so soon.
 const REFUSED_AFTER: Duration = Duration::from_millis(1);
+
+/// A forgery comes so soon: before or after what it was made of.
+const FORGED_AFTER: Duration = Duration::from_millis(1);
 
 /// Of exchanges, whose size hardly changes, one in so many is measured.
 const MEASURED: u64 = 256;
@@ -100,7 +105,24 @@ impl World {
             let message = message.clone();
             self.after(delay, to, What::Deliver { from, message });
         }
+        self.forge(from, to, message);
         self.refuse(from, to);
+    }
+
+    fn forge(&mut self, from: usize, to: usize, message: &Message) {
+        let Message::Reports(reports) = message else {
+            return;
+        };
+        if !self.forgers.contains(&from) || self.network.is_cut(from, to) {
+            return;
+        }
+        let key = &self.hosts[from].key;
+        let forged = reports.iter().filter_map(|report| forged(report, key));
+        let forged: Vec<_> = forged.collect();
+        if !forged.is_empty() {
+            let message = Message::Reports(forged);
+            self.after(FORGED_AFTER, to, What::Deliver { from, message });
+        }
     }
 
     fn measure(&mut self, from: usize, message: &Message) {
@@ -198,4 +220,15 @@ impl World {
             self.after(self.join_latency, to, What::JoinAnswered { id, answer });
         }
     }
+}
+
+/// A report of a node by somebody else, above all that it will make itself: it runs nothing any more.
+fn forged(report: &SignedReport, by: &SecretKey) -> Option<SignedReport> {
+    let mut report = report.open().ok()?;
+    if report.node == by.node_id() {
+        return None;
+    }
+    report.order.sequence += 1000;
+    report.holds.clear();
+    Some(SignedReport::new(&report, by))
 }

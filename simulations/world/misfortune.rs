@@ -110,8 +110,10 @@ impl World {
     /// The node's loop stands still, as long as the longest stall that has begun; what comes in waits.
     pub fn stall(&mut self, host: usize, lasts: Duration) {
         let until = self.now + lasts;
-        let stalled_until = &mut self.hosts[host].stalled_until;
-        *stalled_until = until.max(*stalled_until);
+        let machine = &mut self.hosts[host];
+        // Another stall may be under way, which this one does not shorten.
+        machine.stalled_until = machine.stalled_until.max(until);
+        machine.stalls.push((self.now, machine.stalled_until));
     }
 
     /// The host gets another address, and its node is told.
