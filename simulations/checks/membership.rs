@@ -35,8 +35,8 @@ static NO_FALSE_ABSENCE: Check = Check {
 
 static REMOVED_STAYS: Check = Check {
     name: "removed-stays-removed",
-    says: "who was removed is never a member again",
-    why: "a removed id never comes back: a stolen machine must not",
+    says: "who was removed is never a member again, unless whoever removed it is found to have been removed",
+    why: "a removed id never comes back: a stolen machine must not; and what a removed node writes counts for nothing",
 };
 
 static REMOVED_IS_NOBODY: Check = Check {
@@ -139,8 +139,13 @@ fn absences(scene: Scene<'_>, viewer: usize, before: &View, findings: &mut Findi
 fn removals(scene: Scene<'_>, host: usize, before: &View, findings: &mut Findings) {
     let view = scene.view(host);
     let is_same_grid = before.documents.grid.id == view.documents.grid.id;
-    let back = before.documents.removed.difference(&view.documents.removed);
-    if is_same_grid && let Some(node) = back.into_iter().next() {
+    let (was, is) = (&before.documents.removed, &view.documents.removed);
+    let excludes_an_author = is.difference(was).next().is_some();
+    let back = was.difference(is).next();
+    if is_same_grid
+        && !excludes_an_author
+        && let Some(node) = back
+    {
         findings.add(
             &REMOVED_STAYS,
             format!(

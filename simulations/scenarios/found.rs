@@ -166,3 +166,19 @@ fn two_nodes_whose_engines_hang_say_once_that_nothing_is_known_of_their_stateful
         .step(61000, 300_000, Deed::HangEngine { host: 1 });
     carry_out(&plan);
 }
+
+#[test]
+fn of_two_members_that_remove_each_other_across_a_split_the_one_admitted_first_stays() {
+    let plan = Plan::new(100326, 5, 0)
+        .step(656_791, 447_251, cut(&[4], &[0, 1, 2, 3]))
+        .ask(
+            674_717,
+            1,
+            Ask::RemoveNode {
+                node: 4,
+                force: true,
+            },
+        )
+        .step(797_484, 83358, replace(1, 4));
+    carry_out(&plan);
+}
