@@ -55,7 +55,7 @@ pub(crate) enum What {
     JoinAsked {
         /// In the world's list of those who ask.
         number: usize,
-        call: JoinCall,
+        call: Box<JoinCall>,
     },
     JoinAnswered {
         id: CommandId,

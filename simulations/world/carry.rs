@@ -197,7 +197,7 @@ impl World {
         self.network.is_cut(one, other) || self.network.is_cut(other, one)
     }
 
-    fn ask_join(&mut self, from: usize, id: CommandId, address: &str, call: JoinCall) {
+    fn ask_join(&mut self, from: usize, id: CommandId, address: &str, call: Box<JoinCall>) {
         let number = self.joins.len();
         self.joins.push((from, id));
         let sponsor = self

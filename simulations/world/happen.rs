@@ -53,7 +53,7 @@ impl World {
             What::Done { id, outcome } => self.handle(host, Input::Done { id, outcome }),
             What::Observe { again } => self.observe(host, again),
             What::Save { id, records } => self.save(host, id, records),
-            What::JoinAsked { number, call } => self.join_asked(number, host, call),
+            What::JoinAsked { number, call } => self.join_asked(number, host, *call),
             What::JoinAnswered { id, answer } => {
                 self.handle(host, Input::JoinAnswered { id, answer });
             }

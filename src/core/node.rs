@@ -146,7 +146,7 @@ pub enum Output {
         /// The command that asks: its answer says the same, because a late one settles no other.
         id: CommandId,
         address: String,
-        call: JoinCall,
+        call: Box<JoinCall>,
     },
     AnswerJoin {
         id: u64,

@@ -143,7 +143,7 @@ impl Effects {
         self.p2p.answer_join(id, message::encode(answer)).await
     }
 
-    fn ask_join(&self, id: CommandId, address: String, call: JoinCall) {
+    fn ask_join(&self, id: CommandId, address: String, call: Box<JoinCall>) {
         let (p2p, inputs) = (self.p2p.clone(), self.inputs.clone());
         let call = message::encode(&StrangerCall::Join(call));
         tokio::spawn(async move {
@@ -259,7 +259,7 @@ pub(super) fn input_of(event: P2pEvent) -> Option<Input> {
                 id,
                 from,
                 seen: Some(seen.ip()),
-                call,
+                call: *call,
             }),
             Ok(StrangerCall::Present(presentation)) => {
                 Some(Input::StrangerPresents { id, presentation })

@@ -13,7 +13,7 @@ pub const MAX_CALL_BYTES: usize = 512 * 1024;
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub enum StrangerCall {
     /// It asks to be admitted.
-    Join(JoinCall),
+    Join(Box<JoinCall>),
     /// It says that it is a member already.
     Present(Presentation),
 }

@@ -209,7 +209,7 @@ impl Node {
         self.push(Output::AskJoin {
             id,
             address,
-            call: JoinCall { request, have },
+            call: Box::new(JoinCall { request, have }),
         });
     }
 
@@ -304,10 +304,10 @@ impl Node {
             heads,
             sessions: Vec::new(),
         };
-        let call = JoinCall {
+        let call = Box::new(JoinCall {
             request: asked.request.clone(),
             have,
-        };
+        });
         let (id, address) = (asked.command, asked.address.clone());
         self.joining.asked = Some(asked);
         self.push(Output::AskJoin { id, address, call });

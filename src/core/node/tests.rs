@@ -810,7 +810,7 @@ fn join_call(output: &Output) -> Option<JoinCall> {
     let Output::AskJoin { call, .. } = output else {
         return None;
     };
-    Some(call.clone())
+    Some(JoinCall::clone(call))
 }
 
 fn answer_join(sponsor: &mut Hand, from: NodeId, call: JoinCall) -> JoinAnswer {
