@@ -1,6 +1,7 @@
 //! Who may stop what: a container that runs is stopped for a reason only.
 
 use std::collections::{BTreeMap, BTreeSet};
+use std::sync::Arc;
 use std::time::Duration;
 
 use kontena_core::id::InstanceId;
@@ -58,6 +59,9 @@ pub(super) struct Stopping {
     known: BTreeSet<ContainerId>,
     /// When an instance ran on a host last, where it does so no more.
     ended: BTreeMap<(usize, InstanceId), Instant>,
+    /// What each node showed before what it showed last, and when that was: it says that a container stops
+    /// at the moment at which it asks for that.
+    before: BTreeMap<usize, (Instant, Arc<View>)>,
 }
 
 impl Topic for Stopping {
@@ -68,6 +72,13 @@ impl Topic for Stopping {
         if let Fact::Changed(Change::Ended { container, .. }) = fact {
             let instance = container.owner.instance.clone();
             self.ended.insert((host, instance), scene.now());
+        }
+        if let Fact::Shown { before, .. } = fact {
+            let now = scene.now();
+            let is_first = self.before.get(&host).is_none_or(|(at, _)| *at < now);
+            if is_first {
+                self.before.insert(host, (now, before.clone()));
+            }
         }
         let Fact::Asked(action) = fact else {
             return;
@@ -82,8 +93,10 @@ impl Topic for Stopping {
             && let Some(container) = scene.host(host).engine.get(container)
             && is_running(container)
         {
-            has_reason(scene, host, container, findings);
-            self.runs_there(scene, host, container, findings);
+            if self.read_healthy(scene, host, container) {
+                has_reason(scene, host, container, findings);
+                self.runs_there(scene, host, container, findings);
+            }
         }
     }
 }
@@ -97,6 +110,18 @@ impl Stopping {
         });
     }
 
+    /// Whether the node itself said until now that it is healthy, or nothing yet: an unhealthy one may be replaced.
+    fn read_healthy(&self, scene: Scene<'_>, host: usize, container: &Container) -> bool {
+        let before = self.before.get(&host);
+        let before = before.filter(|(at, _)| *at == scene.now());
+        let view = before.map_or(scene.view(host), |(_, view)| view);
+        let report = view.reports.get(&scene.world.id(host));
+        let hold = report.and_then(|report| report.holds.get(&container.owner.instance));
+        hold.is_none_or(|hold| {
+            hold.health == Health::Healthy && hold.container.as_ref() == Some(&container.id.0)
+        })
+    }
+
     /// By the engine of the one that placement names: what it says of itself may be of an earlier life.
     fn runs_there(
         &self,
@@ -108,7 +133,6 @@ impl Stopping {
         let instance = &container.owner.instance;
         let view = scene.view(host);
         let is_given_up = scene.host(host).status.phase == Phase::Member
-            && reads_healthy(scene, host, container)
             && !is_unwanted(view, container)
             && !is_stateful(instance);
         let placement = place(view);
@@ -146,7 +170,7 @@ impl Stopping {
 fn has_reason(scene: Scene<'_>, host: usize, container: &Container, findings: &mut Findings) {
     let machine = scene.host(host);
     let view = scene.view(host);
-    if machine.status.phase != Phase::Member || !reads_healthy(scene, host, container) {
+    if machine.status.phase != Phase::Member {
         return;
     }
     if is_unwanted(view, container)
@@ -172,15 +196,6 @@ fn has_reason(scene: Scene<'_>, host: usize, container: &Container, findings: &m
             is_relieved(scene, host, container, assignment, findings);
         }
     }
-}
-
-/// Whether the node itself says that it is healthy, or nothing yet: an unhealthy one may be replaced.
-fn reads_healthy(scene: Scene<'_>, host: usize, container: &Container) -> bool {
-    let report = scene.view(host).reports.get(&scene.world.id(host));
-    let hold = report.and_then(|report| report.holds.get(&container.owner.instance));
-    hold.is_none_or(|hold| {
-        hold.health == Health::Healthy && hold.container.as_ref() == Some(&container.id.0)
-    })
 }
 
 /// Whether the documents, as this node has them, do not ask for this very container.

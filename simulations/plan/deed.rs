@@ -103,8 +103,8 @@ pub enum Deed {
         version: u32,
     },
 
-    /// Beside the reports of others that the host hands on it sends forged ones, signed by itself: nobody may
-    /// be troubled by that.
+    /// With its reports the host sends forged ones of all others, signed by itself: nobody may be troubled by
+    /// that.
     Forge {
         host: usize,
     },

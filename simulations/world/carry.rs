@@ -11,7 +11,7 @@ use kontena_core::message::{
 };
 use kontena_core::node::{Output, Record, SaveId, Status};
 use kontena_core::reconcile::action::{Action, ActionId};
-use kontena_core::report::SignedReport;
+use kontena_core::report::{Report, SignedReport};
 use kontena_core::view::View;
 
 use super::World;
@@ -24,7 +24,7 @@ const CALL_DELAY: Duration = Duration::from_millis(2);
 /// A refusal comes back so soon.
 const REFUSED_AFTER: Duration = Duration::from_millis(1);
 
-/// A forgery comes so soon: before or after what it was made of.
+/// A forgery comes so soon.
 const FORGED_AFTER: Duration = Duration::from_millis(1);
 
 /// Of exchanges, whose size hardly changes, one in so many is measured.
@@ -109,20 +109,21 @@ impl World {
         self.refuse(from, to);
     }
 
+    /// With a report of its own a forger sends one of each other node, as if it were that node's.
     fn forge(&mut self, from: usize, to: usize, message: &Message) {
-        let Message::Reports(reports) = message else {
+        let Message::Reports(_) = message else {
             return;
         };
         if !self.forgers.contains(&from) || self.network.is_cut(from, to) {
             return;
         }
-        let key = &self.hosts[from].key;
-        let forged = reports.iter().filter_map(|report| forged(report, key));
-        let forged: Vec<_> = forged.collect();
-        if !forged.is_empty() {
-            let message = Message::Reports(forged);
-            self.after(FORGED_AFTER, to, What::Deliver { from, message });
-        }
+        let (key, reports) = (&self.hosts[from].key, &self.hosts[from].view.reports);
+        let others = reports
+            .values()
+            .filter(|report| report.node != key.node_id());
+        let forged = others.map(|report| forged(report, key)).collect();
+        let message = Message::Reports(forged);
+        self.after(FORGED_AFTER, to, What::Deliver { from, message });
     }
 
     fn measure(&mut self, from: usize, message: &Message) {
@@ -223,12 +224,9 @@ impl World {
 }
 
 /// A report of a node by somebody else, above all that it will make itself: it runs nothing any more.
-fn forged(report: &SignedReport, by: &SecretKey) -> Option<SignedReport> {
-    let mut report = report.open().ok()?;
-    if report.node == by.node_id() {
-        return None;
-    }
+fn forged(report: &Report, by: &SecretKey) -> SignedReport {
+    let mut report = report.clone();
     report.order.sequence += 1000;
     report.holds.clear();
-    Some(SignedReport::new(&report, by))
+    SignedReport::new(&report, by)
 }
