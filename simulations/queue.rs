@@ -3,7 +3,7 @@
 
 use std::collections::BTreeMap;
 
-use kontena_core::command::CommandId;
+use kontena_core::command::{Command, CommandId};
 use kontena_core::id::NodeId;
 use kontena_core::message::{JoinAnswer, JoinCall, Message, Presentation, Presented};
 use kontena_core::node::{Record, SaveId};
@@ -32,6 +32,11 @@ pub(crate) enum What {
         peer: usize,
     },
     Wake,
+    /// Somebody asks for something.
+    Command {
+        id: CommandId,
+        command: Box<Command>,
+    },
     /// The daemon is told to stop.
     Stop,
     /// The engine carries an action out. `power` counts the power cuts before it was asked.
@@ -80,6 +85,7 @@ impl What {
             Self::Deliver { .. }
             | Self::Refused { .. }
             | Self::Wake
+            | Self::Command { .. }
             | Self::Stop
             | Self::Done { .. }
             | Self::Observe { .. }
@@ -101,6 +107,7 @@ impl What {
             | Self::Presented { .. } => true,
             Self::Refused { .. }
             | Self::Wake
+            | Self::Command { .. }
             | Self::Stop
             | Self::Done { .. }
             | Self::Observe { .. }
@@ -123,6 +130,7 @@ impl What {
             Self::Stop => 10,
             Self::Presents { .. } => 11,
             Self::Presented { .. } => 12,
+            Self::Command { .. } => 13,
         }
     }
 }

@@ -42,6 +42,10 @@ impl World {
                 self.hosts[host].wake = None;
                 self.handle(host, Input::Wake);
             }
+            What::Command { id, command } => {
+                let command = *command;
+                self.handle(host, Input::Command { id, command });
+            }
             What::Stop => {
                 self.tell(host, || Fact::ToldToStop);
                 self.handle(host, Input::Stopping);

@@ -9,6 +9,7 @@ use kontena_core::node::Input;
 use super::World;
 use crate::chance::Chance;
 use crate::fact::Fact;
+use crate::queue::What;
 
 impl World {
     /// Gives every host an image.
@@ -43,7 +44,15 @@ impl World {
         self.commands += 1;
         let id = CommandId(self.commands);
         self.tell(host, || Fact::Given(id));
-        self.handle(host, Input::Command { id, command });
+        // A loop that stands still reads it when it goes on.
+        let from = self.hosts[host].stalled_until.max(self.now);
+        match from > self.now {
+            true => {
+                let command = Box::new(command);
+                self.at(from, host, What::Command { id, command });
+            }
+            false => self.handle(host, Input::Command { id, command }),
+        }
         id
     }
 

@@ -161,7 +161,7 @@ mod tests {
             rounds.heard(friend);
             let mut ask = |millis: u64| {
                 let now = Instant::from_millis(round * 2_000 + millis);
-                rounds.due(candidates(50, 0), &Pace::of(51), now).unwrap()
+                rounds.due(candidates(50, 0), &Pace::of(101), now).unwrap()
             };
             let asked = [ask(0), ask(400), ask(800)];
             assert!(asked.contains(&friend), "{asked:?}");
