@@ -1,0 +1,5 @@
+//! The data plane of the overlay network.
+pub mod key;
+mod packet;
+pub mod prefix;
+mod routes;
