@@ -4,7 +4,6 @@
 //! Merged is only what segmentation would take apart into the very same packets, so that nobody
 //! behind this host can tell. The order of the packets of a flow is kept.
 
-use super::checksum::Sum;
 use super::header::{
     ACK, Ip, PSH, TCP, TCP_FLAGS, TCP_HEADER, UDP, UDP_HEADER, Version, read, read_long, write,
     write_length,
@@ -83,10 +82,6 @@ impl Coalescer {
             write(&frame.bytes[..LENGTH + frame.length]);
             self.spare.push(frame.bytes);
         }
-    }
-
-    pub(crate) fn is_empty(&self) -> bool {
-        self.frames.is_empty()
     }
 
     fn shape(&self, ip: Ip<'_>) -> Option<Shape> {

@@ -1,0 +1,231 @@
+//! The UDP socket of one address family: many datagrams in one call, in both directions, and what
+//! to do where the kernel or the path does not take them that way.
+
+use std::io::{self, ErrorKind, IoSliceMut};
+use std::net::{Ipv4Addr, Ipv6Addr, SocketAddr, SocketAddrV4, SocketAddrV6, UdpSocket};
+use std::os::fd::{AsFd, BorrowedFd};
+
+use quinn_udp::{RecvMeta, Transmit, UdpSocketState};
+use rustix::event::{PollFd, PollFlags, Timespec, poll};
+use rustix::net::sockopt::{
+    Ipv4PathMtuDiscovery, Ipv6PathMtuDiscovery, set_ip_mtu_discover, set_ipv6_mtu_discover,
+    set_ipv6_v6only, set_socket_recv_buffer_size_force, set_socket_send_buffer_size_force,
+};
+use rustix::net::{AddressFamily, SocketFlags, SocketType, bind, socket_with};
+
+use crate::outbox::Batch;
+
+/// Room for bursts in the kernel: about 20 ms at 3 Gbit/s. Larger than `net.core.rmem_max` allows,
+/// which root may.
+const KERNEL_BUFFER: usize = 8 << 20;
+
+/// Datagrams taken in one call: where the kernel has merged them each is a whole batch of its own.
+const RECEIVED_AT_ONCE: usize = 16;
+
+/// Room for a merged batch. Odd on purpose, so that beginnings of buffers do not fall on the same
+/// lines of the cache.
+const RECEIVE_BUFFER: usize = 65_536 + 192;
+
+/// How long to wait for room in a full send buffer before a batch is given up.
+const PATIENCE: Timespec = Timespec {
+    tv_sec: 0,
+    tv_nsec: 5_000_000,
+};
+
+#[derive(Debug)]
+pub(crate) struct Socket {
+    socket: UdpSocket,
+    state: UdpSocketState,
+    v6: bool,
+    /// Whether batches are sent in one piece (`UDP_SEGMENT`).
+    segmentation: bool,
+}
+
+/// Memory for what is received.
+pub(crate) struct Received {
+    buffers: Vec<Vec<u8>>,
+    metas: [RecvMeta; RECEIVED_AT_ONCE],
+}
+
+/// What became of a batch.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Sent {
+    All,
+    /// The kernel or the device takes no datagram of this size.
+    TooBig,
+    /// The buffer stayed full.
+    Congested,
+    /// No route, or a firewall of this host.
+    Unreachable,
+}
+
+impl Socket {
+    /// Binds the port on all addresses of a family; 0 lets the kernel choose.
+    pub(crate) fn bind(v6: bool, port: u16, segmentation: bool) -> io::Result<Self> {
+        let socket = if v6 { bind_v6(port)? } else { bind_v4(port)? };
+        let state = UdpSocketState::new((&socket).into())?;
+        // Without the right to it the default has to do.
+        let _ = set_socket_recv_buffer_size_force(&socket, KERNEL_BUFFER);
+        let _ = set_socket_send_buffer_size_force(&socket, KERNEL_BUFFER);
+        let socket = Self {
+            socket,
+            segmentation: segmentation && state.max_gso_segments() > 1,
+            state,
+            v6,
+        };
+        socket.forbid_fragments(false)?;
+        Ok(socket)
+    }
+
+    pub(crate) fn port(&self) -> io::Result<u16> {
+        Ok(self.socket.local_addr()?.port())
+    }
+
+    /// Whether this socket is of an address's family.
+    pub(crate) fn takes(&self, to: SocketAddr) -> bool {
+        to.is_ipv6() == self.v6
+    }
+
+    /// Receives what is there; nothing if there is nothing now.
+    pub(crate) fn receive(&self, into: &mut Received) -> io::Result<usize> {
+        let mut slices = into.buffers.iter_mut().map(|buffer| IoSliceMut::new(buffer));
+        let mut slices: [IoSliceMut<'_>; RECEIVED_AT_ONCE] =
+            std::array::from_fn(|_| slices.next().expect("there is a buffer for each"));
+        match self.state.recv((&self.socket).into(), &mut slices, &mut into.metas) {
+            Ok(count) => Ok(count),
+            Err(error) if error.kind() == ErrorKind::WouldBlock => Ok(0),
+            // An answer of some host to something that was sent.
+            Err(error) if error.kind() == ErrorKind::ConnectionRefused => Ok(0),
+            Err(error) => Err(error),
+        }
+    }
+
+    /// Sends a batch, and waits a little where the kernel's buffer is full.
+    pub(crate) fn send(&self, batch: &Batch) -> Sent {
+        if batch.whole {
+            return self.send_whole(batch);
+        }
+        let several = batch.count() > 1;
+        if several && self.segmentation {
+            match self.transmit(batch, batch.bytes(), Some(batch.segment)) {
+                // One datagram at a time may be fragmented where a batch may not.
+                Sent::TooBig => {}
+                sent => return sent,
+            }
+        }
+        batch
+            .datagrams()
+            .map(|datagram| self.transmit(batch, datagram, None))
+            .find(|sent| *sent != Sent::All)
+            .unwrap_or(Sent::All)
+    }
+
+    /// Sends a probe, which must not be fragmented on its way.
+    fn send_whole(&self, batch: &Batch) -> Sent {
+        if self.forbid_fragments(true).is_err() {
+            return Sent::TooBig;
+        }
+        let sent = self.transmit(batch, batch.bytes(), None);
+        if let Err(error) = self.forbid_fragments(false) {
+            tracing::warn!(%error, "datagrams cannot be fragmented any more");
+        }
+        sent
+    }
+
+    fn transmit(&self, batch: &Batch, contents: &[u8], segment_size: Option<usize>) -> Sent {
+        let transmit = Transmit {
+            destination: batch.to,
+            ecn: None,
+            contents,
+            segment_size,
+            src_ip: None,
+        };
+        loop {
+            let error = match self.state.try_send((&self.socket).into(), &transmit) {
+                Ok(()) => return Sent::All,
+                Err(error) => error,
+            };
+            if error.kind() != ErrorKind::WouldBlock {
+                return outcome(&error);
+            }
+            let mut room = [PollFd::new(&self.socket, PollFlags::OUT)];
+            if !poll(&mut room, Some(&PATIENCE)).is_ok_and(|ready| ready > 0) {
+                return Sent::Congested;
+            }
+        }
+    }
+
+    /// Data may be fragmented until its path is known, so that nothing is lost meanwhile; probes
+    /// may not.
+    fn forbid_fragments(&self, forbid: bool) -> io::Result<()> {
+        if self.v6 {
+            let mode = if forbid {
+                Ipv6PathMtuDiscovery::PROBE
+            } else {
+                Ipv6PathMtuDiscovery::WANT
+            };
+            return Ok(set_ipv6_mtu_discover(&self.socket, mode)?);
+        }
+        let mode = if forbid {
+            Ipv4PathMtuDiscovery::PROBE
+        } else {
+            Ipv4PathMtuDiscovery::DONT
+        };
+        Ok(set_ip_mtu_discover(&self.socket, mode)?)
+    }
+}
+
+impl Received {
+    pub(crate) fn new() -> Self {
+        Self {
+            buffers: vec![vec![0; RECEIVE_BUFFER]; RECEIVED_AT_ONCE],
+            metas: [RecvMeta::default(); RECEIVED_AT_ONCE],
+        }
+    }
+
+    /// The first `count` datagrams that were received, merged ones apart, with their senders.
+    pub(crate) fn datagrams(&self, count: usize) -> impl Iterator<Item = (SocketAddr, &[u8])> {
+        let received = self.metas.iter().zip(&self.buffers).take(count);
+        received.flat_map(|(meta, buffer)| {
+            buffer[..meta.len]
+                .chunks(meta.stride.max(1))
+                .map(|datagram| (meta.addr, datagram))
+        })
+    }
+}
+
+impl AsFd for Socket {
+    fn as_fd(&self) -> BorrowedFd<'_> {
+        self.socket.as_fd()
+    }
+}
+
+fn outcome(error: &io::Error) -> Sent {
+    const EMSGSIZE: i32 = 90;
+    const EINVAL: i32 = 22;
+    const EIO: i32 = 5;
+    match error.raw_os_error() {
+        // For a batch: a datagram of it does not fit the device's MTU, or the device cannot
+        // checksum it.
+        Some(EMSGSIZE | EINVAL | EIO) => Sent::TooBig,
+        _ if error.kind() == ErrorKind::OutOfMemory => Sent::Congested,
+        _ => Sent::Unreachable,
+    }
+}
+
+fn bind_v4(port: u16) -> io::Result<UdpSocket> {
+    UdpSocket::bind(SocketAddrV4::new(Ipv4Addr::UNSPECIFIED, port))
+}
+
+/// The standard library binds before one could say that the socket is for IPv6 alone.
+fn bind_v6(port: u16) -> io::Result<UdpSocket> {
+    let socket = socket_with(
+        AddressFamily::INET6,
+        SocketType::DGRAM,
+        SocketFlags::CLOEXEC,
+        None,
+    )?;
+    set_ipv6_v6only(&socket, true)?;
+    bind(&socket, &SocketAddrV6::new(Ipv6Addr::UNSPECIFIED, port, 0, 0))?;
+    Ok(socket.into())
+}
