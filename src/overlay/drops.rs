@@ -1,6 +1,7 @@
 //! Why packets were not carried, counted.
 
-use std::ops::{AddAssign, Index};
+use std::fmt;
+use std::ops::Index;
 
 /// The reason for which a packet was dropped.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
@@ -69,7 +70,7 @@ impl Drop {
 }
 
 /// How many packets were dropped for each reason.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+#[derive(Clone, Copy, Default, PartialEq, Eq)]
 pub struct Drops([u64; Drop::ALL.len()]);
 
 impl Drops {
@@ -95,11 +96,9 @@ impl Index<Drop> for Drops {
     }
 }
 
-impl AddAssign for Drops {
-    fn add_assign(&mut self, other: Self) {
-        for (count, more) in self.0.iter_mut().zip(other.0) {
-            *count += more;
-        }
+impl fmt::Debug for Drops {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_map().entries(self.iter()).finish()
     }
 }
 

@@ -186,7 +186,7 @@ impl Peer {
         self.turn_keys(now, out);
         if !self.session && self.is_wanted(now) {
             self.paths.search(now);
-            self.begin_handshake(false, now, out);
+            self.begin_handshake(true, now, out);
             self.punch(now, out);
         }
         if self.session {
