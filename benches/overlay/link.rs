@@ -24,8 +24,22 @@ impl Link {
             succeed(&format!("ip netns add {end}"));
             succeed(&format!("ip -n {end} link set lo up"));
         }
-        connect(ENDS[0], "eth0", "10.99.0.1/24", ENDS[1], "eth0", "10.99.0.2/24");
-        connect(ENDS[0], "eth1", "10.99.1.1/24", ENDS[2], "eth0", "10.99.1.2/24");
+        connect(
+            ENDS[0],
+            "eth0",
+            "10.99.0.1/24",
+            ENDS[1],
+            "eth0",
+            "10.99.0.2/24",
+        );
+        connect(
+            ENDS[0],
+            "eth1",
+            "10.99.1.1/24",
+            ENDS[2],
+            "eth0",
+            "10.99.1.2/24",
+        );
         if offload == Offload::Off {
             for end in &ENDS[..2] {
                 let kinds = "tx-udp-segmentation off tso off gso off gro off";
@@ -43,7 +57,9 @@ impl Drop for Link {
 }
 
 fn connect(a: &str, a_name: &str, a_address: &str, b: &str, b_name: &str, b_address: &str) {
-    succeed(&format!("ip -n {a} link add {a_name} type veth peer name {b_name} netns {b}"));
+    succeed(&format!(
+        "ip -n {a} link add {a_name} type veth peer name {b_name} netns {b}"
+    ));
     for (end, name, address) in [(a, a_name, a_address), (b, b_name, b_address)] {
         succeed(&format!("ip -n {end} address add {address} dev {name}"));
         succeed(&format!("ip -n {end} link set {name} up"));
@@ -72,5 +88,8 @@ pub fn succeed(line: &str) {
 fn output(line: &str) -> Output {
     let mut words = line.split_whitespace();
     let program = words.next().expect("a command has a name");
-    Command::new(program).args(words).output().expect("`ip` can be run")
+    Command::new(program)
+        .args(words)
+        .output()
+        .expect("`ip` can be run")
 }

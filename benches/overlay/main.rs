@@ -40,7 +40,9 @@ fn main() -> ExitCode {
     }
     arguments.retain(|argument| argument != "--bench");
     if !rustix::process::geteuid().is_root() {
-        eprintln!("skipped: the benchmark of the overlay makes network namespaces, which takes root");
+        eprintln!(
+            "skipped: the benchmark of the overlay makes network namespaces, which takes root"
+        );
         return ExitCode::SUCCESS;
     }
     run(&options(&arguments));
@@ -87,7 +89,9 @@ fn report(offload: Offload, ways: &[Way], results: &BTreeMap<&'static str, Vec<F
         "way", "Gbit/s", "of raw", "CPU-s/Gbit", "all CPU-s/Gb", "retrans", "RTT µs", "min..max"
     );
     let middle = |name: &str, of: fn(&Figures) -> f64| {
-        results.get(name).map(|runs| median(runs.iter().map(of).collect()))
+        results
+            .get(name)
+            .map(|runs| median(runs.iter().map(of).collect()))
     };
     let raw = middle("raw", |figures| figures.gbits);
     for way in ways {

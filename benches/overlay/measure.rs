@@ -30,7 +30,9 @@ pub fn measure(_link: &Link, way: Way, seconds: u32) -> Figures {
     let report = iperf(&tunnel.target, seconds);
     let after = (cpu_of(&tunnel), cpu_of_machine());
     let sum = &report["end"];
-    let bits = sum["sum_received"]["bits_per_second"].as_f64().unwrap_or(f64::NAN);
+    let bits = sum["sum_received"]["bits_per_second"]
+        .as_f64()
+        .unwrap_or(f64::NAN);
     let gbit = sum["sum_received"]["bytes"].as_f64().unwrap_or(f64::NAN) * 8.0 / 1e9;
     Figures {
         gbits: bits / 1e9,
@@ -48,7 +50,9 @@ pub fn median(mut values: Vec<f64>) -> f64 {
 
 fn await_answer(target: &str) {
     for _ in 0..50 {
-        let ping = within(ENDS[0], "ping").args(["-c1", "-W1", target]).output();
+        let ping = within(ENDS[0], "ping")
+            .args(["-c1", "-W1", target])
+            .output();
         if ping.is_ok_and(|output| output.status.success()) {
             return;
         }
@@ -89,7 +93,11 @@ fn iperf(target: &str, seconds: u32) -> Value {
 
 /// CPU seconds that the measured processes have used.
 fn cpu_of(tunnel: &Tunnel) -> f64 {
-    tunnel.measured.iter().map(|process| cpu_of_process(*process)).sum()
+    tunnel
+        .measured
+        .iter()
+        .map(|process| cpu_of_process(*process))
+        .sum()
 }
 
 fn cpu_of_process(process: u32) -> f64 {
@@ -97,13 +105,20 @@ fn cpu_of_process(process: u32) -> f64 {
     // After the name, which is in parentheses: user and system time are the 12th and 13th.
     let fields = stat.rsplit_once(')').map_or("", |(_, fields)| fields);
     let ticks = fields.split_whitespace().skip(11).take(2);
-    ticks.filter_map(|ticks| ticks.parse::<f64>().ok()).sum::<f64>() / ticks_in_second()
+    ticks
+        .filter_map(|ticks| ticks.parse::<f64>().ok())
+        .sum::<f64>()
+        / ticks_in_second()
 }
 
 fn cpu_of_machine() -> f64 {
     let stat = fs::read_to_string("/proc/stat").expect("Linux has it");
     let first = stat.lines().next().unwrap_or_default();
-    let ticks: Vec<f64> = first.split_whitespace().skip(1).filter_map(|ticks| ticks.parse().ok()).collect();
+    let ticks: Vec<f64> = first
+        .split_whitespace()
+        .skip(1)
+        .filter_map(|ticks| ticks.parse().ok())
+        .collect();
     // All but idle and waiting.
     let idle = ticks.get(3).unwrap_or(&0.0) + ticks.get(4).unwrap_or(&0.0);
     (ticks.iter().take(8).sum::<f64>() - idle) / ticks_in_second()
@@ -112,5 +127,7 @@ fn cpu_of_machine() -> f64 {
 fn ticks_in_second() -> f64 {
     let output = Command::new("getconf").arg("CLK_TCK").output();
     let text = output.map(|output| String::from_utf8_lossy(&output.stdout).trim().to_owned());
-    text.ok().and_then(|text| text.parse().ok()).unwrap_or(100.0)
+    text.ok()
+        .and_then(|text| text.parse().ok())
+        .unwrap_or(100.0)
 }

@@ -17,9 +17,13 @@ pub fn address(number: u8) -> String {
 
 /// `node NUMBER[-NUMBER] PEER=ADDRESS…`: the overlays of these numbers, and the peers of each.
 pub fn run(arguments: &[String]) -> ExitCode {
-    let (first, last) = arguments[0].split_once('-').unwrap_or((&arguments[0], &arguments[0]));
+    let (first, last) = arguments[0]
+        .split_once('-')
+        .unwrap_or((&arguments[0], &arguments[0]));
     let numbers = first.parse::<u8>().unwrap()..=last.parse::<u8>().unwrap();
-    let overlays: Vec<Overlay> = numbers.map(|number| start(number, &arguments[1..])).collect();
+    let overlays: Vec<Overlay> = numbers
+        .map(|number| start(number, &arguments[1..]))
+        .collect();
     println!("ready");
     stdout().flush().unwrap();
     // A pipe that is closed is the sign to end.
@@ -50,7 +54,11 @@ fn member(text: &str) -> Peer {
     let number = number.parse().unwrap();
     let mut peer = Peer::member(PublicKey(key(number).public_key().0));
     peer.allowed = vec![format!("{}/32", address(number)).parse().unwrap()];
-    peer.endpoints = vec![format!("{host}:{}", 5000 + u16::from(number)).parse().unwrap()];
+    peer.endpoints = vec![
+        format!("{host}:{}", 5000 + u16::from(number))
+            .parse()
+            .unwrap(),
+    ];
     peer.keepalive = Some(std::time::Duration::from_secs(10));
     peer
 }

@@ -80,7 +80,10 @@ impl Way {
             Self::Crowded => overlay(CROWD),
             Self::WireguardGo => uapi("wireguard-go", &["-f"]),
             // One thread: with more, its packets overtake each other.
-            Self::Boringtun => uapi("boringtun-cli", &["-f", "-t", "1", "--disable-drop-privileges"]),
+            Self::Boringtun => uapi(
+                "boringtun-cli",
+                &["-f", "-t", "1", "--disable-drop-privileges"],
+            ),
             Self::Gotatun => uapi("gotatun", &["-f", "--disable-drop-privileges"]),
         }
     }
@@ -105,9 +108,17 @@ impl Drop for Tunnel {
 }
 
 fn overlay(peers: u8) -> Tunnel {
-    let mut near = vec!["node".to_owned(), "1".to_owned(), format!("2={}", ADDRESSES[1])];
+    let mut near = vec![
+        "node".to_owned(),
+        "1".to_owned(),
+        format!("2={}", ADDRESSES[1]),
+    ];
     near.extend((3..=peers + 1).map(|number| format!("{number}={}", ADDRESSES[2])));
-    let far = ["node".to_owned(), "2".to_owned(), format!("1={}", ADDRESSES[0])];
+    let far = [
+        "node".to_owned(),
+        "2".to_owned(),
+        format!("1={}", ADDRESSES[0]),
+    ];
     let mut processes = vec![own(ENDS[0], &near), own(ENDS[1], &far)];
     let measured = processes.iter().map(Child::id).collect();
     if peers > 1 {
@@ -139,7 +150,9 @@ fn own(end: &str, arguments: &[String]) -> Child {
     let output = process.stdout.take().expect("it is piped");
     let mut output = BufReader::new(output);
     let mut line = String::new();
-    output.read_line(&mut line).expect("a node says that it is ready");
+    output
+        .read_line(&mut line)
+        .expect("a node says that it is ready");
     assert_eq!(line, "ready\n");
     process.stdout = Some(output.into_inner());
     process
@@ -192,8 +205,14 @@ fn configure(end: &str, name: &str, number: u8) {
     let file = std::env::temp_dir().join(format!("{name}.conf"));
     fs::write(&file, settings).expect("a file can be written");
     sleep(Duration::from_millis(100));
-    succeed(&format!("ip netns exec {end} wg setconf {name} {}", file.display()));
-    succeed(&format!("ip -n {end} address add {}/24 dev {name}", node::address(number)));
+    succeed(&format!(
+        "ip netns exec {end} wg setconf {name} {}",
+        file.display()
+    ));
+    succeed(&format!(
+        "ip -n {end} address add {}/24 dev {name}",
+        node::address(number)
+    ));
     succeed(&format!("ip -n {end} link set {name} mtu 1420 up"));
     let _ = fs::remove_file(file);
 }

@@ -185,11 +185,17 @@ mod tests {
     fn a_prefix_has_one_owner_however_it_is_written() {
         let own = PublicKey([9; 32]);
         let peers = [peer(1, "10.80.1.0/24"), peer(2, "10.80.1.7/24")];
-        assert!(matches!(check(&peers, own), Err(PeersError::Contested { .. })));
+        assert!(matches!(
+            check(&peers, own),
+            Err(PeersError::Contested { .. })
+        ));
         let peers = [peer(1, "10.80.1.0/24"), peer(2, "10.80.1.7/32")];
         assert_eq!(check(&peers, own), Ok(()));
         let peers = [peer(1, "10.80.1.0/24"), peer(1, "10.80.2.0/24")];
-        assert_eq!(check(&peers, own), Err(PeersError::Twice(PublicKey([1; 32]))));
+        assert_eq!(
+            check(&peers, own),
+            Err(PeersError::Twice(PublicKey([1; 32])))
+        );
         assert!(check(&peers[..1], PublicKey([1; 32])).is_err());
     }
 
@@ -199,6 +205,9 @@ mod tests {
             let config = Config::new(name, PrivateKey::new([1; 32]));
             assert!(config.check().is_err(), "{name}");
         }
-        assert_eq!(Config::new("kontena0", PrivateKey::new([1; 32])).check(), Ok(()));
+        assert_eq!(
+            Config::new("kontena0", PrivateKey::new([1; 32])).check(),
+            Ok(())
+        );
     }
 }

@@ -20,8 +20,8 @@ use crate::engine::{Engine, TURN};
 use crate::netlink::Interface;
 use crate::outbox::{Batch, LONGEST};
 use crate::packet::coalesce::Coalescer;
-use crate::socket::{Received, Sent, Socket};
 use crate::snapshot::Snapshot;
+use crate::socket::{Received, Sent, Socket};
 use crate::tun::{FRAME, Tun};
 
 /// The longest segment taken from the kernel in one piece: sealed, its packets still fit one batch.
@@ -229,7 +229,9 @@ impl Driver {
         self.engine.outbox = outbox;
         let mut refused = 0;
         let tun = &self.tun;
-        self.engine.inbox.flush(|frame| refused += usize::from(tun.send(frame).is_err()));
+        self.engine
+            .inbox
+            .flush(|frame| refused += usize::from(tun.send(frame).is_err()));
         self.engine.note_lost(Drop::Interface, refused);
     }
 
@@ -289,13 +291,21 @@ fn set_up(config: &Config) -> Result<Interface, StartError> {
     let _ = interface.forbid_own_addresses();
     set("the MTU", interface.set_mtu(config.mtu))?;
     for address in &config.addresses {
-        set(&format!("the address {address}"), interface.add_address(*address))?;
+        set(
+            &format!("the address {address}"),
+            interface.add_address(*address),
+        )?;
     }
     set("the state", interface.set_up())?;
     for route in &config.routes {
         let own = config.addresses.iter().map(|prefix| prefix.address());
-        let source = own.into_iter().find(|own| own.is_ipv4() == route.address().is_ipv4());
-        set(&format!("the route to {route}"), interface.add_route(*route, source))?;
+        let source = own
+            .into_iter()
+            .find(|own| own.is_ipv4() == route.address().is_ipv4());
+        set(
+            &format!("the route to {route}"),
+            interface.add_route(*route, source),
+        )?;
     }
     Ok(interface)
 }

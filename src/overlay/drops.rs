@@ -84,7 +84,10 @@ impl Drops {
 
     /// The reasons that occurred, with their numbers.
     pub fn iter(&self) -> impl Iterator<Item = (Drop, u64)> {
-        Drop::ALL.into_iter().map(|reason| (reason, self[reason])).filter(|(_, count)| *count > 0)
+        Drop::ALL
+            .into_iter()
+            .map(|reason| (reason, self[reason]))
+            .filter(|(_, count)| *count > 0)
     }
 }
 

@@ -110,7 +110,10 @@ impl Engine {
     /// The longest packet that any peer takes now: what the interface may take.
     pub(crate) fn interface_mtu(&self) -> u16 {
         let reached = self.peers.values().filter(|peer| peer.session);
-        reached.map(|peer| peer.mtu.in_use()).max().unwrap_or(self.mtu)
+        reached
+            .map(|peer| peer.mtu.in_use())
+            .max()
+            .unwrap_or(self.mtu)
     }
 
     /// Counts packets that were ready and could not leave.
@@ -126,7 +129,11 @@ impl Engine {
 
     /// All peers in the order of their keys.
     pub(crate) fn peers(&self, now: Instant) -> Vec<PeerStatus> {
-        let mut peers: Vec<_> = self.peers.values().map(|peer| self.status(peer, now)).collect();
+        let mut peers: Vec<_> = self
+            .peers
+            .values()
+            .map(|peer| self.status(peer, now))
+            .collect();
         peers.sort_by_key(|peer| peer.key);
         peers
     }
@@ -149,17 +156,23 @@ impl Engine {
     }
 
     fn way(&self, peer: &Peer, now: Instant) -> Way {
-        match peer.paths.active().filter(|_| peer.session && peer.paths.works(now)) {
+        match peer
+            .paths
+            .active()
+            .filter(|_| peer.session && peer.paths.works(now))
+        {
             None => Way::None,
             Some(Via::Direct(endpoint)) => Way::Direct {
                 endpoint,
                 configured: peer.paths.is_configured(endpoint),
             },
-            Some(Via::Relay(through)) => self.peers.get(&through).map_or(Way::None, |relay| {
-                Way::Relayed {
-                    through: relay.key(),
-                }
-            }),
+            Some(Via::Relay(through)) => {
+                self.peers
+                    .get(&through)
+                    .map_or(Way::None, |relay| Way::Relayed {
+                        through: relay.key(),
+                    })
+            }
         }
     }
 
@@ -187,7 +200,10 @@ impl Engine {
     /// Sends what a peer has made ready.
     fn send_all(&mut self, index: PeerIndex, messages: &mut Vec<Message>) {
         for message in messages.drain(..) {
-            let hop = self.peers.get(&index).and_then(|peer| self.hop(message.via, peer));
+            let hop = self
+                .peers
+                .get(&index)
+                .and_then(|peer| self.hop(message.via, peer));
             if let Some(hop) = hop {
                 let room = hop.room(&mut self.outbox, message.bytes.len(), message.whole);
                 let offset = hop.offset();
@@ -201,7 +217,11 @@ impl Engine {
 impl Hop {
     /// How many bytes stand before the message.
     fn offset(&self) -> usize {
-        if self.relay.is_some() { relay::OVERHEAD } else { 0 }
+        if self.relay.is_some() {
+            relay::OVERHEAD
+        } else {
+            0
+        }
     }
 
     fn room<'a>(&self, outbox: &'a mut Outbox, length: usize, whole: bool) -> &'a mut [u8] {

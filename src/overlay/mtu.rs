@@ -78,7 +78,9 @@ impl PathMtu {
             None if now < self.next => return None,
             None => self.plan(now),
         }
-        let size = self.asked.map_or_else(|| self.candidate(), |asked| asked.size);
+        let size = self
+            .asked
+            .map_or_else(|| self.candidate(), |asked| asked.size);
         let tries = self.asked.map_or(0, |asked| asked.tries);
         self.asked = Some(Asked {
             size,

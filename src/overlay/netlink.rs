@@ -160,8 +160,14 @@ impl Interface {
 
 /// What the kernel says to a request: an error's number, zero if all is well.
 fn outcome(answer: &[u8]) -> io::Result<()> {
-    let number = |at: usize| answer.get(at..at + 4).and_then(|bytes| bytes.try_into().ok());
-    let kind = answer.get(4..6).map(|kind| u16::from_ne_bytes([kind[0], kind[1]]));
+    let number = |at: usize| {
+        answer
+            .get(at..at + 4)
+            .and_then(|bytes| bytes.try_into().ok())
+    };
+    let kind = answer
+        .get(4..6)
+        .map(|kind| u16::from_ne_bytes([kind[0], kind[1]]));
     match number(HEADER).map(i32::from_ne_bytes) {
         Some(0) if kind == Some(NLMSG_ERROR) => Ok(()),
         Some(error) if kind == Some(NLMSG_ERROR) => Err(Errno::from_raw_os_error(-error)),

@@ -34,10 +34,7 @@ impl Batch {
     }
 
     fn takes(&self, length: usize) -> bool {
-        self.open
-            && length <= self.segment
-            && self.used + length <= LONGEST
-            && self.count() < MOST
+        self.open && length <= self.segment && self.used + length <= LONGEST && self.count() < MOST
     }
 }
 
@@ -92,7 +89,9 @@ impl Outbox {
 
     /// The latest batch to an address that takes part in the order.
     fn batch_of(&self, to: SocketAddr) -> Option<usize> {
-        self.batches.iter().rposition(|batch| batch.open && batch.to == to)
+        self.batches
+            .iter()
+            .rposition(|batch| batch.open && batch.to == to)
     }
 
     fn begin(&mut self, to: SocketAddr, segment: usize, whole: bool) -> usize {
@@ -169,7 +168,10 @@ mod tests {
         }
         outbox.whole_slot(address(1), 100).fill(2);
         outbox.push(address(1), &[1; 100]);
-        let counts: Vec<_> = flushed(&mut outbox).iter().map(|(_, batch)| batch.len()).collect();
+        let counts: Vec<_> = flushed(&mut outbox)
+            .iter()
+            .map(|(_, batch)| batch.len())
+            .collect();
         assert_eq!(counts, [4, 1]);
     }
 }

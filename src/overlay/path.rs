@@ -149,7 +149,9 @@ impl Outcomes {
 
     fn lost_in_1000(self) -> Option<u16> {
         let lost = self.bits.count_ones();
-        (lost * 1000).checked_div(self.count).map(|lost| lost as u16)
+        (lost * 1000)
+            .checked_div(self.count)
+            .map(|lost| lost as u16)
     }
 }
 
@@ -168,10 +170,21 @@ impl Paths {
     }
 
     /// Sets the paths that were given from outside; what was learned of others is kept.
-    pub(crate) fn configure(&mut self, member: bool, endpoints: &[SocketAddr], relays: &[PeerIndex]) {
+    pub(crate) fn configure(
+        &mut self,
+        member: bool,
+        endpoints: &[SocketAddr],
+        relays: &[PeerIndex],
+    ) {
         self.member = member;
-        let direct = endpoints.iter().take(MOST_CONFIGURED).map(|to| Via::Direct(*to));
-        let relays = relays.iter().take(MOST_RELAYS).map(|through| Via::Relay(*through));
+        let direct = endpoints
+            .iter()
+            .take(MOST_CONFIGURED)
+            .map(|to| Via::Direct(*to));
+        let relays = relays
+            .iter()
+            .take(MOST_RELAYS)
+            .map(|through| Via::Relay(*through));
         let given: Vec<_> = direct.chain(relays).collect();
         let active = self.active;
         for path in &mut self.paths {
@@ -213,7 +226,8 @@ impl Paths {
     /// Whether the peer answered by the active path lately: lost probes then say something.
     pub(crate) fn answers(&self, now: Instant) -> bool {
         self.active_path().is_some_and(|path| {
-            path.answered.is_some_and(|answered| now - answered < BUSY + REPEAT)
+            path.answered
+                .is_some_and(|answered| now - answered < BUSY + REPEAT)
                 || path.unanswered.is_none_or(|since| now - since < REPEAT)
         })
     }
@@ -242,7 +256,11 @@ impl Paths {
         }
         let relays = self.is_silent(now);
         let wanted = |path: &&Path| relays || !path.via.is_relay();
-        self.paths.iter().filter(wanted).map(|path| path.via).collect()
+        self.paths
+            .iter()
+            .filter(wanted)
+            .map(|path| path.via)
+            .collect()
     }
 
     /// Says that the peer is wanted and no path to it works.
@@ -305,7 +323,9 @@ impl Paths {
             .filter(|path| path.is_due(self.pace(path, works, interval, now), now))
             .map(|path| path.via)
             .collect();
-        vias.into_iter().map(|via| self.order(via, 0, now)).collect()
+        vias.into_iter()
+            .map(|via| self.order(via, 0, now))
+            .collect()
     }
 
     /// How often a path is probed; nothing if not at all.
@@ -361,7 +381,10 @@ impl Paths {
 
     /// An answer to a probe; nothing if none was asked.
     pub(crate) fn answered(&mut self, sequence: u64, now: Instant) -> Option<Answer> {
-        let at = self.outstanding.iter().position(|probe| probe.sequence == sequence)?;
+        let at = self
+            .outstanding
+            .iter()
+            .position(|probe| probe.sequence == sequence)?;
         let probe = self.outstanding.remove(at);
         let active = self.active == Some(probe.via);
         if probe.size > 0 {
@@ -385,7 +408,9 @@ impl Paths {
         };
         let in_a_row = self.find(via).map_or(0, |path| path.in_a_row);
         let owes = |for_long: Duration| {
-            active.unanswered.is_some_and(|since| now - since >= for_long)
+            active
+                .unanswered
+                .is_some_and(|since| now - since >= for_long)
         };
         if active.via == via {
             false
@@ -427,7 +452,8 @@ impl Paths {
     /// Whether nothing has answered for long enough to ask a relay.
     fn is_silent(&self, now: Instant) -> bool {
         let silent = |since: Instant| now - since >= SILENCE;
-        self.searching.is_some_and(silent) || self.active_path().is_some_and(|path| path.is_silent(now))
+        self.searching.is_some_and(silent)
+            || self.active_path().is_some_and(|path| path.is_silent(now))
     }
 
     fn active_path(&self) -> Option<&Path> {
@@ -451,7 +477,10 @@ impl Paths {
     /// Keeps the number of observed paths bounded; the ones heard longest ago go first.
     fn forget_observed(&mut self) {
         loop {
-            let observed = self.paths.iter().filter(|path| path.origin == Origin::Observed);
+            let observed = self
+                .paths
+                .iter()
+                .filter(|path| path.origin == Origin::Observed);
             if observed.count() <= MOST_OBSERVED {
                 return;
             }
@@ -617,7 +646,9 @@ mod tests {
     fn a_member_that_only_tries_a_path_is_not_followed() {
         let mut story = Story::new(&[direct(FAR)]);
         story.run(seconds(2));
-        story.paths.heard(direct("192.0.2.9:1"), Heard::Probe, story.now);
+        story
+            .paths
+            .heard(direct("192.0.2.9:1"), Heard::Probe, story.now);
         assert_eq!(story.run(seconds(10)), Some(direct(FAR)));
     }
 
@@ -625,12 +656,16 @@ mod tests {
     fn a_member_heard_by_the_other_family_is_followed_only_if_its_path_owes_an_answer() {
         let mut story = Story::new(&[direct(FAR), direct(OTHER_FAMILY)]);
         story.run(seconds(2));
-        story.paths.heard(direct(OTHER_FAMILY), Heard::InUse, story.now);
+        story
+            .paths
+            .heard(direct(OTHER_FAMILY), Heard::InUse, story.now);
         assert_eq!(story.run(seconds(4)), Some(direct(FAR)));
         story.working = vec![direct(OTHER_FAMILY)];
         for _ in 0..8 {
             story.run(Duration::from_millis(250));
-            story.paths.heard(direct(OTHER_FAMILY), Heard::InUse, story.now);
+            story
+                .paths
+                .heard(direct(OTHER_FAMILY), Heard::InUse, story.now);
         }
         assert_eq!(story.paths.active(), Some(direct(OTHER_FAMILY)));
     }
@@ -643,7 +678,11 @@ mod tests {
             paths.heard(direct(address), Heard::InUse, now);
             assert_eq!(paths.active(), Some(direct(address)));
         }
-        assert!(paths.due(true, Some(seconds(1)), now + seconds(20)).is_empty());
+        assert!(
+            paths
+                .due(true, Some(seconds(1)), now + seconds(20))
+                .is_empty()
+        );
     }
 
     #[test]
@@ -651,7 +690,9 @@ mod tests {
         let mut story = Story::new(&[direct(FAR)]);
         for port in 1..200 {
             let address: SocketAddr = ([10, 1, 1, 1], port).into();
-            story.paths.heard(Via::Direct(address), Heard::InUse, story.now);
+            story
+                .paths
+                .heard(Via::Direct(address), Heard::InUse, story.now);
         }
         assert!(story.paths.paths.len() <= 4 + MOST_OBSERVED);
     }

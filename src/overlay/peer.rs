@@ -12,7 +12,7 @@ use crate::config;
 use crate::drops::Drops;
 use crate::key::{PrivateKey, PublicKey};
 use crate::mtu::PathMtu;
-use crate::path::{PeerIndex, Paths, Via};
+use crate::path::{Paths, PeerIndex, Via};
 use crate::probe::Probe;
 use crate::relay::{RelayId, RelayKey};
 use crate::snapshot::Traffic;
@@ -233,7 +233,9 @@ impl Peer {
     }
 
     fn turn_probes(&mut self, now: Instant, out: &mut Vec<Message>) {
-        let orders = self.paths.due(self.is_busy(now), self.desired.keepalive, now);
+        let orders = self
+            .paths
+            .due(self.is_busy(now), self.desired.keepalive, now);
         for order in orders {
             let probe = Probe::Request {
                 sequence: order.sequence,
@@ -319,12 +321,16 @@ mod tests {
     fn an_allowance_is_a_quarter_of_a_second_at_once_and_the_limit_in_the_long_run() {
         let mut now = Instant::now();
         let mut allowance = Allowance::new(now);
-        let at_once = (0..10_000).filter(|_| allowance.take(1000, 1_000_000, now)).count();
+        let at_once = (0..10_000)
+            .filter(|_| allowance.take(1000, 1_000_000, now))
+            .count();
         assert_eq!(at_once, 250);
         let mut carried = 0;
         for _ in 0..10_000 {
             now += Duration::from_millis(1);
-            carried += (0..5).filter(|_| allowance.take(1000, 1_000_000, now)).count();
+            carried += (0..5)
+                .filter(|_| allowance.take(1000, 1_000_000, now))
+                .count();
         }
         assert!((9_900..=10_250).contains(&carried), "{carried}");
     }

@@ -117,10 +117,22 @@ mod tests {
     #[test]
     fn a_probe_reads_as_it_was_written_in_the_size_that_was_asked() {
         let probes = [
-            Probe::Request { sequence: 7, active: true },
-            Probe::Reply { sequence: u64::MAX, observed: None },
-            Probe::Reply { sequence: 1, observed: "192.0.2.1:51820".parse().ok() },
-            Probe::Reply { sequence: 1, observed: "[2001:db8::1]:1".parse().ok() },
+            Probe::Request {
+                sequence: 7,
+                active: true,
+            },
+            Probe::Reply {
+                sequence: u64::MAX,
+                observed: None,
+            },
+            Probe::Reply {
+                sequence: 1,
+                observed: "192.0.2.1:51820".parse().ok(),
+            },
+            Probe::Reply {
+                sequence: 1,
+                observed: "[2001:db8::1]:1".parse().ok(),
+            },
         ];
         for probe in probes {
             for (size, length) in [(0, SHORTEST), (1396, 1396)] {

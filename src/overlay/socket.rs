@@ -88,10 +88,16 @@ impl Socket {
 
     /// Receives what is there; nothing if there is nothing now.
     pub(crate) fn receive(&self, into: &mut Received) -> io::Result<usize> {
-        let mut slices = into.buffers.iter_mut().map(|buffer| IoSliceMut::new(buffer));
+        let mut slices = into
+            .buffers
+            .iter_mut()
+            .map(|buffer| IoSliceMut::new(buffer));
         let mut slices: [IoSliceMut<'_>; RECEIVED_AT_ONCE] =
             std::array::from_fn(|_| slices.next().expect("there is a buffer for each"));
-        match self.state.recv((&self.socket).into(), &mut slices, &mut into.metas) {
+        match self
+            .state
+            .recv((&self.socket).into(), &mut slices, &mut into.metas)
+        {
             Ok(count) => Ok(count),
             Err(error) if error.kind() == ErrorKind::WouldBlock => Ok(0),
             // An answer of some host to something that was sent.
@@ -226,6 +232,9 @@ fn bind_v6(port: u16) -> io::Result<UdpSocket> {
         None,
     )?;
     set_ipv6_v6only(&socket, true)?;
-    bind(&socket, &SocketAddrV6::new(Ipv6Addr::UNSPECIFIED, port, 0, 0))?;
+    bind(
+        &socket,
+        &SocketAddrV6::new(Ipv6Addr::UNSPECIFIED, port, 0, 0),
+    )?;
     Ok(socket.into())
 }

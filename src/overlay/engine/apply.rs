@@ -26,7 +26,10 @@ impl Engine {
         let mut applied = Applied::default();
         self.remove_unwanted(&wanted, &mut applied);
         for (key, peer) in wanted {
-            let known = self.by_key.get(&key).and_then(|index| self.peers.get_mut(index));
+            let known = self
+                .by_key
+                .get(&key)
+                .and_then(|index| self.peers.get_mut(index));
             match known {
                 Some(known) if known.desired == peer => {}
                 Some(known) => {
@@ -123,7 +126,8 @@ impl Engine {
                 .filter_map(|relay| self.by_key.get(relay).copied())
                 .collect();
             let member = peer.is_member();
-            peer.paths.configure(member, &peer.desired.endpoints, &relays);
+            peer.paths
+                .configure(member, &peer.desired.endpoints, &relays);
         }
     }
 }

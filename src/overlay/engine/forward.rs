@@ -46,7 +46,9 @@ impl Engine {
     fn forward(&mut self, sender: PeerIndex, frame: Frame<'_>, now: Instant) -> Result<(), Drop> {
         let limit = self.forward.ok_or(Drop::NotForwarded)?;
         let other = self.by_relay_id.get(&frame.other).copied();
-        let other = other.filter(|other| *other != sender).ok_or(Drop::NotForwarded)?;
+        let other = other
+            .filter(|other| *other != sender)
+            .ok_or(Drop::NotForwarded)?;
         let target = self.peers.get(&other).filter(|peer| peer.is_member());
         let target = target.ok_or(Drop::NotForwarded)?;
         let Some(Via::Direct(to)) = target.paths.active() else {

@@ -58,7 +58,9 @@ impl Engine {
     /// knows our public key, is asked to prove its address.
     fn initiator(&mut self, via: Via, sender: IpAddr, message: &[u8]) -> Result<PeerIndex, Drop> {
         let mut cookie = [0; 64];
-        let verified = self.limiter.verify_packet(Some(sender), message, &mut cookie);
+        let verified = self
+            .limiter
+            .verify_packet(Some(sender), message, &mut cookie);
         let initiation = match verified {
             Ok(Packet::HandshakeInit(initiation)) => initiation,
             Err(TunnResult::WriteToNetwork(cookie)) => {
@@ -75,7 +77,9 @@ impl Engine {
     fn peer_of(&self, initiation: &HandshakeInit<'_>) -> Option<PeerIndex> {
         let own = self.key.public_key().0.into();
         let half = parse_handshake_anon(self.key.secret(), &own, initiation).ok()?;
-        self.by_key.get(&PublicKey(half.peer_static_public)).copied()
+        self.by_key
+            .get(&PublicKey(half.peer_static_public))
+            .copied()
     }
 
     /// Opens a message with a peer's keys.
@@ -83,7 +87,10 @@ impl Engine {
         let Some(peer) = self.peers.get_mut(&index) else {
             return;
         };
-        let opened = match peer.tunn.decapsulate(Some(sender), message, &mut self.scratch) {
+        let opened = match peer
+            .tunn
+            .decapsulate(Some(sender), message, &mut self.scratch)
+        {
             TunnResult::WriteToNetwork(answer) => Opened::Handshake(Some(answer.to_vec())),
             TunnResult::Done if message[0] == 4 => Opened::Keepalive,
             TunnResult::Done => Opened::Handshake(None),
@@ -154,7 +161,14 @@ impl Engine {
         }
     }
 
-    fn probe(&mut self, index: PeerIndex, via: Via, probe: Option<Probe>, length: usize, now: Instant) {
+    fn probe(
+        &mut self,
+        index: PeerIndex,
+        via: Via,
+        probe: Option<Probe>,
+        length: usize,
+        now: Instant,
+    ) {
         let Some(peer) = self.peers.get_mut(&index).filter(|peer| peer.is_member()) else {
             return;
         };

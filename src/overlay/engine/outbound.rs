@@ -50,7 +50,14 @@ impl Engine {
             peer.data = Some(now);
             while let Some(length) = segments.next_into(&mut self.scratch) {
                 let packet = &self.scratch[..length];
-                peer.send(packet, hop.as_ref(), own, &mut self.outbox, now, &mut messages);
+                peer.send(
+                    packet,
+                    hop.as_ref(),
+                    own,
+                    &mut self.outbox,
+                    now,
+                    &mut messages,
+                );
             }
         }
         self.send_all(owner, &mut messages);
@@ -85,7 +92,14 @@ impl Engine {
         let own = self.own_id;
         let mut messages = Vec::new();
         if let Some(peer) = self.peers.get_mut(&owner) {
-            peer.send(packet, hop.as_ref(), own, &mut self.outbox, now, &mut messages);
+            peer.send(
+                packet,
+                hop.as_ref(),
+                own,
+                &mut self.outbox,
+                now,
+                &mut messages,
+            );
         }
         self.send_all(owner, &mut messages);
     }
@@ -127,7 +141,10 @@ impl Peer {
         };
         let datagram = hop.room(outbox, packet.len() + SEALED, false);
         let sealed = self.tunn.encapsulate(packet, &mut datagram[hop.offset()..]);
-        debug_assert!(matches!(sealed, TunnResult::WriteToNetwork(_)), "there is a session");
+        debug_assert!(
+            matches!(sealed, TunnResult::WriteToNetwork(_)),
+            "there is a session"
+        );
         hop.seal(datagram, own);
         self.sent.count(packet.len());
     }

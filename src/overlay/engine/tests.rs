@@ -31,7 +31,13 @@ fn the_first_packets_wait_for_the_handshake_and_arrive() {
     assert_eq!(network.received(0).len(), 1);
     let status = network.status(0, 1);
     assert_eq!((status.sent.packets, status.received.packets), (3, 1));
-    assert!(matches!(status.way, Way::Direct { configured: true, .. }));
+    assert!(matches!(
+        status.way,
+        Way::Direct {
+            configured: true,
+            ..
+        }
+    ));
 }
 
 #[test]
@@ -140,7 +146,12 @@ fn a_flood_of_handshakes_is_answered_with_cookies_and_peers_still_get_in() {
     }
     let drops = network.drops(0);
     assert!(drops[Drop::Overload] >= 150, "{drops:?}");
-    assert!(network.recorded().iter().all(|sent| sent.to != from || sent.bytes[0] == 3));
+    assert!(
+        network
+            .recorded()
+            .iter()
+            .all(|sent| sent.to != from || sent.bytes[0] == 3)
+    );
     // The peer learns the cookie with its first try, and gets in with its second.
     network.send(1, 0, b"let me in");
     network.settle();
@@ -159,12 +170,22 @@ fn keys_outlive_a_change_of_address_on_either_side() {
     network.settle();
     network.send(1, 0, b"found you");
     network.settle();
-    assert_eq!((network.received(1).len(), network.received(0).len()), (1, 1));
+    assert_eq!(
+        (network.received(1).len(), network.received(0).len()),
+        (1, 1)
+    );
     assert_eq!(network.handshakes(), session);
-    let Way::Direct { endpoint, configured } = network.status(1, 0).way else {
+    let Way::Direct {
+        endpoint,
+        configured,
+    } = network.status(1, 0).way
+    else {
         panic!("it is not reached directly");
     };
-    assert_eq!((endpoint.to_string().as_str(), configured), ("198.51.100.7:4000", false));
+    assert_eq!(
+        (endpoint.to_string().as_str(), configured),
+        ("198.51.100.7:4000", false)
+    );
 }
 
 #[test]
@@ -202,12 +223,19 @@ fn a_cut_link_is_relayed_within_seconds_and_direct_again_after_it_heals() {
     network.run_with_traffic(8 * SECOND, 0, 1);
     network.received(0);
     network.received(1);
-    assert!(matches!(network.status(0, 1).way, Way::Relayed { .. }), "{:?}", network.status(0, 1));
+    assert!(
+        matches!(network.status(0, 1).way, Way::Relayed { .. }),
+        "{:?}",
+        network.status(0, 1)
+    );
     network.send(0, 1, b"around");
     network.settle();
     network.send(1, 0, b"and back");
     network.settle();
-    assert_eq!((network.received(1).len(), network.received(0).len()), (1, 1));
+    assert_eq!(
+        (network.received(1).len(), network.received(0).len()),
+        (1, 1)
+    );
     assert!(network.status(2, 0).forwarded.packets > 0);
     network.heal();
     network.run_with_traffic(8 * SECOND, 0, 1);
@@ -239,7 +267,10 @@ fn a_link_that_works_in_one_direction_is_left_by_both_sides() {
     network.send(0, 1, b"there");
     network.send(1, 0, b"and back");
     network.settle();
-    assert_eq!((network.received(1).len(), network.received(0).len()), (1, 1));
+    assert_eq!(
+        (network.received(1).len(), network.received(0).len()),
+        (1, 1)
+    );
 }
 
 #[test]
@@ -252,7 +283,9 @@ fn a_relay_that_dies_is_replaced_by_another() {
     let Way::Relayed { through } = network.status(0, 1).way else {
         panic!("it is not relayed: {:?}", network.status(0, 1));
     };
-    let dead = (0..4).find(|node| key(*node).public_key() == through).expect("a node");
+    let dead = (0..4)
+        .find(|node| key(*node).public_key() == through)
+        .expect("a node");
     for node in 0..4 {
         network.cut(dead, node);
     }
@@ -342,7 +375,11 @@ fn two_behind_translators_meet_once_both_know_the_others_outer_address() {
     let seen = network.status(0, 2).observed.expect("node 2 answered");
     assert_eq!(seen, network.outer(0));
     network.run(12 * SECOND);
-    assert!(matches!(network.status(0, 1).way, Way::Direct { .. }), "{:?}", network.status(0, 1));
+    assert!(
+        matches!(network.status(0, 1).way, Way::Direct { .. }),
+        "{:?}",
+        network.status(0, 1)
+    );
     network.send(0, 1, b"through both");
     network.settle();
     assert_eq!(network.received(1).len(), 1);
@@ -356,7 +393,9 @@ fn what_is_changed_of_some_peers_does_not_disturb_the_others() {
     network.change(0, |peers| {
         peers.pop();
         peers[1].allowed.clear();
-        peers[0].endpoints.push("203.0.113.1:1".parse().expect("an address"));
+        peers[0]
+            .endpoints
+            .push("203.0.113.1:1".parse().expect("an address"));
     });
     network.send(0, 1, b"as before");
     network.settle();
@@ -376,7 +415,14 @@ fn applying_is_idempotent_and_says_what_it_did() {
     let now = network.now();
     let engine = network.engine(0);
     let applied = engine.apply(peers.clone(), now).expect("the peers fit");
-    assert_eq!((applied.added.len(), applied.changed.len(), applied.removed.len()), (0, 0, 0));
+    assert_eq!(
+        (
+            applied.added.len(),
+            applied.changed.len(),
+            applied.removed.len()
+        ),
+        (0, 0, 0)
+    );
     let mut fewer = peers.clone();
     fewer.remove(0);
     fewer[0].keepalive = Some(SECOND);
@@ -448,7 +494,11 @@ fn a_large_packet_that_may_be_cut_is_cut() {
 #[test]
 fn a_large_ipv6_packet_is_answered_with_what_fits() {
     let mut network = Network::new(2);
-    network.change(0, |peers| peers[0].allowed.push("fd00:1::/32".parse().expect("a prefix")));
+    network.change(0, |peers| {
+        peers[0]
+            .allowed
+            .push("fd00:1::/32".parse().expect("a prefix"))
+    });
     network.meet(0, 1);
     network.send_raw(0, &datagram_v6("fd00::1", "fd00:1::1", &[1; 1400]));
     let answer = network.received(0).swap_remove(0);

@@ -180,9 +180,7 @@ impl Shape {
 /// Length of the header of a TCP segment that is data and nothing else.
 fn tcp_header(segment: &[u8]) -> Option<usize> {
     let header = usize::from(segment.get(12)? >> 4) * 4;
-    let plain = header >= TCP_HEADER
-        && segment.len() >= header
-        && segment[TCP_FLAGS] & !PSH == ACK;
+    let plain = header >= TCP_HEADER && segment.len() >= header && segment[TCP_FLAGS] & !PSH == ACK;
     plain.then_some(header)
 }
 

@@ -114,7 +114,10 @@ mod tests {
         });
         assert!(Sum::default().add(&answer[..20]).is_valid());
         assert!(Sum::default().add(ip.payload()).is_valid());
-        assert_eq!(ip.payload()[..8], [3, 4, ip.payload()[2], ip.payload()[3], 0, 0, 5, 20]);
+        assert_eq!(
+            ip.payload()[..8],
+            [3, 4, ip.payload()[2], ip.payload()[3], 0, 0, 5, 20]
+        );
         assert_eq!(ip.payload()[8..], packet[..548]);
     }
 
@@ -126,7 +129,11 @@ mod tests {
         assert_eq!(answer.len(), 1280);
         assert_eq!(ip.payload()[..2], [2, 0]);
         assert_eq!(ip.payload()[4..8], [0, 0, 5, 20]);
-        assert!(ip.pseudo_header(ip.payload().len()).add(ip.payload()).is_valid());
+        assert!(
+            ip.pseudo_header(ip.payload().len())
+                .add(ip.payload())
+                .is_valid()
+        );
     }
 
     #[test]

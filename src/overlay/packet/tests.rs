@@ -5,7 +5,9 @@ use std::net::IpAddr;
 use proptest::prelude::*;
 
 use super::coalesce::Coalescer;
-use super::header::{IPV4_HEADER, IPV6_HEADER, Ip, PSH, TCP, TCP_FLAGS, UDP, Version, write_length};
+use super::header::{
+    IPV4_HEADER, IPV6_HEADER, Ip, PSH, TCP, TCP_FLAGS, UDP, Version, write_length,
+};
 use super::offload::{Kind, LENGTH, Offload};
 use super::segment::Segments;
 
@@ -33,7 +35,20 @@ fn udp(payload: &[u8]) -> Vec<u8> {
 fn tcp(sequence: u32, flags: u8, options: usize, payload: &[u8]) -> Vec<u8> {
     let mut segment = vec![0x30, 0x39, 0x1f, 0x90];
     segment.extend(sequence.to_be_bytes());
-    segment.extend([1, 2, 3, 4, ((5 + options) << 4) as u8, flags, 1, 0, 0, 0, 0, 0]);
+    segment.extend([
+        1,
+        2,
+        3,
+        4,
+        ((5 + options) << 4) as u8,
+        flags,
+        1,
+        0,
+        0,
+        0,
+        0,
+        0,
+    ]);
     segment.extend(vec![1; options * 4]);
     segment.extend(payload);
     segment
@@ -70,7 +85,10 @@ fn ipv6(from: &str, to: &str, protocol: u8, payload: &[u8]) -> Vec<u8> {
 fn checked(mut packet: Vec<u8>) -> Vec<u8> {
     let ip = Ip::parse(&packet).expect("a packet");
     let at = ip.header_length() + if ip.protocol() == UDP { 6 } else { 16 };
-    let sum = ip.pseudo_header(ip.payload().len()).add(ip.payload()).whole();
+    let sum = ip
+        .pseudo_header(ip.payload().len())
+        .add(ip.payload())
+        .whole();
     packet[at..at + 2].copy_from_slice(&sum);
     packet
 }
@@ -95,16 +113,18 @@ fn stream() -> impl Strategy<Value = Stream> {
         0..4_usize,
         proptest::collection::vec(any::<u8>(), 1..400),
     )
-        .prop_map(|((v6, udp, identification, sequence, push), size, options, payload)| Stream {
-            v6,
-            udp,
-            size,
-            options,
-            identification,
-            sequence,
-            payload,
-            push,
-        })
+        .prop_map(
+            |((v6, udp, identification, sequence, push), size, options, payload)| Stream {
+                v6,
+                udp,
+                size,
+                options,
+                identification,
+                sequence,
+                payload,
+                push,
+            },
+        )
 }
 
 impl Stream {

@@ -72,5 +72,10 @@ pub(crate) fn set_offloads(device: BorrowedFd<'_>, offloads: Offloads) -> io::Re
         bits
     };
     // SAFETY: TUNSETOFFLOAD takes its argument by value and dereferences nothing.
-    unsafe { ioctl(device.as_fd(), IntegerSetter::<TUNSETOFFLOAD>::new_usize(bits)) }
+    unsafe {
+        ioctl(
+            device.as_fd(),
+            IntegerSetter::<TUNSETOFFLOAD>::new_usize(bits),
+        )
+    }
 }

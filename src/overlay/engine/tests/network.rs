@@ -83,7 +83,9 @@ impl Network {
     }
 
     pub(super) fn outer(&self, node: usize) -> SocketAddr {
-        self.translators.get(&node).map_or(self.addresses[node], |(outer, _)| *outer)
+        self.translators
+            .get(&node)
+            .map_or(self.addresses[node], |(outer, _)| *outer)
     }
 
     pub(super) fn peers_of(&self, node: usize) -> Vec<Peer> {
@@ -102,7 +104,9 @@ impl Network {
     /// What `node` says of `peer`.
     pub(super) fn status(&self, node: usize, peer: usize) -> PeerStatus {
         let peers = self.engines[node].peers(self.now);
-        let peer = peers.into_iter().find(|status| status.key == key(peer).public_key());
+        let peer = peers
+            .into_iter()
+            .find(|status| status.key == key(peer).public_key());
         peer.expect("it is a peer")
     }
 
@@ -120,14 +124,18 @@ impl Network {
     pub(super) fn keep_alive(&mut self, every: Duration) {
         for node in 0..self.engines.len() {
             self.change(node, |peers| {
-                peers.iter_mut().for_each(|peer| peer.keepalive = Some(every));
+                peers
+                    .iter_mut()
+                    .for_each(|peer| peer.keepalive = Some(every));
             });
         }
     }
 
     pub(super) fn forget_relays(&mut self) {
         for node in 0..self.engines.len() {
-            self.change(node, |peers| peers.iter_mut().for_each(|peer| peer.relays.clear()));
+            self.change(node, |peers| {
+                peers.iter_mut().for_each(|peer| peer.relays.clear())
+            });
         }
     }
 
@@ -140,7 +148,9 @@ impl Network {
 
     fn apply(&mut self, node: usize) {
         let peers = self.peers[node].clone();
-        self.engines[node].apply(peers, self.now).expect("the peers fit");
+        self.engines[node]
+            .apply(peers, self.now)
+            .expect("the peers fit");
     }
 
     /// Gives a node another address, of which it tells nobody.
@@ -208,7 +218,10 @@ impl Network {
         self.settle();
         self.send(b, a, b"hello");
         self.settle();
-        assert!(!self.received(a).is_empty() && !self.received(b).is_empty(), "they did not meet");
+        assert!(
+            !self.received(a).is_empty() && !self.received(b).is_empty(),
+            "they did not meet"
+        );
     }
 
     /// Lets time pass.
@@ -261,10 +274,13 @@ impl Network {
             }
         });
         for (to, bytes) in ready {
-            let from = self.translators.get_mut(&node).map_or(own, |(outer, sent_to)| {
-                sent_to.insert(to);
-                *outer
-            });
+            let from = self
+                .translators
+                .get_mut(&node)
+                .map_or(own, |(outer, sent_to)| {
+                    sent_to.insert(to);
+                    *outer
+                });
             let sent = Sent { from, to, bytes };
             if let Some(recorded) = &mut self.recorded {
                 recorded.push(sent.clone());
