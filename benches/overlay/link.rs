@@ -3,11 +3,11 @@
 use std::process::{Command, Output};
 
 /// The namespaces of the two ends and the crowd, and the addresses they have on the link.
-pub const ENDS: [&str; 3] = ["kbench-a", "kbench-b", "kbench-c"];
-pub const ADDRESSES: [&str; 3] = ["10.99.0.1", "10.99.0.2", "10.99.1.2"];
+pub(crate) const ENDS: [&str; 3] = ["kbench-a", "kbench-b", "kbench-c"];
+pub(crate) const ADDRESSES: [&str; 3] = ["10.99.0.1", "10.99.0.2", "10.99.1.2"];
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Offload {
+pub(crate) enum Offload {
     /// As the kernel has it by default: large segments pass a link of this kind in one piece.
     On,
     /// Each packet passes for itself, as on a network card without any offload.
@@ -15,10 +15,10 @@ pub enum Offload {
 }
 
 /// The namespaces; they are gone with it.
-pub struct Link;
+pub(crate) struct Link;
 
 impl Link {
-    pub fn new(offload: Offload) -> Self {
+    pub(crate) fn new(offload: Offload) -> Self {
         remove();
         for end in ENDS {
             succeed(&format!("ip netns add {end}"));
@@ -73,13 +73,13 @@ fn remove() {
 }
 
 /// A command in a namespace.
-pub fn within(end: &str, program: &str) -> Command {
+pub(crate) fn within(end: &str, program: &str) -> Command {
     let mut command = Command::new("ip");
     command.args(["netns", "exec", end, program]);
     command
 }
 
-pub fn succeed(line: &str) {
+pub(crate) fn succeed(line: &str) {
     let output = output(line);
     let said = String::from_utf8_lossy(&output.stderr);
     assert!(output.status.success(), "`{line}` failed: {said}");

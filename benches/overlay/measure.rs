@@ -12,17 +12,17 @@ use crate::ways::{Tunnel, Way};
 
 /// Of one run.
 #[derive(Clone, Copy, Debug)]
-pub struct Figures {
-    pub gbits: f64,
+pub(crate) struct Figures {
+    pub(crate) gbits: f64,
     /// CPU seconds of both tunnel processes for each Gbit.
-    pub tunnel_cpu: f64,
+    pub(crate) tunnel_cpu: f64,
     /// CPU seconds of the whole machine for each Gbit, `iperf3` and others' work included.
-    pub machine_cpu: f64,
-    pub retransmits: f64,
-    pub rtt_us: f64,
+    pub(crate) machine_cpu: f64,
+    pub(crate) retransmits: f64,
+    pub(crate) rtt_us: f64,
 }
 
-pub fn measure(_link: &Link, way: Way, seconds: u32) -> Figures {
+pub(crate) fn measure(_link: &Link, way: Way, seconds: u32) -> Figures {
     let tunnel = way.up();
     await_answer(&tunnel.target);
     let rtt_us = rtt(&tunnel.target);
@@ -43,7 +43,7 @@ pub fn measure(_link: &Link, way: Way, seconds: u32) -> Figures {
     }
 }
 
-pub fn median(mut values: Vec<f64>) -> f64 {
+pub(crate) fn median(mut values: Vec<f64>) -> f64 {
     values.sort_by(f64::total_cmp);
     values[values.len() / 2]
 }

@@ -6,17 +6,17 @@ use std::process::ExitCode;
 use kontena_overlay::{Config, Overlay, Peer, PrivateKey, PublicKey};
 
 /// The private key of node `number` of the benchmark.
-pub fn key(number: u8) -> PrivateKey {
+pub(crate) fn key(number: u8) -> PrivateKey {
     PrivateKey::new([number; 32])
 }
 
 /// The address of node `number` inside the tunnel.
-pub fn address(number: u8) -> String {
+pub(crate) fn address(number: u8) -> String {
     format!("10.98.0.{number}")
 }
 
 /// `node NUMBER[-NUMBER] PEER=ADDRESS…`: the overlays of these numbers, and the peers of each.
-pub fn run(arguments: &[String]) -> ExitCode {
+pub(crate) fn run(arguments: &[String]) -> ExitCode {
     let (first, last) = arguments[0]
         .split_once('-')
         .unwrap_or((&arguments[0], &arguments[0]));

@@ -15,7 +15,7 @@ use crate::node;
 const CROWD: u8 = 100;
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Way {
+pub(crate) enum Way {
     /// The bare link.
     Raw,
     Overlay,
@@ -27,16 +27,16 @@ pub enum Way {
 }
 
 /// The processes of a way, while it is up.
-pub struct Tunnel {
+pub(crate) struct Tunnel {
     processes: Vec<Child>,
     /// The two that carry what is measured.
-    pub measured: Vec<u32>,
+    pub(crate) measured: Vec<u32>,
     /// The address of the far end.
-    pub target: String,
+    pub(crate) target: String,
 }
 
 impl Way {
-    pub fn all() -> [Self; 6] {
+    pub(crate) fn all() -> [Self; 6] {
         [
             Self::Raw,
             Self::Overlay,
@@ -47,7 +47,7 @@ impl Way {
         ]
     }
 
-    pub fn name(self) -> &'static str {
+    pub(crate) fn name(self) -> &'static str {
         match self {
             Self::Raw => "raw",
             Self::Overlay => "overlay",
@@ -58,7 +58,7 @@ impl Way {
         }
     }
 
-    pub fn is_installed(self) -> bool {
+    pub(crate) fn is_installed(self) -> bool {
         let program = match self {
             Self::Raw | Self::Overlay | Self::Crowded => return true,
             Self::WireguardGo => "wireguard-go",
@@ -69,7 +69,7 @@ impl Way {
         found.is_ok_and(|output| output.status.success())
     }
 
-    pub fn up(self) -> Tunnel {
+    pub(crate) fn up(self) -> Tunnel {
         match self {
             Self::Raw => Tunnel {
                 processes: Vec::new(),

@@ -137,10 +137,7 @@ impl Peer {
     /// Seals a packet for a cold path: a probe, a keepalive.
     fn seal(&mut self, packet: &[u8]) -> Option<Vec<u8>> {
         let mut room = vec![0; (packet.len() + SEALED).max(HANDSHAKE)];
-        match self.tunn.encapsulate(packet, &mut room) {
-            TunnResult::WriteToNetwork(sealed) => Some(sealed.to_vec()),
-            _ => None,
-        }
+        to_network(self.tunn.encapsulate(packet, &mut room))
     }
 
     /// Seals a probe for a path; nothing if there is no session.
@@ -157,10 +154,7 @@ impl Peer {
             return;
         }
         let mut room = [0; HANDSHAKE];
-        let begun = match self.tunn.format_handshake_initiation(&mut room, anew) {
-            TunnResult::WriteToNetwork(initiation) => Some(initiation.to_vec()),
-            _ => None,
-        };
+        let begun = to_network(self.tunn.format_handshake_initiation(&mut room, anew));
         if let Some(initiation) = begun {
             self.send_initiation(initiation, now, out);
         }
@@ -199,11 +193,7 @@ impl Peer {
     /// Lets WireGuard's timers act.
     fn turn_keys(&mut self, now: Instant, out: &mut Vec<Message>) {
         let mut room = [0; HANDSHAKE];
-        let sent = match self.tunn.update_timers(&mut room) {
-            TunnResult::WriteToNetwork(message) => Some(message.to_vec()),
-            _ => None,
-        };
-        match sent {
+        match to_network(self.tunn.update_timers(&mut room)) {
             Some(message) if message[0] == 1 => self.send_initiation(message, now, out),
             Some(message) => out.extend(self.paths.active().map(|via| Message::new(via, message))),
             None => {}
@@ -280,6 +270,16 @@ impl Peer {
             self.kept_alive = Some(now);
             out.extend(self.seal(&[]).map(|bytes| Message::new(via, bytes)));
         }
+    }
+}
+
+/// What boringtun wants to be sent. That it has nothing to say, or gave up for now, is told by the
+/// session.
+fn to_network(result: TunnResult<'_>) -> Option<Vec<u8>> {
+    if let TunnResult::WriteToNetwork(message) = result {
+        Some(message.to_vec())
+    } else {
+        None
     }
 }
 

@@ -113,10 +113,10 @@ impl Socket {
         }
         let several = batch.count() > 1;
         if several && self.segmentation {
-            match self.transmit(batch, batch.bytes(), Some(batch.segment)) {
-                // One datagram at a time may be fragmented where a batch may not.
-                Sent::TooBig => {}
-                sent => return sent,
+            let sent = self.transmit(batch, batch.bytes(), Some(batch.segment));
+            // One datagram at a time may be fragmented where a batch may not.
+            if sent != Sent::TooBig {
+                return sent;
             }
         }
         batch

@@ -205,11 +205,16 @@ impl Engine {
 
 /// Why a peer's message was not opened.
 fn reason(error: &WireGuardError, message: &[u8]) -> Drop {
-    match error {
-        WireGuardError::InvalidCounter | WireGuardError::DuplicateCounter => Drop::Replay,
-        WireGuardError::WrongIndex | WireGuardError::NoCurrentSession => Drop::UnknownIndex,
-        WireGuardError::InvalidPacket => Drop::NotIp,
-        _ if message[0] == 4 => Drop::Forged,
-        _ => Drop::Handshake,
+    use WireGuardError as Error;
+    if matches!(error, Error::InvalidCounter | Error::DuplicateCounter) {
+        Drop::Replay
+    } else if matches!(error, Error::WrongIndex | Error::NoCurrentSession) {
+        Drop::UnknownIndex
+    } else if matches!(error, Error::InvalidPacket) {
+        Drop::NotIp
+    } else if message[0] == 4 {
+        Drop::Forged
+    } else {
+        Drop::Handshake
     }
 }
