@@ -9,7 +9,7 @@ mod outbound;
 #[cfg(test)]
 mod tests;
 
-use std::collections::HashMap;
+use std::collections::BTreeMap;
 use std::net::SocketAddr;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
@@ -17,6 +17,7 @@ use std::time::{Duration, Instant};
 use boringtun::noise::rate_limiter::RateLimiter;
 
 use crate::drops::{Drop, Drops};
+use crate::hash::HashMap;
 use crate::key::{PrivateKey, PublicKey};
 use crate::outbox::Outbox;
 use crate::packet::coalesce::Coalescer;
@@ -42,8 +43,8 @@ pub(crate) struct Engine {
     mtu: u16,
     forward: Option<u64>,
     peers: HashMap<PeerIndex, Peer>,
-    by_key: HashMap<PublicKey, PeerIndex>,
-    by_relay_id: HashMap<RelayId, PeerIndex>,
+    by_key: BTreeMap<PublicKey, PeerIndex>,
+    by_relay_id: BTreeMap<RelayId, PeerIndex>,
     routes: Routes<PeerIndex>,
     /// For handshakes of whoever sends them.
     limiter: RateLimiter,
@@ -78,9 +79,9 @@ impl Engine {
             own_id: RelayId::of(own),
             mtu,
             forward,
-            peers: HashMap::new(),
-            by_key: HashMap::new(),
-            by_relay_id: HashMap::new(),
+            peers: HashMap::default(),
+            by_key: BTreeMap::new(),
+            by_relay_id: BTreeMap::new(),
             routes: Routes::default(),
             limiter: RateLimiter::new(&own.0.into(), HANDSHAKES),
             no_limit: Arc::new(RateLimiter::new(&own.0.into(), u64::MAX)),

@@ -16,6 +16,7 @@ mod config;
 mod driver;
 mod drops;
 mod engine;
+mod hash;
 mod key;
 mod mtu;
 mod netlink;

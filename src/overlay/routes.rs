@@ -1,8 +1,8 @@
 //! Cryptokey routing: which peer owns an address. The longest prefix decides.
 
-use std::collections::HashMap;
 use std::net::IpAddr;
 
+use crate::hash::HashMap;
 use crate::prefix::{Prefix, bits, masked, number};
 
 /// Prefixes and their owners. Looked up once for each packet; there are few different lengths, so
@@ -39,7 +39,7 @@ impl<Owner: Copy + Eq> Routes<Owner> {
         // Longest first, which is the order in which they are asked.
         let at = levels.partition_point(|level| level.length > length);
         if levels.get(at).is_none_or(|level| level.length != length) {
-            let owners = HashMap::new();
+            let owners = HashMap::default();
             levels.insert(at, Level { length, owners });
         }
         let address = prefix.address();

@@ -5,6 +5,10 @@ use std::io::{self, ErrorKind, IoSliceMut};
 use std::net::{Ipv4Addr, Ipv6Addr, SocketAddr, SocketAddrV4, SocketAddrV6, UdpSocket};
 use std::os::fd::{AsFd, BorrowedFd};
 
+use nix::sys::socket::setsockopt;
+use nix::sys::socket::sockopt::{
+    IpRecvTos, Ipv4PacketInfo, Ipv6DontFrag, Ipv6RecvPacketInfo, Ipv6RecvTClass, ReceiveTimestampns,
+};
 use quinn_udp::{RecvMeta, Transmit, UdpSocketState};
 use rustix::event::{PollFd, PollFlags, Timespec, poll};
 use rustix::net::sockopt::{
@@ -67,6 +71,7 @@ impl Socket {
         // Without the right to it the default has to do.
         let _ = set_socket_recv_buffer_size_force(&socket, KERNEL_BUFFER);
         let _ = set_socket_send_buffer_size_force(&socket, KERNEL_BUFFER);
+        forget_details(&socket, v6);
         let socket = Self {
             socket,
             segmentation: segmentation && state.max_gso_segments() > 1,
@@ -203,6 +208,20 @@ impl Received {
 impl AsFd for Socket {
     fn as_fd(&self) -> BorrowedFd<'_> {
         self.socket.as_fd()
+    }
+}
+
+/// Takes back what `quinn_udp` asks the kernel for and is not used here: each detail of a datagram
+/// costs, and an IPv6 socket would refuse what has to be fragmented.
+fn forget_details(socket: &UdpSocket, v6: bool) {
+    let _ = setsockopt(socket, ReceiveTimestampns, &false);
+    if v6 {
+        let _ = setsockopt(socket, Ipv6RecvPacketInfo, &false);
+        let _ = setsockopt(socket, Ipv6RecvTClass, &false);
+        let _ = setsockopt(socket, Ipv6DontFrag, &false);
+    } else {
+        let _ = setsockopt(socket, Ipv4PacketInfo, &false);
+        let _ = setsockopt(socket, IpRecvTos, &false);
     }
 }
 

@@ -115,10 +115,11 @@ fn stranger_initiation(to: usize) -> Vec<u8> {
     let other = key(to).public_key().0.into();
     let mut tunn = Tunn::new(own.secret().clone(), other, None, None, 7, None);
     let mut room = [0; 148];
-    match tunn.format_handshake_initiation(&mut room, false) {
-        TunnResult::WriteToNetwork(initiation) => initiation.to_vec(),
-        other => panic!("no initiation but {other:?}"),
-    }
+    let TunnResult::WriteToNetwork(initiation) = tunn.format_handshake_initiation(&mut room, false)
+    else {
+        panic!("a fresh tunnel begins a handshake");
+    };
+    initiation.to_vec()
 }
 
 #[test]
@@ -497,7 +498,7 @@ fn a_large_ipv6_packet_is_answered_with_what_fits() {
     network.change(0, |peers| {
         peers[0]
             .allowed
-            .push("fd00:1::/32".parse().expect("a prefix"))
+            .push("fd00:1::/32".parse().expect("a prefix"));
     });
     network.meet(0, 1);
     network.send_raw(0, &datagram_v6("fd00::1", "fd00:1::1", &[1; 1400]));

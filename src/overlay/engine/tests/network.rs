@@ -134,7 +134,7 @@ impl Network {
     pub(super) fn forget_relays(&mut self) {
         for node in 0..self.engines.len() {
             self.change(node, |peers| {
-                peers.iter_mut().for_each(|peer| peer.relays.clear())
+                peers.iter_mut().for_each(|peer| peer.relays.clear());
             });
         }
     }
