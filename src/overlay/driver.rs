@@ -162,6 +162,11 @@ impl Driver {
             match self.tun.receive(&mut self.frame) {
                 Ok(Some(length)) => self.engine.outbound(&self.frame[..length], now),
                 Ok(None) => break,
+                Err(Errno::BADFD) => {
+                    tracing::error!("somebody removed the interface of the overlay");
+                    self.stopped = true;
+                    return;
+                }
                 Err(error) => {
                     tracing::debug!(%error, "no frame from the interface");
                     break;

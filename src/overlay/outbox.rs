@@ -8,6 +8,9 @@ const MOST: usize = 64;
 /// Most bytes in a batch: the longest payload of one UDP datagram over IPv4.
 pub(crate) const LONGEST: usize = 65_507;
 
+/// Memory that is kept for the next batches.
+const MOST_SPARE: usize = 64;
+
 /// Datagrams to one address. All but the last are of one size, the last may be shorter.
 pub(crate) struct Batch {
     pub(crate) to: SocketAddr,
@@ -15,7 +18,8 @@ pub(crate) struct Batch {
     pub(crate) segment: usize,
     /// Whether it must arrive in one piece.
     pub(crate) whole: bool,
-    bytes: Box<[u8]>,
+    /// Grows with what is put in, so that one probe to each of many peers takes little.
+    bytes: Vec<u8>,
     used: usize,
     open: bool,
 }
@@ -33,6 +37,16 @@ impl Batch {
         self.used.div_ceil(self.segment)
     }
 
+    /// Room for another datagram at the end.
+    fn grow(&mut self, length: usize) -> &mut [u8] {
+        let from = self.used;
+        self.used += length;
+        if self.bytes.len() < self.used {
+            self.bytes.resize(self.used, 0);
+        }
+        &mut self.bytes[from..self.used]
+    }
+
     fn takes(&self, length: usize) -> bool {
         self.open && length <= self.segment && self.used + length <= LONGEST && self.count() < MOST
     }
@@ -42,7 +56,7 @@ impl Batch {
 #[derive(Default)]
 pub(crate) struct Outbox {
     batches: Vec<Batch>,
-    spare: Vec<Box<[u8]>>,
+    spare: Vec<Vec<u8>>,
 }
 
 impl Outbox {
@@ -58,8 +72,7 @@ impl Outbox {
         };
         let batch = &mut self.batches[at];
         batch.open = length == batch.segment;
-        batch.used += length;
-        &mut batch.bytes[batch.used - length..batch.used]
+        batch.grow(length)
     }
 
     pub(crate) fn push(&mut self, to: SocketAddr, datagram: &[u8]) {
@@ -71,15 +84,16 @@ impl Outbox {
         let at = self.begin(to, length, true);
         let batch = &mut self.batches[at];
         batch.open = false;
-        batch.used = length;
-        &mut batch.bytes[..length]
+        batch.grow(length)
     }
 
     /// Hands out all batches.
     pub(crate) fn flush(&mut self, mut send: impl FnMut(&Batch)) {
         for batch in self.batches.drain(..) {
             send(&batch);
-            self.spare.push(batch.bytes);
+            if self.spare.len() < MOST_SPARE {
+                self.spare.push(batch.bytes);
+            }
         }
     }
 
@@ -95,10 +109,7 @@ impl Outbox {
     }
 
     fn begin(&mut self, to: SocketAddr, segment: usize, whole: bool) -> usize {
-        let bytes = self
-            .spare
-            .pop()
-            .unwrap_or_else(|| vec![0; LONGEST].into_boxed_slice());
+        let bytes = self.spare.pop().unwrap_or_default();
         self.batches.push(Batch {
             to,
             segment,

@@ -194,7 +194,9 @@ impl Paths {
             self.path(*via).origin = Origin::Configured;
         }
         self.paths.retain(|path| {
-            !path.via.is_relay() || path.origin == Origin::Configured || Some(path.via) == active
+            let heard = path.heard.or(path.answered).is_some();
+            let known = heard && !path.via.is_relay();
+            known || path.origin == Origin::Configured || Some(path.via) == active
         });
         self.forget_observed();
     }
@@ -248,10 +250,10 @@ impl Paths {
             .any(|path| path.via == wanted && path.origin == Origin::Configured)
     }
 
-    /// Where the beginning of a handshake is sent: by the path in use while it works, else by all,
-    /// by relays once the direct ones were silent for long enough.
+    /// Where the beginning of a handshake is sent: by the path in use while it is known to work,
+    /// else by all, by relays once the direct ones were silent for long enough.
     pub(crate) fn for_handshake(&self, now: Instant) -> Vec<Via> {
-        if let Some(active) = self.active.filter(|_| self.works(now)) {
+        if let Some(active) = self.active.filter(|_| self.member && self.works(now)) {
             return vec![active];
         }
         let relays = self.is_silent(now);

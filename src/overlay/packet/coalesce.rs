@@ -16,11 +16,14 @@ const LONGEST: usize = 65_535;
 /// Datagrams in one frame: the kernel refuses more than this (`UDP_MAX_SEGMENTS`, before 6.9).
 const MOST_DATAGRAMS: u16 = 64;
 
+/// Memory that is kept for the next frames.
+const MOST_SPARE: usize = 64;
+
 /// Frames under way. Flushed after each batch of datagrams; the flows in a batch are few.
 #[derive(Debug)]
 pub(crate) struct Coalescer {
     frames: Vec<Frame>,
-    spare: Vec<Box<[u8]>>,
+    spare: Vec<Vec<u8>>,
     tcp: bool,
     udp: bool,
 }
@@ -28,8 +31,7 @@ pub(crate) struct Coalescer {
 #[derive(Debug)]
 struct Frame {
     /// Room for the offload header, then the packet.
-    bytes: Box<[u8]>,
-    length: usize,
+    bytes: Vec<u8>,
     /// The first packet's; nothing if it cannot be merged.
     shape: Option<Shape>,
     /// Packets merged so far.
@@ -79,8 +81,10 @@ impl Coalescer {
     pub(crate) fn flush(&mut self, mut write: impl FnMut(&[u8])) {
         for mut frame in self.frames.drain(..) {
             frame.finish();
-            write(&frame.bytes[..LENGTH + frame.length]);
-            self.spare.push(frame.bytes);
+            write(&frame.bytes);
+            if self.spare.len() < MOST_SPARE {
+                self.spare.push(frame.bytes);
+            }
         }
     }
 
@@ -102,14 +106,12 @@ impl Coalescer {
     }
 
     fn open(&mut self, packet: &[u8], shape: Option<Shape>) {
-        let mut bytes = self
-            .spare
-            .pop()
-            .unwrap_or_else(|| vec![0; LENGTH + LONGEST].into_boxed_slice());
-        bytes[LENGTH..LENGTH + packet.len()].copy_from_slice(packet);
+        let mut bytes = self.spare.pop().unwrap_or_default();
+        bytes.clear();
+        bytes.extend([0; LENGTH]);
+        bytes.extend(packet);
         self.frames.push(Frame {
             bytes,
-            length: packet.len(),
             shape,
             count: 1,
             open: shape.is_some_and(|shape| !shape.is_pushed(packet)),
@@ -194,7 +196,7 @@ fn udp_header(datagram: &[u8]) -> Option<usize> {
 
 impl Frame {
     fn packet(&self) -> &[u8] {
-        &self.bytes[LENGTH..LENGTH + self.length]
+        &self.bytes[LENGTH..]
     }
 
     fn is_of_flow(&self, ip: Ip<'_>) -> bool {
@@ -220,16 +222,14 @@ impl Frame {
         let Some(first) = self.shape else {
             return false;
         };
-        let fits = self.length + added.payload <= LONGEST
+        let fits = self.packet().len() + added.payload <= LONGEST
             && added.payload <= first.payload
             && added.headers == first.headers
             && (added.kind != Kind::Udp || self.count < MOST_DATAGRAMS);
         if !fits || !self.is_next(packet, first) {
             return false;
         }
-        let from = LENGTH + self.length;
-        self.bytes[from..from + added.payload].copy_from_slice(&packet[added.headers..]);
-        self.length += added.payload;
+        self.bytes.extend(&packet[added.headers..]);
         self.count += 1;
         // A short packet or a push ends what segmentation would make of one frame.
         self.open = added.payload == first.payload && !added.is_pushed(packet);
@@ -256,7 +256,7 @@ impl Frame {
     fn is_next_segment(&self, packet: &[u8], first: Shape) -> bool {
         let at = first.ip_header;
         let same = |from: usize, to: usize| self.packet()[from..to] == packet[from..to];
-        let given = (self.length - first.headers) as u32;
+        let given = (self.packet().len() - first.headers) as u32;
         let sequence = read_long(self.packet(), at + 4).wrapping_add(given);
         read_long(packet, at + 4) == sequence
             && same(at + 8, at + TCP_FLAGS)
@@ -281,9 +281,9 @@ impl Frame {
     }
 
     fn finish_merged(&mut self, shape: Shape) {
-        let packet = &mut self.bytes[LENGTH..LENGTH + self.length];
+        let packet = &mut self.bytes[LENGTH..];
         write_length(packet);
-        let transport = self.length - shape.ip_header;
+        let transport = packet.len() - shape.ip_header;
         if shape.kind == Kind::Udp {
             write(packet, shape.ip_header + 4, transport as u16);
         }

@@ -305,6 +305,16 @@ fn nothing_is_left_of_an_overlay_that_was_stopped() {
 }
 
 #[test]
+fn an_overlay_whose_interface_was_removed_says_that_it_has_stopped() {
+    let lab = lab!("gone");
+    let [a, _b] = lab.hosts(["10.99.0.1", "10.99.0.2"]);
+    let a = a.start();
+    a.run(&format!("ip link delete {}", a.interface()));
+    a.await_stop();
+    a.stop().start();
+}
+
+#[test]
 fn a_destination_that_is_nobodys_is_answered_at_once() {
     let lab = lab!("noroute");
     let [a, b] = lab.connected();

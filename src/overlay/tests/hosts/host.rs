@@ -251,6 +251,10 @@ impl Host {
         });
     }
 
+    pub(crate) fn await_stop(&self) {
+        await_true("end", || self.overlay().snapshot().is_err());
+    }
+
     pub(crate) fn await_that(&self, what: &str, is: impl Fn(&Self) -> bool) {
         let limit = Instant::now() + PATIENCE;
         while !is(self) {
