@@ -9,8 +9,16 @@
 //!
 //! Nothing here reads a clock or sends anything.
 
+mod candidate;
+mod outcomes;
+#[cfg(test)]
+mod tests;
+
 use std::net::SocketAddr;
 use std::time::{Duration, Instant};
+
+use candidate::{Origin, Path};
+use outcomes::Outcomes;
 
 /// A path without an answer for so long carries nothing.
 pub(crate) const SILENCE: Duration = Duration::from_secs(5);
@@ -72,26 +80,6 @@ pub(crate) enum Heard {
     Probe,
 }
 
-#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
-enum Origin {
-    Configured,
-    /// The peer was heard there.
-    Observed,
-}
-
-#[derive(Clone, Debug)]
-struct Path {
-    via: Via,
-    origin: Origin,
-    probed: Option<Instant>,
-    /// The first probe since the last answer.
-    unanswered: Option<Instant>,
-    answered: Option<Instant>,
-    heard: Option<Instant>,
-    in_a_row: u32,
-    rtt: Option<Duration>,
-}
-
 #[derive(Clone, Copy, Debug)]
 struct Outstanding {
     sequence: u64,
@@ -132,27 +120,6 @@ pub(crate) struct Paths {
     outstanding: Vec<Outstanding>,
     sequence: u64,
     outcomes: Outcomes,
-}
-
-/// What became of the latest probes on the path in use: one bit each, set if it was lost.
-#[derive(Clone, Copy, Debug, Default)]
-struct Outcomes {
-    bits: u32,
-    count: u32,
-}
-
-impl Outcomes {
-    fn push(&mut self, lost: bool) {
-        self.bits = self.bits << 1 | u32::from(lost);
-        self.count = (self.count + 1).min(u32::BITS);
-    }
-
-    fn lost_in_1000(self) -> Option<u16> {
-        let lost = self.bits.count_ones();
-        (lost * 1000)
-            .checked_div(self.count)
-            .map(|lost| lost as u16)
-    }
 }
 
 impl Paths {
@@ -497,214 +464,5 @@ impl Paths {
             let Some(at) = oldest else { return };
             self.paths.remove(at);
         }
-    }
-}
-
-impl Path {
-    fn new(via: Via) -> Self {
-        Self {
-            via,
-            origin: Origin::Observed,
-            probed: None,
-            unanswered: None,
-            answered: None,
-            heard: None,
-            in_a_row: 0,
-            rtt: None,
-        }
-    }
-
-    fn is_due(&self, pace: Option<Duration>, now: Instant) -> bool {
-        pace.is_some_and(|pace| self.probed.is_none_or(|probed| now - probed >= pace))
-    }
-
-    fn is_silent(&self, now: Instant) -> bool {
-        self.unanswered.is_some_and(|since| now - since >= SILENCE)
-    }
-
-    /// Whether the peer was heard here after this path was last probed.
-    fn is_doubted(&self) -> bool {
-        self.heard.is_some() && self.probed.is_none()
-    }
-
-    fn note_answer(&mut self, rtt: Duration, now: Instant) {
-        self.answered = Some(now);
-        self.unanswered = None;
-        self.in_a_row += 1;
-        self.rtt = Some(self.rtt.map_or(rtt, |mean| (mean * 7 + rtt) / 8));
-    }
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    const FAR: &str = "192.0.2.1:51820";
-    const NEAR: &str = "10.0.0.1:51820";
-    const OTHER_FAMILY: &str = "[2001:db8::1]:51820";
-
-    fn direct(text: &str) -> Via {
-        Via::Direct(text.parse().expect("an address"))
-    }
-
-    fn seconds(seconds: u64) -> Duration {
-        Duration::from_secs(seconds)
-    }
-
-    /// Two direct paths and two relays to a peer, in virtual time.
-    struct Story {
-        paths: Paths,
-        now: Instant,
-        /// Paths that answer.
-        working: Vec<Via>,
-        sent: Vec<Via>,
-    }
-
-    impl Story {
-        fn new(working: &[Via]) -> Self {
-            let now = Instant::now();
-            let mut paths = Paths::new(true, now);
-            let endpoints = [FAR, NEAR].map(|text| text.parse().expect("an address"));
-            paths.configure(true, &endpoints, &[7, 8]);
-            Self {
-                paths,
-                now,
-                working: working.to_vec(),
-                sent: Vec::new(),
-            }
-        }
-
-        fn run(&mut self, time: Duration) -> Option<Via> {
-            let end = self.now + time;
-            while self.now < end {
-                for order in self.paths.due(true, None, self.now) {
-                    self.sent.push(order.via);
-                    if self.working.contains(&order.via) {
-                        let later = self.now + Duration::from_millis(20);
-                        self.paths.answered(order.sequence, later);
-                    }
-                }
-                self.now += Duration::from_millis(250);
-            }
-            self.paths.active()
-        }
-    }
-
-    #[test]
-    fn the_path_that_answers_is_used() {
-        let mut story = Story::new(&[direct(NEAR)]);
-        assert_eq!(story.run(seconds(1)), Some(direct(NEAR)));
-        assert_eq!(story.paths.rtt(), Some(Duration::from_millis(20)));
-    }
-
-    #[test]
-    fn relays_are_asked_after_five_seconds_without_an_answer_and_not_before() {
-        let mut story = Story::new(&[Via::Relay(8)]);
-        assert_eq!(story.run(SILENCE), None);
-        assert!(!story.sent.iter().any(|via| via.is_relay()));
-        assert_eq!(story.run(seconds(1)), Some(Via::Relay(8)));
-    }
-
-    #[test]
-    fn a_path_that_falls_silent_is_left_for_a_relay_and_taken_back_when_it_answers_twice() {
-        let mut story = Story::new(&[direct(FAR)]);
-        assert_eq!(story.run(seconds(10)), Some(direct(FAR)));
-        story.working = vec![Via::Relay(7)];
-        assert_eq!(story.run(seconds(4)), Some(direct(FAR)));
-        assert_eq!(story.run(seconds(5)), Some(Via::Relay(7)));
-        story.working.push(direct(FAR));
-        assert_eq!(story.run(seconds(7)), Some(direct(FAR)));
-    }
-
-    #[test]
-    fn a_relay_that_falls_silent_is_left_for_the_other() {
-        let mut story = Story::new(&[Via::Relay(7)]);
-        story.run(seconds(8));
-        story.working = vec![Via::Relay(8)];
-        assert_eq!(story.run(seconds(9)), Some(Via::Relay(8)));
-    }
-
-    #[test]
-    fn two_lost_probes_do_not_change_the_path() {
-        let mut story = Story::new(&[direct(FAR), Via::Relay(7)]);
-        story.run(seconds(60));
-        story.working = vec![Via::Relay(7)];
-        story.run(seconds(3));
-        story.working = vec![direct(FAR), Via::Relay(7)];
-        assert_eq!(story.run(seconds(10)), Some(direct(FAR)));
-        assert!(story.paths.lost_in_1000().is_some_and(|lost| lost > 0));
-    }
-
-    #[test]
-    fn a_member_that_moved_is_followed_at_once() {
-        let mut story = Story::new(&[direct(FAR)]);
-        story.run(seconds(2));
-        let moved = direct("192.0.2.9:1");
-        assert!(story.paths.heard(moved, Heard::InUse, story.now));
-        assert_eq!(story.paths.active(), Some(moved));
-    }
-
-    #[test]
-    fn a_member_that_only_tries_a_path_is_not_followed() {
-        let mut story = Story::new(&[direct(FAR)]);
-        story.run(seconds(2));
-        story
-            .paths
-            .heard(direct("192.0.2.9:1"), Heard::Probe, story.now);
-        assert_eq!(story.run(seconds(10)), Some(direct(FAR)));
-    }
-
-    #[test]
-    fn a_member_heard_by_the_other_family_is_followed_only_if_its_path_owes_an_answer() {
-        let mut story = Story::new(&[direct(FAR), direct(OTHER_FAMILY)]);
-        story.run(seconds(2));
-        story
-            .paths
-            .heard(direct(OTHER_FAMILY), Heard::InUse, story.now);
-        assert_eq!(story.run(seconds(4)), Some(direct(FAR)));
-        story.working = vec![direct(OTHER_FAMILY)];
-        for _ in 0..8 {
-            story.run(Duration::from_millis(250));
-            story
-                .paths
-                .heard(direct(OTHER_FAMILY), Heard::InUse, story.now);
-        }
-        assert_eq!(story.paths.active(), Some(direct(OTHER_FAMILY)));
-    }
-
-    #[test]
-    fn a_client_is_followed_wherever_it_was_last_heard_and_never_probed() {
-        let now = Instant::now();
-        let mut paths = Paths::new(false, now);
-        for address in [FAR, OTHER_FAMILY, NEAR] {
-            paths.heard(direct(address), Heard::InUse, now);
-            assert_eq!(paths.active(), Some(direct(address)));
-        }
-        assert!(
-            paths
-                .due(true, Some(seconds(1)), now + seconds(20))
-                .is_empty()
-        );
-    }
-
-    #[test]
-    fn strangers_addresses_do_not_pile_up() {
-        let mut story = Story::new(&[direct(FAR)]);
-        for port in 1..200 {
-            let address: SocketAddr = ([10, 1, 1, 1], port).into();
-            story
-                .paths
-                .heard(Via::Direct(address), Heard::InUse, story.now);
-        }
-        assert!(story.paths.paths.len() <= 4 + MOST_OBSERVED);
-    }
-
-    #[test]
-    fn a_peer_at_rest_is_probed_as_often_as_it_is_kept_alive_and_else_not() {
-        let mut story = Story::new(&[direct(FAR)]);
-        story.run(seconds(2));
-        let later = story.now + seconds(100);
-        assert!(story.paths.due(false, None, later).is_empty());
-        assert_eq!(story.paths.due(false, Some(seconds(25)), later).len(), 1);
     }
 }

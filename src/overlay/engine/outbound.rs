@@ -43,12 +43,31 @@ impl Engine {
 
     /// The common case: everything fits.
     fn send_segments(&mut self, owner: PeerIndex, mut segments: Segments<'_>, now: Instant) {
+        self.send_each(owner, now, |into| segments.next_into(into));
+    }
+
+    pub(super) fn send_packet(&mut self, owner: PeerIndex, packet: &[u8], now: Instant) {
+        let mut left = Some(packet);
+        self.send_each(owner, now, |into| {
+            let packet = left.take()?;
+            into[..packet.len()].copy_from_slice(packet);
+            Some(packet.len())
+        });
+    }
+
+    /// Sends the packets that `next` writes, until there are no more.
+    fn send_each(
+        &mut self,
+        owner: PeerIndex,
+        now: Instant,
+        mut next: impl FnMut(&mut [u8]) -> Option<usize>,
+    ) {
         let hop = self.hop_of(owner);
         let own = self.own_id;
         let mut messages = Vec::new();
         if let Some(peer) = self.peers.get_mut(&owner) {
             peer.data = Some(now);
-            while let Some(length) = segments.next_into(&mut self.scratch) {
+            while let Some(length) = next(&mut self.scratch) {
                 let packet = &self.scratch[..length];
                 peer.send(
                     packet,
@@ -85,23 +104,6 @@ impl Engine {
                 self.send_packet(owner, &piece, now);
             }
         }
-    }
-
-    pub(super) fn send_packet(&mut self, owner: PeerIndex, packet: &[u8], now: Instant) {
-        let hop = self.hop_of(owner);
-        let own = self.own_id;
-        let mut messages = Vec::new();
-        if let Some(peer) = self.peers.get_mut(&owner) {
-            peer.send(
-                packet,
-                hop.as_ref(),
-                own,
-                &mut self.outbox,
-                now,
-                &mut messages,
-            );
-        }
-        self.send_all(owner, &mut messages);
     }
 
     /// Where data for a peer goes now.
