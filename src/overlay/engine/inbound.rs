@@ -18,8 +18,11 @@ use crate::relay;
 
 /// What a message of a peer's turned out to be.
 enum Opened {
-    /// An answer that belongs to the handshake, or the message that ends it.
-    Handshake(Option<Vec<u8>>),
+    /// A message of a handshake, and what follows it.
+    Handshake(Vec<u8>),
+    /// What the next handshake has to show. It proves nothing: who knows our public keys and sees
+    /// our handshakes can make one.
+    Cookie,
     Keepalive,
     /// Length of the packet, and its source.
     Packet(usize, IpAddr),
@@ -93,9 +96,9 @@ impl Engine {
             .tunn
             .decapsulate(Some(sender), message, &mut self.scratch)
         {
-            TunnResult::WriteToNetwork(answer) => Opened::Handshake(Some(answer.to_vec())),
+            TunnResult::WriteToNetwork(answer) => Opened::Handshake(answer.to_vec()),
             TunnResult::Done if message[0] == 4 => Opened::Keepalive,
-            TunnResult::Done => Opened::Handshake(None),
+            TunnResult::Done => Opened::Cookie,
             TunnResult::WriteToTunnelV4(packet, source) => {
                 Opened::Packet(packet.len(), IpAddr::V4(source))
             }
@@ -108,6 +111,7 @@ impl Engine {
             Opened::Packet(length, source) => self.packet(index, via, length, source, now),
             Opened::Keepalive => self.heard(index, via, Heard::InUse, now),
             Opened::Handshake(answer) => self.handshake(index, via, answer, now),
+            Opened::Cookie => {}
             Opened::Dropped(reason) => peer.drops.count(reason),
         }
     }
@@ -136,12 +140,8 @@ impl Engine {
     }
 
     /// A message of a handshake was the peer's: there may be new keys.
-    fn handshake(&mut self, index: PeerIndex, via: Via, answer: Option<Vec<u8>>, now: Instant) {
-        let mut messages = Vec::new();
-        if let Some(answer) = answer {
-            messages.push(Message::new(via, answer));
-        }
-        self.send_all(index, &mut messages);
+    fn handshake(&mut self, index: PeerIndex, via: Via, answer: Vec<u8>, now: Instant) {
+        self.send_all(index, &mut vec![Message::new(via, answer)]);
         self.heard(index, via, Heard::Handshake, now);
     }
 

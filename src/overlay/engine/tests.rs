@@ -557,6 +557,82 @@ proptest! {
     }
 }
 
+/// Something that befalls a network of [`NODES`].
+#[derive(Clone, Copy, Debug)]
+enum Event {
+    Cut(usize, usize),
+    CutOneWay(usize, usize),
+    Heal,
+    Move(usize),
+    Restart(usize),
+    Change(usize),
+}
+
+const NODES: usize = 4;
+
+fn event() -> impl Strategy<Value = Event> {
+    let node = 0..NODES;
+    prop_oneof![
+        3 => (node.clone(), node.clone()).prop_map(|(a, b)| Event::Cut(a, b)),
+        2 => (node.clone(), node.clone()).prop_map(|(a, b)| Event::CutOneWay(a, b)),
+        2 => Just(Event::Heal),
+        2 => node.clone().prop_map(Event::Move),
+        1 => node.clone().prop_map(Event::Restart),
+        1 => node.prop_map(Event::Change),
+    ]
+}
+
+impl Event {
+    fn befall(self, network: &mut Network, moves: &mut u8) {
+        match self {
+            Self::Cut(a, b) => network.cut(a, b),
+            Self::CutOneWay(a, b) => network.cut_one_way(a, b),
+            Self::Heal => network.heal(),
+            Self::Restart(node) => network.restart(node),
+            Self::Move(node) => {
+                *moves += 1;
+                network.move_to(node, &format!("198.51.100.{moves}:4000"));
+            }
+            Self::Change(node) => network.change(node, |peers| {
+                peers.rotate_left(1);
+                peers[0].keepalive = Some(5 * SECOND);
+            }),
+        }
+    }
+}
+
+proptest! {
+    #![proptest_config(ProptestConfig::with_cases(24))]
+
+    #[test]
+    fn whatever_befell_the_network_all_reach_all_directly_some_seconds_after_it_heals(
+        events in proptest::collection::vec((event(), 0..12_u32), 1..10),
+    ) {
+        let mut network = Network::new(NODES);
+        network.keep_alive(Duration::from_secs(5));
+        network.run(2 * SECOND);
+        let mut moves = 0;
+        for (event, seconds) in events {
+            event.befall(&mut network, &mut moves);
+            network.run_with_traffic_among_all(seconds * SECOND);
+        }
+        network.heal();
+        // The control side knows by now who is where.
+        network.tell_addresses();
+        network.run_with_traffic_among_all(25 * SECOND);
+        for from in 0..NODES {
+            for to in (0..NODES).filter(|to| *to != from) {
+                let status = network.status(from, to);
+                prop_assert!(matches!(status.way, Way::Direct { .. }), "{from} to {to}: {status:?}");
+                network.received(to);
+                network.send(from, to, b"after all");
+                network.settle();
+                prop_assert_eq!(network.received(to).len(), 1);
+            }
+        }
+    }
+}
+
 /// An engine as the driver has it, but without an interface.
 fn engine(node: usize) -> Engine {
     let inbox = Coalescer::new(false, false);

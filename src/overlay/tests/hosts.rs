@@ -227,6 +227,38 @@ fn an_independent_implementation_is_a_peer_like_any_other() {
 }
 
 #[test]
+#[ignore = "takes five minutes: keys are renewed every two"]
+fn keys_are_renewed_without_losing_a_packet() {
+    let lab = lab!("renew");
+    let [a, b] = lab.connected();
+    a.await_peer(&b);
+    let said = a.try_ping(&b.inner(), &["-i", "0.05", "-c", "5600", "-q"]);
+    assert!(said.contains(" 0% packet loss"), "{said}");
+    let age = a.status(&b).handshake_age.expect("there is a session");
+    assert!(age < Duration::from_secs(130), "{age:?}");
+    assert_eq!(b.status(&a).drops.total(), 0, "{:?}", b.status(&a));
+}
+
+#[test]
+#[ignore = "takes five minutes: keys are renewed every two"]
+fn keys_are_renewed_with_an_independent_implementation_without_losing_a_packet() {
+    let lab = lab!("renewgo");
+    if !has("wireguard-go") || !has("wg") {
+        return eprintln!("skipped: it takes wireguard-go and wireguard-tools");
+    }
+    let [a, b] = lab.hosts(["10.99.0.1", "10.99.0.2"]);
+    let a = a.start();
+    let other = b.start_wireguard_go(&a);
+    let mut peer = Peer::client(other.public());
+    peer.allowed = vec![format!("{}/32", other.inner()).parse().expect("a prefix")];
+    a.apply_peers(vec![peer]);
+    other.await_ping(&a.inner());
+    let said = other.try_ping(&a.inner(), &["-i", "0.05", "-c", "5600", "-q"]);
+    assert!(said.contains(" 0% packet loss"), "{said}");
+    assert_eq!(a.status(&other).drops.total(), 0, "{:?}", a.status(&other));
+}
+
+#[test]
 fn replayed_datagrams_are_dropped_and_counted() {
     let lab = lab!("replay");
     let [a, b] = lab.connected();

@@ -246,6 +246,32 @@ impl Network {
         }
     }
 
+    pub(super) fn run_with_traffic_among_all(&mut self, time: Duration) {
+        let end = self.now + time;
+        let nodes = self.engines.len();
+        while self.now < end {
+            for from in 0..nodes {
+                let others = (0..nodes).filter(|to| *to != from);
+                others.for_each(|to| self.send(from, to, b"traffic"));
+            }
+            self.run(TURN);
+        }
+    }
+
+    /// Tells each node where the others are now.
+    pub(super) fn tell_addresses(&mut self) {
+        for node in 0..self.engines.len() {
+            let addresses: BTreeMap<_, _> = (0..self.engines.len())
+                .map(|other| (key(other).public_key(), self.outer(other)))
+                .collect();
+            self.change(node, |peers| {
+                peers
+                    .iter_mut()
+                    .for_each(|peer| peer.endpoints = vec![addresses[&peer.key]]);
+            });
+        }
+    }
+
     /// Delivers until nothing is on its way.
     pub(super) fn settle(&mut self) {
         let mut under_way = VecDeque::new();
