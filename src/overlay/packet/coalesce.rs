@@ -4,9 +4,10 @@
 //! Merged is only what segmentation would take apart into the very same packets, so that nobody
 //! behind this host can tell. The order of the packets of a flow is kept.
 
+use super::checksum::Sum;
 use super::header::{
-    ACK, Ip, PSH, TCP, TCP_FLAGS, TCP_HEADER, UDP, UDP_HEADER, Version, read, read_long, write,
-    write_length,
+    ACK, IPV4_HEADER, Ip, PSH, TCP, TCP_FLAGS, TCP_HEADER, UDP, UDP_HEADER, Version, read,
+    read_long, write, write_length,
 };
 use super::offload::{Kind, LENGTH, Offload};
 
@@ -124,7 +125,12 @@ impl Shape {
     fn of(ip: Ip<'_>) -> Option<Self> {
         let ip_header = ip.header_length();
         let plain = match ip.version() {
-            Version::V4 => ip_header == super::header::IPV4_HEADER && !ip.is_fragment(),
+            Version::V4 => {
+                let header = &ip.bytes()[..ip_header];
+                ip_header == IPV4_HEADER
+                    && !ip.is_fragment()
+                    && Sum::default().add(header).is_valid()
+            }
             Version::V6 => true,
         };
         if !plain {
