@@ -187,8 +187,14 @@ mod tests {
         }
 
         #[test]
-        fn any_bytes_are_read_without_a_panic(bytes in proptest::collection::vec(any::<u8>(), 0..80)) {
+        fn any_bytes_are_read_without_a_panic(
+            mut bytes in proptest::collection::vec(any::<u8>(), 0..80),
+            marked in any::<bool>(),
+        ) {
             let (_, key) = frame(&message(), Kind::Forward);
+            if marked && bytes.len() > 1 {
+                bytes[..2].copy_from_slice(&[MARK, FORWARD]);
+            }
             if let Some(frame) = Frame::parse(&bytes) {
                 prop_assert!(!frame.is_proved_by(&key));
             }

@@ -162,6 +162,42 @@ fn a_flood_of_handshakes_is_answered_with_cookies_and_peers_still_get_in() {
 }
 
 #[test]
+fn a_flood_of_strangers_does_not_keep_out_who_comes_by_a_relay() {
+    let mut network = Network::new(3);
+    network.cut(0, 1);
+    network.keep_alive(Duration::from_secs(10));
+    network.run(3 * SECOND);
+    let from = "203.0.113.9:9".parse().expect("an address");
+    let flood = stranger_initiation(0);
+    for _ in 0..40 {
+        network.run(SECOND / 4);
+        for _ in 0..600 {
+            network.inject(from, 0, &flood);
+        }
+    }
+    assert!(network.drops(0)[Drop::Overload] > 0);
+    assert!(matches!(network.status(0, 1).way, Way::Relayed { .. }));
+}
+
+#[test]
+fn a_relay_that_is_no_peer_any_more_is_left_at_once() {
+    let mut network = Network::new(4);
+    network.keep_alive(Duration::from_secs(10));
+    network.cut(0, 1);
+    network.run(12 * SECOND);
+    let Way::Relayed { through } = network.status(0, 1).way else {
+        panic!("it is not relayed: {:?}", network.status(0, 1));
+    };
+    network.change(0, |peers| peers.retain(|peer| peer.key != through));
+    network.run_with_traffic(SECOND * 7, 0, 1);
+    let way = network.status(0, 1).way;
+    assert!(
+        matches!(way, Way::Relayed { through: other } if other != through),
+        "{way:?}"
+    );
+}
+
+#[test]
 fn keys_outlive_a_change_of_address_on_either_side() {
     let mut network = Network::new(2);
     network.meet(0, 1);
@@ -339,6 +375,15 @@ fn who_is_no_member_gets_nothing_forwarded_nor_does_anyone_where_it_is_not_allow
     network.inject(from, 2, &forward_frame(&key(0), 2, 1, &message));
     network.inject(from, 2, &forward_frame(&key(0), 2, 9, &message));
     assert_eq!(network.status(2, 0).drops[Drop::NotForwarded], 2);
+    // And back to the one that asks, or to a client that is reached.
+    network.heal();
+    network.run(3 * SECOND);
+    network.inject(from, 2, &forward_frame(&key(0), 2, 0, &message));
+    assert_eq!(network.status(2, 0).drops[Drop::NotForwarded], 3);
+    network.change(2, |peers| peers[1].kind = PeerKind::Client);
+    network.meet(2, 1);
+    network.inject(from, 2, &forward_frame(&key(0), 2, 1, &message));
+    assert_eq!(network.status(2, 0).drops[Drop::NotForwarded], 4);
     assert_eq!(network.status(2, 0).forwarded.packets, 0);
 }
 

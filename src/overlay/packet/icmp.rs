@@ -144,4 +144,14 @@ mod tests {
         let packet = datagram("10.0.0.1", "224.0.0.5", &[7; 100]);
         assert_eq!(answer(parsed(&packet), Trouble::NoRoute), None);
     }
+
+    #[test]
+    fn of_the_pieces_of_a_packet_the_first_alone_is_answered() {
+        let packet = datagram("10.0.0.1", "10.0.9.9", &[7; 100]);
+        let pieces = crate::packet::fragment::fragments(parsed(&packet), 68);
+        let answered = pieces
+            .iter()
+            .map(|piece| answer(parsed(piece), Trouble::NoRoute).is_some());
+        assert_eq!(answered.collect::<Vec<_>>(), [true, false, false]);
+    }
 }

@@ -127,7 +127,11 @@ impl<'a> Segments<'a> {
             .add_number((packet.len() - start) as u16)
             .add(&packet[start..])
             .whole();
-        write_checksum(packet, field, checksum);
+        if protocol == UDP {
+            write_checksum(packet, field, checksum);
+        } else {
+            packet[field..field + 2].copy_from_slice(&checksum);
+        }
     }
 }
 
