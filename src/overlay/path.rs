@@ -173,6 +173,8 @@ impl Paths {
         self.paths.retain(|path| path.via != Via::Relay(relay));
         if self.active == Some(Via::Relay(relay)) {
             self.active = None;
+            // The direct paths were silent when the relay was taken.
+            self.searching = Some(self.since);
         }
     }
 
