@@ -15,6 +15,7 @@ use crate::drops::Drop;
 use crate::key::PrivateKey;
 use crate::packet::coalesce::Coalescer;
 use crate::packet::tests::{datagram, datagram_v6};
+use crate::probe::Probe;
 use crate::relay::{self, Kind, RelayId, RelayKey};
 use crate::snapshot::Way;
 
@@ -166,6 +167,8 @@ fn a_flood_of_strangers_does_not_keep_out_who_comes_by_a_relay() {
     let mut network = Network::new(3);
     network.cut(0, 1);
     network.keep_alive(Duration::from_secs(10));
+    // The flooded one waits for the other to begin.
+    network.change(0, |peers| peers[0].keepalive = None);
     network.run(3 * SECOND);
     let from = "203.0.113.9:9".parse().expect("an address");
     let flood = stranger_initiation(0);
@@ -189,7 +192,7 @@ fn a_relay_that_is_no_peer_any_more_is_left_at_once() {
         panic!("it is not relayed: {:?}", network.status(0, 1));
     };
     network.change(0, |peers| peers.retain(|peer| peer.key != through));
-    network.run_with_traffic(SECOND * 7, 0, 1);
+    network.run_with_traffic(SECOND, 0, 1);
     let way = network.status(0, 1).way;
     assert!(
         matches!(way, Way::Relayed { through: other } if other != through),
@@ -508,6 +511,39 @@ fn another_preshared_key_is_another_session() {
     network.change(1, |peers| peers[0].preshared_key = Some([5; 32]));
     network.run(6 * SECOND);
     assert_eq!(network.received(1).len(), 1);
+}
+
+#[test]
+fn this_host_cannot_speak_in_the_name_of_the_overlay() {
+    let mut network = Network::new(2);
+    network.change(0, |peers| {
+        peers[0].allowed.push("::/0".parse().expect("a prefix"));
+    });
+    network.meet(0, 1);
+    let request = Probe::Request {
+        sequence: 1,
+        active: true,
+    };
+    network.send_raw(0, &request.packet(0));
+    assert_eq!(network.drops(0)[Drop::NoRoute], 1);
+}
+
+#[test]
+fn a_client_is_kept_alive_as_often_as_was_asked_and_gets_no_probes() {
+    let mut network = Network::new(2);
+    for (node, other) in [(0, 1), (1, 0)] {
+        network.change(node, |peers| peers[0].kind = PeerKind::Client);
+        assert_eq!(network.status(node, other).way, Way::None);
+    }
+    network.meet(0, 1);
+    network.change(0, |peers| peers[0].keepalive = Some(10 * SECOND));
+    network.run(2 * SECOND);
+    network.record();
+    network.run(60 * SECOND);
+    let sent = network.recorded();
+    // A keepalive is an empty packet, sealed.
+    assert!(sent.iter().all(|sent| sent.bytes.len() == 32), "{sent:?}");
+    assert_eq!(sent.len(), 6);
 }
 
 #[test]

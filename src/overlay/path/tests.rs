@@ -95,7 +95,9 @@ fn two_lost_probes_do_not_change_the_path() {
     story.run(seconds(3));
     story.working = vec![direct(FAR), Via::Relay(7)];
     assert_eq!(story.run(seconds(10)), Some(direct(FAR)));
-    assert!(story.paths.lost_in_1000().is_some_and(|lost| lost > 0));
+    // Two or three of the latest 32.
+    let lost = story.paths.lost_in_1000().expect("it was probed");
+    assert!((62..=94).contains(&lost), "{lost}");
 }
 
 #[test]
