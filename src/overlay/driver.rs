@@ -98,7 +98,7 @@ impl Driver {
         let inbox = Coalescer::new(offloads.tcp, offloads.udp);
         let wake = Arc::new(eventfd(0, EventfdFlags::CLOEXEC | EventfdFlags::NONBLOCK)?);
         let driver = Self {
-            engine: Engine::new(config.key.clone(), config.mtu, config.forward, inbox),
+            engine: Engine::new(config, inbox),
             epoll: watch(&tun, &wake, &sockets)?,
             tun,
             interface,

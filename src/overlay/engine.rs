@@ -16,6 +16,7 @@ use std::time::{Duration, Instant};
 
 use boringtun::noise::rate_limiter::RateLimiter;
 
+use crate::config::Config;
 use crate::drops::{Drop, Drops};
 use crate::hash::HashMap;
 use crate::key::{PrivateKey, PublicKey};
@@ -23,6 +24,7 @@ use crate::outbox::Outbox;
 use crate::packet::coalesce::Coalescer;
 use crate::path::{PeerIndex, Via};
 use crate::peer::{Message, Peer};
+use crate::prefix::Prefix;
 use crate::relay::{self, Kind, RelayId, RelayKey};
 use crate::routes::Routes;
 use crate::snapshot::{PeerStatus, Way};
@@ -42,6 +44,8 @@ pub(crate) struct Engine {
     own_id: RelayId,
     mtu: u16,
     forward: Option<u64>,
+    /// What is led to the interface.
+    inside: Vec<Prefix>,
     peers: HashMap<PeerIndex, Peer>,
     by_key: BTreeMap<PublicKey, PeerIndex>,
     by_relay_id: BTreeMap<RelayId, PeerIndex>,
@@ -73,12 +77,13 @@ struct RelayHeader {
 }
 
 impl Engine {
-    pub(crate) fn new(key: PrivateKey, mtu: u16, forward: Option<u64>, inbox: Coalescer) -> Self {
-        let own = key.public_key();
+    pub(crate) fn new(config: &Config, inbox: Coalescer) -> Self {
+        let own = config.key.public_key();
         Self {
             own_id: RelayId::of(own),
-            mtu,
-            forward,
+            mtu: config.mtu,
+            forward: config.forward,
+            inside: config.routes.clone(),
             peers: HashMap::default(),
             by_key: BTreeMap::new(),
             by_relay_id: BTreeMap::new(),
@@ -90,7 +95,7 @@ impl Engine {
             scratch: vec![0; usize::from(u16::MAX) + 1],
             outbox: Outbox::default(),
             inbox,
-            key,
+            key: config.key.clone(),
         }
     }
 
@@ -174,6 +179,14 @@ impl Engine {
                         through: relay.key(),
                     })
             }
+        }
+    }
+
+    /// Says that a peer is reached by another way than before.
+    fn log_way(&self, index: PeerIndex, now: Instant) {
+        if let Some(peer) = self.peers.get(&index) {
+            let way = self.way(peer, now);
+            tracing::info!(peer = ?peer.key(), ?way, "a peer is reached by another way");
         }
     }
 

@@ -117,7 +117,7 @@ impl PathMtu {
             // What used to fit does not any more.
             self.low = LEAST;
         }
-        self.high = (size - STEP).max(LEAST);
+        self.high = (size - 1).max(LEAST);
         self.in_use = self.low;
         self.raised = now;
     }

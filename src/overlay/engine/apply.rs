@@ -2,6 +2,7 @@
 
 use std::collections::BTreeMap;
 use std::io;
+use std::net::SocketAddr;
 use std::time::Instant;
 
 use super::Engine;
@@ -117,6 +118,7 @@ impl Engine {
         if *applied == Applied::default() {
             return;
         }
+        let inside = &self.inside;
         for peer in self.peers.values_mut() {
             let relays: Vec<_> = peer
                 .desired
@@ -125,9 +127,18 @@ impl Engine {
                 .filter(|relay| **relay != peer.desired.key)
                 .filter_map(|relay| self.by_key.get(relay).copied())
                 .collect();
+            // A datagram to an address inside the tunnel would come back as a packet to be sealed.
+            let outside =
+                |endpoint: &SocketAddr| !inside.iter().any(|prefix| prefix.contains(endpoint.ip()));
+            let endpoints: Vec<_> = peer
+                .desired
+                .endpoints
+                .iter()
+                .copied()
+                .filter(outside)
+                .collect();
             let member = peer.is_member();
-            peer.paths
-                .configure(member, &peer.desired.endpoints, &relays);
+            peer.paths.configure(member, &endpoints, &relays);
         }
     }
 }

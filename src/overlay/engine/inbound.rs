@@ -150,7 +150,8 @@ impl Engine {
         let Some(peer) = self.peers.get_mut(&index) else {
             return;
         };
-        if peer.paths.heard(via, what, now) {
+        let moved = peer.paths.heard(via, what, now);
+        if moved {
             peer.mtu.restart(now);
         }
         if what == Heard::Handshake || !peer.session {
@@ -160,6 +161,9 @@ impl Engine {
             for packet in std::mem::take(&mut peer.waiting) {
                 self.send_packet(index, &packet, now);
             }
+        }
+        if moved {
+            self.log_way(index, now);
         }
     }
 
@@ -195,6 +199,7 @@ impl Engine {
                 let answer = peer.paths.answered(sequence, now);
                 if peer.paths.active() != before {
                     peer.mtu.restart(now);
+                    self.log_way(index, now);
                 } else if let Some(size) = answer.and_then(|answer| answer.size) {
                     peer.mtu.answered(size, now);
                 }

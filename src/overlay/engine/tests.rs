@@ -10,7 +10,7 @@ use proptest::prelude::*;
 use network::{Network, SECOND, key, subnet};
 
 use super::Engine;
-use crate::config::{Peer, PeerKind, PeersError};
+use crate::config::{Config, Peer, PeerKind, PeersError};
 use crate::drops::Drop;
 use crate::key::PrivateKey;
 use crate::packet::coalesce::Coalescer;
@@ -251,6 +251,18 @@ fn of_several_endpoints_the_one_that_answers_is_used() {
     network.send(0, 1, b"hello");
     network.settle();
     assert_eq!(network.received(1).len(), 1);
+}
+
+#[test]
+fn an_endpoint_inside_the_tunnel_is_never_tried() {
+    let mut network = Network::new(2);
+    network.change(0, |peers| {
+        peers[0].endpoints = vec!["10.80.1.1:51820".parse().expect("an address")];
+    });
+    network.record();
+    network.send(0, 1, b"hello");
+    network.run(10 * SECOND);
+    assert!(network.recorded().is_empty());
 }
 
 #[test]
@@ -720,9 +732,9 @@ proptest! {
 
 /// An engine as the driver has it, but without an interface.
 fn engine(node: usize) -> Engine {
-    let inbox = Coalescer::new(false, false);
-    let limit = Some(crate::config::DEFAULT_FORWARD_LIMIT);
-    Engine::new(key(node), crate::config::DEFAULT_MTU, limit, inbox)
+    let mut config = Config::new("kontena0", key(node));
+    config.routes = vec!["10.80.0.0/12".parse().expect("a prefix")];
+    Engine::new(&config, Coalescer::new(false, false))
 }
 
 /// What a node says of another one.

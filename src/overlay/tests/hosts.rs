@@ -8,13 +8,15 @@ mod hosts {
     pub(crate) mod lab;
 }
 
-use std::net::UdpSocket;
+use std::net::{IpAddr, UdpSocket};
 use std::time::Duration;
 
 use hosts::exchange::{Echo, exchange};
 use hosts::host::key;
 use hosts::lab::{Lab, has};
 use kontena_overlay::{Drop, Peer, PublicKey, StartError, Way};
+use nix::sys::socket::setsockopt;
+use nix::sys::socket::sockopt::UdpGsoSegment;
 
 /// A test's hosts, or an early end that says what is missing.
 macro_rules! lab {
@@ -55,6 +57,37 @@ fn streams_arrive_as_they_were_sent_in_both_directions_at_once() {
     assert!(a.snapshot().offload.0, "{:?}", a.snapshot());
     let status = b.status(&a);
     assert_eq!(status.drops.total(), 0, "{status:?}");
+}
+
+#[test]
+fn datagrams_that_were_sent_in_one_piece_arrive_one_by_one() {
+    let lab = lab!("udp");
+    let [a, b] = lab.connected();
+    a.await_peer(&b);
+    for to in [b.inner(), b.inner_v6()] {
+        let to: IpAddr = to.parse().expect("an address");
+        let receiver = b.within(move || UdpSocket::bind((to, 0)).expect("a port"));
+        receiver
+            .set_read_timeout(Some(Duration::from_secs(5)))
+            .expect("a timeout can be set");
+        let to = receiver.local_addr().expect("it is bound");
+        let sent: Vec<u8> = (0..30_500_u32).map(|at| (at / 7) as u8).collect();
+        let content = sent.clone();
+        let in_one_piece = a.within(move || {
+            let any = if to.is_ipv4() { "0.0.0.0:0" } else { "[::]:0" };
+            let sender = UdpSocket::bind(any).expect("a port");
+            setsockopt(&sender, UdpGsoSegment, &1000).is_ok()
+                && sender.send_to(&content, to).is_ok()
+        });
+        if !in_one_piece {
+            return eprintln!("skipped: it takes UDP_SEGMENT");
+        }
+        for datagram in sent.chunks(1000) {
+            let mut received = [0; 2000];
+            let length = receiver.recv(&mut received).expect("a datagram");
+            assert_eq!(&received[..length], datagram);
+        }
+    }
 }
 
 #[test]
