@@ -21,7 +21,7 @@ use crate::netlink::Interface;
 use crate::outbox::{Batch, LONGEST};
 use crate::packet::coalesce::Coalescer;
 use crate::snapshot::Snapshot;
-use crate::socket::{Received, Sent, Socket};
+use crate::socket::{Received, Socket, Unsent};
 use crate::tun::{FRAME, Tun};
 
 /// The longest segment taken from the kernel in one piece: sealed, its packets still fit one batch.
@@ -237,20 +237,23 @@ impl Driver {
         self.engine
             .inbox
             .flush(|frame| refused += usize::from(tun.send(frame).is_err()));
-        self.engine.note_lost(Drop::Interface, refused);
+        (0..refused).for_each(|_| self.engine.note_lost(Drop::Interface));
     }
 
     fn send(&mut self, batch: &Batch) {
-        let socket = self.sockets.iter().find(|socket| socket.takes(batch.to));
-        let sent = socket.map_or(Sent::Unreachable, |socket| socket.send(batch));
-        let reason = match sent {
-            Sent::All => return,
+        let engine = &mut self.engine;
+        let mut lost = |unsent| match unsent {
             // A probe that is too large has its answer in that none comes.
-            Sent::TooBig if batch.whole => return,
-            Sent::TooBig | Sent::Unreachable => Drop::Unreachable,
-            Sent::Congested => Drop::Congested,
+            Unsent::TooBig if batch.whole => {}
+            Unsent::Congested => engine.note_lost(Drop::Congested),
+            Unsent::TooBig | Unsent::NoChecksums | Unsent::Unreachable => {
+                engine.note_lost(Drop::Unreachable);
+            }
         };
-        self.engine.note_lost(reason, batch.count());
+        match self.sockets.iter().find(|socket| socket.takes(batch.to)) {
+            Some(socket) => socket.send(batch, lost),
+            None => (0..batch.count()).for_each(|_| lost(Unsent::Unreachable)),
+        }
     }
 }
 

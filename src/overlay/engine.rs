@@ -122,11 +122,9 @@ impl Engine {
             .unwrap_or(self.mtu)
     }
 
-    /// Counts packets that were ready and could not leave.
-    pub(crate) fn note_lost(&mut self, reason: Drop, packets: usize) {
-        for _ in 0..packets {
-            self.drops.count(reason);
-        }
+    /// Counts a packet that was ready and could not leave.
+    pub(crate) fn note_lost(&mut self, reason: Drop) {
+        self.drops.count(reason);
     }
 
     pub(crate) fn drops(&self) -> Drops {

@@ -1,6 +1,7 @@
 //! The UDP socket of one address family: many datagrams in one call, in both directions, and what
 //! to do where the kernel or the path does not take them that way.
 
+use std::cell::Cell;
 use std::io::{self, ErrorKind, IoSliceMut};
 use std::net::{Ipv4Addr, Ipv6Addr, SocketAddr, SocketAddrV4, SocketAddrV6, UdpSocket};
 use std::os::fd::{AsFd, BorrowedFd};
@@ -11,6 +12,7 @@ use nix::sys::socket::sockopt::{
 };
 use quinn_udp::{RecvMeta, Transmit, UdpSocketState};
 use rustix::event::{PollFd, PollFlags, Timespec, poll};
+use rustix::io::Errno;
 use rustix::net::sockopt::{
     Ipv4PathMtuDiscovery, Ipv6PathMtuDiscovery, set_ip_mtu_discover, set_ipv6_mtu_discover,
     set_ipv6_v6only, set_socket_recv_buffer_size_force, set_socket_send_buffer_size_force,
@@ -42,7 +44,7 @@ pub(crate) struct Socket {
     state: UdpSocketState,
     v6: bool,
     /// Whether batches are sent in one piece (`UDP_SEGMENT`).
-    segmentation: bool,
+    segmentation: Cell<bool>,
 }
 
 /// Memory for what is received.
@@ -51,12 +53,13 @@ pub(crate) struct Received {
     metas: [RecvMeta; RECEIVED_AT_ONCE],
 }
 
-/// What became of a batch.
+/// Why a datagram did not leave.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) enum Sent {
-    All,
+pub(crate) enum Unsent {
     /// The kernel or the device takes no datagram of this size.
     TooBig,
+    /// The device cannot make checksums, which a batch takes.
+    NoChecksums,
     /// The buffer stayed full.
     Congested,
     /// No route, or a firewall of this host.
@@ -74,7 +77,7 @@ impl Socket {
         forget_details(&socket, v6);
         let socket = Self {
             socket,
-            segmentation: segmentation && state.max_gso_segments() > 1,
+            segmentation: Cell::new(segmentation && state.max_gso_segments() > 1),
             state,
             v6,
         };
@@ -111,31 +114,45 @@ impl Socket {
         }
     }
 
-    /// Sends a batch, and waits a little where the kernel's buffer is full.
-    pub(crate) fn send(&self, batch: &Batch) -> Sent {
+    /// Sends a batch, and waits a little where the kernel's buffer is full. Tells of each datagram
+    /// that did not leave.
+    pub(crate) fn send(&self, batch: &Batch, mut lost: impl FnMut(Unsent)) {
         if batch.whole {
-            return self.send_whole(batch);
+            return self.send_whole(batch).unwrap_or_else(lost);
         }
-        let several = batch.count() > 1;
-        if several && self.segmentation {
-            let sent = self.transmit(batch, batch.bytes(), Some(batch.segment));
-            // One datagram at a time may be fragmented where a batch may not.
-            if sent != Sent::TooBig {
-                return sent;
+        if self.sends_in_one_piece(batch, &mut lost) {
+            return;
+        }
+        // What does not fit may be fragmented, each for itself.
+        for datagram in batch.datagrams() {
+            self.transmit(batch, datagram, None)
+                .unwrap_or_else(&mut lost);
+        }
+    }
+
+    /// Whether a batch is done with: it left in one piece, or could not leave at all.
+    fn sends_in_one_piece(&self, batch: &Batch, mut lost: impl FnMut(Unsent)) -> bool {
+        if batch.count() == 1 || !self.segmentation.get() {
+            return false;
+        }
+        match self.transmit(batch, batch.bytes(), Some(batch.segment)) {
+            Ok(()) => true,
+            Err(Unsent::TooBig) => false,
+            Err(Unsent::NoChecksums) => {
+                tracing::info!("the network takes no batches: datagrams leave one by one");
+                self.segmentation.set(false);
+                false
+            }
+            Err(unsent @ (Unsent::Congested | Unsent::Unreachable)) => {
+                (0..batch.count()).for_each(|_| lost(unsent));
+                true
             }
         }
-        batch
-            .datagrams()
-            .map(|datagram| self.transmit(batch, datagram, None))
-            .find(|sent| *sent != Sent::All)
-            .unwrap_or(Sent::All)
     }
 
     /// Sends a probe, which must not be fragmented on its way.
-    fn send_whole(&self, batch: &Batch) -> Sent {
-        if self.forbid_fragments(true).is_err() {
-            return Sent::TooBig;
-        }
+    fn send_whole(&self, batch: &Batch) -> Result<(), Unsent> {
+        self.forbid_fragments(true).map_err(|_| Unsent::TooBig)?;
         let sent = self.transmit(batch, batch.bytes(), None);
         if let Err(error) = self.forbid_fragments(false) {
             tracing::warn!(%error, "datagrams cannot be fragmented any more");
@@ -143,7 +160,12 @@ impl Socket {
         sent
     }
 
-    fn transmit(&self, batch: &Batch, contents: &[u8], segment_size: Option<usize>) -> Sent {
+    fn transmit(
+        &self,
+        batch: &Batch,
+        contents: &[u8],
+        segment_size: Option<usize>,
+    ) -> Result<(), Unsent> {
         let transmit = Transmit {
             destination: batch.to,
             ecn: None,
@@ -153,15 +175,15 @@ impl Socket {
         };
         loop {
             let error = match self.state.try_send((&self.socket).into(), &transmit) {
-                Ok(()) => return Sent::All,
+                Ok(()) => return Ok(()),
                 Err(error) => error,
             };
             if error.kind() != ErrorKind::WouldBlock {
-                return outcome(&error);
+                return Err(unsent(&error));
             }
             let mut room = [PollFd::new(&self.socket, PollFlags::OUT)];
             if !poll(&mut room, Some(&PATIENCE)).is_ok_and(|ready| ready > 0) {
-                return Sent::Congested;
+                return Err(Unsent::Congested);
             }
         }
     }
@@ -225,16 +247,13 @@ fn forget_details(socket: &UdpSocket, v6: bool) {
     }
 }
 
-fn outcome(error: &io::Error) -> Sent {
-    const EMSGSIZE: i32 = 90;
-    const EINVAL: i32 = 22;
-    const EIO: i32 = 5;
-    match error.raw_os_error() {
-        // For a batch: a datagram of it does not fit the device's MTU, or the device cannot
-        // checksum it.
-        Some(EMSGSIZE | EINVAL | EIO) => Sent::TooBig,
-        _ if error.kind() == ErrorKind::OutOfMemory => Sent::Congested,
-        _ => Sent::Unreachable,
+fn unsent(error: &io::Error) -> Unsent {
+    match error.raw_os_error().map(Errno::from_raw_os_error) {
+        // The kernel says the latter of a batch whose datagrams do not fit.
+        Some(Errno::MSGSIZE | Errno::INVAL) => Unsent::TooBig,
+        Some(Errno::IO) => Unsent::NoChecksums,
+        Some(Errno::NOBUFS | Errno::NOMEM) => Unsent::Congested,
+        _ => Unsent::Unreachable,
     }
 }
 
