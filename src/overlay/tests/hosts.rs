@@ -9,7 +9,7 @@ mod hosts {
 }
 
 use std::net::{IpAddr, UdpSocket};
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use hosts::exchange::{Echo, exchange};
 use hosts::host::key;
