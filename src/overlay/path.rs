@@ -21,7 +21,7 @@ use candidate::{Origin, Path};
 use outcomes::Outcomes;
 
 /// A path without an answer for so long carries nothing.
-pub(crate) const SILENCE: Duration = Duration::from_secs(5);
+const SILENCE: Duration = Duration::from_secs(5);
 
 /// How soon an unanswered probe is repeated.
 const REPEAT: Duration = Duration::from_secs(1);
@@ -95,15 +95,6 @@ pub(crate) struct Order {
     pub(crate) via: Via,
     pub(crate) sequence: u64,
     /// Whether it is the path in use.
-    pub(crate) active: bool,
-}
-
-/// The answer to a probe.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) struct Answer {
-    /// The size that the probe asked for.
-    pub(crate) size: Option<u16>,
-    /// Whether it came by the path in use.
     pub(crate) active: bool,
 }
 
@@ -350,26 +341,23 @@ impl Paths {
         }
     }
 
-    /// An answer to a probe; nothing if none was asked.
-    pub(crate) fn answered(&mut self, sequence: u64, now: Instant) -> Option<Answer> {
-        let at = self
-            .outstanding
-            .iter()
-            .position(|probe| probe.sequence == sequence)?;
+    /// Takes the answer to a probe. Tells the size that the probe asked for, if it asked for one of
+    /// the path in use.
+    pub(crate) fn answered(&mut self, sequence: u64, now: Instant) -> Option<u16> {
+        let asked = |probe: &Outstanding| probe.sequence == sequence;
+        let at = self.outstanding.iter().position(asked)?;
         let probe = self.outstanding.remove(at);
-        let active = self.active == Some(probe.via);
         if probe.size > 0 {
-            let size = Some(probe.size);
-            return Some(Answer { size, active });
+            return (self.active == Some(probe.via)).then_some(probe.size);
         }
-        if active {
+        if self.active == Some(probe.via) {
             self.outcomes.push(false);
         }
         self.path(probe.via).note_answer(now - probe.sent, now);
         if self.is_better(probe.via, now) {
             self.take(probe.via, now);
         }
-        Some(Answer { size: None, active })
+        None
     }
 
     /// Whether a path that just answered is to be used from now on.

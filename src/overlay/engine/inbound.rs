@@ -12,7 +12,7 @@ use crate::drops::Drop;
 use crate::key::PublicKey;
 use crate::packet::header::Ip;
 use crate::path::{Heard, PeerIndex, Via};
-use crate::peer::Message;
+use crate::peer::{Message, Peer};
 use crate::probe::{self, Probe};
 use crate::relay;
 
@@ -121,7 +121,7 @@ impl Engine {
         let packet = &self.scratch[..length];
         if probe::is_probe(packet) {
             let probe = Probe::parse(packet);
-            return self.probe(index, via, probe, length, now);
+            return self.probe(index, via, probe, now);
         }
         let owned = self.routes.lookup(source) == Some(index);
         let Some(peer) = self.peers.get_mut(&index) else {
@@ -167,45 +167,59 @@ impl Engine {
         }
     }
 
-    fn probe(
-        &mut self,
-        index: PeerIndex,
-        via: Via,
-        probe: Option<Probe>,
-        length: usize,
-        now: Instant,
-    ) {
-        let Some(peer) = self.peers.get_mut(&index).filter(|peer| peer.is_member()) else {
+    fn probe(&mut self, index: PeerIndex, via: Via, probe: Option<Probe>, now: Instant) {
+        if !self.peers.get(&index).is_some_and(Peer::is_member) {
             return;
-        };
-        let mut messages = Vec::new();
+        }
         match probe {
             Some(Probe::Request { sequence, active }) => {
-                let observed = match via {
-                    Via::Direct(from) => Some(from),
-                    Via::Relay(_) => None,
-                };
-                let reply = Probe::Reply { sequence, observed };
-                // The keys of a fresh session count from the first thing that came by it.
-                peer.note_session();
-                messages.extend(peer.probe(via, reply, 0));
+                self.reply(index, via, sequence);
                 let what = if active { Heard::InUse } else { Heard::Probe };
-                self.send_all(index, &mut messages);
                 self.heard(index, via, what, now);
             }
             Some(Probe::Reply { sequence, observed }) => {
-                peer.observed = observed.or(peer.observed);
-                let before = peer.paths.active();
-                let answer = peer.paths.answered(sequence, now);
-                if peer.paths.active() != before {
-                    peer.mtu.restart(now);
-                    self.log_way(index, now);
-                } else if let Some(size) = answer.and_then(|answer| answer.size) {
-                    peer.mtu.answered(size, now);
-                }
+                self.answered(index, sequence, observed, now);
                 self.heard(index, via, Heard::Probe, now);
             }
-            None => tracing::trace!(length, "a probe of another version"),
+            None => tracing::trace!("a probe of another version"),
+        }
+    }
+
+    /// Answers a probe by the way that it came.
+    fn reply(&mut self, index: PeerIndex, via: Via, sequence: u64) {
+        let observed = match via {
+            Via::Direct(from) => Some(from),
+            Via::Relay(_) => None,
+        };
+        let reply = Probe::Reply { sequence, observed };
+        let mut messages = Vec::new();
+        if let Some(peer) = self.peers.get_mut(&index) {
+            // The keys of a fresh session count from the first thing that came by it.
+            peer.note_session();
+            messages.extend(peer.probe(via, reply, 0));
+        }
+        self.send_all(index, &mut messages);
+    }
+
+    /// Takes the answer to a probe of ours.
+    fn answered(
+        &mut self,
+        index: PeerIndex,
+        sequence: u64,
+        observed: Option<SocketAddr>,
+        now: Instant,
+    ) {
+        let Some(peer) = self.peers.get_mut(&index) else {
+            return;
+        };
+        peer.observed = observed.or(peer.observed);
+        let before = peer.paths.active();
+        let size = peer.paths.answered(sequence, now);
+        if peer.paths.active() != before {
+            peer.mtu.restart(now);
+            self.log_way(index, now);
+        } else if let Some(size) = size {
+            peer.mtu.answered(size, now);
         }
     }
 }

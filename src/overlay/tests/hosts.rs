@@ -182,11 +182,18 @@ fn a_connection_survives_a_cut_link_by_a_relay_and_returns() {
     echo.round();
     a.run("iptables -A INPUT -s 10.99.0.2 -j DROP");
     a.run("iptables -A OUTPUT -d 10.99.0.2 -j DROP");
-    echo.round();
+    let cut = Instant::now();
     a.await_that(
         "the relay",
         |a| matches!(a.status(&b).way, Way::Relayed { through } if through == c.public()),
     );
+    // Five seconds of silence, a probe, and a busy machine.
+    assert!(
+        cut.elapsed() < Duration::from_secs(12),
+        "{:?}",
+        cut.elapsed()
+    );
+    echo.round();
     a.ping(&b.inner(), &["-M", "do", "-s", "1368"]);
     exchange(&a, &b, &b.inner(), 4 << 20);
     assert!(c.status(&a).forwarded.bytes > 4 << 20);
