@@ -274,7 +274,7 @@ impl Host {
     }
 
     pub(crate) fn try_ping(&self, to: &str, arguments: &[&str]) -> String {
-        let line = format!("ping -n -c 3 -i 0.1 -W 1 {} {to}", arguments.join(" "));
+        let line = format!("ping -n -c 3 -i 0.1 -W 3 {} {to}", arguments.join(" "));
         let output = output(&format!("ip netns exec {} {line}", self.stopped.namespace));
         let said = |bytes: &[u8]| String::from_utf8_lossy(bytes).into_owned();
         said(&output.stdout) + &said(&output.stderr)
