@@ -164,6 +164,8 @@ fn uapi(program: &str, arguments: &[&str]) -> Tunnel {
     for number in [1_u8, 2] {
         let end = ENDS[usize::from(number) - 1];
         let name = format!("kbench{number}");
+        // One that was killed leaves it behind.
+        let _ = fs::remove_file(socket(&name));
         let process = within(end, program)
             .args(arguments)
             .arg(&name)
@@ -184,8 +186,13 @@ fn uapi(program: &str, arguments: &[&str]) -> Tunnel {
     }
 }
 
+/// Where an implementation takes its settings.
+fn socket(name: &str) -> String {
+    format!("/var/run/wireguard/{name}.sock")
+}
+
 fn configure(end: &str, name: &str, number: u8) {
-    let socket = format!("/var/run/wireguard/{name}.sock");
+    let socket = socket(name);
     let limit = Instant::now() + Duration::from_secs(10);
     while fs::metadata(&socket).is_err() {
         assert!(Instant::now() < limit, "`{name}` did not come up");

@@ -102,7 +102,7 @@ impl Stopped {
         let _ = fs::remove_file(file);
         Host {
             stopped: self,
-            running: Running::Process(child),
+            running: Running::Process(child, socket),
         }
     }
 
@@ -130,14 +130,16 @@ pub(crate) struct Host {
 
 enum Running {
     Overlay(Overlay),
-    Process(Child),
+    /// And the socket by which it is set up, which it leaves behind.
+    Process(Child, String),
 }
 
 impl Drop for Running {
     fn drop(&mut self) {
-        if let Self::Process(child) = self {
+        if let Self::Process(child, socket) = self {
             let _ = child.kill();
             let _ = child.wait();
+            let _ = fs::remove_file(socket);
         }
     }
 }
@@ -170,7 +172,7 @@ impl Host {
     pub(crate) fn overlay(&self) -> &Overlay {
         match &self.running {
             Running::Overlay(overlay) => overlay,
-            Running::Process(_) => panic!("this host runs another implementation"),
+            Running::Process(..) => panic!("this host runs another implementation"),
         }
     }
 
