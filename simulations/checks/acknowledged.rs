@@ -82,15 +82,16 @@ impl Topic for Acknowledged {
 
     fn settled(&self, scene: Scene<'_>, findings: &mut Findings) {
         let members = || scene.members();
-        // What a node wrote that was removed on the other side of a split does not count.
-        let is_removed = |author: &NodeId| {
+        // What a node wrote that was removed on the other side of a split does not count, nor what one wrote
+        // whom that one had admitted.
+        let is_excluded = |author: &NodeId| {
             let mut views = members().map(|(_, host)| &host.view.documents);
-            views.any(|documents| documents.removed.contains(author))
+            views.any(|documents| documents.excludes(author))
         };
         for (change, _) in self
             .promised
             .iter()
-            .filter(|(_, author)| !is_removed(author))
+            .filter(|(_, author)| !is_excluded(author))
         {
             let has = |(_, host): &(usize, &crate::host::Host)| host.disk.has(change);
             if !members().any(|host| has(&host)) {

@@ -83,7 +83,7 @@ impl Patience {
             .retain(|(host, node), _| *host != viewer || view.standings.contains_key(node));
         let me = scene.world.id(viewer);
         for node in view.standings.keys().filter(|node| **node != me) {
-            let seen = self.follow(scene, viewer, node);
+            let seen = self.follow(scene, viewer, node, before);
             let was = before.standings.get(node);
             let was_there = was.is_some_and(|was| was.freshness < Freshness::Absent);
             if was_there && view.freshness(node) >= Freshness::Absent {
@@ -94,15 +94,16 @@ impl Patience {
         }
     }
 
-    /// Takes note of how a node stands to a viewer. Gives what was known of it before.
-    fn follow(&mut self, scene: Scene<'_>, viewer: usize, node: &NodeId) -> Seen {
+    /// Takes note of how a node stands to a viewer. Gives what was known of it before: where that is the
+    /// first sight of a boot that goes on already, by what was shown last.
+    fn follow(&mut self, scene: Scene<'_>, viewer: usize, node: &NodeId, shown: &View) -> Seen {
         let now = scene.now();
         let freshness = scene.view(viewer).freshness(node);
         let has_company = online_others(scene.view(viewer), &scene.world.id(viewer), node) > 0;
         let was_up = self.was_up(scene, node);
         let seen = self.seen.entry((viewer, *node)).or_insert(Seen {
             known: now,
-            heard: false,
+            heard: shown.is_fresh(node),
             silent: None,
             stale: false,
             lonely: false,

@@ -58,9 +58,9 @@ fn two_of_five_nodes_die_and_return() {
               moved needlessly: nothing
 
             with n3, n4 back
-              shop/agent.3  n3  runs again after 6.3 s
-              shop/agent.4  n4  runs again after 6.3 s
-              shop/db.1     n3  runs again after 6.2 s
+              shop/agent.3  n3  runs again after 8.3 s
+              shop/agent.4  n4  runs again after 8.3 s
+              shop/db.1     n3  runs again after 8.2 s
               moved by the return: nothing
         "#]],
     );
@@ -163,7 +163,7 @@ services:
               moved needlessly: nothing
 
             with n3 back
-              shop/web.1  n3  runs again after 6.3 s
+              shop/web.1  n3  runs again after 8.3 s
               moved by the return: nothing
         "#]],
     );
@@ -201,11 +201,11 @@ fn a_small_side_takes_nothing_over() {
               moved needlessly: nothing
 
             with n2, n3 back
-              shop/agent.2  n2  runs again after 6.2 s
-              shop/agent.3  n3  runs again after 6.3 s
-              shop/db.1     n3  runs again after 6.2 s
-              shop/web.2    n2  runs again after 6.2 s
-              shop/web.3    n3  runs again after 6.2 s
+              shop/agent.2  n2  runs again after 8.2 s
+              shop/agent.3  n3  runs again after 8.3 s
+              shop/db.1     n3  runs again after 8.2 s
+              shop/web.2    n2  runs again after 8.2 s
+              shop/web.3    n3  runs again after 8.2 s
               moved by the return: nothing
         "#]],
     );
