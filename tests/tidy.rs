@@ -56,6 +56,11 @@ const LAYERS: &[(&str, &[&str], &str)] = &[
         "the core is pure",
     ),
     (
+        "src/overlay",
+        &["tokio", "libp2p", "bollard", "axum", "kontena_core", "kontena::"],
+        "the data plane knows packets and peers, and nothing of the grid",
+    ),
+    (
         "simulations",
         &["tokio", "libp2p", "bollard", "axum"],
         "simulations depend on the core alone",
@@ -224,6 +229,7 @@ fn nothing_is_left_for_later_and_only_one_file_prints() {
 }
 
 #[test]
+        "src/overlay/Cargo.toml",
 fn every_dependency_has_its_reason() {
     let reasons = read(&root().join("docs/design/dependencies.md"));
     let manifests = [
