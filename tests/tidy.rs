@@ -57,7 +57,14 @@ const LAYERS: &[(&str, &[&str], &str)] = &[
     ),
     (
         "src/overlay",
-        &["tokio", "libp2p", "bollard", "axum", "kontena_core", "kontena::"],
+        &[
+            "tokio",
+            "libp2p",
+            "bollard",
+            "axum",
+            "kontena_core",
+            "kontena::",
+        ],
         "the data plane knows packets and peers, and nothing of the grid",
     ),
     (
