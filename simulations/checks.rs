@@ -95,12 +95,12 @@ impl<'a> Scene<'a> {
 
     /// Nothing has changed for so long: each host is calm, or off.
     fn all_steady(&self, since: Duration) -> bool {
-        let hosts = self.world.hosts.iter().enumerate();
+        let mut hosts = self.world.hosts.iter().enumerate();
         let is_steady = |(index, host): (usize, &Host)| {
             let is_alone = self.calm.under_way(index) == u32::from(!host.powered);
             is_alone && self.calm.steady(index, self.now()) >= since
         };
-        hosts.map(is_steady).all(|is_steady| is_steady)
+        hosts.all(is_steady)
     }
 
     /// Hosts that are up and take themselves for members.

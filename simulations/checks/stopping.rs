@@ -92,11 +92,10 @@ impl Topic for Stopping {
         if let Action::Stop { container, .. } = action
             && let Some(container) = scene.host(host).engine.get(container)
             && is_running(container)
+            && self.read_healthy(scene, host, container)
         {
-            if self.read_healthy(scene, host, container) {
-                has_reason(scene, host, container, findings);
-                self.runs_there(scene, host, container, findings);
-            }
+            has_reason(scene, host, container, findings);
+            self.runs_there(scene, host, container, findings);
         }
     }
 }

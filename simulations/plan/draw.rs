@@ -186,10 +186,9 @@ impl Draw {
         let mut chance = Chance::new(seed, "restarts in a row");
         if chance.happens(250) {
             let (host, times) = (chance.index(self.plan.nodes), chance.range(2, 5));
-            let mut at = chance.range(MINUTE, self.ends.max(2 * MINUTE));
-            for _ in 0..times {
+            let first = chance.range(MINUTE, self.ends.max(2 * MINUTE));
+            for at in first..first + times {
                 self.add(at, 0, Deed::KillNode { host });
-                at += 1;
             }
         }
     }

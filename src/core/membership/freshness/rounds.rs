@@ -163,7 +163,7 @@ mod tests {
                 let now = Instant::from_millis(round * 2_000 + millis);
                 rounds.due(candidates(50, 0), &Pace::of(101), now).unwrap()
             };
-            let asked = [ask(0), ask(400), ask(800)];
+            let asked = [ask(0), ask(200), ask(400)];
             assert!(asked.contains(&friend), "{asked:?}");
         }
     }
