@@ -497,6 +497,25 @@ fn data_on_a_removed_node_is_reported_as_lost() {
 }
 
 #[test]
+fn what_is_held_of_an_earlier_service_of_the_name_is_no_data_of_this_one() {
+    let mut view = parse(
+        "nodes a b
+         db x1 stateful db.1@a
+         web x1 web.1@a",
+    );
+    for record in Arc::make_mut(&mut view.documents).services.values_mut() {
+        record.born = 2;
+    }
+    check_view(
+        &view,
+        expect![[r#"
+            db.1  -  waits: stateful, and not bound to a node yet (epoch 1)
+            web.1  a  kept by a (epoch 1)
+        "#]],
+    );
+}
+
+#[test]
 fn a_stateful_instance_never_runs_twice() {
     check(
         "nodes a b c(absent)

@@ -216,9 +216,12 @@ impl<'a> Scene<'a> {
     }
 
     fn peers(self, target: Target<'_>, assignments: &BTreeMap<u32, Assignment>) -> Vec<Peer> {
+        // What no node fits and nobody has, nobody can make healthy: it counts for nothing.
+        let counts = |assignment: &Assignment| assignment.holder.or(assignment.leaving).is_some();
+        let counted = assignments.iter().filter(|(_, each)| counts(each));
         let peer =
             |(number, assignment): (&u32, &Assignment)| self.peer(*number, assignment, target);
-        assignments.iter().map(peer).collect()
+        counted.map(peer).collect()
     }
 
     /// A rollout counts one holder of each instance: the rightful one, or a healthy one while that

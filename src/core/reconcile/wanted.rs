@@ -49,7 +49,7 @@ pub struct Wanted {
     pub epoch_seen: u64,
     /// Other holders of this instance that are not absent.
     pub rivals: Vec<Rival>,
-    /// One for each instance number of the service, this one included.
+    /// One for each instance number of the service that somebody has or is to have, this one included.
     pub peers: Vec<Peer>,
 }
 
