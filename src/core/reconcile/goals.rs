@@ -120,6 +120,8 @@ impl<'a> Scene<'a> {
             Some(Reason::Waits(Wait::PinDrains { node })) if *node == self.me.node => {
                 Departure::Drained
             }
+            // Whoever binds it looks for who has it.
+            Some(Reason::Waits(Wait::NotBound)) => Departure::Drained,
             // Placement lets a loser go: whoever keeps it is right, or must be the only one.
             Some(Reason::Kept) => Departure::Handover { winner_ready: true },
             Some(_) | None => Departure::Unwanted,
