@@ -45,8 +45,11 @@ impl Clones {
         let is_old = |host: &usize| scene.now().since(self.booted[*host]) > WITHIN;
         // The copying itself is what troubles them.
         let is_alone = |host: &usize| scene.calm.under_way(*host) == 1;
+        // Who is in no grid says nothing.
+        let speaks = |host: &usize| scene.view(*host).documents.grid.id.is_some();
         let id = scene.world.id(hosts[0]);
-        if !hosts.iter().all(|host| is_old(host) && is_alone(host)) || !has_witness(scene, &id) {
+        let are_two = |host: &usize| is_old(host) && is_alone(host) && speaks(host);
+        if !hosts.iter().all(are_two) || !has_witness(scene, &id) {
             return;
         }
         for host in hosts {

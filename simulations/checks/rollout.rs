@@ -1,9 +1,10 @@
 //! Rolling deploys: how many instances are there while one is replaced.
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 use std::time::Duration;
 
-use kontena_core::id::InstanceId;
+use kontena_core::document::DocumentId;
+use kontena_core::id::{InstanceId, NodeId, ServiceKey};
 use kontena_core::placement::{Role, place};
 use kontena_core::reconcile::action::{Action, Container};
 use kontena_core::report::InstanceState;
@@ -31,7 +32,7 @@ static HALTED: Check = Check {
 
 static GENERATIONS: Check = Check {
     name: "deploys-go-forward",
-    says: "the deploy that a node's documents name for one life of a service never falls, unless somebody was removed",
+    says: "the deploy that a node's documents name for one life of a service never falls, unless whoever wrote it is no member any more",
     why: "containers of a lower generation are replaced: falling back would replace newer ones",
 };
 
@@ -56,15 +57,12 @@ impl Topic for Rollouts {
             self.takes_down(scene, host, container, findings);
         }
         if let Fact::Shown { before, .. } = fact {
-            let after = &scene.view(host).documents;
-            if before.documents.removed == after.removed {
-                generations_rise(scene, host, &before.documents.services, findings);
-            }
+            generations_rise(scene, host, &before.documents.services, findings);
         }
     }
 }
 
-type Services = std::collections::BTreeMap<kontena_core::id::ServiceKey, ServiceRecord>;
+type Services = BTreeMap<ServiceKey, ServiceRecord>;
 
 fn generations_rise(scene: Scene<'_>, host: usize, before: &Services, findings: &mut Findings) {
     let after = &scene.view(host).documents.services;
@@ -76,15 +74,34 @@ fn generations_rise(scene: Scene<'_>, host: usize, before: &Services, findings: 
         ) else {
             continue;
         };
-        findings.expect(is.generation >= was.generation, &GENERATIONS, || {
-            format!(
-                "{} went from deploy {} of {key} to {}",
-                name(host),
-                was.generation,
-                is.generation
-            )
-        });
+        let rises = is.generation >= was.generation;
+        findings.expect(
+            rises || is_of_nobody(scene, host, key, was),
+            &GENERATIONS,
+            || {
+                format!(
+                    "{} went from deploy {} of {key} to {}",
+                    name(host),
+                    was.generation,
+                    is.generation
+                )
+            },
+        );
     }
+}
+
+/// Whether a deploy was written by a node that is no member any more: what it wrote without a remover's
+/// knowledge does not count.
+fn is_of_nobody(scene: Scene<'_>, host: usize, key: &ServiceKey, deployed: &Deployed) -> bool {
+    let machine = scene.host(host);
+    let document = DocumentId::Stack(key.stack.clone());
+    let envelopes = machine.disk.load().envelopes.into_iter();
+    let mut opened = envelopes.filter_map(|signed| signed.open().ok());
+    opened.any(|envelope| {
+        envelope.document == document
+            && envelope.lamport == deployed.generation
+            && machine.view.documents.excludes(&NodeId(envelope.author))
+    })
 }
 
 impl Rollouts {
@@ -117,7 +134,7 @@ impl Rollouts {
         is_not_halted(scene, host, container, deployed, findings);
         let nobody_asked = scene.now().since(self.last_command) >= NO_COMMAND;
         if nobody_asked && scene.all_steady(CALM) {
-            keeps_floor(scene, host, container, record, deployed, findings);
+            keeps_floor(scene, host, container, deployed, findings);
         }
     }
 }
@@ -133,7 +150,6 @@ fn keeps_floor(
     scene: Scene<'_>,
     host: usize,
     container: &Container,
-    record: &ServiceRecord,
     deployed: &Deployed,
     findings: &mut Findings,
 ) {
@@ -143,9 +159,9 @@ fn keeps_floor(
     if service.deploy.strategy == Strategy::Daemon {
         return;
     }
-    let count = u64::from(record.instances);
-    let floor = floor(service, record.instances);
     let instance = &container.owner.instance;
+    let count = counted(scene, host, instance);
+    let floor = floor(service, count);
     let others: BTreeSet<u32> = scene
         .world
         .hosts
@@ -161,6 +177,19 @@ fn keeps_floor(
             name(host)
         )
     });
+}
+
+/// How many instances of its service somebody has or is to have: what no node fits counts for nothing.
+fn counted(scene: Scene<'_>, host: usize, instance: &InstanceId) -> u32 {
+    let placement = place(scene.view(host));
+    let assignments = placement
+        .of_service(&instance.service)
+        .into_iter()
+        .flatten();
+    let counted = assignments
+        .filter(|(_, assignment)| assignment.holder.or(assignment.leaving).is_some())
+        .count();
+    u32::try_from(counted).unwrap_or(u32::MAX)
 }
 
 fn is_not_halted(

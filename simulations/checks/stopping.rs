@@ -206,7 +206,10 @@ fn is_unwanted(view: &View, container: &Container) -> bool {
     let is_wanted = record.state == Lifecycle::Running
         && (is_daemon(record) || owner.instance.number <= record.instances);
     let deployed = record.deployed.as_ref();
-    let is_newest = deployed.is_some_and(|deployed| owner.generation >= deployed.generation);
+    let is_newest = deployed.is_some_and(|deployed| {
+        owner.generation > deployed.generation
+            || owner.generation == deployed.generation && owner.revision == deployed.revision.hash
+    });
     !is_wanted || !is_newest
 }
 

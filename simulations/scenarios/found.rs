@@ -182,3 +182,25 @@ fn of_two_members_that_remove_each_other_across_a_split_the_one_admitted_first_s
         .step(797_484, 83358, replace(1, 4));
     carry_out(&plan);
 }
+
+#[test]
+fn a_deploy_does_not_wait_for_instances_that_no_node_fits() {
+    let plan = Plan::new(70430, 2, 0).ask(8000, 1, create(6, 4)).ask(
+        1_205_830,
+        0,
+        Ask::Restart { service: 6 },
+    );
+    carry_out(&plan);
+}
+
+#[test]
+fn what_is_left_of_an_earlier_service_of_the_name_binds_nothing() {
+    let plan = Plan::new(70060, 2, 0)
+        .ask(2000, 1, create(1, 2))
+        .step(2_031_015, 177_170, Deed::KillHost { host: 0 })
+        .ask(2_062_926, 1, Ask::Remove { service: 1 })
+        .step(2_135_877, 264_123, Deed::KillHost { host: 0 })
+        .step(2_259_315, 30724, Deed::HangEngine { host: 1 })
+        .ask(2_277_118, 1, create(1, 3));
+    carry_out(&plan);
+}

@@ -163,6 +163,8 @@ pub struct ServiceRecord {
     /// The change that created it. A service that is created anew under an old name has another: it is
     /// another service, and gets no data of the old one.
     pub creation: EnvelopeHash,
+    /// The lamport clock of that change: what is held of an earlier deploy is of another service of the name.
+    pub born: u64,
     /// The newest definition, deployed or not.
     pub latest: Revision,
     /// What shall run; `None` until the first deploy.

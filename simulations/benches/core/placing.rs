@@ -190,6 +190,7 @@ fn record() -> ServiceRecord {
     };
     ServiceRecord {
         creation: EnvelopeHash([0; 32]),
+        born: 0,
         latest: revision.clone(),
         deployed: Some(Deployed {
             revision,

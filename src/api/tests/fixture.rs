@@ -152,6 +152,7 @@ fn web() -> ServiceRecord {
 fn undeployed(image: &str) -> ServiceRecord {
     ServiceRecord {
         creation: EnvelopeHash([6; 32]),
+        born: 0,
         latest: revision(Service::new(image), 1),
         deployed: None,
         instances: 1,

@@ -238,30 +238,33 @@ fn bound(survey: &Survey<'_>, wanted: &Wanted<'_>, pin: Pin, number: u32) -> Ass
     exclusive(Some(pin.node), rivals, pin.epoch, Reason::Pinned)
 }
 
-/// Without a pin it stays with whoever holds it; nobody starts it anew.
+/// Without a pin it runs on where it runs, and nobody starts it: whoever holds it may have it of an earlier
+/// service of the name. The next command that binds it finds its holder.
 fn unbound(survey: &Survey<'_>, wanted: &Wanted<'_>, number: u32) -> Assignment {
     let present = wanted.holders(survey, number, false);
-    let Some(holder) = present.first() else {
-        let away = wanted.holders(survey, number, true);
-        let Some(holder) = away.first() else {
-            return exclusive(None, Vec::new(), 1, Reason::Waits(Wait::NotBound));
-        };
+    let away = wanted.holders(survey, number, true);
+    if let ([], [holder, ..]) = (present.as_slice(), away.as_slice()) {
         let node = survey.nodes[holder.node].id;
         let reason = Reason::Waits(Wait::HolderAbsent { node });
         return exclusive(Some(node), Vec::new(), holder.hold.epoch, reason);
+    }
+    let waits = exclusive(None, Vec::new(), 1, Reason::Waits(Wait::NotBound));
+    let runs = |holder: &&Holder<'_>| holder.hold.state == InstanceState::Running;
+    let Some(holder) = present.iter().find(runs) else {
+        return waits;
     };
     let node = &survey.nodes[holder.node];
     if node.member.availability == Availability::Drain {
         let reason = Reason::Waits(Wait::PinDrains { node: node.id });
         return exclusive(None, Vec::new(), holder.hold.epoch, reason);
     }
-    let rivals = present[1..].iter().map(|h| survey.nodes[h.node].id);
-    exclusive(
-        Some(node.id),
-        rivals.collect(),
-        holder.hold.epoch,
-        Reason::Kept,
-    )
+    let others = present.iter().filter(|other| other.node != holder.node);
+    Assignment {
+        leaving: Some(node.id),
+        rivals: others.map(|other| survey.nodes[other.node].id).collect(),
+        epoch: holder.hold.epoch,
+        ..waits
+    }
 }
 
 /// An assignment whose losers stop at once.

@@ -228,6 +228,10 @@ impl<'v> Survey<'v> {
 
     fn count_hold(&mut self, node: usize, instance: &'v InstanceId, hold: &'v Hold) {
         let (key, number) = (&instance.service, instance.number);
+        let record = self.view.documents.services.get(key);
+        if record.is_some_and(|record| is_of_another_life(record, hold)) {
+            return;
+        }
         let holder = Holder { node, number, hold };
         self.holders.entry(key).or_default().push(holder);
         if self.nodes[node].is_away() {
@@ -281,6 +285,11 @@ impl<'v> Survey<'v> {
             }
         }
     }
+}
+
+/// Whether a stateful instance is left over of an earlier service of the name: its data is not this one's.
+fn is_of_another_life(record: &ServiceRecord, hold: &Hold) -> bool {
+    deployed(record).is_some_and(|service| service.stateful) && hold.generation < record.born
 }
 
 /// What a service publishes, by its deployed revision.

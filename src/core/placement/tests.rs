@@ -269,8 +269,8 @@ fn of_several_holders_that_may_not_keep_it_one_does_where_nobody_is_to_have_it()
          web x1 web.1@a(pending) web.1@b(epoch=2,old)
          zoo x1 zoo.1@a(pending) zoo.1@b(pending)",
         expect![[r#"
-            app.1  -  waits: no node fits | leaving b | rival a | rival c stops (epoch 4)
-            web.1  -  waits: no node fits | leaving b | rival a stops (epoch 3)
+            app.1  -  waits: no node fits | last b keeps | rival a | rival c stops (epoch 4)
+            web.1  -  waits: no node fits | last b keeps | rival a stops (epoch 3)
             zoo.1  -  waits: no node fits | leaving a | rival b keeps (epoch 2)
         "#]],
     );
@@ -478,7 +478,7 @@ fn a_stateful_instance_that_is_not_bound_waits_or_stays() {
         "nodes a b(absent)
          db x3 stateful db.1@a db.2@b",
         expect![[r#"
-            db.1  a  kept by a (epoch 1)
+            db.1  -  waits: stateful, and not bound to a node yet | last a keeps (epoch 1)
             db.2  b  waits: its data is on b, which is absent since 2026-01-31T12:00:00Z (epoch 1)
             db.3  -  waits: stateful, and not bound to a node yet (epoch 1)
         "#]],
@@ -492,6 +492,25 @@ fn data_on_a_removed_node_is_reported_as_lost() {
          db x1 stateful db.1->gone",
         expect![[r#"
             db.1  -  waits: its data is on 676f6e65, which was removed: without that data it runs once it is removed and created anew (epoch 1)
+        "#]],
+    );
+}
+
+#[test]
+fn what_is_held_of_an_earlier_service_of_the_name_is_no_data_of_this_one() {
+    let mut view = parse(
+        "nodes a b
+         db x1 stateful db.1@a
+         web x1 web.1@a",
+    );
+    for record in Arc::make_mut(&mut view.documents).services.values_mut() {
+        record.born = 2;
+    }
+    check_view(
+        &view,
+        expect![[r#"
+            db.1  -  waits: stateful, and not bound to a node yet (epoch 1)
+            web.1  a  kept by a (epoch 1)
         "#]],
     );
 }
@@ -838,13 +857,19 @@ fn show(view: &View, placement: &Placement) -> String {
         let holder = assignment.holder.as_ref().map_or("-".to_owned(), name);
         let reason = reason(view, assignment);
         write!(text, "{key}.{number}  {holder}  {reason}").unwrap();
-        if let Some(leaving) = &assignment.leaving {
-            write!(text, " | leaving {}", name(leaving)).unwrap();
+        match &assignment.leaving {
+            Some(last) if assignment.holder.is_none() && assignment.relieved => {
+                write!(text, " | last {} keeps", name(last)).unwrap();
+            }
+            Some(leaving) => write!(text, " | leaving {}", name(leaving)).unwrap(),
+            None => {}
         }
         for rival in &assignment.rivals {
             write!(text, " | rival {}", name(rival)).unwrap();
         }
-        if assignment.leaving.is_some() || !assignment.rivals.is_empty() {
+        let is_last_of_all = assignment.holder.is_none() && assignment.rivals.is_empty();
+        let others = assignment.leaving.is_some() && !(is_last_of_all && assignment.relieved);
+        if others || !assignment.rivals.is_empty() {
             let stop = if assignment.relieved {
                 "stops"
             } else {

@@ -120,6 +120,8 @@ impl<'a> Scene<'a> {
             Some(Reason::Waits(Wait::PinDrains { node })) if *node == self.me.node => {
                 Departure::Drained
             }
+            // Whoever binds it looks for who has it.
+            Some(Reason::Waits(Wait::NotBound)) => Departure::Drained,
             // Placement lets a loser go: whoever keeps it is right, or must be the only one.
             Some(Reason::Kept) => Departure::Handover { winner_ready: true },
             Some(_) | None => Departure::Unwanted,
@@ -216,9 +218,12 @@ impl<'a> Scene<'a> {
     }
 
     fn peers(self, target: Target<'_>, assignments: &BTreeMap<u32, Assignment>) -> Vec<Peer> {
+        // What no node fits and nobody has, nobody can make healthy: it counts for nothing.
+        let counts = |assignment: &Assignment| assignment.holder.or(assignment.leaving).is_some();
+        let counted = assignments.iter().filter(|(_, each)| counts(each));
         let peer =
             |(number, assignment): (&u32, &Assignment)| self.peer(*number, assignment, target);
-        assignments.iter().map(peer).collect()
+        counted.map(peer).collect()
     }
 
     /// A rollout counts one holder of each instance: the rightful one, or a healthy one while that

@@ -49,7 +49,7 @@ pub struct Wanted {
     pub epoch_seen: u64,
     /// Other holders of this instance that are not absent.
     pub rivals: Vec<Rival>,
-    /// One for each instance number of the service, this one included.
+    /// One for each instance number of the service that somebody has or is to have, this one included.
     pub peers: Vec<Peer>,
 }
 
@@ -116,7 +116,8 @@ pub enum Departure {
     /// It falls to another node: it goes once that node's report shows it running and healthy at
     /// the wanted deploy.
     Handover { winner_ready: bool },
-    /// Stateful, and this node is drained: stopped at once, while container and hold stay (Kontena).
+    /// Stateful, and this node is drained, or nobody is bound to it: stopped at once, while container and hold
+    /// stay (Kontena).
     Drained,
     /// Nobody wants it here: removed, scaled below, stateful and bound elsewhere. It goes at once.
     Unwanted,

@@ -126,7 +126,7 @@ impl Reader<'_> {
             self.list_lost_edits(service);
             return None;
         };
-        let creation = self.log.entry(*first).hash;
+        let (creation, born) = (self.log.entry(*first).hash, self.log.entry(*first).lamport);
         let pointer = self.settle(
             service,
             ServiceRegister::Revision,
@@ -153,6 +153,7 @@ impl Reader<'_> {
             .min();
         Some(ServiceRecord {
             creation,
+            born,
             latest: self.revision(pointer.value.hash, pointer.value.number),
             deployed: deploy.map(|read| self.deployed(&read)),
             instances: instances.map_or(1, |read| read.value),

@@ -188,6 +188,7 @@ fn add_service(view: &mut View, name: &str, words: Vec<&str>) {
     }
     let record = ServiceRecord {
         creation: EnvelopeHash([0; 32]),
+        born: 0,
         latest: revision.clone(),
         deployed: deployed.then_some(Deployed {
             revision,

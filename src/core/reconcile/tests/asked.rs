@@ -27,6 +27,7 @@ fn record(service: Service, instances: u32) -> ServiceRecord {
     };
     ServiceRecord {
         creation: EnvelopeHash([0; 32]),
+        born: 0,
         latest: revision.clone(),
         deployed: Some(Deployed {
             revision,
