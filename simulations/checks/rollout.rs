@@ -37,8 +37,8 @@ static GENERATIONS: Check = Check {
 };
 
 /// Nothing changed for so long, no fault and no command: what the hosts believe is what is.
-const CALM: Duration = Duration::from_secs(60);
-const NO_COMMAND: Duration = Duration::from_secs(5);
+const CALM: Duration = Duration::from_secs(30);
+const NO_COMMAND: Duration = Duration::from_secs(1);
 
 #[derive(Debug, Default)]
 pub(super) struct Rollouts {
