@@ -1,7 +1,8 @@
 //! What a node said before it was gone may be untrue by now: its containers ended, it was told to stop them.
 //!
-//! So who comes back is doubted until it confirms its newest report, or sends another. In a grid that is too large
-//! for it to speak to everybody soon, what it has to say has reached everybody by [`REACHES_ALL_WITHIN`].
+//! So who comes back is doubted until it confirms its newest report, or sends another: for as long as it speaks
+//! here and does neither. In a grid that is too large for it to speak to everybody soon, what it has to say has
+//! reached everybody by [`REACHES_ALL_WITHIN`].
 //! Meanwhile nothing of it counts as healthy, so that nobody stops a replacement for it.
 
 use std::collections::BTreeMap;
@@ -23,14 +24,9 @@ pub(super) struct Doubts {
 }
 
 impl Doubts {
-    /// What is known of it is from before: of an earlier boot, or of before it was absent.
-    pub(super) fn doubt(&mut self, node: NodeId) {
-        self.nodes.entry(node).or_default();
-    }
-
-    /// How lately it is heard of now.
+    /// How lately it is heard of now. At the start of a boot everybody is stale.
     pub(super) fn follow(&mut self, node: NodeId, freshness: Freshness, now: Instant) {
-        if freshness >= Freshness::Absent {
+        if freshness >= Freshness::Stale {
             self.nodes.insert(node, None);
         } else if freshness.is_online()
             && let Some(until @ None) = self.nodes.get_mut(&node)
@@ -44,6 +40,13 @@ impl Doubts {
         if let Some(Some(_)) = self.nodes.get(node) {
             self.nodes.remove(node);
             self.version += 1;
+        }
+    }
+
+    /// It speaks, and may have more to say.
+    pub(super) fn renew(&mut self, node: &NodeId, now: Instant) {
+        if let Some(Some(until)) = self.nodes.get_mut(node) {
+            *until = now + REACHES_ALL_WITHIN;
         }
     }
 
@@ -89,7 +92,7 @@ mod tests {
         let mut doubts = Doubts::default();
         doubts.follow(NODE, Freshness::Fresh, at(0));
         assert!(!doubts.contains(&NODE));
-        doubts.follow(NODE, Freshness::Absent, at(1));
+        doubts.follow(NODE, Freshness::Stale, at(1));
         doubts.confirm(&NODE);
         assert!(!doubts.contains(&NODE), "it is away: that says enough");
         doubts.follow(NODE, Freshness::Fresh, at(2));
@@ -102,15 +105,20 @@ mod tests {
     #[test]
     fn who_speaks_to_others_alone_is_believed_after_a_while() {
         let mut doubts = Doubts::default();
-        doubts.doubt(NODE);
+        doubts.follow(NODE, Freshness::Absent, at(1));
         assert_eq!(doubts.next_wake(), None);
-        doubts.follow(NODE, Freshness::Stale, at(1));
         doubts.follow(NODE, Freshness::Late, at(5));
         doubts.follow(NODE, Freshness::Fresh, at(9));
         assert_eq!(doubts.next_wake(), Some(at(15)));
         doubts.expire(at(14));
         assert!(doubts.contains(&NODE));
+        doubts.renew(&NODE, at(14));
         doubts.expire(at(15));
+        assert!(
+            doubts.contains(&NODE),
+            "it speaks here, and did not confirm it"
+        );
+        doubts.expire(at(24));
         assert!(!doubts.contains(&NODE));
     }
 }

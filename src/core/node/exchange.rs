@@ -39,8 +39,9 @@ impl Node {
         self.pulse.spoke(from, !theirs.reply, now);
         let agrees = theirs.documents == self.replica.digest();
         self.agreement.hear(agrees, now.monotonic);
-        if theirs.reports == self.reports.digest() {
-            self.doubts.confirm(&from);
+        match theirs.reports == self.reports.digest() {
+            true => self.doubts.confirm(&from),
+            false => self.doubts.renew(&from, now.monotonic),
         }
         let (own, is_same) = self.pulse.hear_brief(from, &theirs.brief, now);
         self.heed_own_life(own, now);

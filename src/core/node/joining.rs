@@ -86,9 +86,8 @@ impl Node {
             tracing::warn!(%problem, "A change on disk is not valid");
         }
         for report in saved.reports {
-            match self.reports.accept(report) {
-                Ok(node) => node.into_iter().for_each(|node| self.doubts.doubt(node)),
-                Err(problem) => tracing::warn!(%problem, "A report on disk is not valid"),
+            if let Err(problem) = self.reports.accept(report) {
+                tracing::warn!(%problem, "A report on disk is not valid");
             }
         }
         self.heed_own_report(self.reports.order(&self.me), now);
