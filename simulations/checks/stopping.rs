@@ -12,11 +12,13 @@ use kontena_core::report::{Health, InstanceState};
 use kontena_core::time::Instant;
 use kontena_core::view::{Lifecycle, ServiceRecord, View};
 
+use super::running::service_number;
 use super::stateful::is_stateful;
 use super::{Check, Findings, Scene, Topic, name};
 use crate::engine::{Change, is_running};
 use crate::fact::Fact;
 use crate::host::Host;
+use crate::plan::Shape;
 
 pub(super) const CHECKS: &[&Check] = &[&FOR_A_REASON, &CUT_OFF, &RELIEVED, &RUNS_THERE, &ONLY_OURS];
 
@@ -133,7 +135,7 @@ impl Stopping {
         let view = scene.view(host);
         let is_given_up = scene.host(host).status.phase == Phase::Member
             && !is_unwanted(view, container)
-            && !is_stateful(instance);
+            && !is_bound(instance);
         let placement = place(view);
         let successor = placement.get(instance).and_then(|each| each.holder);
         let Some(successor) = successor.filter(|_| is_given_up) else {
@@ -147,9 +149,11 @@ impl Stopping {
             machine.id() == successor && self.ran_lately(scene, index, instance)
         });
         findings.expect(runs, &RUNS_THERE, || {
+            let report = view.reports.get(&successor);
+            let said = report.and_then(|report| report.holds.get(instance));
             let successor = scene.name_of(&successor);
             format!(
-                "{} stops {instance}, which {successor} does not run",
+                "{} stops {instance}, which {successor} does not run and says {said:?}",
                 name(host)
             )
         });
@@ -213,6 +217,11 @@ fn is_unwanted(view: &View, container: &Container) -> bool {
     !is_wanted || !is_newest
 }
 
+/// Stateful, or one of a node's daemons.
+fn is_bound(instance: &InstanceId) -> bool {
+    is_stateful(instance) || service_number(instance).map(Shape::of) == Some(Shape::Daemon)
+}
+
 /// Whether every disk that had its deploy is lost, or off.
 fn is_of_a_lost_deploy(scene: Scene<'_>, container: &Container) -> bool {
     let owner = &container.owner;
@@ -249,13 +258,12 @@ fn is_relieved(
     let Some(holder) = assignment.holder.or(assignment.leaving) else {
         return;
     };
-    let is_stateful = view
-        .documents
-        .services
-        .get(&instance.service)
-        .and_then(|record| record.latest.service.as_ref().ok())
-        .is_some_and(|service| service.stateful);
-    if is_stateful {
+    // An instance that is bound to a node has no successor. A node's daemons get other numbers where both sides
+    // of a split gave theirs to two nodes.
+    let record = view.documents.services.get(&instance.service);
+    let service = record.and_then(|record| record.latest.service.as_ref().ok());
+    let is_stateful = service.is_some_and(|service| service.stateful);
+    if is_stateful || record.is_some_and(is_daemon) {
         return;
     }
     let hears_somebody = view

@@ -58,8 +58,8 @@ fn two_of_five_nodes_die_and_return() {
               moved needlessly: nothing
 
             with n3, n4 back
-              shop/agent.3  n3  runs again after 8.3 s
-              shop/agent.4  n4  runs again after 8.3 s
+              shop/agent.3  n3  runs again after 8.2 s
+              shop/agent.4  n4  runs again after 8.2 s
               shop/db.1     n3  runs again after 8.2 s
               moved by the return: nothing
         "#]],

@@ -204,3 +204,18 @@ fn what_is_left_of_an_earlier_service_of_the_name_binds_nothing() {
         .ask(2_277_118, 1, create(1, 3));
     carry_out(&plan);
 }
+
+#[test]
+fn what_a_node_said_before_it_was_away_relieves_nobody() {
+    let one_way = Deed::Cut {
+        from: vec![1],
+        to: vec![0],
+        both: false,
+    };
+    let plan = Plan::new(80287, 2, 0)
+        .ask(2000, 0, create(0, 3))
+        .step(899_723, 4250, cut(&[0], &[1]))
+        .step(1_083_884, 503_844, one_way)
+        .ask(1_101_347, 1, Ask::Remove { service: 0 });
+    carry_out(&plan);
+}

@@ -5,6 +5,7 @@
 
 mod agreement;
 mod beginning;
+mod doubts;
 mod exchange;
 mod gossip;
 mod inbox;
@@ -42,6 +43,7 @@ use crate::time::{Instant, Now};
 use crate::view::View;
 
 use agreement::Agreement;
+use doubts::Doubts;
 use inbox::Inbox;
 use joining::Joining;
 use own::Own;
@@ -277,6 +279,7 @@ pub struct Node {
     reports: Reports,
     relay: Relay,
     agreement: Agreement,
+    doubts: Doubts,
     inbox: Inbox,
     own: Own,
     instances: Option<Instances>,
@@ -308,6 +311,7 @@ impl Node {
             reports: Reports::default(),
             relay: Relay::default(),
             agreement: Agreement::default(),
+            doubts: Doubts::default(),
             inbox: Inbox::default(),
             own: Own::new(&config, boot),
             instances: None,
@@ -386,6 +390,7 @@ impl Node {
             self.saving.next_wake().map(|at| (at, "saving")),
             self.joining.next_wake().map(|at| (at, "joining")),
             self.presenting.next_wake().map(|at| (at, "presenting")),
+            self.doubts.next_wake().map(|at| (at, "doubts")),
             self.leave_wake().map(|at| (at, "leaving")),
             self.stopping.next_wake().map(|at| (at, "stopping")),
         ]

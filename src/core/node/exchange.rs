@@ -39,6 +39,10 @@ impl Node {
         self.pulse.spoke(from, !theirs.reply, now);
         let agrees = theirs.documents == self.replica.digest();
         self.agreement.hear(agrees, now.monotonic);
+        match theirs.reports == self.reports.digest() {
+            true => self.doubts.confirm(&from),
+            false => self.doubts.renew(&from, now.monotonic),
+        }
         let (own, is_same) = self.pulse.hear_brief(from, &theirs.brief, now);
         self.heed_own_life(own, now);
         self.heed_own_report(theirs.yours, now);
@@ -117,6 +121,10 @@ impl Node {
         // To a removed node it is all that its exchange is answered with: it need not ask another.
         self.pulse.spoke(from, false, now);
         if let Some(orders) = theirs.reports {
+            let own = orders.get(&from).copied();
+            if own.is_some() && own <= self.reports.order(&from) {
+                self.doubts.confirm(&from);
+            }
             let reports = self.reports.newer_than(&orders, MAX_ANSWER_BYTES);
             if !reports.is_empty() {
                 let message = Message::Reports(reports);

@@ -72,13 +72,7 @@ impl Node {
         match message {
             Message::Exchange(exchange) => self.exchanged(from, exchange, now),
             Message::Beats(beats) => self.told_beats(from, beats, now),
-            Message::Inventory(inventory) => {
-                // That is all that a removed node is answered: it need not ask another one.
-                if self.phase == Phase::Removed {
-                    self.pulse.spoke(from, true, now);
-                }
-                self.compare(from, inventory, now);
-            }
+            Message::Inventory(inventory) => self.compare(from, inventory, now),
             Message::Reports(reports) => self.reported(from, reports, now),
             Message::Envelopes(envelopes) => self.changed(from, envelopes),
             Message::Want(wanted) => self.send_missing(from, &wanted),
@@ -235,7 +229,12 @@ impl Node {
                 .reports
                 .accept_of(signed.clone(), |node| roster.contains_key(node));
             match accepted {
-                Ok(Some(author)) => news.push((author, signed)),
+                Ok(Some(author)) => {
+                    if author == from {
+                        self.doubts.confirm(&from);
+                    }
+                    news.push((author, signed));
+                }
                 Ok(None) => {}
                 Err(problem) => {
                     tracing::warn!(node = %from.short(), %problem, "A report was refused");

@@ -32,7 +32,7 @@ pub(super) struct Work {
     /// The view has changed since placement was computed.
     stale: bool,
     /// The versions of standings and reports that the view was made of.
-    seen: Option<(u64, u64)>,
+    seen: Option<[u64; 3]>,
     /// When it was made.
     looked: Instant,
     /// What the newest report of this node was made of, or compared with.
@@ -67,6 +67,7 @@ impl Node {
         if !self.in_grid() {
             return;
         }
+        self.doubts.expire(now.monotonic);
         let documents = self.replica.documents();
         let is_same = Arc::ptr_eq(&documents, &self.view.documents);
         if !is_same {
@@ -76,12 +77,16 @@ impl Node {
         }
         self.work.seen = Some(self.sources());
         self.work.looked = now.monotonic;
+        let standings = self.pulse.standings();
+        for (node, standing) in standings.iter().filter(|(node, _)| **node != self.me) {
+            self.doubts.follow(*node, standing.freshness, now.monotonic);
+        }
         let members = documents.roster.keys().copied();
         let reports = self.believed(self.reports.of(members));
         let view = View {
             documents,
             reports,
-            standings: self.pulse.standings(),
+            standings,
         };
         journal::tell(&self.view, &view, self.me);
         self.view = Arc::new(view);
@@ -109,8 +114,12 @@ impl Node {
     }
 
     /// The versions of what the view is made of, beside the documents.
-    fn sources(&self) -> (u64, u64) {
-        (self.pulse.version(), self.reports.version())
+    fn sources(&self) -> [u64; 3] {
+        [
+            self.pulse.version(),
+            self.reports.version(),
+            self.doubts.version(),
+        ]
     }
 
     fn follow_roster(&mut self, documents: &Documents, now: Now) {
@@ -122,11 +131,13 @@ impl Node {
         }
         self.reports
             .retain(|node| documents.roster.contains_key(node));
+        self.doubts
+            .retain(|node| documents.roster.contains_key(node));
     }
 
     /// Reports as far as they can be believed. A node that has begun a new life since it spoke may run
     /// nothing of what it says there: until it reports again, nothing of it counts as healthy, so
-    /// that nobody stops a replacement for a container that is not there.
+    /// that nobody stops a replacement for a container that is not there. Nor does what is doubted.
     fn believed(
         &self,
         mut reports: BTreeMap<NodeId, Arc<Report>>,
@@ -134,7 +145,8 @@ impl Node {
         for (node, report) in &mut reports {
             let life = self.pulse.life(node);
             let of_it = Life::from(report.order);
-            if life.is_some_and(|life| life != of_it) && !report.holds.is_empty() {
+            let is_doubted = life.is_some_and(|life| life != of_it) || self.doubts.contains(node);
+            if is_doubted && !report.holds.is_empty() {
                 *report = Arc::new(Report {
                     holds: unconfirmed(&report.holds),
                     ..Report::clone(report)
