@@ -144,7 +144,9 @@ impl Stopping {
         }
         let mut hosts = scene.world.hosts.iter().enumerate();
         let runs = hosts.any(|(index, machine)| {
-            machine.id() == successor && self.ran_lately(scene, index, instance)
+            // Who knows newer documents may have stopped it for good.
+            let has_reason = || is_unwanted(&machine.view, container);
+            machine.id() == successor && (self.ran_lately(scene, index, instance) || has_reason())
         });
         findings.expect(runs, &RUNS_THERE, || {
             let successor = scene.name_of(&successor);
@@ -206,6 +208,7 @@ fn is_unwanted(view: &View, container: &Container) -> bool {
     let is_wanted = record.state == Lifecycle::Running
         && (is_daemon(record) || owner.instance.number <= record.instances);
     let deployed = record.deployed.as_ref();
+    // Two sides of a split, or two lives of a disk, may give one number to two deploys.
     let is_newest = deployed.is_some_and(|deployed| {
         owner.generation > deployed.generation
             || owner.generation == deployed.generation && owner.revision == deployed.revision.hash
