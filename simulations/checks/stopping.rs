@@ -144,9 +144,7 @@ impl Stopping {
         }
         let mut hosts = scene.world.hosts.iter().enumerate();
         let runs = hosts.any(|(index, machine)| {
-            // Who knows newer documents may have stopped it for good.
-            let has_reason = || is_unwanted(&machine.view, container);
-            machine.id() == successor && (self.ran_lately(scene, index, instance) || has_reason())
+            machine.id() == successor && self.ran_lately(scene, index, instance)
         });
         findings.expect(runs, &RUNS_THERE, || {
             let successor = scene.name_of(&successor);
