@@ -60,7 +60,7 @@ static STARTS: Check = Check {
 
 static ASKS: Check = Check {
     name: "asks-back-off",
-    says: "no boot of a node asks its engine for the same thing more than thirty times in a minute",
+    says: "no boot of a node asks its engine for the same thing more than fifteen times in a minute",
     why: "what fails at once must not keep an engine or a registry busy",
 };
 
@@ -71,7 +71,7 @@ const IDLE_EACH: u64 = 8;
 const EVENTS_EACH: usize = 5000;
 const MINUTE: Duration = Duration::from_secs(60);
 const MOST_STARTS: usize = 15;
-const MOST_ASKS: usize = 30;
+const MOST_ASKS: usize = 15;
 
 #[derive(Debug)]
 pub(super) struct Bounds {

@@ -107,6 +107,7 @@ pub fn draw(seed: u64, nodes: Option<usize>, lasts: Duration) -> Plan {
     draw.lie(seed);
     draw.restart_in_a_row(seed);
     draw.join_in_a_split(seed);
+    draw.die_beside_a_stall(seed);
     draw.finish()
 }
 
@@ -223,6 +224,22 @@ impl Draw {
             }
             let (lasts, both) = (chance.range(30 * SECOND, 2 * MINUTE), true);
             self.add(at, lasts, Deed::Cut { from, to, both });
+        }
+    }
+
+    /// A host dies while the loop of another stands still, which hears nothing of it.
+    fn die_beside_a_stall(&mut self, seed: u64) {
+        let mut chance = Chance::new(seed, "deaths beside a stall");
+        if chance.happens(150) {
+            let (host, other) = (chance.index(self.plan.nodes), chance.index(self.plan.nodes));
+            let at = chance.range(MINUTE, self.ends.max(2 * MINUTE));
+            let lasts = chance.range(4 * SECOND, 12 * SECOND);
+            self.add(at, lasts, Deed::Stall { host });
+            if host != other {
+                let at = at + chance.below(lasts);
+                let lasts = chance.range(MINUTE, 3 * MINUTE);
+                self.add(at, lasts, Deed::KillHost { host: other });
+            }
         }
     }
 
