@@ -211,6 +211,25 @@ pub enum InvalidReport {
     Forged(NodeId),
 }
 
+impl Report {
+    /// Says whose it is, and nothing else yet.
+    pub fn empty(node: NodeId, order: ReportOrder) -> Self {
+        Self {
+            node,
+            order,
+            version: String::new(),
+            placement_version: 0,
+            engine: Engine::default(),
+            disk: Disk::Working,
+            addresses: Vec::new(),
+            restarting: false,
+            holds: BTreeMap::new(),
+            refusals: BTreeMap::new(),
+            unknown: BTreeMap::new(),
+        }
+    }
+}
+
 impl SignedReport {
     /// About 2,000 instances on one node, at some 250 bytes each.
     pub const MAX_BYTES: usize = 512 * 1024;

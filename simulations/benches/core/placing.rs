@@ -5,9 +5,7 @@ use std::sync::Arc;
 
 use kontena_core::id::{EnvelopeHash, InstanceId, NodeId};
 use kontena_core::placement::{Incremental, PLACEMENT_VERSION, Placement, place};
-use kontena_core::report::{
-    Disk, Engine, EngineState, Health, Hold, InstanceState, Report, ReportOrder,
-};
+use kontena_core::report::{Engine, EngineState, Health, Hold, InstanceState, Report, ReportOrder};
 use kontena_core::stack::Service;
 use kontena_core::time::WallTime;
 use kontena_core::view::{
@@ -164,20 +162,12 @@ fn member(node: NodeId, number: u32) -> Member {
 
 fn empty_report(node: NodeId) -> Report {
     Report {
-        node,
-        order: ReportOrder::default(),
-        version: "2.0.0".to_owned(),
         placement_version: PLACEMENT_VERSION,
         engine: Engine {
             state: EngineState::Working,
             ..Engine::default()
         },
-        disk: Disk::Working,
-        addresses: Vec::new(),
-        restarting: false,
-        holds: BTreeMap::new(),
-        refusals: BTreeMap::new(),
-        unknown: BTreeMap::new(),
+        ..Report::empty(node, ReportOrder::default())
     }
 }
 

@@ -2,7 +2,7 @@
 //!
 //! The sponsor of a node chooses with [`allocate`] and writes the answer into the admission record
 //! that it signs. Two sponsors on two sides of a split may choose the same one; [`incumbent`] says
-//! who keeps it. Not here: the addresses inside a node's subnet, which that node hands out alone.
+//! who keeps it, and nobody asks it yet: that comes with the overlay. Not here: the addresses inside a node's subnet, which that node hands out alone.
 
 use std::collections::BTreeSet;
 use std::fmt;

@@ -5,7 +5,7 @@ use std::time::Duration;
 use crate::id::NodeId;
 use crate::placement::PLACEMENT_VERSION;
 use crate::reconcile::action::Observed;
-use crate::report::{Disk, Engine, Report, ReportOrder};
+use crate::report::{Disk, Report, ReportOrder};
 use crate::time::{Instant, Now};
 
 use super::NodeConfig;
@@ -119,18 +119,14 @@ impl Own {
         now: Instant,
         fill: impl FnOnce(&mut Report),
     ) -> Option<Report> {
+        let order = last.map_or(self.order, |last| last.order);
         let mut report = Report {
-            node,
-            order: last.map_or(self.order, |last| last.order),
             version: self.daemon.clone(),
             placement_version: PLACEMENT_VERSION,
-            engine: Engine::default(),
             disk: self.disk(now),
             addresses: self.addresses.clone(),
             restarting: self.restarting,
-            holds: Default::default(),
-            refusals: Default::default(),
-            unknown: Default::default(),
+            ..Report::empty(node, order)
         };
         fill(&mut report);
         let same_life = last.is_some_and(|last| {

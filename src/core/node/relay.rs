@@ -77,7 +77,7 @@ impl Node {
 mod tests {
     use super::*;
     use crate::identity::SecretKey;
-    use crate::report::{Disk, Engine, Report, ReportOrder};
+    use crate::report::{Report, ReportOrder};
 
     #[test]
     fn what_comes_within_a_moment_goes_on_together_and_only_the_newest_of_each() {
@@ -113,23 +113,12 @@ mod tests {
 
     fn report(seed: u8, sequence: u64) -> (NodeId, SignedReport) {
         let key = SecretKey::from_seed([seed; 32]);
-        let report = Report {
-            node: key.node_id(),
-            order: ReportOrder {
-                boot: 1,
-                nonce: 1,
-                sequence,
-            },
-            version: String::new(),
-            placement_version: 1,
-            engine: Engine::default(),
-            disk: Disk::Working,
-            addresses: Vec::new(),
-            restarting: false,
-            holds: BTreeMap::new(),
-            refusals: BTreeMap::new(),
-            unknown: BTreeMap::new(),
+        let order = ReportOrder {
+            boot: 1,
+            nonce: 1,
+            sequence,
         };
+        let report = Report::empty(key.node_id(), order);
         (report.node, SignedReport::new(&report, &key))
     }
 }

@@ -190,7 +190,6 @@ fn digest_of(node: &NodeId, order: &ReportOrder) -> Digest {
 mod tests {
     use super::*;
     use crate::identity::SecretKey;
-    use crate::report::{Disk, Engine};
 
     #[test]
     fn only_a_newer_report_replaces_the_known_one() {
@@ -244,23 +243,12 @@ mod tests {
 
     fn report(boot: u64, sequence: u64) -> SignedReport {
         let key = SecretKey::from_seed([7; 32]);
-        let report = Report {
-            node: key.node_id(),
-            order: ReportOrder {
-                boot,
-                nonce: 1,
-                sequence,
-            },
-            version: String::new(),
-            placement_version: 1,
-            engine: Engine::default(),
-            disk: Disk::Working,
-            addresses: Vec::new(),
-            restarting: false,
-            holds: BTreeMap::new(),
-            refusals: BTreeMap::new(),
-            unknown: BTreeMap::new(),
+        let order = ReportOrder {
+            boot,
+            nonce: 1,
+            sequence,
         };
+        let report = Report::empty(key.node_id(), order);
         SignedReport::new(&report, &key)
     }
 }

@@ -125,20 +125,12 @@ fn add_node(view: &mut View, word: &str) {
 
 pub(super) fn empty_report(node: NodeId) -> Report {
     Report {
-        node,
-        order: ReportOrder::default(),
-        version: "2.0.0".to_owned(),
         placement_version: PLACEMENT_VERSION,
         engine: Engine {
             state: EngineState::Working,
             ..Engine::default()
         },
-        disk: Disk::Working,
-        addresses: Vec::new(),
-        restarting: false,
-        holds: BTreeMap::new(),
-        refusals: BTreeMap::new(),
-        unknown: BTreeMap::new(),
+        ..Report::empty(node, ReportOrder::default())
     }
 }
 

@@ -6,7 +6,7 @@ use std::sync::Arc;
 use crate::id::{EnvelopeHash, InstanceId, NodeId, ServiceKey};
 use crate::placement::place;
 use crate::reconcile::{Departure, Goals, Holder, goals};
-use crate::report::{Disk, Engine, EngineState, Hold, InstanceState, Report, ReportOrder};
+use crate::report::{Engine, EngineState, Hold, InstanceState, Report, ReportOrder};
 use crate::stack::Service;
 use crate::time::WallTime;
 use crate::view::{
@@ -57,20 +57,13 @@ fn member(name: &str, number: u32) -> Member {
 
 fn report(node: NodeId, holds: BTreeMap<InstanceId, Hold>) -> Arc<Report> {
     Arc::new(Report {
-        node,
-        order: ReportOrder::default(),
-        version: "2.0.0".to_owned(),
         placement_version: 1,
         engine: Engine {
             state: EngineState::Working,
             ..Engine::default()
         },
-        disk: Disk::Working,
-        addresses: Vec::new(),
-        restarting: false,
         holds,
-        refusals: BTreeMap::new(),
-        unknown: BTreeMap::new(),
+        ..Report::empty(node, ReportOrder::default())
     })
 }
 
