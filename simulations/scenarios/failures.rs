@@ -3,6 +3,7 @@
 use std::time::Duration;
 
 use kontena_core::stack::Service;
+use kontena_simulations::measure;
 use kontena_simulations::plan::{Ask, Deed, Plan};
 use kontena_simulations::world::World;
 
@@ -57,6 +58,21 @@ fn a_host_that_returns_is_welcome_and_nothing_is_restarted() {
         starts_of_others,
         "nobody stops for a container that the returned node only remembers"
     );
+}
+
+#[test]
+fn in_a_larger_grid_too_a_host_that_returns_starts_nothing_that_was_taken_over() {
+    let mut world = measure::grid::settled(50, 15);
+    measure::grid::deploy(&mut world, "web", 50);
+    world.kill_host(2);
+    world.until(2 * MINUTE, "all run again", |world| {
+        world.runs_exactly("web", 50)
+    });
+    let starts = world.starts();
+    world.boot(2);
+    world.run_for(MINUTE);
+    assert_eq!(world.starts(), starts, "{}", world.summary());
+    assert!(world.runs_exactly("web", 50), "{}", world.summary());
 }
 
 #[test]

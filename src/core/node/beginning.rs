@@ -8,8 +8,10 @@
 
 use std::time::Duration;
 
+use crate::report::{InstanceState, Report};
 use crate::time::Instant;
 
+use super::doubts::REACHES_ALL_WITHIN;
 use super::{Node, Phase};
 
 /// How long it looks from when the first member spoke to it. Peers hear both copies within two rounds,
@@ -38,5 +40,32 @@ impl Node {
 
     pub(super) fn only_looks(&self, now: Instant) -> bool {
         self.phase == Phase::Member && now < self.acts_from()
+    }
+
+    /// When this boot may start containers. While somebody is doubted who says to run what this node held
+    /// and does not run, neither is healthy: this one would win by its lower epoch, and the healthy
+    /// successor would be stopped for it.
+    pub(super) fn starts_from(&self, now: Instant) -> Instant {
+        let acts_from = self.acts_from();
+        let has_begun = self.own.looks_since.is_none() || now >= acts_from + REACHES_ALL_WITHIN;
+        match self.contested_until().filter(|_| !has_begun) {
+            Some(until) => acts_from.max(until),
+            None => acts_from,
+        }
+    }
+
+    fn contested_until(&self) -> Option<Instant> {
+        let own = self.view.reports.get(&self.me)?;
+        let waits = |report: &Report| {
+            report.holds.iter().any(|(instance, hold)| {
+                let mine = own.holds.get(instance);
+                hold.state == InstanceState::Running
+                    && mine.is_some_and(|mine| mine.state != InstanceState::Running)
+            })
+        };
+        let others = self.view.reports.iter();
+        others
+            .filter_map(|(node, report)| self.doubts.until(node).filter(|_| waits(report)))
+            .max()
     }
 }

@@ -13,7 +13,7 @@ use crate::time::Instant;
 use crate::view::Freshness;
 
 /// News are pushed at once, and an exchange with each of some members finds what the push has missed.
-const REACHES_ALL_WITHIN: Duration = Duration::from_secs(10);
+pub(super) const REACHES_ALL_WITHIN: Duration = Duration::from_secs(10);
 
 /// Whose reports are doubted.
 #[derive(Debug, Default)]
@@ -52,7 +52,12 @@ impl Doubts {
 
     /// Whether nothing of its report counts as healthy now.
     pub(super) fn contains(&self, node: &NodeId) -> bool {
-        matches!(self.nodes.get(node), Some(Some(_)))
+        self.until(node).is_some()
+    }
+
+    /// Until when nothing of its report counts as healthy, unless it confirms it.
+    pub(super) fn until(&self, node: &NodeId) -> Option<Instant> {
+        self.nodes.get(node).copied().flatten()
     }
 
     /// Ends what has lasted long enough.

@@ -267,12 +267,12 @@ impl Node {
             .pulse
             .self_suspicion(now.monotonic)
             .map(|suspicion| suspicion.until);
-        let acts_from = self.acts_from();
+        let starts_from = self.starts_from(now.monotonic);
         let is_up_to_date = self.is_up_to_date(now.monotonic);
         let Some(instances) = self.instances.as_mut() else {
             return;
         };
-        instances.only_look_until(acts_from, now);
+        instances.only_look_until(starts_from, now);
         let basis = Some(Basis {
             instances: instances.version(),
             takeovers_held_until: held_until,
@@ -386,7 +386,7 @@ impl Node {
         let own = self.reports.get(&self.me);
         let remembered = own.map(|report| report.holds.clone()).unwrap_or_default();
         let mut instances = Instances::new(identity, remembered);
-        instances.only_look_until(self.acts_from(), now);
+        instances.only_look_until(self.starts_from(now.monotonic), now);
         if let Some(observed) = self.own.engine.clone() {
             instances.observe(observed, now);
         }
