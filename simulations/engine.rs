@@ -3,6 +3,7 @@
 mod trouble;
 
 use std::collections::{BTreeMap, BTreeSet};
+use std::net::{IpAddr, Ipv4Addr};
 use std::time::Duration;
 
 use kontena_core::id::{GridId, InstanceId};
@@ -149,6 +150,7 @@ impl Engine {
     fn create(&mut self, spec: ContainerSpec) -> ContainerId {
         self.created += 1;
         let id = ContainerId(format!("{:04x}{:060x}", self.host, self.created));
+        let assigned = spec.network.address();
         let octet = u8::try_from(self.created % 250 + 2).expect("below 252");
         let container = Container {
             id: id.clone(),
@@ -156,7 +158,8 @@ impl Engine {
             owner: spec.labels,
             image: spec.image,
             state: ContainerState::Created,
-            address: Some([172, 17, 0, octet].into()),
+            address: Some(assigned.map_or([172, 17, 0, octet].into(), IpAddr::V4)),
+            assigned,
         };
         self.ports.insert(id.clone(), spec.ports);
         self.containers.insert(id.clone(), container);
@@ -166,6 +169,9 @@ impl Engine {
     fn start(&mut self, id: &ContainerId, wall: WallTime) -> Outcome {
         if let Some(port) = self.taken_port(id) {
             return Err(Failure::PortTaken { port });
+        }
+        if let Some(address) = self.taken_address(id) {
+            return Err(Failure::AddressTaken { address });
         }
         let container = self.containers.get_mut(id).ok_or(Failure::Gone)?;
         if is_running(container) {
@@ -197,6 +203,15 @@ impl Engine {
             .iter()
             .map(|port| port.node_port)
             .find(|port| taken.contains(port))
+    }
+
+    /// Docker gives no address twice: a container that wants one which another has does not start.
+    fn taken_address(&self, id: &ContainerId) -> Option<Ipv4Addr> {
+        let wanted = self.containers.get(id)?.assigned?;
+        let mut others = self.running().filter(|other| other.id != *id);
+        others
+            .find(|other| other.assigned == Some(wanted))
+            .map(|_| wanted)
     }
 
     fn stop(&mut self, id: &ContainerId, wall: WallTime) -> Outcome {
@@ -234,7 +249,7 @@ impl Engine {
         }
     }
 
-    fn probe(&self, address: std::net::IpAddr) -> Outcome {
+    fn probe(&self, address: IpAddr) -> Outcome {
         let answers = self
             .running()
             .any(|container| container.address == Some(address));
@@ -307,6 +322,7 @@ impl Engine {
             image: "sha256:of-another-grid".to_owned(),
             state: ContainerState::Running { since: wall },
             address: Some([172, 18, 0, 2].into()),
+            assigned: None,
         };
         self.foreign.insert(name, container);
     }

@@ -6,6 +6,7 @@ use std::time::Duration;
 
 use kontena_core::id::NodeId;
 use kontena_core::identity::SecretKey;
+use kontena_core::network::peers::Wanted;
 use kontena_core::node::{Node, Status};
 use kontena_core::time::Instant;
 use kontena_core::view::View;
@@ -42,6 +43,8 @@ pub struct Host {
     /// The wake-up that is queued.
     pub(crate) wake: Option<Instant>,
     pub(crate) peers: BTreeMap<NodeId, Vec<String>>,
+    /// How its node wants its network to be.
+    pub network: Option<Wanted>,
     /// When the disk is done with what it was given.
     pub(crate) disk_busy_until: Instant,
     /// Whether the engine has said what it is since it last hung.
@@ -69,6 +72,7 @@ impl Host {
             power: 0,
             wake: None,
             peers: BTreeMap::new(),
+            network: None,
             disk_busy_until: Instant::ZERO,
             is_introduced: false,
             chance,

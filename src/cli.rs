@@ -17,6 +17,7 @@ mod grid;
 mod logs;
 mod master;
 mod membership;
+mod network;
 mod node;
 mod output;
 mod secret;
@@ -60,6 +61,7 @@ A node of the grid:
   token       Join tokens: create, ls, rm
   grid        The grid at hand: show, ls, current, use
   node        The members of the grid: ls, show, update, label, rm
+  network     How the nodes reach each other: ls
 
 What runs:
   stack       Services that come together: install, upgrade, deploy, ls, show, logs, rm …
@@ -115,6 +117,7 @@ It waits for `kontena init` or `kontena join`.")]
     Token(token::Token),
     Grid(grid::Grid),
     Node(node::Node),
+    Network(network::Network),
     Stack(stack::Stack),
     Service(service::Service),
     Why(why::Why),
@@ -214,6 +217,7 @@ async fn ask(
         Command::Token(asked) => token::run(&session(&globals)?, asked).await,
         Command::Grid(asked) => grid::run(&session(&globals)?, asked).await,
         Command::Node(asked) => node::run(&session(&globals)?, asked).await,
+        Command::Network(asked) => network::run(&session(&globals)?, asked).await,
         Command::Stack(asked) if stack::is_offline(&asked) => {
             stack::validate(&output, globals.grid.as_ref(), asked)
         }

@@ -10,6 +10,7 @@ pub(crate) mod config;
 mod edges;
 mod effects;
 mod logs;
+mod networking;
 mod node_name;
 pub(crate) mod preflight;
 
@@ -82,8 +83,14 @@ async fn live(config: &Config, stop: &mut Stop) -> anyhow::Result<End> {
     let mut edges = Edges::open(config, disk, &loaded.key).await?;
     let mut node = Node::new(identity, saved, clock.now());
     node.handle(Input::Addresses(edges.addresses()), clock.now());
+    let network = networking::begins(config.overlay.is_some());
+    node.handle(Input::Network(network), clock.now());
     let end = turn(&mut node, &mut edges, clock, stop).await;
-    edges.close().await?;
+    let network = match &end {
+        Ok(End::Left) => networking::End::Remove,
+        Ok(End::Stopped) | Err(_) => networking::End::Stop,
+    };
+    edges.close(network).await?;
     end
 }
 

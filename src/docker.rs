@@ -14,6 +14,7 @@ mod container;
 mod engine_tests;
 mod labels;
 mod logs;
+mod network;
 mod newest;
 mod spec;
 mod trouble;
@@ -28,6 +29,7 @@ use bollard::API_DEFAULT_VERSION;
 use bollard::errors::Error;
 
 pub(crate) use logs::{LogLine, LogOptions, LogStream};
+pub(crate) use network::{BridgeNetwork, Ensured, Removed};
 pub(crate) use watch::Watch;
 
 use trouble::Trouble;
@@ -50,6 +52,8 @@ const OUT_OF_THE_WAY: Duration = Duration::from_secs(30 * 24 * 60 * 60);
 #[derive(Clone, Debug)]
 pub(crate) struct Docker {
     address: Arc<str>,
+    /// The grid's network on this engine.
+    network: Arc<str>,
     client: Arc<Mutex<Option<bollard::Docker>>>,
 }
 
@@ -57,7 +61,8 @@ impl Docker {
     /// The engine at `address`, as in `DOCKER_HOST`: `unix:///path`, `/path`, `tcp://host:port` or
     /// `http://host:port`; [`STANDARD_SOCKET`] where there is none. Nothing is sent yet. An address
     /// of another form is an error.
-    pub(crate) fn connect(address: Option<&str>) -> anyhow::Result<Self> {
+    /// Containers of the grid's network are attached to the one called `network`.
+    pub(crate) fn connect(address: Option<&str>, network: &str) -> anyhow::Result<Self> {
         let address = match address.map(str::trim).filter(|raw| !raw.is_empty()) {
             None => STANDARD_SOCKET.to_owned(),
             Some(path) if path.starts_with('/') => format!("unix://{path}"),
@@ -66,6 +71,7 @@ impl Docker {
         check_address(&address)?;
         Ok(Self {
             address: address.into(),
+            network: network.into(),
             client: Arc::default(),
         })
     }
@@ -161,7 +167,8 @@ mod tests {
 
     #[test]
     fn an_address_is_a_socket_or_a_host_and_port() {
-        let address = |raw| Docker::connect(raw).map(|docker| docker.address().to_owned());
+        let address =
+            |raw| Docker::connect(raw, "kontena").map(|docker| docker.address().to_owned());
         assert_eq!(address(None).unwrap(), STANDARD_SOCKET);
         assert_eq!(address(Some("")).unwrap(), STANDARD_SOCKET);
         assert_eq!(address(Some("/run/d.sock")).unwrap(), "unix:///run/d.sock");
@@ -175,7 +182,7 @@ mod tests {
     async fn an_engine_that_is_down_is_unreachable_and_not_an_error_at_the_start() {
         let folder = tempfile::tempdir().unwrap();
         let socket = folder.path().join("docker.sock");
-        let docker = Docker::connect(socket.to_str()).unwrap();
+        let docker = Docker::connect(socket.to_str(), "kontena").unwrap();
         assert!(matches!(
             docker.client().await,
             Err(Trouble::Unreachable(_))

@@ -27,6 +27,11 @@ const LAYERS: &[(&str, &[&str], &str)] = &[
         "an edge imports the core and its one library",
     ),
     (
+        "src/network",
+        EDGES_AND_ABOVE,
+        "an edge imports the core and its one library",
+    ),
+    (
         "src/daemon",
         &["crate::cli"],
         "the daemon does not know the command line",
@@ -37,6 +42,7 @@ const LAYERS: &[(&str, &[&str], &str)] = &[
             "crate::p2p",
             "crate::docker",
             "crate::disk",
+            "crate::network",
             "crate::api::server",
             "crate::api::backend",
         ],
@@ -78,6 +84,7 @@ const EDGES_AND_ABOVE: &[&str] = &[
     "crate::p2p",
     "crate::docker",
     "crate::disk",
+    "crate::network",
     "crate::api",
     "crate::daemon",
     "crate::cli",
@@ -266,7 +273,12 @@ fn dependencies(manifest: &str) -> Vec<String> {
             names.push(name.trim().to_owned());
         }
     }
-    names.retain(|name| !name.is_empty() && !name.starts_with('#') && name != "kontena-core");
+    names.retain(|name| {
+        !name.is_empty()
+            && !name.starts_with('#')
+            && name != "kontena-core"
+            && name != "kontena-overlay"
+    });
     names
 }
 

@@ -3,6 +3,7 @@
 use std::time::Duration;
 
 use kontena_core::identity::SecretKey;
+use kontena_core::network::sight::{Containers, Plane, Sight};
 use kontena_core::node::{Input, Node, NodeConfig};
 
 use super::World;
@@ -40,6 +41,7 @@ impl World {
         self.index_keys();
         self.tell(host, || Fact::Booted);
         self.handle(host, Input::Addresses(vec![address]));
+        self.handle(host, Input::Network(attached()));
         self.list_regularly(host);
     }
 
@@ -170,5 +172,18 @@ impl World {
         let twin: &mut Host = &mut self.hosts[to];
         twin.key = key;
         twin.disk.take_over(disk);
+    }
+}
+
+/// A network that works: its ways are the messages' here, and its containers are the engine's.
+fn attached() -> Sight {
+    Sight {
+        containers: Containers::Attached,
+        plane: Some(Plane {
+            port: 8470,
+            mtu: 1396,
+            ..Plane::default()
+        }),
+        problem: None,
     }
 }

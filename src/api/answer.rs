@@ -94,6 +94,13 @@ impl Refused {
             .hint("the change may still be made: look before repeating it")
     }
 
+    pub(super) fn node_silent(name: &str, problem: &str) -> Self {
+        let message = format!("node `{name}` cannot be asked: {problem}");
+        Self::new(StatusCode::BAD_GATEWAY, ErrorKind::Busy, message).hint(format!(
+            "`kontena node show {name}` says whether it is online"
+        ))
+    }
+
     pub(super) fn unseen() -> Self {
         Self::new(
             StatusCode::GATEWAY_TIMEOUT,

@@ -5,6 +5,7 @@
 use std::sync::Arc;
 use std::time::Duration;
 
+use futures::future::BoxFuture;
 use futures::stream::BoxStream;
 use kontena_core::command::{Accepted, Command, Reply};
 use kontena_core::id::{NodeId, NodeName};
@@ -16,6 +17,7 @@ use tokio::time::timeout;
 
 use super::answer::Refused;
 use super::types::membership::Phase;
+use super::types::network::NodeNetwork;
 
 /// A command, and where its answer goes.
 pub(crate) type Order = (Command, oneshot::Sender<Reply>);
@@ -40,6 +42,7 @@ pub(crate) struct Backend {
     /// Bounded: a node that has too much to do says so instead of queueing.
     pub(crate) commands: mpsc::Sender<Order>,
     pub(crate) logs: Arc<dyn Logs>,
+    pub(crate) networks: Arc<dyn Networks>,
     pub(crate) local: watch::Receiver<Local>,
     pub(crate) me: NodeId,
     /// What this node is called where nobody says otherwise: from the host's name.
@@ -58,6 +61,12 @@ pub(crate) struct Local {
     pub(crate) problems: Vec<String>,
     /// Where this node can be reached, best first: `IP:PORT`.
     pub(crate) addresses: Vec<String>,
+}
+
+/// Asks nodes how their network is.
+pub(crate) trait Networks: Send + Sync {
+    /// Nodes are named by their ids in it. An error says why a node cannot be asked.
+    fn of(&self, node: NodeId) -> BoxFuture<'_, Result<NodeNetwork, String>>;
 }
 
 /// Reads the logs of containers, here and on other nodes.

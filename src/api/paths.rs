@@ -23,6 +23,10 @@ pub(crate) fn node(grid: &GridName, node: &NodeName) -> String {
     format!("/v1/nodes/{grid}/{node}")
 }
 
+pub(crate) fn node_network(grid: &GridName, node: &NodeName) -> String {
+    format!("/v1/nodes/{grid}/{node}/network")
+}
+
 /// Listing and creating. To list one stack's, add `?stack=NAME`.
 pub(crate) fn services(grid: &GridName) -> String {
     format!("/v1/grids/{grid}/services")

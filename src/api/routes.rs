@@ -5,6 +5,7 @@ mod deploys;
 mod grids;
 mod logs;
 mod membership;
+mod network;
 mod nodes;
 mod services;
 mod stacks;
@@ -72,6 +73,7 @@ fn of_grids() -> Router<Arc<Backend>> {
             "/v1/nodes/{grid}/{node}",
             get(nodes::show).put(nodes::update).delete(nodes::remove),
         )
+        .route("/v1/nodes/{grid}/{node}/network", get(network::show))
         .route("/v1/containers/{grid}", get(grids::containers))
         .route("/v1/grids/{grid}/container_logs", get(logs::of_grid))
         .route(

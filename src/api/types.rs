@@ -11,6 +11,7 @@ pub(crate) mod grid;
 pub(crate) mod instance;
 pub(crate) mod log;
 pub(crate) mod membership;
+pub(crate) mod network;
 pub(crate) mod node;
 pub(crate) mod service;
 pub(crate) mod stack;

@@ -37,10 +37,13 @@ enum Command {
         quiet: bool,
     },
     /// Show a node
-    #[command(after_help = "Example:\n  kontena node show a")]
+    #[command(after_help = "Example:\n  kontena node show a --network")]
     Show {
         /// The node
         node: NodeName,
+        /// Show what it has on its host for the grid's network: interfaces, firewall rules, ways to others
+        #[arg(long)]
+        network: bool,
     },
     /// Change labels and availability of nodes
     #[command(after_help = "Example:\n  kontena node update a b --availability drain")]
@@ -96,7 +99,14 @@ impl From<Wanted> for Availability {
 pub(crate) async fn run(session: &Session, asked: Node) -> Result<(), Failure> {
     match asked.command {
         Command::Ls { quiet } => list(session, quiet).await,
-        Command::Show { node } => show(session, &node).await,
+        Command::Show {
+            node,
+            network: true,
+        } => show_network(session, &node).await,
+        Command::Show {
+            node,
+            network: false,
+        } => show(session, &node).await,
         Command::Update(asked) => update(session, &asked).await,
         Command::Rm { nodes, force } => remove(session, &nodes, force).await,
         Command::Label(asked) => labels::run(session, asked).await,
@@ -117,6 +127,12 @@ async fn show(session: &Session, name: &NodeName) -> Result<(), Failure> {
     let node = get(session, &grid, name).await?;
     let text = render::shown(&node, Timestamp::now());
     session.print_object(&NodeJson::from(node), || text)
+}
+
+async fn show_network(session: &Session, name: &NodeName) -> Result<(), Failure> {
+    let grid = session.grid().await?;
+    let network = super::network::get(session, &grid, name).await?;
+    session.print_object(&network, || super::network::shown(&network))
 }
 
 async fn get(session: &Session, grid: &GridName, name: &NodeName) -> Result<WireNode, Failure> {

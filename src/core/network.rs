@@ -1,3 +1,6 @@
 //! What follows from a View for the network.
 
+pub mod addresses;
 pub mod ipam;
+pub mod peers;
+pub mod sight;

@@ -12,6 +12,7 @@ mod inbox;
 mod joining;
 mod journal;
 mod leaving;
+mod networking;
 mod own;
 mod presenting;
 mod relay;
@@ -36,6 +37,8 @@ use crate::identity::SecretKey;
 use crate::membership::clone::Lives;
 use crate::membership::freshness::Pulse;
 use crate::message::{JoinAnswer, JoinCall, Message, Presentation, Presented};
+use crate::network::peers::Wanted;
+use crate::network::sight::Sight;
 use crate::reconcile::Instances;
 use crate::reconcile::action::{Action, ActionId, Observed, Outcome};
 use crate::report::SignedReport;
@@ -46,6 +49,7 @@ use agreement::Agreement;
 use doubts::Doubts;
 use inbox::Inbox;
 use joining::Joining;
+use networking::Networking;
 use own::Own;
 use presenting::Presenting;
 use relay::Relay;
@@ -117,6 +121,8 @@ pub enum Input {
     },
     /// The addresses that this node listens on or was seen at, best first: `IP:PORT`.
     Addresses(Vec<String>),
+    /// What this node's network shows, after a change.
+    Network(Sight),
     /// A member's host refused the connection: its daemon is down, the host is up.
     Refused(NodeId),
     /// The driver was this late: the host stood still, or is too busy.
@@ -144,6 +150,8 @@ pub enum Output {
     },
     /// The members that may talk to us, and where they were last: everyone else is a stranger.
     SetPeers(BTreeMap<NodeId, Vec<String>>),
+    /// How this node's network shall be, after a change; `None` where there shall be none.
+    SetNetwork(Option<Box<Wanted>>),
     AskJoin {
         /// The command that asks: its answer says the same, because a late one settles no other.
         id: CommandId,
@@ -282,6 +290,7 @@ pub struct Node {
     doubts: Doubts,
     inbox: Inbox,
     own: Own,
+    networking: Networking,
     instances: Option<Instances>,
     work: Work,
     saving: Saving,
@@ -314,6 +323,7 @@ impl Node {
             doubts: Doubts::default(),
             inbox: Inbox::default(),
             own: Own::new(&config, boot),
+            networking: Networking::default(),
             instances: None,
             work: Work::default(),
             saving: Saving::default(),
@@ -356,6 +366,7 @@ impl Node {
             Input::Done { id, outcome } => self.done(id, outcome, now),
             Input::Saved { id, result } => self.saved(id, result, now),
             Input::Addresses(addresses) => self.own.listen_on(addresses),
+            Input::Network(sight) => self.network_seen(sight, now),
             Input::Lagged(lag) => self.pulse.lagged(lag, now.monotonic),
             Input::Refused(peer) => self.pulse.refused(peer, now),
             Input::Stopping => self.stop(now),
@@ -375,6 +386,9 @@ impl Node {
             return None;
         }
         [
+            self.networking
+                .next_wake(self.driven)
+                .map(|at| (at, "network")),
             (!self.inbox.is_empty()).then_some((self.driven, "merging")),
             self.in_grid()
                 .then(|| (self.pulse.next_wake(), "freshness")),
@@ -407,6 +421,8 @@ impl Node {
         self.stop_asking(now);
         self.merge();
         self.look(now);
+        self.set_network();
+        self.tell_unreachable(now);
         self.present(now);
         self.work(now);
         self.write(now);

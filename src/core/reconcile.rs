@@ -31,6 +31,7 @@ mod sight;
 #[cfg(test)]
 mod tests;
 pub mod wanted;
+pub mod wiring;
 pub mod yielding;
 
 pub use goals::{Holder, goals};

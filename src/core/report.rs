@@ -4,9 +4,9 @@
 //! in a document. The last known one is kept on disk. A report travels signed ([`SignedReport`]), so
 //! whoever relays it cannot change it, and the fields of a newer version survive relaying.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::fmt;
-use std::net::IpAddr;
+use std::net::{IpAddr, SocketAddr};
 
 use serde::{Deserialize, Serialize};
 
@@ -45,6 +45,9 @@ pub struct Report {
     /// Instances that it was asked to run and refuses, and why.
     #[serde(default)]
     pub refusals: BTreeMap<InstanceId, String>,
+    /// Its data plane; `None` where none runs.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub network: Option<Network>,
     #[serde(flatten)]
     pub unknown: BTreeMap<String, serde_json::Value>,
 }
@@ -59,6 +62,21 @@ impl Report {
         };
         engine_failed || matches!(self.disk, Disk::Failed { .. })
     }
+}
+
+/// The node's data plane, as far as others act upon it. Its key is not said: it follows from the node's.
+#[derive(Clone, Debug, PartialEq, Eq, Default, Serialize, Deserialize)]
+pub struct Network {
+    /// UDP, the same on all of its addresses.
+    pub port: u16,
+    /// The longest packet that its interface takes now, in bytes.
+    pub mtu: u16,
+    /// Where others see it, beside its own addresses: what a translator of addresses makes of them.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub outer: Vec<SocketAddr>,
+    /// Members that it found no way to for some time, directly or through another.
+    #[serde(default, skip_serializing_if = "BTreeSet::is_empty")]
+    pub unreachable: BTreeSet<NodeId>,
 }
 
 /// The node's Docker engine.
@@ -225,6 +243,7 @@ impl Report {
             restarting: false,
             holds: BTreeMap::new(),
             refusals: BTreeMap::new(),
+            network: None,
             unknown: BTreeMap::new(),
         }
     }

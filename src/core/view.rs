@@ -14,6 +14,7 @@ use crate::id::{
     EnvelopeHash, GridId, GridName, NodeId, NodeName, RevisionHash, ServiceKey, ServiceName,
     StackName, TokenId,
 };
+use crate::network::ipam::Subnet;
 use crate::report::Report;
 use crate::stack::Service;
 use crate::time::WallTime;
@@ -95,8 +96,9 @@ pub struct Member {
     pub number: u32,
     /// Where it was reached when it was admitted: `IP:PORT`, for peers that have no report of it yet.
     pub addresses: Vec<String>,
-    /// Its /24 of the grid's supernet, `10.80.7.0/24`; empty if its admission names none.
-    pub subnet: String,
+    /// Its /24 of the grid's supernet, which no other member has; `None` if its admission names none that
+    /// this version knows.
+    pub subnet: Option<Subnet>,
 }
 
 impl Member {

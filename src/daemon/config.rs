@@ -13,6 +13,7 @@ use std::path::PathBuf;
 use clap::Args;
 use tracing::Level;
 
+use crate::network::Names;
 use settings::Settings;
 
 /// Nodes talk to each other on this TCP port unless they are told otherwise.
@@ -37,6 +38,10 @@ pub(crate) struct Config {
     /// The API over TCP; `None` is off.
     pub(crate) api_listen: Option<SocketAddr>,
     pub(crate) docker: Docker,
+    /// What everything of the grid's network is called on this host; `None`: it takes no part.
+    pub(crate) overlay: Option<Names>,
+    /// UDP.
+    pub(crate) overlay_port: u16,
     pub(crate) log: Level,
 }
 
@@ -75,6 +80,14 @@ pub(crate) struct DaemonArgs {
     /// The Docker engine, unix:///PATH or tcp://HOST:PORT [default: DOCKER_HOST, then /var/run/docker.sock]
     #[arg(long, value_name = "ADDRESS")]
     pub(crate) docker: Option<String>,
+
+    /// The interface of the grid's network, or `off` to take no part in it [default: kontena0]
+    #[arg(long, value_name = "NAME")]
+    pub(crate) overlay: Option<String>,
+
+    /// Where the grid's network is reached, a UDP port [default: the number of the first --listen]
+    #[arg(long, value_name = "PORT")]
+    pub(crate) overlay_port: Option<String>,
 
     /// How much to log: error, warn, info, debug or trace [default: info]
     #[arg(long, value_name = "LEVEL")]
@@ -161,13 +174,18 @@ fn complete(settings: Settings, docker_host: Option<Docker>) -> Config {
         data_dir: settings.data_dir.unwrap_or_else(|| DEFAULT_DATA_DIR.into()),
         socket: settings.socket.unwrap_or_else(|| DEFAULT_SOCKET.into()),
         listen_is_default: settings.listen.is_none(),
-        listen: settings.listen.unwrap_or_else(everywhere),
+        overlay_port: settings.overlay_port.unwrap_or_else(|| {
+            let first = settings.listen.as_ref().and_then(|listen| listen.first());
+            first.map_or(NODE_PORT, SocketAddr::port)
+        }),
+        overlay: settings.overlay.unwrap_or_else(|| Some(Names::standard())),
         advertise: settings.advertise.unwrap_or_default(),
         api_listen: settings.api_listen,
         docker: settings
             .docker
             .or(docker_host)
             .unwrap_or_else(|| Docker::Socket(DEFAULT_DOCKER.into())),
+        listen: settings.listen.unwrap_or_else(everywhere),
         log: settings.log.unwrap_or(Level::INFO),
     }
 }

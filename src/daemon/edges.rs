@@ -7,6 +7,7 @@ use std::time::Duration;
 use anyhow::Context;
 use kontena_core::identity::SecretKey;
 use kontena_core::node::{Input, Status};
+use kontena_core::reconcile::action::Observed;
 use tokio::sync::{mpsc, oneshot, watch};
 use tokio::task::JoinHandle;
 use tokio::time::{Interval, MissedTickBehavior, interval};
@@ -22,6 +23,7 @@ use super::addresses::addresses;
 use super::config::{self, Config};
 use super::effects::{Effects, input_of, message_of};
 use super::logs::NodeLogs;
+use super::networking::{self, Networking, NodeNetworks, Setting, is_question};
 use super::node_name::default_name;
 
 /// Commands that wait to be taken; the node itself queues and answers that it is busy.
@@ -55,6 +57,8 @@ pub(super) struct Edges {
     orders: mpsc::Receiver<Order>,
     watch: Watch,
     logs: Arc<NodeLogs>,
+    networking: Networking,
+    networks: NodeNetworks,
     api: JoinHandle<()>,
     stop_api: oneshot::Sender<()>,
     local: watch::Sender<Local>,
@@ -67,7 +71,9 @@ pub(super) struct Edges {
 
 impl Edges {
     pub(super) async fn open(config: &Config, disk: Disk, key: &SecretKey) -> anyhow::Result<Self> {
-        let docker = Docker::connect(Some(&docker_address(&config.docker)))?;
+        let names = config.overlay.clone();
+        let network = names.as_ref().map_or("", |names| names.network.as_str());
+        let docker = Docker::connect(Some(&docker_address(&config.docker)), network)?;
         let (events, p2p_events) = mpsc::channel(EVENTS);
         let listen = bindable(config);
         let p2p = P2p::start(key, &listen, events)?;
@@ -85,11 +91,22 @@ impl Edges {
         let (grid, grids) = watch::channel(None);
         let (commands, orders) = mpsc::channel(ORDERS);
         let (local, locals) = watch::channel(Local::default());
+        let (told, tellings) = watch::channel(None);
+        let (networking, questions) = Networking::start(Setting {
+            names,
+            port: config.overlay_port,
+            identity: key.clone(),
+            docker: docker.clone(),
+            told: tellings,
+            inputs: input.clone(),
+        });
+        let networks = NodeNetworks::new(key.node_id(), questions, p2p.clone());
         let logs = Arc::new(NodeLogs::new(key.node_id(), docker.clone(), p2p.clone()));
         let backend = Backend {
             view: views,
             commands,
             logs: Arc::<NodeLogs>::clone(&logs),
+            networks: Arc::new(networks.clone()),
             local: locals,
             me: key.node_id(),
             default_name: default_name(&gethostname::gethostname().to_string_lossy()),
@@ -102,7 +119,7 @@ impl Edges {
             let _ = stopped.await;
         }));
         let watch = docker.watch(grids);
-        let effects = Effects::new(p2p, docker, saver, input, view, status, grid);
+        let effects = Effects::new(p2p, docker, saver, input, view, status, grid, told);
         let known_addresses = addresses(&listen, &config.advertise);
         Ok(Self {
             effects,
@@ -112,6 +129,8 @@ impl Edges {
             orders,
             watch,
             logs,
+            networking,
+            networks,
             api,
             stop_api,
             local,
@@ -135,6 +154,10 @@ impl Edges {
             Some(done) = self.inputs.recv() => input(done),
             Some(order) = self.orders.recv() => Happened::Order(Box::new(order)),
             event = self.p2p_events.recv() => match event {
+                Some(P2pEvent::Stream { from, header, stream }) if is_question(&header) => {
+                    self.networks.serve(from, stream);
+                    Happened::Nothing
+                }
                 Some(P2pEvent::Stream { from, header, stream }) => {
                     self.logs.serve(from, header, stream);
                     Happened::Nothing
@@ -146,7 +169,12 @@ impl Edges {
                 Some(event) => input_of(event).map_or(Happened::Nothing, input),
                 None => Happened::Ended("the connection to other nodes"),
             },
-            observed = self.watch.next() => input(Input::Observed(observed)),
+            observed = self.watch.next() => {
+                if matches!(observed, Observed::Engine(_)) {
+                    self.networking.look_again();
+                }
+                input(Input::Observed(observed))
+            }
             _ = self.look.tick() => self.look_at_addresses(),
         }
     }
@@ -182,11 +210,13 @@ impl Edges {
         while self.orders.try_recv().is_ok() {}
     }
 
-    /// Lets answers out, makes everything durable, and gives the directory and the socket back.
-    pub(super) async fn close(mut self) -> anyhow::Result<()> {
+    /// Lets answers out, makes everything durable, and gives the directory and the socket back. Of the network
+    /// stays what `network` says.
+    pub(super) async fn close(mut self, network: networking::End) -> anyhow::Result<()> {
         self.refuse_orders();
         self.effects.answer_no_more();
         self.effects.flush(GOODBYE).await;
+        self.networking.end(network).await;
         // The API may have ended by itself.
         let _ = self.stop_api.send(());
         self.api.await.context("the API's server panicked")?;

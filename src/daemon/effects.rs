@@ -19,6 +19,7 @@ use crate::docker::Docker;
 use crate::p2p::{Answers, P2p, P2pEvent};
 
 use super::Commands;
+use super::networking::Told;
 
 /// Everything that outputs act upon.
 pub(super) struct Effects {
@@ -35,6 +36,8 @@ pub(super) struct Effects {
     status: watch::Sender<Status>,
     /// The grid whose containers are watched.
     grid: watch::Sender<Option<String>>,
+    /// How the network shall be.
+    network: watch::Sender<Told>,
     has_stopped: bool,
 }
 
@@ -47,6 +50,7 @@ impl Effects {
         view: watch::Sender<Arc<View>>,
         status: watch::Sender<Status>,
         grid: watch::Sender<Option<String>>,
+        network: watch::Sender<Told>,
     ) -> Self {
         let commands = Commands::default();
         Self {
@@ -60,6 +64,7 @@ impl Effects {
             view,
             status,
             grid,
+            network,
             has_stopped: false,
         }
     }
@@ -113,6 +118,10 @@ impl Effects {
             }
             Output::Answer { to, message } => self.answer(to, &message),
             Output::SetPeers(peers) => self.p2p.set_peers(&sockets(peers)),
+            Output::SetNetwork(wanted) => {
+                self.network
+                    .send_replace(Some(wanted.map(|wanted| Arc::new(*wanted))));
+            }
             Output::AskJoin { id, address, call } => self.ask_join(id, address, call),
             Output::AnswerJoin { id, answer } => {
                 self.answer_stranger(id, &StrangerAnswer::Join(answer))
@@ -191,7 +200,19 @@ impl Effects {
         }
     }
 
+    /// What an earlier life could not remove is removed.
+    fn leave_no_network(&self) {
+        self.network.send_if_modified(|told| {
+            let is_new = told.is_none();
+            told.get_or_insert(None);
+            is_new
+        });
+    }
+
     fn show(&self, view: Arc<View>, status: Status) {
+        if status.phase == Phase::Alone {
+            self.leave_no_network();
+        }
         let grid = match status.phase {
             Phase::Alone | Phase::Joining => None,
             Phase::Member | Phase::Leaving | Phase::Removed | Phase::Cloned => {

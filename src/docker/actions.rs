@@ -116,7 +116,7 @@ impl Docker {
 
     async fn run(&self, spec: &ContainerSpec) -> Outcome {
         match self.create(spec).await {
-            Ok(id) => self.start_new(&id).await,
+            Ok(id) => self.start_new(&id, spec).await,
             Err(trouble) if trouble.is_status(CONFLICT) => self.adopt(spec).await,
             Err(Trouble::Refused {
                 status: NOT_FOUND,
@@ -134,7 +134,7 @@ impl Docker {
             name: Some(spec.name.clone()),
             ..CreateContainerOptions::default()
         };
-        let body = create_body(spec);
+        let body = create_body(spec, &self.network);
         let created = self
             .call(CHANGE_LIMIT, |client| async move {
                 client.create_container(Some(options), body).await
@@ -147,12 +147,12 @@ impl Docker {
     }
 
     /// Starts what was just created; where that is refused, nothing stays behind.
-    async fn start_new(&self, id: &ContainerId) -> Outcome {
+    async fn start_new(&self, id: &ContainerId, spec: &ContainerSpec) -> Outcome {
         match self.start_call(id).await {
             Ok(()) => self.running(id).await,
             Err(trouble @ Trouble::Refused { .. }) => {
                 self.discard(id).await;
-                Err(trouble.into())
+                Err(start_failure(trouble, spec))
             }
             Err(trouble @ Trouble::Unreachable(_)) => Err(trouble.into()),
         }
@@ -173,7 +173,7 @@ impl Docker {
             name: spec.name.clone(),
         };
         let found = match self.inspect(&spec.name).await {
-            Ok(inspected) => container(inspected),
+            Ok(inspected) => container(inspected, &self.network),
             // It went away between the two calls: the next attempt finds the name free.
             Err(trouble) if trouble.is_status(NOT_FOUND) => return Err(occupied()),
             Err(trouble) => return Err(trouble.into()),
@@ -199,7 +199,7 @@ impl Docker {
 
     async fn running(&self, id: &ContainerId) -> Outcome {
         let inspected = self.inspect(&id.0).await?;
-        let found: Option<Container> = container(inspected);
+        let found: Option<Container> = container(inspected, &self.network);
         found
             .map(|container| Success::Running(Box::new(container)))
             .ok_or_else(|| Failure::Refused {
@@ -276,6 +276,17 @@ impl Docker {
                 .await
         })
         .await
+    }
+}
+
+/// Of a container that did not start: something may have its address. A taken port is told in the same words,
+/// but for the call that found it.
+fn start_failure(trouble: Trouble, spec: &ContainerSpec) -> Failure {
+    let said = trouble.problem().to_ascii_lowercase();
+    let is_taken = said.contains("address already in use") && !said.contains("bind");
+    match (Failure::from(trouble), spec.network.address()) {
+        (Failure::Refused { .. }, Some(address)) if is_taken => Failure::AddressTaken { address },
+        (failure, _) => failure,
     }
 }
 

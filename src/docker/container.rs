@@ -1,7 +1,7 @@
 //! What the engine says of a container, in the core's words.
 
 use std::collections::HashMap;
-use std::net::IpAddr;
+use std::net::{IpAddr, Ipv4Addr};
 
 use bollard::models::{
     ContainerInspectResponse, ContainerState as DockerState, ContainerStateStatusEnum,
@@ -15,8 +15,9 @@ use super::labels::owner;
 /// The network that a container is on unless it is told otherwise.
 const DEFAULT_NETWORK: &str = "bridge";
 
-/// An inspected container as one of ours; `None` where it carries not all of our labels.
-pub(super) fn container(inspected: ContainerInspectResponse) -> Option<Container> {
+/// An inspected container as one of ours; `None` where it carries not all of our labels. `grid`: what the
+/// grid's network is called.
+pub(super) fn container(inspected: ContainerInspectResponse, grid: &str) -> Option<Container> {
     let config = inspected.config.unwrap_or_default();
     let networks = inspected.network_settings.unwrap_or_default().networks;
     Some(Container {
@@ -25,7 +26,8 @@ pub(super) fn container(inspected: ContainerInspectResponse) -> Option<Container
         name: plain_name(&inspected.name.unwrap_or_default()),
         image: inspected.image.unwrap_or_default(),
         state: state(&inspected.state.unwrap_or_default()),
-        address: address(networks.as_ref()),
+        address: address(networks.as_ref(), grid),
+        assigned: assigned(networks.as_ref(), grid),
     })
 }
 
@@ -51,13 +53,25 @@ pub(super) fn state(state: &DockerState) -> ContainerState {
     }
 }
 
-/// The address on the default network, else on any other; none unless it runs.
-pub(super) fn address(networks: Option<&HashMap<String, EndpointSettings>>) -> Option<IpAddr> {
+/// The fixed address in the grid's network, whether it runs or not.
+pub(super) fn assigned(
+    networks: Option<&HashMap<String, EndpointSettings>>,
+    grid: &str,
+) -> Option<Ipv4Addr> {
+    let fixed = networks?.get(grid)?.ipam_config.as_ref()?;
+    fixed.ipv4_address.as_ref()?.parse().ok()
+}
+
+/// The address in the grid's network, else on the default one, else on any other; none unless it runs.
+pub(super) fn address(
+    networks: Option<&HashMap<String, EndpointSettings>>,
+    grid: &str,
+) -> Option<IpAddr> {
     let address_on = |endpoint: &EndpointSettings| endpoint.ip_address.as_deref()?.parse().ok();
     let networks = networks?;
-    networks
-        .get(DEFAULT_NETWORK)
-        .and_then(address_on)
+    [grid, DEFAULT_NETWORK]
+        .iter()
+        .find_map(|name| networks.get(*name).and_then(address_on))
         .or_else(|| networks.values().filter_map(address_on).min())
 }
 
@@ -84,7 +98,7 @@ mod tests {
     }
 
     #[test]
-    fn the_default_network_s_address_comes_first() {
+    fn the_address_in_the_grid_s_network_comes_first_and_then_the_default_one_s() {
         let on = |ip: &str| EndpointSettings {
             ip_address: Some(ip.to_owned()),
             ..EndpointSettings::default()
@@ -93,9 +107,12 @@ mod tests {
             ("apps".to_owned(), on("10.0.0.2")),
             ("bridge".to_owned(), on("172.17.0.2")),
         ]);
-        assert_eq!(address(Some(&networks)), "172.17.0.2".parse().ok());
+        let address_of = |networks: &HashMap<_, _>| address(Some(networks), "kontena");
+        assert_eq!(address_of(&networks), "172.17.0.2".parse().ok());
         networks.insert("bridge".to_owned(), on(""));
-        assert_eq!(address(Some(&networks)), "10.0.0.2".parse().ok());
-        assert_eq!(address(None), None);
+        assert_eq!(address_of(&networks), "10.0.0.2".parse().ok());
+        networks.insert("kontena".to_owned(), on("10.80.7.9"));
+        assert_eq!(address_of(&networks), "10.80.7.9".parse().ok());
+        assert_eq!(address(None, "kontena"), None);
     }
 }

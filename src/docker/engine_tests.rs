@@ -10,8 +10,8 @@ use std::time::{Duration, Instant};
 use futures::StreamExt;
 use kontena_core::id::RevisionHash;
 use kontena_core::reconcile::action::{
-    Action, Container, ContainerId, ContainerSpec, ContainerState, Failure, Mount, Observed,
-    Outcome, Ownership, Success,
+    Action, Attachment, Container, ContainerId, ContainerSpec, ContainerState, Failure, Mount,
+    Observed, Outcome, Ownership, Success,
 };
 use kontena_core::stack::{Port, Protocol, Volume, VolumeSource};
 use kontena_core::time::WallTime;
@@ -38,6 +38,7 @@ fn spec(instance: &str, script: &str) -> ContainerSpec {
         environment: vec!["COLOUR=red".to_owned()],
         ports: Vec::new(),
         mounts: Vec::new(),
+        network: Attachment::Plain,
         stop_signal: None,
         stop_grace: Duration::from_secs(1),
         hostname: "web-1".to_owned(),
@@ -414,7 +415,7 @@ async fn running_costs_little_more_than_the_engine_s_own_create_and_start() {
 
 #[tokio::test]
 async fn a_probe_waits_for_the_port_and_not_longer_than_it_may() {
-    let docker = Docker::connect(Some("/nowhere")).unwrap();
+    let docker = Docker::connect(Some("/nowhere"), "kontena").unwrap();
     let listener = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
     let target = listener.local_addr().unwrap();
     let probe = |millis| Action::Probe {

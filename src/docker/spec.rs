@@ -3,17 +3,18 @@
 use std::collections::HashMap;
 
 use bollard::models::{
-    ContainerCreateBody, HostConfig, Mount as DockerMount, MountType, PortBinding, PortMap,
-    RestartPolicy, RestartPolicyNameEnum,
+    ContainerCreateBody, HostConfig, Mount as DockerMount, MountType, NetworkingConfig,
+    PortBinding, PortMap, RestartPolicy, RestartPolicyNameEnum,
 };
-use kontena_core::reconcile::action::{ContainerSpec, Mount};
+use kontena_core::reconcile::action::{Attachment, ContainerSpec, Mount};
 use kontena_core::stack::{Port, VolumeSource};
 
 use super::labels::labels;
+use super::network::endpoint;
 
 /// What creates the container of `spec`. Docker never restarts it by itself: whether and where an
-/// instance runs again is decided by the grid.
-pub(super) fn create_body(spec: &ContainerSpec) -> ContainerCreateBody {
+/// instance runs again is decided by the grid. `network`: what the grid's network is called here.
+pub(super) fn create_body(spec: &ContainerSpec, network: &str) -> ContainerCreateBody {
     ContainerCreateBody {
         image: Some(spec.image.clone()),
         hostname: some_text(&spec.hostname),
@@ -24,7 +25,12 @@ pub(super) fn create_body(spec: &ContainerSpec) -> ContainerCreateBody {
         exposed_ports: Some(spec.ports.iter().map(port_key).collect()),
         stop_signal: spec.stop_signal.clone(),
         stop_timeout: Some(i64::from(whole_seconds(spec.stop_grace))),
+        networking_config: networking(spec.network, network),
         host_config: Some(HostConfig {
+            network_mode: match spec.network {
+                Attachment::Plain => None,
+                Attachment::Grid(_) => Some(network.to_owned()),
+            },
             port_bindings: Some(port_bindings(&spec.ports)),
             binds: Some(spec.mounts.iter().filter_map(bind).collect()),
             mounts: Some(spec.mounts.iter().filter_map(throw_away).collect()),
@@ -36,6 +42,13 @@ pub(super) fn create_body(spec: &ContainerSpec) -> ContainerCreateBody {
         }),
         ..ContainerCreateBody::default()
     }
+}
+
+fn networking(attachment: Attachment, network: &str) -> Option<NetworkingConfig> {
+    let endpoint = endpoint(attachment.address()?);
+    Some(NetworkingConfig {
+        endpoints_config: Some(HashMap::from([(network.to_owned(), endpoint)])),
+    })
 }
 
 /// Docker counts a grace in whole seconds; a part of one becomes a whole one, so that it is never cut.

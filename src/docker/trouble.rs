@@ -16,6 +16,8 @@ pub(super) enum Trouble {
 pub(super) const NOT_FOUND: u16 = 404;
 /// The engine's status for "not in this state", a name that is taken among them.
 pub(super) const CONFLICT: u16 = 409;
+/// The engine's status for "not with this one".
+pub(super) const FORBIDDEN: u16 = 403;
 
 impl Trouble {
     pub(super) fn is_status(&self, wanted: u16) -> bool {

@@ -17,7 +17,7 @@ use tokio::sync::watch;
 use tokio::task::JoinHandle;
 use tokio::time::Instant;
 
-use super::container::{address, container, plain_name};
+use super::container::{address, assigned, container, plain_name};
 use super::labels::{GRID, owner};
 use super::newest::Newest;
 use super::trouble::{NOT_FOUND, Trouble};
@@ -272,7 +272,7 @@ impl Watcher {
         while let Some((id, listed, inspected)) = results.next().await {
             match inspected {
                 Ok(inspected) => {
-                    if let Some(container) = container(inspected) {
+                    if let Some(container) = container(inspected, &docker.network) {
                         self.known.insert(id, Known { listed, container });
                     }
                 }
@@ -297,8 +297,12 @@ impl Watcher {
         let name = summary.names.as_ref().and_then(|names| names.first());
         let mut container = known.container.clone();
         if matches!(container.state, ContainerState::Running { .. }) {
-            let listed = networks.and_then(|settings| address(settings.networks.as_ref()));
+            let grid = &self.docker.network;
+            let listed = networks.and_then(|settings| address(settings.networks.as_ref(), grid));
             container.address = listed.or(container.address);
+            // The node may have another subnet since, and the container another address in it.
+            let listed = networks.and_then(|settings| assigned(settings.networks.as_ref(), grid));
+            container.assigned = listed.or(container.assigned);
         }
         if let Some(name) = name {
             container.name = plain_name(name);

@@ -5,5 +5,6 @@ mod crashes;
 mod disks;
 mod everyday;
 mod members;
+mod network;
 mod power;
 mod splits;

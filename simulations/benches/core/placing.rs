@@ -156,7 +156,7 @@ fn member(node: NodeId, number: u32) -> Member {
         availability: Availability::Active,
         number,
         addresses: Vec::new(),
-        subnet: String::new(),
+        subnet: None,
     }
 }
 

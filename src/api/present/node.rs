@@ -47,7 +47,7 @@ pub(in crate::api) fn node(snapshot: &Snapshot, id: &NodeId) -> Node {
         initial_member: false,
         public_ip: addresses.public,
         private_ip: addresses.private,
-        overlay_ip: None,
+        overlay_ip: member.subnet.map(|subnet| subnet.gateway().to_string()),
         os: engine.and_then(|engine| text(&engine.operating_system)),
         kernel_version: engine.and_then(|engine| text(&engine.kernel)),
         driver: None,

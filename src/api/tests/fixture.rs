@@ -4,6 +4,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::sync::{Arc, Mutex};
 
 use futures::StreamExt;
+use futures::future::BoxFuture;
 use futures::stream::{self, BoxStream};
 use kontena_core::command::{Accepted, Command, Reply};
 use kontena_core::id::{EnvelopeHash, GridId, InstanceId, NodeId, RevisionHash, ServiceKey};
@@ -19,11 +20,12 @@ use kontena_core::view::{
 use sha2::{Digest, Sha256};
 use tokio::sync::{mpsc, oneshot, watch};
 
-use crate::api::backend::{Backend, Local, LogLine, LogOptions, LogSource, Logs};
+use crate::api::backend::{Backend, Local, LogLine, LogOptions, LogSource, Logs, Networks};
 use crate::api::client::{ApiError, Client};
 use crate::api::server::{Listeners, serve};
 use crate::api::target::Target;
 use crate::api::types::membership::Phase;
+use crate::api::types::network::{NodeNetwork, Peer, Way};
 
 pub(super) const ADMIN_TOKEN: [u8; 32] = [0xad; 32];
 /// 2026-01-02T03:04:05Z.
@@ -74,7 +76,7 @@ fn documents(web: ServiceRecord) -> Documents {
         availability,
         number,
         addresses: vec![format!("10.0.0.{number}:8470")],
-        subnet: format!("10.80.{number}.0/24"),
+        subnet: format!("10.80.{number}.0/24").parse().ok(),
     };
     Documents {
         grid: Grid {
@@ -225,6 +227,7 @@ pub(super) fn add_report(
         restarting: false,
         holds: holds.collect(),
         refusals: BTreeMap::new(),
+        network: None,
         unknown: BTreeMap::new(),
     };
     let since = WallTime(NOON + 2_000);
@@ -290,6 +293,7 @@ impl Server {
             view: receiver,
             commands,
             logs: logs.clone(),
+            networks: Arc::new(FakeNetworks),
             local: watch::channel(Local {
                 phase,
                 problems: vec!["docker engine: it is tired".to_owned()],
@@ -401,5 +405,37 @@ impl Logs for FakeLogs {
         self.followers.lock().unwrap().push((container, sender));
         let later = stream::poll_fn(move |context| receiver.poll_recv(context));
         lines.chain(later.map(Ok)).boxed()
+    }
+}
+
+/// Nodes that say how their network is, but for the second.
+struct FakeNetworks;
+
+impl Networks for FakeNetworks {
+    fn of(&self, asked: NodeId) -> BoxFuture<'_, Result<NodeNetwork, String>> {
+        let peer = Peer {
+            node: String::new(),
+            node_id: node(2).to_string(),
+            way: Way::Relayed,
+            through: Some(node(1).to_string()),
+            rtt_micros: Some(1_200),
+            lost_in_1000: Some(0),
+            handshake_age_millis: None,
+            mtu: 1396,
+            received_bytes: 1,
+            sent_bytes: 2,
+            forwarded_bytes: 0,
+            drops: BTreeMap::new(),
+        };
+        let network = NodeNetwork {
+            interface: Some("kontena0".to_owned()),
+            peers: vec![peer],
+            ..NodeNetwork::default()
+        };
+        let answer = match asked == node(2) {
+            true => Err("it is cut off".to_owned()),
+            false => Ok(network),
+        };
+        Box::pin(async move { answer })
     }
 }

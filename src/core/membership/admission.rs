@@ -291,12 +291,8 @@ fn numbered(name: &NodeName, number: u64) -> NodeName {
 }
 
 fn taken_subnets(documents: &Documents) -> BTreeSet<Subnet> {
-    // One that cannot be read was written by a later version, out of another supernet.
-    documents
-        .roster
-        .values()
-        .filter_map(|member| member.subnet.parse().ok())
-        .collect()
+    let members = documents.roster.values();
+    members.filter_map(|member| member.subnet).collect()
 }
 
 /// The addresses that other nodes can use, each once, in the stranger's order.

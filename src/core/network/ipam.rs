@@ -1,10 +1,11 @@
 //! Addresses without a master: which /24 of the grid's supernet a node gets.
 //!
 //! The sponsor of a node chooses with [`allocate`] and writes the answer into the admission record
-//! that it signs. Two sponsors on two sides of a split may choose the same one; [`incumbent`] says
-//! who keeps it, and nobody asks it yet: that comes with the overlay. Not here: the addresses inside a node's subnet, which that node hands out alone.
+//! that it signs. Two sponsors on two sides of a split may choose the same one; [`settle`] says, on every
+//! node alike, who keeps it and what the other gets. Not here: the addresses inside a node's subnet, which
+//! that node hands out alone ([`super::addresses`]).
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 use std::fmt;
 use std::net::Ipv4Addr;
 use std::str::FromStr;
@@ -19,6 +20,9 @@ const SUPERNET: u32 = u32::from_be_bytes([10, 80, 0, 0]);
 const SUPERNET_PREFIX: u32 = 12;
 const SUBNET_PREFIX: u32 = 24;
 const SLOTS: u32 = 1 << (SUBNET_PREFIX - SUPERNET_PREFIX);
+
+/// The supernet as it is written.
+pub const SUPERNET_TEXT: &str = "10.80.0.0/12";
 
 /// A node's /24 of the supernet. Written `10.80.7.0/24`.
 #[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
@@ -35,6 +39,21 @@ pub struct InvalidSubnet(String);
 impl Subnet {
     pub fn network(self) -> Ipv4Addr {
         Ipv4Addr::from_bits(SUPERNET | (self.slot << (32 - SUBNET_PREFIX)))
+    }
+
+    /// The node's own address in it, on the bridge of its containers: `.1`.
+    pub fn gateway(self) -> Ipv4Addr {
+        self.address(1)
+    }
+
+    /// The address with this last number.
+    pub fn address(self, number: u8) -> Ipv4Addr {
+        Ipv4Addr::from_bits(self.network().to_bits() | u32::from(number))
+    }
+
+    pub fn contains(self, address: Ipv4Addr) -> bool {
+        address.to_bits() >> (32 - SUBNET_PREFIX)
+            == self.network().to_bits() >> (32 - SUBNET_PREFIX)
     }
 
     fn of_slot(slot: u32) -> Self {
@@ -90,27 +109,58 @@ fn probes(node: NodeId) -> impl Iterator<Item = Subnet> {
     (0..SLOTS).map(move |probe| Subnet::of_slot(start.wrapping_add(stride.wrapping_mul(probe))))
 }
 
-/// How the two admissions of a clash lie in the causal order of the `grid` document.
+/// A member's subnet as its admission says it.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Precedence {
-    /// The second admission's author had seen the first.
-    FirstIsOlder,
-    SecondIsOlder,
-    /// Written on two sides of a split.
-    Concurrent,
+pub struct Claim {
+    pub node: NodeId,
+    pub subnet: Subnet,
+    /// Of the change that wrote the admission.
+    pub admission: EnvelopeHash,
 }
 
-/// Which of two admissions keeps a subnet that both were given: the one in the causal past of the
-/// other, else the one with the lower hash.
+/// The subnet of each member, no two alike: what its admission says, but for those who lost a clash.
+/// They get the next one of their own order that no member has. A member is left out where none is left.
 ///
-/// Every node decides alike and at once. The loser attaches a new network beside the old one and
-/// moves its instances one at a time.
-pub fn incumbent(first: EnvelopeHash, second: EnvelopeHash, order: Precedence) -> EnvelopeHash {
-    match order {
-        Precedence::FirstIsOlder => first,
-        Precedence::SecondIsOlder => second,
-        Precedence::Concurrent => first.min(second),
+/// `claims` are in the order in which all nodes count members; `precedes(a, b)` says whether the author
+/// of the second admission had seen the first.
+pub fn settle(
+    claims: &[Claim],
+    precedes: impl Fn(EnvelopeHash, EnvelopeHash) -> bool,
+) -> BTreeMap<NodeId, Subnet> {
+    let mut by_subnet: BTreeMap<Subnet, Vec<Claim>> = BTreeMap::new();
+    for claim in claims {
+        by_subnet.entry(claim.subnet).or_default().push(*claim);
     }
+    let keepers = by_subnet
+        .values()
+        .filter_map(|rivals| incumbent(rivals, &precedes));
+    let mut settled: BTreeMap<NodeId, Subnet> =
+        keepers.map(|claim| (claim.node, claim.subnet)).collect();
+    let mut taken: BTreeSet<Subnet> = by_subnet.into_keys().collect();
+    for claim in claims {
+        if !settled.contains_key(&claim.node)
+            && let Some(subnet) = allocate(claim.node, &taken)
+        {
+            taken.insert(subnet);
+            settled.insert(claim.node, subnet);
+        }
+    }
+    settled
+}
+
+/// Who keeps a subnet: of those whose author had seen no other of these claims, the one with the lowest
+/// hash. Of two, that is the older one, or the lower hash where they were written on two sides of a split.
+fn incumbent(
+    rivals: &[Claim],
+    precedes: impl Fn(EnvelopeHash, EnvelopeHash) -> bool,
+) -> Option<Claim> {
+    let has_an_older = |claim: &Claim| {
+        rivals.iter().any(|other| {
+            other.admission != claim.admission && precedes(other.admission, claim.admission)
+        })
+    };
+    let first = rivals.iter().filter(|claim| !has_an_older(claim));
+    first.min_by_key(|claim| claim.admission).copied()
 }
 
 #[cfg(test)]
@@ -140,6 +190,15 @@ mod tests {
     }
 
     #[test]
+    fn a_subnet_has_the_addresses_that_begin_as_it_does() {
+        let subnet: Subnet = "10.80.7.0/24".parse().unwrap();
+        assert_eq!(subnet.gateway().to_string(), "10.80.7.1");
+        assert_eq!(subnet.address(254).to_string(), "10.80.7.254");
+        assert!(subnet.contains(subnet.address(0)));
+        assert!(!subnet.contains("10.80.8.1".parse().unwrap()));
+    }
+
+    #[test]
     fn the_last_free_subnet_is_found_and_then_none() {
         let node = NodeId([7; 32]);
         let mut taken: BTreeSet<Subnet> = (0..SLOTS).map(Subnet::of_slot).collect();
@@ -158,13 +217,39 @@ mod tests {
         assert!(chosen.len() >= 61, "{}", chosen.len());
     }
 
+    fn claim(node: u8, slot: u32, admission: u8) -> Claim {
+        Claim {
+            node: NodeId([node; 32]),
+            subnet: Subnet::of_slot(slot),
+            admission: EnvelopeHash([admission; 32]),
+        }
+    }
+
     #[test]
     fn the_older_admission_keeps_a_subnet_and_else_the_lower_hash() {
-        let (low, high) = (EnvelopeHash([1; 32]), EnvelopeHash([2; 32]));
-        assert_eq!(incumbent(high, low, Precedence::FirstIsOlder), high);
-        assert_eq!(incumbent(low, high, Precedence::SecondIsOlder), high);
-        assert_eq!(incumbent(high, low, Precedence::Concurrent), low);
-        assert_eq!(incumbent(low, high, Precedence::Concurrent), low);
+        let (low, high) = (claim(1, 7, 1), claim(2, 7, 2));
+        let keeper = |precedes: &dyn Fn(EnvelopeHash, EnvelopeHash) -> bool| {
+            let settled = settle(&[low, high], precedes);
+            let kept = settled.iter().find(|(_, subnet)| **subnet == low.subnet);
+            *kept.unwrap().0
+        };
+        assert_eq!(keeper(&|a, _| a == high.admission), high.node);
+        assert_eq!(keeper(&|a, _| a == low.admission), low.node);
+        assert_eq!(keeper(&|_, _| false), low.node);
+    }
+
+    #[test]
+    fn who_loses_gets_the_next_of_its_own_order_that_no_member_has() {
+        let loser = NodeId([2; 32]);
+        let order: Vec<Subnet> = probes(loser).take(3).collect();
+        let of = |node: u8, subnet: Subnet, admission: u8| Claim {
+            subnet,
+            ..claim(node, 0, admission)
+        };
+        let claims = [of(1, order[0], 1), of(2, order[0], 2), of(3, order[1], 3)];
+        let settled = settle(&claims, |_, _| false);
+        assert_eq!(settled[&loser], order[2]);
+        assert_eq!(settled[&NodeId([3; 32])], order[1]);
     }
 
     proptest! {
@@ -174,6 +259,33 @@ mod tests {
             let subnet = allocate(NodeId(key), &taken).unwrap();
             prop_assert!(!taken.contains(&subnet));
             prop_assert_eq!(allocate(NodeId(key), &taken), Some(subnet));
+        }
+
+        /// Admissions in any order of before and after, with few subnets for many.
+        #[test]
+        fn no_two_members_have_one_subnet_and_who_has_no_rival_keeps_its_own(
+            slots in prop::collection::vec(0..12_u32, 1..24),
+            seen in prop::collection::vec(any::<bool>(), 24 * 24),
+        ) {
+            let claims: Vec<Claim> = (0_u8..)
+                .zip(&slots)
+                .map(|(number, slot)| claim(number, *slot, number.wrapping_mul(167)))
+                .collect();
+            let place = |hash: EnvelopeHash| {
+                claims.iter().position(|claim| claim.admission == hash).unwrap()
+            };
+            let settled = settle(&claims, |a, b| {
+                let (a, b) = (place(a), place(b));
+                a < b && seen[a * 24 + b]
+            });
+            let distinct: BTreeSet<Subnet> = settled.values().copied().collect();
+            prop_assert_eq!(distinct.len(), claims.len());
+            for claim in &claims {
+                let rivals = claims.iter().filter(|other| other.subnet == claim.subnet);
+                let keeps = settled[&claim.node] == claim.subnet;
+                prop_assert!(keeps || rivals.count() > 1);
+                prop_assert!(distinct.contains(&claim.subnet), "somebody keeps it");
+            }
         }
 
         #[test]

@@ -156,6 +156,7 @@ impl Node {
         self.phase = Phase::Alone;
         self.instances = None;
         self.view = Default::default();
+        self.set_network();
         self.start_afresh();
     }
 }

@@ -19,7 +19,7 @@ pub(super) struct Reports {
     /// Of whom which report is known: the sum of [`digest_of`].
     digest: Digest,
     version: u64,
-    /// Counts the reports of other addresses than before.
+    /// Counts the reports of another place, or of other ways, than before.
     moves: u64,
 }
 
@@ -54,8 +54,10 @@ impl Reports {
             return Ok(None);
         }
         signed.check_signature(&node)?;
-        let before = self.get(&node).map(|known| &known.addresses);
-        self.moves += u64::from(before != Some(&report.addresses));
+        let is_there = |before: &Arc<Report>| {
+            before.addresses == report.addresses && before.network == report.network
+        };
+        self.moves += u64::from(!self.get(&node).is_some_and(is_there));
         self.unsaved.insert(node);
         self.count_out(&node);
         self.seals.insert(signed.seal());
@@ -83,7 +85,7 @@ impl Reports {
         self.version
     }
 
-    /// Rises whenever a node is found elsewhere than before.
+    /// Rises whenever a node is found elsewhere, or finds others otherwise, than before.
     pub(super) fn moves(&self) -> u64 {
         self.moves
     }

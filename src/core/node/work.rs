@@ -57,6 +57,7 @@ struct Basis {
 struct Origin {
     instances: u64,
     own: u64,
+    network: u64,
     disk_works: bool,
     last: Option<ReportOrder>,
 }
@@ -269,9 +270,11 @@ impl Node {
             .map(|suspicion| suspicion.until);
         let starts_from = self.starts_from(now.monotonic);
         let is_up_to_date = self.is_up_to_date(now.monotonic);
+        let wiring = self.wiring();
         let Some(instances) = self.instances.as_mut() else {
             return;
         };
+        instances.wire(wiring, now);
         instances.only_look_until(starts_from, now);
         let basis = Some(Basis {
             instances: instances.version(),
@@ -335,6 +338,7 @@ impl Node {
         let origin = Origin {
             instances: instances.version(),
             own: self.own.version(),
+            network: self.networking.version(),
             disk_works: self.own.disk(now.monotonic) == Disk::Working,
             last: self.reports.order(&self.me),
         };
@@ -342,12 +346,14 @@ impl Node {
             return false;
         }
         let last = self.reports.get(&self.me).cloned();
+        let network = self.networking.report();
         let next = self
             .own
             .next(self.me, last.as_deref(), now.monotonic, |report| {
                 report.engine = instances.engine(now);
                 report.holds = instances.holds().clone();
                 report.refusals = instances.refusals().clone();
+                report.network = network;
             });
         let Some(report) = next else {
             return false;
@@ -435,6 +441,9 @@ impl Node {
         let own = self.reports.get(&self.me);
         if let Some((_, problem)) = own.and_then(|report| report.engine.state.trouble()) {
             problems.push(format!("the Docker engine does not work: {problem}"));
+        }
+        if let Some(problem) = self.networking.problem() {
+            problems.push(format!("the network does not work: {problem}"));
         }
         if self.phase == Phase::Cloned {
             problems.push(

@@ -5,7 +5,7 @@
 //! twice is the same as once.
 
 use std::collections::BTreeMap;
-use std::net::IpAddr;
+use std::net::{IpAddr, Ipv4Addr};
 use std::time::Duration;
 
 use serde::{Deserialize, Serialize};
@@ -76,10 +76,30 @@ pub struct ContainerSpec {
     pub mounts: Vec<Mount>,
     pub stop_signal: Option<String>,
     pub stop_grace: Duration,
+    pub network: Attachment,
     pub hostname: String,
     pub domainname: String,
     /// The user's labels and Kontena's descriptive ones (`io.kontena.…`), beside [`Ownership`].
     pub extra_labels: BTreeMap<String, String>,
+}
+
+/// The network that a container is created in.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Attachment {
+    /// The engine's own bridge, where it has whatever address the engine gives.
+    Plain,
+    /// The grid's network, with this address.
+    Grid(Ipv4Addr),
+}
+
+impl Attachment {
+    /// The address that it takes of this node's subnet.
+    pub fn address(self) -> Option<Ipv4Addr> {
+        match self {
+            Self::Plain => None,
+            Self::Grid(address) => Some(address),
+        }
+    }
 }
 
 /// A mount with its source settled.
@@ -110,8 +130,10 @@ pub struct Container {
     /// `sha256:…`
     pub image: String,
     pub state: ContainerState,
-    /// On the engine's default network.
+    /// In the grid's network, else in another; `None` unless it runs.
     pub address: Option<IpAddr>,
+    /// The address that it was created with in the grid's network, and has again whenever it runs.
+    pub assigned: Option<Ipv4Addr>,
 }
 
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -166,6 +188,9 @@ pub enum Failure {
     /// A host port is taken by something else.
     #[error("port {port} is taken on this node")]
     PortTaken { port: u16 },
+    /// An address of the grid's network is taken by something else.
+    #[error("address {address} is taken on this node")]
+    AddressTaken { address: Ipv4Addr },
     #[error("the container is gone")]
     Gone,
     #[error("{problem}")]

@@ -11,7 +11,7 @@ use sha2::{Digest, Sha256};
 use crate::id::{EnvelopeHash, InstanceId};
 use crate::stack::{Service, Volume, VolumeSource};
 
-use super::action::{ContainerSpec, Mount, Ownership};
+use super::action::{Attachment, ContainerSpec, Mount, Ownership};
 use super::instances::Identity;
 use super::wanted::Wanted;
 
@@ -19,7 +19,13 @@ use super::wanted::Wanted;
 const OUR_LABELS: &str = "io.kontena.";
 
 /// The container of `wanted` on this node, from the image that `pinned` names.
-pub fn spec(wanted: &Wanted, identity: &Identity, epoch: u64, pinned: &str) -> ContainerSpec {
+pub fn spec(
+    wanted: &Wanted,
+    identity: &Identity,
+    epoch: u64,
+    network: Attachment,
+    pinned: &str,
+) -> ContainerSpec {
     let service = &*wanted.service;
     let instance = &wanted.instance;
     ContainerSpec {
@@ -38,6 +44,7 @@ pub fn spec(wanted: &Wanted, identity: &Identity, epoch: u64, pinned: &str) -> C
         mounts: mounts(wanted),
         stop_signal: service.stop_signal.clone(),
         stop_grace: stop_grace(service),
+        network,
         hostname: hostname(instance),
         domainname: domainname(instance, identity),
         extra_labels: labels(wanted, identity),

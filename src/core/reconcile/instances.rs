@@ -2,6 +2,7 @@
 
 use std::collections::BTreeMap;
 use std::mem;
+use std::net::{IpAddr, Ipv4Addr};
 
 use crate::id::{GridId, GridName, InstanceId, NodeName};
 use crate::report::{Engine, Health, Hold};
@@ -17,6 +18,7 @@ use super::refusals::Refusals;
 use super::round::{Asked, Findings, Round};
 use super::sight::Sight;
 use super::wanted::Goals;
+use super::wiring::Wiring;
 
 /// Whose containers these are.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -30,6 +32,7 @@ pub struct Identity {
 #[derive(Clone, Debug)]
 pub struct Instances {
     identity: Identity,
+    wiring: Wiring,
     /// No container is started or replaced before.
     acts_from: Instant,
     /// `None` until the documents are loaded and this node is a member: nothing is decided before.
@@ -48,6 +51,13 @@ pub struct Instances {
     wake: Option<Instant>,
 }
 
+fn ipv4(address: IpAddr) -> Option<Ipv4Addr> {
+    match address {
+        IpAddr::V4(address) => Some(address),
+        IpAddr::V6(_) => None,
+    }
+}
+
 /// A hold as it can be stated before the engine was asked.
 fn unproved((instance, hold): (InstanceId, Hold)) -> (InstanceId, Hold) {
     let health = Health::Unknown;
@@ -64,10 +74,12 @@ impl Instances {
             epoch: hold.epoch,
             aim: Some((hold.revision, hold.generation)),
             decided: Some(Instant::ZERO),
+            address: hold.address.and_then(ipv4),
             ..Local::default()
         };
         Self {
             identity,
+            wiring: Wiring::default(),
             acts_from: Instant::ZERO,
             asked: None,
             sight: Sight::default(),
@@ -90,6 +102,14 @@ impl Instances {
     /// What this node is called on the containers that it creates from now on.
     pub fn rename_node(&mut self, name: NodeName) {
         self.identity.node_name = name;
+    }
+
+    /// The network that new containers are created in. Those that are there stay as they are.
+    pub fn wire(&mut self, wiring: Wiring, now: Now) {
+        if self.wiring != wiring {
+            self.wiring = wiring;
+            self.refresh(now);
+        }
     }
 
     /// No container is created, started or replaced before `at`. What shall not run is stopped and
@@ -213,6 +233,8 @@ impl Instances {
         let seen = self.sight.by_instance();
         let round = Round {
             identity: &self.identity,
+            wiring: self.wiring,
+            sight: &self.sight,
             asked: self.asked.as_ref(),
             seen: &seen,
             engine: &self.engine,

@@ -4,6 +4,8 @@
 //! killed), and the next listing of the engine leads on from there. The state that people see
 //! ([`Hold`]) is derived.
 
+use std::collections::BTreeSet;
+use std::net::Ipv4Addr;
 use std::time::Duration;
 
 use crate::id::RevisionHash;
@@ -75,6 +77,10 @@ pub(super) struct Local {
     pub decided: Option<Instant>,
     /// What the replacement waits for.
     pub waits_for: Option<String>,
+    /// The address of its last container in the grid's network.
+    pub address: Option<Ipv4Addr>,
+    /// Addresses that the engine refused: something that is not ours has them.
+    pub avoided: BTreeSet<Ipv4Addr>,
 }
 
 impl Default for Local {
@@ -91,6 +97,8 @@ impl Default for Local {
             stopping: None,
             decided: None,
             waits_for: None,
+            address: None,
+            avoided: BTreeSet::new(),
         }
     }
 }
@@ -162,6 +170,7 @@ impl Local {
         let Some(best) = best else { return };
         self.epoch = best.owner.epoch;
         self.decided.get_or_insert(now);
+        self.address = best.assigned.or(self.address);
         match best.state {
             ContainerState::Running { .. } => self.crashes.runs(now),
             ContainerState::Exited { .. } if expected => self.crashes = Crashes::default(),

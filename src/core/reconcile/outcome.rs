@@ -99,6 +99,9 @@ impl Instances {
         let Some(local) = self.locals.get_mut(instance) else {
             return;
         };
+        if let Failure::AddressTaken { address } = failure {
+            local.avoided.insert(*address);
+        }
         match action {
             Action::Probe { .. } => local.did_not_answer(failure, now),
             Action::Run(_) | Action::Start { .. } | Action::Fetch { .. } => {
@@ -148,6 +151,7 @@ fn setback(previous: Option<&Setback>, failure: &Failure, now: Instant) -> Setba
         ),
         Failure::NoImage { .. }
         | Failure::PortTaken { .. }
+        | Failure::AddressTaken { .. }
         | Failure::Gone
         | Failure::Refused { .. }
         | Failure::Unreachable { .. }
@@ -163,6 +167,8 @@ fn lesson(failure: &Failure, previous: Option<&Setback>) -> Lesson {
         // The container in the way may be our own, not listed yet.
         Failure::Occupied { .. } if before + 1 < FAILURES_BEFORE_REFUSAL => Lesson::Nothing,
         Failure::PortTaken { .. } => Lesson::NotHere,
+        // The next attempt takes another one.
+        Failure::AddressTaken { .. } => Lesson::Failed,
         Failure::Occupied { .. }
         | Failure::NoImage { .. }
         | Failure::Gone

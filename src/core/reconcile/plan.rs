@@ -7,13 +7,14 @@ use std::time::Duration;
 use crate::report::Health;
 use crate::time::Instant;
 
-use super::action::{Action, Container, ContainerState};
-use super::backoff::{FAILURES_BEFORE_REFUSAL, Setback};
+use super::action::{Action, Attachment, Container, ContainerState};
+use super::backoff::{FAILURES_BEFORE_REFUSAL, Lesson, Setback};
 use super::container::spec;
 use super::instances::Identity;
 use super::lifecycle::{Local, ProbeResult, Probing, Task, Turn, awaited_port, is_up};
 use super::rollout::{ANNOUNCED_FOR, Hindrance, Rollout};
 use super::wanted::Wanted;
+use super::wiring::Unattached;
 use super::yielding::may_start;
 
 /// One connection attempt after the other, so long; then the instance is looked at again, so that a
@@ -33,6 +34,8 @@ pub(super) enum Step {
 /// What a step is decided from, beside the instance itself.
 pub(super) struct Surroundings<'a> {
     pub identity: &'a Identity,
+    /// What the next container is attached to.
+    pub attachment: &'a dyn Fn() -> Result<Attachment, Unattached>,
     /// The image of the wanted deploy, once it is there.
     pub pinned: Option<&'a str>,
     pub rollout: &'a dyn Fn() -> Rollout,
@@ -119,8 +122,36 @@ impl Local {
         if wanted.takeover && heard_by_all > around.now {
             return Step::Wait(heard_by_all);
         }
-        let spec = spec(wanted, around.identity, self.epoch, pinned);
+        let attachment = match (around.attachment)() {
+            Ok(attachment) => attachment,
+            Err(Unattached::Pending) => return Step::Settled,
+            Err(Unattached::Full) => return self.refused_address(around.now),
+        };
+        let spec = spec(wanted, around.identity, self.epoch, attachment, pinned);
         self.start(Action::Run(Box::new(spec)), around.now)
+    }
+
+    /// No address is left: the same as a port that is taken, and another node may have one.
+    fn refused_address(&mut self, now: Instant) -> Step {
+        match &self.starting {
+            Some(setback) if setback.retry_at > now => {}
+            Some(_) | None => {
+                let problem = Unattached::Full.to_string();
+                self.avoided.clear();
+                let previous = self.starting.take();
+                self.starting = Some(Setback::after(
+                    previous.as_ref(),
+                    problem,
+                    Lesson::NotHere,
+                    now,
+                ));
+            }
+        }
+        let retry_at = self
+            .starting
+            .as_ref()
+            .map_or(now, |setback| setback.retry_at);
+        Step::Wait(retry_at)
     }
 
     /// Keeps a container running.

@@ -68,6 +68,10 @@ impl Queue {
             .map(|(_, action)| action)
     }
 
+    pub(super) fn actions_in_flight(&self) -> impl Iterator<Item = &Action> {
+        self.in_flight.values().map(|(_, action)| action)
+    }
+
     /// Exactly these actions are to be done now; whoever waited already keeps its place.
     pub(super) fn set(&mut self, ready: BTreeMap<Subject, Action>) {
         self.order.retain(|subject| ready.contains_key(subject));

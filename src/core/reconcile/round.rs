@@ -2,13 +2,14 @@
 //! what this node says of it.
 
 use std::collections::{BTreeMap, BTreeSet};
+use std::net::Ipv4Addr;
 
 use crate::id::InstanceId;
 use crate::report::{Health, Hold, InstanceState};
 use crate::time::{Instant, Now};
 use crate::view::{Freshness, Lifecycle};
 
-use super::action::{Action, Container};
+use super::action::{Action, Attachment, Container};
 use super::backoff::Setback;
 use super::engine::EngineSight;
 use super::images::{ImageKey, Images};
@@ -18,8 +19,9 @@ use super::plan::{Decision, Step, Surroundings, choose, decide};
 use super::queue::{Queue, Subject};
 use super::refusals::Refusals;
 use super::rollout::{Peer, Rollout};
-use super::sight::Seen;
+use super::sight::{Seen, Sight};
 use super::wanted::{Departure, Goals, Wanted};
+use super::wiring::{self, Unattached, Wiring};
 use super::yielding::{Farewell, farewell};
 
 /// The goals, by instance.
@@ -53,6 +55,8 @@ impl Asked {
 /// What a look reads. `asked` is `None` until the goals are known: then nothing is changed.
 pub(super) struct Round<'a> {
     pub identity: &'a Identity,
+    pub wiring: Wiring,
+    pub sight: &'a Sight,
     pub asked: Option<&'a Asked>,
     pub seen: &'a BTreeMap<InstanceId, Seen>,
     pub engine: &'a EngineSight,
@@ -180,8 +184,10 @@ impl<'a> Round<'a> {
         pinned: Option<&str>,
         found: &mut Findings,
     ) {
+        let (address, avoided) = (local.address, local.avoided.clone());
         let around = Surroundings {
             identity: self.identity,
+            attachment: &|| self.attachment(instance, address, &avoided, &found.ready),
             pinned,
             rollout: &|| self.rollout(instance, &found.holds),
             only_looks: self.only_looks(),
@@ -200,6 +206,19 @@ impl<'a> Round<'a> {
                 found.ready.insert(subject, *action);
             }
         }
+    }
+
+    /// What the next container of an instance is attached to.
+    fn attachment(
+        &self,
+        instance: &InstanceId,
+        before: Option<Ipv4Addr>,
+        avoided: &BTreeSet<Ipv4Addr>,
+        ready: &BTreeMap<Subject, Action>,
+    ) -> Result<Attachment, Unattached> {
+        let planned = ready.values().chain(self.queue.actions_in_flight());
+        let taken = self.sight.assigned().chain(planned.filter_map(address_of));
+        wiring::attach(self.wiring, instance, before, avoided, &taken.collect())
     }
 
     fn only_looks(&self) -> bool {
@@ -274,6 +293,18 @@ impl<'a> Round<'a> {
             daemon: wanted.is_some_and(Wanted::is_daemon),
             peers,
         }
+    }
+}
+
+/// The address that an action is about to take.
+fn address_of(action: &Action) -> Option<Ipv4Addr> {
+    match action {
+        Action::Run(spec) => spec.network.address(),
+        Action::Fetch { .. }
+        | Action::Start { .. }
+        | Action::Stop { .. }
+        | Action::Remove { .. }
+        | Action::Probe { .. } => None,
     }
 }
 

@@ -6,6 +6,7 @@
 //! was removed stays removed, because Docker never uses an id twice.
 
 use std::collections::BTreeMap;
+use std::net::Ipv4Addr;
 use std::time::Duration;
 
 use crate::id::InstanceId;
@@ -100,6 +101,12 @@ impl Sight {
 
     pub(super) fn get(&self, id: &ContainerId) -> Option<&Container> {
         self.containers.get(id)
+    }
+
+    /// The addresses of the grid's network that containers were created with, whether they run or not.
+    pub(super) fn assigned(&self) -> impl Iterator<Item = Ipv4Addr> {
+        let containers = self.containers.values();
+        containers.filter_map(|container| container.assigned)
     }
 
     pub(super) fn by_instance(&self) -> BTreeMap<InstanceId, Seen> {

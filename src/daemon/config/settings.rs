@@ -5,6 +5,8 @@ use std::path::PathBuf;
 
 use tracing::Level;
 
+use crate::network::Names;
+
 use super::{ConfigProblem, DaemonArgs, Docker, NODE_PORT};
 
 /// What one place says; `None` where it is silent.
@@ -16,6 +18,9 @@ pub(super) struct Settings {
     pub(super) advertise: Option<Vec<SocketAddr>>,
     pub(super) api_listen: Option<SocketAddr>,
     pub(super) docker: Option<Docker>,
+    /// `Some(None)` is off.
+    pub(super) overlay: Option<Option<Names>>,
+    pub(super) overlay_port: Option<u16>,
     pub(super) log: Option<Level>,
 }
 
@@ -29,6 +34,8 @@ impl Settings {
             advertise: self.advertise.or(lower.advertise),
             api_listen: self.api_listen.or(lower.api_listen),
             docker: self.docker.or(lower.docker),
+            overlay: self.overlay.or(lower.overlay),
+            overlay_port: self.overlay_port.or(lower.overlay_port),
             log: self.log.or(lower.log),
         }
     }
@@ -49,6 +56,8 @@ impl Settings {
             "advertise" => self.advertise = reading.many(values, reachable),
             "api-listen" => self.api_listen = reading.one(values, api_address),
             "docker" => self.docker = reading.one(values, docker),
+            "overlay" => self.overlay = reading.one(values, overlay),
+            "overlay-port" => self.overlay_port = reading.one(values, port),
             "log" => self.log = reading.one(values, level),
             unknown => reading.problem(format!("`{unknown}` is not a known setting")),
         }
@@ -56,13 +65,15 @@ impl Settings {
 }
 
 /// All settings, as an option is called without its dashes.
-pub(super) const KEYS: [&str; 7] = [
+pub(super) const KEYS: [&str; 9] = [
     "data-dir",
     "socket",
     "listen",
     "advertise",
     "api-listen",
     "docker",
+    "overlay",
+    "overlay-port",
     "log",
 ];
 
@@ -76,6 +87,8 @@ pub(super) fn from_flags(flags: &DaemonArgs, problems: &mut Vec<ConfigProblem>) 
         ("advertise", flags.advertise.clone()),
         ("api-listen", one(&flags.api_listen)),
         ("docker", one(&flags.docker)),
+        ("overlay", one(&flags.overlay)),
+        ("overlay-port", one(&flags.overlay_port)),
         ("log", one(&flags.log)),
     ] {
         if !values.is_empty() {
@@ -224,6 +237,19 @@ fn is_host_and_port(text: &str) -> bool {
     authority.is_some_and(|authority| {
         authority.port_u16().is_some() && !authority.host().is_empty() && !text.contains('@')
     })
+}
+
+/// The interface's name, or `off`.
+fn overlay(text: &str) -> Result<Option<Names>, String> {
+    match text {
+        "off" => Ok(None),
+        name => Names::of(name).map(Some),
+    }
+}
+
+fn port(text: &str) -> Result<u16, String> {
+    let port = text.parse().ok().filter(|port| *port != 0);
+    port.ok_or_else(|| format!("`{text}` is not a port: expected a number up to 65535"))
 }
 
 fn level(text: &str) -> Result<Level, String> {

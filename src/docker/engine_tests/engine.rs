@@ -35,7 +35,7 @@ impl TestEngine {
         let number = COUNT.fetch_add(1, Ordering::Relaxed);
         let socket = folder.path().join("docker.sock");
         let mut engine = Self {
-            docker: Docker::connect(socket.to_str()).unwrap(),
+            docker: Docker::connect(socket.to_str(), "kontena").unwrap(),
             folder,
             control_group: format!("kontena-test-{}-{number}", std::process::id()),
             process: None,

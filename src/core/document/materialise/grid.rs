@@ -9,6 +9,7 @@ use crate::document::log::{Log, Value};
 use crate::document::schema::GridRegister;
 use crate::id::{GridId, NodeId, NodeName, TokenId};
 use crate::membership::admission::Admission;
+use crate::network::ipam::{self, Claim};
 use crate::view::{Availability, Conflict, Grid, JoinToken, Member};
 
 #[derive(Debug, Default)]
@@ -37,6 +38,7 @@ pub(super) fn read(id: GridId, log: &Log, members: &Members) -> GridPart {
         part.grid.created = first.time;
     }
     part.read_roster(log, members);
+    part.tell_subnets_apart(log);
     for (name, values) in log.registers() {
         part.read_register(log, name, values);
     }
@@ -152,15 +154,62 @@ impl GridPart {
         self.join_tokens.insert(token, read);
     }
 
+    /// Two nodes that got one subnet on two sides of a split: one of them gets another.
+    fn tell_subnets_apart(&mut self, log: &Log) {
+        let claims: Vec<Claim> = self
+            .in_order_of_admission()
+            .into_iter()
+            .filter_map(|(_, node)| self.claim(log, node))
+            .collect();
+        let index = |hash| {
+            log.find(&hash)
+                .expect("a claim is of an envelope in the log")
+        };
+        let settled = ipam::settle(&claims, |a, b| log.graph.reaches(index(b), index(a)));
+        for claim in claims {
+            let subnet = settled.get(&claim.node).copied();
+            let member = self
+                .roster
+                .get_mut(&claim.node)
+                .expect("a claim is a member's");
+            member.subnet = subnet;
+            if subnet != Some(claim.subnet) {
+                self.conflicts.push(Conflict {
+                    document: DocumentId::Grid.to_string(),
+                    register: GridRegister::Admission(claim.node).to_string(),
+                    applied: subnet.map_or_else(|| "no subnet".to_owned(), |own| own.to_string()),
+                    others: vec![claim.subnet.to_string()],
+                });
+            }
+        }
+    }
+
+    /// What a member's admission says of its subnet.
+    fn claim(&self, log: &Log, node: NodeId) -> Option<Claim> {
+        let register = GridRegister::Admission(node).to_string();
+        let values = log.registers().get(&register)?;
+        let admission = readable::<Admission>(values).next()?;
+        Some(Claim {
+            node,
+            subnet: admission.value.subnet.parse().ok()?,
+            admission: log.entry(admission.source).hash,
+        })
+    }
+
+    fn in_order_of_admission(&self) -> Vec<(u32, NodeId)> {
+        let numbered = self
+            .roster
+            .iter()
+            .map(|(node, member)| (member.number, *node));
+        let mut order: Vec<(u32, NodeId)> = numbered.collect();
+        order.sort_unstable();
+        order
+    }
+
     /// Two nodes that got one name on two sides of a split keep it; the one that was admitted later
     /// is shown with the beginning of its id.
     fn tell_names_apart(&mut self) {
-        let mut order: Vec<(u32, NodeId)> = self
-            .roster
-            .iter()
-            .map(|(node, member)| (member.number, *node))
-            .collect();
-        order.sort_unstable();
+        let order = self.in_order_of_admission();
         let mut taken = BTreeSet::new();
         for (_, node) in order {
             let member = self.roster.get_mut(&node).expect("it was just listed");
@@ -188,7 +237,7 @@ fn member(admission: Admission, number: u32) -> Member {
         availability: Availability::default(),
         number,
         addresses: admission.addresses,
-        subnet: admission.subnet,
+        subnet: admission.subnet.parse().ok(),
     }
 }
 

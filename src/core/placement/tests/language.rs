@@ -75,7 +75,7 @@ fn add_node(view: &mut View, word: &str) {
     let id = node_id(name);
     let documents = Arc::make_mut(&mut view.documents);
     let mut member = Member {
-        subnet: String::new(),
+        subnet: None,
         name: name.parse().unwrap(),
         sponsor: id,
         joined: WallTime(0),

@@ -51,7 +51,7 @@ fn member(name: &str, number: u32) -> Member {
         availability: Availability::Active,
         number,
         addresses: Vec::new(),
-        subnet: String::new(),
+        subnet: None,
     }
 }
 

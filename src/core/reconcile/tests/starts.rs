@@ -427,7 +427,8 @@ fn a_container_is_made_as_kontena_made_it() {
     })
     .to_vec();
     let wanted = of_service("shop/redis-2", 40, 2, service);
-    let spec = crate::reconcile::container::spec(&wanted, &identity(), 3, "sha256:a");
+    let spec =
+        crate::reconcile::container::spec(&wanted, &identity(), 3, Attachment::Plain, "sha256:a");
     expect![[r#"
         redis-2.shop.demo.kontena.local
         A=1
@@ -467,7 +468,13 @@ fn a_volume_outlives_a_deploy_and_belongs_to_one_life_of_its_service() {
         flags: None,
     });
     let volume = |wanted: &Wanted| {
-        let spec = crate::reconcile::container::spec(wanted, &identity(), 1, "sha256:a");
+        let spec = crate::reconcile::container::spec(
+            wanted,
+            &identity(),
+            1,
+            Attachment::Plain,
+            "sha256:a",
+        );
         spec.mounts[0].docker_volume.clone()
     };
     let first = of_service("redis-1", 40, 1, service.clone());
@@ -505,7 +512,8 @@ fn throw_away_volumes_have_no_name() {
         flags: None,
     });
     let wanted = of_service("web-1", 1, 1, service);
-    let spec = crate::reconcile::container::spec(&wanted, &identity(), 1, "sha256:a");
+    let spec =
+        crate::reconcile::container::spec(&wanted, &identity(), 1, Attachment::Plain, "sha256:a");
     assert_eq!(spec.mounts[0].docker_volume, None);
     assert_eq!(spec.domainname, "demo.kontena.local");
 }

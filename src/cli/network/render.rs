@@ -1,0 +1,145 @@
+//! Networks as people read them. Pure.
+
+use super::super::fields::Fields;
+use super::super::table::{Cell, Table};
+use super::super::text::{Colour, or_dash};
+use super::PairJson;
+use crate::api::types::network::{Containers, NodeNetwork, Way};
+
+pub(super) fn table(pairs: &[PairJson]) -> Table {
+    let mut table = Table::new(&[
+        "FROM",
+        "TO",
+        "WAY",
+        "THROUGH",
+        "RTT",
+        "LOSS",
+        "RECEIVED",
+        "SENT",
+        "HANDSHAKE",
+    ]);
+    for PairJson { from, peer } in pairs {
+        table.row([
+            from.as_str().into(),
+            peer.node.as_str().into(),
+            Cell::coloured(peer.way.as_str(), Some(colour(peer.way))),
+            or_dash(peer.through.as_ref()).into(),
+            or_dash(peer.rtt_micros.map(rtt).as_ref()).into(),
+            or_dash(peer.lost_in_1000.map(loss).as_ref()).into(),
+            bytes(peer.received_bytes).into(),
+            bytes(peer.sent_bytes).into(),
+            or_dash(peer.handshake_age_millis.map(ago).as_ref()).into(),
+        ]);
+    }
+    table
+}
+
+fn colour(way: Way) -> Colour {
+    match way {
+        Way::Direct | Way::Punched => Colour::Green,
+        Way::Relayed => Colour::Yellow,
+        Way::None => Colour::Red,
+    }
+}
+
+fn rtt(micros: u64) -> String {
+    format!("{}.{:02} ms", micros / 1000, micros % 1000 / 10)
+}
+
+fn loss(in_1000: u16) -> String {
+    format!("{}.{} %", in_1000 / 10, in_1000 % 10)
+}
+
+fn ago(millis: u64) -> String {
+    format!("{} s ago", millis / 1000)
+}
+
+fn bytes(bytes: u64) -> String {
+    match bytes {
+        0..10_240 => format!("{bytes} B"),
+        10_240..10_485_760 => format!("{} KiB", bytes >> 10),
+        10_485_760..10_737_418_240 => format!("{} MiB", bytes >> 20),
+        _ => format!("{} GiB", bytes >> 30),
+    }
+}
+
+/// What of a node's network is on its host.
+pub(in crate::cli) fn shown(network: &NodeNetwork) -> String {
+    let containers = match network.containers {
+        Containers::Plain => "on Docker's own bridge",
+        Containers::Pending => "wait for the network",
+        Containers::Attached => "in the grid's network",
+    };
+    let mut fields = Fields::new();
+    fields.section(&network.node, |fields| {
+        fields
+            .field("containers", containers)
+            .known("problem", network.problem.as_ref())
+            .field("subnet", or_dash(network.subnet.as_ref()))
+            .field("address", or_dash(network.address.as_ref()))
+            .field(
+                "management address",
+                or_dash(network.management_address.as_ref()),
+            )
+            .field("interface", or_dash(network.interface.as_ref()))
+            .known("udp port", network.port)
+            .known("mtu", network.mtu)
+            .field("bridge", or_dash(network.bridge.as_ref()))
+            .field("docker network", or_dash(network.engine_network.as_ref()))
+            .list("firewall rules", &network.rules)
+            .list(
+                "ways",
+                network.peers.iter().map(|peer| {
+                    let through = or_dash(peer.through.as_ref());
+                    format!("{}: {} {through}", peer.node, peer.way.as_str())
+                }),
+            );
+    });
+    fields.finish()
+}
+
+#[cfg(test)]
+mod tests {
+    use expect_test::expect;
+
+    use super::*;
+
+    #[test]
+    fn times_and_sizes_are_short() {
+        assert_eq!(rtt(1_234), "1.23 ms");
+        assert_eq!(rtt(59), "0.05 ms");
+        assert_eq!(loss(31), "3.1 %");
+        assert_eq!(ago(61_900), "61 s ago");
+        assert_eq!(
+            [bytes(10_239), bytes(20_480), bytes(20 << 20)],
+            ["10239 B", "20 KiB", "20 MiB"]
+        );
+    }
+
+    #[test]
+    fn everything_that_is_ours_on_a_host_is_shown() {
+        let network = NodeNetwork {
+            node: "a".to_owned(),
+            containers: Containers::Attached,
+            subnet: Some("10.80.7.0/24".to_owned()),
+            interface: Some("kontena0".to_owned()),
+            bridge: Some("kontena-br".to_owned()),
+            rules: vec!["iptables -t nat -A POSTROUTING".to_owned()],
+            ..NodeNetwork::default()
+        };
+        expect![[r#"
+            a:
+              containers: in the grid's network
+              subnet: 10.80.7.0/24
+              address: -
+              management address: -
+              interface: kontena0
+              bridge: kontena-br
+              docker network: -
+              firewall rules:
+                - iptables -t nat -A POSTROUTING
+              ways: -
+        "#]]
+        .assert_eq(&shown(&network));
+    }
+}

@@ -1,0 +1,119 @@
+//! How the network of a node is: asked of the task here, or over a stream of the node that has it.
+//!
+//! On the wire: the header is [`Question`] as JSON; the answer is one [`NodeNetwork`] as JSON.
+
+use std::time::Duration;
+
+use futures::FutureExt;
+use futures::future::BoxFuture;
+use kontena_core::id::NodeId;
+use serde::{Deserialize, Serialize};
+use tokio::io::{AsyncReadExt, AsyncWriteExt};
+use tokio::sync::oneshot;
+use tokio::time::timeout;
+
+use super::Questions;
+use crate::api::backend::Networks;
+use crate::api::types::network::NodeNetwork;
+use crate::p2p::{P2p, PeerStream};
+
+/// About 4,000 peers of 300 bytes each.
+const MAX_ANSWER: u64 = 2 * 1024 * 1024;
+const LIMIT: Duration = Duration::from_secs(5);
+
+/// What a node asks another for.
+#[derive(Clone, Copy, Debug, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+struct Question {
+    network: bool,
+}
+
+/// Whether the header of a stream asks for the network.
+pub(in crate::daemon) fn is_question(header: &[u8]) -> bool {
+    serde_json::from_slice::<Question>(header).is_ok()
+}
+
+/// The networks of all nodes, as this node can ask for them.
+#[derive(Clone)]
+pub(in crate::daemon) struct NodeNetworks {
+    me: NodeId,
+    questions: Questions,
+    p2p: P2p,
+}
+
+impl NodeNetworks {
+    pub(in crate::daemon) fn new(me: NodeId, questions: Questions, p2p: P2p) -> Self {
+        Self { me, questions, p2p }
+    }
+
+    async fn here(&self) -> Result<NodeNetwork, String> {
+        let gone = || "the daemon is stopping".to_owned();
+        let (answer, answered) = oneshot::channel();
+        self.questions.send(answer).await.map_err(|_| gone())?;
+        answered.await.map_err(|_| gone())
+    }
+
+    async fn there(&self, node: NodeId) -> Result<NodeNetwork, String> {
+        let header = serde_json::to_vec(&Question { network: true }).map_err(|e| e.to_string())?;
+        let stream = self.p2p.open_stream(node, &header).await;
+        let stream = stream.map_err(|problem| format!("{problem:#}"))?;
+        let mut bytes = Vec::new();
+        let mut bounded = stream.take(MAX_ANSWER);
+        bounded
+            .read_to_end(&mut bytes)
+            .await
+            .map_err(|problem| problem.to_string())?;
+        serde_json::from_slice(&bytes)
+            .map_err(|problem| format!("its answer cannot be read: {problem}"))
+    }
+
+    /// Answers a member that asks for this node's network.
+    pub(in crate::daemon) fn serve(&self, from: NodeId, stream: PeerStream) {
+        let networks = self.clone();
+        tokio::spawn(async move {
+            if let Err(problem) = networks.answer(stream).await {
+                tracing::debug!(node = %from.short(), problem = format!("{problem:#}"), "A question about the network was not answered");
+            }
+        });
+    }
+
+    async fn answer(&self, mut stream: PeerStream) -> anyhow::Result<()> {
+        let network = self.here().await.map_err(anyhow::Error::msg)?;
+        let bytes = serde_json::to_vec(&network)?;
+        timeout(LIMIT, async {
+            stream.write_all(&bytes).await?;
+            stream.shutdown().await
+        })
+        .await??;
+        Ok(())
+    }
+}
+
+impl Networks for NodeNetworks {
+    fn of(&self, node: NodeId) -> BoxFuture<'_, Result<NodeNetwork, String>> {
+        async move {
+            let asking = async {
+                match node == self.me {
+                    true => self.here().await,
+                    false => self.there(node).await,
+                }
+            };
+            let silent = |_| format!("no answer in {} s", LIMIT.as_secs());
+            timeout(LIMIT, asking).await.map_err(silent)?
+        }
+        .boxed()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_question_about_the_network_is_no_question_about_a_log() {
+        assert!(is_question(br#"{"network":true}"#));
+        let log = br#"{"container":"c","tail":null,"since":null,"follow":false}"#;
+        assert!(!is_question(log));
+        assert!(!is_question(b""));
+    }
+}

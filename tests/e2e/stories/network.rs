@@ -1,0 +1,208 @@
+//! One network: a container of one node reaches one of another by its address, and is seen with its own.
+
+use std::time::{Duration, Instant};
+
+use crate::source::demo::images::{BUSYBOX, REDIS};
+use crate::support::grid::{LATER, SOON};
+use crate::support::settle::none_restarted;
+use crate::support::{Grid, Node, eventually, seen};
+
+const ALL: [u8; 3] = [1, 2, 3];
+const APP: [(&str, usize); 2] = [("net/box", 3), ("net/redis", 3)];
+
+/// From the daemon's first word after a restart until containers reach each other again: a handshake and a probe.
+const BACK_WITHIN: Duration = Duration::from_secs(10);
+
+/// More than the largest batch that the data plane carries in one piece.
+const BIG: usize = 60_000;
+
+#[test]
+fn containers_reach_each_other_across_nodes_whatever_befalls_the_hosts() {
+    let Some(grid) = Grid::up(3) else { return };
+    let file = grid.write("kontena.yml", &stack());
+    grid.node(1).kontena(&["stack", "install", &file]);
+    let running = grid.settled(&ALL, &APP, SOON);
+    everybody_reaches_everybody(&grid, SOON);
+    ways_are_shown(&grid);
+
+    // Somebody flushes the firewall.
+    let flush = "iptables -t nat -F POSTROUTING; iptables -F DOCKER-USER; iptables -F INPUT";
+    grid.node(2).run("sh", &["-c", flush]);
+    eventually(SOON, "our rules to be put back", || {
+        let rules = ours_of(&grid.node(2));
+        seen(
+            rules.iter().filter(|line| line.starts_with("-A")).count() == 5,
+            &rules,
+        )
+    });
+    everybody_reaches_everybody(&grid, SOON);
+
+    // The daemon restarts: containers go on, and are back on the network at once.
+    let addresses = addresses(&grid);
+    grid.node(2).kill_daemon();
+    grid.node(2).start_daemon();
+    let up = Instant::now();
+    eventually(SOON, "node-1 to reach node-2", || reaches(&grid, 1, 2));
+    assert!(up.elapsed() < BACK_WITHIN, "{:?}", up.elapsed());
+    let after = grid.settled(&ALL, &APP, SOON);
+    none_restarted(&running, &after, &ALL);
+
+    // The engine restarts, and with it what it ran.
+    grid.node(2).kill_engine();
+    grid.node(2).start_engine();
+    grid.settled(&ALL, &APP, LATER);
+    everybody_reaches_everybody(&grid, SOON);
+    assert_eq!(self::addresses(&grid), addresses, "each kept its address");
+
+    grid.lab.cut(3);
+    eventually(SOON, "the cut to be felt", || {
+        let cut = reaches(&grid, 1, 3);
+        seen(cut.is_err(), cut)
+    });
+    grid.lab.heal(3);
+    everybody_reaches_everybody(&grid, LATER);
+
+    // The whole host.
+    grid.node(3).kill();
+    grid.node(3).start();
+    grid.node(3).start_daemon();
+    grid.settled(&ALL, &APP, LATER);
+    everybody_reaches_everybody(&grid, SOON);
+
+    grid.node(3).kontena(&["leave", "--force"]);
+    eventually(SOON, "nothing of ours to be left", || {
+        let left = ours_of(&grid.node(3));
+        seen(left.is_empty(), left)
+    });
+    eventually(SOON, "the peer to be gone", || {
+        let shown = grid
+            .node(1)
+            .try_json(&["network", "ls", "--from", "node-1"])?;
+        seen(
+            shown.as_array().is_some_and(|pairs| pairs.len() == 1),
+            &shown,
+        )
+    });
+}
+
+/// From every node to every other: the source that is seen is the container's own, and large amounts pass.
+#[track_caller]
+fn everybody_reaches_everybody(grid: &Grid, within: Duration) {
+    for from in ALL {
+        for to in ALL.into_iter().filter(|to| *to != from) {
+            eventually(within, &format!("node-{from} to reach node-{to}"), || {
+                reaches(grid, from, to)
+            });
+            let passed = ask(grid, from, to, &format!("SET big {}", "x".repeat(10)));
+            assert!(passed.is_ok(), "{passed:?}");
+            let script = format!(
+                "(printf 'SET big '; head -c {BIG} /dev/zero | tr '\\000' x; printf '\\r\\nSTRLEN big\\r\\nGET big\\r\\n'; sleep 1) \
+                 | timeout 10 nc {} 6379 | wc -c",
+                address(&grid.node(to), "redis", to)
+            );
+            let name = container(&grid.node(from), "box");
+            let counted = grid
+                .node(from)
+                .docker(&["exec", &name, "sh", "-c", &script]);
+            let counted: usize = counted.trim().parse().unwrap();
+            assert!(
+                counted > BIG,
+                "{counted} bytes came back from node-{to} to node-{from}"
+            );
+        }
+    }
+}
+
+/// Whether the box of one node reaches the database of another, and is seen there as what it is.
+fn reaches(grid: &Grid, from: u8, to: u8) -> Result<(), String> {
+    let answer = ask(grid, from, to, "CLIENT LIST")?;
+    let own = address(&grid.node(from), "box", from);
+    seen(answer.contains(&format!(" addr={own}:")), (own, answer))
+}
+
+fn ask(grid: &Grid, from: u8, to: u8, command: &str) -> Result<String, String> {
+    let database = address(&grid.node(to), "redis", to);
+    let script =
+        format!("(printf '{command}\\r\\n'; sleep 0.3) | timeout 3 nc -w 2 {database} 6379");
+    let name = container(&grid.node(from), "box");
+    grid.node(from)
+        .try_docker(&["exec", &name, "sh", "-c", &script])
+}
+
+fn addresses(grid: &Grid) -> Vec<String> {
+    let of =
+        |number: u8| ["box", "redis"].map(|service| address(&grid.node(number), service, number));
+    ALL.into_iter().flat_map(of).collect()
+}
+
+/// The address in the grid's network of a service's container on this host.
+#[track_caller]
+fn address(node: &Node<'_>, service: &str, _number: u8) -> String {
+    let name = container(node, service);
+    let format = "{{with index .NetworkSettings.Networks \"kontena\"}}{{.IPAddress}}{{end}}";
+    let address = node.docker(&["inspect", "--format", format, &name]);
+    assert!(
+        address.starts_with("10.8") || address.starts_with("10.9"),
+        "`{address}` of {name}"
+    );
+    address
+}
+
+/// The container of a service on this host.
+#[track_caller]
+fn container(node: &Node<'_>, service: &str) -> String {
+    let begin = format!("net.{service}-");
+    let names = node.containers();
+    let name = names.iter().find(|name| name.starts_with(&begin));
+    name.unwrap_or_else(|| panic!("{begin} in {names:?}"))
+        .clone()
+}
+
+fn ways_are_shown(grid: &Grid) {
+    eventually(SOON, "all ways to be direct", || {
+        let pairs = grid.node(1).try_json(&["network", "ls"])?;
+        let all = pairs.as_array().cloned().unwrap_or_default();
+        let direct = all.iter().filter(|pair| pair["way"] == "direct").count();
+        seen(all.len() == 6 && direct == 6, &pairs)
+    });
+    let shown = grid
+        .node(1)
+        .kontena_json(&["node", "show", "node-2", "--network"]);
+    assert_eq!(shown["containers"], "attached", "{shown}");
+    assert_eq!(shown["interface"], "kontena0", "{shown}");
+    assert_eq!(shown["rules"].as_array().map(Vec::len), Some(5), "{shown}");
+    let text = grid.node(1).kontena(&["network", "ls"]);
+    assert!(text.contains("node-2") && text.contains("direct"), "{text}");
+}
+
+/// Interfaces, routes, rules and networks of ours on a host.
+fn ours_of(node: &Node<'_>) -> Vec<String> {
+    let script = "ip -brief link | grep -i kontena; ip route | grep '^10\\.8'; \
+                  iptables-save | grep kontena; docker network ls --format '{{.Name}}' | grep kontena; true";
+    let found = node.run("sh", &["-c", script]);
+    let engine = |line: &&str| {
+        !line.contains("-o kontena-br") && !line.contains("-i kontena-br")
+            || line.contains("--comment")
+    };
+    found.lines().filter(engine).map(str::to_owned).collect()
+}
+
+fn stack() -> String {
+    format!(
+        "\
+stack: demo/net
+services:
+  redis:
+    image: {REDIS}
+    deploy:
+      strategy: daemon
+      wait_for_port: 6379
+  box:
+    image: {BUSYBOX}
+    command: sleep 100000
+    stop_signal: SIGKILL
+    deploy:
+      strategy: daemon
+"
+    )
+}
