@@ -7,6 +7,7 @@ use std::net::{IpAddr, Ipv4Addr};
 use std::time::Duration;
 
 use kontena_core::id::{GridId, InstanceId};
+use kontena_core::network::ipam::Subnet;
 use kontena_core::reconcile::action::{
     Action, Container, ContainerId, ContainerSpec, ContainerState, Failure, Observed, Outcome,
     Ownership, Success,
@@ -203,6 +204,16 @@ impl Engine {
             .iter()
             .map(|port| port.node_port)
             .find(|port| taken.contains(port))
+    }
+
+    /// The grid's network has this subnet from now on: each container keeps the last number of its address.
+    pub fn renumber(&mut self, subnet: Subnet) {
+        for container in self.containers.values_mut() {
+            if let Some(assigned) = &mut container.assigned {
+                *assigned = subnet.address(assigned.octets()[3]);
+                container.address = Some(IpAddr::V4(*assigned));
+            }
+        }
     }
 
     /// Docker gives no address twice: a container that wants one which another has does not start.

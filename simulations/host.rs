@@ -97,6 +97,15 @@ impl Host {
         self.disk_busy_until
     }
 
+    /// Containers of a node that has another subnet than before are moved over, as the shell does it.
+    pub(crate) fn set_network(&mut self, wanted: Option<Wanted>) {
+        let subnet = wanted.as_ref().and_then(|wanted| wanted.subnet);
+        if let Some(subnet) = subnet {
+            self.engine.renumber(subnet);
+        }
+        self.network = wanted;
+    }
+
     /// Whether its node has heard where another host is found.
     pub(crate) fn knows_address(&self, of: NodeId, address: &str) -> bool {
         let known = self.peers.get(&of).into_iter().flatten();

@@ -53,7 +53,7 @@ static NAMES_APART: Check = Check {
 
 static SUBNETS_APART: Check = Check {
     name: "subnets-apart",
-    says: "once a split has healed no two members have one subnet",
+    says: "no two members of a view have one subnet, whatever their admissions say",
     why: "packets would go to the wrong host",
 };
 
@@ -96,12 +96,12 @@ impl Topic for Membership {
         if !std::sync::Arc::ptr_eq(&before.documents, &view.documents) {
             removals(scene, host, before, findings);
             names(host, view, findings);
+            subnets(host, view, findings);
         }
     }
 
     fn settled(&self, scene: Scene<'_>, findings: &mut Findings) {
         for (host, _) in scene.members() {
-            subnets(host, scene.view(host), findings);
             others(scene, host, findings);
         }
         removed_know(scene, findings);
@@ -175,7 +175,7 @@ fn names(host: usize, view: &View, findings: &mut Findings) {
 
 fn subnets(host: usize, view: &View, findings: &mut Findings) {
     let roster = &view.documents.roster;
-    let subnets: BTreeSet<_> = roster.values().map(|member| &member.subnet).collect();
+    let subnets: BTreeSet<_> = roster.values().filter_map(|member| member.subnet).collect();
     findings.expect(subnets.len() == roster.len(), &SUBNETS_APART, || {
         format!(
             "{} sees {subnets:?} for {} members",

@@ -1,5 +1,6 @@
 //! Who may start what.
 
+use std::net::Ipv4Addr;
 use std::sync::Arc;
 
 use kontena_core::id::InstanceId;
@@ -19,6 +20,7 @@ pub(super) const CHECKS: &[&Check] = &[
     &AS_WRITTEN,
     &ONE_CONTAINER,
     &PORTS_APART,
+    &ADDRESSES_APART,
 ];
 
 static FALLS_TO_IT: Check = Check {
@@ -57,6 +59,12 @@ static PORTS_APART: Check = Check {
     why: "the second would not start, or take the first one's traffic",
 };
 
+static ADDRESSES_APART: Check = Check {
+    name: "addresses-apart",
+    says: "no two running containers of one host have one address of the grid's network, and once a split has healed no two of the grid",
+    why: "the second would not start, or take the first one's packets",
+};
+
 #[derive(Debug)]
 pub(super) struct Running;
 
@@ -70,8 +78,33 @@ impl Topic for Running {
         }
         if let Fact::Changed(Change::Started(container)) = fact {
             has_no_twin(scene, host, &container.owner.instance, findings);
+            has_own_address(scene, &[host], findings);
         }
     }
+
+    fn settled(&self, scene: Scene<'_>, findings: &mut Findings) {
+        let hosts: Vec<usize> = scene.members().map(|(host, _)| host).collect();
+        has_own_address(scene, &hosts, findings);
+    }
+}
+
+fn has_own_address(scene: Scene<'_>, hosts: &[usize], findings: &mut Findings) {
+    let running = hosts
+        .iter()
+        .flat_map(|host| scene.host(*host).engine.running());
+    let mut addresses: Vec<Ipv4Addr> = running.filter_map(|container| container.assigned).collect();
+    addresses.sort_unstable();
+    let twice = addresses.windows(2).find(|pair| pair[0] == pair[1]);
+    findings.expect(twice.is_none(), &ADDRESSES_APART, || {
+        format!(
+            "{twice:?} on {}",
+            hosts
+                .iter()
+                .map(|host| name(*host))
+                .collect::<Vec<_>>()
+                .join(", ")
+        )
+    });
 }
 
 fn is_allowed(scene: Scene<'_>, host: usize, spec: &ContainerSpec, findings: &mut Findings) {

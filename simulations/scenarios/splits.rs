@@ -1,8 +1,12 @@
 //! Splits of the network and what both sides do meanwhile.
 
+use std::collections::{BTreeMap, BTreeSet};
 use std::time::Duration;
 
 use kontena_core::command::Command;
+use kontena_core::id::NodeId;
+use kontena_core::identity::SecretKey;
+use kontena_core::network::ipam::{Subnet, allocate};
 use kontena_core::stack::Service;
 use kontena_simulations::world::World;
 
@@ -130,4 +134,106 @@ fn heavy_loss_and_doubled_messages_move_nothing() {
     world.network.doubled = 100;
     world.run_for(60 * MINUTE);
     assert_eq!(world.starts(), starts, "{}", world.summary());
+}
+
+#[test]
+fn two_sponsors_of_a_split_give_one_subnet_and_one_of_the_two_nodes_moves() {
+    let mut world = World::new(4, 28);
+    let token = world.init(0);
+    world.join(1, 0, &token).unwrap();
+    let taken: BTreeSet<Subnet> = subnets(&world, 0).into_values().collect();
+    let (first, second) = two_that_choose_alike(&taken);
+    for (host, key) in [(2, first), (3, second)] {
+        world.replace_host(host);
+        world.hosts[host].key = key;
+        world.boot(host);
+    }
+    world.network.split(&[0, 2], &[1, 3]);
+    world.run_for(SOON);
+    world.join(2, 0, &token).unwrap();
+    world.join(3, 1, &token).unwrap();
+    for (host, service) in [(0, "web"), (1, "api")] {
+        create(&mut world, host, service, 4);
+    }
+    world.run_for(2 * MINUTE);
+    assert!(
+        world
+            .hosts
+            .iter()
+            .all(|host| host.engine.running().count() > 0),
+        "{}",
+        world.summary()
+    );
+    let (one, other) = (world.id(2), world.id(3));
+    assert_eq!(subnets(&world, 0)[&one], subnets(&world, 1)[&other]);
+
+    world.network.heal();
+    world.until(MINUTE, "all see one grid", |world| {
+        world.hosts.iter().all(|host| {
+            host.view.documents.roster.len() == 4
+                && host.view.documents == world.hosts[0].view.documents
+        })
+    });
+    let settled = subnets(&world, 0);
+    let distinct: BTreeSet<Subnet> = settled.values().copied().collect();
+    assert_eq!(distinct.len(), 4, "{settled:?}");
+    world.run_for(MINUTE);
+    for host in &world.hosts {
+        let own = settled[&host.id()];
+        let strays = host.engine.running().filter(|container| {
+            !container
+                .assigned
+                .is_some_and(|address| own.contains(address))
+        });
+        assert_eq!(strays.count(), 0, "{}", world.summary());
+        let wanted = host.network.as_ref().expect("it takes part");
+        assert_eq!(wanted.subnet, Some(own));
+        let peers = wanted.peers.iter().map(|(node, peer)| (*node, peer.subnet));
+        assert!(
+            peers
+                .into_iter()
+                .all(|(node, subnet)| subnet == Some(settled[&node]))
+        );
+    }
+}
+
+/// Creates and deploys, without waiting for anything.
+fn create(world: &mut World, host: usize, service: &str, instances: u32) {
+    let command = Command::CreateService {
+        key: key(service),
+        service: Service::new("web:1"),
+        instances,
+    };
+    accept(world, host, command);
+    accept(
+        world,
+        host,
+        Command::DeployService {
+            key: key(service),
+            force: false,
+        },
+    );
+}
+
+fn subnets(world: &World, viewer: usize) -> BTreeMap<NodeId, Subnet> {
+    let roster = &world.hosts[viewer].view.documents.roster;
+    let subnets = roster
+        .iter()
+        .map(|(node, member)| (*node, member.subnet.unwrap()));
+    subnets.collect()
+}
+
+/// Keys of two nodes that get the same subnet where these are taken.
+fn two_that_choose_alike(taken: &BTreeSet<Subnet>) -> (SecretKey, SecretKey) {
+    let mut chosen = BTreeMap::new();
+    for number in 0..=u16::MAX {
+        let mut seed = [0; 32];
+        seed[..2].copy_from_slice(&number.to_be_bytes());
+        let key = SecretKey::from_seed(seed);
+        let subnet = allocate(key.node_id(), taken).unwrap();
+        if let Some(other) = chosen.insert(subnet, key.clone()) {
+            return (other, key);
+        }
+    }
+    unreachable!("there are fewer subnets than keys")
 }

@@ -39,7 +39,9 @@ impl World {
                 None => self.send(host, to, &message),
             },
             Output::SetPeers(peers) => self.hosts[host].peers = peers,
-            Output::SetNetwork(wanted) => self.hosts[host].network = wanted.map(|wanted| *wanted),
+            Output::SetNetwork(wanted) => {
+                self.hosts[host].set_network(wanted.map(|wanted| *wanted))
+            }
             Output::AskJoin { id, address, call } => self.ask_join(host, id, &address, call),
             Output::AnswerJoin { id, answer } => self.answer_join(host, id, answer),
             Output::Present { to, presentation } => self.present(host, to, presentation),

@@ -276,3 +276,33 @@ fn numbers_of_revisions_count_and_an_older_one_keeps_its_number() {
     let refused = a.prepare(&[deploy("unheard:1")], WallTime(1));
     assert!(refused.unwrap_err().to_string().contains("is not known"));
 }
+
+#[test]
+fn a_subnet_that_both_sides_gave_is_kept_by_one_and_the_other_gets_another() {
+    let (mut a, mut b) = split(replicas(2));
+    let clashing = |admitted: u8, sponsor: u8| Admission {
+        subnet: "10.80.77.0/24".to_owned(),
+        ..admission(admitted, sponsor)
+    };
+    write(&mut a, &[Edit::Admit(clashing(3, 1))]);
+    write(&mut b, &[Edit::Admit(clashing(4, 2))]);
+    let documents = meet(&mut a, &mut b);
+    let subnets = [3, 4].map(|number| documents.roster[&node(number)].subnet.unwrap().to_string());
+    let kept = subnets.iter().filter(|subnet| *subnet == "10.80.77.0/24");
+    assert_eq!(kept.count(), 1, "{subnets:?}");
+    assert_ne!(subnets[0], subnets[1]);
+    assert_eq!(documents.conflicts.len(), 1, "people see it");
+    assert_eq!(documents.conflicts[0].others, ["10.80.77.0/24"]);
+
+    // Who sponsors next knows both.
+    write(&mut a, &[Edit::Admit(clashing(5, 1))]);
+    let documents = meet(&mut a, &mut b);
+    let distinct: std::collections::BTreeSet<_> = documents
+        .roster
+        .values()
+        .map(|member| member.subnet)
+        .collect();
+    assert_eq!(distinct.len(), 5);
+    let before = [3, 4].map(|number| documents.roster[&node(number)].subnet.unwrap().to_string());
+    assert_eq!(before, subnets, "and moves nobody");
+}

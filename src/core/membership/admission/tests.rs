@@ -161,9 +161,7 @@ fn grid() -> Documents {
     documents.grid.id = Some(token().grid());
     let mut first = member("first");
     // The stranger's own first choice is taken.
-    first.subnet = ipam::allocate(STRANGER, &BTreeSet::new())
-        .unwrap()
-        .to_string();
+    first.subnet = ipam::allocate(STRANGER, &BTreeSet::new());
     documents.roster.insert(SPONSOR, first);
     let known = JoinToken {
         created: WallTime(1),

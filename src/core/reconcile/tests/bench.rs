@@ -78,7 +78,6 @@ pub(super) fn hold(epoch: u64, state: InstanceState) -> Hold {
         updating: false,
         container: None,
         address: None,
-        assigned: None,
         image: None,
         since: WallTime(0),
         problem: None,

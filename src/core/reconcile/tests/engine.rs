@@ -14,6 +14,8 @@ pub(super) struct Engine {
     pub containers: BTreeMap<ContainerId, Container>,
     pub missing_images: BTreeSet<String>,
     pub taken_ports: BTreeSet<u16>,
+    /// By something that is not ours.
+    pub taken_addresses: BTreeSet<Ipv4Addr>,
     /// No port accepts a connection.
     pub deaf: bool,
     created: u64,
@@ -93,6 +95,11 @@ impl Engine {
                 port: port.node_port,
             });
         }
+        if let Some(address) = spec.network.address()
+            && self.is_taken(address)
+        {
+            return Err(Failure::AddressTaken { address });
+        }
         if self.missing_images.contains(&spec.image) {
             return self.fetch(&spec.image);
         }
@@ -103,7 +110,8 @@ impl Engine {
             owner: spec.labels.clone(),
             image: spec.image.clone(),
             state: ContainerState::Running { since: wall },
-            address: Some(self.address()),
+            address: Some(spec.network.address().map_or(self.address(), IpAddr::V4)),
+            assigned: spec.network.address(),
         };
         self.containers
             .insert(container.id.clone(), container.clone());
@@ -117,9 +125,14 @@ impl Engine {
         };
         if !matches!(container.state, ContainerState::Running { .. }) {
             container.state = ContainerState::Running { since: wall };
-            container.address = Some(address);
+            container.address = Some(container.assigned.map_or(address, IpAddr::V4));
         }
         Ok(Success::Done)
+    }
+
+    fn is_taken(&self, address: Ipv4Addr) -> bool {
+        let mut all = self.containers.values();
+        self.taken_addresses.contains(&address) || all.any(|other| other.assigned == Some(address))
     }
 
     fn address(&self) -> IpAddr {

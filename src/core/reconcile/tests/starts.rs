@@ -6,7 +6,7 @@ use std::time::Duration;
 use expect_test::expect;
 
 use crate::id::{EnvelopeHash, NodeId};
-use crate::reconcile::action::{ContainerId, Failure, Success};
+use crate::reconcile::action::{Attachment, ContainerId, Failure, Success};
 use crate::reconcile::{Instances, Rival, Wanted};
 use crate::report::{EngineState, InstanceState};
 use crate::stack::{Port, Protocol, Service, Volume, VolumeSource};
