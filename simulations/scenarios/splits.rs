@@ -148,6 +148,9 @@ fn two_sponsors_of_a_split_give_one_subnet_and_one_of_the_two_nodes_moves() {
         world.hosts[host].key = key;
         world.boot(host);
     }
+    for host in &mut world.hosts {
+        host.engine.images.insert("web:1".to_owned());
+    }
     world.network.split(&[0, 2], &[1, 3]);
     world.run_for(SOON);
     world.join(2, 0, &token).unwrap();

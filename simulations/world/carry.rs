@@ -40,7 +40,7 @@ impl World {
             },
             Output::SetPeers(peers) => self.hosts[host].peers = peers,
             Output::SetNetwork(wanted) => {
-                self.hosts[host].set_network(wanted.map(|wanted| *wanted))
+                self.hosts[host].set_network(wanted.map(|wanted| *wanted));
             }
             Output::AskJoin { id, address, call } => self.ask_join(host, id, &address, call),
             Output::AnswerJoin { id, answer } => self.answer_join(host, id, answer),
