@@ -54,7 +54,7 @@ async fn a_node_has_kontenas_fields_and_ours() {
           "node_id": "0101010101010101010101010101010101010101010101010101010101010101",
           "node_number": 1,
           "os": "Debian GNU/Linux 12",
-          "overlay_ip": null,
+          "overlay_ip": "10.80.1.1",
           "private_ip": "10.0.0.1",
           "problems": [],
           "public_ip": "192.0.2.1",

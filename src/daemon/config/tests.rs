@@ -58,6 +58,15 @@ fn nothing_said_means_the_documented_defaults() {
             docker: Socket(
                 "/var/run/docker.sock",
             ),
+            overlay: Some(
+                Names {
+                    interface: "kontena0",
+                    bridge: "kontena-br",
+                    network: "kontena",
+                    comment: "kontena:kontena0",
+                },
+            ),
+            overlay_port: 8470,
             log: Level(
                 Info,
             ),
@@ -161,7 +170,7 @@ fn all_mistakes_of_all_places_are_reported_at_once() {
             KONTENA_API_LISTEN: `9292` is not an address: expected IP:PORT, e.g. 127.0.0.1:9292
             kontena.toml:1: `loud` is not a log level: use error, warn, info, debug or trace
             kontena.toml:3: `docker` has to be a text or a list of texts
-            kontena.toml:4: `colour` is not a known key: the keys are data_dir, socket, listen, advertise, api_listen, docker, log
+            kontena.toml:4: `colour` is not a known key: the keys are data_dir, socket, listen, advertise, api_listen, docker, overlay, overlay_port, log
             kontena.toml:5: `listen` has to be a text or a list of texts"#]],
     );
 }
