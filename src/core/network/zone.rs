@@ -22,7 +22,7 @@ use std::net::IpAddr;
 use std::sync::Arc;
 use std::time::Duration;
 
-use crate::id::{GridName, NodeId, ServiceKey, StackName};
+use crate::id::{GridName, InstanceId, NodeId, NodeName, ServiceKey};
 use crate::stack::{Protocol, Service, Strategy};
 use crate::view::{Documents, Member, ServiceRecord, View};
 
@@ -102,6 +102,26 @@ pub fn zone(view: &View) -> Zone {
     names.settle()
 }
 
+/// What a service is called whether or not its stack exposes it.
+pub fn service_name(grid: &GridName, key: &ServiceKey) -> HostName {
+    let (service, grid) = (key.service.as_str(), grid.as_str());
+    if key.stack.is_null() {
+        HostName::of(&[service, grid])
+    } else {
+        HostName::of(&[service, key.stack.as_str(), grid])
+    }
+}
+
+/// What an instance is called; `None` if its number makes a label longer than DNS allows.
+pub fn instance_name(grid: &GridName, instance: &InstanceId) -> Option<HostName> {
+    service_name(grid, &instance.service).numbered(instance.number)
+}
+
+/// What a node is called.
+pub fn node_name(grid: &GridName, node: &NodeName) -> HostName {
+    HostName::of(&[node.as_str(), "node", grid.as_str()])
+}
+
 /// Names as they are collected, before it is settled whose they are.
 #[derive(Debug, Default)]
 struct Names {
@@ -154,7 +174,7 @@ impl Names {
 
     /// A node is reached at the bridge of its containers.
     fn add_node(&mut self, grid: &GridName, view: &View, node: &NodeId, member: &Member) {
-        let name = HostName::of(&[member.name.as_str(), "node", grid.as_str()]);
+        let name = node_name(grid, &member.name);
         let class = Class::of_node(view.freshness(node));
         let address = gateway(member).map(IpAddr::V4);
         let target = address.map(|address| Target {
@@ -204,14 +224,6 @@ struct Place {
 }
 
 impl Place {
-    fn new(labels: &[&str], whole: Claim, part: Claim) -> Self {
-        Self {
-            name: HostName::of(labels),
-            whole,
-            part,
-        }
-    }
-
     /// `None` where that makes a label longer than DNS allows.
     fn instance(&self, number: u32) -> Option<HostName> {
         self.name.numbered(number)
@@ -220,24 +232,27 @@ impl Place {
 
 /// Every form of a service's name; the first is the one that its instances are called by.
 fn places(grid: &GridName, key: &ServiceKey, documents: &Documents) -> Vec<Place> {
-    let (service, stack, grid) = (key.service.as_str(), key.stack.as_str(), grid.as_str());
-    let own = |labels: &[&str]| Place::new(labels, Claim::Service, Claim::Instance);
+    let own = |name| Place {
+        name,
+        whole: Claim::Service,
+        part: Claim::Instance,
+    };
+    let mut places = vec![own(service_name(grid, key))];
     if key.stack.is_null() {
-        return vec![own(&[service, grid]), own(&[service])];
-    }
-    let mut places = vec![own(&[service, stack, grid])];
-    if is_exposed(&key.stack, key, documents) {
-        places.push(Place::new(
-            &[stack, grid],
-            Claim::Exposed,
-            Claim::ExposedInstance,
-        ));
+        places.push(own(HostName::of(&[key.service.as_str()])));
+    } else if is_exposed(key, documents) {
+        let name = HostName::of(&[key.stack.as_str(), grid.as_str()]);
+        places.push(Place {
+            name,
+            whole: Claim::Exposed,
+            part: Claim::ExposedInstance,
+        });
     }
     places
 }
 
-fn is_exposed(stack: &StackName, key: &ServiceKey, documents: &Documents) -> bool {
-    let record = documents.stacks.get(stack);
+fn is_exposed(key: &ServiceKey, documents: &Documents) -> bool {
+    let record = documents.stacks.get(&key.stack);
     record.and_then(|record| record.expose.as_ref()) == Some(&key.service)
 }
 
