@@ -13,6 +13,7 @@ mod answer;
 mod cache;
 mod counts;
 mod forward;
+mod host;
 mod limit;
 mod name;
 mod prefix;
@@ -24,6 +25,7 @@ mod upstreams;
 mod zone;
 
 pub use counts::Counts;
+pub use host::{Host, HostProblem, Way};
 pub use name::{InvalidName, Name};
 pub use prefix::Prefix;
 pub use query::{Flaw, Query};

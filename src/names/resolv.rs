@@ -43,8 +43,7 @@ pub fn upstreams(
     is_own: impl Fn(IpAddr) -> bool,
 ) -> Vec<SocketAddr> {
     let named = nameservers(host);
-    let is_stub_alone = named.iter().all(|address| STUBS.contains(address));
-    let asked_by_stub = real.filter(|_| is_stub_alone).map(nameservers);
+    let asked_by_stub = real.filter(|_| is_stub_alone(host)).map(nameservers);
     let mut chosen = asked_by_stub
         .filter(|real| !real.is_empty())
         .unwrap_or(named);
@@ -53,6 +52,12 @@ pub fn upstreams(
         .into_iter()
         .map(|address| (address, PORT).into())
         .collect()
+}
+
+/// Whether programs of this host ask systemd-resolved, and nobody else.
+pub fn is_stub_alone(text: &str) -> bool {
+    let named = nameservers(text);
+    !named.is_empty() && named.iter().all(|address| STUBS.contains(address))
 }
 
 /// The same file with our server before all others, which stay.
