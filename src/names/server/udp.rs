@@ -24,7 +24,7 @@ const RECEIVE_BUFFER: usize = 1 << 20;
 const BATCH: usize = 64;
 
 /// After an error of a socket that is not about one client, before it is tried again.
-const PAUSE: Duration = Duration::from_millis(50);
+const PAUSE: Duration = Duration::from_secs(1);
 
 /// All sockets of an address, or none.
 pub(super) fn open(address: SocketAddr) -> io::Result<Vec<UdpSocket>> {
@@ -75,6 +75,7 @@ pub(super) async fn serve(shared: Arc<Shared>, socket: Arc<UdpSocket>) {
                 Err(error) => {
                     tracing::warn!(%error, "a socket for names fails");
                     sleep(PAUSE).await;
+                    break;
                 }
             }
         }
