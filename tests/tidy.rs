@@ -283,6 +283,7 @@ fn dependencies(manifest: &str) -> Vec<String> {
         !name.is_empty()
             && !name.starts_with('#')
             && name != "kontena-core"
+            && name != "kontena-names"
             && name != "kontena-overlay"
     });
     names

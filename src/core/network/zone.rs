@@ -28,7 +28,7 @@ use crate::view::{Documents, Member, ServiceRecord, View};
 
 pub use follow::Zones;
 pub use host_name::HostName;
-pub use instances::{Class, gateway};
+pub use instances::Class;
 use instances::{Holdings, Known};
 
 /// The domain of all grids, as Kontena's.
@@ -176,7 +176,7 @@ impl Names {
     fn add_node(&mut self, grid: &GridName, view: &View, node: &NodeId, member: &Member) {
         let name = node_name(grid, &member.name);
         let class = Class::of_node(view.freshness(node));
-        let address = gateway(member).map(IpAddr::V4);
+        let address = member.subnet.map(|subnet| IpAddr::V4(subnet.gateway()));
         let target = address.map(|address| Target {
             class,
             address,

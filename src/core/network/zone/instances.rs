@@ -1,7 +1,7 @@
 //! Who holds which instance at which address, and how far it can be relied upon.
 
 use std::collections::BTreeMap;
-use std::net::{IpAddr, Ipv4Addr};
+use std::net::IpAddr;
 
 use crate::id::{InstanceId, NodeId, ServiceKey};
 use crate::network::ipam::Subnet;
@@ -65,7 +65,7 @@ pub(super) struct Holdings<'a> {
 
 impl<'a> Holdings<'a> {
     pub(super) fn of(view: &'a View) -> Self {
-        let owners = subnets(view);
+        let owners = owners(view);
         let mut by_service: BTreeMap<&ServiceKey, Vec<Known>> = BTreeMap::new();
         for (node, report) in &view.reports {
             let Some(member) = view.documents.roster.get(node) else {
@@ -134,32 +134,19 @@ fn is_wanted(instance: &InstanceId, record: &ServiceRecord) -> bool {
     record.state == Lifecycle::Running && (is_daemon || instance.number <= record.instances)
 }
 
-/// The address of a node on the bridge of its containers: `.1` of its subnet.
-pub fn gateway(member: &Member) -> Option<Ipv4Addr> {
-    let network = subnet(member)?.network();
-    Some(Ipv4Addr::from_bits(network.to_bits() | 1))
-}
-
-fn subnet(member: &Member) -> Option<Subnet> {
-    member.subnet.parse().ok()
-}
-
-fn subnets(view: &View) -> BTreeMap<Ipv4Addr, NodeId> {
+fn owners(view: &View) -> BTreeMap<Subnet, NodeId> {
     let members = view.documents.roster.iter();
     members
-        .filter_map(|(node, member)| Some((subnet(member)?.network(), *node)))
+        .filter_map(|(node, member)| Some((member.subnet?, *node)))
         .collect()
 }
 
 /// Whether `node` may speak for this address: it is of the supernet (one of Docker's own bridge means
 /// nothing elsewhere), and of no other member's subnet. A node that is moving to another subnet still has
 /// instances in its old one. The supernet is IPv4 alone, so that no instance has an IPv6 address yet.
-fn is_its_own(address: IpAddr, node: NodeId, owners: &BTreeMap<Ipv4Addr, NodeId>) -> bool {
+fn is_its_own(address: IpAddr, node: NodeId, owners: &BTreeMap<Subnet, NodeId>) -> bool {
     let IpAddr::V4(address) = address else {
         return false;
     };
-    let [a, b, c, _] = address.octets();
-    let is_ours = format!("{a}.{b}.{c}.0/24").parse::<Subnet>().is_ok();
-    let owner = owners.get(&Ipv4Addr::new(a, b, c, 0));
-    is_ours && owner.is_none_or(|owner| *owner == node)
+    Subnet::of(address).is_some_and(|subnet| owners.get(&subnet).is_none_or(|owner| *owner == node))
 }

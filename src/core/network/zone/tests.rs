@@ -462,7 +462,7 @@ fn add_node(view: &mut View, words: &str) {
         availability: Availability::Active,
         number,
         addresses: Vec::new(),
-        subnet: format!("10.80.{number}.0/24"),
+        subnet: format!("10.80.{number}.0/24").parse().ok(),
     };
     let mut freshness = Freshness::Fresh;
     for word in words {
