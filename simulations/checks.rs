@@ -9,6 +9,7 @@ mod clones;
 mod documents;
 mod epochs;
 mod membership;
+mod names;
 mod patience;
 mod rest;
 mod restarts;
@@ -167,6 +168,7 @@ impl Checks {
                 Box::new(membership::Membership),
                 Box::new(clones::Clones::new(hosts)),
                 Box::new(patience::Patience::new(hosts)),
+                Box::new(names::Names::new(hosts)),
                 Box::<restarts::Restarts>::default(),
                 Box::new(documents::Documents),
                 Box::<rest::Rest>::default(),
@@ -220,6 +222,7 @@ pub fn all() -> impl Iterator<Item = &'static Check> {
         membership::CHECKS,
         clones::CHECKS,
         patience::CHECKS,
+        names::CHECKS,
         restarts::CHECKS,
         documents::CHECKS,
         rest::CHECKS,

@@ -10,6 +10,7 @@ pub(crate) mod config;
 mod edges;
 mod effects;
 mod logs;
+mod naming;
 mod networking;
 mod node_name;
 pub(crate) mod preflight;

@@ -74,6 +74,11 @@ const LAYERS: &[(&str, &[&str], &str)] = &[
         "the data plane knows packets and peers, and nothing of the grid",
     ),
     (
+        "src/names",
+        &["libp2p", "bollard", "axum", "kontena_core", "kontena::"],
+        "the DNS server knows names and addresses, and nothing of the grid",
+    ),
+    (
         "simulations",
         &["tokio", "libp2p", "bollard", "axum"],
         "simulations depend on the core alone",
@@ -248,6 +253,7 @@ fn every_dependency_has_its_reason() {
     let manifests = [
         "Cargo.toml",
         "src/core/Cargo.toml",
+        "src/names/Cargo.toml",
         "src/overlay/Cargo.toml",
         "simulations/Cargo.toml",
     ];
@@ -277,6 +283,7 @@ fn dependencies(manifest: &str) -> Vec<String> {
         !name.is_empty()
             && !name.starts_with('#')
             && name != "kontena-core"
+            && name != "kontena-names"
             && name != "kontena-overlay"
     });
     names

@@ -93,6 +93,7 @@ fn input(files: &Files) -> StackInput {
         version: stack.version.clone(),
         description: stack.description.clone(),
         source: None,
+        expose: stack.expose.clone(),
         services: services
             .map(|(name, declared)| (name.clone(), (declared.service.clone(), declared.instances)))
             .collect(),

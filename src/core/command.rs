@@ -108,6 +108,8 @@ pub struct StackInput {
     pub version: String,
     pub description: Option<String>,
     pub source: Option<String>,
+    /// One of `services`.
+    pub expose: Option<ServiceName>,
     /// `None` instances: 1 when new, else unchanged.
     pub services: BTreeMap<ServiceName, (Service, Option<u32>)>,
 }

@@ -35,7 +35,9 @@ pub use image::{InvalidImage, image_reference};
 pub use link::InvalidLink;
 pub use network_mode::NetworkMode;
 pub use port::InvalidPort;
-pub use relations::{InvalidStack, LongHostName, StackFault, check_host_name, stack_faults};
+pub use relations::{
+    InvalidStack, LongHostName, StackFault, UnknownExposed, check_host_name, stack_faults,
+};
 pub use stop::{InvalidGrace, InvalidSignal, grace_millis, stop_signal};
 pub use volume::InvalidVolume;
 
@@ -49,6 +51,8 @@ pub struct Stack {
     /// The stack's own version; `0.0.1` where the file gives none (as Kontena).
     pub version: String,
     pub description: Option<String>,
+    /// The service that has the stack's own name in DNS too; one of `services`.
+    pub expose: Option<ServiceName>,
     pub services: BTreeMap<ServiceName, Declared>,
 }
 

@@ -146,6 +146,9 @@ pub struct StackRecord {
     /// The file's text.
     #[serde(default)]
     pub source: Option<String>,
+    /// The service that has the stack's own name in DNS too.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub expose: Option<ServiceName>,
     /// Counts along this stack's history, from 1.
     pub revision: u64,
     /// The services of this revision. One that the stack no longer has goes when it is deployed.

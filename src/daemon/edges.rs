@@ -23,6 +23,7 @@ use super::addresses::addresses;
 use super::config::{self, Config};
 use super::effects::{Effects, input_of, message_of};
 use super::logs::NodeLogs;
+use super::naming::{self, Naming};
 use super::networking::{self, Networking, NodeNetworks, Setting, is_question};
 use super::node_name::default_name;
 
@@ -58,6 +59,8 @@ pub(super) struct Edges {
     watch: Watch,
     logs: Arc<NodeLogs>,
     networking: Networking,
+    /// `None` where this node takes no part in the network.
+    naming: Option<Naming>,
     networks: NodeNetworks,
     api: JoinHandle<()>,
     stop_api: oneshot::Sender<()>,
@@ -92,6 +95,13 @@ impl Edges {
         let (commands, orders) = mpsc::channel(ORDERS);
         let (local, locals) = watch::channel(Local::default());
         let (told, tellings) = watch::channel(None);
+        let naming = names.as_ref().map(|names| {
+            Naming::start(naming::Setting {
+                me: key.node_id(),
+                bridge: names.bridge.clone(),
+                views: views.clone(),
+            })
+        });
         let (networking, questions) = Networking::start(Setting {
             names,
             port: config.overlay_port,
@@ -130,6 +140,7 @@ impl Edges {
             watch,
             logs,
             networking,
+            naming,
             networks,
             api,
             stop_api,
@@ -216,6 +227,9 @@ impl Edges {
         self.refuse_orders();
         self.effects.answer_no_more();
         self.effects.flush(GOODBYE).await;
+        if let Some(naming) = self.naming {
+            naming.end(network).await;
+        }
         self.networking.end(network).await;
         // The API may have ended by itself.
         let _ = self.stop_api.send(());

@@ -1,11 +1,13 @@
 //! A [`ContainerSpec`] in Docker's words. Pure: the same spec always gives the same request.
 
 use std::collections::HashMap;
+use std::net::Ipv4Addr;
 
 use bollard::models::{
     ContainerCreateBody, HostConfig, Mount as DockerMount, MountType, NetworkingConfig,
     PortBinding, PortMap, RestartPolicy, RestartPolicyNameEnum,
 };
+use kontena_core::network::ipam::Subnet;
 use kontena_core::reconcile::action::{Attachment, ContainerSpec, Mount};
 use kontena_core::stack::{Port, VolumeSource};
 
@@ -27,6 +29,10 @@ pub(super) fn create_body(spec: &ContainerSpec, network: &str) -> ContainerCreat
         stop_timeout: Some(i64::from(whole_seconds(spec.stop_grace))),
         networking_config: networking(spec.network, network),
         host_config: Some(HostConfig {
+            dns: server(spec.network).map(|server| vec![server.to_string()]),
+            dns_search: server(spec.network).map(|_| search(&spec.domainname)),
+            // Docker's own `ndots:0` would ask the world for `db` before the stack.
+            dns_options: server(spec.network).map(|_| vec!["ndots:1".to_owned()]),
             network_mode: match spec.network {
                 Attachment::Plain => None,
                 Attachment::Host => Some("host".to_owned()),
@@ -50,6 +56,18 @@ fn networking(attachment: Attachment, network: &str) -> Option<NetworkingConfig>
     Some(NetworkingConfig {
         endpoints_config: Some(HashMap::from([(network.to_owned(), endpoint)])),
     })
+}
+
+/// The node's own server of names, for containers in the grid's network.
+fn server(attachment: Attachment) -> Option<Ipv4Addr> {
+    Subnet::of(attachment.address()?).map(Subnet::gateway)
+}
+
+/// Kontena's search domains: the stack's and the grid's, or the grid's and that of all grids.
+fn search(domainname: &str) -> Vec<String> {
+    let above = domainname.split_once('.').map(|(_, above)| above);
+    let domains = [Some(domainname), above].into_iter().flatten();
+    domains.map(ToOwned::to_owned).collect()
 }
 
 /// Docker counts a grace in whole seconds; a part of one becomes a whole one, so that it is never cut.
@@ -167,6 +185,24 @@ mod tests {
               ]
             }"#]]
         .assert_eq(&json);
+    }
+
+    #[test]
+    fn a_container_of_the_grid_asks_its_node_and_searches_its_own_stack_first() {
+        let address = "10.80.7.23".parse().unwrap();
+        assert_eq!(
+            server(Attachment::Grid(address)),
+            Some("10.80.7.1".parse().unwrap())
+        );
+        assert_eq!(server(Attachment::Plain), None);
+        assert_eq!(
+            search("shop.demo.kontena.local"),
+            ["shop.demo.kontena.local", "demo.kontena.local"]
+        );
+        assert_eq!(
+            search("demo.kontena.local"),
+            ["demo.kontena.local", "kontena.local"]
+        );
     }
 
     #[test]

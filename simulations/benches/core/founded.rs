@@ -123,6 +123,7 @@ pub(crate) fn deploy(world: &mut World, stacks: usize, instances: u32) {
             version: "1".to_owned(),
             description: None,
             source: None,
+            expose: None,
             services: services.collect(),
         };
         let install = Command::InstallStack {

@@ -1,12 +1,13 @@
 //! How fast the core decides, on one core of this machine: whole grids in virtual time, changes taken in,
-//! instances placed.
+//! instances placed, names made.
 //!
-//! In: the names of rows (`rest`, `merging`, `placing`), all without any, and for `rest` sizes of grids. Out: one table, in Markdown.
+//! In: the names of rows (`rest`, `merging`, `placing`, `naming`), all without any, and for `rest` sizes of grids. Out: one table, in Markdown.
 //! What was seen is in `docs/benchmarks.md`.
 
 mod figure;
 mod founded;
 mod merging;
+mod naming;
 mod placing;
 mod rest;
 
@@ -26,8 +27,9 @@ fn main() -> std::io::Result<()> {
         out,
         "| what | median (least–most, n) | aim |\n|---|---|---|"
     )?;
-    let groups: [(&str, &dyn Fn(&mut dyn FnMut(Row))); 3] = [
+    let groups: [(&str, &dyn Fn(&mut dyn FnMut(Row))); 4] = [
         ("placing", &placing::measure),
+        ("naming", &naming::measure),
         ("merging", &merging::measure),
         ("rest", &|report| rest::measure(&sizes, report)),
     ];

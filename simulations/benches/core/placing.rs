@@ -1,6 +1,7 @@
 //! Placement of 10,000 instances on 1,000 nodes: from nothing, at rest, and after one change.
 
 use std::collections::BTreeMap;
+use std::net::Ipv4Addr;
 use std::sync::Arc;
 
 use kontena_core::id::{EnvelopeHash, InstanceId, NodeId};
@@ -93,6 +94,15 @@ fn without(view: &View, number: u32) -> View {
     let node = id(number % NODES + 1);
     let standing = view.standings.get_mut(&node).expect("every node has one");
     standing.freshness = Freshness::Absent;
+    view
+}
+
+/// A grid that runs all that it wants, each instance at an address of its own.
+pub(crate) fn held() -> View {
+    let mut view = view();
+    let placement = place(&view);
+    carry_out(&mut view, &placement);
+    Arc::make_mut(&mut view.documents).grid.name = Some("demo".parse().expect("a label"));
     view
 }
 
@@ -197,7 +207,8 @@ fn record() -> ServiceRecord {
 
 /// What placement says is what every node holds.
 fn carry_out(view: &mut View, placement: &Placement) {
-    for (key, number, assignment) in placement.assignments() {
+    let first = u32::from(Ipv4Addr::new(10, 80, 0, 2));
+    for (address, (key, number, assignment)) in (first..).zip(placement.assignments()) {
         let Some(report) = assignment
             .holder
             .and_then(|node| view.reports.get_mut(&node))
@@ -212,7 +223,7 @@ fn carry_out(view: &mut View, placement: &Placement) {
             health: Health::Healthy,
             updating: false,
             container: None,
-            address: None,
+            address: Some(Ipv4Addr::from_bits(address).into()),
             image: None,
             since: WallTime(0),
             problem: None,

@@ -4,6 +4,7 @@ use std::cmp::Reverse;
 use std::collections::BTreeSet;
 
 use kontena_core::id::{InstanceId, NodeId, NodeName, RevisionHash, ServiceKey};
+use kontena_core::network::zone::instance_name;
 use kontena_core::placement::ServicePlacement;
 use kontena_core::report::{Health, Hold, InstanceState};
 use kontena_core::view::ServiceRecord;
@@ -140,8 +141,10 @@ fn held_row(
 ) -> Instance {
     let Holder { hold, absent, .. } = *holder;
     let known = |text: String| if absent { "unknown".to_owned() } else { text };
+    let id = InstanceId::new(key.clone(), holder.number);
     Instance {
-        id: InstanceId::new(key.clone(), holder.number).container_name(),
+        id: id.container_name(),
+        dns: dns(snapshot, &id),
         instance_number: holder.number,
         node: Some(snapshot.node_ref(holder.node, holder.name)),
         deploy_rev: Some(hold.generation),
@@ -157,6 +160,10 @@ fn held_row(
     }
 }
 
+fn dns(snapshot: &Snapshot, id: &InstanceId) -> Option<String> {
+    instance_name(&snapshot.grid, id).map(|name| name.to_string())
+}
+
 fn pending_row(snapshot: &Snapshot, key: &ServiceKey, number: u32) -> Instance {
     let id = InstanceId::new(key.clone(), number);
     let refusals = snapshot.reports().filter_map(|(_, member, report)| {
@@ -166,6 +173,7 @@ fn pending_row(snapshot: &Snapshot, key: &ServiceKey, number: u32) -> Instance {
     let refusals: Vec<String> = refusals.collect();
     Instance {
         id: id.container_name(),
+        dns: dns(snapshot, &id),
         instance_number: number,
         node: None,
         deploy_rev: None,

@@ -3,6 +3,7 @@
 use std::net::{IpAddr, SocketAddr};
 
 use kontena_core::id::NodeId;
+use kontena_core::network::zone::node_name;
 use kontena_core::report::{Disk, Engine, Report};
 use kontena_core::time::WallTime;
 use kontena_core::view::{Availability, Freshness, Member};
@@ -48,6 +49,7 @@ pub(in crate::api) fn node(snapshot: &Snapshot, id: &NodeId) -> Node {
         public_ip: addresses.public,
         private_ip: addresses.private,
         overlay_ip: member.subnet.map(|subnet| subnet.gateway().to_string()),
+        dns: Some(node_name(&snapshot.grid, &member.name).to_string()),
         os: engine.and_then(|engine| text(&engine.operating_system)),
         kernel_version: engine.and_then(|engine| text(&engine.kernel)),
         driver: None,

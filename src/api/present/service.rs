@@ -1,6 +1,7 @@
 //! A service as a wire type.
 
 use kontena_core::id::ServiceKey;
+use kontena_core::network::zone::service_name;
 use kontena_core::stack::{Deploy, Link, Port as CorePort, Service as CoreService, Strategy};
 use kontena_core::view::{Lifecycle, ServiceRecord};
 
@@ -34,7 +35,7 @@ pub(in crate::api) fn listed(
         revision: record.latest.number,
         stack_revision: stack.map(|stack| stack.revision),
         instances: record.instances,
-        dns: None,
+        dns: Some(service_name(&snapshot.grid, key).to_string()),
         health_status: HealthStatus {
             healthy: counts.healthy,
             total: counts.desired,

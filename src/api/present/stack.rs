@@ -36,7 +36,7 @@ pub(in crate::api) fn stack(snapshot: &Snapshot, name: &StackName, record: &Stac
         description: record.description.clone(),
         source: record.source.clone(),
         services,
-        expose: None,
+        expose: record.expose.as_ref().map(ToString::to_string),
         labels: Vec::new(),
         variables: BTreeMap::new(),
         metadata: BTreeMap::new(),

@@ -115,6 +115,7 @@ fn input(compiled: Compiled) -> StackInput {
         version: stack.version,
         description: stack.description,
         source,
+        expose: stack.expose,
         services: services
             .map(|(name, declared)| (name, (declared.service, declared.instances)))
             .collect(),

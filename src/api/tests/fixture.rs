@@ -117,6 +117,7 @@ fn stack() -> StackRecord {
         version: "1.2.0".to_owned(),
         description: None,
         source: Some("stack: acme/shop\n".to_owned()),
+        expose: None,
         revision: 3,
         services: vec!["db".parse().unwrap(), "web".parse().unwrap()],
         created: WallTime(NOON),

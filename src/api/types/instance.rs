@@ -15,6 +15,9 @@ pub(crate) struct Instances {
 pub(crate) struct Instance {
     /// The container's name, `stack.service-N`.
     pub(crate) id: String,
+    /// *Ours*: its name in the grid's DNS; null where its number makes that longer than DNS allows.
+    #[serde(default)]
+    pub(crate) dns: Option<String>,
     pub(crate) instance_number: u32,
     pub(crate) node: Option<NodeRef>,
     /// The deploy it runs for; null where nobody holds it.
@@ -102,6 +105,7 @@ pub(crate) struct ContainerState {
 #[derive(Clone, Debug, PartialEq, Serialize)]
 pub(crate) struct InstanceJson {
     pub(crate) number: u32,
+    pub(crate) dns: Option<String>,
     pub(crate) node: Option<String>,
     pub(crate) state: String,
     pub(crate) health: String,
@@ -116,6 +120,7 @@ impl From<Instance> for InstanceJson {
     fn from(instance: Instance) -> Self {
         Self {
             number: instance.instance_number,
+            dns: instance.dns,
             node: instance.node.map(|node| node.name),
             state: instance.state,
             health: instance.health,

@@ -35,6 +35,9 @@ pub(crate) struct Node {
     pub(crate) public_ip: Option<String>,
     pub(crate) private_ip: Option<String>,
     pub(crate) overlay_ip: Option<String>,
+    /// *Ours*: its name in the grid's DNS.
+    #[serde(default)]
+    pub(crate) dns: Option<String>,
     pub(crate) os: Option<String>,
     pub(crate) kernel_version: Option<String>,
     pub(crate) driver: Option<String>,

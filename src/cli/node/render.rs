@@ -67,6 +67,7 @@ pub(super) fn shown(node: &Node, now: Timestamp) -> String {
             .field("availability", &node.availability)
             .list("addresses", &node.addresses)
             .known("overlay ip", node.overlay_ip.as_ref())
+            .known("dns", node.dns.as_ref())
             .field("os", or_dash(node.os.as_ref()))
             .field("kernel", or_dash(node.kernel_version.as_ref()))
             .known("cpus", node.cpus)
@@ -116,6 +117,7 @@ mod tests {
             public_ip: None,
             private_ip: None,
             overlay_ip: None,
+            dns: Some(format!("{name}.node.demo.kontena.local")),
             os: Some("Debian 12".to_owned()),
             kernel_version: None,
             driver: None,

@@ -164,7 +164,8 @@ fn instance(fields: &mut Fields, instance: &Instance) {
         .known("updating", instance.updating.then_some("yes"))
         .known("rev", instance.rev)
         .known("container", instance.container_id.as_ref())
-        .known("ip", instance.ip.as_ref());
+        .known("ip", instance.ip.as_ref())
+        .known("dns", instance.dns.as_ref());
 }
 
 pub(super) fn containers(containers: &[Container]) -> Table {
@@ -222,7 +223,7 @@ pub(in crate::cli) mod tests {
             revision: 3,
             stack_revision: Some(1),
             instances: 2,
-            dns: None,
+            dns: Some(format!("{name}.{stack}.demo.kontena.local")),
             health_status: HealthStatus {
                 healthy: counts.healthy,
                 total: counts.desired,
@@ -274,6 +275,7 @@ pub(in crate::cli) mod tests {
     fn row(number: u32, node: Option<&str>) -> Instance {
         Instance {
             id: format!("shop.web-{number}"),
+            dns: Some(format!("web-{number}.shop.demo.kontena.local")),
             instance_number: number,
             node: node.map(|name| NodeRef {
                 id: format!("demo/{name}"),

@@ -54,7 +54,8 @@ pub(super) fn shown(stack: &Stack) -> String {
             .field("stack", &stack.stack)
             .field("version", &stack.version)
             .field("revision", stack.revision)
-            .known("description", stack.description.as_ref());
+            .known("description", stack.description.as_ref())
+            .known("expose", stack.expose.as_ref());
         fields.section("services", |fields| {
             for service in &stack.services {
                 fields.section(&service.name, |fields| self::service(fields, service));

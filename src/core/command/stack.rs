@@ -6,6 +6,7 @@
 use super::{Refusal, StackInput, service};
 use crate::document::edit::Edit;
 use crate::id::{ServiceKey, StackName};
+use crate::stack::UnknownExposed;
 use crate::time::WallTime;
 use crate::view::{Lifecycle, StackRecord, View};
 
@@ -104,6 +105,7 @@ fn define(view: &View, name: &StackName, input: &StackInput) -> Result<Vec<Edit>
     if input.services.is_empty() {
         return Err(Refusal::Invalid(format!("stack `{name}` has no services")));
     }
+    check_exposed(input)?;
     let keys: Vec<ServiceKey> = input
         .services
         .keys()
@@ -120,12 +122,23 @@ fn define(view: &View, name: &StackName, input: &StackInput) -> Result<Vec<Edit>
     Ok(edits)
 }
 
+fn check_exposed(input: &StackInput) -> Result<(), Refusal> {
+    match &input.expose {
+        Some(service) if !input.services.contains_key(service) => {
+            let problem = UnknownExposed(service.clone());
+            Err(Refusal::Invalid(problem.to_string()))
+        }
+        Some(_) | None => Ok(()),
+    }
+}
+
 fn record(input: &StackInput, revision: u64, created: WallTime, updated: WallTime) -> StackRecord {
     StackRecord {
         stack: input.stack.clone(),
         version: input.version.clone(),
         description: input.description.clone(),
         source: input.source.clone(),
+        expose: input.expose.clone(),
         revision,
         services: input.services.keys().cloned().collect(),
         created,

@@ -21,7 +21,7 @@ pub use yaml_text::yaml_text;
 
 use super::stack_file::{DEFAULT_VERSION, stack_name};
 use crate::id::{ServiceName, StackName};
-use crate::stack::{Declared, Stack, stack_faults};
+use crate::stack::{Declared, Stack, UnknownExposed, stack_faults};
 use field::{Field, Fields};
 
 /// A stack on its way to be installed.
@@ -42,10 +42,10 @@ const STACK: Fields = Fields {
         "description",
         "source",
         "registry",
+        "expose",
         "services",
     ],
     not_yet: &[
-        "expose",
         "labels",
         "variables",
         "metadata",
@@ -72,6 +72,7 @@ pub fn write(compiled: &Compiled) -> Value {
         "version": stack.version,
         "description": stack.description,
         "source": source,
+        "expose": stack.expose,
         "services": services.collect::<Vec<Value>>(),
     })
 }
@@ -104,6 +105,14 @@ fn read_stack(body: &Field<'_>, problems: &mut Vec<FieldProblem>) -> Option<Comp
     let name = body
         .get("name")
         .map(|field| field.parsed(installed_name, problems));
+    let expose = body.get("expose");
+    let exposed = expose.as_ref().and_then(|field| {
+        let parse = |text: &str| {
+            text.parse::<ServiceName>()
+                .map_err(|problem| problem.to_string())
+        };
+        field.parsed(parse, problems)
+    });
     let services = read_services(body, problems);
     let (stack, default_name) = stack?;
     let name = name.unwrap_or_else(|| Some(default_name.clone()))?;
@@ -112,6 +121,11 @@ fn read_stack(body: &Field<'_>, problems: &mut Vec<FieldProblem>) -> Option<Comp
         declared.service.localize_links(&name);
     }
     check_links(&services, problems);
+    if let (Some(field), Some(name)) = (&expose, &exposed)
+        && !services.contains_key(name)
+    {
+        problems.push(field.problem(UnknownExposed(name.clone()).to_string()));
+    }
     Some(Compiled {
         name,
         stack: Stack {
@@ -119,6 +133,7 @@ fn read_stack(body: &Field<'_>, problems: &mut Vec<FieldProblem>) -> Option<Comp
             default_name,
             version: version.unwrap_or_else(|| DEFAULT_VERSION.to_owned()),
             description,
+            expose: exposed,
             services,
         },
         source,

@@ -19,11 +19,12 @@ pub(super) const STACK: Section = Section {
         "stack",
         "version",
         "description",
+        "expose",
         "services",
         "volumes",
         "networks",
     ],
-    not_yet: &["expose", "variables", "depends", "labels", "meta"],
+    not_yet: &["variables", "depends", "labels", "meta"],
     foreign: &[
         ("name", "the name of a stack is its `stack` key"),
         ("secrets", "secrets are listed by each service"),

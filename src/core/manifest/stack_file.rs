@@ -13,7 +13,7 @@ use super::tree::{Node, Value};
 use super::validate::{self, ServicePlaces};
 use super::yaml::lines;
 use crate::id::{ServiceName, StackName};
-use crate::stack::{Declared, Stack};
+use crate::stack::{Declared, Stack, UnknownExposed};
 
 /// The version of a stack that gives none, as in Kontena.
 pub(super) const DEFAULT_VERSION: &str = "0.0.1";
@@ -45,6 +45,9 @@ pub(super) fn read(root: &Node, source: &Source<'_>, report: &mut Report) -> Opt
     let top = Top::read(&mut reader, root);
     let installed = source.stack.or(name.as_ref().map(|(_, name)| name));
     let (services, places) = separate(top.services, installed);
+    let expose = top
+        .expose
+        .and_then(|(at, name)| exposed(at, name, &services, reader.report));
     validate::check(&services, &places, installed, source.grid, reader.report);
     let (stack, default_name) = name?;
     Some(Stack {
@@ -52,8 +55,22 @@ pub(super) fn read(root: &Node, source: &Source<'_>, report: &mut Report) -> Opt
         default_name,
         version: top.version.unwrap_or_else(|| DEFAULT_VERSION.to_owned()),
         description: top.description,
+        expose,
         services,
     })
+}
+
+fn exposed(
+    at: Position,
+    name: ServiceName,
+    services: &BTreeMap<ServiceName, Declared>,
+    report: &mut Report,
+) -> Option<ServiceName> {
+    if services.contains_key(&name) {
+        return Some(name);
+    }
+    report.error(at, UnknownExposed(name).to_string());
+    None
 }
 
 /// What the services are, and where they stand.
@@ -161,6 +178,7 @@ fn missing_stack_hint(root: &Node) -> &'static str {
 struct Top {
     version: Option<String>,
     description: Option<String>,
+    expose: Option<(Position, ServiceName)>,
     services: BTreeMap<ServiceName, Draft>,
 }
 
@@ -172,6 +190,7 @@ impl Top {
             match entry.key.as_str() {
                 "version" => top.version = optional_text(reader, &entry),
                 "description" => top.description = optional_text(reader, &entry),
+                "expose" => top.expose = read_exposed(reader, &entry),
                 "services" => {
                     seen_services = true;
                     top.services = read_services(reader, &entry);
@@ -196,6 +215,18 @@ fn optional_text(reader: &mut Reader<'_>, entry: &Entry<'_>) -> Option<String> {
         return None;
     }
     reader.text(entry.value, &format!("`{}`", entry.key))
+}
+
+fn read_exposed(reader: &mut Reader<'_>, entry: &Entry<'_>) -> Option<(Position, ServiceName)> {
+    let text = optional_text(reader, entry)?;
+    match text.parse() {
+        Ok(name) => Some((entry.value.at, name)),
+        Err(problem) => {
+            let problem = Problem::new(entry.value.at, problem, host_name_hint(&text));
+            reader.report.push(problem);
+            None
+        }
+    }
 }
 
 fn read_services(reader: &mut Reader<'_>, services: &Entry<'_>) -> BTreeMap<ServiceName, Draft> {

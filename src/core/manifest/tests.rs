@@ -7,6 +7,29 @@ use super::*;
 use crate::stack::{Strategy, VolumeSource};
 
 #[test]
+fn a_stack_exposes_one_of_its_services() {
+    let file = |expose: &str| {
+        format!("stack: shop\nexpose: {expose}\nservices:\n  web:\n    image: nginx:1\n")
+    };
+    let exposed = |text: &str| {
+        read(text)
+            .unwrap()
+            .stack
+            .expose
+            .map(|name| name.to_string())
+    };
+    assert_eq!(exposed(&file("web")), Some("web".to_owned()));
+    assert_eq!(exposed(&file("")), None);
+    for (wrong, told) in [
+        ("db", "which this stack does not define"),
+        ("We_b", "is not a valid service name"),
+    ] {
+        let problems = read(&file(wrong)).unwrap_err();
+        assert!(problems.to_string().contains(told), "{problems}");
+    }
+}
+
+#[test]
 fn a_complete_file_is_understood() {
     let parsed = read(COMPLETE).unwrap();
     let stack = &parsed.stack;

@@ -56,6 +56,12 @@ impl Subnet {
             == self.network().to_bits() >> (32 - SUBNET_PREFIX)
     }
 
+    /// The subnet that an address is of; `None` outside of the supernet.
+    pub fn of(address: Ipv4Addr) -> Option<Self> {
+        let slot = address.to_bits().wrapping_sub(SUPERNET) >> (32 - SUBNET_PREFIX);
+        (slot < SLOTS).then_some(Self { slot })
+    }
+
     fn of_slot(slot: u32) -> Self {
         Self { slot: slot % SLOTS }
     }
@@ -196,6 +202,10 @@ mod tests {
         assert_eq!(subnet.address(254).to_string(), "10.80.7.254");
         assert!(subnet.contains(subnet.address(0)));
         assert!(!subnet.contains("10.80.8.1".parse().unwrap()));
+        assert_eq!(Subnet::of(subnet.address(9)), Some(subnet));
+        for outside in ["10.79.255.255", "10.96.0.0", "172.17.0.2"] {
+            assert_eq!(Subnet::of(outside.parse().unwrap()), None);
+        }
     }
 
     #[test]

@@ -73,6 +73,7 @@ fn what_a_peer_lacks_of_many_documents_fits_into_a_message() {
                 version: "1".to_owned(),
                 description: None,
                 source: Some(source),
+                expose: None,
                 services: BTreeMap::from([("web".parse().unwrap(), (Service::new("web:1"), None))]),
             },
         };

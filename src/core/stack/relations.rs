@@ -28,6 +28,11 @@ pub enum InvalidStack {
     Circle(Vec<ServiceName>),
 }
 
+/// What a stack exposes has to be one of its services.
+#[derive(Clone, Debug, thiserror::Error, PartialEq, Eq)]
+#[error("`expose` names service `{0}`, which this stack does not define")]
+pub struct UnknownExposed(pub ServiceName);
+
 fn shown_circle(circle: &[ServiceName]) -> String {
     let steps = circle.iter().chain(circle.first());
     let steps: Vec<String> = steps.map(|name| format!("`{name}`")).collect();

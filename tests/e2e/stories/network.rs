@@ -85,6 +85,69 @@ fn containers_reach_each_other_across_nodes_whatever_befalls_the_hosts() {
     });
 }
 
+#[test]
+fn containers_and_hosts_find_services_by_name() {
+    const BOTH: [u8; 2] = [1, 2];
+    let Some(grid) = Grid::up(2) else { return };
+    let before = BOTH.map(|number| resolv_conf(&grid.node(number)));
+    let file = grid.write("kontena.yml", &stack());
+    grid.node(1).kontena(&["stack", "install", &file]);
+    grid.settled(&BOTH, &[("net/box", 2), ("net/redis", 2)], SOON);
+    let shown = grid.node(1).kontena_json(&["service", "show", "net/redis"]);
+    let instances = shown["instances"].as_array().cloned().unwrap_or_default();
+    let names: Vec<String> = instances
+        .iter()
+        .filter_map(|instance| instance["dns"].as_str().map(str::to_owned))
+        .collect();
+    assert_eq!(names.len(), 2, "{shown}");
+    let (_, domain) = names[0].split_once('.').unwrap();
+    let service = format!("redis.{domain}");
+    for from in BOTH {
+        // By the search domains, the exposed name, the whole one, and each instance's own.
+        for name in ["redis", "net", &service, &names[0], &names[1]] {
+            eventually(SOON, &format!("`{name}` to answer node-{from}"), || {
+                let answer = ask_by_name(&grid, from, name)?;
+                seen(answer.contains("PONG"), answer)
+            });
+        }
+        eventually(SOON, "the host to know the name", || {
+            let found = grid
+                .node(from)
+                .run("sh", &["-c", &format!("getent ahostsv4 {service} || true")]);
+            let addresses = BOTH.map(|number| address(&grid.node(number), "redis", number));
+            seen(
+                addresses.iter().all(|address| found.contains(address)),
+                found,
+            )
+        });
+    }
+
+    // The daemon is away: names are not served, and come back with it.
+    grid.node(2).kill_daemon();
+    grid.node(2).start_daemon();
+    eventually(SOON, "names to be back", || {
+        let answer = ask_by_name(&grid, 2, "redis")?;
+        seen(answer.contains("PONG"), answer)
+    });
+
+    grid.node(2).kontena(&["leave", "--force"]);
+    eventually(SOON, "the host's resolvers to be its own again", || {
+        let now = resolv_conf(&grid.node(2));
+        seen(now == before[1], now)
+    });
+}
+
+fn resolv_conf(node: &Node<'_>) -> String {
+    node.run("cat", &["/etc/resolv.conf"])
+}
+
+fn ask_by_name(grid: &Grid, from: u8, name: &str) -> Result<String, String> {
+    let script = format!("(printf 'PING\\r\\n'; sleep 0.3) | timeout 5 nc -w 2 {name} 6379");
+    let container = container(&grid.node(from), "box");
+    grid.node(from)
+        .try_docker(&["exec", &container, "sh", "-c", &script])
+}
+
 /// From every node to every other: the source that is seen is the container's own, and large amounts pass.
 #[track_caller]
 fn everybody_reaches_everybody(grid: &Grid, within: Duration) {
@@ -191,6 +254,7 @@ fn stack() -> String {
     format!(
         "\
 stack: demo/net
+expose: redis
 services:
   redis:
     image: {REDIS}

@@ -183,7 +183,7 @@ fn links_are_checked_whoever_sends_them() {
 #[test]
 fn a_wrong_body_is_told_every_field() {
     let body = json!({
-        "stack": "shop", "expose": "web", "colour": "red",
+        "stack": "shop", "expose": "shop", "colour": "red",
         "services": [
             {"name": "web", "image": "Nginx", "env": ["A"], "privileged": true, "instances": -1,
              "ports": [{"node_port": 0}], "links": [{"name": "B"}], "labels": ["a"]},
@@ -196,7 +196,6 @@ fn a_wrong_body_is_told_every_field() {
     let lines: Vec<String> = problems.iter().map(ToString::to_string).collect();
     expect![[r#"
         colour: is not a known field
-        expose: is not supported yet
         services[0].privileged: is not supported yet
         services[0].image: `Nginx` is not an image: expected `[HOST[:PORT]/]NAME[:TAG][@DIGEST]`, the name in lower case
         services[0].env[0]: `A` is not an environment variable: expected `NAME=VALUE`
@@ -208,7 +207,8 @@ fn a_wrong_body_is_told_every_field() {
         services[1].deploy_opts.min_health: has to be from 0 to 1
         services[1].volumes[1]: the named volume `x` is not supported yet
         services[1].volumes[1]: the path `/data` is mounted twice
-        services[2]: has to be an object, this is a number"#]].assert_eq(&lines.join("\n"));
+        services[2]: has to be an object, this is a number
+        expose: `expose` names service `shop`, which this stack does not define"#]].assert_eq(&lines.join("\n"));
 }
 
 fn name<T: std::str::FromStr<Err: std::fmt::Debug> + std::fmt::Debug>() -> impl Strategy<Value = T>
@@ -293,16 +293,18 @@ prop_compose! {
         description in option::of("\\PC{0,9}"),
         source in option::of("\\PC{0,9}"),
         services in btree_map(name::<ServiceName>(), any_declared(), 1..4),
+        exposes in any::<bool>(),
     ) -> Compiled {
         let mut services = services;
         for declared in services.values_mut() {
             declared.service.localize_links(&name);
             declared.service.links.retain(|link| link.stack.is_some());
         }
+        let expose = services.keys().next().filter(|_| exposes).cloned();
         let stack = match user {
             Some(user) => format!("{user}/{own}"),
             None => own.to_string(),
         };
-        Compiled { name, source, stack: Stack { stack, default_name: own, version, description, services } }
+        Compiled { name, source, stack: Stack { stack, default_name: own, version, description, expose, services } }
     }
 }
