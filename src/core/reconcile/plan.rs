@@ -119,6 +119,11 @@ impl Local {
         if wanted.takeover && heard_by_all > around.now {
             return Step::Wait(heard_by_all);
         }
+        if let Some(at) = self.crashes.restart_at()
+            && at > around.now
+        {
+            return Step::Wait(at);
+        }
         let spec = spec(wanted, around.identity, self.epoch, pinned);
         self.start(Action::Run(Box::new(spec)), around.now)
     }
