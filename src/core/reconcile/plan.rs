@@ -124,6 +124,11 @@ impl Local {
         if wanted.takeover && heard_by_all > around.now {
             return Step::Wait(heard_by_all);
         }
+        if let Some(at) = self.crashes.restart_at()
+            && at > around.now
+        {
+            return Step::Wait(at);
+        }
         let attachment = match (around.attachment)() {
             Ok(attachment) => attachment,
             Err(Unattached::Pending) => return Step::Settled,
@@ -275,7 +280,11 @@ impl Local {
         around: &Surroundings<'_>,
     ) -> Option<Instant> {
         // Pulling never costs health: without the image there is no turn to take.
-        if self.turn == Turn::Granted || around.pinned.is_none() || around.only_looks {
+        if around.pinned.is_none() || around.only_looks {
+            return None;
+        }
+        // What is down already has nothing to lose.
+        if self.turn == Turn::Granted && !is_up(best) {
             return None;
         }
         let rollout = (around.rollout)();
@@ -292,7 +301,8 @@ impl Local {
                 let heard = around.now.since(since) >= ANNOUNCED_FOR;
                 if heard { Turn::Granted } else { self.turn }
             }),
-            Turn::Granted => Ok(Turn::Granted),
+            // Its deploy may have failed since, while the stop was waited for or was refused.
+            Turn::Granted => rollout.may_repair().map(|()| Turn::Granted),
         };
         self.turn = next.unwrap_or_default();
         self.waits_for = next.err().as_ref().map(Hindrance::to_string);
