@@ -4,3 +4,4 @@ pub mod addresses;
 pub mod ipam;
 pub mod peers;
 pub mod sight;
+pub mod vpn;
