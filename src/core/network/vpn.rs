@@ -7,6 +7,7 @@
 //! The private half of a key never comes here. Not here: how clients are configured and carried (the
 //! shell), and who may write (`access`).
 
+mod clients;
 mod key;
 #[cfg(test)]
 mod tests;
@@ -21,11 +22,9 @@ use serde::{Deserialize, Serialize};
 use crate::id::{InvalidId, NodeId, ServiceKey, StackName, VpnUserName};
 use crate::time::WallTime;
 
+pub use super::addresses::VPN as HOSTS;
+pub use clients::{Client, clients};
 pub use key::{InvalidVpnKey, VpnKey};
-
-/// The last byte of users' addresses: 10.80.7.192 to 10.80.7.254 behind the node of 10.80.7.0/24. A
-/// quarter of each subnet, so a grid has 63 users at most.
-pub const HOSTS: std::ops::RangeInclusive<u8> = 192..=254;
 
 /// Who may come in, and where.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
@@ -55,7 +54,7 @@ pub struct UserRecord {
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct User {
     pub name: VpnUserName,
-    /// The last byte of its addresses: one of [`HOSTS`], and no other user's. `None` where two sides
+    /// The last number of its addresses: one of [`HOSTS`], and no other user's. `None` where two sides
     /// of a split together let in more users than there are.
     pub host: Option<u8>,
     pub reach: Reach,
