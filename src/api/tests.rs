@@ -13,3 +13,4 @@ mod fixture;
 mod logs;
 mod tcp;
 mod troubles;
+mod vpn;
