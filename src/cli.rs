@@ -31,6 +31,7 @@ mod tests;
 mod text;
 mod token;
 mod version;
+mod vpn;
 mod why;
 
 use std::ffi::OsString;
@@ -67,6 +68,9 @@ What runs:
   stack       Services that come together: install, upgrade, deploy, ls, show, logs, rm …
   service     One image in numbered instances: create, deploy, scale, ls, show, logs, rm …
   why         Explain where a service runs
+
+The network:
+  vpn         People's machines in it: create, user, config, ls, show, rm
 
 This program:
   demo        Show a whole grid on this one machine
@@ -121,6 +125,7 @@ It waits for `kontena init` or `kontena join`.")]
     Stack(stack::Stack),
     Service(service::Service),
     Why(why::Why),
+    Vpn(vpn::Vpn),
     Master(master::Master),
     Version(version::Version),
     Completion(completion::Completion),
@@ -224,6 +229,7 @@ async fn ask(
         Command::Stack(asked) => stack::run(&session(&globals)?, asked).await,
         Command::Service(asked) => service::run(&session(&globals)?, asked).await,
         Command::Why(asked) => why::run(&session(&globals)?, asked).await,
+        Command::Vpn(asked) => vpn::run(&session(&globals)?, environment, asked).await,
         Command::Version(asked) => version::run(&output, || session(&globals), asked).await,
         Command::Demo(asked) => {
             globals.refuse_target("demo")?;

@@ -12,6 +12,7 @@ mod daemon;
 mod demo;
 mod disk;
 mod docker;
+mod entropy;
 mod network;
 mod p2p;
 mod telemetry;

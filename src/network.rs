@@ -7,13 +7,13 @@
 
 mod firewall;
 mod forwarding;
-mod key;
+pub(crate) mod key;
 mod names;
 mod plane;
 mod routes;
 
 pub(crate) use firewall::Firewall;
-pub(crate) use forwarding::allow_forwarding;
+pub(crate) use forwarding::{allow_forwarding, answer_for_users};
 pub(crate) use names::Names;
 pub(crate) use plane::{Pair, Plane, Route};
 pub(crate) use routes::overlapping;

@@ -180,6 +180,11 @@ fn limit_of(command: &Command) -> Duration {
         | Command::DeployStack(_)
         | Command::StopStack(_)
         | Command::RestartStack(_)
-        | Command::RemoveStack(_) => CHANGE_LIMIT,
+        | Command::RemoveStack(_)
+        | Command::OpenVpn { .. }
+        | Command::CloseVpn(_)
+        | Command::AddVpnUser { .. }
+        | Command::LimitVpnUser { .. }
+        | Command::RemoveVpnUser(_) => CHANGE_LIMIT,
     }
 }

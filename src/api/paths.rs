@@ -2,7 +2,7 @@
 //!
 //! They are made of validated names and need no escaping.
 
-use kontena_core::id::{GridName, NodeName, ServiceKey, StackName};
+use kontena_core::id::{GridName, NodeName, ServiceKey, StackName, VpnUserName};
 
 pub(crate) const STATUS: &str = "/v1/status";
 pub(crate) const INIT: &str = "/v1/init";
@@ -45,6 +45,22 @@ pub(crate) fn stacks(grid: &GridName) -> String {
 /// Add `/deploy`, `/stop`, `/restart`, `/deploys/ID` or `/container_logs`.
 pub(crate) fn stack(grid: &GridName, stack: &StackName) -> String {
     format!("/v1/stacks/{grid}/{stack}")
+}
+
+pub(crate) fn vpn(grid: &GridName) -> String {
+    format!("/v1/vpn/{grid}")
+}
+
+pub(crate) fn vpn_entry(grid: &GridName, node: &NodeName) -> String {
+    format!("/v1/vpn/{grid}/entries/{node}")
+}
+
+pub(crate) fn vpn_users(grid: &GridName) -> String {
+    format!("/v1/vpn/{grid}/users")
+}
+
+pub(crate) fn vpn_user(grid: &GridName, user: &VpnUserName) -> String {
+    format!("/v1/vpn/{grid}/users/{user}")
 }
 
 /// Why an instance is where it is, or why it is nowhere. To ask for one, add `?instance=N`.

@@ -9,6 +9,7 @@ pub(super) mod instances;
 pub(super) mod node;
 pub(super) mod service;
 pub(super) mod stack;
+pub(super) mod vpn;
 
 use std::sync::{Arc, OnceLock};
 

@@ -9,13 +9,14 @@ mod network;
 mod nodes;
 mod services;
 mod stacks;
+mod vpn;
 mod why;
 
 use std::sync::Arc;
 
 use axum::extract::{DefaultBodyLimit, Path, State};
 use axum::http::{Method, Uri};
-use axum::routing::{delete, get, post};
+use axum::routing::{delete, get, post, put};
 use axum::{Json, Router};
 use kontena_core::command::{Command, Refusal};
 use kontena_core::id::{ServiceKey, StackName};
@@ -46,6 +47,7 @@ pub(super) fn protected() -> Router<Arc<Backend>> {
         .merge(of_grids())
         .merge(of_services())
         .merge(of_stacks())
+        .merge(of_vpn())
         .fallback(no_route)
         .method_not_allowed_fallback(no_route)
         .layer(DefaultBodyLimit::max(MAX_BODY_BYTES))
@@ -127,6 +129,16 @@ fn of_stacks() -> Router<Arc<Backend>> {
         .route(&under("stop"), post(stacks::stop))
         .route(&under("restart"), post(stacks::restart))
         .route(&under("container_logs"), get(logs::of_stack))
+}
+
+fn of_vpn() -> Router<Arc<Backend>> {
+    const VPN: &str = "/v1/vpn/{grid}";
+    let under = |part: &str| format!("{VPN}/{part}");
+    Router::new()
+        .route(VPN, get(vpn::show))
+        .route(&under("entries/{node}"), put(vpn::open).delete(vpn::close))
+        .route(&under("users"), post(vpn::add))
+        .route(&under("users/{user}"), put(vpn::limit).delete(vpn::remove))
 }
 
 async fn no_route(method: Method, uri: Uri) -> Refused {

@@ -14,3 +14,4 @@ mod logs;
 mod network;
 mod tcp;
 mod troubles;
+mod vpn;

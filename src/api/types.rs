@@ -16,6 +16,7 @@ pub(crate) mod node;
 pub(crate) mod service;
 pub(crate) mod stack;
 mod time;
+pub(crate) mod vpn;
 
 use serde::{Deserialize, Serialize};
 

@@ -237,7 +237,11 @@ impl Access {
                     | GridRegister::Availability(_)
                     | GridRegister::Token(_)
                     | GridRegister::TokenRevoked(_)
-                    | GridRegister::AdminToken(_),
+                    | GridRegister::AdminToken(_)
+                    | GridRegister::VpnEntry(_)
+                    | GridRegister::VpnUser(_)
+                    | GridRegister::VpnReach(_)
+                    | GridRegister::VpnRevoked(_),
                 )
                 | None => {}
             }
@@ -340,7 +344,11 @@ impl Access {
                 | GridRegister::NodeName(_)
                 | GridRegister::Labels(_)
                 | GridRegister::Availability(_)
-                | GridRegister::AdminToken(_),
+                | GridRegister::AdminToken(_)
+                | GridRegister::VpnEntry(_)
+                | GridRegister::VpnUser(_)
+                | GridRegister::VpnReach(_)
+                | GridRegister::VpnRevoked(_),
             )
             | None => return false,
         }

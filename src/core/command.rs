@@ -7,11 +7,15 @@ mod join_address;
 mod member;
 mod service;
 mod stack;
+mod vpn;
 
 use std::collections::BTreeMap;
 
 use crate::document::edit::Edit;
-use crate::id::{GridName, NodeId, NodeName, ServiceKey, ServiceName, StackName, TokenId};
+use crate::id::{
+    GridName, NodeId, NodeName, ServiceKey, ServiceName, StackName, TokenId, VpnUserName,
+};
+use crate::network::vpn::{Entry, Reach, VpnKey};
 use crate::stack::Service;
 use crate::time::WallTime;
 use crate::view::{Availability, Lifecycle, Member, View};
@@ -99,6 +103,24 @@ pub enum Command {
     StopStack(StackName),
     RestartStack(StackName),
     RemoveStack(StackName),
+    /// Lets VPN users in at a node; said anew, it changes where they find it.
+    OpenVpn {
+        node: NodeId,
+        entry: Entry,
+    },
+    CloseVpn(NodeId),
+    /// Makes the key of a new user known.
+    AddVpnUser {
+        name: VpnUserName,
+        key: VpnKey,
+        reach: Reach,
+    },
+    LimitVpnUser {
+        name: VpnUserName,
+        reach: Reach,
+    },
+    /// Revokes every key of the name, for good.
+    RemoveVpnUser(VpnUserName),
 }
 
 /// A stack as it comes from a stack file.
@@ -215,6 +237,11 @@ pub fn edits(
         Command::StopStack(name) => stack::stop(view, name),
         Command::RestartStack(name) => stack::restart(view, name),
         Command::RemoveStack(name) => stack::remove(view, name),
+        Command::OpenVpn { node, entry } => vpn::open(view, *node, *entry),
+        Command::CloseVpn(node) => vpn::close(view, *node),
+        Command::AddVpnUser { name, key, reach } => vpn::add(view, name, *key, reach),
+        Command::LimitVpnUser { name, reach } => vpn::limit(view, name, reach),
+        Command::RemoveVpnUser(name) => vpn::remove(view, name),
     }
 }
 

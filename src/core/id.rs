@@ -163,6 +163,10 @@ label!(
     /// A service's name, unique in its stack.
     ServiceName, "service name", 63
 );
+label!(
+    /// What the owner of a VPN key is called, unique in its grid.
+    VpnUserName, "name of a VPN user", 63
+);
 
 key!(
     /// A node: its ed25519 public key, which is also its libp2p peer id.

@@ -4,4 +4,5 @@ pub mod addresses;
 pub mod ipam;
 pub mod peers;
 pub mod sight;
+pub mod vpn;
 pub mod zone;

@@ -15,6 +15,7 @@ use crate::id::{
     StackName, TokenId,
 };
 use crate::network::ipam::Subnet;
+use crate::network::vpn::Vpn;
 use crate::report::Report;
 use crate::stack::Service;
 use crate::time::WallTime;
@@ -58,6 +59,7 @@ pub struct Documents {
     pub join_tokens: BTreeMap<TokenId, JoinToken>,
     /// SHA-256 of each administrator token that is valid for the API over TCP.
     pub admin_tokens: BTreeSet<[u8; 32]>,
+    pub vpn: Vpn,
     pub stacks: BTreeMap<StackName, StackRecord>,
     pub services: BTreeMap<ServiceKey, ServiceRecord>,
     /// Registers that two sides of a split wrote differently: the winner is applied, both are shown.

@@ -17,6 +17,7 @@ use crate::api::server::{self, Listeners};
 use crate::api::types::membership::Phase;
 use crate::disk::{Disk, Saved};
 use crate::docker::{Docker, Watch};
+use crate::entropy::entropy;
 use crate::p2p::{P2p, P2pEvent};
 
 use super::addresses::addresses;
@@ -243,17 +244,6 @@ impl Edges {
 
 fn input(input: Input) -> Happened {
     Happened::Input(Box::new(input))
-}
-
-/// From the operating system.
-fn entropy() -> std::io::Result<[u8; 32]> {
-    let mut bytes = [0; 32];
-    let filled = rustix::rand::getrandom(&mut bytes, rustix::rand::GetRandomFlags::empty())?;
-    if filled == bytes.len() {
-        Ok(bytes)
-    } else {
-        Err(std::io::Error::other("too few random bytes"))
-    }
 }
 
 fn looks() -> Interval {

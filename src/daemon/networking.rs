@@ -24,7 +24,9 @@ use tokio::time::{Instant, MissedTickBehavior, interval, sleep};
 
 use crate::api::types::network::{self as wire, NodeNetwork};
 use crate::docker::{BridgeNetwork, Docker, Ensured, Removed};
-use crate::network::{Firewall, Names, Pair, Plane, Route, allow_forwarding, overlapping};
+use crate::network::{
+    Firewall, Names, Pair, Plane, Route, allow_forwarding, answer_for_users, overlapping,
+};
 
 pub(super) use question::{NodeNetworks, is_question};
 
@@ -266,7 +268,8 @@ impl Worker {
         let Some(firewall) = &self.firewall else {
             return;
         };
-        let ensured = match allow_forwarding() {
+        let bridge = &firewall.names().bridge;
+        let ensured = match allow_forwarding().and_then(|()| answer_for_users(bridge)) {
             Ok(()) => firewall.ensure(&subnet.to_string()).await,
             Err(problem) => Err(problem),
         };

@@ -38,6 +38,10 @@ impl Firewall {
         Self { names }
     }
 
+    pub(crate) fn names(&self) -> &Names {
+        &self.names
+    }
+
     /// Puts back whatever is missing or stands too late, and removes what was ours and is not wanted any
     /// more. Returns what stands then, as one would type it.
     ///
@@ -144,10 +148,8 @@ fn rules(names: &Names, subnet: &str, forward: &'static str) -> Vec<Rule> {
             arguments: arguments.map(|word| (*word).to_owned()).collect(),
         }
     };
-    let name_queries = |protocol: &str| {
-        let matches = [
-            "-i", bridge, "-p", protocol, "-m", protocol, "--dport", "53",
-        ];
+    let name_queries = |from: &str, protocol: &str| {
+        let matches = ["-i", from, "-p", protocol, "-m", protocol, "--dport", "53"];
         rule("filter", "INPUT", &matches, "ACCEPT")
     };
     vec![
@@ -170,8 +172,18 @@ fn rules(names: &Names, subnet: &str, forward: &'static str) -> Vec<Rule> {
             &["-i", bridge, "-o", interface],
             "ACCEPT",
         ),
-        name_queries("udp"),
-        name_queries("tcp"),
+        // Of a VPN user to a container of another node.
+        rule(
+            "filter",
+            forward,
+            &["-i", interface, "-o", interface],
+            "ACCEPT",
+        ),
+        name_queries(bridge, "udp"),
+        name_queries(bridge, "tcp"),
+        // Of VPN users.
+        name_queries(interface, "udp"),
+        name_queries(interface, "tcp"),
     ]
 }
 
@@ -262,7 +274,7 @@ mod tests {
     #[test]
     fn quotation_marks_of_an_older_iptables_are_no_difference() {
         let (rules, names) = firewall();
-        let wanted = [&rules[1], &rules[2]];
+        let wanted = [&rules[1], &rules[2], &rules[3]];
         let quoted: Vec<String> = printed(&wanted)
             .iter()
             .map(|line| line.replace(&names.comment, &format!("\"{}\"", names.comment)))

@@ -17,7 +17,7 @@ pub(super) fn private(identity: &SecretKey) -> PrivateKey {
 }
 
 /// `None` for an id that is no key, or one of the few whose secrets everybody knows.
-pub(super) fn public(node: &NodeId) -> Option<PublicKey> {
+pub(crate) fn public(node: &NodeId) -> Option<PublicKey> {
     let verifying = VerifyingKey::from_bytes(node.as_bytes()).ok()?;
     let is_sound = !verifying.is_weak();
     is_sound.then(|| PublicKey(verifying.to_montgomery().to_bytes()))

@@ -7,10 +7,11 @@ use std::time::Duration;
 use anyhow::Context;
 use kontena_core::id::NodeId;
 use kontena_core::identity::SecretKey;
-use kontena_core::network::addresses::MANAGEMENT_PREFIX;
+use kontena_core::network::addresses::{MANAGEMENT_PREFIX, VPN_PREFIXES};
 use kontena_core::network::ipam::{SUPERNET_TEXT, Subnet};
 use kontena_core::network::peers::{Peer as WantedPeer, Wanted};
 use kontena_core::network::sight::{self, MAX_OUTER};
+use kontena_core::network::vpn::{Client, VpnKey};
 use kontena_overlay::{Config, Overlay, Peer, Prefix, PublicKey, Snapshot, StartError, Way};
 
 use super::key;
@@ -24,6 +25,7 @@ const SUBNET_PREFIX: u8 = 24;
 /// The overlay of this node. Its interface is gone once this is dropped.
 pub(crate) struct Plane {
     overlay: Overlay,
+    own: PublicKey,
     subnet: Option<Subnet>,
     applied: Option<Wanted>,
     nodes: BTreeMap<PublicKey, NodeId>,
@@ -77,6 +79,7 @@ impl Plane {
         let overlay = start(config).context("failed to start the overlay")?;
         Ok(Self {
             overlay,
+            own: key::private(identity).public_key(),
             subnet: wanted.subnet,
             applied: None,
             nodes: BTreeMap::new(),
@@ -104,7 +107,10 @@ impl Plane {
             .collect();
         let peers = wanted.peers.iter();
         let peers = peers.filter_map(|(node, peer)| peer_of(*keys.get(node)?, peer, &keys));
-        let applied = self.overlay.apply(peers.collect())?;
+        let members: BTreeSet<PublicKey> = keys.values().copied().chain([self.own]).collect();
+        let clients = wanted.clients.iter();
+        let clients = clients.filter_map(|(key, client)| client_of(*key, client, &members));
+        let applied = self.overlay.apply(peers.chain(clients).collect())?;
         let applied = applied.context("failed to set the peers of the overlay")?;
         tracing::debug!(?applied, "The peers of the overlay are set");
         self.nodes = keys.into_iter().map(|(node, key)| (key, node)).collect();
@@ -217,6 +223,11 @@ fn set_addresses(config: &mut Config, wanted: &Wanted) -> anyhow::Result<()> {
     if let Some(subnet) = wanted.subnet {
         config.addresses.push(Prefix::host(subnet.gateway().into()));
         config.routes.push(SUPERNET_TEXT.parse()?);
+        // The rest of the node's own subnet lies on the bridge of its containers.
+        for (first, length) in VPN_PREFIXES {
+            let users = Prefix::new(IpAddr::V4(subnet.address(first)), length)?;
+            config.routes.push(users);
+        }
     }
     Ok(())
 }
@@ -244,6 +255,17 @@ fn peer_of(
         keepalive: Some(KEEPALIVE),
         relays: relays.collect(),
         ..Peer::member(key)
+    })
+}
+
+/// A user whose key is a member's is none: the member would be cut off.
+fn client_of(key: VpnKey, client: &Client, members: &BTreeSet<PublicKey>) -> Option<Peer> {
+    let key = PublicKey(*key.as_bytes());
+    let reach = client.reach.as_ref();
+    (!members.contains(&key)).then(|| Peer {
+        allowed: vec![Prefix::host(client.address.into())],
+        reach: reach.map(|reach| reach.iter().map(|ip| Prefix::host((*ip).into())).collect()),
+        ..Peer::client(key)
     })
 }
 

@@ -92,6 +92,8 @@ pub struct Peer {
     pub preshared_key: Option<[u8; KEY_LENGTH]>,
     /// Addresses that are sent to it, and that it may send from.
     pub allowed: Vec<Prefix>,
+    /// What it may send to; `None` is everything. What is sent to it is not limited.
+    pub reach: Option<Vec<Prefix>>,
     /// Where it may be reached; all are tried. The first 16 count.
     pub endpoints: Vec<SocketAddr>,
     /// How often it hears of us when there is nothing to say; keeps the way through a NAT open.
@@ -108,6 +110,7 @@ impl Peer {
             kind: PeerKind::Member,
             preshared_key: None,
             allowed: Vec::new(),
+            reach: None,
             endpoints: Vec::new(),
             keepalive: None,
             relays: Vec::new(),

@@ -23,6 +23,8 @@ pub enum Drop {
     Overload,
     /// From a peer: its source address belongs to another peer or to nobody.
     ForeignSource,
+    /// From a peer: its destination is beyond what this peer may send to.
+    OutOfReach,
     /// From a peer: no IP packet.
     NotIp,
     /// From this host: no peer owns the destination. The sender is told.
@@ -47,7 +49,7 @@ pub enum Drop {
 
 impl Drop {
     /// All reasons, in the order in which they are shown.
-    pub const ALL: [Self; 18] = [
+    pub const ALL: [Self; 19] = [
         Self::Garbage,
         Self::Stranger,
         Self::UnknownIndex,
@@ -56,6 +58,7 @@ impl Drop {
         Self::Handshake,
         Self::Overload,
         Self::ForeignSource,
+        Self::OutOfReach,
         Self::NotIp,
         Self::NoRoute,
         Self::TooBig,

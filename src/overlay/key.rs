@@ -34,6 +34,11 @@ impl PrivateKey {
         PublicKey(x25519::PublicKey::from(&self.0).to_bytes())
     }
 
+    /// The secret itself, for a configuration that is written down.
+    pub fn to_bytes(&self) -> [u8; KEY_LENGTH] {
+        self.0.to_bytes()
+    }
+
     /// What only the owners of the two keys can compute.
     pub(crate) fn shared(&self, other: PublicKey) -> [u8; KEY_LENGTH] {
         self.0.diffie_hellman(&other.0.into()).to_bytes()

@@ -1,7 +1,7 @@
 //! One peer: its keys, the ways to it, and what waits for it.
 
 use std::collections::VecDeque;
-use std::net::SocketAddr;
+use std::net::{IpAddr, SocketAddr};
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
@@ -15,6 +15,7 @@ use crate::mtu::PathMtu;
 use crate::path::{Paths, PeerIndex, Via};
 use crate::probe::Probe;
 use crate::relay::{RelayId, RelayKey};
+use crate::routes::Routes;
 use crate::snapshot::Traffic;
 
 /// What WireGuard adds to a packet.
@@ -38,6 +39,8 @@ const PUNCH: Duration = Duration::from_millis(1100);
 
 pub(crate) struct Peer {
     pub(crate) desired: config::Peer,
+    /// What it may send to, as it is looked up.
+    reach: Option<Routes<()>>,
     pub(crate) tunn: Tunn,
     pub(crate) paths: Paths,
     pub(crate) mtu: PathMtu,
@@ -57,6 +60,16 @@ pub(crate) struct Peer {
     pub(crate) allowance: Allowance,
     initiation: Option<(Vec<u8>, Instant)>,
     kept_alive: Option<Instant>,
+}
+
+fn reach(desired: &config::Peer) -> Option<Routes<()>> {
+    desired.reach.as_ref().map(|prefixes| {
+        let mut reach = Routes::default();
+        for prefix in prefixes {
+            reach.insert(*prefix, ());
+        }
+        reach
+    })
 }
 
 /// Something to be sent by a way.
@@ -112,8 +125,20 @@ impl Peer {
             allowance: Allowance::new(now),
             initiation: None,
             kept_alive: None,
+            reach: reach(&desired),
             desired,
         }
+    }
+
+    /// Takes what is said of it anew.
+    pub(crate) fn change(&mut self, desired: config::Peer) {
+        self.reach = reach(&desired);
+        self.desired = desired;
+    }
+
+    pub(crate) fn may_send_to(&self, destination: IpAddr) -> bool {
+        let reach = self.reach.as_ref();
+        reach.is_none_or(|reach| reach.lookup(destination).is_some())
     }
 
     pub(crate) fn key(&self) -> PublicKey {

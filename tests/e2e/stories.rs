@@ -8,3 +8,4 @@ mod members;
 mod network;
 mod power;
 mod splits;
+mod vpn;

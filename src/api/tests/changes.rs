@@ -16,12 +16,12 @@ use crate::api::types::service::{Scale, Service};
 use crate::api::types::stack::Stack;
 use crate::api::types::{Changed, Saved};
 
-fn documents(view: &mut View) -> &mut Documents {
+pub(super) fn documents(view: &mut View) -> &mut Documents {
     Arc::make_mut(&mut view.documents)
 }
 
 /// A server whose node notes each command and then does `obey`.
-async fn noting(
+pub(super) async fn noting(
     mut obey: impl FnMut(&Command, &mut View) -> Reply + Send + 'static,
 ) -> (Server, Arc<Mutex<Vec<Command>>>) {
     let noted = Arc::new(Mutex::new(Vec::new()));

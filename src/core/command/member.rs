@@ -97,7 +97,7 @@ pub(super) fn revoke_token(view: &View, token: TokenId) -> Result<Vec<Edit>, Ref
     }
 }
 
-fn find(view: &View, node: NodeId) -> Result<&Member, Refusal> {
+pub(super) fn find(view: &View, node: NodeId) -> Result<&Member, Refusal> {
     let missing = || Refusal::NotFound {
         what: "node",
         name: node.to_string(),

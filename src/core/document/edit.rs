@@ -6,6 +6,7 @@
 
 use crate::id::{GridName, NodeId, NodeName, RevisionHash, ServiceKey, StackName, TokenId};
 use crate::membership::admission::Admission;
+use crate::network::vpn::{Entry, Reach, UserRecord, VpnKey};
 use crate::view::{Availability, Lifecycle, Pin, StackRecord};
 
 /// One register's new value. The document that it lies in follows from what it is.
@@ -33,6 +34,21 @@ pub enum Edit {
     RevokeJoinToken(TokenId),
     /// SHA-256 of the token.
     AdminToken([u8; 32]),
+    /// `None`: users enter here no more.
+    VpnEntry {
+        node: NodeId,
+        entry: Option<Entry>,
+    },
+    VpnUser {
+        key: VpnKey,
+        user: UserRecord,
+    },
+    VpnReach {
+        key: VpnKey,
+        reach: Reach,
+    },
+    /// A tombstone for ever: a revoked key never counts again.
+    RevokeVpnKey(VpnKey),
 
     // --- document `stack/NAME` ---
     Stack {

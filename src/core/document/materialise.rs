@@ -6,6 +6,7 @@
 
 mod grid;
 mod stack;
+mod vpn;
 
 use std::collections::BTreeMap;
 
@@ -53,6 +54,7 @@ impl Parts {
             disowned: self.grid.disowned.clone(),
             join_tokens: self.grid.join_tokens.clone(),
             admin_tokens: self.grid.admin_tokens.clone(),
+            vpn: self.grid.vpn.clone(),
             conflicts: self.grid.conflicts.clone(),
             ..Documents::default()
         };

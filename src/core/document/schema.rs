@@ -11,6 +11,7 @@ use serde::{Deserialize, Serialize};
 
 use super::DocumentId;
 use crate::id::{EnvelopeHash, NodeId, RevisionHash, ServiceName, TokenId};
+use crate::network::vpn::VpnKey;
 use crate::time::WallTime;
 
 /// A register of the document `grid`.
@@ -26,6 +27,10 @@ pub(crate) enum GridRegister {
     Token(TokenId),
     TokenRevoked(TokenId),
     AdminToken([u8; 32]),
+    VpnEntry(NodeId),
+    VpnUser(VpnKey),
+    VpnReach(VpnKey),
+    VpnRevoked(VpnKey),
 }
 
 /// A register of a document `stack/NAME`.
@@ -97,6 +102,10 @@ impl fmt::Display for GridRegister {
             Self::Token(token) => write!(f, "token/{token}"),
             Self::TokenRevoked(token) => write!(f, "token/{token}/revoked"),
             Self::AdminToken(hash) => write!(f, "admin-token/{}", HEXLOWER.encode(hash)),
+            Self::VpnEntry(node) => write!(f, "vpn-entry/{node}"),
+            Self::VpnUser(key) => write!(f, "vpn-user/{}", key.hex()),
+            Self::VpnReach(key) => write!(f, "vpn-user/{}/reach", key.hex()),
+            Self::VpnRevoked(key) => write!(f, "vpn-user/{}/revoked", key.hex()),
         }
     }
 }
@@ -117,6 +126,10 @@ impl GridRegister {
             ["admin-token", hash] => {
                 Self::AdminToken(HEXLOWER.decode(hash.as_bytes()).ok()?.try_into().ok()?)
             }
+            ["vpn-entry", node] => Self::VpnEntry(node.parse().ok()?),
+            ["vpn-user", key] => Self::VpnUser(VpnKey::from_hex(key)?),
+            ["vpn-user", key, "reach"] => Self::VpnReach(VpnKey::from_hex(key)?),
+            ["vpn-user", key, "revoked"] => Self::VpnRevoked(VpnKey::from_hex(key)?),
             _ => return None,
         })
     }
@@ -207,8 +220,11 @@ pub(crate) fn known_fields(register: &str) -> &'static [&'static str] {
             "proof",
         ];
     }
-    if let Some(GridRegister::Removed(_)) = GridRegister::parse(register) {
-        return &["heads"];
+    match GridRegister::parse(register) {
+        Some(GridRegister::Removed(_)) => return &["heads"],
+        Some(GridRegister::VpnEntry(_)) => return &["address"],
+        Some(GridRegister::VpnUser(_)) => return &["name", "host"],
+        Some(_) | None => {}
     }
     match StackRegister::parse(register) {
         Some(StackRegister::Record) => &[

@@ -5,6 +5,7 @@ mod merge;
 mod properties;
 mod removal;
 mod saving;
+mod vpn;
 
 use std::sync::Arc;
 

@@ -270,6 +270,10 @@ impl Replica {
             Edit::JoinToken(token) => grid(GridRegister::Token(*token), fact()),
             Edit::RevokeJoinToken(token) => grid(GridRegister::TokenRevoked(*token), fact()),
             Edit::AdminToken(hash) => grid(GridRegister::AdminToken(*hash), fact()),
+            Edit::VpnEntry { node, entry } => grid(GridRegister::VpnEntry(*node), json(entry)),
+            Edit::VpnUser { key, user } => grid(GridRegister::VpnUser(*key), json(user)),
+            Edit::VpnReach { key, reach } => grid(GridRegister::VpnReach(*key), json(reach)),
+            Edit::RevokeVpnKey(key) => grid(GridRegister::VpnRevoked(*key), fact()),
 
             Edit::Stack { stack, record } => {
                 if !self.documents().stacks.contains_key(stack) {
@@ -405,7 +409,11 @@ fn document_of(edit: &Edit) -> DocumentId {
         | Edit::NodeAvailability { .. }
         | Edit::JoinToken(_)
         | Edit::RevokeJoinToken(_)
-        | Edit::AdminToken(_) => DocumentId::Grid,
+        | Edit::AdminToken(_)
+        | Edit::VpnEntry { .. }
+        | Edit::VpnUser { .. }
+        | Edit::VpnReach { .. }
+        | Edit::RevokeVpnKey(_) => DocumentId::Grid,
         Edit::Stack { stack, .. } | Edit::RemoveStack(stack) => DocumentId::Stack(stack.clone()),
         Edit::Revision { service, .. }
         | Edit::Instances { service, .. }

@@ -12,10 +12,12 @@ use sha2::{Digest, Sha256};
 use crate::id::{GridId, InstanceId, NodeId};
 use crate::network::ipam::Subnet;
 
-/// Last numbers of the addresses of instances: 222, several times what a host of this size runs.
-pub const INSTANCES: RangeInclusive<u8> = 2..=223;
-/// Kept for VPN users that enter by this node.
-pub const VPN: RangeInclusive<u8> = 224..=239;
+/// Last numbers of the addresses of instances: 190, several times what a host of this size runs.
+pub const INSTANCES: RangeInclusive<u8> = 2..=191;
+/// Of VPN users that enter by this node: each has the same number at every node, so a grid has 48 at most.
+pub const VPN: RangeInclusive<u8> = 192..=239;
+/// The same as prefixes: where they begin, and how many bits count.
+pub const VPN_PREFIXES: [(u8, u8); 2] = [(192, 27), (224, 28)];
 /// What Docker hands out by itself begins here: containers that people attach to the network by hand.
 pub const BY_HAND: u8 = 240;
 /// And is so long: `.240` to `.255`.
@@ -123,14 +125,14 @@ mod tests {
 
     proptest! {
         #[test]
-        fn no_address_is_given_twice_until_all_are_given(number: u32, count in 1..=222_usize) {
+        fn no_address_is_given_twice_until_all_are_given(number: u32, count in 1..=190_usize) {
             let mut taken = BTreeSet::new();
             for _ in 0..count {
                 let address = choose(subnet(), &instance(number), None, &taken).unwrap();
                 prop_assert!(is_of_instances(subnet(), address));
                 prop_assert!(taken.insert(address));
             }
-            if count == 222 {
+            if count == 190 {
                 prop_assert_eq!(choose(subnet(), &instance(number), None, &taken), None);
             }
         }

@@ -10,6 +10,7 @@ use std::net::{IpAddr, Ipv6Addr, SocketAddr};
 use crate::id::NodeId;
 use crate::network::addresses;
 use crate::network::ipam::Subnet;
+use crate::network::vpn::{Client, VpnKey, clients};
 use crate::view::View;
 
 /// The most places where one peer is tried: the data plane tries no more.
@@ -26,6 +27,8 @@ pub struct Wanted {
     pub management: Ipv6Addr,
     pub management_network: Ipv6Addr,
     pub peers: BTreeMap<NodeId, Peer>,
+    /// VPN users that may enter here.
+    pub clients: BTreeMap<VpnKey, Client>,
 }
 
 /// One member, as this node shall reach it.
@@ -65,6 +68,7 @@ pub fn wanted(view: &View, me: NodeId) -> Option<Wanted> {
         management: addresses::management(grid, me),
         management_network: addresses::management_network(grid),
         peers,
+        clients: clients(view, me),
     })
 }
 

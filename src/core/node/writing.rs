@@ -135,7 +135,12 @@ impl Node {
             | Command::DeployStack(_)
             | Command::StopStack(_)
             | Command::RestartStack(_)
-            | Command::RemoveStack(_) => {
+            | Command::RemoveStack(_)
+            | Command::OpenVpn { .. }
+            | Command::CloseVpn(_)
+            | Command::AddVpnUser { .. }
+            | Command::LimitVpnUser { .. }
+            | Command::RemoveVpnUser(_) => {
                 let command = Box::new(command);
                 self.queue(Job::Command { id, command });
             }

@@ -34,7 +34,7 @@ impl Engine {
             match known {
                 Some(known) if known.desired == peer => {}
                 Some(known) => {
-                    known.desired = peer;
+                    known.change(peer);
                     applied.changed.push(key);
                 }
                 None => {

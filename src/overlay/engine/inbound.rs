@@ -127,14 +127,15 @@ impl Engine {
         let Some(peer) = self.peers.get_mut(&index) else {
             return;
         };
-        if !owned {
-            peer.drops.count(Drop::ForeignSource);
-        } else if Ip::parse(packet).is_none() {
-            peer.drops.count(Drop::NotIp);
-        } else {
-            peer.received.count(length);
-            peer.data = Some(now);
-            self.inbox.push(packet);
+        match Ip::parse(packet) {
+            _ if !owned => peer.drops.count(Drop::ForeignSource),
+            None => peer.drops.count(Drop::NotIp),
+            Some(ip) if !peer.may_send_to(ip.destination()) => peer.drops.count(Drop::OutOfReach),
+            Some(_) => {
+                peer.received.count(length);
+                peer.data = Some(now);
+                self.inbox.push(packet);
+            }
         }
         self.heard(index, via, Heard::InUse, now);
     }

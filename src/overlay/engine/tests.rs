@@ -69,6 +69,31 @@ fn a_smaller_range_inside_a_peers_range_is_its_owners_alone() {
 }
 
 #[test]
+fn a_peer_sends_to_what_it_may_reach_and_to_nothing_else() {
+    let mut network = Network::new(2);
+    network.meet(0, 1);
+    let reach = |network: &mut Network, reach: Option<&str>| {
+        network.change(0, |peers| {
+            let prefix = reach.map(|prefix| vec![prefix.parse().expect("a prefix")]);
+            peers[0].reach = prefix;
+        });
+    };
+    let arrived = |network: &mut Network| {
+        for destination in ["10.80.0.1", "10.80.0.2"] {
+            network.send_raw(1, &datagram("10.80.1.1", destination, b"hello"));
+        }
+        network.settle();
+        network.received(0).len()
+    };
+    assert_eq!(arrived(&mut network), 2);
+    reach(&mut network, Some("10.80.0.2/32"));
+    assert_eq!(arrived(&mut network), 1);
+    assert_eq!(network.status(0, 1).drops[Drop::OutOfReach], 1);
+    reach(&mut network, None);
+    assert_eq!(arrived(&mut network), 2);
+}
+
+#[test]
 fn a_replayed_datagram_is_dropped_and_counted() {
     let mut network = Network::new(2);
     network.meet(0, 1);

@@ -31,7 +31,7 @@ fn containers_reach_each_other_across_nodes_whatever_befalls_the_hosts() {
     eventually(SOON, "our rules to be put back", || {
         let rules = ours_of(&grid.node(2));
         seen(
-            rules.iter().filter(|line| line.starts_with("-A")).count() == 5,
+            rules.iter().filter(|line| line.starts_with("-A")).count() == 8,
             &rules,
         )
     });
@@ -233,7 +233,7 @@ fn ways_are_shown(grid: &Grid) {
         .kontena_json(&["node", "show", "node-2", "--network"]);
     assert_eq!(shown["containers"], "attached", "{shown}");
     assert_eq!(shown["interface"], "kontena0", "{shown}");
-    assert_eq!(shown["rules"].as_array().map(Vec::len), Some(5), "{shown}");
+    assert_eq!(shown["rules"].as_array().map(Vec::len), Some(8), "{shown}");
     let text = grid.node(1).kontena(&["network", "ls"]);
     assert!(text.contains("node-2") && text.contains("direct"), "{text}");
 }

@@ -10,6 +10,7 @@ use crate::document::schema::GridRegister;
 use crate::id::{GridId, NodeId, NodeName, TokenId};
 use crate::membership::admission::Admission;
 use crate::network::ipam::{self, Claim};
+use crate::network::vpn::Vpn;
 use crate::view::{Availability, Conflict, Grid, JoinToken, Member};
 
 #[derive(Debug, Default)]
@@ -21,6 +22,7 @@ pub(super) struct GridPart {
     pub(super) disowned: BTreeSet<NodeId>,
     pub(super) join_tokens: BTreeMap<TokenId, JoinToken>,
     pub(super) admin_tokens: BTreeSet<[u8; 32]>,
+    pub(super) vpn: Vpn,
     pub(super) conflicts: Vec<Conflict>,
 }
 
@@ -43,6 +45,7 @@ pub(super) fn read(id: GridId, log: &Log, members: &Members) -> GridPart {
         part.read_register(log, name, values);
     }
     part.tell_names_apart();
+    part.read_vpn_users(log);
     part
 }
 
@@ -108,11 +111,17 @@ impl GridPart {
             GridRegister::AdminToken(hash) => {
                 self.admin_tokens.insert(hash);
             }
-            // A removed node has no row, a removal is judged by `Members`, and a revocation is read
-            // with its token.
+            GridRegister::VpnEntry(node) => self.read_vpn_entry(node, name, values),
+            GridRegister::VpnRevoked(key) => {
+                self.vpn.revoked.insert(key);
+            }
+            // A removed node has no row, a removal is judged by `Members`, a revocation is read
+            // with its token, and users are read once all revocations are known.
             GridRegister::Admission(_)
             | GridRegister::Removed(_)
-            | GridRegister::TokenRevoked(_) => {}
+            | GridRegister::TokenRevoked(_)
+            | GridRegister::VpnUser(_)
+            | GridRegister::VpnReach(_) => {}
         }
     }
 
@@ -133,7 +142,7 @@ impl GridPart {
     }
 
     /// The winner of a register; the others are listed.
-    fn settle<T: serde::de::DeserializeOwned + serde::Serialize>(
+    pub(super) fn settle<T: serde::de::DeserializeOwned + serde::Serialize>(
         &mut self,
         name: &str,
         values: &[Value],

@@ -8,14 +8,14 @@ use crate::document::log::Unfit;
 use crate::document::replica::{Event, Refusal};
 
 /// A change that node 2 would make now, to be spoilt.
-fn draft(replica: &mut Replica, edits: &[Edit]) -> Envelope {
+pub(super) fn draft(replica: &mut Replica, edits: &[Edit]) -> Envelope {
     let prepared = replica.prepare(edits, WallTime(7)).unwrap();
     let envelope = prepared[0].envelope.open().unwrap();
     replica.abandon(prepared);
     envelope
 }
 
-fn with_change(envelope: &Envelope, change: impl FnOnce(&mut Change)) -> Envelope {
+pub(super) fn with_change(envelope: &Envelope, change: impl FnOnce(&mut Change)) -> Envelope {
     let mut changed = Change::decode(&envelope.payload).unwrap();
     change(&mut changed);
     Envelope {

@@ -1,0 +1,121 @@
+//! Commands about the VPN → edits.
+
+use super::Refusal;
+use super::member::find;
+use crate::document::edit::Edit;
+use crate::id::{NodeId, VpnUserName};
+use crate::network::vpn::{Entry, HOSTS, Reach, Target, UserRecord, VpnKey};
+use crate::view::{Documents, View};
+
+pub(super) fn open(view: &View, node: NodeId, entry: Entry) -> Result<Vec<Edit>, Refusal> {
+    find(view, node)?;
+    if view.documents.vpn.entries.get(&node) == Some(&entry) {
+        return Ok(Vec::new());
+    }
+    let entry = Some(entry);
+    Ok(vec![Edit::VpnEntry { node, entry }])
+}
+
+pub(super) fn close(view: &View, node: NodeId) -> Result<Vec<Edit>, Refusal> {
+    let member = find(view, node)?;
+    if !view.documents.vpn.entries.contains_key(&node) {
+        return Err(Refusal::NotFound {
+            what: "VPN entry",
+            name: member.name.to_string(),
+        });
+    }
+    Ok(vec![Edit::VpnEntry { node, entry: None }])
+}
+
+pub(super) fn add(
+    view: &View,
+    name: &VpnUserName,
+    key: VpnKey,
+    reach: &Reach,
+) -> Result<Vec<Edit>, Refusal> {
+    let vpn = &view.documents.vpn;
+    if vpn.named(name).next().is_some() {
+        return Err(Refusal::Exists {
+            what: "VPN user",
+            name: name.to_string(),
+        });
+    }
+    if let Some(owner) = vpn.users.get(&key) {
+        let problem = format!("the key `{key}` is that of VPN user `{}`", owner.name);
+        return Err(Refusal::Invalid(problem));
+    }
+    if vpn.revoked.contains(&key) {
+        let problem = format!("the key `{key}` was revoked and never counts again: make a new one");
+        return Err(Refusal::Invalid(problem));
+    }
+    check_reach(&view.documents, reach)?;
+    let host = vpn.free_host(&key).ok_or_else(full)?;
+    let user = UserRecord {
+        name: name.clone(),
+        host,
+    };
+    let mut edits = vec![Edit::VpnUser { key, user }];
+    if *reach != Reach::Everything {
+        let reach = reach.clone();
+        edits.push(Edit::VpnReach { key, reach });
+    }
+    Ok(edits)
+}
+
+fn full() -> Refusal {
+    let most = HOSTS.count();
+    Refusal::Invalid(format!("a grid has at most {most} VPN users: remove one"))
+}
+
+pub(super) fn limit(view: &View, name: &VpnUserName, reach: &Reach) -> Result<Vec<Edit>, Refusal> {
+    check_reach(&view.documents, reach)?;
+    let others = keys(view, name)?.into_iter().filter(|key| {
+        let user = view.documents.vpn.users.get(key);
+        user.is_none_or(|user| user.reach != *reach)
+    });
+    let edit = |key| Edit::VpnReach {
+        key,
+        reach: reach.clone(),
+    };
+    Ok(others.map(edit).collect())
+}
+
+pub(super) fn remove(view: &View, name: &VpnUserName) -> Result<Vec<Edit>, Refusal> {
+    let keys = keys(view, name)?;
+    Ok(keys.into_iter().map(Edit::RevokeVpnKey).collect())
+}
+
+fn keys(view: &View, name: &VpnUserName) -> Result<Vec<VpnKey>, Refusal> {
+    let named = view.documents.vpn.named(name);
+    let keys: Vec<VpnKey> = named.map(|(key, _)| *key).collect();
+    if keys.is_empty() {
+        return Err(Refusal::NotFound {
+            what: "VPN user",
+            name: name.to_string(),
+        });
+    }
+    Ok(keys)
+}
+
+/// A name that means nothing is a slip of the hand: a user limited to it would wonder.
+fn check_reach(documents: &Documents, reach: &Reach) -> Result<(), Refusal> {
+    let Reach::Only(targets) = reach else {
+        return Ok(());
+    };
+    if targets.is_empty() {
+        let problem = "a VPN user that reaches nothing is none: remove it";
+        return Err(Refusal::Invalid(problem.to_owned()));
+    }
+    let missing = targets.iter().find(|target| match target {
+        Target::Stack(name) => !documents.stacks.contains_key(name),
+        Target::Service(key) => !documents.services.contains_key(key),
+    });
+    missing.map_or(Ok(()), |target| {
+        let what = match target {
+            Target::Stack(_) => "stack",
+            Target::Service(_) => "service",
+        };
+        let name = target.to_string();
+        Err(Refusal::NotFound { what, name })
+    })
+}

@@ -1,0 +1,225 @@
+//! A laptop that belongs to the grid's network: a stock WireGuard on a host that is no node.
+
+use std::process::Command;
+use std::time::{Duration, Instant};
+
+use crate::source::demo::images::{BUSYBOX, REDIS};
+use crate::support::grid::SOON;
+use crate::support::{Grid, Lab, Node, eventually, seen};
+
+/// The host that is no node.
+const LAPTOP: u8 = 3;
+
+/// A revoked user is shut out everywhere within this.
+const SHUT_OUT_WITHIN: Duration = Duration::from_secs(5);
+
+#[test]
+fn a_laptop_with_a_stock_wireguard_reaches_what_it_may_and_nothing_once_it_is_revoked() {
+    let Some(lab) = Lab::up(3) else { return };
+    if !has("wg-quick") || !has("wireguard-go") {
+        eprintln!("skipped: wireguard-tools and wireguard-go are not installed");
+        return;
+    }
+    let grid = Grid::on(lab, 2);
+    let file = grid.write("kontena.yml", &stack());
+    grid.node(1).kontena(&["stack", "install", &file]);
+    grid.settled(&[1, 2], &[("net/box", 2), ("net/redis", 2)], SOON);
+
+    let first = grid.node(1).address();
+    let ip = first.split(':').next().unwrap();
+    grid.node(1)
+        .kontena(&["vpn", "create", "--node", "node-1", "--ip", ip]);
+    as_user(&grid.node(1), &["vpn", "user", "add", "laptop"]);
+    let refused =
+        grid.node(2)
+            .try_kontena(&["vpn", "user", "add", "laptop", "--public-key", OTHER]);
+    refused.refused(1, &["VPN user", "laptop", "exists already"]);
+    up(&grid, "node-1");
+    let own = address(&grid, "node-1");
+    for node in [1, 2] {
+        eventually(SOON, &format!("the laptop to reach node-{node}"), || {
+            let answer = ask(&grid, node, "CLIENT LIST")?;
+            seen(answer.contains(&format!(" addr={own}:")), (&own, answer))
+        });
+        assert!(much(&grid, node) > BIG, "60 KB of node-{node}");
+    }
+
+    // Only the boxes.
+    grid.node(2)
+        .kontena(&["vpn", "user", "update", "laptop", "--only", "net/box"]);
+    eventually(SOON, "the databases to be out of reach", || {
+        let answers: Vec<_> = [1, 2].map(|node| ask(&grid, node, "PING")).into();
+        seen(
+            answers
+                .iter()
+                .all(|answer| !answer.as_deref().unwrap_or("").contains("PONG")),
+            answers,
+        )
+    });
+    eventually(SOON, "the boxes to be in reach", || ping(&grid, 2, "box"));
+    grid.node(2)
+        .kontena(&["vpn", "user", "update", "laptop", "--everything"]);
+    eventually(SOON, "the databases to be in reach again", || {
+        let answer = ask(&grid, 2, "PING")?;
+        seen(answer.contains("PONG"), answer)
+    });
+
+    // The other entry takes over, under another address.
+    grid.node(1).kontena(&["vpn", "create", "--node", "node-2"]);
+    down(&grid);
+    up(&grid, "node-2");
+    let other = address(&grid, "node-2");
+    assert_ne!(own, other);
+    eventually(SOON, "the laptop to reach node-1 by node-2", || {
+        let answer = ask(&grid, 1, "CLIENT LIST")?;
+        seen(
+            answer.contains(&format!(" addr={other}:")),
+            (&other, answer),
+        )
+    });
+
+    // Revoked at a node that it does not enter by.
+    as_user(&grid.node(1), &["vpn", "user", "rm", "laptop", "--force"]);
+    let revoked = Instant::now();
+    eventually(SOON, "the laptop to be shut out", || {
+        let answer = ask(&grid, 1, "PING").unwrap_or_default();
+        seen(!answer.contains("PONG"), answer)
+    });
+    let took = revoked.elapsed();
+    assert!(took < SHUT_OUT_WITHIN, "{took:?}");
+    let again = [
+        "vpn",
+        "user",
+        "add",
+        "laptop",
+        "--public-key",
+        &public(&grid),
+    ];
+    grid.node(1)
+        .try_kontena(&again)
+        .refused(1, &["was revoked"]);
+    let shown = grid.node(2).kontena_json(&["vpn", "ls"]);
+    assert_eq!(shown["users"].as_array().map(Vec::len), Some(0), "{shown}");
+    down(&grid);
+}
+
+const BIG: usize = 60_000;
+/// Some public key.
+const OTHER: &str = "HIgo9xNzJMWLKASShiTqIybxZ0U3wGLiUeJ1PKf8ykw=";
+
+fn has(program: &str) -> bool {
+    let found = Command::new("sh")
+        .args(["-c", &format!("command -v {program}")])
+        .output();
+    found.is_ok_and(|output| output.status.success())
+}
+
+/// `kontena` as somebody whose keys lie on this host's own disk.
+#[track_caller]
+fn as_user(node: &Node<'_>, arguments: &[&str]) -> String {
+    let home = format!("HOME={}", node.disk().display());
+    let socket = node.disk().join("kontena.sock").display().to_string();
+    let before = [
+        home.as_str(),
+        env!("CARGO_BIN_EXE_kontena"),
+        "--socket",
+        &socket,
+    ];
+    node.run("env", &[&before, arguments].concat())
+}
+
+/// The laptop's address behind an entry.
+#[track_caller]
+fn address(grid: &Grid, entry: &str) -> String {
+    let shown = grid.node(1).kontena_json(&["vpn", "show", "laptop"]);
+    let addresses = shown["addresses"].as_array().unwrap();
+    let behind = addresses.iter().find(|address| address["node"] == entry);
+    behind.unwrap()["address"].as_str().unwrap().to_owned()
+}
+
+/// Brings the laptop's WireGuard up, with the configuration as it is printed, but for names: a lab host has
+/// nothing that would be told of them.
+#[track_caller]
+fn up(grid: &Grid, entry: &str) {
+    let config = as_user(&grid.node(1), &["vpn", "config", "laptop", "--node", entry]);
+    assert!(config.contains("DNS = 10."), "{config}");
+    let lines = config.lines().filter(|line| !line.starts_with("DNS"));
+    let config: String = lines.map(|line| format!("{line}\n")).collect();
+    let file = grid.write("laptop.conf", &config);
+    let script = format!("WG_QUICK_USERSPACE_IMPLEMENTATION=wireguard-go wg-quick up {file} 2>&1");
+    grid.node(LAPTOP).run("sh", &["-c", &script]);
+}
+
+#[track_caller]
+fn down(grid: &Grid) {
+    let file = grid.lab.directory().join("laptop.conf");
+    let script = format!("wg-quick down {} 2>&1", file.display());
+    grid.node(LAPTOP).run("sh", &["-c", &script]);
+}
+
+/// The public half of the key that the laptop uses.
+#[track_caller]
+fn public(grid: &Grid) -> String {
+    let key = grid
+        .node(LAPTOP)
+        .run("wg", &["show", "laptop", "public-key"]);
+    key.trim().to_owned()
+}
+
+/// From the laptop to the database of a node.
+fn ask(grid: &Grid, node: u8, command: &str) -> Result<String, String> {
+    let database = of_service(grid, node, "redis")?;
+    let script = format!(
+        "(printf '{command}\\r\\n'; sleep 0.3) | timeout 3 busybox nc -w 2 {database} 6379 || true"
+    );
+    Ok(grid.node(LAPTOP).run("sh", &["-c", &script]))
+}
+
+fn much(grid: &Grid, node: u8) -> usize {
+    let database = of_service(grid, node, "redis").unwrap();
+    let script = format!(
+        "(printf 'SET big '; head -c {BIG} /dev/zero | tr '\\000' x; printf '\\r\\nGET big\\r\\n'; sleep 1) \
+         | timeout 10 busybox nc {database} 6379 | wc -c"
+    );
+    let counted = grid.node(LAPTOP).run("sh", &["-c", &script]);
+    counted.trim().parse().unwrap()
+}
+
+fn ping(grid: &Grid, node: u8, service: &str) -> Result<(), String> {
+    let address = of_service(grid, node, service)?;
+    let script = format!("busybox ping -c 1 -W 2 {address} 2>&1 || true");
+    let answer = grid.node(LAPTOP).run("sh", &["-c", &script]);
+    seen(answer.contains("1 packets received"), answer)
+}
+
+/// Where a service's container on this node is in the grid's network.
+fn of_service(grid: &Grid, node: u8, service: &str) -> Result<String, String> {
+    let node = grid.node(node);
+    let names = node.containers();
+    let begin = format!("net.{service}-");
+    let name = names.iter().find(|name| name.starts_with(&begin));
+    let name = name.ok_or_else(|| format!("{begin} in {names:?}"))?;
+    let format = "{{with index .NetworkSettings.Networks \"kontena\"}}{{.IPAddress}}{{end}}";
+    let address = node.try_docker(&["inspect", "--format", format, name])?;
+    Ok(address.trim().to_owned())
+}
+
+fn stack() -> String {
+    format!(
+        "\
+stack: demo/net
+services:
+  redis:
+    image: {REDIS}
+    deploy:
+      strategy: daemon
+      wait_for_port: 6379
+  box:
+    image: {BUSYBOX}
+    command: sleep 100000
+    stop_signal: SIGKILL
+    deploy:
+      strategy: daemon
+"
+    )
+}
