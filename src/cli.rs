@@ -20,6 +20,7 @@ mod membership;
 mod network;
 mod node;
 mod output;
+mod proxy;
 mod secret;
 mod service;
 mod session;
@@ -70,6 +71,7 @@ What runs:
   why         Explain where a service runs
 
 The network:
+  proxy       Ports of this machine that lead to services
   vpn         People's machines in it: create, user, config, ls, show, rm
 
 This program:
@@ -126,6 +128,7 @@ It waits for `kontena init` or `kontena join`.")]
     Service(service::Service),
     Why(why::Why),
     Vpn(vpn::Vpn),
+    Proxy(proxy::Proxy),
     Master(master::Master),
     Version(version::Version),
     Completion(completion::Completion),
@@ -229,6 +232,7 @@ async fn ask(
         Command::Stack(asked) => stack::run(&session(&globals)?, asked).await,
         Command::Service(asked) => service::run(&session(&globals)?, asked).await,
         Command::Why(asked) => why::run(&session(&globals)?, asked).await,
+        Command::Proxy(asked) => proxy::run(&session(&globals)?, asked).await,
         Command::Vpn(asked) => vpn::run(&session(&globals)?, environment, asked).await,
         Command::Version(asked) => version::run(&output, || session(&globals), asked).await,
         Command::Demo(asked) => {

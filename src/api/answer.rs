@@ -80,6 +80,12 @@ impl Refused {
         )
     }
 
+    /// Something behind this node does not answer.
+    pub(super) fn unreachable(problem: &str) -> Self {
+        let message = format!("failed to connect to {problem}");
+        Self::new(StatusCode::BAD_GATEWAY, ErrorKind::Unreachable, message)
+    }
+
     pub(super) fn busy() -> Self {
         Refusal::Busy.into()
     }

@@ -16,6 +16,7 @@ use tokio::sync::{mpsc, oneshot, watch};
 use tokio::time::timeout;
 
 use super::answer::Refused;
+use super::dial::Dialer;
 use super::types::membership::Phase;
 use super::types::network::NodeNetwork;
 
@@ -44,6 +45,7 @@ pub(crate) struct Backend {
     pub(crate) logs: Arc<dyn Logs>,
     pub(crate) networks: Arc<dyn Networks>,
     pub(crate) local: watch::Receiver<Local>,
+    pub(crate) dialer: Dialer,
     pub(crate) me: NodeId,
     /// What this node is called where nobody says otherwise: from the host's name.
     pub(crate) default_name: NodeName,

@@ -13,8 +13,9 @@ use futures::Stream;
 use http_body_util::{BodyExt, Full, Limited};
 use hyper::body::Incoming;
 use hyper::client::conn::http1::{SendRequest, handshake};
-use hyper::header::{ACCEPT, AUTHORIZATION, CONTENT_TYPE, HOST, HeaderValue};
-use hyper::{Method, Request, Response};
+use hyper::header::{ACCEPT, AUTHORIZATION, CONNECTION, CONTENT_TYPE, HOST, HeaderValue, UPGRADE};
+use hyper::upgrade::Upgraded;
+use hyper::{Method, Request, Response, StatusCode};
 use hyper_util::rt::TokioIo;
 use serde::Serialize;
 use serde::de::DeserializeOwned;
@@ -26,7 +27,7 @@ pub(crate) use error::ApiError;
 
 use super::backend::ANSWERED_WITHIN;
 use super::target::Target;
-use super::types::MAX_BODY_BYTES;
+use super::types::{CARRIED, MAX_BODY_BYTES};
 
 /// A node on the same host answers at once; one across the world in a round trip.
 const CONNECT_LIMIT: Duration = Duration::from_secs(5);
@@ -121,6 +122,25 @@ impl Client {
             return Err(self.refusal(response).await);
         }
         Ok(lines::parsed(lines::split(response.into_body())))
+    }
+
+    /// The connection, handed over: what is written goes to whatever the path leads to.
+    pub(crate) async fn carried(&self, path: &str) -> Result<TokioIo<Upgraded>, ApiError> {
+        let asked = Asked::now(&Method::GET, path);
+        let mut request = self.request(Method::GET, path, Bytes::new())?;
+        let headers = request.headers_mut();
+        headers.insert(CONNECTION, HeaderValue::from_static("Upgrade"));
+        headers.insert(UPGRADE, HeaderValue::from_static(CARRIED));
+        let answer = timeout(READ_LIMIT, self.exchanged(request)).await;
+        let answer = answer.map_err(|_| ApiError::silent(&self.target, READ_LIMIT))?;
+        asked.tell(&answer);
+        let response = answer?;
+        if response.status() != StatusCode::SWITCHING_PROTOCOLS {
+            return Err(self.refusal(response).await);
+        }
+        let upgraded = hyper::upgrade::on(response).await;
+        let upgraded = upgraded.map_err(|problem| ApiError::broken(&self.target, &problem))?;
+        Ok(TokioIo::new(upgraded))
     }
 
     async fn exchange<T: DeserializeOwned>(
@@ -243,7 +263,7 @@ where
         .map_err(std::io::Error::other)?;
     tokio::spawn(async move {
         // Its failure reaches the request or the body as an error too.
-        if let Err(problem) = connection.await {
+        if let Err(problem) = connection.with_upgrades().await {
             tracing::debug!(%problem, "API connection ended");
         }
     });

@@ -63,6 +63,11 @@ pub(crate) fn vpn_user(grid: &GridName, user: &VpnUserName) -> String {
     format!("/v1/vpn/{grid}/users/{user}")
 }
 
+/// Takes `Upgrade: kontena-tcp`.
+pub(crate) fn proxy(grid: &GridName, key: &ServiceKey, port: u16) -> String {
+    format!("/v1/proxy/{grid}/{}/{}/{port}", key.stack, key.service)
+}
+
 /// Why an instance is where it is, or why it is nowhere. To ask for one, add `?instance=N`.
 pub(crate) fn why(key: &ServiceKey) -> String {
     format!("/v1/why/{}/{}", key.stack, key.service)

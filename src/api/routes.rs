@@ -7,6 +7,7 @@ mod logs;
 mod membership;
 mod network;
 mod nodes;
+mod proxy;
 mod services;
 mod stacks;
 mod vpn;
@@ -108,6 +109,10 @@ fn of_services() -> Router<Arc<Backend>> {
         .route(&under("containers"), get(services::containers))
         .route(&under("container_logs"), get(logs::of_service))
         .route("/v1/why/{stack}/{service}", get(why::explain))
+        .route(
+            "/v1/proxy/{grid}/{stack}/{service}/{port}",
+            get(proxy::connect),
+        )
 }
 
 fn of_stacks() -> Router<Arc<Backend>> {

@@ -26,6 +26,9 @@ pub(crate) use time::Time;
 /// the wild is below 100 KiB.
 pub(crate) const MAX_BODY_BYTES: usize = 2 << 20;
 
+/// The name of the protocol that a connection is handed over to: bytes of TCP. *Ours.*
+pub(crate) const CARRIED: &str = "kontena-tcp";
+
 /// How a change was saved: part of every answer to a change. *Ours.*
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub(crate) struct Saved {

@@ -13,6 +13,7 @@ use tokio::task::JoinHandle;
 use tokio::time::{Interval, MissedTickBehavior, interval};
 
 use crate::api::backend::{Backend, Local, Order};
+use crate::api::dial::Dialer;
 use crate::api::server::{self, Listeners};
 use crate::api::types::membership::Phase;
 use crate::disk::{Disk, Saved};
@@ -119,6 +120,7 @@ impl Edges {
             logs: Arc::<NodeLogs>::clone(&logs),
             networks: Arc::new(networks.clone()),
             local: locals,
+            dialer: Dialer::default(),
             me: key.node_id(),
             default_name: default_name(&gethostname::gethostname().to_string_lossy()),
             entropy,
