@@ -11,6 +11,7 @@ use kontena_core::reconcile::action::{Action, ContainerSpec};
 use kontena_core::view::{Availability, Member, View};
 
 use super::{Check, Findings, Scene, Topic, name};
+use crate::engine::Change;
 use crate::fact::Fact;
 use crate::plan::Shape;
 

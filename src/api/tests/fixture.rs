@@ -301,6 +301,7 @@ impl Server {
                 addresses: vec!["10.0.0.1:8470".to_owned()],
             })
             .1,
+            dialer: crate::api::dial::Dialer::default(),
             me: node(1),
             default_name: "myhost".parse().unwrap(),
             entropy: || Ok([7; 32]),

@@ -5,7 +5,7 @@ use std::time::{Duration, Instant};
 
 use crate::source::demo::images::{BUSYBOX, REDIS};
 use crate::support::grid::SOON;
-use crate::support::{Grid, Lab, Node, eventually, seen};
+use crate::support::{Grid, Lab, Node, eventually, say, seen};
 
 /// The host that is no node.
 const LAPTOP: u8 = 3;
@@ -17,7 +17,7 @@ const SHUT_OUT_WITHIN: Duration = Duration::from_secs(5);
 fn a_laptop_with_a_stock_wireguard_reaches_what_it_may_and_nothing_once_it_is_revoked() {
     let Some(lab) = Lab::up(3) else { return };
     if !has("wg-quick") || !has("wireguard-go") {
-        eprintln!("skipped: wireguard-tools and wireguard-go are not installed");
+        say("skipped: wireguard-tools and wireguard-go are not installed");
         return;
     }
     let grid = Grid::on(lab, 2);
@@ -44,6 +44,8 @@ fn a_laptop_with_a_stock_wireguard_reaches_what_it_may_and_nothing_once_it_is_re
         assert!(much(&grid, node) > BIG, "60 KB of node-{node}");
     }
 
+    eventually(SOON, "the laptop to resolve names", || resolves(&grid));
+
     // Only the boxes.
     grid.node(2)
         .kontena(&["vpn", "user", "update", "laptop", "--only", "net/box"]);
@@ -57,6 +59,7 @@ fn a_laptop_with_a_stock_wireguard_reaches_what_it_may_and_nothing_once_it_is_re
         )
     });
     eventually(SOON, "the boxes to be in reach", || ping(&grid, 2, "box"));
+    eventually(SOON, "names still to be answered", || resolves(&grid));
     grid.node(2)
         .kontena(&["vpn", "user", "update", "laptop", "--everything"]);
     eventually(SOON, "the databases to be in reach again", || {
@@ -164,6 +167,16 @@ fn public(grid: &Grid) -> String {
         .node(LAPTOP)
         .run("wg", &["show", "laptop", "public-key"]);
     key.trim().to_owned()
+}
+
+/// By the server that the configuration names.
+fn resolves(grid: &Grid) -> Result<(), String> {
+    let vpn = grid.node(1).try_json(&["vpn", "ls"])?;
+    let dns = vpn["entries"][0]["dns"].as_str().unwrap_or_default();
+    let script = format!("busybox nslookup redis.net.e2e.kontena.local {dns} 2>&1 || true");
+    let answer = grid.node(LAPTOP).run("sh", &["-c", &script]);
+    let database = of_service(grid, 2, "redis")?;
+    seen(answer.contains(&database), answer)
 }
 
 /// From the laptop to the database of a node.

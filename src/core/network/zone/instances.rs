@@ -44,7 +44,7 @@ impl Class {
     fn of_instance(node: Self, is_ready: bool) -> Self {
         match node {
             Self::Ready | Self::Late if !is_ready => Self::Unready,
-            class => class,
+            class @ (Self::Ready | Self::Late | Self::Unready | Self::Lost) => class,
         }
     }
 }
