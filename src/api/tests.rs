@@ -12,6 +12,7 @@ mod errors;
 mod fixture;
 mod logs;
 mod network;
+mod proxy;
 mod tcp;
 mod troubles;
 mod vpn;

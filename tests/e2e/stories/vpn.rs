@@ -46,6 +46,10 @@ fn a_laptop_with_a_stock_wireguard_reaches_what_it_may_and_nothing_once_it_is_re
 
     eventually(SOON, "the laptop to resolve names", || resolves(&grid));
 
+    // Without any VPN, from a host whose API is asked.
+    let proxied = proxied(&grid);
+    assert!(proxied.contains("PONG"), "{proxied}");
+
     // Only the boxes.
     grid.node(2)
         .kontena(&["vpn", "user", "update", "laptop", "--only", "net/box"]);
@@ -167,6 +171,21 @@ fn public(grid: &Grid) -> String {
         .node(LAPTOP)
         .run("wg", &["show", "laptop", "public-key"]);
     key.trim().to_owned()
+}
+
+/// What a database answers through a port of this host.
+#[track_caller]
+fn proxied(grid: &Grid) -> String {
+    let kontena = env!("CARGO_BIN_EXE_kontena");
+    let socket = grid.node(2).disk().join("kontena.sock");
+    let script = format!(
+        "timeout 20 {kontena} --socket {} proxy 16379:net/redis:6379 2>/tmp/proxy & proxy=$!\n\
+         while kill -0 $proxy && ! grep -q leads /tmp/proxy; do sleep 0.05; done\n\
+         (printf 'PING\\r\\n'; sleep 0.5) | timeout 5 busybox nc -w 4 127.0.0.1 16379\n\
+         kill -INT $proxy; wait $proxy; echo ended with $?; cat /tmp/proxy; rm /tmp/proxy",
+        socket.display()
+    );
+    grid.node(2).run("sh", &["-c", &script])
 }
 
 /// By the server that the configuration names.
