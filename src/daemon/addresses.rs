@@ -53,6 +53,14 @@ fn interfaces() -> Vec<IpAddr> {
         .collect()
 }
 
+/// Every address of this host, whatever it is for.
+pub(super) fn own_addresses() -> Vec<IpAddr> {
+    let interfaces = getifaddrs().into_iter().flatten();
+    interfaces
+        .filter_map(|interface| ip_of(interface.address?))
+        .collect()
+}
+
 fn ip_of(address: nix::sys::socket::SockaddrStorage) -> Option<IpAddr> {
     if let Some(v4) = address.as_sockaddr_in() {
         return Some(IpAddr::V4(v4.ip()));

@@ -25,6 +25,7 @@ use tokio::sync::{oneshot, watch};
 use tokio::task::{JoinHandle, spawn_blocking};
 use tokio::time::{MissedTickBehavior, interval};
 
+use super::addresses::own_addresses;
 use super::networking::End;
 
 const PORT: u16 = 53;
@@ -75,7 +76,7 @@ struct Worker {
 impl Worker {
     fn new(setting: Setting) -> Self {
         let settings = Settings {
-            clients: vec![supernet(), loopback()],
+            clients: clients(),
             limits: Limits::default(),
         };
         Self {
@@ -127,6 +128,7 @@ impl Worker {
             .map(|own| SocketAddr::new(own, PORT))
             .into_iter()
             .collect();
+        self.server.set_clients(clients());
         let failed = self.server.listen(&wanted);
         // It is there once the engine's network is made, which has problems of its own.
         let is_absent = |error: &io::Error| error.kind() == io::ErrorKind::AddrNotAvailable;
@@ -202,6 +204,13 @@ fn described(problem: &HostProblem) -> String {
         Some(cause) => format!("{problem}: {cause}"),
         None => problem.to_string(),
     }
+}
+
+/// Containers, users of the VPN, and this host, which Docker's rules let ask its own bridge from any of its
+/// addresses.
+fn clients() -> Vec<Prefix> {
+    let own = own_addresses().into_iter().map(Prefix::of);
+    own.chain([supernet(), loopback()]).collect()
 }
 
 fn supernet() -> Prefix {

@@ -17,6 +17,14 @@ pub struct Prefix {
 pub struct InvalidPrefix(String);
 
 impl Prefix {
+    /// This address alone.
+    pub fn of(address: IpAddr) -> Self {
+        Self {
+            network: address,
+            length: width(address),
+        }
+    }
+
     pub fn contains(&self, address: IpAddr) -> bool {
         let (a, b) = (bits(self.network), bits(address.to_canonical()));
         let width = width(self.network);

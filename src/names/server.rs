@@ -64,9 +64,10 @@ pub struct Server {
 #[derive(Debug)]
 struct Shared {
     zone: ArcSwap<Zone>,
+    clients: ArcSwap<Vec<Prefix>>,
     forwarder: Arc<Forwarder>,
     counters: Arc<Counters>,
-    settings: Settings,
+    limits: Limits,
     connections: Arc<Semaphore>,
     seed: AtomicU64,
 }
@@ -91,9 +92,10 @@ impl Server {
         let connections = Arc::new(Semaphore::new(settings.limits.connections));
         let shared = Shared {
             zone: ArcSwap::from_pointee(zone),
+            clients: ArcSwap::from_pointee(settings.clients),
             forwarder: Arc::new(forwarder),
             counters,
-            settings,
+            limits: settings.limits,
             connections,
             seed: AtomicU64::new(0),
         };
@@ -106,6 +108,11 @@ impl Server {
     /// Answers from this zone from now on.
     pub fn set_zone(&self, zone: Zone) {
         self.shared.zone.store(Arc::new(zone));
+    }
+
+    /// Answers these from now on, and nobody else.
+    pub fn set_clients(&self, clients: Vec<Prefix>) {
+        self.shared.clients.store(Arc::new(clients));
     }
 
     /// Asks these for all other names, in this order. Those that it listens on itself are left out.
@@ -177,16 +184,13 @@ enum Verdict {
 
 impl Shared {
     fn limit(&self) -> Limit {
-        Limit::new(self.settings.limits.questions, Instant::now())
+        Limit::new(self.limits.questions, Instant::now())
     }
 
     /// Whether this client is served, now.
     fn admits(&self, client: IpAddr, limit: &mut Limit) -> bool {
-        let is_known = self
-            .settings
-            .clients
-            .iter()
-            .any(|prefix| prefix.contains(client));
+        let clients = self.clients.load();
+        let is_known = clients.iter().any(|prefix| prefix.contains(client));
         if !is_known {
             self.counters.strangers.add();
             return false;

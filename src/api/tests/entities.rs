@@ -36,6 +36,7 @@ async fn a_node_has_kontenas_fields_and_ours() {
           "cpus": 2,
           "created_at": "2026-01-02T03:04:05.000Z",
           "disconnected_at": null,
+          "dns": "alpha.node.home.kontena.local",
           "docker_version": "20.10.24",
           "driver": null,
           "engine_root_dir": null,
@@ -184,7 +185,7 @@ async fn a_service_has_kontenas_fields_and_ours() {
             "revision": 2,
             "revision_id": "3380634edd7548ba5ff4841ccb2894e0d35db3e7dbea377e5fa81a71d5feabf8"
           },
-          "dns": null,
+          "dns": "web.shop.home.kontena.local",
           "env": [
             "MODE=live"
           ],
@@ -204,6 +205,7 @@ async fn a_service_has_kontenas_fields_and_ours() {
             {
               "container_id": "aaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaa",
               "deploy_rev": 7,
+              "dns": "web-1.shop.home.kontena.local",
               "error": null,
               "health": "healthy",
               "id": "shop.web-1",
@@ -223,6 +225,7 @@ async fn a_service_has_kontenas_fields_and_ours() {
             {
               "container_id": "bbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbb",
               "deploy_rev": 7,
+              "dns": "web-2.shop.home.kontena.local",
               "error": null,
               "health": "unknown",
               "id": "shop.web-2",
@@ -313,6 +316,7 @@ async fn a_service_in_json_has_a_row_for_each_holder() {
               "instances": [
                 {
                   "number": 1,
+                  "dns": "web-1.shop.home.kontena.local",
                   "node": "alpha",
                   "state": "running",
                   "health": "healthy",
@@ -323,6 +327,7 @@ async fn a_service_in_json_has_a_row_for_each_holder() {
                 },
                 {
                   "number": 2,
+                  "dns": "web-2.shop.home.kontena.local",
                   "node": "gamma",
                   "state": "unknown",
                   "health": "unknown",

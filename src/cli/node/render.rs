@@ -171,6 +171,7 @@ mod tests {
               availability: active
               addresses:
                 - 10.0.0.1:8470
+              dns: a.node.demo.kontena.local
               os: Debian 12
               kernel: -
               cpus: 2

@@ -324,6 +324,7 @@ pub(in crate::cli) mod tests {
               stack revision: 1
               stateful: no
               scaling: 2
+              dns: web.shop.demo.kontena.local
               strategy: ha
               deploy opts:
                 min health: 0.8
@@ -349,11 +350,13 @@ pub(in crate::cli) mod tests {
                   health: healthy
                   rev: 2
                   container: c0ffee
+                  dns: web-1.shop.demo.kontena.local
                 shop/web/2:
                   node: -
                   state: pending
                   health: unknown
                   error: no node fits
+                  dns: web-2.shop.demo.kontena.local
         "#]]
         .assert_eq(&shown(&example("shop", "web")));
     }

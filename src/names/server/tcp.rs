@@ -53,7 +53,7 @@ pub(super) async fn serve(shared: Arc<Shared>, listener: TcpListener) {
         if !shared.admits(client.ip(), &mut limit) {
             continue;
         }
-        let most = shared.settings.limits.connections.div_ceil(SHARE);
+        let most = shared.limits.connections.div_ceil(SHARE);
         let place = clients.enter(client.ip(), most);
         let permit = Arc::clone(&shared.connections).try_acquire_owned();
         let (Some(place), Ok(permit)) = (place, permit) else {

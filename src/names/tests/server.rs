@@ -16,7 +16,9 @@ use std::time::{Duration, Instant};
 use hickory_proto::op::{Message, MessageType, OpCode, Query, ResponseCode};
 use hickory_proto::rr::rdata::A;
 use hickory_proto::rr::{Name as DnsName, RData, Record, RecordType};
-use kontena_names::{Authority, Limits, Name, Records, Server, Settings, Target, Transport, Zone};
+use kontena_names::{
+    Authority, Limits, Name, Prefix, Records, Server, Settings, Target, Transport, Zone,
+};
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::{TcpListener, TcpStream, UdpSocket};
 use tokio::time::{sleep, timeout};
@@ -358,6 +360,15 @@ async fn strangers_get_no_answer() {
     assert_eq!(fixture.server.counts().strangers, 1);
     let mut stream = TcpStream::connect(fixture.address).await.unwrap();
     assert!(timeout(PATIENCE, stream.read_u16()).await.unwrap().is_err());
+    fixture
+        .server
+        .set_clients(vec![Prefix::of([127, 0, 0, 1].into())]);
+    ask(
+        fixture.address,
+        "web.shop.demo.kontena.local",
+        RecordType::A,
+    )
+    .await;
 }
 
 #[tokio::test(flavor = "multi_thread")]

@@ -42,9 +42,10 @@ impl Class {
     }
 
     fn of_instance(node: Self, is_ready: bool) -> Self {
-        match node {
-            Self::Ready | Self::Late if !is_ready => Self::Unready,
-            class @ (Self::Ready | Self::Late | Self::Unready | Self::Lost) => class,
+        if node.is_ready() && !is_ready {
+            Self::Unready
+        } else {
+            node
         }
     }
 }
