@@ -2,10 +2,10 @@
 
 use std::time::{Duration, Instant};
 
-use crate::source::demo::images::{BUSYBOX, REDIS};
+use crate::source::demo::images::{BUSYBOX, REDIS, WEB};
 use crate::support::grid::{LATER, SOON};
 use crate::support::settle::none_restarted;
-use crate::support::{Grid, Node, eventually, seen};
+use crate::support::{Grid, Lab, Node, eventually, seen};
 
 const ALL: [u8; 3] = [1, 2, 3];
 const APP: [(&str, usize); 2] = [("net/box", 3), ("net/redis", 3)];
@@ -30,10 +30,10 @@ fn containers_reach_each_other_across_nodes_whatever_befalls_the_hosts() {
     grid.node(2).run("sh", &["-c", flush]);
     eventually(SOON, "our rules to be put back", || {
         let rules = ours_of(&grid.node(2));
-        seen(
-            rules.iter().filter(|line| line.starts_with("-A")).count() == 8,
-            &rules,
-        )
+        let ours = rules
+            .iter()
+            .filter(|line| line.contains("kontena:kontena0"));
+        seen(ours.count() == 8, &rules)
     });
     everybody_reaches_everybody(&grid, SOON);
 
@@ -148,6 +148,135 @@ fn ask_by_name(grid: &Grid, from: u8, name: &str) -> Result<String, String> {
         .try_docker(&["exec", &container, "sh", "-c", &script])
 }
 
+/// Two hosts behind translators of addresses that give every destination the same port: what others saw is enough.
+#[test]
+fn hosts_behind_translators_meet_where_others_see_them() {
+    reach_each_other_behind_translators("40000", "punched");
+}
+
+/// Each destination sees another port, and nobody can foretell it.
+#[test]
+fn hosts_that_cannot_meet_go_through_a_third() {
+    reach_each_other_behind_translators("41000-49000 --random", "relayed");
+}
+
+/// Hosts 1 and 2 are translated to these ports; everybody reaches host 3.
+fn reach_each_other_behind_translators(ports: &str, expected: &str) {
+    let Some(lab) = Lab::up(3) else { return };
+    for number in [1, 2] {
+        translate(&lab.host(number), ports);
+    }
+    let grid = Grid::on(lab, 3);
+    let file = grid.write("kontena.yml", &stack());
+    grid.node(3).kontena(&["stack", "install", &file]);
+    grid.settled(&ALL, &APP, SOON);
+    eventually(LATER, &format!("both to be {expected}"), || {
+        let both = [way(&grid, 1, 2)?, way(&grid, 2, 1)?];
+        seen(both.iter().all(|way| way == expected), pairs(&grid))
+    });
+    everybody_reaches_everybody(&grid, SOON);
+}
+
+#[test]
+fn a_host_that_cannot_take_part_says_so_and_runs_its_containers_all_the_same() {
+    let Some(lab) = Lab::up(1) else { return };
+    // Something else has the interface's name.
+    lab.host(1).run(
+        "ip",
+        &[
+            "link", "add", "kontena0", "type", "veth", "peer", "name", "other0",
+        ],
+    );
+    let grid = Grid::on(lab, 1);
+    let node = grid.node(1);
+    node.kontena(&[
+        "service",
+        "create",
+        "old",
+        WEB,
+        "--deploy-wait-for-port",
+        "80",
+    ]);
+    node.kontena(&["service", "deploy", "old"]);
+    let before = grid.settled(&[1], &[("old", 1)], SOON);
+    let status = node.kontena(&["node", "show", "node-1", "--network"]);
+    assert!(
+        status.contains("Docker's own bridge") && status.contains("/dev/net/tun"),
+        "{status}"
+    );
+    let network = "{{range $name, $_ := .NetworkSettings.Networks}}{{$name}}{{end}}";
+    assert_eq!(
+        node.docker(&["inspect", "--format", network, "old-1"]),
+        "bridge"
+    );
+
+    node.run("ip", &["link", "delete", "kontena0"]);
+    eventually(SOON, "the node to take part", || {
+        let shown = node.try_json(&["node", "show", "node-1", "--network"])?;
+        let takes_part = shown["containers"] == "attached" && shown["problem"].is_null();
+        seen(takes_part, shown)
+    });
+    node.kontena(&[
+        "service",
+        "create",
+        "new",
+        WEB,
+        "--deploy-wait-for-port",
+        "80",
+    ]);
+    node.kontena(&["service", "deploy", "new"]);
+    node.kontena(&[
+        "service",
+        "create",
+        "wide",
+        BUSYBOX,
+        "--cmd",
+        "sleep 100000",
+        "--net",
+        "host",
+        "--stop-signal",
+        "SIGKILL",
+    ]);
+    node.kontena(&["service", "deploy", "wide"]);
+    let after = grid.settled(&[1], &[("old", 1), ("new", 1), ("wide", 1)], SOON);
+    assert_eq!(
+        node.docker(&["inspect", "--format", network, "new-1"]),
+        "kontena"
+    );
+    assert_eq!(
+        node.docker(&["inspect", "--format", network, "wide-1"]),
+        "host"
+    );
+    assert_eq!(
+        after["old-1"], before["old-1"],
+        "nothing is restarted for the network"
+    );
+}
+
+/// The overlay's datagrams leave from these ports, and none comes in that nobody asked for.
+fn translate(node: &Node<'_>, ports: &str) {
+    let script = format!(
+        "iptables -t nat -I POSTROUTING -o eth0 -p udp --sport 8470 -j MASQUERADE --to-ports {ports} && \
+         iptables -I INPUT -i eth0 -p udp -m conntrack --ctstate NEW -j DROP"
+    );
+    node.run("sh", &["-c", &script]);
+}
+
+fn way(grid: &Grid, from: u8, to: u8) -> Result<String, String> {
+    let name = grid.node(from).name();
+    let pairs = grid.node(3).try_json(&["network", "ls", "--from", &name])?;
+    let pairs = pairs.as_array().cloned().unwrap_or_default();
+    let pair = pairs
+        .iter()
+        .find(|pair| pair["node"] == grid.node(to).name());
+    let way = pair.and_then(|pair| pair["way"].as_str());
+    way.map(str::to_owned).ok_or_else(|| format!("{pairs:?}"))
+}
+
+fn pairs(grid: &Grid) -> String {
+    grid.node(3).kontena(&["network", "ls"])
+}
+
 /// From every node to every other: the source that is seen is the container's own, and large amounts pass.
 #[track_caller]
 fn everybody_reaches_everybody(grid: &Grid, within: Duration) {
@@ -156,12 +285,10 @@ fn everybody_reaches_everybody(grid: &Grid, within: Duration) {
             eventually(within, &format!("node-{from} to reach node-{to}"), || {
                 reaches(grid, from, to)
             });
-            let passed = ask(grid, from, to, &format!("SET big {}", "x".repeat(10)));
-            assert!(passed.is_ok(), "{passed:?}");
             let script = format!(
                 "(printf 'SET big '; head -c {BIG} /dev/zero | tr '\\000' x; printf '\\r\\nSTRLEN big\\r\\nGET big\\r\\n'; sleep 1) \
                  | timeout 10 nc {} 6379 | wc -c",
-                address(&grid.node(to), "redis", to)
+                address(&grid.node(to), "redis")
             );
             let name = container(&grid.node(from), "box");
             let counted = grid
@@ -179,12 +306,12 @@ fn everybody_reaches_everybody(grid: &Grid, within: Duration) {
 /// Whether the box of one node reaches the database of another, and is seen there as what it is.
 fn reaches(grid: &Grid, from: u8, to: u8) -> Result<(), String> {
     let answer = ask(grid, from, to, "CLIENT LIST")?;
-    let own = address(&grid.node(from), "box", from);
+    let own = address(&grid.node(from), "box");
     seen(answer.contains(&format!(" addr={own}:")), (own, answer))
 }
 
 fn ask(grid: &Grid, from: u8, to: u8, command: &str) -> Result<String, String> {
-    let database = address(&grid.node(to), "redis", to);
+    let database = address(&grid.node(to), "redis");
     let script =
         format!("(printf '{command}\\r\\n'; sleep 0.3) | timeout 3 nc -w 2 {database} 6379");
     let name = container(&grid.node(from), "box");
@@ -193,14 +320,13 @@ fn ask(grid: &Grid, from: u8, to: u8, command: &str) -> Result<String, String> {
 }
 
 fn addresses(grid: &Grid) -> Vec<String> {
-    let of =
-        |number: u8| ["box", "redis"].map(|service| address(&grid.node(number), service, number));
+    let of = |number: u8| ["box", "redis"].map(|service| address(&grid.node(number), service));
     ALL.into_iter().flat_map(of).collect()
 }
 
 /// The address in the grid's network of a service's container on this host.
 #[track_caller]
-fn address(node: &Node<'_>, service: &str, _number: u8) -> String {
+fn address(node: &Node<'_>, service: &str) -> String {
     let name = container(node, service);
     let format = "{{with index .NetworkSettings.Networks \"kontena\"}}{{.IPAddress}}{{end}}";
     let address = node.docker(&["inspect", "--format", format, &name]);
@@ -243,11 +369,7 @@ fn ours_of(node: &Node<'_>) -> Vec<String> {
     let script = "ip -brief link | grep -i kontena; ip route | grep '^10\\.8'; \
                   iptables-save | grep kontena; docker network ls --format '{{.Name}}' | grep kontena; true";
     let found = node.run("sh", &["-c", script]);
-    let engine = |line: &&str| {
-        !line.contains("-o kontena-br") && !line.contains("-i kontena-br")
-            || line.contains("--comment")
-    };
-    found.lines().filter(engine).map(str::to_owned).collect()
+    found.lines().map(str::to_owned).collect()
 }
 
 fn stack() -> String {
