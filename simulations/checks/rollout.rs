@@ -91,16 +91,17 @@ fn generations_rise(scene: Scene<'_>, host: usize, before: &Services, findings: 
 }
 
 /// Whether a deploy was written by a node that is no member any more: what it wrote without a remover's
-/// knowledge does not count.
+/// knowledge does not count. Every disk is looked at, for here it may be on its way to the own one.
 fn is_of_nobody(scene: Scene<'_>, host: usize, key: &ServiceKey, deployed: &Deployed) -> bool {
-    let machine = scene.host(host);
     let document = DocumentId::Stack(key.stack.clone());
-    let envelopes = machine.disk.load().envelopes.into_iter();
+    let documents = &scene.view(host).documents;
+    let hosts = scene.world.hosts.iter();
+    let envelopes = hosts.flat_map(|host| host.disk.load().envelopes);
     let mut opened = envelopes.filter_map(|signed| signed.open().ok());
     opened.any(|envelope| {
         envelope.document == document
             && envelope.lamport == deployed.generation
-            && machine.view.documents.excludes(&NodeId(envelope.author))
+            && documents.excludes(&NodeId(envelope.author))
     })
 }
 
