@@ -65,6 +65,10 @@ pub(crate) struct Entry {
 }
 
 impl Entry {
+    pub(crate) fn registers(&self) -> &[String] {
+        &self.registers
+    }
+
     /// The operation that writes a register, which must be one of its own.
     fn operation(&self, register: &str) -> OperationId {
         let mut registers = self.registers.iter();

@@ -9,6 +9,8 @@ use std::sync::Arc;
 
 use super::{Read, conflict, readable, shown};
 use crate::document::DocumentId;
+use crate::document::change::Write;
+use crate::document::graph::Index;
 use crate::document::log::{Log, Value};
 use crate::document::schema::{DeployOrder, RevisionPointer, ServiceRegister, StackRegister};
 use crate::id::{RevisionHash, ServiceName, StackName};
@@ -21,8 +23,11 @@ pub(super) struct StackPart {
     pub(super) record: Option<StackRecord>,
     pub(super) services: BTreeMap<ServiceName, ServiceRecord>,
     pub(super) conflicts: Vec<Conflict>,
-    /// Definitions never change, so each is parsed once.
+    /// Definitions never change, so each is parsed once. Whoever wrote one: its hash says that it is the
+    /// right one, and what others built on it counts though its writer was removed.
     definitions: BTreeMap<RevisionHash, Result<Arc<Service>, String>>,
+    /// How many entries of the log were searched for definitions.
+    searched: Index,
 }
 
 /// The registers of one service.
@@ -33,6 +38,7 @@ impl StackPart {
         self.record = None;
         self.services.clear();
         self.conflicts.clear();
+        self.read_definitions(log);
         let mut services: BTreeMap<ServiceName, Registers<'_>> = BTreeMap::new();
         for (register, values) in log.registers() {
             match StackRegister::parse(register) {
@@ -42,8 +48,12 @@ impl StackPart {
                         .or_default()
                         .insert(register, values);
                 }
-                Some(StackRegister::Definition(hash)) => self.read_definition(hash, values),
-                Some(StackRegister::Record | StackRegister::Created | StackRegister::Removed)
+                Some(
+                    StackRegister::Record
+                    | StackRegister::Created
+                    | StackRegister::Removed
+                    | StackRegister::Definition(_),
+                )
                 | None => {}
             }
         }
@@ -66,12 +76,23 @@ impl StackPart {
         self.conflicts.sort_by(|a, b| a.register.cmp(&b.register));
     }
 
-    fn read_definition(&mut self, hash: RevisionHash, values: &[Value]) {
-        let right = |value: &&Value| Service::hash_of(value.text.as_bytes()) == hash;
-        if !self.definitions.contains_key(&hash)
-            && let Some(value) = values.iter().find(right)
+    fn read_definitions(&mut self, log: &Log) {
+        for index in self.searched..log.entries().len() {
+            let mut registers = log.entry(index).registers().iter();
+            if registers.any(|register| definition(register).is_some()) {
+                let (_, change) = log.read(index);
+                change.writes.iter().for_each(|write| self.define(write));
+            }
+        }
+        self.searched = log.entries().len();
+    }
+
+    fn define(&mut self, write: &Write) {
+        if let Some(hash) = definition(&write.register)
+            && Service::hash_of(write.value.as_bytes()) == hash
         {
-            self.definitions.insert(hash, parse(&value.text));
+            let text = &write.value;
+            self.definitions.entry(hash).or_insert_with(|| parse(text));
         }
     }
 
@@ -260,6 +281,16 @@ impl Reader<'_> {
                 others,
             });
         }
+    }
+}
+
+fn definition(register: &str) -> Option<RevisionHash> {
+    match StackRegister::parse(register)? {
+        StackRegister::Definition(hash) => Some(hash),
+        StackRegister::Record
+        | StackRegister::Created
+        | StackRegister::Removed
+        | StackRegister::Service(..) => None,
     }
 }
 

@@ -232,3 +232,16 @@ fn a_removed_node_is_remembered_by_the_name_that_it_had_last() {
     assert_eq!(b.documents().former[&node(3)].as_str(), "renamed");
     assert!(b.documents().conflicts.is_empty());
 }
+
+#[test]
+fn the_definition_that_a_removed_node_wrote_is_read_where_an_honest_change_points_to_it() {
+    let [mut a, mut b, mut c] = three();
+    write(&mut c, &[revision("nginx:2")]);
+    sync(&mut b, &mut c, 1 << 20);
+    write(&mut b, &[deploy("nginx:2")]);
+    write(&mut a, &[Edit::RemoveNode(node(3))]);
+    sync(&mut a, &mut b, 1 << 20);
+    let service = the_web(&mut a).deployed.unwrap().revision.service;
+    assert_eq!(service.unwrap().image, "nginx:2");
+    assert_eq!(a.documents(), b.documents());
+}
