@@ -10,6 +10,10 @@ pub const FAILURES_BEFORE_REFUSAL: u32 = 3;
 /// A container that was up for this long has started well: its crashes are forgotten (Kontena 1.4).
 pub const STABLE_AFTER: Duration = Duration::from_secs(10);
 
+/// So long crashes are remembered of an instance that this node does not hold any more: it may come back in
+/// a moment, and begins where it was. Twice the longest wait between two starts, and as much again.
+pub const REMEMBERED_FOR: Duration = Duration::from_secs(120);
+
 /// How long to wait after so many failures in a row: 1 s, 2 s, 4 s … up to 30 s, and after the
 /// seventh a minute, because what failed for a minute will hardly work in the next.
 pub fn retry_delay(failures: u32) -> Duration {
@@ -84,12 +88,13 @@ impl Setback {
     }
 }
 
-/// The crashes of one container, as this boot of the node saw them.
+/// The crashes of one instance at one deploy, as this boot of the node saw them.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub(super) struct Crashes {
     restarts: u32,
     up: Option<Instant>,
     restart_at: Option<Instant>,
+    last: Option<Instant>,
     /// It was told to start since it was seen running last; the answer may be lost.
     told_to_start: bool,
     /// When the container exited that was seen stopped last, by the engine's clock.
@@ -100,6 +105,12 @@ impl Crashes {
     /// The engine is told to start it.
     pub(super) fn starts(&mut self) {
         self.told_to_start = true;
+    }
+
+    /// The engine is told to stop it: that it stops is no crash.
+    pub(super) fn stops(&mut self) {
+        self.up = None;
+        self.told_to_start = false;
     }
 
     /// It is seen running.
@@ -124,6 +135,7 @@ impl Crashes {
         if now.since(up) >= STABLE_AFTER {
             self.restarts = 0;
         }
+        self.last = Some(now);
         self.restart_at = Some(now + restart_delay(self.restarts));
         self.restarts = self.restarts.saturating_add(1);
     }
@@ -131,6 +143,12 @@ impl Crashes {
     /// When a stopped container may be started again; `None` is at once.
     pub(super) fn restart_at(&self) -> Option<Instant> {
         self.restart_at
+    }
+
+    /// Whether the next container of the instance had better know of them, though this node holds it no more.
+    pub(super) fn are_recent(&self, now: Instant) -> bool {
+        self.last
+            .is_some_and(|last| now.since(last) < REMEMBERED_FOR)
     }
 
     pub(super) fn has_crashed(&self) -> bool {

@@ -30,6 +30,17 @@ pub(super) enum Task<'a> {
     Remove,
 }
 
+/// What it means that a container stops.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Ending {
+    /// It was to run, or goes to another node: by itself it should not have stopped.
+    Crash,
+    /// A stop is under way: what is seen meanwhile says nothing.
+    UnderWay,
+    /// Somebody wants it stopped, or replaced by another deploy: what it did before is forgotten.
+    Asked,
+}
+
 /// How far the replacement of a container of an older deploy has come.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub(super) enum Turn {
@@ -161,8 +172,8 @@ impl Local {
         self.grace = super::container::stop_grace(&wanted.service);
     }
 
-    /// Takes note of what is seen. `expected`: that it stops is our own doing.
-    pub(super) fn look(&mut self, best: Option<&Container>, expected: bool, now: Instant) {
+    /// Takes note of what is seen.
+    pub(super) fn look(&mut self, best: Option<&Container>, ending: Ending, now: Instant) {
         let same = |probing: &Probing| best.is_some_and(|best| best.id == probing.container);
         if !self.probing.as_ref().is_some_and(same) {
             self.probing = None;
@@ -172,8 +183,11 @@ impl Local {
         self.decided.get_or_insert(now);
         self.address = best.assigned.or(self.address);
         match best.state {
+            _ if ending == Ending::UnderWay => {}
             ContainerState::Running { .. } => self.crashes.runs(now),
-            ContainerState::Exited { .. } if expected => self.crashes = Crashes::default(),
+            ContainerState::Exited { .. } if ending == Ending::Asked => {
+                self.crashes = Crashes::default();
+            }
             ContainerState::Exited { at, .. } => self.crashes.stopped(at, now),
             ContainerState::Created
             | ContainerState::Paused
@@ -189,10 +203,8 @@ impl Local {
     pub(super) fn began(&mut self, action: &Action) {
         match action {
             Action::Run(_) | Action::Start { .. } => self.crashes.starts(),
-            Action::Stop { .. }
-            | Action::Remove { .. }
-            | Action::Probe { .. }
-            | Action::Fetch { .. } => {}
+            Action::Stop { .. } => self.crashes.stops(),
+            Action::Remove { .. } | Action::Probe { .. } | Action::Fetch { .. } => {}
         }
     }
 

@@ -10,7 +10,7 @@ use crate::id::InstanceId;
 use crate::time::{Instant, Now};
 
 use super::action::{Action, ContainerId, Failure, Outcome, Success};
-use super::backoff::{Crashes, FAILURES_BEFORE_REFUSAL, Lesson, Setback};
+use super::backoff::{FAILURES_BEFORE_REFUSAL, Lesson, Setback};
 use super::images::ImageKey;
 use super::instances::Instances;
 use super::journal;
@@ -71,11 +71,7 @@ impl Instances {
         };
         match action {
             Action::Run(_) | Action::Start { .. } => local.starting = None,
-            Action::Stop { .. } => {
-                local.stopping = None;
-                local.crashes = Crashes::default();
-            }
-            Action::Remove { .. } => local.stopping = None,
+            Action::Stop { .. } | Action::Remove { .. } => local.stopping = None,
             Action::Probe { .. } => local.answered(),
             Action::Fetch { .. } => {}
         }

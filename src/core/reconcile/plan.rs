@@ -122,6 +122,11 @@ impl Local {
         if wanted.takeover && heard_by_all > around.now {
             return Step::Wait(heard_by_all);
         }
+        if let Some(at) = self.crashes.restart_at()
+            && at > around.now
+        {
+            return Step::Wait(at);
+        }
         let attachment = match (around.attachment)() {
             Ok(attachment) => attachment,
             Err(Unattached::Pending) => return Step::Settled,

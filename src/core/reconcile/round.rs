@@ -14,7 +14,7 @@ use super::backoff::Setback;
 use super::engine::EngineSight;
 use super::images::{ImageKey, Images};
 use super::instances::Identity;
-use super::lifecycle::{Local, Scene, Task, Turn};
+use super::lifecycle::{Ending, Local, Scene, Task, Turn};
 use super::plan::{Decision, Step, Surroundings, choose, decide};
 use super::queue::{Queue, Subject};
 use super::refusals::Refusals;
@@ -82,13 +82,14 @@ pub(super) struct Findings {
 }
 
 impl<'a> Round<'a> {
-    /// Knows exactly the instances that are wanted here, or seen, or under way.
+    /// Knows exactly the instances that are wanted here, or seen, or under way, and those that crashed here lately.
     pub(super) fn meet(&self, locals: &mut BTreeMap<InstanceId, Local>) {
         if let Some(asked) = self.asked {
-            locals.retain(|instance, _| {
+            locals.retain(|instance, local| {
                 asked.wanted.contains_key(instance)
                     || self.seen.contains_key(instance)
                     || self.is_in_flight(instance)
+                    || local.crashes.are_recent(self.now.monotonic)
             });
             for (instance, wanted) in &asked.wanted {
                 locals.entry(instance.clone()).or_default().aim_at(wanted);
@@ -103,11 +104,13 @@ impl<'a> Round<'a> {
     pub(super) fn look(&self, instance: &InstanceId, local: &mut Local, found: &mut Findings) {
         let task = self.task(instance);
         let best = self.best(instance);
-        let expected = match task {
-            Task::Rest | Task::Remove => true,
-            Task::Run(_) | Task::Keep => local.turn == Turn::Granted || self.is_stopping(instance),
+        let ending = match task {
+            _ if self.is_stopping(instance) => Ending::UnderWay,
+            Task::Rest => Ending::Asked,
+            Task::Run(_) | Task::Keep if local.turn == Turn::Granted => Ending::Asked,
+            Task::Run(_) | Task::Keep | Task::Remove => Ending::Crash,
         };
-        local.look(best, expected, self.now.monotonic);
+        local.look(best, ending, self.now.monotonic);
         if best.is_none() && !self.is_in_flight(instance) {
             self.take_on(task, local, found);
         }

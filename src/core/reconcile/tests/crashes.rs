@@ -43,6 +43,39 @@ fn a_container_that_crashes_again_and_again_waits_longer_and_is_unhealthy() {
 }
 
 #[test]
+fn an_instance_that_comes_back_to_a_node_waits_as_if_it_had_stayed() {
+    let mut bench = Bench::with([wanted("web-1", 1)]);
+    bench.settle();
+    let mut waits = Vec::new();
+    for _ in 0..6 {
+        bench.crash("web-1");
+        let crashed = bench.now().monotonic;
+        bench.want([]);
+        bench.settle();
+        assert!(bench.running().is_empty());
+        bench.want([wanted("web-1", 1)]);
+        bench.settle();
+        while bench.running().is_empty() {
+            bench.seconds(1);
+        }
+        waits.push(bench.now().monotonic.since(crashed).as_secs());
+    }
+    assert_eq!(waits, [0, 1, 4, 9, 16, 25]);
+}
+
+#[test]
+fn an_instance_that_was_moved_away_while_it_ran_has_not_crashed() {
+    let mut bench = Bench::with([wanted("web-1", 1)]);
+    for _ in 0..4 {
+        bench.want([wanted("web-1", 1)]);
+        bench.settle();
+        assert_eq!(bench.state("web-1"), "running healthy");
+        bench.want([]);
+        bench.settle();
+    }
+}
+
+#[test]
 fn a_container_that_was_stopped_while_nobody_looked_is_started() {
     let mut bench = Bench::with([wanted("web-1", 1)]);
     bench.settle();
