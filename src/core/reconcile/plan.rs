@@ -277,7 +277,11 @@ impl Local {
         around: &Surroundings<'_>,
     ) -> Option<Instant> {
         // Pulling never costs health: without the image there is no turn to take.
-        if self.turn == Turn::Granted || around.pinned.is_none() || around.only_looks {
+        if around.pinned.is_none() || around.only_looks {
+            return None;
+        }
+        // What is down already has nothing to lose.
+        if self.turn == Turn::Granted && !is_up(best) {
             return None;
         }
         let rollout = (around.rollout)();
@@ -294,7 +298,8 @@ impl Local {
                 let heard = around.now.since(since) >= ANNOUNCED_FOR;
                 if heard { Turn::Granted } else { self.turn }
             }),
-            Turn::Granted => Ok(Turn::Granted),
+            // Its deploy may have failed since, while the stop was waited for or was refused.
+            Turn::Granted => rollout.may_repair().map(|()| Turn::Granted),
         };
         self.turn = next.unwrap_or_default();
         self.waits_for = next.err().as_ref().map(Hindrance::to_string);

@@ -2,7 +2,7 @@
 
 use crate::reconcile::action::{Action, Failure, Success};
 use crate::reconcile::journal::{Why, why_start};
-use crate::reconcile::rollout::{Peer, Rollout, floor};
+use crate::reconcile::rollout::{ANNOUNCED_FOR, Peer, Rollout, floor};
 use crate::reconcile::{Instances, Wanted};
 use crate::stack::Service;
 use crate::view::Freshness;
@@ -188,6 +188,25 @@ fn a_failed_instance_of_the_new_deploy_halts_it() {
         bench.problem("web-2"),
         "the deploy is halted: instance 3 failed"
     );
+}
+
+#[test]
+fn a_deploy_that_fails_while_the_engine_refuses_the_stop_is_halted() {
+    let mut bench = running_second();
+    bench.want([second_of_three(healthy(1, true), healthy(3, false))]);
+    bench.settle();
+    bench.skip(ANNOUNCED_FOR);
+    bench.answer(Err(Bench::unreachable()));
+    assert_eq!(bench.did(), "fetch web:2, stop web-2 g1");
+    let failed = Peer {
+        healthy: false,
+        failed: true,
+        ..healthy(3, true)
+    };
+    bench.want([second_of_three(healthy(1, true), failed)]);
+    bench.seconds(600);
+    assert_eq!(bench.did(), "");
+    assert_eq!(bench.state("web-2"), "running healthy");
 }
 
 #[test]
