@@ -8,6 +8,7 @@ mod bounds;
 mod clones;
 mod documents;
 mod epochs;
+mod fallen;
 mod membership;
 mod patience;
 mod rest;

@@ -3,17 +3,17 @@
 use std::collections::{BTreeMap, BTreeSet};
 use std::time::Duration;
 
-use kontena_core::document::DocumentId;
-use kontena_core::id::{InstanceId, NodeId, ServiceKey};
+use kontena_core::id::{InstanceId, ServiceKey};
 use kontena_core::placement::{Role, place};
-use kontena_core::reconcile::action::{Action, Container};
+use kontena_core::reconcile::action::{Action, Container, ContainerId};
 use kontena_core::report::InstanceState;
 use kontena_core::stack::{Service, Strategy};
 use kontena_core::time::Instant;
 use kontena_core::view::{Deployed, Lifecycle, ServiceRecord};
 
+use super::fallen::counts_no_more;
 use super::{Check, Findings, Scene, Topic, name};
-use crate::engine::is_running;
+use crate::engine::{Change, is_running};
 use crate::fact::Fact;
 
 pub(super) const CHECKS: &[&Check] = &[&FLOOR, &HALTED, &GENERATIONS];
@@ -32,17 +32,21 @@ static HALTED: Check = Check {
 
 static GENERATIONS: Check = Check {
     name: "deploys-go-forward",
-    says: "the deploy that a node's documents name for one life of a service never falls, unless whoever wrote it is no member any more",
+    says: "the deploy that a node's documents name for one life of a service never falls, unless whoever wrote it is no member any more, or a removal of the service knew it",
     why: "containers of a lower generation are replaced: falling back would replace newer ones",
 };
 
 /// Nothing changed for so long, no fault and no command: what the hosts believe is what is.
 const CALM: Duration = Duration::from_secs(30);
 const NO_COMMAND: Duration = Duration::from_secs(1);
+/// The grace of a stop, and a margin: whoever was told to stop before that and runs on was not stopped.
+const GOES_WITHIN: Duration = Duration::from_secs(15);
 
 #[derive(Debug, Default)]
 pub(super) struct Rollouts {
     last_command: Instant,
+    /// Containers that were told to stop and run still, and since when: they count as down.
+    going: BTreeMap<(usize, ContainerId), Instant>,
 }
 
 impl Topic for Rollouts {
@@ -55,6 +59,11 @@ impl Topic for Rollouts {
             && is_running(container)
         {
             self.takes_down(scene, host, container, findings);
+            let going = (host, container.id.clone());
+            self.going.insert(going, scene.now());
+        }
+        if let Fact::Changed(Change::Ended { container, .. } | Change::Removed(container)) = fact {
+            self.going.remove(&(host, container.id.clone()));
         }
         if let Fact::Shown { before, .. } = fact {
             generations_rise(scene, host, &before.documents.services, findings);
@@ -76,7 +85,7 @@ fn generations_rise(scene: Scene<'_>, host: usize, before: &Services, findings: 
         };
         let rises = is.generation >= was.generation;
         findings.expect(
-            rises || is_of_nobody(scene, host, key, was),
+            rises || counts_no_more(scene, host, key, was),
             &GENERATIONS,
             || {
                 format!(
@@ -88,21 +97,6 @@ fn generations_rise(scene: Scene<'_>, host: usize, before: &Services, findings: 
             },
         );
     }
-}
-
-/// Whether a deploy was written by a node that is no member any more: what it wrote without a remover's
-/// knowledge does not count. Every disk is looked at, for here it may be on its way to the own one.
-fn is_of_nobody(scene: Scene<'_>, host: usize, key: &ServiceKey, deployed: &Deployed) -> bool {
-    let document = DocumentId::Stack(key.stack.clone());
-    let documents = &scene.view(host).documents;
-    let hosts = scene.world.hosts.iter();
-    let envelopes = hosts.flat_map(|host| host.disk.load().envelopes);
-    let mut opened = envelopes.filter_map(|signed| signed.open().ok());
-    opened.any(|envelope| {
-        envelope.document == document
-            && envelope.lamport == deployed.generation
-            && documents.excludes(&NodeId(envelope.author))
-    })
 }
 
 impl Rollouts {
@@ -135,8 +129,54 @@ impl Rollouts {
         is_not_halted(scene, host, container, deployed, findings);
         let nobody_asked = scene.now().since(self.last_command) >= NO_COMMAND;
         if nobody_asked && scene.all_steady(CALM) {
-            keeps_floor(scene, host, container, deployed, findings);
+            self.keeps_floor(scene, host, container, deployed, findings);
         }
+    }
+
+    fn keeps_floor(
+        &self,
+        scene: Scene<'_>,
+        host: usize,
+        container: &Container,
+        deployed: &Deployed,
+        findings: &mut Findings,
+    ) {
+        let Ok(service) = &deployed.revision.service else {
+            return;
+        };
+        if service.deploy.strategy == Strategy::Daemon {
+            return;
+        }
+        let instance = &container.owner.instance;
+        let count = counted(scene, host, instance);
+        let floor = floor(service, count);
+        let others = self.others(scene, instance);
+        findings.expect(others.len() as u64 >= floor, &FLOOR, || {
+            format!(
+                "{} stops {instance}: only {others:?} of {count} run",
+                name(host)
+            )
+        });
+    }
+
+    /// The other instances of a service that run, and are not about to stop.
+    fn others(&self, scene: Scene<'_>, instance: &InstanceId) -> BTreeSet<u32> {
+        let hosts = scene.world.hosts.iter().enumerate();
+        let running = hosts.flat_map(|(host, machine)| {
+            let containers = machine.engine.running();
+            containers.map(move |container| (host, container))
+        });
+        running
+            .filter(|(host, other)| !self.is_going(scene, *host, &other.id))
+            .map(|(_, other)| &other.owner.instance)
+            .filter(|other| other.service == instance.service && other.number != instance.number)
+            .map(|other| other.number)
+            .collect()
+    }
+
+    fn is_going(&self, scene: Scene<'_>, host: usize, container: &ContainerId) -> bool {
+        let since = self.going.get(&(host, container.clone()));
+        since.is_some_and(|since| scene.now().since(*since) < GOES_WITHIN)
     }
 }
 
@@ -145,39 +185,6 @@ pub(super) fn floor(service: &Service, instances: u32) -> u64 {
     let count = u64::from(instances);
     let share = (u64::from(service.deploy.min_health) * count).div_ceil(1000);
     share.min(count.saturating_sub(1))
-}
-
-fn keeps_floor(
-    scene: Scene<'_>,
-    host: usize,
-    container: &Container,
-    deployed: &Deployed,
-    findings: &mut Findings,
-) {
-    let Ok(service) = &deployed.revision.service else {
-        return;
-    };
-    if service.deploy.strategy == Strategy::Daemon {
-        return;
-    }
-    let instance = &container.owner.instance;
-    let count = counted(scene, host, instance);
-    let floor = floor(service, count);
-    let others: BTreeSet<u32> = scene
-        .world
-        .hosts
-        .iter()
-        .flat_map(|host| host.engine.running())
-        .map(|other| &other.owner.instance)
-        .filter(|other| other.service == instance.service && other.number != instance.number)
-        .map(|other| other.number)
-        .collect();
-    findings.expect(others.len() as u64 >= floor, &FLOOR, || {
-        format!(
-            "{} stops {instance}: only {others:?} of {count} run",
-            name(host)
-        )
-    });
 }
 
 /// How many instances of its service somebody has or is to have: what no node fits counts for nothing.
