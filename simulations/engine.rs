@@ -79,6 +79,10 @@ impl Engine {
     pub fn latency(&self, action: &Action, chance: &mut Chance) -> Duration {
         let millis = |low, high| (Duration::from_millis(low), Duration::from_millis(high));
         let (low, high) = match action {
+            // A registry that is there and has it not says so at once.
+            Action::Fetch { image } if self.trouble.no_pulls && !self.images.contains(image) => {
+                millis(50, 300)
+            }
             Action::Fetch { image } if !self.images.contains(image) => {
                 let pull = self.trouble.pull.unwrap_or(Duration::from_secs(4));
                 (pull / 2, pull)

@@ -1,7 +1,9 @@
 //! Who may start what.
 
+use std::collections::BTreeSet;
 use std::net::Ipv4Addr;
 use std::sync::Arc;
+use std::time::Duration;
 
 use kontena_core::id::InstanceId;
 use kontena_core::placement::{Role, place};
@@ -48,15 +50,15 @@ static AS_WRITTEN: Check = Check {
 };
 
 static ONE_CONTAINER: Check = Check {
-    name: "one-container-per-instance",
-    says: "an engine never runs two containers of one instance",
-    why: "actions may be repeated and answers lost: each must be the same done twice as once",
+    name: "asks-for-no-twin",
+    says: "a node that nothing troubled for half a minute asks for no container of an instance of which its engine has another one",
+    why: "the engine refuses it, and whoever does not see its own containers asks again and again",
 };
 
 static PORTS_APART: Check = Check {
-    name: "host-ports-apart",
-    says: "no two running containers of one host publish one port",
-    why: "the second would not start, or take the first one's traffic",
+    name: "asks-for-free-ports",
+    says: "a node that nothing troubled for half a minute asks for no container with a host port that one of its running containers has",
+    why: "it cannot start: placement knows of the port, and has to find another node",
 };
 
 static ADDRESSES_APART: Check = Check {
@@ -64,6 +66,9 @@ static ADDRESSES_APART: Check = Check {
     says: "no two running containers of one host have one address of the grid's network, and once a split has healed no two of the grid",
     why: "the second would not start, or take the first one's packets",
 };
+
+/// What a node knows of its engine is what is there.
+const CALM: Duration = Duration::from_secs(30);
 
 #[derive(Debug)]
 pub(super) struct Running;
@@ -75,9 +80,11 @@ impl Topic for Running {
         }
         if let Fact::Asked(Action::Run(spec)) = fact {
             is_allowed(scene, host, spec, findings);
+            if scene.is_calm(host, CALM) {
+                can_start(scene, host, spec, findings);
+            }
         }
-        if let Fact::Changed(Change::Started(container)) = fact {
-            has_no_twin(scene, host, &container.owner.instance, findings);
+        if let Fact::Changed(Change::Started(_)) = fact {
             has_own_address(scene, &[host], findings);
         }
     }
@@ -190,22 +197,28 @@ pub(super) fn service_number(instance: &InstanceId) -> Option<usize> {
     name.strip_prefix('s')?.parse().ok()
 }
 
-fn has_no_twin(scene: Scene<'_>, host: usize, instance: &InstanceId, findings: &mut Findings) {
+/// Whether the engine can do what it is asked for, by what it has.
+fn can_start(scene: Scene<'_>, host: usize, spec: &ContainerSpec, findings: &mut Findings) {
     let engine = &scene.host(host).engine;
-    let running = engine.running();
-    let same = running.filter(|container| container.owner.instance == *instance);
-    findings.expect(same.count() <= 1, &ONE_CONTAINER, || {
-        format!("{} runs {instance} twice", name(host))
+    let instance = &spec.labels.instance;
+    let mut all = engine.containers();
+    let has_twin = all.any(|there| there.name == spec.name && there.owner != spec.labels);
+    findings.expect(!has_twin, &ONE_CONTAINER, || {
+        format!("{} asks for {instance} beside an earlier one", name(host))
     });
-    let mut ports: Vec<u16> = engine
-        .running()
-        .flat_map(|container| engine.ports(&container.id))
+    let others = engine.running().filter(|other| other.name != spec.name);
+    let taken: BTreeSet<u16> = others
+        .flat_map(|other| engine.ports(&other.id))
         .map(|port| port.node_port)
         .collect();
-    let count = ports.len();
-    ports.sort_unstable();
-    ports.dedup();
-    findings.expect(ports.len() == count, &PORTS_APART, || {
-        format!("{} publishes a port of {instance} twice", name(host))
+    let clash = spec
+        .ports
+        .iter()
+        .find(|port| taken.contains(&port.node_port));
+    findings.expect(clash.is_none(), &PORTS_APART, || {
+        format!(
+            "{} asks for {instance} with a port that another one has",
+            name(host)
+        )
     });
 }
