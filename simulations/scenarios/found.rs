@@ -219,3 +219,42 @@ fn what_a_node_said_before_it_was_away_relieves_nobody() {
         .ask(1_101_347, 1, Ask::Remove { service: 0 });
     carry_out(&plan);
 }
+
+#[test]
+fn a_definition_that_a_removed_node_wrote_is_known_to_all_or_to_nobody() {
+    let redeploy = Ask::Deploy {
+        service: 0,
+        force: true,
+    };
+    let remove = Ask::RemoveNode {
+        node: 3,
+        force: true,
+    };
+    let plan = Plan::new(91403, 4, 0)
+        .ask(0, 0, create(0, 3))
+        .step(858_217, 595_999, cut(&[1, 3], &[0, 2]))
+        .ask(1_084_890, 3, update(0, 2))
+        .ask(1_340_421, 1, redeploy)
+        .ask(1_432_012, 0, remove);
+    carry_out(&plan);
+}
+
+#[test]
+fn an_instance_that_changes_hands_and_comes_back_backs_off_as_if_it_had_stayed() {
+    let one_way = Deed::Cut {
+        from: vec![4],
+        to: vec![0, 1, 2, 3, 5, 6],
+        both: false,
+    };
+    let plan = Plan::new(80355, 5, 2)
+        .ask(0, 1, create(0, 1))
+        .ask(4000, 1, create(2, 4))
+        .ask(12000, 1, Ask::Zone { node: 1, zone: 0 })
+        .step(83080, 26214, one_way)
+        .step(90655, 170_617, Deed::SlowLinks { host: 4, by: 372 })
+        .step(104_093, 145_623, cut(&[0], &[1, 2, 3, 4, 5, 6]))
+        .step(119_789, 10509, Deed::HangEngine { host: 1 })
+        .step(128_521, 308_602, Deed::FailStarts { host: 1 })
+        .step(135_271, 30759, Deed::CloneDisk { from: 4, to: 5 });
+    carry_out(&plan);
+}
