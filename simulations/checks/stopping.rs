@@ -4,7 +4,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 use std::time::Duration;
 
-use kontena_core::id::InstanceId;
+use kontena_core::id::{InstanceId, NodeId};
 use kontena_core::node::Phase;
 use kontena_core::placement::{Assignment, Role, place};
 use kontena_core::reconcile::action::{Action, Container, ContainerId};
@@ -24,7 +24,7 @@ pub(super) const CHECKS: &[&Check] = &[&FOR_A_REASON, &CUT_OFF, &RELIEVED, &RUNS
 
 static FOR_A_REASON: Check = Check {
     name: "stops-for-a-reason",
-    says: "a healthy container is stopped only because the documents no longer want it, a newer deploy replaces it, nobody that is up knows its deploy any more, or another node runs the instance",
+    says: "a healthy container is stopped only because the documents no longer want it, a newer deploy replaces it, no member that it hears knows its deploy any more, or another node runs the instance",
     why: "a link that came back, a restart or a lost message is no reason to restart anything",
 };
 
@@ -177,7 +177,7 @@ fn has_reason(scene: Scene<'_>, host: usize, container: &Container, findings: &m
         return;
     }
     if is_unwanted(view, container)
-        || is_of_a_lost_deploy(scene, container)
+        || is_of_a_lost_deploy(scene, host, container)
         || has_better_twin(scene, host, container)
     {
         return;
@@ -223,15 +223,20 @@ fn is_bound(instance: &InstanceId) -> bool {
     is_stateful(instance) || service_number(instance).map(Shape::of) == Some(Shape::Daemon)
 }
 
-/// Whether every disk that had its deploy is lost, or off.
-fn is_of_a_lost_deploy(scene: Scene<'_>, container: &Container) -> bool {
+/// Whether no member that the host hears knows its deploy any more. What a removed node wrote beside its
+/// removal counts for itself alone; and who is not heard may give the number to another deploy.
+fn is_of_a_lost_deploy(scene: Scene<'_>, host: usize, container: &Container) -> bool {
     let owner = &container.owner;
+    let view = scene.view(host);
+    let is_heard =
+        |node: &NodeId| view.freshness(node).is_online() && !view.documents.excludes(node);
     let knows = |host: &Host| {
         let record = host.view.documents.services.get(&owner.instance.service);
         let deployed = record.and_then(|record| record.deployed.as_ref());
         deployed.is_some_and(|deployed| deployed.generation >= owner.generation)
     };
-    !scene.members().any(|(_, host)| knows(host))
+    let mut members = scene.members();
+    !members.any(|(_, other)| is_heard(&other.id()) && knows(other))
 }
 
 fn is_daemon(record: &ServiceRecord) -> bool {

@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use crate::reconcile::action::{Action, ContainerState, Failure};
+use crate::reconcile::action::{Action, ContainerState, Failure, Success};
 use crate::view::Lifecycle;
 
 use super::bench::{Bench, wanted};
@@ -99,6 +99,19 @@ fn a_container_that_vanished_is_made_anew_under_its_epoch() {
     bench.settle();
     assert_eq!(bench.did(), "run web-1 g1");
     assert_eq!(bench.hold("web-1").epoch, 1);
+}
+
+#[test]
+fn a_container_that_vanishes_while_it_is_stopped_is_gone() {
+    let mut bench = Bench::with([wanted("web-1", 1)]);
+    bench.settle();
+    bench.want([]);
+    let (stop, _) = bench.next_action().expect("it is to be stopped");
+    bench.engine.containers.clear();
+    bench.observe();
+    bench.done(stop, Ok(Success::Done));
+    bench.settle();
+    assert_eq!(bench.did(), "fetch web:1, run web-1 g1, stop web-1 g1");
 }
 
 #[test]
