@@ -192,7 +192,7 @@ impl Worker {
                 tracing::warn!(%problem, "This host still asks for the grid's names");
             }
             Err(problem) => {
-                tracing::error!(%problem, "Taking our resolver out of the host's panicked")
+                tracing::error!(%problem, "Taking our resolver out of the host's panicked");
             }
         }
     }
