@@ -5,7 +5,7 @@ use std::sync::Arc;
 use kontena_core::id::{InstanceId, NodeId};
 use kontena_core::report::Report;
 
-use super::stateful::is_stateful;
+use super::stopping::is_bound;
 use super::{Check, Findings, Scene, Topic, name};
 use crate::fact::Fact;
 
@@ -13,7 +13,7 @@ pub(super) const CHECKS: &[&Check] = &[&TAKEN_ABOVE, &NEVER_FALL];
 
 static TAKEN_ABOVE: Check = Check {
     name: "taken-over-above",
-    says: "a node that takes a stateless instance does so at a higher epoch than it has seen of any other holder",
+    says: "a node that takes a stateless instance that is no daemon's does so at a higher epoch than it has seen of any other holder",
     why: "of two healthy holders the lower epoch keeps it: whoever came later must be the higher one",
 };
 
@@ -71,9 +71,9 @@ fn is_above(
     findings: &mut Findings,
 ) {
     let hold = &is.holds[instance];
-    // A container that was found on the engine brings its own epoch, and of a stateful instance the
-    // binding decides.
-    if hold.container.is_some() || is_stateful(instance) {
+    // A container that was found on the engine brings its own epoch. Of a stateful instance the binding
+    // decides; of a daemon's, the node: another holder of its number only had the number.
+    if hold.container.is_some() || is_bound(instance) {
         return;
     }
     let view = scene.view(host);

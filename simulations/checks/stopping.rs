@@ -219,7 +219,7 @@ fn is_unwanted(view: &View, container: &Container) -> bool {
 }
 
 /// Stateful, or one of a node's daemons.
-fn is_bound(instance: &InstanceId) -> bool {
+pub(super) fn is_bound(instance: &InstanceId) -> bool {
     is_stateful(instance) || service_number(instance).map(Shape::of) == Some(Shape::Daemon)
 }
 

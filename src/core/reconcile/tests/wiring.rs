@@ -109,7 +109,7 @@ fn a_node_whose_addresses_are_all_taken_refuses_and_takes_the_next_that_is_free(
     bench.seconds(10);
     assert_eq!(bench.running().len(), INSTANCES.len());
     let refusals: Vec<&String> = bench.instances.refusals().values().collect();
-    assert_eq!(refusals, ["all 222 addresses of this node are taken"]);
+    assert_eq!(refusals, ["all 190 addresses of this node are taken"]);
 
     bench.want(many(room + 1).skip(1));
     bench.seconds(120);
