@@ -10,8 +10,10 @@ mod forwarding;
 mod key;
 mod names;
 mod plane;
+mod routes;
 
 pub(crate) use firewall::Firewall;
 pub(crate) use forwarding::allow_forwarding;
 pub(crate) use names::Names;
 pub(crate) use plane::{Pair, Plane, Route};
+pub(crate) use routes::overlapping;

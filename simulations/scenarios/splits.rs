@@ -155,6 +155,7 @@ fn two_sponsors_of_a_split_give_one_subnet_and_one_of_the_two_nodes_moves() {
     world.run_for(SOON);
     world.join(2, 0, &token).unwrap();
     world.join(3, 1, &token).unwrap();
+    world.run_for(MINUTE);
     for (host, service) in [(0, "web"), (1, "api")] {
         create(&mut world, host, service, 4);
     }

@@ -11,5 +11,6 @@ mod entities;
 mod errors;
 mod fixture;
 mod logs;
+mod network;
 mod tcp;
 mod troubles;

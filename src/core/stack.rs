@@ -21,6 +21,7 @@ mod environment;
 mod fault;
 mod image;
 mod link;
+mod network_mode;
 mod port;
 mod relations;
 mod stop;
@@ -32,6 +33,7 @@ pub use environment::{InvalidLabel, InvalidVariable};
 pub use fault::{Fault, InvalidService, ServiceField};
 pub use image::{InvalidImage, image_reference};
 pub use link::InvalidLink;
+pub use network_mode::NetworkMode;
 pub use port::InvalidPort;
 pub use relations::{InvalidStack, LongHostName, StackFault, check_host_name, stack_faults};
 pub use stop::{InvalidGrace, InvalidSignal, grace_millis, stop_signal};
@@ -85,6 +87,8 @@ pub struct Service {
     /// Milliseconds between the stop signal and SIGKILL; `None` is [`Service::STOP_GRACE_MILLIS`].
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub stop_grace_millis: Option<u64>,
+    #[serde(default, skip_serializing_if = "NetworkMode::is_bridge")]
+    pub network_mode: NetworkMode,
     #[serde(default)]
     pub deploy: Deploy,
     /// Container labels that the user adds, sorted by key; `io.kontena.` is ours.
@@ -116,6 +120,7 @@ impl Service {
             affinity: Vec::new(),
             stop_signal: None,
             stop_grace_millis: None,
+            network_mode: NetworkMode::default(),
             deploy: Deploy::default(),
             labels: BTreeMap::new(),
             unknown: BTreeMap::new(),

@@ -13,7 +13,7 @@ use std::time::Duration;
 use kontena_core::id::NodeId;
 use kontena_core::identity::SecretKey;
 use kontena_core::network::addresses::{BY_HAND, BY_HAND_PREFIX};
-use kontena_core::network::ipam::Subnet;
+use kontena_core::network::ipam::{SUPERNET_TEXT, Subnet};
 use kontena_core::network::peers::Wanted;
 use kontena_core::network::sight::{Containers, Sight};
 use kontena_core::node::Input;
@@ -24,7 +24,7 @@ use tokio::time::{Instant, MissedTickBehavior, interval, sleep};
 
 use crate::api::types::network::{self as wire, NodeNetwork};
 use crate::docker::{BridgeNetwork, Docker, Ensured, Removed};
-use crate::network::{Firewall, Names, Pair, Plane, Route, allow_forwarding};
+use crate::network::{Firewall, Names, Pair, Plane, Route, allow_forwarding, overlapping};
 
 pub(super) use question::{NodeNetworks, is_question};
 
@@ -198,7 +198,7 @@ impl Worker {
                 if self.problem != before
                     && let Some(problem) = &self.problem
                 {
-                    tracing::warn!(%problem, "The network does not work");
+                    tracing::warn!(%problem, "The network of containers is not as it should be");
                 }
             }
         }
@@ -251,6 +251,7 @@ impl Worker {
                 self.containers = Containers::Attached;
                 self.ready = Some(subnet);
                 self.set_up_rules(subnet).await;
+                self.look_for_overlaps(names);
             }
             // The engine's trouble is told elsewhere, and nothing is started meanwhile.
             Ensured::Unreachable => {}
@@ -276,6 +277,26 @@ impl Worker {
                     "containers of other nodes are not let in: {problem:#}"
                 ));
             }
+        }
+    }
+
+    /// Addresses that lead elsewhere on this host are not reached: people have to know.
+    fn look_for_overlaps(&mut self, names: &Names) {
+        let overlaps = match overlapping(SUPERNET_TEXT, names) {
+            Ok(overlaps) => overlaps,
+            Err(problem) => {
+                return tracing::debug!(
+                    problem = format!("{problem:#}"),
+                    "The routes are not known"
+                );
+            }
+        };
+        if !overlaps.is_empty() && self.problem.is_none() {
+            let overlaps = overlaps.join(", ");
+            self.problem = Some(format!(
+                "{SUPERNET_TEXT}, the grid's network, overlaps what this host has already: {overlaps}. One of the \
+                 two is not reached from here"
+            ));
         }
     }
 

@@ -29,6 +29,7 @@ pub(super) fn create_body(spec: &ContainerSpec, network: &str) -> ContainerCreat
         host_config: Some(HostConfig {
             network_mode: match spec.network {
                 Attachment::Plain => None,
+                Attachment::Host => Some("host".to_owned()),
                 Attachment::Grid(_) => Some(network.to_owned()),
             },
             port_bindings: Some(port_bindings(&spec.ports)),

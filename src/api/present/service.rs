@@ -107,7 +107,7 @@ fn defined(snapshot: &Snapshot, key: &ServiceKey, service: &CoreService) -> Defi
             .div_ceil(1_000),
         deploy_opts: deploy_options(&service.deploy),
         labels: service.labels.clone(),
-        net: "bridge".to_owned(),
+        net: service.network_mode.as_str().to_owned(),
         read_only: false,
         unsupported: Unsupported::default(),
     }

@@ -5,8 +5,8 @@ use clap::{Args, ValueEnum};
 use kontena_core::id::{ServiceKey, ServiceName};
 use kontena_core::manifest::compiled::{FieldProblem, ServiceChange};
 use kontena_core::stack::{
-    Affinity, Deploy, Link, Port, Service, Strategy, Volume, grace_millis, image_reference,
-    split_command, stop_signal,
+    Affinity, Deploy, Link, NetworkMode, Port, Service, Strategy, Volume, grace_millis,
+    image_reference, split_command, stop_signal,
 };
 
 use super::super::failure::Failure;
@@ -71,6 +71,9 @@ struct Options {
     /// Share of instances that stays healthy during a deploy, 0 to 1
     #[arg(long, value_name = "SHARE", value_parser = share)]
     deploy_min_health: Option<u16>,
+    /// The network of its containers: the grid's, or the host's own
+    #[arg(long, value_name = "MODE")]
+    net: Option<Network>,
     /// What stops a container, as `SIGTERM`
     #[arg(long, value_name = "SIGNAL", value_parser = stop_signal)]
     stop_signal: Option<String>,
@@ -88,6 +91,21 @@ enum Spread {
     Ha,
     Daemon,
     Random,
+}
+
+#[derive(Clone, Copy, Debug, ValueEnum)]
+enum Network {
+    Bridge,
+    Host,
+}
+
+impl From<Network> for NetworkMode {
+    fn from(network: Network) -> Self {
+        match network {
+            Network::Bridge => Self::Bridge,
+            Network::Host => Self::Host,
+        }
+    }
 }
 
 impl From<Spread> for Strategy {
@@ -149,6 +167,7 @@ impl Options {
             min_health: self.deploy_min_health,
             stop_signal: self.stop_signal.clone().map(Some),
             stop_grace_millis: self.stop_timeout,
+            network_mode: self.net.map(NetworkMode::from),
             ..ServiceChange::default()
         }
     }

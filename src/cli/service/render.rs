@@ -105,6 +105,7 @@ fn definition(fields: &mut Fields, definition: &Definition) {
             .known("wait for port", definition.deploy_opts.wait_for_port);
     });
     fields
+        .field("net", &definition.net)
         .known("stop signal", definition.stop_signal.as_ref())
         .field(
             "stop timeout",

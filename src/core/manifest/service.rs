@@ -8,7 +8,7 @@ use super::schema::{DEPLOY, SERVICE};
 use super::service_lists as lists;
 use super::tree::{Node, Value};
 use crate::stack::{
-    Declared, Deploy, Service, ServiceField, Strategy, grace_millis, image_reference,
+    Declared, Deploy, NetworkMode, Service, ServiceField, Strategy, grace_millis, image_reference,
     split_command, stop_signal,
 };
 
@@ -107,6 +107,10 @@ fn read_key(reader: &mut Reader<'_>, entry: &Entry<'_>, draft: &mut Draft) {
         "stop_signal" => service.stop_signal = reader.parsed(node, &what, stop_signal),
         "stop_grace_period" => {
             service.stop_grace_millis = reader.parsed(node, &what, grace_millis);
+        }
+        "network_mode" => {
+            let mode = reader.choice(node, &what, &NetworkMode::NAMES);
+            service.network_mode = mode.unwrap_or_default();
         }
         "deploy" => service.deploy = deploy(reader, node),
         "labels" => service.labels = lists::labels(reader, node, places),

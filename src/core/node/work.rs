@@ -443,7 +443,7 @@ impl Node {
             problems.push(format!("the Docker engine does not work: {problem}"));
         }
         if let Some(problem) = self.networking.problem() {
-            problems.push(format!("the network does not work: {problem}"));
+            problems.push(format!("the network of containers: {problem}"));
         }
         if self.phase == Phase::Cloned {
             problems.push(

@@ -88,6 +88,8 @@ pub struct ContainerSpec {
 pub enum Attachment {
     /// The engine's own bridge, where it has whatever address the engine gives.
     Plain,
+    /// The host's own.
+    Host,
     /// The grid's network, with this address.
     Grid(Ipv4Addr),
 }
@@ -96,7 +98,7 @@ impl Attachment {
     /// The address that it takes of this node's subnet.
     pub fn address(self) -> Option<Ipv4Addr> {
         match self {
-            Self::Plain => None,
+            Self::Plain | Self::Host => None,
             Self::Grid(address) => Some(address),
         }
     }

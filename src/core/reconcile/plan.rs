@@ -2,9 +2,11 @@
 //!
 //! Read from the top for each look at the instance; nothing here depends on the step before.
 
+use std::net::{IpAddr, Ipv4Addr};
 use std::time::Duration;
 
 use crate::report::Health;
+use crate::stack::NetworkMode;
 use crate::time::Instant;
 
 use super::action::{Action, Attachment, Container, ContainerState};
@@ -189,7 +191,8 @@ impl Local {
 
     /// Looks after a running container.
     fn watch(&mut self, task: Task<'_>, best: &Container, now: Instant) -> Step {
-        let (Some(port), Some(address)) = (awaited_port(task, best), best.address) else {
+        let (Some(port), Some(address)) = (awaited_port(task, best), probed_address(task, best))
+        else {
             return self.probation(now);
         };
         let probing = self.probing.get_or_insert_with(|| Probing {
@@ -297,6 +300,16 @@ impl Local {
             Turn::Announced { since } => Some(since + ANNOUNCED_FOR),
             Turn::Waiting | Turn::Granted => None,
         }
+    }
+}
+
+/// Where the container answers: one in the host's network has no address of its own.
+fn probed_address(task: Task<'_>, best: &Container) -> Option<IpAddr> {
+    match task {
+        Task::Run(wanted) if wanted.service.network_mode == NetworkMode::Host => {
+            Some(IpAddr::V4(Ipv4Addr::LOCALHOST))
+        }
+        Task::Run(_) | Task::Keep | Task::Rest | Task::Remove => best.address,
     }
 }
 

@@ -6,6 +6,7 @@ use std::net::Ipv4Addr;
 
 use crate::id::InstanceId;
 use crate::report::{Health, Hold, InstanceState};
+use crate::stack::NetworkMode;
 use crate::time::{Instant, Now};
 use crate::view::{Freshness, Lifecycle};
 
@@ -218,7 +219,16 @@ impl<'a> Round<'a> {
     ) -> Result<Attachment, Unattached> {
         let planned = ready.values().chain(self.queue.actions_in_flight());
         let taken = self.sight.assigned().chain(planned.filter_map(address_of));
-        wiring::attach(self.wiring, instance, before, avoided, &taken.collect())
+        let wanted = self.asked.and_then(|asked| asked.wanted.get(instance));
+        let mode = wanted.map_or_else(NetworkMode::default, |wanted| wanted.service.network_mode);
+        wiring::attach(
+            self.wiring,
+            mode,
+            instance,
+            before,
+            avoided,
+            &taken.collect(),
+        )
     }
 
     fn only_looks(&self) -> bool {

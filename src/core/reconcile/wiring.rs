@@ -6,6 +6,7 @@ use std::net::Ipv4Addr;
 use crate::id::InstanceId;
 use crate::network::addresses;
 use crate::network::ipam::Subnet;
+use crate::stack::NetworkMode;
 
 use super::action::Attachment;
 
@@ -34,11 +35,15 @@ pub(super) enum Unattached {
 /// `avoided`: what the engine refused.
 pub(super) fn attach(
     wiring: Wiring,
+    mode: NetworkMode,
     instance: &InstanceId,
     before: Option<Ipv4Addr>,
     avoided: &BTreeSet<Ipv4Addr>,
     taken: &BTreeSet<Ipv4Addr>,
 ) -> Result<Attachment, Unattached> {
+    if mode == NetworkMode::Host {
+        return Ok(Attachment::Host);
+    }
     match wiring {
         Wiring::Plain => Ok(Attachment::Plain),
         Wiring::Pending => Err(Unattached::Pending),

@@ -4,7 +4,9 @@ use std::collections::BTreeMap;
 
 use super::field::FieldProblem;
 use crate::id::ServiceName;
-use crate::stack::{Affinity, Declared, Link, Port, Service, ServiceField, Strategy, Volume};
+use crate::stack::{
+    Affinity, Declared, Link, NetworkMode, Port, Service, ServiceField, Strategy, Volume,
+};
 
 /// The fields of a service that are to be set; `None` leaves one as it is. An empty list clears.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
@@ -32,6 +34,7 @@ pub struct ServiceChange {
     pub stop_signal: Option<Option<String>>,
     /// In milliseconds.
     pub stop_grace_millis: Option<u64>,
+    pub network_mode: Option<NetworkMode>,
     pub labels: Option<BTreeMap<String, String>>,
 }
 
@@ -55,6 +58,7 @@ impl ServiceChange {
             min_health: Some(service.deploy.min_health),
             stop_signal: service.stop_signal.map(Some),
             stop_grace_millis: service.stop_grace_millis,
+            network_mode: Some(service.network_mode).filter(|mode| *mode != NetworkMode::default()),
             labels: Some(service.labels),
         }
     }
@@ -109,6 +113,7 @@ impl ServiceChange {
         if change.stop_grace_millis.is_some() {
             service.stop_grace_millis = change.stop_grace_millis;
         }
+        set(&mut service.network_mode, change.network_mode);
         set(&mut service.labels, change.labels);
         service
     }

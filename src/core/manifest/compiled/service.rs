@@ -10,7 +10,8 @@ use super::field::{Field, FieldProblem, Fields};
 use crate::id::ServiceName;
 use crate::manifest::service::STRATEGIES;
 use crate::stack::{
-    Deploy, Link, Port, Protocol, Service, Strategy, grace_millis, image_reference, stop_signal,
+    Deploy, Link, NetworkMode, Port, Protocol, Service, Strategy, grace_millis, image_reference,
+    stop_signal,
 };
 
 const SERVICE: Fields = Fields {
@@ -30,6 +31,7 @@ const SERVICE: Fields = Fields {
         "deploy_opts",
         "stop_signal",
         "stop_grace_period",
+        "net",
         "labels",
     ],
     not_yet: &[
@@ -47,7 +49,6 @@ const SERVICE: Fields = Fields {
         "log_opts",
         "memory",
         "memory_swap",
-        "net",
         "pid",
         "privileged",
         "read_only",
@@ -115,6 +116,7 @@ pub(super) fn read(body: &Field<'_>, problems: &mut Vec<FieldProblem>) -> Option
         min_health: None,
         stop_signal: parsed(body, "stop_signal", signal_or_none, problems),
         stop_grace_millis: grace(body, problems),
+        network_mode: parsed(body, "net", network_mode, problems),
         labels: body
             .get("labels")
             .and_then(|field| labels(&field, problems)),
@@ -123,6 +125,15 @@ pub(super) fn read(body: &Field<'_>, problems: &mut Vec<FieldProblem>) -> Option
         read_deploy(&deploy, &mut change, problems);
     }
     Some(change)
+}
+
+fn network_mode(text: &str) -> Result<NetworkMode, &'static str> {
+    let known = NetworkMode::NAMES
+        .into_iter()
+        .find(|(name, _)| *name == text);
+    known
+        .map(|(_, mode)| mode)
+        .ok_or("has to be bridge or host")
 }
 
 fn parsed<T, E: fmt::Display>(

@@ -8,7 +8,9 @@ use proptest::prelude::*;
 use super::*;
 use crate::manifest::problem::Report;
 use crate::manifest::tree::{Node, Value as Tree};
-use crate::stack::{Affinity, Deploy, Link, Port, Protocol, Service, Strategy as Spread, Volume};
+use crate::stack::{
+    Affinity, Deploy, Link, NetworkMode, Port, Protocol, Service, Strategy as Spread, Volume,
+};
 
 proptest! {
     #[test]
@@ -263,13 +265,14 @@ prop_compose! {
         affinity in vec(any_affinity(), 0..3),
         stop_signal in option::of(Just("SIGTERM".to_owned())),
         stop_grace_millis in option::of(0..=86_400_000_u64),
+        network_mode in prop_oneof![Just(NetworkMode::Bridge), Just(NetworkMode::Host)],
         deploy in any_deploy(),
         labels in btree_map("[a-z]{1,3}", "\\PC{0,6}", 0..3),
     ) -> Service {
         let environment = environment.into_iter().map(|(name, value)| format!("{name}={value}"));
         Service {
             stateful, command, environment: environment.collect(), ports, links, volumes, affinity,
-            stop_signal, stop_grace_millis, deploy, labels, ..Service::new("a:1")
+            stop_signal, stop_grace_millis, network_mode, deploy, labels, ..Service::new("a:1")
         }
     }
 }

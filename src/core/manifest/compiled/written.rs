@@ -56,6 +56,7 @@ pub(super) fn write(name: Option<&ServiceName>, change: &ServiceChange) -> Value
         "stop_grace_period",
         change.stop_grace_millis.map(write_seconds),
     );
+    put("net", change.network_mode.map(|mode| json!(mode)));
     put("labels", change.labels.as_ref().map(write_labels));
     Value::Object(body)
 }

@@ -5,9 +5,11 @@ use std::net::Ipv4Addr;
 
 use crate::network::addresses::INSTANCES;
 use crate::network::ipam::Subnet;
+use crate::reconcile::action::Action;
 use crate::reconcile::wiring::Wiring;
+use crate::stack::{NetworkMode, Service};
 
-use super::bench::{Bench, wanted};
+use super::bench::{Bench, of_service, wanted};
 
 fn subnet() -> Subnet {
     "10.80.7.0/24".parse().unwrap()
@@ -116,4 +118,25 @@ fn a_node_whose_addresses_are_all_taken_refuses_and_takes_the_next_that_is_free(
         INSTANCES.len(),
         "the one that had to wait runs"
     );
+}
+
+#[test]
+fn a_service_of_the_host_s_network_takes_no_address_and_is_probed_on_the_host_itself() {
+    let mut bench = wired();
+    let mut service = Service::new("web:1");
+    service.network_mode = NetworkMode::Host;
+    service.deploy.wait_for_port = Some(80);
+    bench.want([of_service("web-1", 1, 1, service)]);
+    let mut probed = None;
+    while let Some((id, action)) = bench.next_action() {
+        if let Action::Probe { address, .. } = action {
+            probed = Some(address);
+        }
+        let outcome = bench.engine.carry_out(&action, bench.now().wall);
+        bench.done(id, outcome);
+        bench.observe();
+    }
+    assert_eq!(bench.container("web-1").assigned, None);
+    assert_eq!(probed, Some("127.0.0.1".parse().unwrap()));
+    assert_eq!(bench.state("web-1"), "running healthy");
 }
