@@ -326,6 +326,7 @@ pub(in crate::cli) mod tests {
               deploy opts:
                 min health: 0.8
                 wait for port: 80
+              net:
               stop timeout: 10 s
               affinity: -
               cmd: nginx -g
