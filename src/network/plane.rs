@@ -149,17 +149,22 @@ impl Plane {
         Ok(pairs)
     }
 
+    /// Whether the other says that it is there.
+    fn is_own_address(&self, node: &NodeId, endpoint: SocketAddr) -> bool {
+        let wanted = self
+            .applied
+            .as_ref()
+            .and_then(|wanted| wanted.peers.get(node));
+        wanted.is_some_and(|peer| peer.endpoints.contains(&endpoint))
+    }
+
     fn pair(&self, node: NodeId, peer: &kontena_overlay::PeerStatus) -> Pair {
         let route = match peer.way {
             Way::None => Route::None,
-            Way::Direct {
-                endpoint,
-                configured: true,
-            } => Route::Direct(endpoint),
-            Way::Direct {
-                endpoint,
-                configured: false,
-            } => Route::Punched(endpoint),
+            Way::Direct { endpoint, .. } if self.is_own_address(&node, endpoint) => {
+                Route::Direct(endpoint)
+            }
+            Way::Direct { endpoint, .. } => Route::Punched(endpoint),
             Way::Relayed { through } => self
                 .nodes
                 .get(&through)
@@ -240,7 +245,7 @@ fn peer_of(
             .into_iter()
             .chain([Prefix::host(wanted.management.into())])
             .collect(),
-        endpoints: wanted.endpoints.clone(),
+        endpoints: [&wanted.endpoints[..], &wanted.outer].concat(),
         keepalive: Some(KEEPALIVE),
         relays: relays.collect(),
         ..Peer::member(key)

@@ -10,6 +10,7 @@ use std::net::{IpAddr, Ipv6Addr, SocketAddr};
 use crate::id::NodeId;
 use crate::network::addresses;
 use crate::network::ipam::Subnet;
+use crate::network::sight::MAX_OUTER;
 use crate::view::View;
 
 /// The most places where one peer is tried: the data plane tries no more.
@@ -33,8 +34,10 @@ pub struct Wanted {
 pub struct Peer {
     pub subnet: Option<Subnet>,
     pub management: Ipv6Addr,
-    /// Best first.
+    /// Where it says that it is, and where it was admitted, best first.
     pub endpoints: Vec<SocketAddr>,
+    /// Where others see it, beside these: behind a translator of addresses.
+    pub outer: Vec<SocketAddr>,
     /// Who may carry packets to it, the preferred one first.
     pub relays: Vec<NodeId>,
 }
@@ -52,10 +55,12 @@ pub fn wanted(view: &View, me: NodeId) -> Option<Wanted> {
         if !managed.insert(management) {
             continue;
         }
+        let endpoints = endpoints(view, node);
         let peer = Peer {
             subnet: member.subnet,
             management,
-            endpoints: endpoints(view, node),
+            outer: outer(view, node, &endpoints),
+            endpoints,
             relays: relays(view, &carriers, me, *node),
         };
         peers.insert(*node, peer);
@@ -68,7 +73,7 @@ pub fn wanted(view: &View, me: NodeId) -> Option<Wanted> {
     })
 }
 
-/// Where a member may be reached: where it says it is, where others see it, and where it was admitted.
+/// Where a member is by its own word, and where it was admitted.
 fn endpoints(view: &View, node: &NodeId) -> Vec<SocketAddr> {
     let report = view.reports.get(node);
     let network = report.and_then(|report| report.network.as_ref());
@@ -85,15 +90,28 @@ fn endpoints(view: &View, node: &NodeId) -> Vec<SocketAddr> {
         Some(network) if network.port != 0 => SocketAddr::new(address.ip(), network.port),
         Some(_) | None => address,
     };
-    let outer = network.iter().flat_map(|network| &network.outer).copied();
     let mut endpoints = Vec::new();
-    for endpoint in ips.map(at_port).chain(outer) {
+    for endpoint in ips.map(at_port) {
         if is_usable(endpoint) && !endpoints.contains(&endpoint) {
             endpoints.push(endpoint);
         }
     }
-    endpoints.truncate(MAX_ENDPOINTS);
+    // The others have their room too.
+    endpoints.truncate(MAX_ENDPOINTS - MAX_OUTER);
     endpoints
+}
+
+fn outer(view: &View, node: &NodeId, endpoints: &[SocketAddr]) -> Vec<SocketAddr> {
+    let network = view
+        .reports
+        .get(node)
+        .and_then(|report| report.network.as_ref());
+    let outer = network
+        .into_iter()
+        .flat_map(|network| &network.outer)
+        .copied();
+    let new = outer.filter(|endpoint| is_usable(*endpoint) && !endpoints.contains(endpoint));
+    new.take(MAX_OUTER).collect()
 }
 
 /// What another node says may be anything: nothing is sent to everybody at once, or to ourselves.
@@ -235,6 +253,17 @@ mod tests {
         view.reports.remove(&node(0));
         let endpoints = &wanted(&view, node(1)).unwrap().peers[&node(0)].endpoints;
         assert_eq!(*endpoints, ["10.0.0.0:8470".parse().unwrap()]);
+    }
+
+    #[test]
+    fn a_peer_is_tried_where_others_see_it_too() {
+        let mut view = grid(2);
+        let mut seen = Report::clone(&view.reports[&node(0)]);
+        let outer = ["198.51.100.1:40000", "10.0.0.0:51820", "224.0.0.1:1"];
+        seen.network.as_mut().unwrap().outer = outer.map(|text| text.parse().unwrap()).to_vec();
+        view.reports.insert(node(0), Arc::new(seen));
+        let peer = &wanted(&view, node(1)).unwrap().peers[&node(0)];
+        assert_eq!(peer.outer, ["198.51.100.1:40000".parse().unwrap()]);
     }
 
     #[test]

@@ -5,7 +5,7 @@ use std::time::{Duration, Instant};
 use crate::source::demo::images::{BUSYBOX, REDIS};
 use crate::support::grid::{LATER, SOON};
 use crate::support::settle::none_restarted;
-use crate::support::{Grid, Node, eventually, seen};
+use crate::support::{Grid, Lab, Node, eventually, seen};
 
 const ALL: [u8; 3] = [1, 2, 3];
 const APP: [(&str, usize); 2] = [("net/box", 3), ("net/redis", 3)];
@@ -83,6 +83,59 @@ fn containers_reach_each_other_across_nodes_whatever_befalls_the_hosts() {
             &shown,
         )
     });
+}
+
+/// Two hosts behind translators of addresses that give every destination the same port: what others saw is enough.
+#[test]
+fn hosts_behind_translators_meet_where_others_see_them() {
+    reach_each_other_behind_translators("40000", "punched");
+}
+
+/// Each destination sees another port, and nobody can foretell it.
+#[test]
+fn hosts_that_cannot_meet_go_through_a_third() {
+    reach_each_other_behind_translators("41000-49000 --random", "relayed");
+}
+
+/// Hosts 1 and 2 are translated to these ports; everybody reaches host 3.
+fn reach_each_other_behind_translators(ports: &str, expected: &str) {
+    let Some(lab) = Lab::up(3) else { return };
+    for number in [1, 2] {
+        translate(&lab.host(number), ports);
+    }
+    let grid = Grid::on(lab, 3);
+    let file = grid.write("kontena.yml", &stack());
+    grid.node(3).kontena(&["stack", "install", &file]);
+    grid.settled(&ALL, &APP, SOON);
+    eventually(LATER, &format!("both to be {expected}"), || {
+        let both = [way(&grid, 1, 2)?, way(&grid, 2, 1)?];
+        seen(both.iter().all(|way| way == expected), pairs(&grid))
+    });
+    everybody_reaches_everybody(&grid, SOON);
+}
+
+/// The overlay's datagrams leave from these ports, and none comes in that nobody asked for.
+fn translate(node: &Node<'_>, ports: &str) {
+    let script = format!(
+        "iptables -t nat -I POSTROUTING -o eth0 -p udp --sport 8470 -j MASQUERADE --to-ports {ports} && \
+         iptables -I INPUT -i eth0 -p udp -m conntrack --ctstate NEW -j DROP"
+    );
+    node.run("sh", &["-c", &script]);
+}
+
+fn way(grid: &Grid, from: u8, to: u8) -> Result<String, String> {
+    let name = grid.node(from).name();
+    let pairs = grid.node(3).try_json(&["network", "ls", "--from", &name])?;
+    let pairs = pairs.as_array().cloned().unwrap_or_default();
+    let pair = pairs
+        .iter()
+        .find(|pair| pair["node"] == grid.node(to).name());
+    let way = pair.and_then(|pair| pair["way"].as_str());
+    way.map(str::to_owned).ok_or_else(|| format!("{pairs:?}"))
+}
+
+fn pairs(grid: &Grid) -> String {
+    grid.node(3).kontena(&["network", "ls"])
 }
 
 /// From every node to every other: the source that is seen is the container's own, and large amounts pass.
