@@ -2,7 +2,7 @@
 
 use std::time::{Duration, Instant};
 
-use crate::source::demo::images::{BUSYBOX, REDIS};
+use crate::source::demo::images::{BUSYBOX, REDIS, WEB};
 use crate::support::grid::{LATER, SOON};
 use crate::support::settle::none_restarted;
 use crate::support::{Grid, Lab, Node, eventually, seen};
@@ -112,6 +112,82 @@ fn reach_each_other_behind_translators(ports: &str, expected: &str) {
         seen(both.iter().all(|way| way == expected), pairs(&grid))
     });
     everybody_reaches_everybody(&grid, SOON);
+}
+
+#[test]
+fn a_host_that_cannot_take_part_says_so_and_runs_its_containers_all_the_same() {
+    let Some(lab) = Lab::up(1) else { return };
+    // Something else has the interface's name.
+    lab.host(1).run(
+        "ip",
+        &[
+            "link", "add", "kontena0", "type", "veth", "peer", "name", "other0",
+        ],
+    );
+    let grid = Grid::on(lab, 1);
+    let node = grid.node(1);
+    node.kontena(&[
+        "service",
+        "create",
+        "old",
+        WEB,
+        "--deploy-wait-for-port",
+        "80",
+    ]);
+    node.kontena(&["service", "deploy", "old"]);
+    let before = grid.settled(&[1], &[("old", 1)], SOON);
+    let status = node.kontena(&["node", "show", "node-1", "--network"]);
+    assert!(
+        status.contains("Docker's own bridge") && status.contains("/dev/net/tun"),
+        "{status}"
+    );
+    let network = "{{range $name, $_ := .NetworkSettings.Networks}}{{$name}}{{end}}";
+    assert_eq!(
+        node.docker(&["inspect", "--format", network, "old-1"]),
+        "bridge"
+    );
+
+    node.run("ip", &["link", "delete", "kontena0"]);
+    eventually(SOON, "the node to take part", || {
+        let shown = node.try_json(&["node", "show", "node-1", "--network"])?;
+        let takes_part = shown["containers"] == "attached" && shown["problem"].is_null();
+        seen(takes_part, shown)
+    });
+    node.kontena(&[
+        "service",
+        "create",
+        "new",
+        WEB,
+        "--deploy-wait-for-port",
+        "80",
+    ]);
+    node.kontena(&["service", "deploy", "new"]);
+    node.kontena(&[
+        "service",
+        "create",
+        "wide",
+        BUSYBOX,
+        "--cmd",
+        "sleep 100000",
+        "--net",
+        "host",
+        "--stop-signal",
+        "SIGKILL",
+    ]);
+    node.kontena(&["service", "deploy", "wide"]);
+    let after = grid.settled(&[1], &[("old", 1), ("new", 1), ("wide", 1)], SOON);
+    assert_eq!(
+        node.docker(&["inspect", "--format", network, "new-1"]),
+        "kontena"
+    );
+    assert_eq!(
+        node.docker(&["inspect", "--format", network, "wide-1"]),
+        "host"
+    );
+    assert_eq!(
+        after["old-1"], before["old-1"],
+        "nothing is restarted for the network"
+    );
 }
 
 /// The overlay's datagrams leave from these ports, and none comes in that nobody asked for.
