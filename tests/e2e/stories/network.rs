@@ -22,6 +22,14 @@ fn containers_reach_each_other_across_nodes_whatever_befalls_the_hosts() {
     let file = grid.write("kontena.yml", &stack());
     grid.node(1).kontena(&["stack", "install", &file]);
     let running = grid.settled(&ALL, &APP, SOON);
+    for number in ALL {
+        let rules = grid.node(number).run("iptables", &["-S", "FORWARD"]);
+        let policy = "-P FORWARD DROP";
+        assert!(
+            rules.starts_with(policy),
+            "else a missing rule goes unnoticed: {rules}"
+        );
+    }
     everybody_reaches_everybody(&grid, SOON);
     ways_are_shown(&grid);
 
