@@ -7,7 +7,7 @@ use crate::id::{InstanceId, NodeId, ServiceKey};
 use crate::network::ipam::Subnet;
 use crate::report::{Health, Hold, InstanceState, Report};
 use crate::stack::Strategy;
-use crate::view::{Availability, Freshness, Lifecycle, Member, ServiceRecord, View};
+use crate::view::{Availability, Deployed, Freshness, Lifecycle, Member, ServiceRecord, View};
 
 use super::definition;
 
@@ -119,8 +119,15 @@ impl Holder {
     /// `None` if what it holds is of an earlier service of the name.
     fn class(&self, instance: &InstanceId, hold: &Hold, record: &ServiceRecord) -> Option<Class> {
         let is_ready = is_up(hold) && is_wanted(instance, record) && !self.released && !self.drains;
-        (hold.generation >= record.born).then(|| Class::of_instance(self.class, is_ready))
+        is_of_it(hold, record).then(|| Class::of_instance(self.class, is_ready))
     }
+}
+
+/// Whether it is of this service, and not of an earlier one of the name. What is deployed is, whatever its number:
+/// across a split that of a new life may be below the change that made the service.
+fn is_of_it(hold: &Hold, record: &ServiceRecord) -> bool {
+    let is_deployed = |deployed: &Deployed| deployed.generation == hold.generation;
+    hold.generation >= record.born || record.deployed.as_ref().is_some_and(is_deployed)
 }
 
 /// Until health checks come, health is the container's state and the port that its deploy waits for.
