@@ -122,7 +122,7 @@ fn containers_and_hosts_find_services_by_name() {
             let found = grid
                 .node(from)
                 .run("sh", &["-c", &format!("getent ahostsv4 {service} || true")]);
-            let addresses = BOTH.map(|number| address(&grid.node(number), "redis", number));
+            let addresses = BOTH.map(|number| address(&grid.node(number), "redis"));
             seen(
                 addresses.iter().all(|address| found.contains(address)),
                 found,

@@ -186,12 +186,19 @@ fn a_node_speaks_for_addresses_of_the_supernet_that_are_no_other_nodes_alone() {
 #[test]
 fn what_is_held_of_an_earlier_service_of_the_name_is_not_of_this_one() {
     let mut view = parse("node a\nservice web 1\nhold web-1@a.5");
-    let record = &mut Arc::make_mut(&mut view.documents).services;
-    record.get_mut(&key("web")).unwrap().born = 100;
-    assert_eq!(
-        addresses(&zone(&view), "web.demo.kontena.local"),
-        Vec::<String>::new()
-    );
+    let services = &mut Arc::make_mut(&mut view.documents).services;
+    let record = services.get_mut(&key("web")).unwrap();
+    record.born = 100;
+    let deployed = record.deployed.as_mut().unwrap();
+    let held = std::mem::replace(&mut deployed.generation, 101);
+    let answered = |view: &View| addresses(&zone(view), "web.demo.kontena.local");
+    assert_eq!(answered(&view), Vec::<String>::new());
+
+    // Across a split a new life counts its deploys by itself.
+    let services = &mut Arc::make_mut(&mut view.documents).services;
+    let record = services.get_mut(&key("web")).unwrap();
+    record.deployed.as_mut().unwrap().generation = held;
+    assert_eq!(answered(&view), ["10.80.1.5"]);
 }
 
 #[test]
