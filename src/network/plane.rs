@@ -1,7 +1,7 @@
 //! The running data plane, with the names of nodes instead of keys.
 
 use std::collections::{BTreeMap, BTreeSet};
-use std::net::{IpAddr, SocketAddr};
+use std::net::{IpAddr, Ipv4Addr, SocketAddr};
 use std::time::Duration;
 
 use anyhow::Context;
@@ -12,7 +12,7 @@ use kontena_core::network::ipam::{SUPERNET_TEXT, Subnet};
 use kontena_core::network::peers::{Peer as WantedPeer, Wanted};
 use kontena_core::network::sight::{self, MAX_OUTER};
 use kontena_core::network::vpn::{Client, VpnKey};
-use kontena_overlay::{Config, Overlay, Peer, Prefix, PublicKey, Snapshot, StartError, Way};
+use kontena_overlay::{Config, Overlay, Peer, Prefix, PublicKey, Reach, Snapshot, StartError, Way};
 
 use super::key;
 
@@ -21,6 +21,9 @@ use super::key;
 const KEEPALIVE: Duration = Duration::from_secs(25);
 
 const SUBNET_PREFIX: u8 = 24;
+
+/// RFC 1035.
+const NAMES_PORT: u16 = 53;
 
 /// The overlay of this node. Its interface is gone once this is dropped.
 pub(crate) struct Plane {
@@ -109,7 +112,8 @@ impl Plane {
         let peers = peers.filter_map(|(node, peer)| peer_of(*keys.get(node)?, peer, &keys));
         let members: BTreeSet<PublicKey> = keys.values().copied().chain([self.own]).collect();
         let clients = wanted.clients.iter();
-        let clients = clients.filter_map(|(key, client)| client_of(*key, client, &members));
+        let names = wanted.subnet.map(names_at);
+        let clients = clients.filter_map(|(key, client)| client_of(*key, client, names, &members));
         let applied = self.overlay.apply(peers.chain(clients).collect())?;
         let applied = applied.context("failed to set the peers of the overlay")?;
         tracing::debug!(?applied, "The peers of the overlay are set");
@@ -263,13 +267,30 @@ fn peer_of(
     })
 }
 
+fn wholly(address: Ipv4Addr) -> Reach {
+    let to = Prefix::host(address.into());
+    Reach { to, port: None }
+}
+
+/// Where the node of a subnet answers names; whatever else it listens on there is no service's.
+fn names_at(subnet: Subnet) -> Reach {
+    let to = Prefix::host(subnet.gateway().into());
+    let port = Some(NAMES_PORT);
+    Reach { to, port }
+}
+
 /// A user whose key is a member's is none: the member would be cut off.
-fn client_of(key: VpnKey, client: &Client, members: &BTreeSet<PublicKey>) -> Option<Peer> {
+fn client_of(
+    key: VpnKey,
+    client: &Client,
+    names: Option<Reach>,
+    members: &BTreeSet<PublicKey>,
+) -> Option<Peer> {
     let key = PublicKey(*key.as_bytes());
     let reach = client.reach.as_ref();
     (!members.contains(&key)).then(|| Peer {
         allowed: vec![Prefix::host(client.address.into())],
-        reach: reach.map(|reach| reach.iter().map(|ip| Prefix::host((*ip).into())).collect()),
+        reach: reach.map(|reach| reach.iter().copied().map(wholly).chain(names).collect()),
         ..Peer::client(key)
     })
 }

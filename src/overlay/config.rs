@@ -84,6 +84,14 @@ pub enum PeerKind {
     Client,
 }
 
+/// Somewhere that a peer may send to.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Reach {
+    pub to: Prefix,
+    /// TCP and UDP to this port and nothing else; `None` is everything.
+    pub port: Option<u16>,
+}
+
 /// A peer as it shall be.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Peer {
@@ -93,7 +101,7 @@ pub struct Peer {
     /// Addresses that are sent to it, and that it may send from.
     pub allowed: Vec<Prefix>,
     /// What it may send to; `None` is everything. What is sent to it is not limited.
-    pub reach: Option<Vec<Prefix>>,
+    pub reach: Option<Vec<Reach>>,
     /// Where it may be reached; all are tried. The first 16 count.
     pub endpoints: Vec<SocketAddr>,
     /// How often it hears of us when there is nothing to say; keeps the way through a NAT open.

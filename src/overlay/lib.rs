@@ -35,6 +35,7 @@ mod tun;
 
 pub use config::{
     Applied, Config, ConfigError, DEFAULT_FORWARD_LIMIT, DEFAULT_MTU, Peer, PeerKind, PeersError,
+    Reach,
 };
 pub use driver::StartError;
 pub use drops::{Drop, Drops};

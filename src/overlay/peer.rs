@@ -1,17 +1,18 @@
 //! One peer: its keys, the ways to it, and what waits for it.
 
 use std::collections::VecDeque;
-use std::net::{IpAddr, SocketAddr};
+use std::net::SocketAddr;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use boringtun::noise::rate_limiter::RateLimiter;
 use boringtun::noise::{Tunn, TunnResult};
 
-use crate::config;
+use crate::config::{self, Reach};
 use crate::drops::Drops;
 use crate::key::{PrivateKey, PublicKey};
 use crate::mtu::PathMtu;
+use crate::packet::header::Ip;
 use crate::path::{Paths, PeerIndex, Via};
 use crate::probe::Probe;
 use crate::relay::{RelayId, RelayKey};
@@ -40,7 +41,7 @@ const PUNCH: Duration = Duration::from_millis(1100);
 pub(crate) struct Peer {
     pub(crate) desired: config::Peer,
     /// What it may send to, as it is looked up.
-    reach: Option<Routes<()>>,
+    reach: Option<Routes<Option<u16>>>,
     pub(crate) tunn: Tunn,
     pub(crate) paths: Paths,
     pub(crate) mtu: PathMtu,
@@ -62,11 +63,11 @@ pub(crate) struct Peer {
     kept_alive: Option<Instant>,
 }
 
-fn reach(desired: &config::Peer) -> Option<Routes<()>> {
-    desired.reach.as_ref().map(|prefixes| {
+fn reach(desired: &config::Peer) -> Option<Routes<Option<u16>>> {
+    desired.reach.as_ref().map(|reaches| {
         let mut reach = Routes::default();
-        for prefix in prefixes {
-            reach.insert(*prefix, ());
+        for Reach { to, port } in reaches {
+            reach.insert(*to, *port);
         }
         reach
     })
@@ -136,9 +137,15 @@ impl Peer {
         self.desired = desired;
     }
 
-    pub(crate) fn may_send_to(&self, destination: IpAddr) -> bool {
-        let reach = self.reach.as_ref();
-        reach.is_none_or(|reach| reach.lookup(destination).is_some())
+    pub(crate) fn may_send(&self, packet: Ip<'_>) -> bool {
+        let Some(reach) = &self.reach else {
+            return true;
+        };
+        match reach.lookup(packet.destination()) {
+            None => false,
+            Some(None) => true,
+            Some(port @ Some(_)) => packet.destination_port() == port,
+        }
     }
 
     pub(crate) fn key(&self) -> PublicKey {

@@ -130,7 +130,7 @@ impl Engine {
         match Ip::parse(packet) {
             _ if !owned => peer.drops.count(Drop::ForeignSource),
             None => peer.drops.count(Drop::NotIp),
-            Some(ip) if !peer.may_send_to(ip.destination()) => peer.drops.count(Drop::OutOfReach),
+            Some(ip) if !peer.may_send(ip) => peer.drops.count(Drop::OutOfReach),
             Some(_) => {
                 peer.received.count(length);
                 peer.data = Some(now);

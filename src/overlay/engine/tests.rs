@@ -10,7 +10,7 @@ use proptest::prelude::*;
 use network::{Network, SECOND, key, subnet};
 
 use super::Engine;
-use crate::config::{Config, Peer, PeerKind, PeersError};
+use crate::config::{Config, Peer, PeerKind, PeersError, Reach};
 use crate::drops::Drop;
 use crate::key::PrivateKey;
 use crate::packet::coalesce::Coalescer;
@@ -72,10 +72,12 @@ fn a_smaller_range_inside_a_peers_range_is_its_owners_alone() {
 fn a_peer_sends_to_what_it_may_reach_and_to_nothing_else() {
     let mut network = Network::new(2);
     network.meet(0, 1);
-    let reach = |network: &mut Network, reach: Option<&str>| {
+    let reach = |network: &mut Network, reach: Option<(&str, Option<u16>)>| {
         network.change(0, |peers| {
-            let prefix = reach.map(|prefix| vec![prefix.parse().expect("a prefix")]);
-            peers[0].reach = prefix;
+            peers[0].reach = reach.map(|(to, port)| {
+                let to = to.parse().expect("a prefix");
+                vec![Reach { to, port }]
+            });
         });
     };
     let arrived = |network: &mut Network| {
@@ -86,9 +88,16 @@ fn a_peer_sends_to_what_it_may_reach_and_to_nothing_else() {
         network.received(0).len()
     };
     assert_eq!(arrived(&mut network), 2);
-    reach(&mut network, Some("10.80.0.2/32"));
+    reach(&mut network, Some(("10.80.0.2/32", None)));
     assert_eq!(arrived(&mut network), 1);
     assert_eq!(network.status(0, 1).drops[Drop::OutOfReach], 1);
+    // The port that `datagram` sends to.
+    let port = 53;
+    reach(&mut network, Some(("10.80.0.2/32", Some(port))));
+    assert_eq!(arrived(&mut network), 1);
+    reach(&mut network, Some(("10.80.0.2/32", Some(port + 1))));
+    assert_eq!(arrived(&mut network), 0);
+    assert_eq!(network.status(0, 1).drops[Drop::OutOfReach], 4);
     reach(&mut network, None);
     assert_eq!(arrived(&mut network), 2);
 }

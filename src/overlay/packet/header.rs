@@ -95,6 +95,13 @@ impl<'a> Ip<'a> {
         destination(self.bytes).expect("`parse` saw a whole header")
     }
 
+    /// Of TCP and UDP. `None` for anything else, and for pieces that do not have it.
+    pub(crate) fn destination_port(self) -> Option<u16> {
+        let has_ports = matches!(self.protocol(), TCP | UDP) && !self.is_later_fragment();
+        let payload = self.payload();
+        (has_ports && payload.len() >= 4).then(|| read(payload, 2))
+    }
+
     /// Both addresses as they stand in the header.
     pub(crate) fn addresses(self) -> &'a [u8] {
         match self.version {

@@ -64,6 +64,10 @@ fn a_laptop_with_a_stock_wireguard_reaches_what_it_may_and_nothing_once_it_is_re
     });
     eventually(SOON, "the boxes to be in reach", || ping(&grid, 2, "box"));
     eventually(SOON, "names still to be answered", || resolves(&grid));
+    assert!(
+        ping_gateway(&grid).is_err(),
+        "the entry itself is no service"
+    );
     grid.node(2)
         .kontena(&["vpn", "user", "update", "laptop", "--everything"]);
     eventually(SOON, "the databases to be in reach again", || {
@@ -217,8 +221,16 @@ fn much(grid: &Grid, node: u8) -> usize {
     counted.trim().parse().unwrap()
 }
 
+fn ping_gateway(grid: &Grid) -> Result<(), String> {
+    let vpn = grid.node(1).try_json(&["vpn", "ls"])?;
+    ping_at(grid, vpn["entries"][0]["dns"].as_str().unwrap_or_default())
+}
+
 fn ping(grid: &Grid, node: u8, service: &str) -> Result<(), String> {
-    let address = of_service(grid, node, service)?;
+    ping_at(grid, &of_service(grid, node, service)?)
+}
+
+fn ping_at(grid: &Grid, address: &str) -> Result<(), String> {
     let script = format!("busybox ping -c 1 -W 2 {address} 2>&1 || true");
     let answer = grid.node(LAPTOP).run("sh", &["-c", &script]);
     seen(answer.contains("1 packets received"), answer)

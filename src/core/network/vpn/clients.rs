@@ -5,7 +5,6 @@ use std::net::{IpAddr, Ipv4Addr};
 
 use super::{Reach, User, VpnKey};
 use crate::id::NodeId;
-use crate::network::ipam::Subnet;
 use crate::view::View;
 
 /// A user's machine, as an entry carries it.
@@ -13,7 +12,7 @@ use crate::view::View;
 pub struct Client {
     /// Its own, in the entry's subnet.
     pub address: Ipv4Addr,
-    /// What it may send to; `None` is everything.
+    /// The instances that it may send to, beside asking for names; `None` is everything.
     pub reach: Option<BTreeSet<Ipv4Addr>>,
 }
 
@@ -27,18 +26,18 @@ pub fn clients(view: &View, me: NodeId) -> BTreeMap<VpnKey, Client> {
     };
     let client = |(key, user): (&VpnKey, &User)| {
         let address = user.host.map(|host| subnet.address(host))?;
-        let reach = reach(view, subnet, &user.reach);
+        let reach = reach(view, &user.reach);
         Some((*key, Client { address, reach }))
     };
     vpn.users.iter().filter_map(client).collect()
 }
 
-/// The instances that a user may send to, and where names are answered.
-fn reach(view: &View, entry: Subnet, reach: &Reach) -> Option<BTreeSet<Ipv4Addr>> {
+/// The addresses of the instances that a user may send to.
+fn reach(view: &View, reach: &Reach) -> Option<BTreeSet<Ipv4Addr>> {
     if *reach == Reach::Everything {
         return None;
     }
-    let mut addresses = BTreeSet::from([entry.gateway()]);
+    let mut addresses = BTreeSet::new();
     for (node, member) in &view.documents.roster {
         if let (Some(subnet), Some(report)) = (member.subnet, view.reports.get(node)) {
             let covered = report.holds.iter();
