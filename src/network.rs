@@ -7,7 +7,7 @@
 
 mod firewall;
 mod forwarding;
-pub(crate) mod key;
+mod key;
 mod names;
 mod plane;
 mod routes;

@@ -2,6 +2,7 @@
 
 pub mod addresses;
 pub mod ipam;
+pub mod keys;
 pub mod peers;
 pub mod sight;
 pub mod vpn;

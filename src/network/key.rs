@@ -6,9 +6,10 @@
 //! uses is shown in "On using the same key pair for Ed25519 and an X25519 based KEM" (2021), and is done by
 //! age and Signal's XEdDSA the other way round.
 
-use ed25519_dalek::{SigningKey, VerifyingKey};
+use ed25519_dalek::SigningKey;
 use kontena_core::id::NodeId;
 use kontena_core::identity::SecretKey;
+use kontena_core::network::keys;
 use kontena_overlay::{PrivateKey, PublicKey};
 
 pub(super) fn private(identity: &SecretKey) -> PrivateKey {
@@ -17,10 +18,8 @@ pub(super) fn private(identity: &SecretKey) -> PrivateKey {
 }
 
 /// `None` for an id that is no key, or one of the few whose secrets everybody knows.
-pub(crate) fn public(node: &NodeId) -> Option<PublicKey> {
-    let verifying = VerifyingKey::from_bytes(node.as_bytes()).ok()?;
-    let is_sound = !verifying.is_weak();
-    is_sound.then(|| PublicKey(verifying.to_montgomery().to_bytes()))
+pub(super) fn public(node: &NodeId) -> Option<PublicKey> {
+    keys::public(node).map(PublicKey)
 }
 
 #[cfg(test)]

@@ -5,12 +5,12 @@ use std::net::{IpAddr, SocketAddr};
 use data_encoding::BASE64;
 use kontena_core::id::NodeId;
 use kontena_core::network::ipam::{SUPERNET_TEXT, Subnet};
+use kontena_core::network::keys;
 use kontena_core::network::vpn::{Entry, Reach, Target, User, VpnKey};
 
 use super::{Snapshot, node};
 use crate::api::types::Time;
 use crate::api::types::vpn::{Vpn, VpnAddress, VpnEntry, VpnUser};
-use crate::network::key;
 
 pub(in crate::api) fn vpn(snapshot: &Snapshot) -> Vpn {
     let entries = snapshot.members().filter_map(|(id, _)| entry(snapshot, id));
@@ -34,7 +34,7 @@ pub(in crate::api) fn entry(snapshot: &Snapshot, id: &NodeId) -> Option<VpnEntry
     let documents = &snapshot.view.documents;
     let entry = documents.vpn.entries.get(id)?;
     let member = documents.roster.get(id)?;
-    let public_key = key::public(id).map(|key| BASE64.encode(&key.0));
+    let public_key = keys::public(id).map(|key| BASE64.encode(&key));
     Some(VpnEntry {
         node: member.name.to_string(),
         freshness: snapshot.view.freshness(id).to_string(),

@@ -1,3 +1,5 @@
+//! VPN users: their keys, hosts, limits, and what an entry makes of them.
+
 use std::sync::Arc;
 
 use proptest::prelude::*;
