@@ -23,7 +23,7 @@ use crate::id::{InvalidId, NodeId, ServiceKey, StackName, VpnUserName};
 use crate::time::WallTime;
 
 pub use super::addresses::VPN as HOSTS;
-pub use clients::{Client, clients};
+pub use clients::{Client, clients, limits_clients};
 pub use key::{InvalidVpnKey, VpnKey};
 
 /// Who may come in, and where.

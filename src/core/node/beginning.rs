@@ -47,11 +47,11 @@ impl Node {
     /// successor would be stopped for it.
     pub(super) fn starts_from(&self, now: Instant) -> Instant {
         let acts_from = self.acts_from();
-        let has_begun = self.own.looks_since.is_none() || now >= acts_from + REACHES_ALL_WITHIN;
-        match self.contested_until().filter(|_| !has_begun) {
-            Some(until) => acts_from.max(until),
-            None => acts_from,
+        if self.own.looks_since.is_none() || now >= acts_from + REACHES_ALL_WITHIN {
+            return acts_from;
         }
+        let contested = self.contested_until();
+        contested.map_or(acts_from, |until| acts_from.max(until))
     }
 
     fn contested_until(&self) -> Option<Instant> {

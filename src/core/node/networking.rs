@@ -6,10 +6,11 @@ use std::sync::Arc;
 use crate::id::NodeId;
 use crate::network::peers::{self, Wanted};
 use crate::network::sight::{self, Containers, Sight, Unreached};
+use crate::network::vpn;
 use crate::reconcile::wiring::Wiring;
 use crate::report;
 use crate::time::{Instant, Now};
-use crate::view::Documents;
+use crate::view::{Documents, View};
 
 use super::{Node, Output, Phase};
 
@@ -25,6 +26,8 @@ pub(super) struct Networking {
     /// What it was computed from: standings and places, and the documents.
     seen: Option<[u64; 2]>,
     documents: Option<Arc<Documents>>,
+    /// Where VPN users are limited, what they may reach follows from every report.
+    view: Option<Arc<View>>,
 }
 
 impl Networking {
@@ -66,10 +69,17 @@ impl Node {
         let documents = &self.view.documents;
         let before = self.networking.documents.as_ref();
         let are_same = before.is_some_and(|before| Arc::ptr_eq(before, documents));
-        if are_same && self.networking.seen == seen {
+        let limited = vpn::limits_clients(&self.view, self.me).then(|| Arc::clone(&self.view));
+        let is_reach_same = match (&self.networking.view, &limited) {
+            (Some(before), Some(now)) => Arc::ptr_eq(before, now),
+            (None, None) => true,
+            (Some(_), None) | (None, Some(_)) => false,
+        };
+        if are_same && is_reach_same && self.networking.seen == seen {
             return;
         }
         self.networking.seen = seen;
+        self.networking.view = limited;
         self.networking.documents = Some(Arc::clone(documents));
         let takes_part = match self.phase {
             Phase::Member => true,

@@ -32,6 +32,14 @@ pub fn clients(view: &View, me: NodeId) -> BTreeMap<VpnKey, Client> {
     vpn.users.iter().filter_map(client).collect()
 }
 
+/// Whether somebody may come in at `me` who may not send to everything: what is carried follows from every
+/// report then.
+pub fn limits_clients(view: &View, me: NodeId) -> bool {
+    let vpn = &view.documents.vpn;
+    let mut users = vpn.users.values();
+    vpn.entries.contains_key(&me) && users.any(|user| user.reach != Reach::Everything)
+}
+
 /// The addresses of the instances that a user may send to.
 fn reach(view: &View, reach: &Reach) -> Option<BTreeSet<Ipv4Addr>> {
     if *reach == Reach::Everything {

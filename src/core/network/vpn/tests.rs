@@ -210,6 +210,8 @@ fn an_entry_carries_every_user_with_an_address_of_its_own_subnet() {
 fn a_limited_user_reaches_what_is_named_and_nothing_that_a_node_claims_of_others() {
     let clients = clients(&view(), NodeId([1; 32]));
     assert_eq!(clients[&key(1)].reach, None);
+    assert!(limits_clients(&view(), NodeId([1; 32])));
+    assert!(!limits_clients(&view(), NodeId([2; 32])), "it is no entry");
     let reach = clients[&key(2)].reach.clone().unwrap();
     let reach: Vec<String> = reach.iter().map(ToString::to_string).collect();
     // 10.80.1.9 is of the other node's subnet.
