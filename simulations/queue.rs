@@ -27,6 +27,10 @@ pub(crate) enum What {
         from: usize,
         message: Message,
     },
+    /// The host has another address.
+    Moved {
+        address: String,
+    },
     /// `peer` refused the connection.
     Refused {
         peer: usize,
@@ -57,6 +61,12 @@ pub(crate) enum What {
         id: SaveId,
         records: Vec<Record>,
     },
+    /// What was saved while the loop stood still.
+    Saved {
+        id: SaveId,
+        result: Result<(), String>,
+        has_left: bool,
+    },
     JoinAsked {
         /// In the world's list of those who ask.
         number: usize,
@@ -83,12 +93,14 @@ impl What {
         match self {
             Self::Carry { .. } | Self::Save { .. } => false,
             Self::Deliver { .. }
+            | Self::Moved { .. }
             | Self::Refused { .. }
             | Self::Wake
             | Self::Command { .. }
             | Self::Stop
             | Self::Done { .. }
             | Self::Observe { .. }
+            | Self::Saved { .. }
             | Self::JoinAsked { .. }
             | Self::JoinAnswered { .. }
             | Self::Presents { .. }
@@ -105,13 +117,15 @@ impl What {
             | Self::JoinAnswered { .. }
             | Self::Presents { .. }
             | Self::Presented { .. } => true,
-            Self::Refused { .. }
+            Self::Moved { .. }
+            | Self::Refused { .. }
             | Self::Wake
             | Self::Command { .. }
             | Self::Stop
             | Self::Done { .. }
             | Self::Observe { .. }
-            | Self::Save { .. } => false,
+            | Self::Save { .. }
+            | Self::Saved { .. } => false,
         }
     }
 
@@ -131,6 +145,8 @@ impl What {
             Self::Presents { .. } => 11,
             Self::Presented { .. } => 12,
             Self::Command { .. } => 13,
+            Self::Moved { .. } => 14,
+            Self::Saved { .. } => 15,
         }
     }
 }

@@ -59,8 +59,8 @@ static ONLY_OURS: Check = Check {
 #[derive(Debug, Default)]
 pub(super) struct Stopping {
     known: BTreeSet<ContainerId>,
-    /// When an instance ran on a host last, where it does so no more.
-    ended: BTreeMap<(usize, InstanceId), Instant>,
+    /// When an instance ran last where it does so no more. By node: its machine may be replaced by another.
+    ended: BTreeMap<(NodeId, InstanceId), Instant>,
     /// What each node showed before what it showed last, and when that was: it says that a container stops
     /// at the moment at which it asks for that.
     before: BTreeMap<usize, (Instant, Arc<View>)>,
@@ -73,7 +73,8 @@ impl Topic for Stopping {
         }
         if let Fact::Changed(Change::Ended { container, .. }) = fact {
             let instance = container.owner.instance.clone();
-            self.ended.insert((host, instance), scene.now());
+            self.ended
+                .insert((scene.world.id(host), instance), scene.now());
         }
         if let Fact::Shown { before, .. } = fact {
             let now = scene.now();
@@ -144,10 +145,7 @@ impl Stopping {
         if successor == scene.world.id(host) {
             return;
         }
-        let mut hosts = scene.world.hosts.iter().enumerate();
-        let runs = hosts.any(|(index, machine)| {
-            machine.id() == successor && self.ran_lately(scene, index, instance)
-        });
+        let runs = self.ran_lately(scene, successor, instance);
         findings.expect(runs, &RUNS_THERE, || {
             let report = view.reports.get(&successor);
             let said = report.and_then(|report| report.holds.get(instance));
@@ -160,13 +158,15 @@ impl Stopping {
     }
 
     /// An engine that hangs says nothing of what ended meanwhile, and a loop that stands still hears nothing.
-    fn ran_lately(&self, scene: Scene<'_>, host: usize, instance: &InstanceId) -> bool {
-        let machine = scene.host(host);
-        let mut running = machine.engine.running();
-        let ended = self.ended.get(&(host, instance.clone()));
-        machine.engine.is_hung()
-            || running.any(|container| container.owner.instance == *instance)
-            || ended.is_some_and(|at| scene.now().since(*at) < SAID_FOR)
+    fn ran_lately(&self, scene: Scene<'_>, node: NodeId, instance: &InstanceId) -> bool {
+        let ended = self.ended.get(&(node, instance.clone()));
+        let mut machines = scene.world.hosts.iter().filter(|each| each.id() == node);
+        ended.is_some_and(|at| scene.now().since(*at) < SAID_FOR)
+            || machines.any(|machine| {
+                let mut running = machine.engine.running();
+                machine.engine.is_hung()
+                    || running.any(|container| container.owner.instance == *instance)
+            })
     }
 }
 

@@ -13,6 +13,10 @@ fn update(service: usize, version: u32) -> Ask {
     Ask::Update { service, version }
 }
 
+fn scale(service: usize, instances: u32) -> Ask {
+    Ask::Scale { service, instances }
+}
+
 fn cut(from: &[usize], to: &[usize]) -> Deed {
     Deed::Cut {
         from: from.to_vec(),
@@ -256,5 +260,29 @@ fn an_instance_that_changes_hands_and_comes_back_backs_off_as_if_it_had_stayed()
         .step(119_789, 10509, Deed::HangEngine { host: 1 })
         .step(128_521, 308_602, Deed::FailStarts { host: 1 })
         .step(135_271, 30759, Deed::CloneDisk { from: 4, to: 5 });
+    carry_out(&plan);
+}
+
+#[test]
+fn what_was_said_while_a_node_stood_still_relieves_nobody() {
+    let stall = |host| Deed::Stall { host };
+    let crash = |all| Deed::Crash { host: 0, all };
+    let held_up = Deed::HoldUp {
+        share: 56,
+        longest: 2079,
+    };
+    let plan = Plan::new(700_671, 2, 0)
+        .ask(192_085, 1, create(0, 2))
+        .ask(199_484, 0, Ask::Drain { node: 0 })
+        .ask(205_244, 0, Ask::Activate { node: 0 })
+        .ask(262_037, 1, scale(0, 3))
+        .step(278_572, 8410, held_up)
+        .step(338_923, 15760, stall(1))
+        .step(340_139, 0, Deed::LoseContainers { host: 1 })
+        .step(341_070, 0, crash(false))
+        .step(346_249, 0, crash(true))
+        .step(346_941, 9360, stall(1))
+        .ask(349_275, 1, scale(0, 1))
+        .step(353_931, 60000, stall(0));
     carry_out(&plan);
 }

@@ -37,6 +37,7 @@ impl World {
     fn reach(&mut self, Event { host, life, what }: Event) {
         match what {
             What::Deliver { from, message } => self.deliver(from, host, message),
+            What::Moved { address } => self.handle(host, Input::Addresses(vec![address])),
             What::Refused { peer } => self.handle(host, Input::Refused(self.id(peer))),
             What::Wake => {
                 self.hosts[host].wake = None;
@@ -57,6 +58,11 @@ impl World {
             What::Done { id, outcome } => self.handle(host, Input::Done { id, outcome }),
             What::Observe { again } => self.observe(host, again),
             What::Save { id, records } => self.save(host, id, records),
+            What::Saved {
+                id,
+                result,
+                has_left,
+            } => self.saved(host, id, result, has_left),
             What::JoinAsked { number, call } => self.join_asked(number, host, *call),
             What::JoinAnswered { id, answer } => {
                 self.handle(host, Input::JoinAnswered { id, answer });
@@ -147,6 +153,21 @@ impl World {
             }
         }
         let has_left = forgets && result.is_ok();
+        let until = self.hosts[host].stalled_until;
+        match until > self.now {
+            true => {
+                let what = What::Saved {
+                    id,
+                    result,
+                    has_left,
+                };
+                self.after(until.since(self.now), host, what);
+            }
+            false => self.saved(host, id, result, has_left),
+        }
+    }
+
+    fn saved(&mut self, host: usize, id: SaveId, result: Result<(), String>, has_left: bool) {
         self.handle(host, Input::Saved { id, result });
         if has_left {
             self.begin_anew(host);

@@ -11,7 +11,7 @@ use crate::chance::Chance;
 use crate::disk::Disk;
 use crate::fact::Fact;
 use crate::host::Host;
-use crate::queue::What;
+use crate::queue::{Event, What};
 
 impl World {
     /// Starts the node from its disk; the engine goes on as it was.
@@ -121,8 +121,10 @@ impl World {
     /// The host gets another address, and its node is told.
     pub fn move_host(&mut self, host: usize, number: usize) {
         let address = format!("10.78.{number}.{}:8470", host + 1);
-        self.hosts[host].address.clone_from(&address);
-        self.handle(host, Input::Addresses(vec![address]));
+        let machine = &mut self.hosts[host];
+        machine.address.clone_from(&address);
+        let (life, what) = (machine.life, What::Moved { address });
+        self.queue.push(self.now, Event { host, life, what });
     }
 
     /// The machine is replaced by an empty one of the same name, which is off.

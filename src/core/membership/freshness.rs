@@ -48,6 +48,9 @@ use crate::view::{Freshness, Standing};
 /// A loop that comes back this much later than it asked for has lagged.
 const LAG: Duration = Duration::from_secs(1);
 
+/// What was said while a loop stood still for longer may be untrue when it is read.
+const STOOD_STILL: Duration = Duration::from_secs(5);
+
 /// A node asks its peers for its own last report before it sends one; alone, it waits so long.
 const FIRST_ANSWER_WITHIN: Duration = Duration::from_secs(3);
 
@@ -70,6 +73,8 @@ pub struct Pulse {
     next_change: Option<Instant>,
     /// When this was last called: a gap is a lag.
     awake: Instant,
+    /// When it listened again after it had stood still, last.
+    woken: Option<Instant>,
     /// When a peer last showed a newer counter of this node, and which.
     echo: (Instant, u64),
     echo_missed: bool,
@@ -103,6 +108,7 @@ impl Pulse {
             next_bump: now.monotonic,
             next_change: None,
             awake: now.monotonic,
+            woken: None,
             echo: (now.monotonic, 0),
             echo_missed: false,
             alone: None,
@@ -262,6 +268,15 @@ impl Pulse {
         if lag > LAG {
             self.doubt.raise(Cause::Lagged, now);
         }
+        if lag > STOOD_STILL {
+            self.woken = Some(now);
+        }
+    }
+
+    /// When this node's loop went on after it had stood still for more than [`STOOD_STILL`] last: what it reads
+    /// then was said at any time since.
+    pub fn woken(&self) -> Option<Instant> {
+        self.woken
     }
 
     /// The newest beat of each member, this node included.

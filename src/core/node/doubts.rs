@@ -4,6 +4,9 @@
 //! here and does neither. In a grid that is too large for it to speak to everybody soon, what it has to say has
 //! reached everybody by [`REACHES_ALL_WITHIN`].
 //! Meanwhile nothing of it counts as healthy, so that nobody stops a replacement for it.
+//!
+//! And who stood still itself reads what was said meanwhile, confirmations too, as if it were said now: for
+//! [`READS_ALL_WITHIN`] it doubts everybody.
 
 use std::collections::BTreeMap;
 use std::time::Duration;
@@ -15,11 +18,16 @@ use crate::view::Freshness;
 /// News are pushed at once, and an exchange with each of some members finds what the push has missed.
 pub(super) const REACHES_ALL_WITHIN: Duration = Duration::from_secs(10);
 
+/// What waits for a loop that stood still is read at once; what is on its way then, a moment later.
+const READS_ALL_WITHIN: Duration = Duration::from_secs(2);
+
 /// Whose reports are doubted.
 #[derive(Debug, Default)]
 pub(super) struct Doubts {
     /// Until when; `None` while it is not heard of.
     nodes: BTreeMap<NodeId, Option<Instant>>,
+    /// Until when everybody is doubted.
+    all: Option<Instant>,
     version: u64,
 }
 
@@ -33,6 +41,14 @@ impl Doubts {
         {
             *until = Some(now + REACHES_ALL_WITHIN);
         }
+    }
+
+    /// When this node began to listen again after it had stood still.
+    pub(super) fn listens_since(&mut self, woken: Option<Instant>, now: Instant) {
+        let until = woken.map(|woken| woken + READS_ALL_WITHIN);
+        let until = until.filter(|until| *until > now);
+        self.version += u64::from(until != self.all);
+        self.all = until;
     }
 
     /// The node itself says that what is known of it is its newest report.
@@ -57,7 +73,7 @@ impl Doubts {
 
     /// Until when nothing of its report counts as healthy, unless it confirms it.
     pub(super) fn until(&self, node: &NodeId) -> Option<Instant> {
-        self.nodes.get(node).copied().flatten()
+        self.nodes.get(node).copied().flatten().max(self.all)
     }
 
     /// Ends what has lasted long enough.
@@ -73,7 +89,12 @@ impl Doubts {
     }
 
     pub(super) fn next_wake(&self) -> Option<Instant> {
-        self.nodes.values().flatten().min().copied()
+        self.nodes
+            .values()
+            .chain([&self.all])
+            .flatten()
+            .min()
+            .copied()
     }
 
     /// Rises whenever somebody is doubted no more.
@@ -105,6 +126,19 @@ mod tests {
         doubts.confirm(&NODE);
         assert!(!doubts.contains(&NODE));
         assert_eq!(doubts.version(), 1);
+    }
+
+    #[test]
+    fn who_stood_still_believes_nobody_until_it_has_read_all_that_waited() {
+        let mut doubts = Doubts::default();
+        doubts.follow(NODE, Freshness::Fresh, at(0));
+        doubts.listens_since(Some(at(60)), at(60));
+        doubts.confirm(&NODE);
+        assert_eq!(doubts.until(&NODE), Some(at(62)));
+        assert_eq!(doubts.next_wake(), Some(at(62)));
+        doubts.listens_since(Some(at(60)), at(62));
+        assert!(!doubts.contains(&NODE));
+        assert_eq!(doubts.version(), 2, "the view is made anew each time");
     }
 
     #[test]

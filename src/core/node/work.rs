@@ -69,6 +69,7 @@ impl Node {
             return;
         }
         self.doubts.expire(now.monotonic);
+        self.doubts.listens_since(self.pulse.woken(), now.monotonic);
         let documents = self.replica.documents();
         let is_same = Arc::ptr_eq(&documents, &self.view.documents);
         if !is_same {

@@ -18,7 +18,7 @@ impl Pulse {
         if lag <= LAG {
             return;
         }
-        self.doubt.raise(Cause::Lagged, now.monotonic);
+        self.lagged(lag, now.monotonic);
         self.echo.0 = (self.echo.0 + lag).min(now.monotonic);
         for trace in self.members.traces_mut() {
             trace.forgive(lag, now.monotonic);
