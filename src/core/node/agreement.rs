@@ -49,19 +49,19 @@ impl Node {
     /// Whether no member that can be heard knows more of the documents than this node, and enough of
     /// them can. A smaller side of a split keeps what it cannot judge.
     pub(super) fn is_up_to_date(&self, now: Instant) -> bool {
-        self.agreement.lasts(now) && hears_half(&self.view)
+        self.agreement.lasts(now) && self.hears_half()
     }
 }
 
 /// As for taking over (rules of the mesh 2): who is gone for a day is not counted.
-fn hears_half(view: &View) -> bool {
-    let roster = view.documents.roster.keys();
-    let standings: Vec<Freshness> = roster
-        .map(|node| view.freshness(node))
-        .filter(|freshness| *freshness != Freshness::Gone)
-        .collect();
-    let online = standings.iter().filter(|freshness| freshness.is_online());
-    2 * online.count() >= standings.len()
+pub(super) fn hears_half(view: &View) -> bool {
+    let (mut online, mut all) = (0, 0);
+    for node in view.documents.roster.keys() {
+        let freshness = view.freshness(node);
+        online += usize::from(freshness.is_online());
+        all += usize::from(freshness != Freshness::Gone);
+    }
+    2 * online >= all
 }
 
 #[cfg(test)]

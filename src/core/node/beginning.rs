@@ -8,6 +8,7 @@
 
 use std::time::Duration;
 
+use crate::id::InstanceId;
 use crate::report::{InstanceState, Report};
 use crate::time::Instant;
 
@@ -56,13 +57,16 @@ impl Node {
 
     fn contested_until(&self) -> Option<Instant> {
         let own = self.view.reports.get(&self.me)?;
-        let waits = |report: &Report| {
-            report.holds.iter().any(|(instance, hold)| {
-                let mine = own.holds.get(instance);
-                hold.state == InstanceState::Running
-                    && mine.is_some_and(|mine| mine.state != InstanceState::Running)
-            })
+        let runs = |report: &Report, instance: &InstanceId| {
+            let hold = report.holds.get(instance);
+            hold.is_some_and(|hold| hold.state == InstanceState::Running)
         };
+        let ours = own.holds.keys();
+        let idle: Vec<&InstanceId> = ours.filter(|instance| !runs(own, instance)).collect();
+        if idle.is_empty() {
+            return None;
+        }
+        let waits = |report: &Report| idle.iter().any(|instance| runs(report, instance));
         let others = self.view.reports.iter();
         others
             .filter_map(|(node, report)| self.doubts.until(node).filter(|_| waits(report)))

@@ -25,6 +25,7 @@ pub(super) struct Networking {
     wanted: Option<Wanted>,
     /// What it was computed from: standings and places, and the documents.
     seen: Option<[u64; 2]>,
+    took_part: bool,
     documents: Option<Arc<Documents>>,
     /// Where VPN users are limited, what they may reach follows from every report.
     view: Option<Arc<View>>,
@@ -65,7 +66,7 @@ impl Node {
 
     /// Tells the data plane what follows from the view, if that changed.
     pub(super) fn set_network(&mut self) {
-        let seen = Some([self.pulse.version(), self.reports.moves()]);
+        let seen = self.seen_places();
         let documents = &self.view.documents;
         let before = self.networking.documents.as_ref();
         let are_same = before.is_some_and(|before| Arc::ptr_eq(before, documents));
@@ -75,18 +76,20 @@ impl Node {
             (None, None) => true,
             (Some(_), None) | (None, Some(_)) => false,
         };
-        if are_same && is_reach_same && self.networking.seen == seen {
-            return;
-        }
-        self.networking.seen = seen;
-        self.networking.view = limited;
-        self.networking.documents = Some(Arc::clone(documents));
         let takes_part = match self.phase {
             Phase::Member => true,
             Phase::Alone | Phase::Joining | Phase::Leaving | Phase::Removed | Phase::Cloned => {
                 false
             }
         };
+        let is_part_same = self.networking.took_part == takes_part;
+        if are_same && is_reach_same && is_part_same && self.networking.seen == seen {
+            return;
+        }
+        self.networking.seen = seen;
+        self.networking.took_part = takes_part;
+        self.networking.view = limited;
+        self.networking.documents = Some(Arc::clone(documents));
         let wanted = takes_part
             .then(|| peers::wanted(&self.view, self.me))
             .flatten();

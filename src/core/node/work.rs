@@ -16,6 +16,7 @@ use crate::report::{Disk, Health, Hold, Report, ReportOrder, SignedReport};
 use crate::time::{Instant, Now};
 use crate::view::{Documents, View};
 
+use super::agreement::hears_half;
 use super::gossip::TOLD_DIRECTLY;
 use super::{Node, Output, Phase, Status, journal};
 
@@ -38,8 +39,10 @@ pub(super) struct Work {
     /// What the newest report of this node was made of, or compared with.
     reported: Option<Origin>,
     shown: Option<Arc<View>>,
-    /// Of the reports, when the peers' addresses were looked at last.
+    /// Of the reports, when the view was made: where nodes are follows from it.
     moves: Option<u64>,
+    /// Whether enough members are heard of for them to know everything together.
+    hears_half: bool,
     /// Who may talk to this node and where, as told last.
     peers: Option<BTreeMap<NodeId, Vec<String>>>,
 }
@@ -91,6 +94,7 @@ impl Node {
             standings,
         };
         journal::tell(&self.view, &view, self.me);
+        self.work.hears_half = hears_half(&view);
         self.view = Arc::new(view);
         self.work.stale = true;
         self.heed_roster();
@@ -122,6 +126,17 @@ impl Node {
             self.reports.version(),
             self.doubts.version(),
         ]
+    }
+
+    /// The versions of standings and of places that the view was made of.
+    pub(super) fn seen_places(&self) -> Option<[u64; 2]> {
+        let [standings, ..] = self.work.seen?;
+        Some([standings, self.work.moves?])
+    }
+
+    /// As the view has it.
+    pub(super) fn hears_half(&self) -> bool {
+        self.work.hears_half
     }
 
     fn follow_roster(&mut self, documents: &Documents, now: Now) {
