@@ -11,6 +11,7 @@ mod epochs;
 mod fallen;
 mod membership;
 mod names;
+mod network;
 mod patience;
 mod rest;
 mod restarts;
@@ -170,6 +171,7 @@ impl Checks {
                 Box::new(clones::Clones::new(hosts)),
                 Box::new(patience::Patience::new(hosts)),
                 Box::new(names::Names::new(hosts)),
+                Box::new(network::Networks),
                 Box::<restarts::Restarts>::default(),
                 Box::new(documents::Documents),
                 Box::<rest::Rest>::default(),
@@ -224,6 +226,7 @@ pub fn all() -> impl Iterator<Item = &'static Check> {
         clones::CHECKS,
         patience::CHECKS,
         names::CHECKS,
+        network::CHECKS,
         restarts::CHECKS,
         documents::CHECKS,
         rest::CHECKS,

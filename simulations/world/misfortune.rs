@@ -67,6 +67,7 @@ impl World {
     pub fn kill_node(&mut self, host: usize) {
         let machine = &mut self.hosts[host];
         machine.node = None;
+        machine.network = None;
         machine.life += 1;
         self.tell(host, || Fact::Died { power: false });
     }
@@ -75,6 +76,7 @@ impl World {
     pub fn kill_host(&mut self, host: usize) {
         let machine = &mut self.hosts[host];
         machine.node = None;
+        machine.network = None;
         machine.life += 1;
         machine.power += 1;
         machine.powered = false;

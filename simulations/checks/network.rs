@@ -1,0 +1,36 @@
+//! What each node's data plane was told: it follows from what the node shows.
+
+use kontena_core::network::peers;
+use kontena_core::node::Phase;
+
+use super::{Check, Findings, Scene, Topic, name};
+use crate::fact::Fact;
+
+pub(super) const CHECKS: &[&Check] = &[&FOLLOWS];
+
+static FOLLOWS: Check = Check {
+    name: "networks-follow",
+    says: "a member's data plane has the peers, places and carriers that follow from what it shows, and that of no member has none",
+    why: "a peer that moved would stay out of reach, and a removed one within it",
+};
+
+#[derive(Debug)]
+pub(super) struct Networks;
+
+impl Topic for Networks {
+    fn see(&mut self, scene: Scene<'_>, host: usize, fact: &Fact, findings: &mut Findings) {
+        if !matches!(fact, Fact::Shown { .. }) {
+            return;
+        }
+        let machine = scene.host(host);
+        let wanted = match machine.status.phase {
+            Phase::Member => peers::wanted(&machine.view, machine.id()),
+            Phase::Alone | Phase::Joining | Phase::Leaving | Phase::Removed | Phase::Cloned => None,
+        };
+        findings.expect(machine.network == wanted, &FOLLOWS, || {
+            let told = machine.network.as_ref();
+            let count = told.map(|told| told.peers.len());
+            format!("{} was told {count:?} peers", name(host))
+        });
+    }
+}
