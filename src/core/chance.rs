@@ -57,7 +57,7 @@ impl Chance {
         from
     }
 
-    fn index(&mut self, length: usize) -> usize {
+    pub(crate) fn index(&mut self, length: usize) -> usize {
         usize::try_from(self.below(length as u64)).expect("an index is below a length in memory")
     }
 }

@@ -32,7 +32,7 @@ use std::time::Duration;
 
 use self::members::{Members, is_news};
 pub use self::pace::Pace;
-use self::rounds::{Candidates, Rounds};
+use self::rounds::Rounds;
 use self::suspicion::Doubt;
 pub use self::suspicion::{Cause, Suspicion};
 use self::trace::Trace;
@@ -151,7 +151,8 @@ impl Pulse {
         if !self.rounds.is_due(now.monotonic) {
             return Vec::new();
         }
-        let (candidates, pace) = (self.candidates(), self.pace());
+        let pace = self.pace();
+        let candidates = self.members.candidates();
         let partner = self.rounds.due(candidates, &pace, now.monotonic);
         partner.into_iter().collect()
     }
@@ -312,20 +313,11 @@ impl Pulse {
 
     /// In the order of the members' keys, this node included, without those who were never heard of.
     fn counters(&self) -> Counters {
-        let place = self.members.place(&self.me);
+        let place = self.members.heard_before(&self.me);
         let all = self.members.counters();
         let mut counters = Vec::with_capacity(all.len() + 1);
-        let (before, after) = all.split_at(place);
-        if self.members.heard() == all.len() {
-            counters.extend_from_slice(before);
-            counters.push(self.own.counter);
-            counters.extend_from_slice(after);
-            return counters.into();
-        }
-        let heard = |at: usize| self.members.beat(at).map(|beat| beat.counter);
-        counters.extend((0..place).filter_map(heard));
-        counters.push(self.own.counter);
-        counters.extend((place..all.len()).filter_map(heard));
+        counters.extend(self.members.places_of_heard().map(|at| all[at]));
+        counters.insert(place, self.own.counter);
         counters.into()
     }
 
@@ -403,28 +395,21 @@ impl Pulse {
     /// One counter for each life that is known here. Most did not rise.
     fn hear_counters(&mut self, from: NodeId, counters: &[u64], now: Now) -> Own {
         let listener = self.listener(now);
-        let place = self.members.place(&self.me);
-        let mut heard = counters.iter().copied();
-        let mut own = None;
-        for at in 0..self.members.len() {
-            if at == place {
-                own = heard.next();
-            }
-            let Some(life) = self.members.trace(at).life else {
-                continue;
-            };
-            let Some(counter) = heard.next() else {
-                break;
-            };
-            let is_direct = self.members.ids()[at] == from;
-            if is_direct || counter > self.members.counters()[at] {
-                self.hear_of(at, life.beat(counter), is_direct, &listener);
+        let speaker = self.members.find(&from);
+        let place = self.members.heard_before(&self.me);
+        let Some((before, [own, after @ ..])) = counters.split_at_checked(place) else {
+            return Own::Agreed;
+        };
+        let theirs = before.iter().chain(after).copied();
+        let known = self.members.counters();
+        let said = self.members.places_of_heard().zip(theirs);
+        let news = said.filter(|(at, counter)| Some(*at) == speaker || *counter > known[*at]);
+        for (at, counter) in news.collect::<Vec<_>>() {
+            if let Some(life) = self.members.trace(at).life {
+                self.hear_of(at, life.beat(counter), Some(at) == speaker, &listener);
             }
         }
-        match own.or_else(|| heard.next()) {
-            Some(counter) => self.hear_own(self.own.life().beat(counter), now.monotonic),
-            None => Own::Agreed,
-        }
+        self.hear_own(self.own.life().beat(*own), now.monotonic)
     }
 
     fn listener(&self, now: Now) -> Listener {
@@ -473,17 +458,6 @@ impl Pulse {
             return Own::Agreed;
         }
         self.double.hear(self.own, life, now)
-    }
-
-    fn candidates(&self) -> Candidates {
-        let mut candidates = Candidates::default();
-        for (node, trace) in self.members.iter() {
-            match trace.is_online() {
-                true => candidates.online.push(node),
-                false => candidates.stale.push(node),
-            }
-        }
-        candidates
     }
 }
 

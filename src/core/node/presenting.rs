@@ -74,10 +74,10 @@ impl Node {
     }
 
     fn somebody_unheard_of(&mut self) -> Option<NodeId> {
-        let others = self.view.documents.roster.keys();
+        let others = self.view.standings.iter();
         let unheard_of: Vec<NodeId> = others
-            .filter(|node| **node != self.me && !self.view.freshness(node).is_online())
-            .copied()
+            .filter(|(node, standing)| **node != self.me && !standing.freshness.is_online())
+            .map(|(node, _)| *node)
             .collect();
         self.chance.pick(&unheard_of).copied()
     }

@@ -51,10 +51,6 @@ impl Members {
         self.ids.is_empty()
     }
 
-    pub(super) fn ids(&self) -> &[NodeId] {
-        &self.ids
-    }
-
     pub(super) fn counters(&self) -> &[u64] {
         &self.counters
     }
@@ -74,6 +70,25 @@ impl Members {
 
     pub(super) fn traces_mut(&mut self) -> impl Iterator<Item = &mut Trace> {
         self.traces.iter_mut()
+    }
+
+    /// Each, and whether it is online.
+    pub(super) fn candidates(&self) -> impl Iterator<Item = (&NodeId, bool)> + Clone {
+        self.ids
+            .iter()
+            .zip(self.traces.iter().map(Trace::is_online))
+    }
+
+    /// Where those stand that were heard of: mostly all.
+    pub(super) fn places_of_heard(&self) -> impl Iterator<Item = usize> {
+        let is_whole = self.heard == self.len();
+        (0..self.len()).filter(move |at| is_whole || self.traces[*at].life.is_some())
+    }
+
+    /// How many of those stand before a node.
+    pub(super) fn heard_before(&self, node: &NodeId) -> usize {
+        let place = self.place(node);
+        self.places_of_heard().take_while(|at| *at < place).count()
     }
 
     pub(super) fn iter(&self) -> impl Iterator<Item = (NodeId, &Trace)> {

@@ -24,12 +24,10 @@ pub(super) struct Rounds {
     retry: Option<Instant>,
 }
 
-/// Who can be asked, by whether knowledge of it is recent.
-#[derive(Clone, Debug, Default)]
-pub(super) struct Candidates {
-    pub(super) online: Vec<NodeId>,
-    pub(super) stale: Vec<NodeId>,
-}
+/// Who can be asked, and whether it is online. They are gone through and not copied: there may be a thousand.
+pub(super) trait Candidates<'a>: Iterator<Item = (&'a NodeId, bool)> + Clone {}
+
+impl<'a, T: Iterator<Item = (&'a NodeId, bool)> + Clone> Candidates<'a> for T {}
 
 impl Rounds {
     pub(super) fn new(chance: Chance, now: Instant) -> Self {
@@ -52,9 +50,9 @@ impl Rounds {
     }
 
     /// Whom to ask now.
-    pub(super) fn due(
+    pub(super) fn due<'a>(
         &mut self,
-        candidates: Candidates,
+        candidates: impl Candidates<'a>,
         pace: &Pace,
         now: Instant,
     ) -> Option<NodeId> {
@@ -64,7 +62,7 @@ impl Rounds {
         }
         let chosen = match self.asked.len() + 1 {
             ATTEMPTS => self
-                .last_resort(&candidates)
+                .last_resort(candidates.clone())
                 .or_else(|| self.choose(candidates)),
             _ => self.choose(candidates),
         };
@@ -105,30 +103,34 @@ impl Rounds {
 
     /// A stale one as often as the share of the stale among all, and at most every other time: a
     /// heal then needs no special case, and a grid that is mostly off still gossips.
-    fn choose(&mut self, candidates: Candidates) -> Option<NodeId> {
-        let fresh = self.not_asked(candidates.online);
-        let stale = self.not_asked(candidates.stale);
-        let all = (fresh.len() + stale.len()) as u64;
-        let share = (2 * stale.len() as u64).min(all);
-        let wants_stale = self.chance.below(2 * all) < share;
-        let (first, second) = match wants_stale {
-            true => (stale, fresh),
-            false => (fresh, stale),
+    fn choose<'a>(&mut self, candidates: impl Candidates<'a>) -> Option<NodeId> {
+        let Self { asked, chance, .. } = self;
+        let open = candidates.filter(|(node, _)| !asked.contains(node));
+        let (mut fresh, mut stale) = (0, 0);
+        for (_, is_online) in open.clone() {
+            match is_online {
+                true => fresh += 1,
+                false => stale += 1,
+            }
+        }
+        let all = (fresh + stale) as u64;
+        let share = (2 * stale as u64).min(all);
+        let wants_stale = chance.below(2 * all) < share;
+        // Where there is none of them, one of the others.
+        let (is_sought, count) = match wants_stale && stale > 0 || fresh == 0 {
+            true => (false, stale),
+            false => (true, fresh),
         };
-        let from = if first.is_empty() { second } else { first };
-        self.chance.pick(&from).copied()
+        let mut sought = open.filter(|(_, is_online)| *is_online == is_sought);
+        sought.nth(chance.index(count)).map(|(node, _)| *node)
     }
 
     /// After two that did not answer: the one that spoke last, so that a node which is cut from most
     /// of its peers still reaches somebody in each round.
-    fn last_resort(&self, candidates: &Candidates) -> Option<NodeId> {
+    fn last_resort<'a>(&self, mut candidates: impl Candidates<'a>) -> Option<NodeId> {
         let friend = self.friend.filter(|friend| !self.asked.contains(friend))?;
-        candidates.online.contains(&friend).then_some(friend)
-    }
-
-    fn not_asked(&self, mut nodes: Vec<NodeId>) -> Vec<NodeId> {
-        nodes.retain(|node| !self.asked.contains(node));
-        nodes
+        let is_friend = |(node, is_online): (&NodeId, bool)| is_online && *node == friend;
+        candidates.any(is_friend).then_some(friend)
     }
 }
 
@@ -143,7 +145,7 @@ mod tests {
         for attempt in 0..3 {
             let now = Instant::from_millis(attempt * 200);
             assert!(rounds.is_due(now));
-            asked.extend(rounds.due(candidates(5, 0), &Pace::of(6), now));
+            asked.extend(rounds.due(each(&candidates(5, 0)), &Pace::of(6), now));
         }
         assert_eq!(asked.len(), 3);
         assert!(
@@ -161,7 +163,9 @@ mod tests {
             rounds.heard(friend);
             let mut ask = |millis: u64| {
                 let now = Instant::from_millis(round * 2_000 + millis);
-                rounds.due(candidates(50, 0), &Pace::of(101), now).unwrap()
+                rounds
+                    .due(each(&candidates(50, 0)), &Pace::of(101), now)
+                    .unwrap()
             };
             let asked = [ask(0), ask(200), ask(400)];
             assert!(asked.contains(&friend), "{asked:?}");
@@ -172,7 +176,7 @@ mod tests {
     fn an_answer_ends_the_round() {
         let mut rounds = rounds();
         let asked = rounds
-            .due(candidates(5, 0), &Pace::of(6), Instant::ZERO)
+            .due(each(&candidates(5, 0)), &Pace::of(6), Instant::ZERO)
             .unwrap();
         rounds.heard(asked);
         assert!(!rounds.is_due(Instant::from_millis(430)));
@@ -182,7 +186,7 @@ mod tests {
     fn a_refusal_asks_another_at_once() {
         let mut rounds = rounds();
         let asked = rounds
-            .due(candidates(5, 0), &Pace::of(6), Instant::ZERO)
+            .due(each(&candidates(5, 0)), &Pace::of(6), Instant::ZERO)
             .unwrap();
         rounds.failed(asked, Instant::from_millis(3));
         assert!(rounds.is_due(Instant::from_millis(3)));
@@ -196,7 +200,7 @@ mod tests {
             for round in 0..1_000 {
                 let now = Instant::from_millis(round * 1_000);
                 let asked = rounds
-                    .due(candidates(online, stale), &Pace::of(10), now)
+                    .due(each(&candidates(online, stale)), &Pace::of(10), now)
                     .unwrap();
                 rounds.heard(asked);
                 asked_stale += u32::from(asked.0[0] >= 100);
@@ -212,7 +216,7 @@ mod tests {
     fn alone_there_is_nobody_to_ask() {
         let mut rounds = rounds();
         assert_eq!(
-            rounds.due(candidates(0, 0), &Pace::of(1), Instant::ZERO),
+            rounds.due(each(&candidates(0, 0)), &Pace::of(1), Instant::ZERO),
             None
         );
         assert!(!rounds.is_due(Instant::from_millis(400)));
@@ -222,10 +226,15 @@ mod tests {
         Rounds::new(Chance::new(1, "rounds"), Instant::ZERO)
     }
 
-    fn candidates(online: u8, stale: u8) -> Candidates {
-        Candidates {
-            online: (0..online).map(|n| NodeId([n; 32])).collect(),
-            stale: (100..100 + stale).map(|n| NodeId([n; 32])).collect(),
-        }
+    fn candidates(online: u8, stale: u8) -> Vec<(NodeId, bool)> {
+        let online = (0..online).map(|n| (NodeId([n; 32]), true));
+        let stale = (100..100 + stale).map(|n| (NodeId([n; 32]), false));
+        online.chain(stale).collect()
+    }
+
+    fn each(candidates: &[(NodeId, bool)]) -> impl Candidates<'_> {
+        candidates
+            .iter()
+            .map(|(node, is_online)| (node, *is_online))
     }
 }
