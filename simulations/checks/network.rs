@@ -19,10 +19,11 @@ pub(super) struct Networks;
 
 impl Topic for Networks {
     fn see(&mut self, scene: Scene<'_>, host: usize, fact: &Fact, findings: &mut Findings) {
-        if !matches!(fact, Fact::Shown { .. }) {
+        let machine = scene.host(host);
+        // What a daemon shows last comes as it ends, and its data plane with it.
+        if !matches!(fact, Fact::Shown { .. }) || !machine.is_up() {
             return;
         }
-        let machine = scene.host(host);
         let wanted = match machine.status.phase {
             Phase::Member => peers::wanted(&machine.view, machine.id()),
             Phase::Alone | Phase::Joining | Phase::Leaving | Phase::Removed | Phase::Cloned => None,
