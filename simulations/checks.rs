@@ -7,6 +7,7 @@ mod acknowledged;
 mod bounds;
 mod clones;
 mod documents;
+mod due;
 mod epochs;
 mod fallen;
 mod membership;
@@ -162,6 +163,7 @@ impl Checks {
         Self {
             topics: vec![
                 Box::new(running::Running),
+                Box::<due::Due>::default(),
                 Box::<stopping::Stopping>::default(),
                 Box::<stateful::Stateful>::default(),
                 Box::<rollout::Rollouts>::default(),
@@ -217,6 +219,7 @@ fn first(findings: Findings, scene: Scene<'_>) -> Option<Finding> {
 pub fn all() -> impl Iterator<Item = &'static Check> {
     [
         running::CHECKS,
+        due::CHECKS,
         stopping::CHECKS,
         stateful::CHECKS,
         rollout::CHECKS,

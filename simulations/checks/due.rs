@@ -1,0 +1,82 @@
+//! What falls to a node is there soon.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::time::Duration;
+
+use kontena_core::id::InstanceId;
+use kontena_core::node::Phase;
+use kontena_core::placement::{ServicePlacement, place};
+use kontena_core::time::Instant;
+
+use super::stopping::is_bound;
+use super::{Check, Findings, Scene, Topic, name};
+use crate::fact::Fact;
+
+pub(super) const CHECKS: &[&Check] = &[&IS_THERE];
+
+static IS_THERE: Check = Check {
+    name: "has-what-falls-to-it",
+    says: "a node that nothing troubled for two minutes has a container of each stateless instance that has fallen to it for so long, by placement computed from nothing on the view that it shows",
+    why: "what a dead node ran would be nowhere, though everybody knows who is to run it",
+};
+
+/// Twice the longest delay of a takeover (a loop that was late: 30 s, and as long a rest), and the start itself.
+const SOON: Duration = Duration::from_secs(120);
+
+/// Since when each host lacks what fell to it.
+#[derive(Debug, Default)]
+pub(super) struct Due {
+    since: BTreeMap<(usize, InstanceId), Instant>,
+}
+
+impl Topic for Due {
+    fn see(&mut self, scene: Scene<'_>, host: usize, fact: &Fact, findings: &mut Findings) {
+        if let Fact::Booted | Fact::Died { .. } = fact {
+            self.since.retain(|(of, _), _| *of != host);
+        }
+        if let Fact::Shown { .. } = fact {
+            self.look(scene, host, findings);
+        }
+    }
+}
+
+impl Due {
+    fn look(&mut self, scene: Scene<'_>, host: usize, findings: &mut Findings) {
+        let lacks = lacks(scene, host);
+        self.since
+            .retain(|(of, instance), _| *of != host || lacks.contains(instance));
+        for instance in lacks {
+            let key = (host, instance);
+            let since = *self.since.entry(key.clone()).or_insert(scene.now());
+            let is_late = scene.now().since(since) >= SOON && scene.is_calm(host, SOON);
+            findings.expect(!is_late, &IS_THERE, || {
+                format!("{} has no container of {}", name(host), key.1)
+            });
+        }
+    }
+}
+
+fn lacks(scene: Scene<'_>, host: usize) -> BTreeSet<InstanceId> {
+    let machine = scene.host(host);
+    if !machine.is_up() || machine.status.phase != Phase::Member {
+        return BTreeSet::new();
+    }
+    let me = machine.id();
+    let has: BTreeSet<&InstanceId> = machine
+        .engine
+        .containers()
+        .map(|container| &container.owner.instance)
+        .collect();
+    let mut lacks = BTreeSet::new();
+    for (key, placed) in &place(&machine.view).services {
+        let ServicePlacement::Placed(assignments) = placed else {
+            continue;
+        };
+        let mine = assignments
+            .iter()
+            .filter(|(_, each)| each.holder == Some(me));
+        let instances = mine.map(|(number, _)| InstanceId::new(key.clone(), *number));
+        lacks.extend(instances.filter(|instance| !is_bound(instance) && !has.contains(instance)));
+    }
+    lacks
+}
