@@ -16,4 +16,4 @@ pub(crate) use firewall::Firewall;
 pub(crate) use forwarding::{allow_forwarding, answer_for_users};
 pub(crate) use names::Names;
 pub(crate) use plane::{Pair, Plane, Route};
-pub(crate) use routes::overlapping;
+pub(crate) use routes::host_routes;

@@ -5,6 +5,7 @@ use std::time::Duration;
 use kontena_core::command::{Accepted, Command, Refusal, StackInput};
 use kontena_core::id::StackName;
 use kontena_core::manifest::PlannedNode;
+use kontena_core::network::plan::AddressPlan;
 use kontena_core::view::Availability;
 
 use super::files::{Files, GRID};
@@ -55,6 +56,8 @@ fn form_grid(world: &mut World, nodes: &[PlannedNode]) -> Result<(), Failure> {
         grid: GRID.parse().expect("a label"),
         name: first.name.clone(),
         labels: first.labels.clone(),
+        plan: AddressPlan::default(),
+        routes: Vec::new(),
         grid_seed: world.chance.bytes(),
         token_seed: world.chance.bytes(),
         admin_token: world.chance.bytes(),
@@ -67,6 +70,7 @@ fn form_grid(world: &mut World, nodes: &[PlannedNode]) -> Result<(), Failure> {
             token: token.clone(),
             name: node.name.clone(),
             labels: node.labels.clone(),
+            routes: Vec::new(),
         };
         give(world, index + 1, join)?;
     }

@@ -150,6 +150,7 @@ fn nonsense(kind: usize) -> Command {
             token: "nonsense".to_owned(),
             name: "stranger".parse().expect("a label"),
             labels: Vec::new(),
+            routes: Vec::new(),
         },
     }
 }

@@ -3,6 +3,7 @@
 use std::time::Duration;
 
 use kontena_core::command::{Command, Refusal};
+use kontena_core::network::plan::AddressPlan;
 use kontena_core::node::Phase;
 use kontena_core::stack::Service;
 use kontena_simulations::world::World;
@@ -70,6 +71,8 @@ fn a_second_init_is_refused() {
             grid: "other".parse().unwrap(),
             name: "x".parse().unwrap(),
             labels: Vec::new(),
+            plan: AddressPlan::default(),
+            routes: Vec::new(),
             grid_seed: [1; 32],
             token_seed: [2; 32],
             admin_token: [3; 32],
@@ -91,6 +94,7 @@ fn a_taken_name_is_refused_with_a_free_one() {
         token,
         name: "n1".parse().unwrap(),
         labels: Vec::new(),
+        routes: Vec::new(),
     };
     let refused = world.command(2, command);
     assert!(matches!(refused, Err(Refusal::NameTaken { suggestion, .. }) if suggestion == "n1-2"));

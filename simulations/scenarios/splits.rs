@@ -7,6 +7,7 @@ use kontena_core::command::Command;
 use kontena_core::id::NodeId;
 use kontena_core::identity::SecretKey;
 use kontena_core::network::ipam::{Subnet, allocate};
+use kontena_core::network::plan::AddressPlan;
 use kontena_core::stack::Service;
 use kontena_simulations::world::World;
 
@@ -234,7 +235,7 @@ fn two_that_choose_alike(taken: &BTreeSet<Subnet>) -> (SecretKey, SecretKey) {
         let mut seed = [0; 32];
         seed[..2].copy_from_slice(&number.to_be_bytes());
         let key = SecretKey::from_seed(seed);
-        let subnet = allocate(key.node_id(), taken).unwrap();
+        let subnet = allocate(AddressPlan::default(), key.node_id(), taken).unwrap();
         if let Some(other) = chosen.insert(subnet, key.clone()) {
             return (other, key);
         }

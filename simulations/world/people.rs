@@ -4,6 +4,7 @@ use std::time::Duration;
 
 use kontena_core::command::{Command, CommandId, Reply};
 use kontena_core::id::NodeName;
+use kontena_core::network::plan::AddressPlan;
 use kontena_core::node::Input;
 
 use super::World;
@@ -82,6 +83,8 @@ impl World {
             grid: "demo".parse().expect("a label"),
             name: Self::name(host),
             labels: Vec::new(),
+            plan: AddressPlan::default(),
+            routes: Vec::new(),
             grid_seed: chance.bytes(),
             token_seed: chance.bytes(),
             admin_token: chance.bytes(),
@@ -103,6 +106,7 @@ impl World {
             token: token.to_owned(),
             name: Self::name(host),
             labels: Vec::new(),
+            routes: Vec::new(),
         }
     }
 

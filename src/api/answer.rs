@@ -151,6 +151,7 @@ fn class(refusal: &Refusal) -> (StatusCode, ErrorKind) {
         }
         Refusal::NeedsForce { .. } => (StatusCode::CONFLICT, ErrorKind::NeedsForce),
         Refusal::Unreachable { .. } => (StatusCode::BAD_GATEWAY, ErrorKind::Unreachable),
+        Refusal::Overlap { .. } => (StatusCode::CONFLICT, ErrorKind::Invalid),
         Refusal::Disk { .. } => (StatusCode::INSUFFICIENT_STORAGE, ErrorKind::Disk),
         Refusal::Busy | Refusal::Stopping => (StatusCode::SERVICE_UNAVAILABLE, ErrorKind::Busy),
         Refusal::Unconfirmed => (StatusCode::GATEWAY_TIMEOUT, ErrorKind::Busy),
@@ -175,6 +176,12 @@ fn hint(refusal: &Refusal) -> Option<String> {
         Refusal::NeedsForce { .. } => "use `--force` to do it all the same",
         Refusal::Unreachable { .. } => {
             "is the daemon running there, and does a firewall let its port through?"
+        }
+        Refusal::Overlap {
+            free: Some(free), ..
+        } => return Some(format!("choose another range: `--supernet {free}`")),
+        Refusal::Overlap { free: None, .. } => {
+            "remove that route, or start the daemon with `--overlay off`: it takes no part in the network then"
         }
         Refusal::Disk { .. } => "make room on the disk of this node's data directory",
         Refusal::Busy => "try again in a moment",

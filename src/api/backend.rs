@@ -9,6 +9,7 @@ use futures::future::BoxFuture;
 use futures::stream::BoxStream;
 use kontena_core::command::{Accepted, Command, Reply};
 use kontena_core::id::{NodeId, NodeName};
+use kontena_core::network::plan::HostRoute;
 use kontena_core::node::{CHANGE_ANSWERED_WITHIN, JOIN_ANSWERED_WITHIN, LEAVE_ANSWERED_WITHIN};
 use kontena_core::time::WallTime;
 use kontena_core::view::View;
@@ -37,6 +38,9 @@ const SHOW_LIMIT: Duration = Duration::from_secs(2);
 /// The server answers every change within this, if only that it takes too long.
 pub(super) const ANSWERED_WITHIN: Duration = LEAVE_LIMIT.saturating_add(SHOW_LIMIT);
 
+/// Reads the host's routes.
+pub(crate) type Routes = dyn Fn() -> anyhow::Result<Vec<HostRoute>> + Send + Sync;
+
 /// Everything that the routes use.
 pub(crate) struct Backend {
     pub(crate) view: watch::Receiver<Arc<View>>,
@@ -44,6 +48,8 @@ pub(crate) struct Backend {
     pub(crate) commands: mpsc::Sender<Order>,
     pub(crate) logs: Arc<dyn Logs>,
     pub(crate) networks: Arc<dyn Networks>,
+    /// Where addresses lead on this host; nowhere, for a node that takes no part in the network.
+    pub(crate) routes: Box<Routes>,
     pub(crate) local: watch::Receiver<Local>,
     pub(crate) dialer: Dialer,
     pub(crate) me: NodeId,

@@ -107,6 +107,8 @@ fn shown(grid: &WireGrid) -> String {
             .field("services", grid.service_count)
             .field("containers", grid.container_count)
             .field("placement version", grid.placement_version)
+            .field("supernet", or_dash(grid.supernet.as_ref()))
+            .field("subnet", or_dash(grid.subnet.as_ref()))
             .list("default affinity", &grid.default_affinity);
         if grid.conflicts.is_empty() {
             return;
@@ -162,8 +164,8 @@ mod tests {
             initial_size: 1,
             default_affinity: Vec::new(),
             trusted_subnets: Vec::new(),
-            subnet: None,
-            supernet: None,
+            subnet: Some("10.81.0.0/16".to_owned()),
+            supernet: Some("10.80.0.0/12".to_owned()),
             stats: GridStats::default(),
             logs: None,
             node_count: 3,
@@ -192,6 +194,8 @@ mod tests {
               services: 2
               containers: 5
               placement version: 1
+              supernet: 10.80.0.0/12
+              subnet: 10.81.0.0/16
               default affinity: -
               conflicts:
                 stack/shop web.instances:

@@ -7,6 +7,7 @@ use std::time::Duration;
 use clap::Args;
 use kontena_core::command::{JoinAddress, NotAnAddress};
 use kontena_core::id::{GridName, NodeName};
+use kontena_core::network::plan::Range;
 use serde_json::json;
 
 use super::confirm::confirm;
@@ -40,6 +41,12 @@ pub(crate) struct Init {
     /// A label of the node; may be repeated
     #[arg(short, long = "label", value_name = "LABEL")]
     labels: Vec<String>,
+    /// What leads into the grid's network: private, and not used by any host [default: 10.80.0.0/12]
+    #[arg(long, value_name = "CIDR")]
+    supernet: Option<Range>,
+    /// The part of it that nodes get their /24 from [default: all of it]
+    #[arg(long, value_name = "CIDR")]
+    subnet: Option<Range>,
 }
 
 /// Make this node a member of a grid
@@ -92,6 +99,8 @@ pub(crate) async fn init(session: &Session, asked: Init) -> Result<(), Failure> 
             .map(ToString::to_string),
         name: asked.name.map(String::from),
         labels: asked.labels,
+        supernet: asked.supernet.map(String::from),
+        subnet: asked.subnet.map(String::from),
     };
     let Changed { object, saved } = session.client.post(paths::INIT, &request).await?;
     session.warn_if_on_one_only(&saved);

@@ -44,6 +44,8 @@ pub enum Denied {
     Removed(NodeId),
     #[error("the removal of node {0:?} cannot be read")]
     Removal(NodeId),
+    #[error("the address plan stays as the grid was made with it")]
+    AddressPlan,
 }
 
 /// What the `grid` document says about rights, and where it says so.
@@ -229,9 +231,14 @@ impl Access {
                 Some(GridRegister::Removed(node)) => {
                     Removal::parse(&write.value).ok_or(Denied::Removal(node))?;
                 }
+                // All addresses follow from it.
+                Some(GridRegister::AddressPlan) if envelope.author != id.0 => {
+                    return Err(Denied::AddressPlan);
+                }
                 Some(
                     GridRegister::Name
                     | GridRegister::PlacementVersion
+                    | GridRegister::AddressPlan
                     | GridRegister::NodeName(_)
                     | GridRegister::Labels(_)
                     | GridRegister::Availability(_)
@@ -341,6 +348,7 @@ impl Access {
             Some(
                 GridRegister::Name
                 | GridRegister::PlacementVersion
+                | GridRegister::AddressPlan
                 | GridRegister::NodeName(_)
                 | GridRegister::Labels(_)
                 | GridRegister::Availability(_)

@@ -15,6 +15,7 @@ use crate::document::edit::Edit;
 use crate::id::{
     GridName, NodeId, NodeName, ServiceKey, ServiceName, StackName, TokenId, VpnUserName,
 };
+use crate::network::plan::{AddressPlan, HostRoute, Range};
 use crate::network::vpn::{Entry, Reach, VpnKey};
 use crate::stack::Service;
 use crate::time::WallTime;
@@ -36,6 +37,9 @@ pub enum Command {
         grid: GridName,
         name: NodeName,
         labels: Vec<String>,
+        plan: AddressPlan,
+        /// Where addresses lead on this host.
+        routes: Vec<HostRoute>,
         grid_seed: [u8; 32],
         token_seed: [u8; 32],
         admin_token: [u8; 32],
@@ -46,6 +50,8 @@ pub enum Command {
         token: String,
         name: NodeName,
         labels: Vec<String>,
+        /// Where addresses lead on this host.
+        routes: Vec<HostRoute>,
     },
     /// Leave for good: this node stops its containers, is removed from the roster and forgets the grid.
     Leave {
@@ -176,6 +182,13 @@ pub enum Refusal {
     TokenForm { token: String },
     #[error("{0}")]
     Invalid(String),
+    /// A route of this host leads into the grid's network; nothing is in the way of `free`.
+    #[error("this host's route `{route}` overlaps {supernet}, the grid's network")]
+    Overlap {
+        supernet: Range,
+        route: HostRoute,
+        free: Option<Range>,
+    },
     /// Refused for safety; `--force` goes on.
     #[error("{problem}")]
     NeedsForce { problem: String },

@@ -16,6 +16,7 @@ use crate::document::{DocumentId, Have, SignedEnvelope};
 use crate::id::{EnvelopeHash, GridId, NodeId};
 use crate::membership::admission::JoinRequest;
 use crate::membership::vector::{Brief, Counters, Vector};
+use crate::network::plan::{HostRoute, Range};
 use crate::report::{ReportOrder, SignedReport};
 
 pub use stranger::{MAX_CALL_BYTES, Presentation, Presented, StrangerAnswer, StrangerCall};
@@ -188,6 +189,8 @@ pub enum JoinRefusal {
     NameTaken { name: String, suggestion: String },
     /// The node was removed; its identity never comes back.
     Removed,
+    /// A route of the node's host leads into the grid's network.
+    Overlap { supernet: Range, route: HostRoute },
     /// The member cannot write to its disk, or is not a member itself.
     NotNow { problem: String },
 }

@@ -4,6 +4,7 @@ pub mod addresses;
 pub mod ipam;
 pub mod keys;
 pub mod peers;
+pub mod plan;
 pub mod sight;
 pub mod vpn;
 pub mod zone;

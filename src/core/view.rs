@@ -15,6 +15,7 @@ use crate::id::{
     StackName, TokenId,
 };
 use crate::network::ipam::Subnet;
+use crate::network::plan::AddressPlan;
 use crate::network::vpn::Vpn;
 use crate::report::Report;
 use crate::stack::Service;
@@ -81,6 +82,7 @@ pub struct Grid {
     pub name: Option<GridName>,
     /// The version of the placement rules that all nodes compute; raised once every fresh node can.
     pub placement_version: u32,
+    pub plan: AddressPlan,
     pub created: WallTime,
 }
 
@@ -98,7 +100,7 @@ pub struct Member {
     pub number: u32,
     /// Where it was reached when it was admitted: `IP:PORT`, for peers that have no report of it yet.
     pub addresses: Vec<String>,
-    /// Its /24 of the grid's supernet, which no other member has; `None` if its admission names none that
+    /// Its /24 of the grid's plan, which no other member has; `None` if its admission names none that
     /// this version knows.
     pub subnet: Option<Subnet>,
 }

@@ -12,13 +12,14 @@ use tokio::sync::{mpsc, oneshot, watch};
 use tokio::task::JoinHandle;
 use tokio::time::{Interval, MissedTickBehavior, interval};
 
-use crate::api::backend::{Backend, Local, Order};
+use crate::api::backend::{Backend, Local, Order, Routes};
 use crate::api::dial::Dialer;
 use crate::api::server::{self, Listeners};
 use crate::api::types::membership::Phase;
 use crate::disk::{Disk, Saved};
 use crate::docker::{Docker, Watch};
 use crate::entropy::entropy;
+use crate::network::{Names, host_routes};
 use crate::p2p::{P2p, P2pEvent};
 
 use super::addresses::addresses;
@@ -119,6 +120,7 @@ impl Edges {
             commands,
             logs: Arc::<NodeLogs>::clone(&logs),
             networks: Arc::new(networks.clone()),
+            routes: routes_of(config.overlay.clone()),
             local: locals,
             dialer: Dialer::default(),
             me: key.node_id(),
@@ -269,6 +271,11 @@ pub(super) fn bindable(config: &Config) -> Vec<SocketAddr> {
             || std::net::UdpSocket::bind(SocketAddr::new(address.ip(), 0)).is_ok()
     };
     config.listen.iter().copied().filter(works).collect()
+}
+
+/// A node without an overlay has nothing that could be in the way.
+fn routes_of(names: Option<Names>) -> Box<Routes> {
+    Box::new(move || names.as_ref().map_or_else(|| Ok(Vec::new()), host_routes))
 }
 
 fn phase_of(phase: &kontena_core::node::Phase) -> Phase {

@@ -13,7 +13,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use kontena_core::id::NodeId;
-use kontena_core::network::ipam::SUPERNET_TEXT;
+use kontena_core::network::plan::Range;
 use kontena_core::network::zone::{self, Class, DOMAIN, HostName, TTL, Zones};
 use kontena_core::stack::Protocol;
 use kontena_core::view::View;
@@ -75,14 +75,15 @@ struct Worker {
 
 impl Worker {
     fn new(setting: Setting) -> Self {
+        let supernet = supernet(&View::default());
         let settings = Settings {
-            clients: clients(),
+            clients: Vec::new(),
             limits: Limits::default(),
         };
         Self {
             setting,
             host: Host::default(),
-            server: Server::new(server_zone(&zone::Zone::default()), settings),
+            server: Server::new(server_zone(&zone::Zone::default(), supernet), settings),
             zones: Zones::default(),
             problem: None,
             way: None,
@@ -116,8 +117,9 @@ impl Worker {
     }
 
     fn follow(&mut self) {
-        if let Some(zone) = self.zones.follow(&self.view()) {
-            self.server.set_zone(server_zone(&zone));
+        let view = self.view();
+        if let Some(zone) = self.zones.follow(&view) {
+            self.server.set_zone(server_zone(&zone, supernet(&view)));
         }
     }
 
@@ -128,7 +130,7 @@ impl Worker {
             .map(|own| SocketAddr::new(own, PORT))
             .into_iter()
             .collect();
-        self.server.set_clients(clients());
+        self.server.set_clients(clients(supernet(&self.view())));
         let failed = self.server.listen(&wanted);
         // It is there once the engine's network is made, which has problems of its own.
         let is_absent = |error: &io::Error| error.kind() == io::ErrorKind::AddrNotAvailable;
@@ -208,15 +210,15 @@ fn described(problem: &HostProblem) -> String {
 
 /// Containers, users of the VPN, and this host, which Docker's rules let ask its own bridge from any of its
 /// addresses.
-fn clients() -> Vec<Prefix> {
+fn clients(supernet: Prefix) -> Vec<Prefix> {
     let own = own_addresses().into_iter().map(Prefix::of);
-    own.chain([supernet(), loopback()]).collect()
+    own.chain([supernet, loopback()]).collect()
 }
 
-fn supernet() -> Prefix {
-    SUPERNET_TEXT
-        .parse()
-        .expect("it is a network and its length")
+fn supernet(view: &View) -> Prefix {
+    let supernet: Range = view.documents.grid.plan.supernet();
+    let text = supernet.to_string();
+    text.parse().expect("it is a network and its length")
 }
 
 fn loopback() -> Prefix {
@@ -226,10 +228,10 @@ fn loopback() -> Prefix {
 }
 
 /// The core's zone in the server's words.
-fn server_zone(zone: &zone::Zone) -> Zone {
+fn server_zone(zone: &zone::Zone, supernet: Prefix) -> Zone {
     let authority = Authority {
         domain: DOMAIN.parse().expect("it is a domain"),
-        networks: vec![supernet()],
+        networks: vec![supernet],
         ttl: TTL,
     };
     let names = zone

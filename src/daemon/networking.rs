@@ -13,8 +13,9 @@ use std::time::Duration;
 use kontena_core::id::NodeId;
 use kontena_core::identity::SecretKey;
 use kontena_core::network::addresses::{BY_HAND, BY_HAND_PREFIX};
-use kontena_core::network::ipam::{SUPERNET_TEXT, Subnet};
+use kontena_core::network::ipam::Subnet;
 use kontena_core::network::peers::Wanted;
+use kontena_core::network::plan::{Range, in_the_way};
 use kontena_core::network::sight::{Containers, Sight};
 use kontena_core::node::Input;
 use kontena_overlay::DEFAULT_MTU;
@@ -25,7 +26,7 @@ use tokio::time::{Instant, MissedTickBehavior, interval, sleep};
 use crate::api::types::network::{self as wire, NodeNetwork};
 use crate::docker::{BridgeNetwork, Docker, Ensured, Removed};
 use crate::network::{
-    Firewall, Names, Pair, Plane, Route, allow_forwarding, answer_for_users, overlapping,
+    Firewall, Names, Pair, Plane, Route, allow_forwarding, answer_for_users, host_routes,
 };
 
 pub(super) use question::{NodeNetworks, is_question};
@@ -253,7 +254,7 @@ impl Worker {
                 self.containers = Containers::Attached;
                 self.ready = Some(subnet);
                 self.set_up_rules(subnet).await;
-                self.look_for_overlaps(names);
+                self.look_for_overlaps(names, wanted.supernet);
             }
             // The engine's trouble is told elsewhere, and nothing is started meanwhile.
             Ensured::Unreachable => {}
@@ -283,10 +284,10 @@ impl Worker {
         }
     }
 
-    /// Addresses that lead elsewhere on this host are not reached: people have to know.
-    fn look_for_overlaps(&mut self, names: &Names) {
-        let overlaps = match overlapping(SUPERNET_TEXT, names) {
-            Ok(overlaps) => overlaps,
+    /// Nobody is admitted whose host has such a route, but it may get one later: people have to know.
+    fn look_for_overlaps(&mut self, names: &Names, supernet: Range) {
+        let routes = match host_routes(names) {
+            Ok(routes) => routes,
             Err(problem) => {
                 return tracing::debug!(
                     problem = format!("{problem:#}"),
@@ -294,11 +295,12 @@ impl Worker {
                 );
             }
         };
-        if !overlaps.is_empty() && self.problem.is_none() {
-            let overlaps = overlaps.join(", ");
+        if let Some(route) = in_the_way(supernet, &routes)
+            && self.problem.is_none()
+        {
             self.problem = Some(format!(
-                "{SUPERNET_TEXT}, the grid's network, overlaps what this host has already: {overlaps}. One of the \
-                 two is not reached from here"
+                "{supernet}, the grid's network, overlaps a route of this host: `{route}`. One of the two is not \
+                 reached from here"
             ));
         }
     }

@@ -60,7 +60,7 @@ fn networking(attachment: Attachment, network: &str) -> Option<NetworkingConfig>
 
 /// The node's own server of names, for containers in the grid's network.
 fn server(attachment: Attachment) -> Option<Ipv4Addr> {
-    Subnet::of(attachment.address()?).map(Subnet::gateway)
+    Some(Subnet::of(attachment.address()?).gateway())
 }
 
 /// Kontena's search domains: the stack's and the grid's, or the grid's and that of all grids.

@@ -8,8 +8,9 @@ use anyhow::Context;
 use kontena_core::id::NodeId;
 use kontena_core::identity::SecretKey;
 use kontena_core::network::addresses::{MANAGEMENT_PREFIX, VPN_PREFIXES};
-use kontena_core::network::ipam::{SUPERNET_TEXT, Subnet};
+use kontena_core::network::ipam::Subnet;
 use kontena_core::network::peers::{Peer as WantedPeer, Wanted};
+use kontena_core::network::plan::Range;
 use kontena_core::network::sight::{self, MAX_OUTER};
 use kontena_core::network::vpn::{Client, VpnKey};
 use kontena_overlay::{Config, Overlay, Peer, Prefix, PublicKey, Reach, Snapshot, StartError, Way};
@@ -30,6 +31,7 @@ pub(crate) struct Plane {
     overlay: Overlay,
     own: PublicKey,
     subnet: Option<Subnet>,
+    supernet: Range,
     applied: Option<Wanted>,
     nodes: BTreeMap<PublicKey, NodeId>,
     /// Where others saw us last.
@@ -84,6 +86,7 @@ impl Plane {
             overlay,
             own: key::private(identity).public_key(),
             subnet: wanted.subnet,
+            supernet: wanted.supernet,
             applied: None,
             nodes: BTreeMap::new(),
             outer: Vec::new(),
@@ -92,7 +95,7 @@ impl Plane {
 
     /// Whether it has the addresses that are wanted now; else it has to be started anew.
     pub(crate) fn fits(&self, wanted: &Wanted) -> bool {
-        self.subnet == wanted.subnet
+        self.subnet == wanted.subnet && self.supernet == wanted.supernet
     }
 
     /// Makes the peers those that are wanted.
@@ -231,7 +234,9 @@ fn set_addresses(config: &mut Config, wanted: &Wanted) -> anyhow::Result<()> {
     config.routes.push(managed);
     if let Some(subnet) = wanted.subnet {
         config.addresses.push(Prefix::host(subnet.gateway().into()));
-        config.routes.push(SUPERNET_TEXT.parse()?);
+        let supernet = wanted.supernet;
+        let all = Prefix::new(IpAddr::V4(supernet.network()), supernet.prefix())?;
+        config.routes.push(all);
         // The rest of the node's own subnet lies on the bridge of its containers.
         for (first, length) in VPN_PREFIXES {
             let users = Prefix::new(IpAddr::V4(subnet.address(first)), length)?;

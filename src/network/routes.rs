@@ -1,45 +1,51 @@
-//! Whether addresses of the grid lead elsewhere on this host.
+//! Where addresses lead on this host already.
 
 use std::net::Ipv4Addr;
 
 use anyhow::Context;
-use kontena_overlay::Prefix;
+use kontena_core::network::plan::{HostRoute, Range};
+use nix::ifaddrs::getifaddrs;
 
 use super::names::Names;
 
 const TABLE: &str = "/proc/net/route";
 
-/// Routes of this host that overlap the grid's network, each as `10.88.0.0/16 dev podman0`. Ours do not count, nor
-/// does the default route.
+/// The IPv4 routes of this host's main table and the addresses of its interfaces. Ours do not count.
 ///
 /// # Errors
 /// The table cannot be read.
-pub(crate) fn overlapping(supernet: &str, names: &Names) -> anyhow::Result<Vec<String>> {
+pub(crate) fn host_routes(names: &Names) -> anyhow::Result<Vec<HostRoute>> {
     let table =
         std::fs::read_to_string(TABLE).with_context(|| format!("failed to read `{TABLE}`"))?;
-    let supernet: Prefix = supernet.parse()?;
-    let foreign =
-        routes(&table).filter(|(device, _)| *device != names.interface && *device != names.bridge);
-    let overlapping = foreign.filter(|(_, route)| overlap(*route, supernet));
-    Ok(overlapping
-        .map(|(device, route)| format!("{route} dev {device}"))
-        .collect())
+    let all = routes(&table).chain(addresses()?);
+    let is_ours = |device: &str| device == names.interface || device == names.bridge;
+    Ok(all.filter(|route| !is_ours(&route.device)).collect())
 }
 
-fn overlap(a: Prefix, b: Prefix) -> bool {
-    a.length() > 0 && (a.contains(b.network().address()) || b.contains(a.network().address()))
+/// An address may have no route of its own: 192.0.2.1/32 has none.
+fn addresses() -> anyhow::Result<impl Iterator<Item = HostRoute>> {
+    let interfaces = getifaddrs().context("failed to list the interfaces")?;
+    Ok(interfaces.filter_map(|interface| {
+        let address = interface.address?.as_sockaddr_in()?.ip();
+        Some(HostRoute {
+            to: Range::around(address, 32)?,
+            device: interface.interface_name,
+        })
+    }))
 }
 
-/// Device and destination of each route: the kernel writes addresses as hexadecimal numbers of its own byte order.
-fn routes(table: &str) -> impl Iterator<Item = (&str, Prefix)> {
+/// The routes of a table: the kernel writes addresses as hexadecimal numbers of its own byte order.
+fn routes(table: &str) -> impl Iterator<Item = HostRoute> {
     table.lines().skip(1).filter_map(|line| {
         let fields: Vec<&str> = line.split_ascii_whitespace().collect();
         let number = |text: &str| u32::from_str_radix(text, 16).ok().map(u32::from_be);
         let destination = number(fields.get(1)?)?;
         let mask = number(fields.get(7)?)?;
         let length = u8::try_from(mask.leading_ones()).ok()?;
-        let route = Prefix::new(Ipv4Addr::from_bits(destination).into(), length).ok()?;
-        Some((*fields.first()?, route))
+        Some(HostRoute {
+            to: Range::around(Ipv4Addr::from_bits(destination), length)?,
+            device: (*fields.first()?).to_owned(),
+        })
     })
 }
 
@@ -68,17 +74,14 @@ mod tests {
             line("podman0", [10, 88, 0, 0], 16),
         ]
         .concat();
-        let read: Vec<String> = routes(&table)
-            .map(|(device, route)| format!("{route} {device}"))
-            .collect();
-        assert_eq!(read, ["0.0.0.0/0 eth0", "10.88.0.0/16 podman0"]);
+        let read: Vec<String> = routes(&table).map(|route| route.to_string()).collect();
+        assert_eq!(read, ["0.0.0.0/0 dev eth0", "10.88.0.0/16 dev podman0"]);
     }
 
     #[test]
-    fn a_wider_and_a_narrower_route_overlap_and_a_neighbour_and_the_default_do_not() {
-        let overlaps =
-            |route: &str| overlap(route.parse().unwrap(), "10.80.0.0/12".parse().unwrap());
-        assert!(overlaps("10.0.0.0/8") && overlaps("10.88.0.0/16") && overlaps("10.80.0.0/12"));
-        assert!(!overlaps("10.96.0.0/12") && !overlaps("10.64.0.0/12") && !overlaps("0.0.0.0/0"));
+    fn the_addresses_of_this_host_are_among_its_routes() {
+        let routes = host_routes(&Names::standard()).unwrap();
+        let loopback = routes.iter().find(|route| route.device == "lo");
+        assert_eq!(loopback.unwrap().to.to_string(), "127.0.0.1/32");
     }
 }

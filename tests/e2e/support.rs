@@ -5,6 +5,7 @@
 pub(crate) mod grid;
 mod node;
 pub(crate) mod settle;
+pub(crate) mod talk;
 
 use std::fmt::Debug;
 use std::path::{Path, PathBuf};

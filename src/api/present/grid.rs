@@ -8,6 +8,7 @@ use super::Snapshot;
 pub(in crate::api) fn grid(snapshot: &Snapshot) -> Grid {
     let documents = &snapshot.view.documents;
     let name = snapshot.grid.to_string();
+    let plan = documents.grid.plan;
     Grid {
         id: name.clone(),
         name,
@@ -15,8 +16,8 @@ pub(in crate::api) fn grid(snapshot: &Snapshot) -> Grid {
         initial_size: 1,
         default_affinity: Vec::new(),
         trusted_subnets: Vec::new(),
-        subnet: None,
-        supernet: None,
+        subnet: Some(plan.subnet().to_string()),
+        supernet: Some(plan.supernet().to_string()),
         stats: GridStats::default(),
         logs: None,
         node_count: documents.roster.len(),

@@ -4,7 +4,7 @@ use std::net::{IpAddr, SocketAddr};
 
 use data_encoding::BASE64;
 use kontena_core::id::NodeId;
-use kontena_core::network::ipam::{SUPERNET_TEXT, Subnet};
+use kontena_core::network::ipam::Subnet;
 use kontena_core::network::keys;
 use kontena_core::network::vpn::{Entry, Reach, Target, User, VpnKey};
 
@@ -21,7 +21,7 @@ pub(in crate::api) fn vpn(snapshot: &Snapshot) -> Vpn {
     Vpn {
         entries: entries.collect(),
         users,
-        networks: vec![SUPERNET_TEXT.to_owned()],
+        networks: vec![snapshot.view.documents.grid.plan.supernet().to_string()],
         search: vec![
             format!("{}.kontena.local", snapshot.grid),
             "kontena.local".to_owned(),

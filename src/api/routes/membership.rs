@@ -5,6 +5,7 @@ use axum::extract::{Path, State};
 use data_encoding::HEXLOWER;
 use kontena_core::command::{Accepted, Command, JoinAddress};
 use kontena_core::id::{GridName, NodeName, TokenId};
+use kontena_core::network::plan::{AddressPlan, HostRoute, Range};
 use kontena_core::view::View;
 use sha2::{Digest, Sha256};
 
@@ -33,6 +34,8 @@ pub(super) async fn init(
         grid: named::<GridName>(grid)?,
         name: node_name(&backend, request.name.as_deref())?,
         labels: request.labels,
+        plan: plan(request.supernet.as_deref(), request.subnet.as_deref())?,
+        routes: host_routes(&backend)?,
         grid_seed: entropy(&backend)?,
         token_seed: entropy(&backend)?,
         admin_token: Sha256::digest(admin_token).into(),
@@ -61,6 +64,7 @@ pub(super) async fn join(
         token: request.token,
         name: node_name(&backend, request.name.as_deref())?,
         labels: request.labels,
+        routes: host_routes(&backend)?,
     };
     let accepted = backend.carry_out(command).await?;
     Ok(saved(member(&backend).await?, accepted.into()))
@@ -112,6 +116,19 @@ pub(super) async fn revoke_token(State(backend): Shared, Path(id): Path<String>)
 fn join_token(accepted: &Accepted) -> Result<String, Refused> {
     let token = accepted.join_token.clone();
     token.ok_or_else(|| Refused::internal("the node made no join token"))
+}
+
+fn plan(supernet: Option<&str>, subnet: Option<&str>) -> Result<AddressPlan, Refused> {
+    let standard = AddressPlan::default();
+    let supernet = supernet.map(named::<Range>).transpose()?;
+    let subnet = subnet.map(named::<Range>).transpose()?;
+    let supernet = supernet.unwrap_or_else(|| standard.supernet());
+    AddressPlan::new(supernet, subnet).map_err(|problem| Refused::invalid(problem.to_string()))
+}
+
+fn host_routes(backend: &Backend) -> Result<Vec<HostRoute>, Refused> {
+    let routes = (backend.routes)();
+    routes.map_err(|problem| Refused::internal(&format!("{problem:#}")))
 }
 
 fn node_name(backend: &Backend, given: Option<&str>) -> Result<NodeName, Refused> {

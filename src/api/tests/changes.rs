@@ -7,7 +7,7 @@ use kontena_core::stack::Service as Definition;
 use kontena_core::view::{Availability, Documents, Lifecycle, View};
 use serde_json::{Value, json};
 
-use super::fixture::{Server, accepted, key, node, view};
+use super::fixture::{Server, accepted, key, node, route, view};
 use crate::api::types::deploy::ServiceDeploy;
 use crate::api::types::error::ErrorKind;
 use crate::api::types::membership::{InitAnswer, NewJoinToken};
@@ -335,6 +335,45 @@ async fn init_answers_with_both_tokens_and_the_address() {
     assert_eq!(answer.object.address.as_deref(), Some("10.0.0.1:8470"));
     assert_eq!(answer.object.join_token, "token-text");
     assert_eq!(answer.object.admin_token, "07".repeat(32));
+}
+
+#[tokio::test]
+async fn init_takes_an_address_plan_and_refuses_what_is_none() {
+    let (server, noted) = noting(|command, _| match command {
+        Command::Init { .. } => Ok(Accepted {
+            join_token: Some("token-text".to_owned()),
+            ..accepted().unwrap()
+        }),
+        other => panic!("{other:?}"),
+    })
+    .await;
+    let post = |supernet: &str, subnet: &str| {
+        let body = json!({"supernet": supernet, "subnet": subnet});
+        let client = &server.client;
+        async move {
+            client
+                .post::<_, Changed<InitAnswer>>("/v1/init", &body)
+                .await
+        }
+    };
+    post("10.160.0.0/12", "10.161.0.0/16").await.unwrap();
+    for (supernet, subnet, because) in [
+        ("10.160.0.0", "10.161.0.0/16", "is not an IPv4 network"),
+        ("8.0.0.0/8", "8.8.0.0/16", "on the internet"),
+        ("10.160.0.0/12", "10.81.0.0/16", "is not within supernet"),
+        ("10.160.0.0/12", "10.160.0.0/25", "too small"),
+    ] {
+        let refused = post(supernet, subnet).await.unwrap_err();
+        assert_eq!(refused.kind, ErrorKind::Invalid, "{refused:?}");
+        assert!(refused.message.contains(because), "{refused:?}");
+    }
+    let noted = noted.lock().unwrap();
+    let [Command::Init { plan, routes, .. }] = &noted[..] else {
+        panic!("{noted:?}");
+    };
+    assert_eq!(plan.supernet().to_string(), "10.160.0.0/12");
+    assert_eq!(plan.subnet().to_string(), "10.161.0.0/16");
+    assert_eq!(*routes, [route()]);
 }
 
 #[tokio::test]

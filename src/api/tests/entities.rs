@@ -483,6 +483,8 @@ async fn the_grid_shows_its_conflicts() {
               "service_count": 3,
               "container_count": 1,
               "placement_version": 1,
+              "subnet": "10.80.0.0/12",
+              "supernet": "10.80.0.0/12",
               "conflicts": [
                 {
                   "document": "stack/shop",
@@ -523,8 +525,8 @@ async fn the_grid_shows_its_conflicts() {
               "stats": {
                 "statsd": null
               },
-              "subnet": null,
-              "supernet": null,
+              "subnet": "10.80.0.0/12",
+              "supernet": "10.80.0.0/12",
               "token": null,
               "trusted_subnets": [],
               "user_count": 0

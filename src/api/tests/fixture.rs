@@ -8,6 +8,7 @@ use futures::future::BoxFuture;
 use futures::stream::{self, BoxStream};
 use kontena_core::command::{Accepted, Command, Reply};
 use kontena_core::id::{EnvelopeHash, GridId, InstanceId, NodeId, RevisionHash, ServiceKey};
+use kontena_core::network::plan::{AddressPlan, HostRoute};
 use kontena_core::report::{
     Disk, Engine, EngineState, Health, Hold, InstanceState, Report, ReportOrder,
 };
@@ -83,6 +84,7 @@ fn documents(web: ServiceRecord) -> Documents {
             id: Some(GridId([9; 32])),
             name: Some("home".parse().unwrap()),
             placement_version: 1,
+            plan: AddressPlan::default(),
             created: WallTime(NOON),
         },
         roster: BTreeMap::from([
@@ -295,6 +297,7 @@ impl Server {
             commands,
             logs: logs.clone(),
             networks: Arc::new(FakeNetworks),
+            routes: Box::new(|| Ok(vec![route()])),
             local: watch::channel(Local {
                 phase,
                 problems: vec!["docker engine: it is tired".to_owned()],
@@ -439,5 +442,13 @@ impl Networks for FakeNetworks {
             false => Ok(network),
         };
         Box::pin(async move { answer })
+    }
+}
+
+/// What the asked host has beside its default route.
+pub(super) fn route() -> HostRoute {
+    HostRoute {
+        to: "192.168.1.0/24".parse().unwrap(),
+        device: "eth0".to_owned(),
     }
 }

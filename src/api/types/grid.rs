@@ -27,7 +27,9 @@ pub(crate) struct Grid {
     pub(crate) initial_size: u32,
     pub(crate) default_affinity: Vec<String>,
     pub(crate) trusted_subnets: Vec<String>,
+    /// What the nodes' own /24s come from.
     pub(crate) subnet: Option<String>,
+    /// All that leads into the grid's network.
     pub(crate) supernet: Option<String>,
     pub(crate) stats: GridStats,
     pub(crate) logs: Option<GridLogs>,
@@ -83,6 +85,8 @@ pub(crate) struct GridJson {
     pub(crate) service_count: usize,
     pub(crate) container_count: usize,
     pub(crate) placement_version: u32,
+    pub(crate) subnet: Option<String>,
+    pub(crate) supernet: Option<String>,
     pub(crate) conflicts: Vec<Conflict>,
 }
 
@@ -96,6 +100,8 @@ impl From<Grid> for GridJson {
             service_count: grid.service_count,
             container_count: grid.container_count,
             placement_version: grid.placement_version,
+            subnet: grid.subnet,
+            supernet: grid.supernet,
             conflicts: grid.conflicts,
         }
     }

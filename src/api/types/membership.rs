@@ -16,6 +16,12 @@ pub(crate) struct InitRequest {
     pub(crate) name: Option<String>,
     #[serde(default)]
     pub(crate) labels: Vec<String>,
+    /// All that leads into the grid's network; `None` is 10.80.0.0/12.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub(crate) supernet: Option<String>,
+    /// What the nodes' own /24s come from; `None` is the whole supernet.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub(crate) subnet: Option<String>,
 }
 
 /// The answer of `POST /v1/init`, and `kontena init --json`.

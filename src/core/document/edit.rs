@@ -6,6 +6,7 @@
 
 use crate::id::{GridName, NodeId, NodeName, RevisionHash, ServiceKey, StackName, TokenId};
 use crate::membership::admission::Admission;
+use crate::network::plan::AddressPlan;
 use crate::network::vpn::{Entry, Reach, UserRecord, VpnKey};
 use crate::view::{Availability, Lifecycle, Pin, StackRecord};
 
@@ -15,6 +16,8 @@ pub enum Edit {
     // --- document `grid` ---
     GridName(GridName),
     PlacementVersion(u32),
+    /// Written once, by `init`.
+    AddressPlan(AddressPlan),
     Admit(Admission),
     /// A tombstone for ever: a removed id never comes back.
     RemoveNode(NodeId),

@@ -19,6 +19,7 @@ use crate::time::WallTime;
 pub(crate) enum GridRegister {
     Name,
     PlacementVersion,
+    AddressPlan,
     Admission(NodeId),
     NodeName(NodeId),
     Labels(NodeId),
@@ -94,6 +95,7 @@ impl fmt::Display for GridRegister {
         match self {
             Self::Name => write!(f, "name"),
             Self::PlacementVersion => write!(f, "placement_version"),
+            Self::AddressPlan => write!(f, "address_plan"),
             Self::Admission(node) => write!(f, "node/{node}/admission"),
             Self::NodeName(node) => write!(f, "node/{node}/name"),
             Self::Labels(node) => write!(f, "node/{node}/labels"),
@@ -116,6 +118,7 @@ impl GridRegister {
         Some(match parts.as_slice() {
             ["name"] => Self::Name,
             ["placement_version"] => Self::PlacementVersion,
+            ["address_plan"] => Self::AddressPlan,
             ["node", node, "admission"] => Self::Admission(node.parse().ok()?),
             ["node", node, "name"] => Self::NodeName(node.parse().ok()?),
             ["node", node, "labels"] => Self::Labels(node.parse().ok()?),

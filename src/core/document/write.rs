@@ -253,6 +253,7 @@ impl Replica {
         match edit {
             Edit::GridName(name) => grid(GridRegister::Name, json(name)),
             Edit::PlacementVersion(version) => grid(GridRegister::PlacementVersion, json(version)),
+            Edit::AddressPlan(plan) => grid(GridRegister::AddressPlan, json(plan)),
             Edit::Admit(admission) => {
                 grid(GridRegister::Admission(admission.node), json(admission));
             }
@@ -402,6 +403,7 @@ fn document_of(edit: &Edit) -> DocumentId {
     match edit {
         Edit::GridName(_)
         | Edit::PlacementVersion(_)
+        | Edit::AddressPlan(_)
         | Edit::Admit(_)
         | Edit::RemoveNode(_)
         | Edit::NodeName { .. }

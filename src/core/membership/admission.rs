@@ -18,6 +18,7 @@ use crate::identity::Seal;
 use crate::membership::token::{Token, proof_is_valid};
 use crate::message::JoinRefusal;
 use crate::network::ipam::{self, Subnet};
+use crate::network::plan::{AddressPlan, HostRoute, MAX_ROUTES, in_the_way};
 use crate::time::WallTime;
 use crate::view::Documents;
 
@@ -65,6 +66,9 @@ pub struct JoinRequest {
     pub proof: Seal,
     /// The version of its daemon.
     pub version: String,
+    /// Where addresses lead on its host that a grid could have; none if it takes no part in the network.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub routes: Vec<HostRoute>,
     #[serde(flatten)]
     pub unknown: BTreeMap<String, serde_json::Value>,
 }
@@ -77,6 +81,8 @@ pub struct Candidate {
     pub labels: Vec<String>,
     /// `IP:PORT`.
     pub addresses: Vec<String>,
+    /// Where addresses lead on its host, as it is told before it asks.
+    pub routes: Vec<HostRoute>,
 }
 
 /// What a sponsor does with a stranger that may belong.
@@ -100,6 +106,7 @@ impl JoinRequest {
             token: token.id(),
             proof: token.prove(candidate.node),
             version,
+            routes: candidate.routes,
             unknown: BTreeMap::new(),
         }
     }
@@ -107,8 +114,8 @@ impl JoinRequest {
 
 impl Admission {
     /// The first node of a grid: no token, no other sponsor; the grid's key admits it.
-    pub fn founding(grid: GridId, candidate: Candidate, now: WallTime) -> Self {
-        let subnet = ipam::allocate(candidate.node, &BTreeSet::new())
+    pub fn founding(grid: GridId, plan: AddressPlan, candidate: Candidate, now: WallTime) -> Self {
+        let subnet = ipam::allocate(plan, candidate.node, &BTreeSet::new())
             .expect("a grid without members has every subnet free");
         Self {
             grid,
@@ -168,6 +175,7 @@ pub fn admit(
     check_token(documents, grid, request)?;
     check_bounds(request).map_err(|problem| not_now(&problem))?;
     check_name(documents, &request.name)?;
+    check_routes(documents, &request.routes)?;
     record(documents, grid, request, call).map(|record| Admitted::Now(Box::new(record)))
 }
 
@@ -177,8 +185,14 @@ fn record(
     request: &JoinRequest,
     call: &Call,
 ) -> Result<Admission, JoinRefusal> {
-    let subnet = ipam::allocate(request.node, &taken_subnets(documents))
-        .ok_or_else(|| not_now("all 4,096 subnets of this grid are taken"))?;
+    let plan = documents.grid.plan;
+    let full = || {
+        not_now(&format!(
+            "all {} subnets of this grid are taken",
+            plan.room()
+        ))
+    };
+    let subnet = ipam::allocate(plan, request.node, &taken_subnets(documents)).ok_or_else(full)?;
     Ok(Admission {
         grid,
         node: request.node,
@@ -221,6 +235,12 @@ fn check_bounds(request: &JoinRequest) -> Result<(), String> {
             return Err(format!("`{}` is not an `IP:PORT`", excerpt(address)));
         }
     }
+    if request.routes.len() > MAX_ROUTES {
+        return Err(format!("more than {MAX_ROUTES} routes"));
+    }
+    if !request.routes.iter().all(HostRoute::is_plausible) {
+        return Err("a route is by way of an interface".to_owned());
+    }
     if !is_printable(&request.version, MAX_VERSION_BYTES) {
         return Err(format!(
             "a version has 1 to {MAX_VERSION_BYTES} printable bytes"
@@ -259,6 +279,18 @@ fn check_name(documents: &Documents, name: &NodeName) -> Result<(), JoinRefusal>
         Some(suggestion) => Err(JoinRefusal::NameTaken {
             name: name.to_string(),
             suggestion: suggestion.to_string(),
+        }),
+    }
+}
+
+/// A host whose own routes lead into the grid's network would lose one of the two.
+fn check_routes(documents: &Documents, routes: &[HostRoute]) -> Result<(), JoinRefusal> {
+    let supernet = documents.grid.plan.supernet();
+    match in_the_way(supernet, routes) {
+        None => Ok(()),
+        Some(route) => Err(JoinRefusal::Overlap {
+            supernet,
+            route: route.clone(),
         }),
     }
 }

@@ -1,4 +1,4 @@
-//! Addresses without a master: which /24 of the grid's supernet a node gets.
+//! Addresses without a master: which /24 of the grid's plan a node gets.
 //!
 //! The sponsor of a node chooses with [`allocate`] and writes the answer into the admission record
 //! that it signs. Two sponsors on two sides of a split may choose the same one; [`settle`] says, on every
@@ -13,32 +13,23 @@ use std::str::FromStr;
 use sha2::{Digest, Sha256};
 
 use crate::id::{EnvelopeHash, NodeId};
+use crate::network::plan::{AddressPlan, NODE_PREFIX, Range};
 
-/// The range that all subnets of a grid come from: 10.80.0.0/12, which is 4,096 nodes. It is the
-/// range that Kontena 1.x used.
-const SUPERNET: u32 = u32::from_be_bytes([10, 80, 0, 0]);
-const SUPERNET_PREFIX: u32 = 12;
-const SUBNET_PREFIX: u32 = 24;
-const SLOTS: u32 = 1 << (SUBNET_PREFIX - SUPERNET_PREFIX);
-
-/// The supernet as it is written.
-pub const SUPERNET_TEXT: &str = "10.80.0.0/12";
-
-/// A node's /24 of the supernet. Written `10.80.7.0/24`.
+/// A node's /24. Written `10.80.7.0/24`.
 #[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
 pub struct Subnet {
-    /// Which /24 of the supernet: always below [`SLOTS`].
-    slot: u32,
+    /// Its first 24 bits.
+    head: u32,
 }
 
-/// The text is not a /24 of the supernet.
+/// The text is not a /24.
 #[derive(Clone, Debug, thiserror::Error, PartialEq, Eq)]
-#[error("`{0}` is not a /24 of 10.80.0.0/12")]
+#[error("`{0}` is not an IPv4 network of 24 bits")]
 pub struct InvalidSubnet(String);
 
 impl Subnet {
     pub fn network(self) -> Ipv4Addr {
-        Ipv4Addr::from_bits(SUPERNET | (self.slot << (32 - SUBNET_PREFIX)))
+        Ipv4Addr::from_bits(self.head << 8)
     }
 
     /// The node's own address in it, on the bridge of its containers: `.1`.
@@ -52,18 +43,26 @@ impl Subnet {
     }
 
     pub fn contains(self, address: Ipv4Addr) -> bool {
-        address.to_bits() >> (32 - SUBNET_PREFIX)
-            == self.network().to_bits() >> (32 - SUBNET_PREFIX)
+        Self::of(address) == self
     }
 
-    /// The subnet that an address is of; `None` outside of the supernet.
-    pub fn of(address: Ipv4Addr) -> Option<Self> {
-        let slot = address.to_bits().wrapping_sub(SUPERNET) >> (32 - SUBNET_PREFIX);
-        (slot < SLOTS).then_some(Self { slot })
+    /// The one that an address is of.
+    pub fn of(address: Ipv4Addr) -> Self {
+        Self {
+            head: address.to_bits() >> 8,
+        }
     }
 
-    fn of_slot(slot: u32) -> Self {
-        Self { slot: slot % SLOTS }
+    /// Whether nodes of this grid get it.
+    pub fn is_of(self, plan: AddressPlan) -> bool {
+        plan.subnet().contains(self.network())
+    }
+
+    fn of_slot(plan: AddressPlan, slot: u32) -> Self {
+        let first = Self::of(plan.subnet().network());
+        Self {
+            head: first.head + slot % plan.room(),
+        }
     }
 }
 
@@ -72,20 +71,17 @@ impl FromStr for Subnet {
 
     fn from_str(raw: &str) -> Result<Self, InvalidSubnet> {
         let invalid = || InvalidSubnet(raw.chars().take(32).collect());
-        let (network, prefix) = raw.split_once('/').ok_or_else(invalid)?;
-        let network: Ipv4Addr = network.parse().map_err(|_| invalid())?;
-        let slot = network.to_bits().wrapping_sub(SUPERNET) >> (32 - SUBNET_PREFIX);
-        let subnet = Self::of_slot(slot);
-        if prefix != "24" || subnet.network() != network {
+        let range: Range = raw.parse().map_err(|_| invalid())?;
+        if range.prefix() != NODE_PREFIX {
             return Err(invalid());
         }
-        Ok(subnet)
+        Ok(Self::of(range.network()))
     }
 }
 
 impl fmt::Display for Subnet {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.pad(&format!("{}/{SUBNET_PREFIX}", self.network()))
+        f.pad(&format!("{}/{NODE_PREFIX}", self.network()))
     }
 }
 
@@ -95,24 +91,25 @@ impl fmt::Debug for Subnet {
     }
 }
 
-/// A free subnet for `node`; `None` if all 4,096 are taken.
+/// A free subnet for `node`; `None` if all of the plan's are taken.
 ///
 /// Free subnets are tried in an order that follows from the node's key, and not from the lowest
 /// up: of two sponsors that cannot see each other both would take the lowest, while like this
 /// they clash once in as many cases as there are free subnets.
-pub fn allocate(node: NodeId, taken: &BTreeSet<Subnet>) -> Option<Subnet> {
-    probes(node).find(|subnet| !taken.contains(subnet))
+pub fn allocate(plan: AddressPlan, node: NodeId, taken: &BTreeSet<Subnet>) -> Option<Subnet> {
+    probes(plan, node).find(|subnet| !taken.contains(subnet))
 }
 
 /// Every subnet once: an odd stride visits all slots, because their number is a power of two.
-fn probes(node: NodeId) -> impl Iterator<Item = Subnet> {
+fn probes(plan: AddressPlan, node: NodeId) -> impl Iterator<Item = Subnet> {
     let digest = Sha256::new()
         .chain_update(b"kontena/subnet/1\0")
         .chain_update(node.as_bytes())
         .finalize();
     let start = u32::from_be_bytes([digest[0], digest[1], digest[2], digest[3]]);
     let stride = u32::from_be_bytes([digest[4], digest[5], digest[6], digest[7]]) | 1;
-    (0..SLOTS).map(move |probe| Subnet::of_slot(start.wrapping_add(stride.wrapping_mul(probe))))
+    (0..plan.room())
+        .map(move |probe| Subnet::of_slot(plan, start.wrapping_add(stride.wrapping_mul(probe))))
 }
 
 /// A member's subnet as its admission says it.
@@ -130,6 +127,7 @@ pub struct Claim {
 /// `claims` are in the order in which all nodes count members; `precedes(a, b)` says whether the author
 /// of the second admission had seen the first.
 pub fn settle(
+    plan: AddressPlan,
     claims: &[Claim],
     precedes: impl Fn(EnvelopeHash, EnvelopeHash) -> bool,
 ) -> BTreeMap<NodeId, Subnet> {
@@ -145,7 +143,7 @@ pub fn settle(
     let mut taken: BTreeSet<Subnet> = by_subnet.into_keys().collect();
     for claim in claims {
         if !settled.contains_key(&claim.node)
-            && let Some(subnet) = allocate(claim.node, &taken)
+            && let Some(subnet) = allocate(plan, claim.node, &taken)
         {
             taken.insert(subnet);
             settled.insert(claim.node, subnet);
@@ -175,6 +173,14 @@ mod tests {
 
     use super::*;
 
+    fn plan() -> AddressPlan {
+        AddressPlan::default()
+    }
+
+    fn slot(slot: u32) -> Subnet {
+        Subnet::of_slot(plan(), slot)
+    }
+
     #[test]
     fn a_subnet_is_read_as_it_is_written() {
         for text in ["10.80.0.0/24", "10.80.7.0/24", "10.95.255.0/24"] {
@@ -185,9 +191,6 @@ mod tests {
             "10.80.7.0",
             "10.80.7.1/24",
             "10.80.7.0/16",
-            "10.96.0.0/24",
-            "10.79.255.0/24",
-            "192.168.0.0/24",
             "10.80.7.0/024",
             "::/24",
         ] {
@@ -202,26 +205,33 @@ mod tests {
         assert_eq!(subnet.address(254).to_string(), "10.80.7.254");
         assert!(subnet.contains(subnet.address(0)));
         assert!(!subnet.contains("10.80.8.1".parse().unwrap()));
-        assert_eq!(Subnet::of(subnet.address(9)), Some(subnet));
-        for outside in ["10.79.255.255", "10.96.0.0", "172.17.0.2"] {
-            assert_eq!(Subnet::of(outside.parse().unwrap()), None);
+        assert_eq!(Subnet::of(subnet.address(9)), subnet);
+        for (text, is_of) in [
+            ("10.80.0.0/24", true),
+            ("10.95.255.0/24", true),
+            ("10.79.255.0/24", false),
+            ("10.96.0.0/24", false),
+            ("172.17.0.0/24", false),
+        ] {
+            let subnet: Subnet = text.parse().unwrap();
+            assert_eq!(subnet.is_of(AddressPlan::default()), is_of, "{text}");
         }
     }
 
     #[test]
     fn the_last_free_subnet_is_found_and_then_none() {
         let node = NodeId([7; 32]);
-        let mut taken: BTreeSet<Subnet> = (0..SLOTS).map(Subnet::of_slot).collect();
-        assert_eq!(allocate(node, &taken), None);
-        let free = Subnet::of_slot(77);
+        let mut taken: BTreeSet<Subnet> = (0..4_096).map(slot).collect();
+        assert_eq!(allocate(plan(), node, &taken), None);
+        let free = slot(77);
         taken.remove(&free);
-        assert_eq!(allocate(node, &taken), Some(free));
+        assert_eq!(allocate(plan(), node, &taken), Some(free));
     }
 
     #[test]
     fn two_blind_sponsors_seldom_clash() {
         let chosen: BTreeSet<_> = (0..64_u8)
-            .map(|n| allocate(NodeId([n; 32]), &BTreeSet::new()))
+            .map(|n| allocate(plan(), NodeId([n; 32]), &BTreeSet::new()))
             .collect();
         // 64 blind choices of 4,096: half a clash is expected.
         assert!(chosen.len() >= 61, "{}", chosen.len());
@@ -230,7 +240,7 @@ mod tests {
     fn claim(node: u8, slot: u32, admission: u8) -> Claim {
         Claim {
             node: NodeId([node; 32]),
-            subnet: Subnet::of_slot(slot),
+            subnet: self::slot(slot),
             admission: EnvelopeHash([admission; 32]),
         }
     }
@@ -239,7 +249,7 @@ mod tests {
     fn the_older_admission_keeps_a_subnet_and_else_the_lower_hash() {
         let (low, high) = (claim(1, 7, 1), claim(2, 7, 2));
         let keeper = |precedes: &dyn Fn(EnvelopeHash, EnvelopeHash) -> bool| {
-            let settled = settle(&[low, high], precedes);
+            let settled = settle(plan(), &[low, high], precedes);
             let kept = settled.iter().find(|(_, subnet)| **subnet == low.subnet);
             *kept.unwrap().0
         };
@@ -251,13 +261,13 @@ mod tests {
     #[test]
     fn who_loses_gets_the_next_of_its_own_order_that_no_member_has() {
         let loser = NodeId([2; 32]);
-        let order: Vec<Subnet> = probes(loser).take(3).collect();
+        let order: Vec<Subnet> = probes(plan(), loser).take(3).collect();
         let of = |node: u8, subnet: Subnet, admission: u8| Claim {
             subnet,
             ..claim(node, 0, admission)
         };
         let claims = [of(1, order[0], 1), of(2, order[0], 2), of(3, order[1], 3)];
-        let settled = settle(&claims, |_, _| false);
+        let settled = settle(plan(), &claims, |_, _| false);
         assert_eq!(settled[&loser], order[2]);
         assert_eq!(settled[&NodeId([3; 32])], order[1]);
     }
@@ -265,10 +275,10 @@ mod tests {
     proptest! {
         #[test]
         fn what_is_allocated_was_free_and_stays_the_same(key: [u8; 32], slots: Vec<u16>) {
-            let taken = slots.into_iter().map(|slot| Subnet::of_slot(slot.into())).collect();
-            let subnet = allocate(NodeId(key), &taken).unwrap();
+            let taken = slots.into_iter().map(|slot| self::slot(slot.into())).collect();
+            let subnet = allocate(plan(), NodeId(key), &taken).unwrap();
             prop_assert!(!taken.contains(&subnet));
-            prop_assert_eq!(allocate(NodeId(key), &taken), Some(subnet));
+            prop_assert_eq!(allocate(plan(), NodeId(key), &taken), Some(subnet));
         }
 
         /// Admissions in any order of before and after, with few subnets for many.
@@ -284,7 +294,7 @@ mod tests {
             let place = |hash: EnvelopeHash| {
                 claims.iter().position(|claim| claim.admission == hash).unwrap()
             };
-            let settled = settle(&claims, |a, b| {
+            let settled = settle(plan(), &claims, |a, b| {
                 let (a, b) = (place(a), place(b));
                 a < b && seen[a * 24 + b]
             });
@@ -299,9 +309,12 @@ mod tests {
         }
 
         #[test]
-        fn probing_visits_every_subnet(key: [u8; 32]) {
-            let all: BTreeSet<_> = probes(NodeId(key)).collect();
-            prop_assert_eq!(all.len(), SLOTS as usize);
+        fn probing_visits_every_subnet_of_the_plan(key: [u8; 32], head: u8, prefix in 16..=24_u8) {
+            let supernet = Range::around(Ipv4Addr::new(10, head, 0, 0), prefix).unwrap();
+            let plan = AddressPlan::new(supernet, None).unwrap();
+            let all: BTreeSet<_> = probes(plan, NodeId(key)).collect();
+            prop_assert_eq!(all.len(), plan.room() as usize);
+            prop_assert!(all.iter().all(|subnet| subnet.is_of(plan)));
         }
     }
 }

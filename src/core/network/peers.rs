@@ -10,6 +10,7 @@ use std::net::{IpAddr, Ipv6Addr, SocketAddr};
 use crate::id::NodeId;
 use crate::network::addresses;
 use crate::network::ipam::Subnet;
+use crate::network::plan::Range;
 use crate::network::sight::MAX_OUTER;
 use crate::network::vpn::{Client, VpnKey, clients};
 use crate::view::View;
@@ -25,6 +26,8 @@ pub struct Wanted {
     /// `None`: it takes part with its management address alone.
     pub subnet: Option<Subnet>,
     /// This node's own, which needs no claim.
+    /// All that leads into the overlay.
+    pub supernet: Range,
     pub management: Ipv6Addr,
     pub management_network: Ipv6Addr,
     pub peers: BTreeMap<NodeId, Peer>,
@@ -70,6 +73,7 @@ pub fn wanted(view: &View, me: NodeId) -> Option<Wanted> {
     }
     Some(Wanted {
         subnet: own.subnet,
+        supernet: documents.grid.plan.supernet(),
         management: addresses::management(grid, me),
         management_network: addresses::management_network(grid),
         peers,

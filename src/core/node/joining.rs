@@ -13,6 +13,7 @@ use crate::membership::admission::{
 };
 use crate::membership::token::Token;
 use crate::message::{JoinAnswer, JoinCall, JoinRefusal};
+use crate::network::plan::{AddressPlan, HostRoute, in_the_way, proposal, telling};
 use crate::placement::PLACEMENT_VERSION;
 use crate::time::{Instant, Now};
 
@@ -128,6 +129,9 @@ impl Node {
         if let Err(problem) = check_labels(&founding.labels) {
             return self.reply(id, Err(Refusal::Invalid(problem)));
         }
+        if let Err(refusal) = founding.check_routes() {
+            return self.reply(id, Err(refusal));
+        }
         let key = SecretKey::from_seed(founding.grid_seed);
         let grid = GridId(key.public());
         let token = Token::new(grid, founding.token_seed);
@@ -156,6 +160,7 @@ impl Node {
             name: founding.name.clone(),
             labels: founding.labels.clone(),
             addresses: self.own.addresses().to_vec(),
+            routes: Vec::new(),
         }
     }
 
@@ -173,7 +178,11 @@ impl Node {
         if let Err(refusal) = self.may_enter() {
             return self.reply(id, Err(refusal));
         }
-        let Stranger { name, labels } = stranger;
+        let Stranger {
+            name,
+            labels,
+            routes,
+        } = stranger;
         let token: Token = match token.parse() {
             Ok(token) => token,
             Err(_) => {
@@ -193,6 +202,7 @@ impl Node {
             name,
             labels,
             addresses: self.own.addresses().to_vec(),
+            routes: telling(routes),
         };
         let request = JoinRequest::new(&token, candidate, self.config.version.clone());
         self.phase = Phase::Joining;
@@ -462,6 +472,8 @@ pub(super) struct Founding {
     pub(super) grid: GridName,
     pub(super) name: NodeName,
     pub(super) labels: Vec<String>,
+    pub(super) plan: AddressPlan,
+    pub(super) routes: Vec<HostRoute>,
     pub(super) grid_seed: [u8; 32],
     pub(super) token_seed: [u8; 32],
     pub(super) admin_token: [u8; 32],
@@ -471,14 +483,28 @@ pub(super) struct Founding {
 pub(super) struct Stranger {
     pub(super) name: NodeName,
     pub(super) labels: Vec<String>,
+    pub(super) routes: Vec<HostRoute>,
 }
 
 impl Founding {
+    fn check_routes(&self) -> Result<(), Refusal> {
+        let supernet = self.plan.supernet();
+        match in_the_way(supernet, &self.routes) {
+            None => Ok(()),
+            Some(route) => Err(Refusal::Overlap {
+                supernet,
+                route: route.clone(),
+                free: proposal(&self.routes),
+            }),
+        }
+    }
+
     fn edits(&self, grid: GridId, candidate: Candidate, token: TokenId, now: Now) -> Vec<Edit> {
         vec![
             Edit::GridName(self.grid.clone()),
             Edit::PlacementVersion(PLACEMENT_VERSION),
-            Edit::Admit(Admission::founding(grid, candidate, now.wall)),
+            Edit::AddressPlan(self.plan),
+            Edit::Admit(Admission::founding(grid, self.plan, candidate, now.wall)),
             Edit::JoinToken(token),
             Edit::AdminToken(self.admin_token),
         ]
@@ -494,6 +520,11 @@ fn refused(refusal: JoinRefusal, address: &str) -> Refusal {
         JoinRefusal::Token => Refusal::Token,
         JoinRefusal::NameTaken { name, suggestion } => Refusal::NameTaken { name, suggestion },
         JoinRefusal::Removed => Refusal::Removed,
+        JoinRefusal::Overlap { supernet, route } => Refusal::Overlap {
+            supernet,
+            route,
+            free: None,
+        },
         JoinRefusal::NotNow { problem } => Refusal::Unreachable {
             address: address.to_owned(),
             problem,

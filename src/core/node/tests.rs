@@ -12,6 +12,7 @@ use crate::id::EnvelopeHash;
 use crate::id::GridId;
 use crate::membership::token::Token;
 use crate::message::{Envelopes, JoinRefusal, MAX_MESSAGE_BYTES, encode};
+use crate::network::plan::{AddressPlan, HostRoute, Range};
 use crate::report::ReportOrder;
 use crate::stack::Service;
 use crate::time::WallTime;
@@ -591,6 +592,7 @@ fn the_answer_to_a_join_that_was_given_up_is_none_to_the_next() {
         token: token.clone(),
         name: "three".parse().unwrap(),
         labels: Vec::new(),
+        routes: Vec::new(),
     };
     let refused = || Ok(JoinAnswer::Refused(JoinRefusal::Token));
     third.give(join(), true);
@@ -610,6 +612,39 @@ fn the_answer_to_a_join_that_was_given_up_is_none_to_the_next() {
         answer: refused(),
     });
     assert_eq!(replies(&settled), [(own, Err(Refusal::Token))]);
+}
+
+#[test]
+fn a_host_whose_routes_overlap_the_grids_network_makes_no_grid_and_hears_what_is_free() {
+    let mut only = Hand::new(1);
+    let in_the_way = HostRoute {
+        to: "10.0.0.0/9".parse().unwrap(),
+        device: "eth0".to_owned(),
+    };
+    let mut asked = init();
+    if let Command::Init { routes, .. } = &mut asked {
+        routes.push(in_the_way.clone());
+    }
+    let (_, reply) = replies(&only.give(asked.clone(), true)).remove(0);
+    let free: Range = "10.160.0.0/12".parse().unwrap();
+    let expected = Refusal::Overlap {
+        supernet: AddressPlan::default().supernet(),
+        route: in_the_way,
+        free: Some(free),
+    };
+    assert_eq!(reply, Err(expected));
+
+    // With what is proposed.
+    let chosen = AddressPlan::new(free, None).unwrap();
+    if let Command::Init { plan, .. } = &mut asked {
+        *plan = chosen;
+    }
+    let (_, reply) = replies(&only.give(asked, true)).remove(0);
+    assert!(reply.is_ok(), "{reply:?}");
+    let documents = &only.node.view.documents;
+    assert_eq!(documents.grid.plan, chosen);
+    let subnet = documents.roster[&only.node.me].subnet.unwrap();
+    assert!(subnet.is_of(chosen), "{subnet}");
 }
 
 #[test]
@@ -754,6 +789,8 @@ fn init() -> Command {
         grid: "demo".parse().unwrap(),
         name: "one".parse().unwrap(),
         labels: Vec::new(),
+        plan: AddressPlan::default(),
+        routes: Vec::new(),
         grid_seed: [3; 32],
         token_seed: [4; 32],
         admin_token: [5; 32],
@@ -772,6 +809,7 @@ fn join_as(name: &str) -> Command {
         token: first_token(),
         name: name.parse().unwrap(),
         labels: Vec::new(),
+        routes: Vec::new(),
     }
 }
 

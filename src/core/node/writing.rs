@@ -95,6 +95,8 @@ impl Node {
                 grid,
                 name,
                 labels,
+                plan,
+                routes,
                 grid_seed,
                 token_seed,
                 admin_token,
@@ -103,6 +105,8 @@ impl Node {
                     grid,
                     name,
                     labels,
+                    plan,
+                    routes,
                     grid_seed,
                     token_seed,
                     admin_token,
@@ -114,8 +118,14 @@ impl Node {
                 token,
                 name,
                 labels,
+                routes,
             } => {
-                self.ask(id, address, &token, Stranger { name, labels }, now);
+                let stranger = Stranger {
+                    name,
+                    labels,
+                    routes,
+                };
+                self.ask(id, address, &token, stranger, now);
             }
             Command::Leave { .. }
             | Command::CreateJoinToken { .. }

@@ -25,7 +25,7 @@ fn nobody_joins_with_a_wrong_token_and_nobody_joins_twice() {
     join(&mistyped(&grid.token)).refused(1, &["error: ", "token"]);
 
     // A token of a grid that has nothing to do with this one.
-    let foreign = second.init("foreign");
+    let foreign = second.init("foreign", &[]);
     second.kontena(&["leave", "--force"]);
     join(&foreign).refused(1, &["error: ", "grid"]);
 

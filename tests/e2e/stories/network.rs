@@ -1,27 +1,27 @@
 //! One network: a container of one node reaches one of another by its address, and is seen with its own.
 
+use std::collections::BTreeSet;
 use std::time::{Duration, Instant};
 
-use crate::source::demo::images::{BUSYBOX, REDIS, WEB};
+use crate::source::demo::images::{BUSYBOX, WEB};
 use crate::support::grid::{LATER, SOON};
 use crate::support::settle::none_restarted;
-use crate::support::{Grid, Lab, Node, eventually, seen};
+use crate::support::talk::{
+    Asker, address, app, everybody_reaches_everybody, reaches, stack, try_address,
+};
+use crate::support::{Grid, Lab, Node, eventually, say, seen};
 
 const ALL: [u8; 3] = [1, 2, 3];
-const APP: [(&str, usize); 2] = [("net/box", 3), ("net/redis", 3)];
 
 /// From the daemon's first word after a restart until containers reach each other again: a handshake and a probe.
 const BACK_WITHIN: Duration = Duration::from_secs(10);
-
-/// More than the largest batch that the data plane carries in one piece.
-const BIG: usize = 60_000;
 
 #[test]
 fn containers_reach_each_other_across_nodes_whatever_befalls_the_hosts() {
     let Some(grid) = Grid::up(3) else { return };
     let file = grid.write("kontena.yml", &stack());
     grid.node(1).kontena(&["stack", "install", &file]);
-    let running = grid.settled(&ALL, &APP, SOON);
+    let running = grid.settled(&ALL, &app(3), SOON);
     for number in ALL {
         let rules = grid.node(number).run("iptables", &["-S", "FORWARD"]);
         let policy = "-P FORWARD DROP";
@@ -30,7 +30,7 @@ fn containers_reach_each_other_across_nodes_whatever_befalls_the_hosts() {
             "else a missing rule goes unnoticed: {rules}"
         );
     }
-    everybody_reaches_everybody(&grid, SOON);
+    everybody_reaches_everybody(&grid, &ALL, SOON);
     ways_are_shown(&grid);
 
     // Somebody flushes the firewall.
@@ -43,7 +43,7 @@ fn containers_reach_each_other_across_nodes_whatever_befalls_the_hosts() {
             .filter(|line| line.contains("kontena:kontena0"));
         seen(ours.count() == 8, &rules)
     });
-    everybody_reaches_everybody(&grid, SOON);
+    everybody_reaches_everybody(&grid, &ALL, SOON);
 
     // The daemon restarts: containers go on, and are back on the network at once.
     let addresses = addresses(&grid);
@@ -52,14 +52,14 @@ fn containers_reach_each_other_across_nodes_whatever_befalls_the_hosts() {
     let up = Instant::now();
     eventually(SOON, "node-1 to reach node-2", || reaches(&grid, 1, 2));
     assert!(up.elapsed() < BACK_WITHIN, "{:?}", up.elapsed());
-    let after = grid.settled(&ALL, &APP, SOON);
+    let after = grid.settled(&ALL, &app(3), SOON);
     none_restarted(&running, &after, &ALL);
 
     // The engine restarts, and with it what it ran.
     grid.node(2).kill_engine();
     grid.node(2).start_engine();
-    grid.settled(&ALL, &APP, LATER);
-    everybody_reaches_everybody(&grid, SOON);
+    grid.settled(&ALL, &app(3), LATER);
+    everybody_reaches_everybody(&grid, &ALL, SOON);
     assert_eq!(self::addresses(&grid), addresses, "each kept its address");
 
     grid.lab.cut(3);
@@ -68,14 +68,14 @@ fn containers_reach_each_other_across_nodes_whatever_befalls_the_hosts() {
         seen(cut.is_err(), cut)
     });
     grid.lab.heal(3);
-    everybody_reaches_everybody(&grid, LATER);
+    everybody_reaches_everybody(&grid, &ALL, LATER);
 
     // The whole host.
     grid.node(3).kill();
     grid.node(3).start();
     grid.node(3).start_daemon();
-    grid.settled(&ALL, &APP, LATER);
-    everybody_reaches_everybody(&grid, SOON);
+    grid.settled(&ALL, &app(3), LATER);
+    everybody_reaches_everybody(&grid, &ALL, SOON);
 
     grid.node(3).kontena(&["leave", "--force"]);
     eventually(SOON, "nothing of ours to be left", || {
@@ -100,7 +100,7 @@ fn containers_and_hosts_find_services_by_name() {
     let before = BOTH.map(|number| resolv_conf(&grid.node(number)));
     let file = grid.write("kontena.yml", &stack());
     grid.node(1).kontena(&["stack", "install", &file]);
-    grid.settled(&BOTH, &[("net/box", 2), ("net/redis", 2)], SOON);
+    grid.settled(&BOTH, &app(2), SOON);
     let shown = grid.node(1).kontena_json(&["service", "show", "net/redis"]);
     let instances = shown["instances"].as_array().cloned().unwrap_or_default();
     let names: Vec<String> = instances
@@ -145,15 +145,192 @@ fn containers_and_hosts_find_services_by_name() {
     });
 }
 
+/// A host's provider, or DHCP, gives it another address; nobody tells the grid.
+#[test]
+fn a_host_that_gets_another_address_is_found_there() {
+    let Some(grid) = Grid::up(3) else { return };
+    let file = grid.write("kontena.yml", &stack());
+    grid.node(1).kontena(&["stack", "install", &file]);
+    let running = grid.settled(&ALL, &app(3), SOON);
+    everybody_reaches_everybody(&grid, &ALL, SOON);
+
+    let script = "ip address add 10.77.0.93/24 dev eth0 && ip address del 10.77.0.13/24 dev eth0";
+    grid.node(3).run("sh", &["-c", script]);
+    let moved = Instant::now();
+    for (from, to) in [(1, 3), (3, 1), (2, 3), (3, 2)] {
+        eventually(LATER, &format!("node-{from} to reach node-{to}"), || {
+            reaches(&grid, from, to)
+        });
+    }
+    say(&format!("reached again after {:?}", moved.elapsed()));
+    everybody_reaches_everybody(&grid, &ALL, SOON);
+    eventually(LATER, "the new address to be shown everywhere", || {
+        ALL.into_iter().try_for_each(|asked| {
+            let shown = grid.node(asked).try_json(&["network", "ls"])?;
+            let pairs = shown.as_array().cloned().unwrap_or_default();
+            let to_it = pairs.iter().filter(|pair| pair["node"] == "node-3");
+            let through = to_it.map(|pair| pair["through"].as_str().unwrap_or_default());
+            let found = through.filter(|through| through.starts_with("10.77.0.93:"));
+            seen(found.count() == 2, &shown)
+        })
+    });
+    let after = grid.settled(&ALL, &app(3), LATER);
+    none_restarted(&running, &after, &ALL);
+}
+
+/// Two hosts got one subnet on two sides of a split. There are four: while both are admitted one is free, and
+/// when the sides meet again another has become free.
+#[test]
+fn containers_move_to_another_subnet_when_theirs_is_another_nodes() {
+    const FIRST: [u8; 3] = [1, 2, 3];
+    const THEN: [u8; 4] = [1, 2, 3, 4];
+    let Some(lab) = Lab::up(4) else { return };
+    let grid = Grid::begun(
+        lab,
+        3,
+        &["--supernet", "10.96.0.0/16", "--subnet", "10.96.4.0/22"],
+    );
+    let file = grid.write("kontena.yml", &stack());
+    grid.node(1).kontena(&["stack", "install", &file]);
+    grid.settled(&FIRST, &app(3), SOON);
+    everybody_reaches_everybody(&grid, &FIRST, SOON);
+
+    // One side is 1, and 3 and 4; the other is 2, and later 3.
+    part(&grid, 2, &[1, 3, 4]);
+    grid.offline(1, &["node-2"]);
+    grid.node(4).start_daemon();
+    grid.join(4);
+    grid.node(3).kontena(&["leave", "--force"]);
+    meet(&grid, 3);
+    part(&grid, 3, &[1, 4]);
+    let (address, token) = (grid.node(2).address(), grid.token.as_str());
+    grid.node(3)
+        .kontena(&["join", &address, "--token", token, "--name", "node-3-again"]);
+    eventually(LATER, "both to run their containers in one subnet", || {
+        let (one, other) = (subnet_of(&grid.node(4))?, subnet_of(&grid.node(3))?);
+        seen(one == other, (one, other))
+    });
+    let running: Vec<_> = [3, 4].map(|node| grid.running(&[node]).unwrap()).into();
+
+    for node in FIRST {
+        meet(&grid, node);
+    }
+    eventually(LATER, "all subnets to be apart", || {
+        let subnets: Result<Vec<String>, String> = THEN
+            .iter()
+            .map(|node| subnet_of(&grid.node(*node)))
+            .collect();
+        let apart: BTreeSet<String> = subnets?.into_iter().collect();
+        seen(apart.len() == 4, apart)
+    });
+    let after = grid.settled(&THEN, &app(4), LATER);
+    for before in &running {
+        none_restarted(before, &after, &THEN);
+    }
+    everybody_reaches_everybody(&grid, &THEN, LATER);
+    let conflicts = grid.node(1).kontena_json(&["grid", "show"]);
+    assert!(
+        conflicts["conflicts"].to_string().contains("10.96."),
+        "{conflicts}"
+    );
+}
+
+/// The first three numbers of the addresses that both containers of a host have.
+fn subnet_of(node: &Node<'_>) -> Result<String, String> {
+    let of = |service| {
+        let address = try_address(node, service)?;
+        let (head, _) = address.rsplit_once('.').ok_or("no address")?;
+        Ok::<_, String>(head.to_owned())
+    };
+    let (head, other) = (of("box")?, of("redis")?);
+    seen(head == other && head.starts_with("10.96."), (&head, &other))?;
+    Ok(head)
+}
+
+/// A host hears nothing of these others, nor they of it.
+fn part(grid: &Grid, host: u8, others: &[u8]) {
+    for other in others {
+        for (at, of) in [(host, *other), (*other, host)] {
+            let from = grid.node(of).address();
+            let rule = ["-I", "INPUT", "-s", &from, "-i", "eth0", "-j", "DROP"];
+            grid.node(at).run("iptables", &rule);
+        }
+    }
+}
+
+/// A host hears everybody again, and everybody it.
+fn meet(grid: &Grid, host: u8) {
+    let script = "iptables-save | grep -v -- '-i eth0 -j DROP' | iptables-restore";
+    let ip = grid.node(host).address();
+    grid.node(host).run("sh", &["-c", script]);
+    for other in grid.lab.hosts() {
+        let script =
+            format!("while iptables -D INPUT -s {ip} -i eth0 -j DROP 2>/dev/null; do :; done");
+        other.run("sh", &["-c", &script]);
+    }
+}
+
+/// A range that a host uses already is nobody's: neither the first node nor a joining one begins with it.
+#[test]
+fn a_host_whose_routes_overlap_the_grids_network_is_refused_with_the_route() {
+    let Some(lab) = Lab::bare(2) else { return };
+    let add = |host: &Node<'_>, route: &str| {
+        host.run("ip", &["route", "add", route, "dev", "eth0"]);
+    };
+    for number in [1, 2] {
+        lab.host(number).start_daemon();
+    }
+    let first = lab.host(1);
+    add(&first, "10.88.0.0/16");
+    let refused = first.try_kontena(&["init"]);
+    refused.refused(
+        1,
+        &[
+            "10.88.0.0/16 dev eth0",
+            "10.80.0.0/12",
+            "hint",
+            "--supernet 10.160.0.0/12",
+        ],
+    );
+    first
+        .try_kontena(&["init", "--supernet", "10.88.0.0"])
+        .refused(2, &["10.88.0.0", "is not an IPv4 network"]);
+    first
+        .try_kontena(&[
+            "init",
+            "--supernet",
+            "10.160.0.0/12",
+            "--subnet",
+            "10.80.0.0/16",
+        ])
+        .refused(1, &["is not within supernet"]);
+    let begun = first.kontena_json(&["init", "--supernet", "10.160.0.0/12"]);
+    let token = begun["join_token"].as_str().unwrap();
+    let shown = first.kontena_json(&["grid", "show"]);
+    assert_eq!(shown["supernet"], "10.160.0.0/12");
+
+    let second = lab.host(2);
+    let join = ["join", &first.address(), "--token", token];
+    second.run("ip", &["address", "add", "10.161.2.3/32", "dev", "lo"]);
+    second.try_kontena(&join).refused(
+        1,
+        &["10.161.2.3/32 dev lo", "10.160.0.0/12", "--overlay off"],
+    );
+    second.run("ip", &["address", "del", "10.161.2.3/32", "dev", "lo"]);
+    add(&second, "10.80.0.0/12");
+    second.kontena(&join);
+    eventually(SOON, "the route into the grid's network", || {
+        let routes = second.run("ip", &["route"]);
+        seen(routes.contains("10.160.0.0/12 dev kontena0"), routes)
+    });
+}
+
 fn resolv_conf(node: &Node<'_>) -> String {
     node.run("cat", &["/etc/resolv.conf"])
 }
 
 fn ask_by_name(grid: &Grid, from: u8, name: &str) -> Result<String, String> {
-    let script = format!("(printf 'PING\\r\\n'; sleep 0.3) | timeout 5 nc -w 2 {name} 6379");
-    let container = container(&grid.node(from), "box");
-    grid.node(from)
-        .try_docker(&["exec", &container, "sh", "-c", &script])
+    Asker::Box(grid.node(from)).ask(name, "PING")
 }
 
 /// Two hosts behind translators of addresses that give every destination the same port: what others saw is enough.
@@ -177,12 +354,12 @@ fn reach_each_other_behind_translators(ports: &str, expected: &str) {
     let grid = Grid::on(lab, 3);
     let file = grid.write("kontena.yml", &stack());
     grid.node(3).kontena(&["stack", "install", &file]);
-    grid.settled(&ALL, &APP, SOON);
+    grid.settled(&ALL, &app(3), SOON);
     eventually(LATER, &format!("both to be {expected}"), || {
         let both = [way(&grid, 1, 2)?, way(&grid, 2, 1)?];
         seen(both.iter().all(|way| way == expected), pairs(&grid))
     });
-    everybody_reaches_everybody(&grid, SOON);
+    everybody_reaches_everybody(&grid, &ALL, SOON);
 }
 
 #[test]
@@ -285,74 +462,9 @@ fn pairs(grid: &Grid) -> String {
     grid.node(3).kontena(&["network", "ls"])
 }
 
-/// From every node to every other: the source that is seen is the container's own, and large amounts pass.
-#[track_caller]
-fn everybody_reaches_everybody(grid: &Grid, within: Duration) {
-    for from in ALL {
-        for to in ALL.into_iter().filter(|to| *to != from) {
-            eventually(within, &format!("node-{from} to reach node-{to}"), || {
-                reaches(grid, from, to)
-            });
-            let script = format!(
-                "(printf 'SET big '; head -c {BIG} /dev/zero | tr '\\000' x; printf '\\r\\nSTRLEN big\\r\\nGET big\\r\\n'; sleep 1) \
-                 | timeout 10 nc {} 6379 | wc -c",
-                address(&grid.node(to), "redis")
-            );
-            let name = container(&grid.node(from), "box");
-            let counted = grid
-                .node(from)
-                .docker(&["exec", &name, "sh", "-c", &script]);
-            let counted: usize = counted.trim().parse().unwrap();
-            assert!(
-                counted > BIG,
-                "{counted} bytes came back from node-{to} to node-{from}"
-            );
-        }
-    }
-}
-
-/// Whether the box of one node reaches the database of another, and is seen there as what it is.
-fn reaches(grid: &Grid, from: u8, to: u8) -> Result<(), String> {
-    let answer = ask(grid, from, to, "CLIENT LIST")?;
-    let own = address(&grid.node(from), "box");
-    seen(answer.contains(&format!(" addr={own}:")), (own, answer))
-}
-
-fn ask(grid: &Grid, from: u8, to: u8, command: &str) -> Result<String, String> {
-    let database = address(&grid.node(to), "redis");
-    let script =
-        format!("(printf '{command}\\r\\n'; sleep 0.3) | timeout 3 nc -w 2 {database} 6379");
-    let name = container(&grid.node(from), "box");
-    grid.node(from)
-        .try_docker(&["exec", &name, "sh", "-c", &script])
-}
-
 fn addresses(grid: &Grid) -> Vec<String> {
     let of = |number: u8| ["box", "redis"].map(|service| address(&grid.node(number), service));
     ALL.into_iter().flat_map(of).collect()
-}
-
-/// The address in the grid's network of a service's container on this host.
-#[track_caller]
-fn address(node: &Node<'_>, service: &str) -> String {
-    let name = container(node, service);
-    let format = "{{with index .NetworkSettings.Networks \"kontena\"}}{{.IPAddress}}{{end}}";
-    let address = node.docker(&["inspect", "--format", format, &name]);
-    assert!(
-        address.starts_with("10.8") || address.starts_with("10.9"),
-        "`{address}` of {name}"
-    );
-    address
-}
-
-/// The container of a service on this host.
-#[track_caller]
-fn container(node: &Node<'_>, service: &str) -> String {
-    let begin = format!("net.{service}-");
-    let names = node.containers();
-    let name = names.iter().find(|name| name.starts_with(&begin));
-    name.unwrap_or_else(|| panic!("{begin} in {names:?}"))
-        .clone()
 }
 
 fn ways_are_shown(grid: &Grid) {
@@ -378,25 +490,4 @@ fn ours_of(node: &Node<'_>) -> Vec<String> {
                   iptables-save | grep kontena; docker network ls --format '{{.Name}}' | grep kontena; true";
     let found = node.run("sh", &["-c", script]);
     found.lines().map(str::to_owned).collect()
-}
-
-fn stack() -> String {
-    format!(
-        "\
-stack: demo/net
-expose: redis
-services:
-  redis:
-    image: {REDIS}
-    deploy:
-      strategy: daemon
-      wait_for_port: 6379
-  box:
-    image: {BUSYBOX}
-    command: sleep 100000
-    stop_signal: SIGKILL
-    deploy:
-      strategy: daemon
-"
-    )
 }

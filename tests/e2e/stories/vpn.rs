@@ -3,8 +3,8 @@
 use std::process::Command;
 use std::time::{Duration, Instant};
 
-use crate::source::demo::images::{BUSYBOX, REDIS};
 use crate::support::grid::SOON;
+use crate::support::talk::{Asker, address, app, stack, try_address};
 use crate::support::{Grid, Lab, Node, eventually, say, seen};
 
 /// The host that is no node.
@@ -23,25 +23,26 @@ fn a_laptop_with_a_stock_wireguard_reaches_what_it_may_and_nothing_once_it_is_re
     let grid = Grid::on(lab, 2);
     let file = grid.write("kontena.yml", &stack());
     grid.node(1).kontena(&["stack", "install", &file]);
-    grid.settled(&[1, 2], &[("net/box", 2), ("net/redis", 2)], SOON);
+    grid.settled(&[1, 2], &app(2), SOON);
 
-    let first = grid.node(1).address();
-    let ip = first.split(':').next().unwrap();
+    let ip = grid.node(1).address();
     grid.node(1)
-        .kontena(&["vpn", "create", "--node", "node-1", "--ip", ip]);
+        .kontena(&["vpn", "create", "--node", "node-1", "--ip", &ip]);
     as_user(&grid.node(1), &["vpn", "user", "add", "laptop"]);
     let refused =
         grid.node(2)
             .try_kontena(&["vpn", "user", "add", "laptop", "--public-key", OTHER]);
     refused.refused(1, &["VPN user", "laptop", "exists already"]);
     up(&grid, "node-1");
-    let own = address(&grid, "node-1");
+    let own = behind(&grid, "node-1");
     for node in [1, 2] {
         eventually(SOON, &format!("the laptop to reach node-{node}"), || {
             let answer = ask(&grid, node, "CLIENT LIST")?;
             seen(answer.contains(&format!(" addr={own}:")), (&own, answer))
         });
-        assert!(much(&grid, node) > BIG, "60 KB of node-{node}");
+        let database = address(&grid.node(node), "redis");
+        let carried = Asker::Host(grid.node(LAPTOP)).carries_much(&database);
+        assert!(carried.is_ok(), "node-{node}: {carried:?}");
     }
 
     eventually(SOON, "the laptop to resolve names", || resolves(&grid));
@@ -79,7 +80,7 @@ fn a_laptop_with_a_stock_wireguard_reaches_what_it_may_and_nothing_once_it_is_re
     grid.node(1).kontena(&["vpn", "create", "--node", "node-2"]);
     down(&grid);
     up(&grid, "node-2");
-    let other = address(&grid, "node-2");
+    let other = behind(&grid, "node-2");
     assert_ne!(own, other);
     eventually(SOON, "the laptop to reach node-1 by node-2", || {
         let answer = ask(&grid, 1, "CLIENT LIST")?;
@@ -114,7 +115,6 @@ fn a_laptop_with_a_stock_wireguard_reaches_what_it_may_and_nothing_once_it_is_re
     down(&grid);
 }
 
-const BIG: usize = 60_000;
 /// Some public key.
 const OTHER: &str = "HIgo9xNzJMWLKASShiTqIybxZ0U3wGLiUeJ1PKf8ykw=";
 
@@ -141,11 +141,11 @@ fn as_user(node: &Node<'_>, arguments: &[&str]) -> String {
 
 /// The laptop's address behind an entry.
 #[track_caller]
-fn address(grid: &Grid, entry: &str) -> String {
+fn behind(grid: &Grid, entry: &str) -> String {
     let shown = grid.node(1).kontena_json(&["vpn", "show", "laptop"]);
     let addresses = shown["addresses"].as_array().unwrap();
-    let behind = addresses.iter().find(|address| address["node"] == entry);
-    behind.unwrap()["address"].as_str().unwrap().to_owned()
+    let one = addresses.iter().find(|address| address["node"] == entry);
+    one.unwrap()["address"].as_str().unwrap().to_owned()
 }
 
 /// Brings the laptop's WireGuard up, with the configuration as it is printed, but for names: a lab host has
@@ -198,27 +198,14 @@ fn resolves(grid: &Grid) -> Result<(), String> {
     let dns = vpn["entries"][0]["dns"].as_str().unwrap_or_default();
     let script = format!("busybox nslookup redis.net.e2e.kontena.local {dns} 2>&1 || true");
     let answer = grid.node(LAPTOP).run("sh", &["-c", &script]);
-    let database = of_service(grid, 2, "redis")?;
+    let database = try_address(&grid.node(2), "redis")?;
     seen(answer.contains(&database), answer)
 }
 
 /// From the laptop to the database of a node.
 fn ask(grid: &Grid, node: u8, command: &str) -> Result<String, String> {
-    let database = of_service(grid, node, "redis")?;
-    let script = format!(
-        "(printf '{command}\\r\\n'; sleep 0.3) | timeout 3 busybox nc -w 2 {database} 6379 || true"
-    );
-    Ok(grid.node(LAPTOP).run("sh", &["-c", &script]))
-}
-
-fn much(grid: &Grid, node: u8) -> usize {
-    let database = of_service(grid, node, "redis").unwrap();
-    let script = format!(
-        "(printf 'SET big '; head -c {BIG} /dev/zero | tr '\\000' x; printf '\\r\\nGET big\\r\\n'; sleep 1) \
-         | timeout 10 busybox nc {database} 6379 | wc -c"
-    );
-    let counted = grid.node(LAPTOP).run("sh", &["-c", &script]);
-    counted.trim().parse().unwrap()
+    let database = try_address(&grid.node(node), "redis")?;
+    Asker::Host(grid.node(LAPTOP)).ask(&database, command)
 }
 
 fn ping_gateway(grid: &Grid) -> Result<(), String> {
@@ -227,43 +214,11 @@ fn ping_gateway(grid: &Grid) -> Result<(), String> {
 }
 
 fn ping(grid: &Grid, node: u8, service: &str) -> Result<(), String> {
-    ping_at(grid, &of_service(grid, node, service)?)
+    ping_at(grid, &try_address(&grid.node(node), service)?)
 }
 
 fn ping_at(grid: &Grid, address: &str) -> Result<(), String> {
     let script = format!("busybox ping -c 1 -W 2 {address} 2>&1 || true");
     let answer = grid.node(LAPTOP).run("sh", &["-c", &script]);
     seen(answer.contains("1 packets received"), answer)
-}
-
-/// Where a service's container on this node is in the grid's network.
-fn of_service(grid: &Grid, node: u8, service: &str) -> Result<String, String> {
-    let node = grid.node(node);
-    let names = node.containers();
-    let begin = format!("net.{service}-");
-    let name = names.iter().find(|name| name.starts_with(&begin));
-    let name = name.ok_or_else(|| format!("{begin} in {names:?}"))?;
-    let format = "{{with index .NetworkSettings.Networks \"kontena\"}}{{.IPAddress}}{{end}}";
-    let address = node.try_docker(&["inspect", "--format", format, name])?;
-    Ok(address.trim().to_owned())
-}
-
-fn stack() -> String {
-    format!(
-        "\
-stack: demo/net
-services:
-  redis:
-    image: {REDIS}
-    deploy:
-      strategy: daemon
-      wait_for_port: 6379
-  box:
-    image: {BUSYBOX}
-    command: sleep 100000
-    stop_signal: SIGKILL
-    deploy:
-      strategy: daemon
-"
-    )
 }

@@ -30,10 +30,15 @@ impl Grid {
 
     /// The first `members` hosts of the lab become nodes: host 1 begins, the others join it.
     pub(crate) fn on(lab: Lab, members: u8) -> Self {
+        Self::begun(lab, members, &[])
+    }
+
+    /// The same, of a grid that is begun with these options.
+    pub(crate) fn begun(lab: Lab, members: u8, options: &[&str]) -> Self {
         let token = {
             let first = lab.host(1);
             first.start_daemon();
-            first.init("e2e")
+            first.init("e2e", options)
         };
         let grid = Self { lab, token };
         for number in 2..=members {

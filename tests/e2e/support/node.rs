@@ -211,8 +211,8 @@ impl Node<'_> {
 
     /// Begins a grid on this host; its join token.
     #[track_caller]
-    pub(crate) fn init(&self, grid: &str) -> String {
-        let begun = self.kontena_json(&["init", "--grid", grid]);
+    pub(crate) fn init(&self, grid: &str, options: &[&str]) -> String {
+        let begun = self.kontena_json(&[&["init", "--grid", grid], options].concat());
         let token = begun["join_token"].as_str();
         token.expect("`init` prints a join token").to_owned()
     }

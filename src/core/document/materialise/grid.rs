@@ -9,7 +9,8 @@ use crate::document::log::{Log, Value};
 use crate::document::schema::GridRegister;
 use crate::id::{GridId, NodeId, NodeName, TokenId};
 use crate::membership::admission::Admission;
-use crate::network::ipam::{self, Claim};
+use crate::network::ipam::{self, Claim, Subnet};
+use crate::network::plan::AddressPlan;
 use crate::network::vpn::Vpn;
 use crate::view::{Availability, Conflict, Grid, JoinToken, Member};
 
@@ -39,6 +40,7 @@ pub(super) fn read(id: GridId, log: &Log, members: &Members) -> GridPart {
     if let Some(first) = log.entries().first() {
         part.grid.created = first.time;
     }
+    part.read_plan(log);
     part.read_roster(log, members);
     part.tell_subnets_apart(log);
     for (name, values) in log.registers() {
@@ -50,6 +52,14 @@ pub(super) fn read(id: GridId, log: &Log, members: &Members) -> GridPart {
 }
 
 impl GridPart {
+    /// Before everything that has an address.
+    fn read_plan(&mut self, log: &Log) {
+        let name = GridRegister::AddressPlan.to_string();
+        if let Some(values) = log.registers().get(&name) {
+            self.grid.plan = self.settle(&name, values).unwrap_or_default();
+        }
+    }
+
     /// Members in the order of their admission: their numbers stay when others are removed.
     fn read_roster(&mut self, log: &Log, members: &Members) {
         let mut order: Vec<(u64, NodeId)> = members
@@ -70,7 +80,9 @@ impl GridPart {
             if members.is_removed(&node) {
                 self.former.insert(node, admission.value.name);
             } else {
-                self.roster.insert(node, member(admission.value, number));
+                let plan = self.grid.plan;
+                self.roster
+                    .insert(node, member(plan, admission.value, number));
             }
         }
     }
@@ -115,9 +127,10 @@ impl GridPart {
             GridRegister::VpnRevoked(key) => {
                 self.vpn.revoked.insert(key);
             }
-            // A removed node has no row, a removal is judged by `Members`, a revocation is read
+            // The plan was read first, a removed node has no row, a removal is judged by `Members`, a revocation is read
             // with its token, and users are read once all revocations are known.
-            GridRegister::Admission(_)
+            GridRegister::AddressPlan
+            | GridRegister::Admission(_)
             | GridRegister::Removed(_)
             | GridRegister::TokenRevoked(_)
             | GridRegister::VpnUser(_)
@@ -174,7 +187,9 @@ impl GridPart {
             log.find(&hash)
                 .expect("a claim is of an envelope in the log")
         };
-        let settled = ipam::settle(&claims, |a, b| log.graph.reaches(index(b), index(a)));
+        let settled = ipam::settle(self.grid.plan, &claims, |a, b| {
+            log.graph.reaches(index(b), index(a))
+        });
         for claim in claims {
             let subnet = settled.get(&claim.node).copied();
             let member = self
@@ -200,7 +215,7 @@ impl GridPart {
         let admission = readable::<Admission>(values).next()?;
         Some(Claim {
             node,
-            subnet: admission.value.subnet.parse().ok()?,
+            subnet: subnet(self.grid.plan, &admission.value)?,
             admission: log.entry(admission.source).hash,
         })
     }
@@ -237,7 +252,14 @@ impl GridPart {
     }
 }
 
-fn member(admission: Admission, number: u32) -> Member {
+/// What an admission names, if the plan has it.
+fn subnet(plan: AddressPlan, admission: &Admission) -> Option<Subnet> {
+    let subnet: Subnet = admission.subnet.parse().ok()?;
+    subnet.is_of(plan).then_some(subnet)
+}
+
+fn member(plan: AddressPlan, admission: Admission, number: u32) -> Member {
+    let subnet = subnet(plan, &admission);
     Member {
         name: admission.name,
         sponsor: admission.sponsor,
@@ -246,7 +268,7 @@ fn member(admission: Admission, number: u32) -> Member {
         availability: Availability::default(),
         number,
         addresses: admission.addresses,
-        subnet: admission.subnet.parse().ok(),
+        subnet,
     }
 }
 

@@ -6,6 +6,7 @@ use crate::document::change::{Change, Unusable, Write};
 use crate::document::envelope::Envelope;
 use crate::document::log::Unfit;
 use crate::document::replica::{Event, Refusal};
+use crate::network::plan::AddressPlan;
 
 /// A change that node 2 would make now, to be spoilt.
 pub(super) fn draft(replica: &mut Replica, edits: &[Edit]) -> Envelope {
@@ -103,6 +104,27 @@ fn the_grids_key_writes_one_envelope() {
         refused(&mut a, envelope.sign(&grid_key())),
         Denied::NotGenesis.into()
     );
+}
+
+#[test]
+fn nobody_changes_the_address_plan_of_a_grid() {
+    let (mut a, mut b) = two();
+    let supernet = "10.160.0.0/12".parse().unwrap();
+    let plan = AddressPlan::new(supernet, None).unwrap();
+    let refused_here = b.prepare(&[Edit::AddressPlan(plan)], WallTime(1));
+    assert!(refused_here.is_err(), "{refused_here:?}");
+    let envelope = with_change(&draft(&mut b, &[Edit::PlacementVersion(2)]), |change| {
+        change.writes = vec![Write {
+            register: "address_plan".to_owned(),
+            value: serde_json::to_string(&plan).unwrap(),
+            replaces: Vec::new(),
+        }];
+    });
+    assert_eq!(
+        refused(&mut a, envelope.sign(&key(2))),
+        Denied::AddressPlan.into()
+    );
+    assert_eq!(a.documents().grid.plan, AddressPlan::default());
 }
 
 #[test]

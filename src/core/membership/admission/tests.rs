@@ -119,6 +119,62 @@ fn unknown_fields_of_a_stranger_are_not_signed() {
 }
 
 #[test]
+fn a_host_whose_routes_lead_into_the_grids_network_is_refused_by_the_first_of_them() {
+    let route = |to: &str, device: &str| HostRoute {
+        to: to.parse().unwrap(),
+        device: device.to_owned(),
+    };
+    let mut asks = request("web");
+    asks.routes = vec![
+        route("192.168.1.0/24", "eth0"),
+        route("10.64.0.0/12", "eth1"),
+    ];
+    admitted(&grid(), &asks);
+
+    asks.routes.push(route("10.88.0.0/16", "podman0"));
+    let refusal = admit(&grid(), &asks, &call());
+    let supernet = AddressPlan::default().supernet();
+    let route_in_the_way = route("10.88.0.0/16", "podman0");
+    let expected = JoinRefusal::Overlap {
+        supernet,
+        route: route_in_the_way,
+    };
+    assert_eq!(refusal, Err(expected));
+
+    let mut elsewhere = grid();
+    let supernet = "10.160.0.0/16".parse().unwrap();
+    elsewhere.grid.plan = AddressPlan::new(supernet, None).unwrap();
+    let record = admitted(&elsewhere, &asks);
+    let subnet: Subnet = record.subnet.parse().unwrap();
+    assert!(subnet.is_of(elsewhere.grid.plan), "{subnet}");
+}
+
+#[test]
+fn who_shows_more_routes_than_there_may_be_or_such_as_no_host_has_is_refused() {
+    let route = HostRoute {
+        to: "192.168.1.0/24".parse().unwrap(),
+        device: "eth0".to_owned(),
+    };
+    let not_now = |routes: Vec<HostRoute>| {
+        let mut asks = request("web");
+        asks.routes = routes;
+        let answer = admit(&grid(), &asks, &call());
+        assert!(
+            matches!(answer, Err(JoinRefusal::NotNow { .. })),
+            "{answer:?}"
+        );
+    };
+    not_now(vec![route.clone(); MAX_ROUTES + 1]);
+    for device in ["", "sixteen-letters!", "a\nb"] {
+        let device = device.to_owned();
+        not_now(vec![HostRoute {
+            device,
+            ..route.clone()
+        }]);
+    }
+}
+
+#[test]
 fn addresses_that_others_cannot_use_are_left_out() {
     let seen = |seen: &str, own: &str| reachable(&[own.to_owned()], seen.parse().ok()).join(" ");
     assert_eq!(seen("192.0.2.7", "0.0.0.0:7400"), "192.0.2.7:7400");
@@ -132,7 +188,8 @@ fn addresses_that_others_cannot_use_are_left_out() {
 
 #[test]
 fn the_first_node_admits_itself() {
-    let record = Admission::founding(token().grid(), candidate("first"), WallTime(7));
+    let plan = AddressPlan::default();
+    let record = Admission::founding(token().grid(), plan, candidate("first"), WallTime(7));
     assert_eq!((record.sponsor, record.token), (STRANGER, None));
     assert!(record.subnet.parse::<Subnet>().is_ok());
 }
@@ -161,7 +218,7 @@ fn grid() -> Documents {
     documents.grid.id = Some(token().grid());
     let mut first = member("first");
     // The stranger's own first choice is taken.
-    first.subnet = ipam::allocate(STRANGER, &BTreeSet::new());
+    first.subnet = ipam::allocate(AddressPlan::default(), STRANGER, &BTreeSet::new());
     documents.roster.insert(SPONSOR, first);
     let known = JoinToken {
         created: WallTime(1),
@@ -196,6 +253,7 @@ fn candidate(name: &str) -> Candidate {
         addresses: ["0.0.0.0:7400", "[2001:db8::1]:7400", "127.0.0.1:7400"]
             .map(str::to_owned)
             .to_vec(),
+        routes: Vec::new(),
     }
 }
 

@@ -5,6 +5,7 @@ use std::net::IpAddr;
 
 use crate::id::{InstanceId, NodeId, ServiceKey};
 use crate::network::ipam::Subnet;
+use crate::network::plan::AddressPlan;
 use crate::report::{Health, Hold, InstanceState, Report};
 use crate::stack::Strategy;
 use crate::view::{Availability, Deployed, Freshness, Lifecycle, Member, ServiceRecord, View};
@@ -74,9 +75,9 @@ impl<'a> Holdings<'a> {
             };
             let holder = Holder::of(view, *node, member, report);
             for (instance, hold) in &report.holds {
-                let address = hold
-                    .address
-                    .filter(|address| is_its_own(*address, *node, &owners));
+                let address = hold.address.filter(|address| {
+                    is_its_own(*address, *node, view.documents.grid.plan, &owners)
+                });
                 let record = view.documents.services.get(&instance.service);
                 let (Some(address), Some(record)) = (address, record) else {
                     continue;
@@ -149,12 +150,18 @@ fn owners(view: &View) -> BTreeMap<Subnet, NodeId> {
         .collect()
 }
 
-/// Whether `node` may speak for this address: it is of the supernet (one of Docker's own bridge means
+/// Whether `node` may speak for this address: it is of the grid's plan (one of Docker's own bridge means
 /// nothing elsewhere), and of no other member's subnet. A node that is moving to another subnet still has
-/// instances in its old one. The supernet is IPv4 alone, so that no instance has an IPv6 address yet.
-fn is_its_own(address: IpAddr, node: NodeId, owners: &BTreeMap<Subnet, NodeId>) -> bool {
+/// instances in its old one. The plan is IPv4 alone, so that no instance has an IPv6 address yet.
+fn is_its_own(
+    address: IpAddr,
+    node: NodeId,
+    plan: AddressPlan,
+    owners: &BTreeMap<Subnet, NodeId>,
+) -> bool {
     let IpAddr::V4(address) = address else {
         return false;
     };
-    Subnet::of(address).is_some_and(|subnet| owners.get(&subnet).is_none_or(|owner| *owner == node))
+    let subnet = Subnet::of(address);
+    subnet.is_of(plan) && owners.get(&subnet).is_none_or(|owner| *owner == node)
 }
