@@ -31,6 +31,8 @@ pub(crate) enum What {
     Moved {
         address: String,
     },
+    /// The data plane is looked at.
+    Glance,
     /// `peer` refused the connection.
     Refused {
         peer: usize,
@@ -94,6 +96,7 @@ impl What {
             Self::Carry { .. } | Self::Save { .. } => false,
             Self::Deliver { .. }
             | Self::Moved { .. }
+            | Self::Glance
             | Self::Refused { .. }
             | Self::Wake
             | Self::Command { .. }
@@ -118,6 +121,7 @@ impl What {
             | Self::Presents { .. }
             | Self::Presented { .. } => true,
             Self::Moved { .. }
+            | Self::Glance
             | Self::Refused { .. }
             | Self::Wake
             | Self::Command { .. }

@@ -97,6 +97,7 @@ impl Stage {
             | Deed::Double { .. }
             | Deed::HoldUp { .. }
             | Deed::SlowLinks { .. }
+            | Deed::Seclude { .. }
             | Deed::HangEngine { .. }
             | Deed::SlowPulls { .. }
             | Deed::NoPulls { .. }

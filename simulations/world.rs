@@ -29,6 +29,8 @@ pub struct World {
     pub network: Network,
     /// Hosts that forge the reports of others.
     pub forgers: BTreeSet<usize>,
+    /// Hosts whose data plane carries nothing.
+    secluded: BTreeSet<usize>,
     /// For whoever tells a story.
     pub chance: Chance,
     seed: u64,
@@ -61,6 +63,7 @@ impl World {
             hosts: Vec::new(),
             network: Network::new(seed),
             forgers: BTreeSet::new(),
+            secluded: BTreeSet::new(),
             chance: Chance::new(seed, "story"),
             seed,
             now: Instant::from_millis(1000),

@@ -5,8 +5,8 @@ use std::net::Ipv4Addr;
 use std::sync::Arc;
 use std::time::Duration;
 
-use kontena_core::id::InstanceId;
-use kontena_core::placement::{Role, place};
+use kontena_core::id::{InstanceId, NodeId, NodeName};
+use kontena_core::placement::{Reason, Role, Verdict, explain, place};
 use kontena_core::reconcile::action::{Action, ContainerSpec};
 use kontena_core::view::{Availability, Member, View};
 
@@ -18,6 +18,7 @@ use crate::plan::Shape;
 pub(super) const CHECKS: &[&Check] = &[
     &FALLS_TO_IT,
     &TAKES_NEW_WORK,
+    &CUT_OFF_LAST,
     &NEVER_OLDER,
     &AS_WRITTEN,
     &ONE_CONTAINER,
@@ -35,6 +36,12 @@ static TAKES_NEW_WORK: Check = Check {
     name: "takes-no-work-unless-active",
     says: "a node that drains, or is outside the zone that a service asks for, starts nothing new of it",
     why: "hard filters are promises, and draining is how people empty a machine",
+};
+
+static CUT_OFF_LAST: Check = Check {
+    name: "cut-off-nodes-come-last",
+    says: "a node that more than half of the other fresh ones find no way to starts nothing new that another, which they reach, could have",
+    why: "rules of the mesh 1: what runs there, most containers do not reach",
 };
 
 static NEVER_OLDER: Check = Check {
@@ -141,9 +148,50 @@ fn is_allowed(scene: Scene<'_>, host: usize, spec: &ContainerSpec, findings: &mu
         let generation = spec.labels.generation;
         format!("{} runs {instance} of deploy {generation}", name(host))
     });
+    let better = better_reached(view, me, instance);
+    findings.expect(better.is_none(), &CUT_OFF_LAST, || {
+        format!("{} runs {instance}, and {better:?} could", name(host))
+    });
     findings.expect(was_written(spec), &AS_WRITTEN, || {
         format!("{} runs {instance} from {}", name(host), spec.image)
     });
+}
+
+/// Who could have an instance that is new to `me`, where most find no way to `me` and do find one to that other.
+fn better_reached(view: &View, me: NodeId, instance: &InstanceId) -> Option<NodeName> {
+    let placement = place(view);
+    let assigned = placement.get(instance)?;
+    let is_new = match assigned.reason {
+        Reason::New | Reason::TakenOver { .. } | Reason::Moved { .. } => true,
+        Reason::Kept | Reason::HolderStale | Reason::Pinned | Reason::Daemon | Reason::Waits(_) => {
+            false
+        }
+    };
+    if !is_new || assigned.holder != Some(me) || most_reach(view, &me) {
+        return None;
+    }
+    let explained = explain(view, &instance.service, Some(instance.number));
+    let rows = explained.instances.into_iter().flat_map(|one| one.nodes);
+    let could = rows.filter(|row| matches!(row.verdict, Verdict::Eligible { .. }));
+    let mut could = could.map(|row| row.node);
+    let roster = &view.documents.roster;
+    could.find(|name| {
+        let of_name = roster.iter().find(|(_, member)| member.name == *name);
+        of_name.is_some_and(|(node, _)| most_reach(view, node))
+    })
+}
+
+/// Told without the rules of placement: of those who are fresh and another, at least half say nothing against it.
+fn most_reach(view: &View, node: &NodeId) -> bool {
+    let others = view.documents.roster.keys().filter(|other| *other != node);
+    let others: Vec<&NodeId> = others.filter(|other| view.is_fresh(other)).collect();
+    let reaches = |other: &&&NodeId| {
+        let report = view.reports.get(**other);
+        let network = report.and_then(|report| report.network.as_ref());
+        network.is_none_or(|network| !network.unreachable.contains(node))
+    };
+    let reaching = others.iter().filter(reaches).count();
+    2 * reaching >= others.len()
 }
 
 /// Whether the node has said that it holds the instance.

@@ -30,6 +30,10 @@ pub enum Deed {
         host: usize,
         by: u64,
     },
+    /// Nobody finds a way to the host in the data plane, nor it to anybody; nodes still hear each other.
+    Seclude {
+        host: usize,
+    },
     /// The host gets another address, and keeps it.
     Move {
         host: usize,
@@ -192,9 +196,11 @@ impl Deed {
                 on,
                 ask: Ask::Leave { .. },
             } => Touched::Hosts(vec![*on]),
-            Self::Forge { .. } | Self::Jump { .. } | Self::Drift { .. } | Self::Ask { .. } => {
-                Touched::Nobody
-            }
+            Self::Seclude { .. }
+            | Self::Forge { .. }
+            | Self::Jump { .. }
+            | Self::Drift { .. }
+            | Self::Ask { .. } => Touched::Nobody,
         }
     }
 
@@ -211,6 +217,7 @@ impl Deed {
             | Self::Double { .. }
             | Self::HoldUp { .. }
             | Self::SlowLinks { .. }
+            | Self::Seclude { .. }
             | Self::Move { .. }
             | Self::Stall { .. }
             | Self::Jump { .. }
@@ -244,7 +251,11 @@ impl Deed {
         if let Self::Cut { from, to, .. } = self {
             hosts.extend(from.iter().chain(to));
         }
-        if let Self::Forge { host } | Self::Jump { host, .. } | Self::Drift { host, .. } = self {
+        if let Self::Seclude { host }
+        | Self::Forge { host }
+        | Self::Jump { host, .. }
+        | Self::Drift { host, .. } = self
+        {
             hosts.insert(*host);
         }
         if let Self::Replace { sponsor, .. } | Self::Join { sponsor, .. } = self {

@@ -108,6 +108,7 @@ pub fn draw(seed: u64, nodes: Option<usize>, lasts: Duration) -> Plan {
     draw.restart_in_a_row(seed);
     draw.join_in_a_split(seed);
     draw.die_beside_a_stall(seed);
+    draw.lose_all_ways(seed);
     draw.finish()
 }
 
@@ -239,6 +240,19 @@ impl Draw {
                 let at = at + chance.below(lasts);
                 let lasts = chance.range(MINUTE, 3 * MINUTE);
                 self.add(at, lasts, Deed::KillHost { host: other });
+            }
+        }
+    }
+
+    /// The data plane of a host carries nothing for a while, again and again; longer than it takes to be told.
+    fn lose_all_ways(&mut self, seed: u64) {
+        let mut chance = Chance::new(seed, "lost ways");
+        if chance.happens(200) {
+            for _ in 0..chance.range(1, 4) {
+                let host = chance.index(self.plan.nodes);
+                let at = chance.range(MINUTE, self.ends.max(2 * MINUTE));
+                let lasts = chance.range(5 * SECOND, 5 * MINUTE);
+                self.add(at, lasts, Deed::Seclude { host });
             }
         }
     }

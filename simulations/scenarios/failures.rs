@@ -7,7 +7,7 @@ use kontena_simulations::measure;
 use kontena_simulations::plan::{Ask, Deed, Plan};
 use kontena_simulations::world::World;
 
-use crate::support::{MINUTE, SOON, carry_out, deploy, deploy_service, grid};
+use crate::support::{MINUTE, SOON, carry_out, deploy, deploy_service, grid, key};
 
 #[test]
 fn instances_of_a_dead_host_come_back_on_the_others_within_twelve_seconds() {
@@ -19,6 +19,40 @@ fn instances_of_a_dead_host_come_back_on_the_others_within_twelve_seconds() {
         world.runs_exactly("web", 3)
     });
     assert!(took < Duration::from_secs(12), "{took:?}");
+}
+
+/// Nodes hear each other all the time: nobody is stale.
+#[test]
+fn a_node_that_most_find_no_way_to_keeps_what_it_has_and_gets_nothing_new_until_it_is_reached_again()
+ {
+    let mut world = grid(4, 18);
+    deploy(&mut world, 0, "old", 4);
+    assert!(runs_on(&world, "old", 3));
+    world.seclude([3].into());
+    world.run_for(MINUTE);
+    deploy(&mut world, 0, "new", 3);
+    assert!(
+        !runs_on(&world, "new", 3) && runs_on(&world, "old", 3),
+        "{}",
+        world.summary()
+    );
+    // What was on a host that dies goes to those that are reached.
+    world.network.split(&[2], &[0, 1, 3]);
+    world.kill_host(2);
+    world.until(MINUTE, "all run again", |world| {
+        world.runs_exactly("new", 3) && world.runs_exactly("old", 4)
+    });
+    assert!(!runs_on(&world, "new", 3), "{}", world.summary());
+
+    world.seclude(Default::default());
+    world.run_for(MINUTE);
+    deploy(&mut world, 0, "newer", 3);
+    assert!(runs_on(&world, "newer", 3), "{}", world.summary());
+}
+
+fn runs_on(world: &World, service: &str, host: usize) -> bool {
+    let mut running = world.hosts[host].engine.running();
+    running.any(|container| container.owner.instance.service == key(service))
 }
 
 #[test]

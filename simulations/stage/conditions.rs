@@ -14,6 +14,7 @@ use crate::world::World;
 pub(super) fn apply(world: &mut World, active: &[&Deed]) -> Vec<usize> {
     world.network.trouble = network(active);
     world.forgers = forgers(active);
+    world.seclude(secluded(active));
     let mut changed = Vec::new();
     for (index, host) in world.hosts.iter_mut().enumerate() {
         let hung = host.engine.is_hung();
@@ -25,6 +26,16 @@ pub(super) fn apply(world: &mut World, active: &[&Deed]) -> Vec<usize> {
         }
     }
     changed
+}
+
+fn secluded(active: &[&Deed]) -> BTreeSet<usize> {
+    let mut secluded = BTreeSet::new();
+    for deed in active {
+        if let Deed::Seclude { host } = deed {
+            secluded.insert(*host);
+        }
+    }
+    secluded
 }
 
 fn forgers(active: &[&Deed]) -> BTreeSet<usize> {

@@ -38,6 +38,7 @@ impl World {
         match what {
             What::Deliver { from, message } => self.deliver(from, host, message),
             What::Moved { address } => self.handle(host, Input::Addresses(vec![address])),
+            What::Glance => self.see_network(host),
             What::Refused { peer } => self.handle(host, Input::Refused(self.id(peer))),
             What::Wake => {
                 self.hosts[host].wake = None;

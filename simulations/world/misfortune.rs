@@ -1,5 +1,6 @@
 //! What may befall a host: its daemon, its power, its disk, its address.
 
+use std::collections::BTreeSet;
 use std::time::Duration;
 
 use kontena_core::identity::SecretKey;
@@ -41,7 +42,7 @@ impl World {
         self.index_keys();
         self.tell(host, || Fact::Booted);
         self.handle(host, Input::Addresses(vec![address]));
-        self.handle(host, Input::Network(attached()));
+        self.see_network(host);
         self.list_regularly(host);
     }
 
@@ -61,6 +62,37 @@ impl World {
         for (index, host) in self.hosts.iter().enumerate() {
             self.by_id.entry(host.id()).or_default().push(index);
         }
+    }
+
+    /// From now on no way in the data plane leads to or from these hosts, and to all others again.
+    pub fn seclude(&mut self, hosts: BTreeSet<usize>) {
+        if self.secluded == hosts {
+            return;
+        }
+        self.secluded = hosts;
+        for (host, machine) in self.hosts.iter().enumerate() {
+            let (life, what) = (machine.life, What::Glance);
+            self.queue.push(self.now, Event { host, life, what });
+        }
+    }
+
+    /// A network whose ways are the messages' here, and whose containers are the engine's.
+    pub(super) fn see_network(&mut self, host: usize) {
+        let others = (0..self.hosts.len()).filter(|other| *other != host);
+        let is_secluded = |at: &usize| self.secluded.contains(at);
+        let lost = others.filter(|other| is_secluded(&host) || is_secluded(other));
+        let plane = Plane {
+            port: 8470,
+            mtu: 1396,
+            unreached: lost.map(|other| self.id(other)).collect(),
+            ..Plane::default()
+        };
+        let sight = Sight {
+            containers: Containers::Attached,
+            plane: Some(plane),
+            problem: None,
+        };
+        self.handle(host, Input::Network(sight));
     }
 
     /// `kill -9` of the daemon: containers run on.
@@ -176,18 +208,5 @@ impl World {
         let twin: &mut Host = &mut self.hosts[to];
         twin.key = key;
         twin.disk.take_over(disk);
-    }
-}
-
-/// A network that works: its ways are the messages' here, and its containers are the engine's.
-fn attached() -> Sight {
-    Sight {
-        containers: Containers::Attached,
-        plane: Some(Plane {
-            port: 8470,
-            mtu: 1396,
-            ..Plane::default()
-        }),
-        problem: None,
     }
 }

@@ -46,7 +46,7 @@ pub struct Explained {
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Row {
     pub node: NodeName,
-    /// Its labels, and whatever is unusual about it: `drain`, `stale` …
+    /// Its labels, and whatever is unusual about it: `drain`, `stale`, `cut off` …
     pub facts: Vec<String>,
     #[serde(flatten)]
     pub verdict: Verdict,
@@ -228,7 +228,8 @@ fn facts(survey: &Survey<'_>, node: usize) -> Vec<String> {
     let drain = (node.member.availability == Availability::Drain).then(|| "drain".to_owned());
     let silent = (node.freshness != Freshness::Fresh).then(|| node.freshness.to_string());
     let labels = node.member.labels.iter().cloned();
-    labels.chain(drain).chain(silent).collect()
+    let cut_off = node.cut_off.then(|| "cut off".to_owned());
+    labels.chain(drain).chain(silent).chain(cut_off).collect()
 }
 
 impl From<Scores> for Weight {

@@ -30,6 +30,8 @@ pub(super) struct Scores {
 /// What is the same for many nodes, so that the rest is computed for the best of them alone.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub(super) struct Crowd {
+    /// Most others find no way to the node: it comes after all that are reached.
+    pub cut_off: bool,
     /// One bit for each soft affinity that the node misses; the first rule is the highest bit.
     pub misses: u64,
     /// Instances of this service in the node's zone.

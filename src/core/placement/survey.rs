@@ -11,6 +11,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::iter::Peekable;
 
 use crate::id::{InstanceId, NodeId, ServiceKey};
+use crate::network::cut_off::cut_off;
 use crate::report::{Hold, InstanceState, Report};
 use crate::stack::Service;
 use crate::view::{Freshness, Lifecycle, Member, ServiceRecord, View};
@@ -31,6 +32,8 @@ pub(super) struct Node<'v> {
     pub member: &'v Member,
     pub report: Option<&'v Report>,
     pub freshness: Freshness,
+    /// Most others find no way to it.
+    pub cut_off: bool,
     /// Indexes the grid's zones.
     pub zone: usize,
     pub hash: u64,
@@ -316,6 +319,7 @@ fn nodes(view: &View) -> Vec<Node<'_>> {
     let zones: BTreeSet<&str> = roster.values().map(Member::zone).collect();
     let zones: BTreeMap<&str, usize> = zones.into_iter().zip(0..).collect();
     let numbers = unique_numbers(roster);
+    let cut_off = cut_off(view);
     let mut reports = view.reports.iter().peekable();
     let mut standings = view.standings.iter().peekable();
     roster
@@ -327,6 +331,7 @@ fn nodes(view: &View) -> Vec<Node<'_>> {
             report: beside(&mut reports, id).map(AsRef::as_ref),
             freshness: beside(&mut standings, id)
                 .map_or(Freshness::Absent, |standing| standing.freshness),
+            cut_off: cut_off.contains(id),
             zone: zones[member.zone()],
             hash: score::node_hash(id),
             number,

@@ -26,6 +26,30 @@ fn a_new_instance_goes_to_a_fresh_node_at_once() {
 }
 
 #[test]
+fn a_node_that_most_others_find_no_way_to_is_taken_last_and_keeps_what_it_holds() {
+    check(
+        "nodes a(misses=c) b(misses=c,az=2) c(az=3,ssd)
+         app x2 label==~ssd
+         kept x1 kept.1@c
+         only x1 label==ssd",
+        expect![[r#"
+            app.1  b  new on b: it never had a holder (epoch 1)
+            app.2  a  new on a: it never had a holder (epoch 1)
+            kept.1  c  kept by c (epoch 1)
+            only.1  c  new on c: it never had a holder (epoch 1)
+        "#]],
+    );
+    // One of two is not most.
+    check(
+        "nodes a(misses=c) b c(ssd)
+         app x1 label==~ssd",
+        expect![[r#"
+            app.1  c  new on c: it never had a holder (epoch 1)
+        "#]],
+    );
+}
+
+#[test]
 fn an_instance_stays_while_its_node_is_late_or_stale() {
     check(
         "nodes a(late) b(stale) c

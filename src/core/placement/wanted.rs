@@ -35,6 +35,7 @@ pub(super) struct Wanted<'v> {
 #[derive(Clone, Copy, Debug)]
 struct Candidate {
     node: usize,
+    cut_off: bool,
     zone: usize,
     hash: u64,
 }
@@ -80,7 +81,12 @@ impl<'v> Wanted<'v> {
 
     #[inline]
     fn crowd(&self, survey: &Survey<'_>, candidate: Candidate, number: u32) -> Crowd {
-        let Candidate { node, zone, .. } = candidate;
+        let Candidate {
+            node,
+            cut_off,
+            zone,
+            ..
+        } = candidate;
         let misses = match self.soft.is_empty() {
             true => 0,
             false => self.misses(survey, node, number),
@@ -95,6 +101,7 @@ impl<'v> Wanted<'v> {
         };
         let [zone, service, total] = counts;
         Crowd {
+            cut_off,
             misses,
             zone,
             service,
@@ -165,7 +172,17 @@ impl<'v> Wanted<'v> {
 
 impl Candidate {
     fn of(survey: &Survey<'_>, node: usize) -> Self {
-        let Node { zone, hash, .. } = survey.nodes[node];
-        Self { node, zone, hash }
+        let Node {
+            cut_off,
+            zone,
+            hash,
+            ..
+        } = survey.nodes[node];
+        Self {
+            node,
+            cut_off,
+            zone,
+            hash,
+        }
     }
 }

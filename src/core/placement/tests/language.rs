@@ -2,7 +2,7 @@
 //!
 //! ```text
 //! nodes a b(stale) c(az=eu,drain)      fresh|late|stale|absent|gone, drain, engine, disk, unreported,
-//!                                      newcomer, number=N; anything else is a label
+//!                                      newcomer, misses=NODE, number=N; anything else is a label
 //! web x2 port=80 web.1@b web.2!c       NAME xN, then any of: ha daemon random stateful stopped
 //!                                      undeployed future unreadable, port=N, affinities,
 //!                                      holds `web.1@b(epoch=2,pending,unhealthy,old,updating)`,
@@ -92,6 +92,10 @@ fn add_node(view: &mut View, word: &str) {
             standing = freshness;
         } else if let Some(number) = attribute.strip_prefix("number=") {
             member.number = number.parse().unwrap();
+        } else if let Some(other) = attribute.strip_prefix("misses=") {
+            let network = &mut report.as_mut().unwrap().network;
+            let network = network.get_or_insert_default();
+            network.unreachable.insert(node_id(other));
         } else if attribute == "drain" {
             member.availability = Availability::Drain;
         } else if attribute == "unreported" {

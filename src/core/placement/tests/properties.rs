@@ -33,6 +33,8 @@ fn node() -> impl Strategy<Value = String> {
         "starting",
         "troubled",
         "unreported",
+        "misses=a",
+        "misses=b,misses=c",
     ]);
     (state, extra).prop_map(|(state, extra)| format!("{state},{extra}"))
 }
