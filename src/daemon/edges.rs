@@ -8,6 +8,7 @@ use anyhow::Context;
 use kontena_core::identity::SecretKey;
 use kontena_core::node::{Input, Status};
 use kontena_core::reconcile::action::Observed;
+use kontena_core::view::View;
 use tokio::sync::{mpsc, oneshot, watch};
 use tokio::task::JoinHandle;
 use tokio::time::{Interval, MissedTickBehavior, interval};
@@ -61,12 +62,8 @@ pub(super) struct Edges {
     orders: mpsc::Receiver<Order>,
     watch: Watch,
     logs: Arc<NodeLogs>,
-    networking: Networking,
-    /// `None` where this node takes no part in the network.
-    naming: Option<Naming>,
-    networks: NodeNetworks,
-    api: JoinHandle<()>,
-    stop_api: oneshot::Sender<()>,
+    network: Network,
+    api: Api,
     local: watch::Sender<Local>,
     status: watch::Receiver<Status>,
     listen: Vec<SocketAddr>,
@@ -75,21 +72,78 @@ pub(super) struct Edges {
     known_addresses: Vec<String>,
 }
 
+/// This node's part in the grid's network.
+struct Network {
+    networking: Networking,
+    /// `None` where this node takes no part.
+    naming: Option<Naming>,
+    /// How it is, here and on other nodes.
+    of_nodes: NodeNetworks,
+}
+
+impl Network {
+    fn start(
+        config: &Config,
+        key: &SecretKey,
+        p2p: &P2p,
+        views: &watch::Receiver<Arc<View>>,
+        setting: impl FnOnce(Option<Names>) -> Setting,
+    ) -> Self {
+        let me = key.node_id();
+        let naming = config.overlay.as_ref().map(|names| {
+            Naming::start(naming::Setting {
+                me,
+                bridge: names.bridge.clone(),
+                views: views.clone(),
+            })
+        });
+        let meter = naming.as_ref().map(Naming::meter);
+        let (networking, questions) = Networking::start(setting(config.overlay.clone()));
+        Self {
+            networking,
+            naming,
+            of_nodes: NodeNetworks::new(me, questions, p2p.clone(), meter),
+        }
+    }
+
+    async fn end(self, how: networking::End) {
+        if let Some(naming) = self.naming {
+            naming.end(how).await;
+        }
+        self.networking.end(how).await;
+    }
+}
+
+/// The API's server, from outside.
+struct Api {
+    task: JoinHandle<()>,
+    stop: oneshot::Sender<()>,
+}
+
+impl Api {
+    fn start(listeners: Listeners, backend: Backend) -> Self {
+        let (stop, stopped) = oneshot::channel();
+        let task = tokio::spawn(server::serve(listeners, Arc::new(backend), async {
+            // Dropping the sender means the same.
+            let _ = stopped.await;
+        }));
+        Self { task, stop }
+    }
+
+    async fn end(self) -> anyhow::Result<()> {
+        // It may have ended by itself.
+        let _ = self.stop.send(());
+        self.task.await.context("the API's server panicked")
+    }
+}
+
 impl Edges {
     pub(super) async fn open(config: &Config, disk: Disk, key: &SecretKey) -> anyhow::Result<Self> {
-        let names = config.overlay.clone();
-        let network = names.as_ref().map_or("", |names| names.network.as_str());
-        let docker = Docker::connect(Some(&docker_address(&config.docker)), network)?;
+        let docker = docker(config)?;
         let (events, p2p_events) = mpsc::channel(EVENTS);
         let listen = bindable(config);
         let p2p = P2p::start(key, &listen, events)?;
-        let listeners = Listeners::bind(&config.socket, config.api_listen).await?;
-        tracing::info!(
-            socket = %config.socket.display(),
-            api = ?listeners.tcp_address(),
-            docker = docker.address(),
-            "Listening for commands"
-        );
+        let listeners = listeners(config, &docker).await?;
         let (saver, saved) = disk.start()?;
         let (input, inputs) = mpsc::channel(INPUTS);
         let (view, views) = watch::channel(Arc::default());
@@ -98,14 +152,7 @@ impl Edges {
         let (commands, orders) = mpsc::channel(ORDERS);
         let (local, locals) = watch::channel(Local::default());
         let (told, tellings) = watch::channel(None);
-        let naming = names.as_ref().map(|names| {
-            Naming::start(naming::Setting {
-                me: key.node_id(),
-                bridge: names.bridge.clone(),
-                views: views.clone(),
-            })
-        });
-        let (networking, questions) = Networking::start(Setting {
+        let network = Network::start(config, key, &p2p, &views, |names| Setting {
             names,
             port: config.overlay_port,
             identity: key.clone(),
@@ -113,26 +160,23 @@ impl Edges {
             told: tellings,
             inputs: input.clone(),
         });
-        let networks = NodeNetworks::new(key.node_id(), questions, p2p.clone());
         let logs = Arc::new(NodeLogs::new(key.node_id(), docker.clone(), p2p.clone()));
-        let backend = Backend {
-            view: views,
-            commands,
-            logs: Arc::<NodeLogs>::clone(&logs),
-            networks: Arc::new(networks.clone()),
-            routes: routes_of(config.overlay.clone()),
-            local: locals,
-            dialer: Dialer::default(),
-            me: key.node_id(),
-            default_name: default_name(&gethostname::gethostname().to_string_lossy()),
-            entropy,
-            version: env!("CARGO_PKG_VERSION"),
-        };
-        let (stop_api, stopped) = oneshot::channel();
-        let api = tokio::spawn(server::serve(listeners, Arc::new(backend), async {
-            // Dropping the sender means the same.
-            let _ = stopped.await;
-        }));
+        let api = Api::start(
+            listeners,
+            Backend {
+                view: views,
+                commands,
+                logs: Arc::<NodeLogs>::clone(&logs),
+                networks: Arc::new(network.of_nodes.clone()),
+                routes: routes_of(config.overlay.clone()),
+                local: locals,
+                dialer: Dialer::default(),
+                me: key.node_id(),
+                default_name: default_name(&gethostname::gethostname().to_string_lossy()),
+                entropy,
+                version: env!("CARGO_PKG_VERSION"),
+            },
+        );
         let watch = docker.watch(grids);
         let effects = Effects::new(p2p, docker, saver, input, view, status, grid, told);
         let known_addresses = addresses(&listen, &config.advertise);
@@ -144,11 +188,8 @@ impl Edges {
             orders,
             watch,
             logs,
-            networking,
-            naming,
-            networks,
+            network,
             api,
-            stop_api,
             local,
             status: statuses,
             listen,
@@ -171,7 +212,7 @@ impl Edges {
             Some(order) = self.orders.recv() => Happened::Order(Box::new(order)),
             event = self.p2p_events.recv() => match event {
                 Some(P2pEvent::Stream { from, header, stream }) if is_question(&header) => {
-                    self.networks.serve(from, stream);
+                    self.network.of_nodes.serve(from, stream);
                     Happened::Nothing
                 }
                 Some(P2pEvent::Stream { from, header, stream }) => {
@@ -187,7 +228,7 @@ impl Edges {
             },
             observed = self.watch.next() => {
                 if matches!(observed, Observed::Engine(_)) {
-                    self.networking.look_again();
+                    self.network.networking.look_again();
                 }
                 input(Input::Observed(observed))
             }
@@ -232,18 +273,30 @@ impl Edges {
         self.refuse_orders();
         self.effects.answer_no_more();
         self.effects.flush(GOODBYE).await;
-        if let Some(naming) = self.naming {
-            naming.end(network).await;
-        }
-        self.networking.end(network).await;
-        // The API may have ended by itself.
-        let _ = self.stop_api.send(());
-        self.api.await.context("the API's server panicked")?;
+        self.network.end(network).await;
+        self.api.end().await?;
         let saver = self.effects.into_saver();
         tokio::task::spawn_blocking(move || saver.close())
             .await
             .context("failed to wait for the disk")?
     }
+}
+
+fn docker(config: &Config) -> anyhow::Result<Docker> {
+    let network = config.overlay.as_ref();
+    let network = network.map_or("", |names| names.network.as_str());
+    Docker::connect(Some(&docker_address(&config.docker)), network)
+}
+
+async fn listeners(config: &Config, docker: &Docker) -> anyhow::Result<Listeners> {
+    let listeners = Listeners::bind(&config.socket, config.api_listen).await?;
+    tracing::info!(
+        socket = %config.socket.display(),
+        api = ?listeners.tcp_address(),
+        docker = docker.address(),
+        "Listening for commands"
+    );
+    Ok(listeners)
 }
 
 fn input(input: Input) -> Happened {

@@ -18,7 +18,7 @@ use kontena_core::network::zone::{self, Class, DOMAIN, HostName, TTL, Zones};
 use kontena_core::stack::Protocol;
 use kontena_core::view::View;
 use kontena_names::{
-    Authority, Host, HostProblem, Limits, Name, Prefix, Records, Server, Settings, Target,
+    Authority, Host, HostProblem, Limits, Meter, Name, Prefix, Records, Server, Settings, Target,
     Transport, Way, Zone,
 };
 use tokio::sync::{oneshot, watch};
@@ -35,6 +35,7 @@ const LOOK_EVERY: Duration = Duration::from_secs(2);
 
 /// The task, from outside.
 pub(super) struct Naming {
+    meter: Meter,
     end: oneshot::Sender<End>,
     task: JoinHandle<()>,
 }
@@ -50,8 +51,15 @@ pub(super) struct Setting {
 impl Naming {
     pub(super) fn start(setting: Setting) -> Self {
         let (end, ended) = oneshot::channel();
-        let task = tokio::spawn(Worker::new(setting).run(ended));
-        Self { end, task }
+        let worker = Worker::new(setting);
+        let meter = worker.server.meter();
+        let task = tokio::spawn(worker.run(ended));
+        Self { meter, end, task }
+    }
+
+    /// What the server did.
+    pub(super) fn meter(&self) -> Meter {
+        self.meter.clone()
     }
 
     pub(super) async fn end(self, how: End) {

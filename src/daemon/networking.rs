@@ -7,6 +7,7 @@
 
 mod question;
 
+use std::collections::BTreeMap;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -387,6 +388,7 @@ impl Worker {
         let subnet = wanted.as_ref().and_then(|wanted| wanted.subnet);
         let running = self.plane.as_mut().and_then(|plane| plane.sight().ok());
         let pairs = self.plane.as_ref().and_then(|plane| plane.pairs().ok());
+        let drops = self.plane.as_ref().and_then(|plane| plane.drops().ok());
         let names = self.setting.names.as_ref();
         let attached = names.filter(|_| self.ready.is_some());
         NodeNetwork {
@@ -409,6 +411,9 @@ impl Worker {
             engine_network: attached.map(|names| names.network.clone()),
             rules: self.rules.clone(),
             peers: pairs.into_iter().flatten().map(peer).collect(),
+            drops: drops.unwrap_or_default(),
+            // Whoever serves names counts them.
+            names: BTreeMap::new(),
         }
     }
 }

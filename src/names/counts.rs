@@ -1,5 +1,6 @@
 //! What the server did, in numbers.
 
+use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 
 macro_rules! counts {
@@ -14,6 +15,13 @@ macro_rules! counts {
         #[derive(Debug, Default)]
         pub(crate) struct Counters {
             $(pub(crate) $name: Counter,)*
+        }
+
+        impl Counts {
+            /// Each with its name, in the order in which they are shown.
+            pub fn named(&self) -> Vec<(&'static str, u64)> {
+                vec![$((stringify!($name), self.$name),)*]
+            }
         }
 
         impl Counters {
@@ -43,6 +51,16 @@ counts! {
     unsent,
     /// Resolvers that came back to this server, and are not asked any more.
     loops,
+}
+
+/// The counts of a server, for somebody who has not got the server.
+#[derive(Clone, Debug)]
+pub struct Meter(pub(crate) Arc<Counters>);
+
+impl Meter {
+    pub fn read(&self) -> Counts {
+        self.0.read()
+    }
 }
 
 #[derive(Debug, Default)]

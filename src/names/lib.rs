@@ -24,7 +24,7 @@ mod server;
 mod upstreams;
 mod zone;
 
-pub use counts::Counts;
+pub use counts::{Counts, Meter};
 pub use host::{Host, HostProblem, Way};
 pub use name::{InvalidName, Name};
 pub use prefix::Prefix;

@@ -15,7 +15,7 @@ use tokio::sync::Semaphore;
 use tokio::task::AbortHandle;
 
 use crate::answer::{Code, answer, error, flawed, mixed};
-use crate::counts::{Counters, Counts};
+use crate::counts::{Counters, Counts, Meter};
 use crate::forward::{Forwarder, Leave};
 use crate::limit::Limit;
 use crate::prefix::Prefix;
@@ -103,6 +103,11 @@ impl Server {
             shared: Arc::new(shared),
             listeners: BTreeMap::new(),
         }
+    }
+
+    /// Reads what it did, as long as anybody wants to know.
+    pub fn meter(&self) -> Meter {
+        Meter(Arc::clone(&self.shared.counters))
     }
 
     /// Answers from this zone from now on.

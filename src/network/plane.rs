@@ -13,7 +13,9 @@ use kontena_core::network::peers::{Peer as WantedPeer, Wanted};
 use kontena_core::network::plan::Range;
 use kontena_core::network::sight::{self, MAX_OUTER};
 use kontena_core::network::vpn::{Client, VpnKey};
-use kontena_overlay::{Config, Overlay, Peer, Prefix, PublicKey, Reach, Snapshot, StartError, Way};
+use kontena_overlay::{
+    Config, Drops, Overlay, Peer, Prefix, PublicKey, Reach, Snapshot, StartError, Way,
+};
 
 use super::key;
 
@@ -160,6 +162,22 @@ impl Plane {
             .collect();
         pairs.sort_by_key(|pair| pair.node);
         Ok(pairs)
+    }
+
+    /// Packets of everybody that were dropped, by reason.
+    ///
+    /// # Errors
+    /// The overlay has ended by itself.
+    pub(crate) fn drops(&self) -> anyhow::Result<BTreeMap<String, u64>> {
+        let snapshot = self.overlay.snapshot()?;
+        let of_peers = snapshot.peers.iter().map(|peer| &peer.drops);
+        let mut all = BTreeMap::new();
+        for (reason, count) in of_peers.chain([&snapshot.drops]).flat_map(Drops::iter) {
+            if count > 0 {
+                *all.entry(spelt(&format!("{reason:?}"))).or_default() += count;
+            }
+        }
+        Ok(all)
     }
 
     /// Whether the other says that it is there.

@@ -30,6 +30,13 @@ pub(crate) struct NodeNetwork {
     /// The firewall rules that are ours, as one would type them.
     pub(crate) rules: Vec<String>,
     pub(crate) peers: Vec<Peer>,
+    /// Packets that the overlay dropped since its interface came up, by reason: of members, VPN users and
+    /// strangers.
+    #[serde(default)]
+    pub(crate) drops: BTreeMap<String, u64>,
+    /// What the name server did since the daemon started, by what became of the questions; empty without one.
+    #[serde(default)]
+    pub(crate) names: BTreeMap<String, u64>,
 }
 
 /// What new containers are attached to.

@@ -1,5 +1,7 @@
 //! Networks as people read them. Pure.
 
+use std::collections::BTreeMap;
+
 use super::super::fields::Fields;
 use super::super::table::{Cell, Table};
 use super::super::text::{Colour, or_dash};
@@ -63,6 +65,13 @@ fn bytes(bytes: u64) -> String {
     }
 }
 
+/// Those that are not 0.
+fn counted(counts: &BTreeMap<String, u64>) -> Vec<String> {
+    let some = counts.iter().filter(|(_, count)| **count > 0);
+    some.map(|(what, count)| format!("{what}: {count}"))
+        .collect()
+}
+
 /// What of a node's network is on its host.
 pub(in crate::cli) fn shown(network: &NodeNetwork) -> String {
     let containers = match network.containers {
@@ -93,7 +102,9 @@ pub(in crate::cli) fn shown(network: &NodeNetwork) -> String {
                     let through = or_dash(peer.through.as_ref());
                     format!("{}: {} {through}", peer.node, peer.way.as_str())
                 }),
-            );
+            )
+            .list("dropped packets", counted(&network.drops))
+            .list("questions for names", counted(&network.names));
     });
     fields.finish()
 }
@@ -125,6 +136,8 @@ mod tests {
             interface: Some("kontena0".to_owned()),
             bridge: Some("kontena-br".to_owned()),
             rules: vec!["iptables -t nat -A POSTROUTING".to_owned()],
+            drops: [("foreign source".to_owned(), 3)].into(),
+            names: [("answered".to_owned(), 12), ("failed".to_owned(), 0)].into(),
             ..NodeNetwork::default()
         };
         expect![[r#"
@@ -139,6 +152,10 @@ mod tests {
               firewall rules:
                 - iptables -t nat -A POSTROUTING
               ways: -
+              dropped packets:
+                - foreign source: 3
+              questions for names:
+                - answered: 12
         "#]]
         .assert_eq(&shown(&network));
     }

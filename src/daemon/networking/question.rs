@@ -7,6 +7,7 @@ use std::time::Duration;
 use futures::FutureExt;
 use futures::future::BoxFuture;
 use kontena_core::id::NodeId;
+use kontena_names::Meter;
 use serde::{Deserialize, Serialize};
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::sync::oneshot;
@@ -39,18 +40,35 @@ pub(in crate::daemon) struct NodeNetworks {
     me: NodeId,
     questions: Questions,
     p2p: P2p,
+    /// `None` where no names are served.
+    names: Option<Meter>,
 }
 
 impl NodeNetworks {
-    pub(in crate::daemon) fn new(me: NodeId, questions: Questions, p2p: P2p) -> Self {
-        Self { me, questions, p2p }
+    pub(in crate::daemon) fn new(
+        me: NodeId,
+        questions: Questions,
+        p2p: P2p,
+        names: Option<Meter>,
+    ) -> Self {
+        Self {
+            me,
+            questions,
+            p2p,
+            names,
+        }
     }
 
     async fn here(&self) -> Result<NodeNetwork, String> {
         let gone = || "the daemon is stopping".to_owned();
         let (answer, answered) = oneshot::channel();
         self.questions.send(answer).await.map_err(|_| gone())?;
-        answered.await.map_err(|_| gone())
+        let mut network = answered.await.map_err(|_| gone())?;
+        let counts = self.names.iter().flat_map(|meter| meter.read().named());
+        network.names = counts
+            .map(|(what, count)| (what.to_owned(), count))
+            .collect();
+        Ok(network)
     }
 
     async fn there(&self, node: NodeId) -> Result<NodeNetwork, String> {
