@@ -1,8 +1,11 @@
 //! `grid`: the grid of the asked node. There is one: a node belongs to one grid.
 
+mod trusted_subnet;
+
 use clap::{Args, Subcommand};
 use kontena_core::id::GridName;
 
+use self::trusted_subnet::TrustedSubnet;
 use super::failure::Failure;
 use super::fields::Fields;
 use super::session::Session;
@@ -42,6 +45,7 @@ enum Command {
         #[arg(long)]
         name: bool,
     },
+    TrustedSubnet(TrustedSubnet),
     /// For scripts of Kontena 1.x: succeeds if this is the grid at hand
     #[command(after_help = "Example:\n  kontena grid use production")]
     Use {
@@ -62,6 +66,7 @@ pub(crate) async fn run(session: &Session, asked: Grid) -> Result<(), Failure> {
             session.output.data(&format!("{name}\n"))
         }
         Command::Current { name: false } => show(session, None).await,
+        Command::TrustedSubnet(asked) => trusted_subnet::run(session, asked.command).await,
         Command::Use { name, silent } => use_grid(session, &name, silent).await,
     }
 }
