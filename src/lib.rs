@@ -13,6 +13,7 @@ mod demo;
 mod disk;
 mod docker;
 mod entropy;
+mod laptop;
 mod network;
 mod p2p;
 mod telemetry;

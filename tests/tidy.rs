@@ -32,6 +32,19 @@ const LAYERS: &[(&str, &[&str], &str)] = &[
         "an edge imports the core and its one library",
     ),
     (
+        "src/laptop",
+        &[
+            "crate::p2p",
+            "crate::docker",
+            "crate::disk",
+            "crate::api",
+            "crate::daemon",
+            "crate::cli",
+            "crate::demo",
+        ],
+        "a person's machine knows packets, names and routes, and nothing of a node",
+    ),
+    (
         "src/daemon",
         &["crate::cli"],
         "the daemon does not know the command line",

@@ -3,6 +3,7 @@
 mod config;
 mod keys;
 mod render;
+mod up;
 mod users;
 
 use std::net::IpAddr;
@@ -12,6 +13,7 @@ use kontena_core::id::{GridName, NodeName, VpnUserName};
 use serde_json::json;
 
 use self::config::Config;
+use self::up::Up;
 use self::users::User;
 use super::confirm::confirm;
 use super::failure::Failure;
@@ -77,6 +79,7 @@ UDP through to the port that is printed. Several nodes may let users in.")]
     },
     User(User),
     Config(Config),
+    Up(Up),
 }
 
 pub(crate) async fn run(
@@ -92,6 +95,7 @@ pub(crate) async fn run(
         Command::Rm { node, force } => close(session, &grid, node, force).await,
         Command::User(asked) => users::run(session, environment, &grid, asked).await,
         Command::Config(asked) => config::run(session, environment, &grid, &asked).await,
+        Command::Up(asked) => up::run(session, environment, &grid, &asked).await,
     }
 }
 

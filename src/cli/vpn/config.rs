@@ -1,7 +1,7 @@
 //! `vpn config`: what a user's WireGuard is told.
 
 use std::fmt::Write;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 
 use clap::Args;
 use data_encoding::BASE64;
@@ -16,12 +16,7 @@ use super::super::session::{Environment, Session};
 use super::keys::{self, KeyFile};
 use super::{get, named};
 use crate::api::types::vpn::{Vpn, VpnEntry, VpnUser};
-
-/// Goes through whatever lies between a phone and a node: the least that IPv6 allows.
-const MTU: u16 = 1280;
-
-/// Keeps the way back open through home routers, most of which forget one after 30 s or more.
-const KEEPALIVE_SECONDS: u16 = 25;
+use crate::laptop::{KEEPALIVE, MTU};
 
 /// Print the WireGuard configuration of a user, with its private key
 #[derive(Args, Debug)]
@@ -64,8 +59,8 @@ pub(super) async fn run(
 ) -> Result<(), Failure> {
     let vpn = get(session, grid).await?;
     let users = named(&vpn, &asked.user)?;
-    let key = private_key(environment, grid, asked)?;
-    let user = owner(&users, &key, asked)?;
+    let key = private_key(environment, grid, &asked.user, asked.key_file.as_deref())?;
+    let user = owner(&users, &key, &asked.user)?;
     let entry = choose(&vpn, asked.node.as_ref())?;
     let known = known(entry)?;
     let config = config(&vpn, grid, user, &known, &key)?;
@@ -90,19 +85,21 @@ pub(super) async fn run(
     }
 }
 
-fn private_key(
+/// Of the file that is named, or where `kontena vpn user add` put it.
+pub(super) fn private_key(
     environment: Environment<'_>,
     grid: &GridName,
-    asked: &Config,
+    user: &VpnUserName,
+    key_file: Option<&Path>,
 ) -> Result<PrivateKey, Failure> {
-    if let Some(path) = &asked.key_file {
+    if let Some(path) = key_file {
         return Ok(keys::read(path)?);
     }
-    let file = KeyFile::of(environment, grid, &asked.user)?;
+    let file = KeyFile::of(environment, grid, user)?;
     if file.exists() {
         return Ok(keys::read(file.path())?);
     }
-    let (user, place) = (&asked.user, file.path().display());
+    let place = file.path().display();
     Err(Failure::failed(format!(
         "the key of VPN user `{user}` is not on this machine: there is no `{place}`"
     ))
@@ -112,17 +109,16 @@ fn private_key(
 }
 
 /// The user whose key this is.
-fn owner<'a>(
+pub(super) fn owner<'a>(
     users: &[&'a VpnUser],
     key: &PrivateKey,
-    asked: &Config,
+    name: &VpnUserName,
 ) -> Result<&'a VpnUser, Failure> {
     let public = keys::public(key).to_string();
     let owner = users.iter().find(|user| user.public_key == public);
     owner.copied().ok_or_else(|| {
         Failure::failed(format!(
-            "the key that is here is not that of VPN user `{}`",
-            asked.user
+            "the key that is here is not that of VPN user `{name}`"
         ))
         .hint("it was let in with a key that was made elsewhere: give its file with `--key-file FILE`")
     })
@@ -216,7 +212,7 @@ fn config(
     line(format!("PublicKey = {}", entry.public_key));
     line(format!("Endpoint = {}", entry.endpoint));
     line(format!("AllowedIPs = {}", vpn.networks.join(", ")));
-    line(format!("PersistentKeepalive = {KEEPALIVE_SECONDS}"));
+    line(format!("PersistentKeepalive = {}", KEEPALIVE.as_secs()));
     Ok(text)
 }
 

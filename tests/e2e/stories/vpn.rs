@@ -3,7 +3,7 @@
 use std::process::Command;
 use std::time::{Duration, Instant};
 
-use crate::support::grid::SOON;
+use crate::support::grid::{LATER, SOON};
 use crate::support::talk::{Asker, address, app, stack, try_address};
 use crate::support::{Grid, Lab, Node, eventually, say, seen};
 
@@ -113,6 +113,134 @@ fn a_laptop_with_a_stock_wireguard_reaches_what_it_may_and_nothing_once_it_is_re
     let shown = grid.node(2).kontena_json(&["vpn", "ls"]);
     assert_eq!(shown["users"].as_array().map(Vec::len), Some(0), "{shown}");
     down(&grid);
+}
+
+/// Nothing but our own program, which also goes on by itself when its entry dies.
+#[test]
+fn a_laptop_with_our_own_program_is_in_and_goes_on_by_the_other_entry_and_leaves_nothing_behind() {
+    let Some(lab) = Lab::up(3) else { return };
+    let grid = Grid::on(lab, 2);
+    let file = grid.write("kontena.yml", &stack());
+    grid.node(1).kontena(&["stack", "install", &file]);
+    grid.settled(&[1, 2], &app(2), SOON);
+    for number in [1, 2] {
+        let (name, ip) = (grid.node(number).name(), grid.node(number).address());
+        let create = ["vpn", "create", "--node", &name, "--ip", &ip];
+        grid.node(1).kontena(&create);
+    }
+    as_user(&grid.node(1), &["vpn", "user", "add", "laptop"]);
+    let (first, second) = (behind(&grid, "node-1"), behind(&grid, "node-2"));
+    let before = grid.node(LAPTOP).run("cat", &["/etc/resolv.conf"]);
+
+    let up = Upped::start(&grid, "node-1");
+    eventually(SOON, "the laptop to be in by node-1", || up.says("node-1"));
+    for node in [1, 2] {
+        eventually(SOON, &format!("the laptop to reach node-{node}"), || {
+            let answer = ask(&grid, node, "CLIENT LIST")?;
+            seen(
+                answer.contains(&format!(" addr={first}:")),
+                (&first, answer),
+            )
+        });
+    }
+    let database = address(&grid.node(2), "redis");
+    let carried = Asker::Host(grid.node(LAPTOP)).carries_much(&database);
+    assert!(carried.is_ok(), "{carried:?}");
+    eventually(SOON, "the laptop's own programs to know names", || {
+        let script = "getent ahostsv4 redis.net.e2e.kontena.local || true";
+        let found = grid.node(LAPTOP).run("sh", &["-c", script]);
+        seen(found.contains(&database), found)
+    });
+
+    // A node is in the network already.
+    let on_a_node = ["vpn", "up", "laptop", "--key-file", &key_file(&grid)];
+    grid.node(2)
+        .try_kontena(&on_a_node)
+        .refused(1, &["kontena0", "already", "hint"]);
+
+    grid.lab.cut(1);
+    eventually(LATER, "the laptop to go on by node-2", || up.says("node-2"));
+    eventually(SOON, "the laptop to reach node-2 by node-2", || {
+        let answer = ask(&grid, 2, "CLIENT LIST")?;
+        seen(
+            answer.contains(&format!(" addr={second}:")),
+            (&second, answer),
+        )
+    });
+    grid.lab.heal(1);
+
+    up.interrupt();
+    let after = grid.node(LAPTOP).run("cat", &["/etc/resolv.conf"]);
+    assert_eq!(after, before, "its resolvers are its own again");
+    let links = grid.node(LAPTOP).run("ip", &["-brief", "link"]);
+    assert!(!links.contains("kontena"), "{links}");
+
+    // Shut out, it is told so and not kept waiting.
+    grid.all_online(&[1, 2]);
+    as_user(&grid.node(1), &["vpn", "user", "rm", "laptop", "--force"]);
+    let again = Upped::start(&grid, "node-1");
+    let ended = again.ends();
+    assert!(ended.contains("ended with 1"), "{ended}");
+    assert!(ended.contains("`laptop` does not exist"), "{ended}");
+}
+
+/// `kontena vpn up` on the laptop, which reaches the API of node 1 by the lab's shared disk alone.
+struct Upped<'a> {
+    grid: &'a Grid,
+}
+
+const SAID: &str = "/run/vpn-up";
+
+impl<'a> Upped<'a> {
+    #[track_caller]
+    fn start(grid: &'a Grid, node: &str) -> Self {
+        let socket = grid.node(1).disk().join("kontena.sock");
+        let script = format!(
+            "rm -f {SAID}; (exec 2>{SAID} >&2 </dev/null; {} --socket {} vpn up laptop --node {node} --key-file {} & \
+             echo $! >{SAID}.pid; wait $!; echo ended with $? >>{SAID}) &",
+            env!("CARGO_BIN_EXE_kontena"),
+            socket.display(),
+            key_file(grid),
+        );
+        grid.node(LAPTOP).run("sh", &["-c", &script]);
+        Self { grid }
+    }
+
+    fn said(&self) -> String {
+        let script = format!("cat {SAID} 2>/dev/null || true");
+        self.grid.node(LAPTOP).run("sh", &["-c", &script])
+    }
+
+    /// Whether it is in by this entry.
+    fn says(&self, node: &str) -> Result<(), String> {
+        let said = self.said();
+        seen(said.contains(&format!("is in, by node `{node}`")), said)
+    }
+
+    /// Presses Ctrl-C.
+    #[track_caller]
+    fn interrupt(&self) {
+        let script = format!("kill -INT $(cat {SAID}.pid)");
+        self.grid.node(LAPTOP).run("sh", &["-c", &script]);
+        let ended = self.ends();
+        assert!(ended.contains("ended with 0"), "{ended}");
+    }
+
+    /// What it has said when it has ended.
+    #[track_caller]
+    fn ends(&self) -> String {
+        eventually(SOON, "it to end", || {
+            let said = self.said();
+            seen(said.contains("ended with"), &said)?;
+            Ok(said)
+        })
+    }
+}
+
+/// Where [`as_user`] keeps the key of the laptop.
+fn key_file(grid: &Grid) -> String {
+    let disk = grid.node(1).disk().display().to_string();
+    format!("{disk}/.kontena_vpn/e2e/laptop.key")
 }
 
 /// Some public key.
