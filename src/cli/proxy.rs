@@ -4,12 +4,14 @@ use std::fmt;
 use std::net::{IpAddr, Ipv4Addr, SocketAddr};
 use std::str::FromStr;
 use std::sync::Arc;
+use std::time::Duration;
 
 use clap::Args;
 use kontena_core::id::{GridName, ServiceKey};
 use tokio::io::copy_bidirectional;
 use tokio::net::{TcpListener, TcpStream};
 use tokio::sync::Semaphore;
+use tokio::time::sleep;
 
 use super::failure::Failure;
 use super::output::Output;
@@ -20,6 +22,7 @@ use crate::api::types::service::Service;
 
 /// Connections at a time on each port.
 const MOST: usize = 64;
+const ACCEPT_PAUSE: Duration = Duration::from_millis(100);
 
 /// Forward ports of this machine to services, over the API of a node
 #[derive(Args, Debug)]
@@ -125,6 +128,8 @@ async fn accept(
             Ok((stream, _)) => stream,
             Err(problem) => {
                 output.warn(&format!("a connection was not accepted: {problem}"));
+                // Want of file descriptors does not pass at once.
+                sleep(ACCEPT_PAUSE).await;
                 continue;
             }
         };

@@ -1,5 +1,7 @@
 //! A connection to a service, carried over the API.
 
+use std::time::Duration;
+
 use axum::body::Body;
 use axum::extract::{Path, Request, State};
 use axum::http::header::{CONNECTION, UPGRADE};
@@ -7,9 +9,14 @@ use axum::http::{HeaderMap, StatusCode};
 use axum::response::{IntoResponse, Response};
 use hyper_util::rt::TokioIo;
 
+use tokio::time::timeout;
+
 use super::{Four, Shared, entropy, service_key, snapshot_of};
 use crate::api::answer::Refused;
 use crate::api::types::CARRIED;
+
+/// Who asked only has to read the answer's head, a hundred bytes.
+const HANDOVER_LIMIT: Duration = Duration::from_secs(30);
 
 /// `GET /v1/proxy/{grid}/{stack}/{service}/{port}` with `Upgrade: kontena-tcp`: from the answer 101 on, what is
 /// said is said to one instance of the service.
@@ -33,9 +40,10 @@ pub(super) async fn connect(
     let dialed = backend.dialer.dial(&snapshot, &key, port, chance).await?;
     let upgrade = hyper::upgrade::on(request);
     tokio::spawn(async move {
-        match upgrade.await {
-            Ok(upgraded) => dialed.carry(TokioIo::new(upgraded)).await,
-            Err(problem) => tracing::debug!(%problem, "A connection was not handed over"),
+        match timeout(HANDOVER_LIMIT, upgrade).await {
+            Ok(Ok(upgraded)) => dialed.carry(TokioIo::new(upgraded)).await,
+            Err(_) => tracing::debug!("A connection was not taken over in time"),
+            Ok(Err(problem)) => tracing::debug!(%problem, "A connection was not handed over"),
         }
     });
     let switched = [(CONNECTION, "Upgrade"), (UPGRADE, CARRIED)];

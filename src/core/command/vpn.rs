@@ -1,5 +1,7 @@
 //! Commands about the VPN → edits.
 
+use std::net::IpAddr;
+
 use super::Refusal;
 use super::member::find;
 use crate::document::edit::Edit;
@@ -9,11 +11,26 @@ use crate::view::{Documents, View};
 
 pub(super) fn open(view: &View, node: NodeId, entry: Entry) -> Result<Vec<Edit>, Refusal> {
     find(view, node)?;
+    check_address(entry)?;
     if view.documents.vpn.entries.get(&node) == Some(&entry) {
         return Ok(Vec::new());
     }
     let entry = Some(entry);
     Ok(vec![Edit::VpnEntry { node, entry }])
+}
+
+/// Users could send nothing there, and would wonder.
+fn check_address(entry: Entry) -> Result<(), Refusal> {
+    let is_one_host = |address: IpAddr| match address.to_canonical() {
+        IpAddr::V4(ip) => !ip.is_unspecified() && !ip.is_multicast() && !ip.is_broadcast(),
+        IpAddr::V6(ip) => !ip.is_unspecified() && !ip.is_multicast(),
+    };
+    match entry.address.filter(|address| !is_one_host(*address)) {
+        None => Ok(()),
+        Some(address) => Err(Refusal::Invalid(format!(
+            "`{address}` is not the address of one host"
+        ))),
+    }
 }
 
 pub(super) fn close(view: &View, node: NodeId) -> Result<Vec<Edit>, Refusal> {

@@ -35,6 +35,23 @@ fn what_a_limited_vpn_user_may_reach_follows_a_report_that_changes_nothing_else(
     );
 }
 
+#[test]
+fn users_are_not_sent_where_no_host_can_be() {
+    let (mut first, _) = pair();
+    let node = first.node.me;
+    for address in ["0.0.0.0", "255.255.255.255", "224.0.0.1", "::", "ff02::1"] {
+        let entry = Entry {
+            address: Some(address.parse().unwrap()),
+        };
+        let outputs = first.give(Command::OpenVpn { node, entry }, false);
+        let (_, reply) = replies(&outputs).remove(0);
+        assert!(
+            matches!(reply, Err(Refusal::Invalid(_))),
+            "{address}: {reply:?}"
+        );
+    }
+}
+
 /// What the data plane is told of a limited user's reach after a report of `second`.
 fn reached(first: &mut Hand, second: &Hand, address: Ipv4Addr, sequence: u64) -> Vec<Ipv4Addr> {
     let outputs = first.handle(Input::Received {
