@@ -7,6 +7,7 @@
 //! Not here: how points are written and drawn (`report`).
 
 pub mod absences;
+pub mod answers;
 pub mod away;
 pub mod changes;
 pub mod detection;

@@ -64,9 +64,9 @@ async fn lose(field: &Field, loss: Loss, lost: u8, taken: &mut Taken) -> Result<
     let others = field.others(lost);
     let before = field.wait_for_instances(&others, INSTANCES - 2).await?;
     let start = Timestamp::now();
-    field.lab.cut(lost).await?;
-    if loss == Loss::CutAndKilled {
-        field.lab.host(lost).kill().await?;
+    match loss {
+        Loss::Cut => field.lab.cut(lost).await?,
+        Loss::CutAndKilled => lose_host(field, lost).await?,
     }
     let (absent, after) = tokio::try_join!(
         absent(field, &others, lost),
@@ -81,6 +81,12 @@ async fn lose(field: &Field, loss: Loss, lost: u8, taken: &mut Taken) -> Result<
         .until_running
         .add(seconds(start, field.last_start(&after).await?));
     Ok(())
+}
+
+/// Its cable first, so that no closed connection tells the others.
+pub(crate) async fn lose_host(field: &Field, lost: u8) -> Result<()> {
+    field.lab.cut(lost).await?;
+    field.lab.host(lost).kill().await
 }
 
 fn is_kept(before: &[(u8, Container)], after: &[(u8, Container)]) -> bool {

@@ -10,6 +10,7 @@
 )]
 
 mod absent_image;
+mod answers;
 mod changes;
 mod failover;
 mod field;
@@ -82,7 +83,9 @@ enum Group {
     Changes,
     /// A link cut, a host killed, until the replacements run.
     Failover,
-    /// The same with an image that the survivors must pull.
+    /// An instance stopped, a host killed, until no node answers with it.
+    Answers,
+    /// A host killed, with an image that the survivors must pull.
     AbsentImage,
     /// From 3 to 30 instances, beside Docker Swarm.
     Growth,
@@ -144,6 +147,7 @@ async fn run(field: &Field, asked: &Asked, group: Group) -> Result<Vec<Row>> {
         Group::Start => start::measure(field, asked.runs).await,
         Group::Changes => changes::measure(field).await,
         Group::Failover => failover::measure(field, asked.runs).await,
+        Group::Answers => answers::measure(field, asked.runs).await,
         Group::AbsentImage => absent_image::measure(field, asked.runs).await,
         Group::Growth => growth::measure(field, asked.runs).await,
         Group::SwarmFailover => swarm::measure(field, asked.runs).await,

@@ -3,7 +3,9 @@
 use std::fmt;
 
 use crate::measure::effort::Setup;
-use crate::measure::{Point, absences, away, changes, detection, heal, movement, swim, traffic};
+use crate::measure::{
+    Point, absences, answers, away, changes, detection, heal, movement, swim, traffic,
+};
 
 /// What is measured in one run of a grid.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, clap::ValueEnum)]
@@ -22,6 +24,8 @@ pub enum Measurement {
     Return,
     /// How long until a change is seen by all
     Changes,
+    /// How long names lead to what is not there any more
+    Answers,
     /// The same of SWIM (`foca`), for comparison
     Swim,
 }
@@ -38,10 +42,11 @@ pub enum Figure {
     Return,
     ReturnMoved,
     Changes,
+    Answers,
 }
 
 impl Measurement {
-    pub const ALL: [Self; 8] = [
+    pub const ALL: [Self; 9] = [
         Self::Detection,
         Self::Absences,
         Self::Heal,
@@ -49,6 +54,7 @@ impl Measurement {
         Self::Movement,
         Self::Return,
         Self::Changes,
+        Self::Answers,
         Self::Swim,
     ];
 
@@ -61,6 +67,7 @@ impl Measurement {
             Self::Movement => vec![(Figure::Movement, movement::measure(setup))],
             Self::Return => returned(away::measure(setup)),
             Self::Changes => vec![(Figure::Changes, changes::measure(setup))],
+            Self::Answers => vec![(Figure::Answers, answers::measure(setup))],
             Self::Swim => vec![
                 (Figure::Detection, swim::detection(setup)),
                 (Figure::Absences, swim::alarms(setup)),
@@ -96,6 +103,7 @@ impl fmt::Display for Measurement {
             Self::Movement => "movement",
             Self::Return => "return",
             Self::Changes => "changes",
+            Self::Answers => "answers",
             Self::Swim => "swim",
         })
     }
@@ -114,6 +122,7 @@ impl Figure {
             Self::Return => "return",
             Self::ReturnMoved => "return-moved",
             Self::Changes => "changes",
+            Self::Answers => "answers",
         }
     }
 
@@ -128,6 +137,7 @@ impl Figure {
             Self::Return => "A node returns after a long absence",
             Self::ReturnMoved => "What a long absence moves",
             Self::Changes => "A change is seen",
+            Self::Answers => "Names lead to what has ended",
         }
     }
 
@@ -137,7 +147,8 @@ impl Figure {
             | Self::Convergence
             | Self::Duplicates
             | Self::Return
-            | Self::Changes => "seconds",
+            | Self::Changes
+            | Self::Answers => "seconds",
             Self::Absences => "alarms, of one node about another",
             Self::Traffic => "bytes per second",
             Self::Movement | Self::ReturnMoved => "instances",
