@@ -1,13 +1,12 @@
 //! One network: a container of one node reaches one of another by its address, and is seen with its own.
 
-use std::collections::BTreeSet;
 use std::time::{Duration, Instant};
 
-use crate::source::demo::images::{BUSYBOX, WEB};
+use crate::source::demo::images::{BUSYBOX, REDIS, WEB};
 use crate::support::grid::{LATER, SOON};
 use crate::support::settle::none_restarted;
 use crate::support::talk::{
-    Asker, address, app, everybody_reaches_everybody, reaches, stack, try_address,
+    Asker, address, app, everybody_reaches_everybody, reaches, stack, try_address, try_address_of,
 };
 use crate::support::{Grid, Lab, Node, eventually, say, seen};
 
@@ -154,7 +153,7 @@ fn a_host_that_gets_another_address_is_found_there() {
     let running = grid.settled(&ALL, &app(3), SOON);
     everybody_reaches_everybody(&grid, &ALL, SOON);
 
-    let script = "ip address add 10.77.0.93/24 dev eth0 && ip address del 10.77.0.13/24 dev eth0";
+    let script = "ip address del 10.77.0.13/24 dev eth0 && ip address add 10.77.0.93/24 dev eth0";
     grid.node(3).run("sh", &["-c", script]);
     let moved = Instant::now();
     for (from, to) in [(1, 3), (3, 1), (2, 3), (3, 2)] {
@@ -183,68 +182,87 @@ fn a_host_that_gets_another_address_is_found_there() {
 #[test]
 fn containers_move_to_another_subnet_when_theirs_is_another_nodes() {
     const FIRST: [u8; 3] = [1, 2, 3];
-    const THEN: [u8; 4] = [1, 2, 3, 4];
+    const PINNED: [(u8, &str); 2] = [(3, "third"), (4, "fourth")];
     let Some(lab) = Lab::up(4) else { return };
-    let grid = Grid::begun(
-        lab,
-        3,
-        &["--supernet", "10.96.0.0/16", "--subnet", "10.96.4.0/22"],
-    );
+    let plan = ["--supernet", "10.96.0.0/16", "--subnet", "10.96.4.0/22"];
+    let grid = Grid::begun(lab, 3, &plan);
     let file = grid.write("kontena.yml", &stack());
     grid.node(1).kontena(&["stack", "install", &file]);
     grid.settled(&FIRST, &app(3), SOON);
     everybody_reaches_everybody(&grid, &FIRST, SOON);
 
-    // One side is 1, and 3 and 4; the other is 2, and later 3.
+    // One side is 1, 3 and 4; the other is 2, and later 3.
     part(&grid, 2, &[1, 3, 4]);
     grid.offline(1, &["node-2"]);
     grid.node(4).start_daemon();
     grid.join(4);
+    pin(&grid, 1, "fourth", "node-4");
     grid.node(3).kontena(&["leave", "--force"]);
     meet(&grid, 3);
     part(&grid, 3, &[1, 4]);
-    let (address, token) = (grid.node(2).address(), grid.token.as_str());
-    grid.node(3)
-        .kontena(&["join", &address, "--token", token, "--name", "node-3-again"]);
-    eventually(LATER, "both to run their containers in one subnet", || {
-        let (one, other) = (subnet_of(&grid.node(4))?, subnet_of(&grid.node(3))?);
-        seen(one == other, (one, other))
+    let (sponsor, again) = (grid.node(2).address(), "node-3-again");
+    let join = ["join", &sponsor, "--token", &grid.token, "--name", again];
+    grid.node(3).kontena(&join);
+    pin(&grid, 2, "third", again);
+    let before = eventually(LATER, "both to run in one subnet", || {
+        let both = [pinned(&grid, PINNED[0])?, pinned(&grid, PINNED[1])?];
+        seen(both[0].subnet == both[1].subnet, &both)?;
+        Ok(both)
     });
-    let running: Vec<_> = [3, 4].map(|node| grid.running(&[node]).unwrap()).into();
 
     for node in FIRST {
         meet(&grid, node);
     }
-    eventually(LATER, "all subnets to be apart", || {
-        let subnets: Result<Vec<String>, String> = THEN
-            .iter()
-            .map(|node| subnet_of(&grid.node(*node)))
-            .collect();
-        let apart: BTreeSet<String> = subnets?.into_iter().collect();
-        seen(apart.len() == 4, apart)
+    eventually(LATER, "one to be moved, without a restart", || {
+        let after = [pinned(&grid, PINNED[0])?, pinned(&grid, PINNED[1])?];
+        let stay = [0, 1].map(|at| after[at].subnet == before[at].subnet);
+        let runs = [0, 1].map(|at| after[at].run == before[at].run);
+        seen(stay[0] != stay[1] && runs == [true; 2], (&before, &after))
     });
-    let after = grid.settled(&THEN, &app(4), LATER);
-    for before in &running {
-        none_restarted(before, &after, &THEN);
+    for (host, name) in PINNED {
+        for from in [1, 2] {
+            eventually(LATER, &format!("node-{from} to reach `{name}`"), || {
+                let database = try_address_of(&grid.node(host), &format!("{name}-"))?;
+                let asker = Asker::Box(grid.node(from));
+                let answer = asker.ask(&database, "CLIENT LIST")?;
+                let own = try_address(&grid.node(from), "box")?;
+                seen(answer.contains(&format!(" addr={own}:")), (own, answer))?;
+                asker.carries_much(&database)
+            });
+        }
     }
-    everybody_reaches_everybody(&grid, &THEN, LATER);
-    let conflicts = grid.node(1).kontena_json(&["grid", "show"]);
-    assert!(
-        conflicts["conflicts"].to_string().contains("10.96."),
-        "{conflicts}"
-    );
+    let shown = grid.node(1).kontena_json(&["grid", "show"]);
+    assert!(shown["conflicts"].to_string().contains("10.96."), "{shown}");
 }
 
-/// The first three numbers of the addresses that both containers of a host have.
-fn subnet_of(node: &Node<'_>) -> Result<String, String> {
-    let of = |service| {
-        let address = try_address(node, service)?;
-        let (head, _) = address.rsplit_once('.').ok_or("no address")?;
-        Ok::<_, String>(head.to_owned())
-    };
-    let (head, other) = (of("box")?, of("redis")?);
-    seen(head == other && head.starts_with("10.96."), (&head, &other))?;
-    Ok(head)
+/// A database that runs on one node alone.
+fn pin(grid: &Grid, by: u8, name: &str, node: &str) {
+    let affinity = format!("node=={node}");
+    let create = ["service", "create", name, REDIS, "--affinity", &affinity];
+    grid.node(by).kontena(&create);
+    grid.node(by).kontena(&["service", "deploy", name]);
+}
+
+/// What is seen of such a database.
+#[derive(Debug)]
+struct Pinned {
+    /// The first three numbers of its address.
+    subnet: String,
+    /// The container, and since when it runs.
+    run: String,
+}
+
+fn pinned(grid: &Grid, (host, name): (u8, &str)) -> Result<Pinned, String> {
+    let node = grid.node(host);
+    let address = try_address_of(&node, &format!("{name}-"))?;
+    let (subnet, _) = address.rsplit_once('.').ok_or("no address")?;
+    seen(subnet.starts_with("10.96."), &address)?;
+    let format = "{{.Id}} {{.State.StartedAt}}";
+    let run = node.try_docker(&["inspect", "--format", format, &format!("{name}-1")])?;
+    Ok(Pinned {
+        subnet: subnet.to_owned(),
+        run,
+    })
 }
 
 /// A host hears nothing of these others, nor they of it.

@@ -48,7 +48,7 @@ impl Asker<'_> {
         match self {
             Self::Host(node) => Ok(node.run("sh", &["-c", &format!("{script} || true")])),
             Self::Box(node) => {
-                let name = try_container(node, "box")?;
+                let name = try_container(node, "net.box-")?;
                 node.try_docker(&["exec", &name, "sh", "-c", script])
             }
         }
@@ -106,7 +106,12 @@ pub(crate) fn address(node: &Node<'_>, service: &str) -> String {
 }
 
 pub(crate) fn try_address(node: &Node<'_>, service: &str) -> Result<String, String> {
-    let name = try_container(node, service)?;
+    try_address_of(node, &format!("net.{service}-"))
+}
+
+/// The same of the container whose name begins so.
+pub(crate) fn try_address_of(node: &Node<'_>, begin: &str) -> Result<String, String> {
+    let name = try_container(node, begin)?;
     let format = "{{with index .NetworkSettings.Networks \"kontena\"}}{{.IPAddress}}{{end}}";
     let address = node.try_docker(&["inspect", "--format", format, &name])?;
     let address = address.trim().to_owned();
@@ -116,11 +121,10 @@ pub(crate) fn try_address(node: &Node<'_>, service: &str) -> Result<String, Stri
     }
 }
 
-/// The container of a service on this host.
-fn try_container(node: &Node<'_>, service: &str) -> Result<String, String> {
-    let begin = format!("net.{service}-");
+/// The container on this host whose name begins so.
+fn try_container(node: &Node<'_>, begin: &str) -> Result<String, String> {
     let names = node.try_docker(&["ps", "--format", "{{.Names}}"])?;
-    let name = names.lines().find(|name| name.starts_with(&begin));
+    let name = names.lines().find(|name| name.starts_with(begin));
     name.map(str::to_owned)
         .ok_or_else(|| format!("{begin} in {names:?}"))
 }
