@@ -151,6 +151,7 @@ impl What {
             Self::Command { .. } => 13,
             Self::Moved { .. } => 14,
             Self::Saved { .. } => 15,
+            Self::Glance => 16,
         }
     }
 }

@@ -286,3 +286,9 @@ fn what_was_said_while_a_node_stood_still_relieves_nobody() {
         .step(353_931, 60000, stall(0));
     carry_out(&plan);
 }
+
+#[test]
+fn what_a_node_says_of_its_own_ways_is_news_to_its_own_network_at_once() {
+    let plan = Plan::new(7, 3, 0).step(290_400, 60_403, Deed::Seclude { host: 1 });
+    carry_out(&plan);
+}

@@ -427,6 +427,8 @@ impl Node {
         self.work(now);
         self.write(now);
         self.finish_leaving(now);
+        // What this node has just said of itself, or written, is a part of the view by now.
+        self.set_network();
         self.save_reports(now);
         self.show();
         self.finish_stopping(now);
