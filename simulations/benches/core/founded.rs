@@ -9,6 +9,7 @@ use kontena_core::id::{GridId, NodeId, ServiceKey};
 use kontena_core::identity::SecretKey;
 use kontena_core::membership::admission::{Admission, Candidate};
 use kontena_core::membership::token::Token;
+use kontena_core::network::plan::AddressPlan;
 use kontena_core::node::Record;
 use kontena_core::stack::Service;
 use kontena_simulations::world::World;
@@ -68,8 +69,9 @@ fn admissions(world: &World, token: &Token) -> Vec<Admission> {
     let sponsor = world.id(0);
     (0..world.hosts.len())
         .map(|host| {
-            let founding =
-                Admission::founding(token.grid(), candidate(world, host), world.clock().wall);
+            let (grid, plan) = (token.grid(), AddressPlan::default());
+            let wall = world.clock().wall;
+            let founding = Admission::founding(grid, plan, candidate(world, host), wall);
             let subnet = format!("10.{}.{}.0/24", 80 + host / 256, host % 256);
             match host {
                 0 => founding,
@@ -101,6 +103,7 @@ fn candidate(world: &World, host: usize) -> Candidate {
         name: format!("n{}", host + 1).parse().expect("a label"),
         labels: vec![format!("az={}", host % 3)],
         addresses: vec![World::address(host)],
+        routes: Vec::new(),
     }
 }
 

@@ -5,6 +5,7 @@ use kontena_core::document::{DocumentId, Ingested, Replica, SignedEnvelope};
 use kontena_core::id::GridId;
 use kontena_core::identity::SecretKey;
 use kontena_core::membership::admission::{Admission, Candidate};
+use kontena_core::network::plan::AddressPlan;
 use kontena_core::stack::Service;
 use kontena_core::time::WallTime;
 
@@ -101,10 +102,12 @@ fn history() -> (GridId, Vec<SignedEnvelope>) {
         name: "n1".parse().expect("a label"),
         labels: Vec::new(),
         addresses: Vec::new(),
+        routes: Vec::new(),
     };
     let mut replica = Replica::new(author, 1);
     let genesis = [Edit::Admit(Admission::founding(
         grid,
+        AddressPlan::default(),
         candidate,
         WallTime(0),
     ))];
