@@ -150,6 +150,23 @@ fn a_host_whose_routes_lead_into_the_grids_network_is_refused_by_the_first_of_th
 }
 
 #[test]
+fn a_grid_that_has_no_subnet_left_admits_nobody() {
+    let mut full = grid();
+    let only: Subnet = "192.168.7.0/24".parse().unwrap();
+    let supernet = "192.168.7.0/24".parse().unwrap();
+    full.grid.plan = AddressPlan::new(supernet, None).unwrap();
+    let sponsor = full.roster.get_mut(&SPONSOR).unwrap();
+    sponsor.subnet = Some(only);
+    let answer = admit(&full, &request("web"), &call());
+    assert!(
+        matches!(&answer, Err(JoinRefusal::NotNow { problem }) if problem == "all 1 subnets of this grid are taken"),
+        "{answer:?}"
+    );
+    full.roster.get_mut(&SPONSOR).unwrap().subnet = None;
+    assert_eq!(admitted(&full, &request("web")).subnet, only.to_string());
+}
+
+#[test]
 fn who_shows_more_routes_than_there_may_be_or_such_as_no_host_has_is_refused() {
     let route = HostRoute {
         to: "192.168.1.0/24".parse().unwrap(),
