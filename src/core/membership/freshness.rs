@@ -83,8 +83,8 @@ pub struct Pulse {
     /// When a member first answered this boot.
     answered: Option<Instant>,
     version: u64,
-    /// When silence last turned a member, or the roster changed.
-    turned: Instant,
+    /// When a member last went stale, or the roster changed.
+    staled: Instant,
     doubt: Doubt,
     double: Double,
 }
@@ -114,7 +114,7 @@ impl Pulse {
             alone: None,
             answered: None,
             version: 0,
-            turned: now.monotonic,
+            staled: now.monotonic,
             doubt: Doubt::default(),
             double: Double::default(),
         }
@@ -128,7 +128,7 @@ impl Pulse {
             self.rounds.hurry(now.monotonic);
         }
         self.version += 1;
-        self.turned = now.monotonic;
+        self.staled = now.monotonic;
         self.settle(now);
     }
 

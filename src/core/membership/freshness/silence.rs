@@ -6,6 +6,7 @@ use super::pace::Pace;
 use super::trace::Trace;
 use super::{Cause, LAG, Pulse};
 use crate::time::{Instant, Now};
+use crate::view::Freshness;
 
 /// What [`Cause::ManyStale`] looks at.
 const MANY_STALE_WITHIN: Duration = Duration::from_secs(10);
@@ -29,13 +30,13 @@ impl Pulse {
     pub(super) fn settle(&mut self, now: Now) {
         let pace = self.pace();
         let is_witnessed = self.witnesses(&pace, now.monotonic) >= 2;
-        let mut turned = 0;
         for trace in self.members.traces_mut() {
-            turned += u64::from(trace.settle(&pace, is_witnessed, now));
-        }
-        self.version += turned;
-        if turned > 0 {
-            self.turned = now.monotonic;
+            if trace.settle(&pace, is_witnessed, now) {
+                self.version += 1;
+                if trace.standing().freshness >= Freshness::Stale {
+                    self.staled = now.monotonic;
+                }
+            }
         }
         if !self.members.traces().any(Trace::is_online)
             && self.went_stale_lately(now.monotonic) >= 2
@@ -59,7 +60,7 @@ impl Pulse {
 
     pub(super) fn doubt_eyes(&mut self, now: Instant) {
         // Every exchange comes by here: the members are looked through only if one may have gone stale.
-        let is_quiet = now.since(self.turned) > MANY_STALE_WITHIN;
+        let is_quiet = now.since(self.staled) > MANY_STALE_WITHIN;
         if !is_quiet && self.size() >= 4 && self.went_stale_lately(now) * 3 > self.size() {
             self.doubt.raise(Cause::ManyStale, now);
         }
