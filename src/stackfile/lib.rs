@@ -1,0 +1,27 @@
+//! Reads `kontena.yml` whole.
+
+#![cfg_attr(test, allow(clippy::unwrap_used, reason = "a panic is a failing test"))]
+
+#[cfg(test)]
+mod corpus_tests;
+mod depends;
+mod extends;
+mod file;
+mod interpolate;
+mod liquid;
+mod problem;
+mod service;
+mod stack;
+mod suggestion;
+mod text;
+mod units;
+mod value;
+mod variables;
+mod world;
+pub mod yaml;
+
+pub use problem::{Excerpt, Findings, Problem};
+pub use stack::{Child, Request, Stack, read};
+pub use text::{Position, Source};
+pub use value::Value;
+pub use world::{AnswerKind, Choice, Location, Question, ReadProblem, World};

@@ -1,0 +1,13 @@
+//! One service: what a file may say of it, and what Kontena's API is told.
+
+mod check;
+mod environment;
+mod extend;
+mod keys;
+mod lists;
+mod payload;
+
+pub(crate) use check::{Surroundings, check};
+pub(crate) use environment::environment;
+pub(crate) use extend::extend;
+pub(crate) use payload::{Options, payload};
