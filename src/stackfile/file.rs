@@ -79,10 +79,11 @@ impl File {
 
     /// The file as it counts: its template carried out, and its variables filled in.
     pub(crate) fn filled(&mut self, variables: &Variables) -> Option<Rc<Node>> {
+        let known = self.report.findings.problems.len();
         let rendered = liquid::render(&variables.values, &mut self.report)?;
         let filled = self.fill_variables(&rendered, variables);
-        if !self.report.is_clean() {
-            return None;
+        if self.report.findings.problems.len() > known {
+            return None; // what is left out would be taken for a mistake of its own
         }
         yaml::read(&filled, Repeats::Warned, &mut self.report)
     }

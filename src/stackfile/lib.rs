@@ -13,6 +13,8 @@ mod problem;
 mod service;
 mod stack;
 mod suggestion;
+#[cfg(test)]
+mod tests;
 mod text;
 mod units;
 mod value;

@@ -97,20 +97,22 @@ struct Parts {
 impl Reading<'_, '_> {
     fn stack(mut self) -> Result<Stack, Findings> {
         let mut file = File::open(&self.request.location, self.world)?;
-        let parts = self.parts(&mut file);
-        let root = file.filled(&parts.variables);
-        let services = root.and_then(|root| self.services(&mut file, &root, &parts));
+        let whole = self.parts(&mut file).and_then(|parts| {
+            let root = file.filled(&parts.variables)?;
+            let body = self.body(&mut file, &root, &parts)?;
+            Some((parts, body))
+        });
         file.report.findings.sort();
-        match services {
-            Some(services) if file.report.is_clean() => {
-                Ok(self.put_together(file, parts, services))
+        match whole {
+            Some((parts, body)) if file.report.is_clean() => {
+                Ok(self.put_together(file, parts, body))
             }
             Some(_) | None => Err(file.report.findings),
         }
     }
 
-    /// Everything that the template needs.
-    fn parts(&mut self, file: &mut File) -> Parts {
+    /// Everything that the template needs; `None` where not even `variables` can be read.
+    fn parts(&mut self, file: &mut File) -> Option<Parts> {
         let own_name = stack_name(&file.raw, &mut file.report);
         let name = self.request.name.map(str::to_owned).or_else(|| {
             let last = own_name.as_deref()?.rsplit('/').next()?;
@@ -118,39 +120,39 @@ impl Reading<'_, '_> {
         });
         let name = name.unwrap_or_default();
         let dependencies = depends::dependencies(file, self.world);
-        let variables = self.variables(file, &name, &dependencies);
-        Parts {
+        let variables = self.variables(file, &name, &dependencies)?;
+        Some(Parts {
             name,
             variables,
             dependencies,
-        }
+        })
     }
 
-    fn variables(&mut self, file: &mut File, name: &str, dependencies: &[Dependency]) -> Variables {
+    fn variables(
+        &mut self,
+        file: &mut File,
+        name: &str,
+        dependencies: &[Dependency],
+    ) -> Option<Variables> {
         let built_in = self.built_in(name);
-        let root = file.without_variables(&built_in);
+        let root = file.without_variables(&built_in)?;
         let mut known = Variables {
             values: built_in,
             ..Variables::default()
         };
         let (direct, _) = depends::names(name, dependencies);
         known.values.extend(direct);
-        let declared = root.as_ref().and_then(|root| root.get("variables"));
-        let declared = declarations(declared, &mut file.report);
+        let declared = declarations(root.get("variables"), &mut file.report);
         let given = self.given(&declared.iter().map(|one| one.name.clone()).collect());
         let context = Context {
             stack: name.to_owned(),
             prefix: self.prefix.clone(),
             folder: file.location.folder().map(Into::into),
         };
-        resolve(
-            declared,
-            &given,
-            known,
-            &context,
-            self.world,
-            &mut file.report,
-        )
+        let report = &mut file.report;
+        Some(resolve(
+            declared, &given, known, &context, self.world, report,
+        ))
     }
 
     fn built_in(&self, name: &str) -> BTreeMap<String, Value> {
@@ -183,7 +185,7 @@ impl Reading<'_, '_> {
     }
 
     /// What the API is told of services and volumes; `None` with the reasons in the file's report.
-    fn services(&mut self, file: &mut File, root: &Rc<Node>, parts: &Parts) -> Option<Body> {
+    fn body(&mut self, file: &mut File, root: &Rc<Node>, parts: &Parts) -> Option<Body> {
         check_top(root, &parts.dependencies, &mut file.report);
         let services = check_services(root, &mut file.report);
         check_volumes(root, &mut file.report);

@@ -10,14 +10,12 @@ mod evaluate;
 mod kind;
 mod resolve;
 mod source;
-#[cfg(test)]
-mod tests;
 
 use std::collections::BTreeMap;
 
 use crate::value::Value;
 
-pub(crate) use condition::{ConditionProblem, holds, holds_for_service};
+pub(crate) use condition::holds_for_service;
 pub(crate) use declaration::{Declaration, declarations};
 pub(crate) use resolve::{Given, resolve};
 pub(crate) use source::Context;

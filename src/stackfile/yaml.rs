@@ -12,7 +12,7 @@ mod scalar;
 mod tests;
 
 pub(crate) use compose::{Repeats, read};
-pub(crate) use node::{Entries, Kind, Node};
+pub(crate) use node::{Entries, Node};
 pub use print::print;
 
 use std::rc::Rc;

@@ -1,0 +1,324 @@
+//! Keys of a service: what is told to the API, and what is refused.
+
+use expect_test::expect;
+
+use super::*;
+
+#[test]
+fn every_key_has_its_field() {
+    check(
+        &mut service(
+            r#"image: nginx
+instances: 2
+stateful: true
+command: sh -c "echo 'a b'"
+entrypoint: /run me
+environment: {A: 1, B: , C: yes}
+links: [db, system/lb:edge]
+depends_on: [db, mail]
+external_links: [other/x]
+ports: ["80:8080", "127.0.0.1:53:53/udp"]
+network_mode: host
+pid: host
+privileged: true
+cap_add: [NET_ADMIN]
+cap_drop: [ALL]
+user: www
+read_only: true
+cpus: 1.5
+cpu_shares: 512
+mem_limit: 64m
+shm_size: 1g
+volumes: [/data, "/srv:/srv:ro"]
+logging: {driver: syslog, options: {tag: web}}
+affinity: ["node==~a", "label!=b", "service==/^db/", "node==n-%s"]
+deploy: {strategy: random, wait_for_port: 80, min_health: 0.5, interval: 30min}
+health_check: {protocol: http, port: 80, uri: /up, timeout: 5, interval: 10, initial_delay: 3}
+secrets: [{secret: s, name: S, type: env}]
+certificates: [{subject: a.b, name: C, type: env}]
+stop_signal: SIGRTMIN+3
+stop_grace_period: 1m30s
+build: {context: ., args: [A=1]}
+hooks:
+  pre_stop: [{name: bye, cmd: drain, instances: "*", oneshot: false}]"#,
+        ),
+        "services.0",
+        expect![[r#"
+            name: web
+            image: nginx:latest
+            stateful: true
+            instances: 2
+            env:
+              - A=1
+              - B=
+              - C=true
+            links:
+              - name: db
+                alias: db
+              - name: system/lb
+                alias: edge
+              - name: mail
+                alias: mail
+            external_links:
+              - name: other/x
+                alias: other/x
+            ports:
+              - ip: "0.0.0.0"
+                container_port: "8080"
+                node_port: "80"
+                protocol: tcp
+              - ip: "127.0.0.1"
+                container_port: "53"
+                node_port: "53"
+                protocol: udp
+            affinity:
+              - "node==~a"
+              - "label!=b"
+              - "service==/^db/"
+              - "node==n-%s"
+            volumes:
+              - /data
+              - /srv:/srv:ro
+            volumes_from: []
+            log_driver: syslog
+            log_opts:
+              tag: web
+            deploy_opts:
+              wait_for_port: 80
+              min_health: 0.5
+              interval: 1800
+            health_check:
+              protocol: http
+              port: 80
+              uri: /up
+              timeout: 5
+              interval: 10
+              initial_delay: 3
+            hooks:
+              pre_stop:
+                - name: bye
+                  cmd: drain
+                  instances: "*"
+                  oneshot: false
+            read_only: true
+            secrets:
+              - secret: s
+                name: S
+                type: env
+            certificates:
+              - subject: a.b
+                name: C
+                type: env
+            entrypoint: /run me
+            user: www
+            cpus: 1.5
+            cpu_shares: 512
+            cap_add:
+              - NET_ADMIN
+            cap_drop:
+              - ALL
+            pid: host
+            build:
+              context: /work
+              args:
+                A: "1"
+            stop_signal: SIGRTMIN+3
+            stop_grace_period: "1m30s"
+            net: host
+            privileged: true
+            cmd:
+              - sh
+              - "-c"
+              - "echo 'a b'"
+            memory: 67108864
+            shm_size: 1073741824
+            strategy: random
+        "#]],
+    );
+}
+
+#[test]
+fn what_kontena_refuses_is_refused() {
+    for (lines, said) in [
+        (
+            "cpus: 1",
+            "`cpus` has to be a number with a point, this is 1",
+        ),
+        (
+            "deploy: {min_health: 1}",
+            "`min_health` has to be a number with a point, this is 1",
+        ),
+        (
+            "deploy: {strategy: hA}",
+            "`strategy` is `hA`, not one of ha, daemon, random",
+        ),
+        (
+            "deploy: {interval: 1w}",
+            "`interval` has to be a time as `30min`, `12h` or `7d`",
+        ),
+        (
+            "ports: [22:22]",
+            "a port has to be a text, this is a whole number",
+        ),
+        (
+            "ports: [80]",
+            "a port has to be a text, this is a whole number",
+        ),
+        (
+            "ports: ['80']",
+            "`80` is no port: it has to be [IP:]HOST:CONTAINER[/PROTOCOL]",
+        ),
+        (
+            "instances: two",
+            "`instances` has to be a whole number, this is a text",
+        ),
+        (
+            "stateful: 'yes'",
+            "`stateful` has to be true or false, this is a text",
+        ),
+        (
+            "environment: [A]",
+            "`A` is no variable: it has to be NAME=VALUE",
+        ),
+        (
+            "environment: {A: [1]}",
+            "the variable `A` has to be a single value, this is a list",
+        ),
+        (
+            "affinity: [somewhere]",
+            "the affinity `somewhere` has neither `==` nor `!=`",
+        ),
+        (
+            "volumes: [data:/data]",
+            "the volume `data` is not among the `volumes` of the file",
+        ),
+        (
+            "volumes: [./data:/data]",
+            "`./data` is neither an absolute path nor the name of a volume",
+        ),
+        ("volumes: [/a, /b:/a]", "two volumes are mounted on `/a`"),
+        ("restart: always", "`restart` is not a key of a service"),
+        (
+            "memswap_limit: 1g",
+            "`memswap_limit` is not a key of a service",
+        ),
+        ("imgae: x", "`imgae` is not a key of a service"),
+        (
+            "command: [a, b]",
+            "`command` has to be a text, this is a list",
+        ),
+        (
+            "command: a 'b",
+            "the `command` of the service `web` has a quote that is not closed",
+        ),
+        (
+            "user: 1000",
+            "`user` has to be a text, this is a whole number",
+        ),
+        (
+            "cpu_shares: 2000",
+            "`cpu_shares` is 2000, it has to be from 0 to 1024",
+        ),
+        (
+            "mem_limit: lots",
+            "`mem_limit` is `lots`, not a size as `512m` or `2g`",
+        ),
+        (
+            "network_mode: none",
+            "`network_mode` is `none`, not one of bridge, host",
+        ),
+        ("secrets: [{secret: a, name: b}]", "a secret has no `type`"),
+        (
+            "health_check: {port: 80}",
+            "`health_check` has no `protocol`",
+        ),
+        (
+            "health_check: {protocol: http, port: 80, uri: up}",
+            "`uri` is `up`, it has to begin with `/`",
+        ),
+        (
+            "health_check: {protocol: tcp, port: 80, interval: 5, timeout: 6}",
+            "`interval` is 5, shorter than `timeout`, which is 6",
+        ),
+        (
+            "hooks: {post_start: [{name: a, cmd: b, instances: '1,2'}]}",
+            "`instances` has to be a whole number, this is a text",
+        ),
+        (
+            "hooks: {pre_build: [{name: a, cmd: b, oneshot: true}]}",
+            "`oneshot` is not a key of a hook",
+        ),
+        (
+            "stop_signal: TERM",
+            "`stop_signal` is `TERM`, not a signal as `SIGTERM` or a number",
+        ),
+        (
+            "stop_grace_period: 10",
+            "`stop_grace_period` has to be a text, this is a whole number",
+        ),
+        (
+            "stateful: true\nvolumes_from: [db-%s]",
+            "a stateful service cannot use `volumes_from`",
+        ),
+        ("extends: {file: x.yml}", "`extends` has no `service`"),
+        (
+            "logging: syslog",
+            "`logging` has to be a mapping, this is a text",
+        ),
+        (
+            "env_file: [1]",
+            "an item of `env_file` has to be a text, this is a whole number",
+        ),
+    ] {
+        let mut world = service(&format!("image: a\n{lines}"));
+        assert_eq!(first_problem(&mut world), said, "{lines}");
+    }
+    assert_eq!(
+        first_problem(&mut service("instances: 1")),
+        "the service `web` has no `image`"
+    );
+}
+
+#[test]
+fn all_faults_of_a_file_come_at_once_each_with_its_line() {
+    check(
+        &mut service("imgae: nginx\nports:\n  - 22:22\ndeploy:\n  strategy: daemno"),
+        "",
+        expect![[r#"
+            error: `imgae` is not a key of a service
+              --> kontena.yml:4:5
+            4 |     imgae: nginx
+              |     ^
+            hint: did you mean `image`?
+            error: a port has to be a text, this is a whole number
+              --> kontena.yml:6:9
+            6 |       - 22:22
+              |         ^
+            hint: put quotes around it
+            error: `strategy` is `daemno`, not one of ha, daemon, random
+              --> kontena.yml:8:17
+            8 |       strategy: daemno
+              |                 ^
+            hint: did you mean `daemon`?"#]],
+    );
+}
+
+#[test]
+fn an_empty_key_says_nothing() {
+    let lines = "image: a\nports:\nlinks:\nenvironment:\ndeploy:\nhealth_check:\nhooks:\nvolumes:\naffinity:";
+    check(&mut service(lines), "services.0.ports", expect!["[]\n"]);
+}
+
+#[test]
+fn a_link_that_a_variable_left_empty_is_left_out() {
+    let mut world = service("image: a\nlinks:\n  -\n  - db");
+    let stack = world.read().unwrap();
+    assert_eq!(
+        at(&stack.payload, "services.0.links")
+            .as_list()
+            .unwrap()
+            .len(),
+        1
+    );
+    assert_eq!(stack.warnings.warnings.len(), 1);
+}
