@@ -86,7 +86,8 @@ pub(super) fn compare(left: &Value, sign: &str, right: &Value) -> Option<bool> {
         "==" => Some(is_equal(left, right)),
         "!=" | "<>" => Some(!is_equal(left, right)),
         "contains" => Some(contains(left, right)),
-        _ if left.is_null() || right.is_null() => Some(false),
+        // Ruby raises an error for a text and a number alone; other kinds are in no order.
+        _ if !is_ordered(left) || !is_ordered(right) => Some(false),
         _ => {
             let order = order(left, right)?;
             Some(match sign {
@@ -97,6 +98,10 @@ pub(super) fn compare(left: &Value, sign: &str, right: &Value) -> Option<bool> {
             })
         }
     }
+}
+
+fn is_ordered(value: &Value) -> bool {
+    matches!(value, Value::Integer(_) | Value::Float(_) | Value::Text(_))
 }
 
 pub(super) fn is_equal(left: &Value, right: &Value) -> bool {
@@ -126,13 +131,12 @@ fn contains(left: &Value, right: &Value) -> bool {
     }
 }
 
-/// Whether a value is `empty`, or `blank`.
+/// Whether a value is `empty`.
 pub(super) fn is_empty(value: &Value) -> bool {
     match value {
-        Value::Null => true,
-        Value::Text(text) => text.trim().is_empty(),
+        Value::Text(text) => text.is_empty(),
         Value::List(items) => items.is_empty(),
         Value::Map(entries) => entries.is_empty(),
-        Value::Boolean(_) | Value::Integer(_) | Value::Float(_) => false,
+        Value::Null | Value::Boolean(_) | Value::Integer(_) | Value::Float(_) => false,
     }
 }

@@ -8,8 +8,10 @@ use crate::value::Value;
 #[derive(Clone, Debug, PartialEq)]
 pub(super) enum Expression {
     Literal(Value),
-    /// `empty` and `blank`, which are compared with.
+    /// `empty`, which is compared with.
     Empty,
+    /// `blank`, which nothing equals: that takes a library of Ruby that Kontena does not have.
+    Blank,
     Variable {
         at: usize,
         name: String,
@@ -177,7 +179,8 @@ impl Reader {
             "nil" | "null" => Ok(Expression::Literal(Value::Null)),
             "true" => Ok(Expression::Literal(Value::Boolean(true))),
             "false" => Ok(Expression::Literal(Value::Boolean(false))),
-            "empty" | "blank" => Ok(Expression::Empty),
+            "empty" => Ok(Expression::Empty),
+            "blank" => Ok(Expression::Blank),
             _ => self.variable(at, name),
         }
     }

@@ -62,12 +62,12 @@ const FILTERS: &[Entry] = &[
     ("downcase", 0, 0, |value, _| text(&value, str::to_lowercase)),
     ("escape", 0, 0, |value, _| text(&value, escape)),
     ("first", 0, 0, |value, _| {
-        Ok(list(value).into_iter().next().unwrap_or(Value::Null))
+        Ok(end(value, |items| items.first()))
     }),
     ("floor", 0, 0, |value, _| rounded(&value, f64::floor)),
     ("join", 0, 1, |value, arguments| join(value, arguments)),
     ("last", 0, 0, |value, _| {
-        Ok(list(value).pop().unwrap_or(Value::Null))
+        Ok(end(value, |items| items.last()))
     }),
     ("lstrip", 0, 0, |value, _| {
         text(&value, |text| text.trim_start().to_owned())
@@ -223,6 +223,12 @@ fn list(value: Value) -> Vec<Value> {
     }
 }
 
+/// Of a list alone.
+fn end(value: Value, end: impl Fn(&[Value]) -> Option<&Value>) -> Value {
+    let item = value.as_list().and_then(end);
+    item.cloned().unwrap_or(Value::Null)
+}
+
 /// A number, also out of a text; anything else counts as zero.
 fn as_number(value: &Value) -> Value {
     match value {
@@ -263,10 +269,13 @@ fn arithmetic(
         return result.ok_or(TOO_LARGE.into());
     }
     let left = left.as_float().unwrap_or_default();
-    Ok(Value::Float(real(
-        left,
-        right.as_float().unwrap_or_default(),
-    )))
+    let result = real(left, right.as_float().unwrap_or_default());
+    Ok(Value::Float(as_decimal(result)))
+}
+
+/// Liquid adds and multiplies decimal numbers, so that 0.1 and 0.2 are 0.3.
+fn as_decimal(number: f64) -> f64 {
+    format!("{number:.14e}").parse().unwrap_or(number)
 }
 
 fn divided_by(left: &Value, right: &Value) -> Filtered {
@@ -274,7 +283,12 @@ fn divided_by(left: &Value, right: &Value) -> Filtered {
     if right == Value::Integer(0) {
         return Err("nothing can be divided by 0".into());
     }
-    arithmetic(&left, &right, divide_down, |a, b| a / b)
+    if let (Value::Integer(left), Value::Integer(right)) = (&left, &right) {
+        let quotient = divide_down(*left, *right).map(Value::Integer);
+        return quotient.ok_or(TOO_LARGE.into());
+    }
+    let left = left.as_float().unwrap_or_default();
+    Ok(Value::Float(left / right.as_float().unwrap_or_default()))
 }
 
 /// Rounded towards minus infinity, as Ruby divides.

@@ -267,6 +267,7 @@ impl Parser<'_> {
             Expression::Literal(crate::value::Value::Text(name)) => name,
             Expression::Literal(_)
             | Expression::Empty
+            | Expression::Blank
             | Expression::Variable { .. }
             | Expression::Range(_) => return Err(Fault::new(at, "`capture` needs a name")),
         };

@@ -195,6 +195,7 @@ impl Renderer<'_> {
         for value in values {
             let equal = match value {
                 Expression::Empty => is_empty(subject),
+                Expression::Blank => false,
                 Expression::Literal(_) | Expression::Variable { .. } | Expression::Range(_) => {
                     is_equal(subject, &self.evaluate(at, value)?)
                 }
@@ -304,6 +305,9 @@ impl Renderer<'_> {
             let value = self.evaluate(*at, value)?;
             return Ok(is_empty(&value) == (sign == "=="));
         }
+        if matches!(left, Expression::Blank) || matches!(right, Expression::Blank) {
+            return Ok(sign != "==");
+        }
         let left = self.evaluate(*at, left)?;
         let right = self.evaluate(*at, right)?;
         self.spend(*at, left.weight() + right.weight())?;
@@ -334,7 +338,7 @@ impl Renderer<'_> {
     fn evaluate(&mut self, at: usize, expression: &Expression) -> Result<Value, Fault> {
         match expression {
             Expression::Literal(value) => Ok(value.clone()),
-            Expression::Empty => Ok(Value::Text(String::new())),
+            Expression::Empty | Expression::Blank => Ok(Value::Text(String::new())),
             Expression::Range(ends) => self.range(at, &ends.0, &ends.1),
             Expression::Variable { at, name, lookups } => self.variable(*at, name, lookups),
         }
@@ -349,16 +353,11 @@ impl Renderer<'_> {
     }
 
     fn variable(&mut self, at: usize, name: &str, lookups: &[Expression]) -> Result<Value, Fault> {
-        let Some(value) = self.find(name) else {
+        let counter = self.counters.get(name).copied().map(Value::Integer);
+        let Some(mut value) = self.find(name).cloned().or(counter) else {
             self.undefined(at, name);
             return Ok(Value::Null);
         };
-        if lookups.is_empty() {
-            let value = value.clone();
-            self.spend(at, value.weight())?;
-            return Ok(value);
-        }
-        let mut value = value.clone();
         self.spend(at, value.weight())?;
         for lookup in lookups {
             let key = self.evaluate(at, lookup)?;

@@ -110,8 +110,8 @@ fn tags_choose_and_repeat() {
             "<db><db>",
         ),
         (
-            "{% increment n %}{% increment n %}{% decrement m %}",
-            "01-1",
+            "{% increment n %}{% increment n %}{{ n }}{% decrement m %}",
+            "012-1",
         ),
         (
             "{% for i in (1..3) %}{% cycle 'a', 'b' %}{% endfor %}",

@@ -40,11 +40,16 @@ pub(crate) fn read(text: &Rendered, repeats: Repeats, report: &mut Report) -> Op
         anchors: BTreeMap::new(),
         aliased: 0,
         root: None,
+        ends_text: false,
+        has_last_break: text.text.ends_with('\n'),
     };
     let mut places = Places::new(text);
     for event in Parser::new_from_str(&text.text) {
         let step = match event {
-            Ok((event, span)) => composer.event(event, places.origin(&span.start)),
+            Ok((event, span)) => {
+                composer.ends_text = places.byte(&span.end) == text.text.len();
+                composer.event(event, places.origin(&span.start))
+            }
             Err(problem) => Err(syntax_error(&problem, &mut places)),
         };
         if let Err(stop) = step {
@@ -159,6 +164,10 @@ struct Composer<'a> {
     anchors: BTreeMap<usize, Rc<Node>>,
     aliased: usize,
     root: Option<Rc<Node>>,
+    /// Whether what is read just now ends where the text does.
+    ends_text: bool,
+    /// Whether the text ends with a line break.
+    has_last_break: bool,
 }
 
 struct Open {
@@ -187,7 +196,12 @@ impl Composer<'_> {
             Event::Scalar(text, style, anchor, tag) => {
                 let plain = style == ScalarStyle::Plain;
                 let merges = plain && text == "<<";
-                let value = self.scalar(text.into_owned(), plain, tag.as_deref(), at)?;
+                let mut text = text.into_owned();
+                let is_block = matches!(style, ScalarStyle::Literal | ScalarStyle::Folded);
+                if is_block && self.ends_text && !self.has_last_break && text.ends_with('\n') {
+                    text.pop(); // for Ruby a block has the line breaks of the text, and no other
+                }
+                let value = self.scalar(text, plain, tag.as_deref(), at)?;
                 let node = Node::new(at, Kind::Scalar(value));
                 self.add(node, anchor, merges)
             }
@@ -304,7 +318,7 @@ impl Composer<'_> {
     fn unite(&mut self, entries: Vec<(Key, Rc<Node>)>) -> Entries {
         let mut united = United::default();
         for (key, value) in entries {
-            if key.merges {
+            if key.merges && value.scalar().is_none() {
                 self.merge(&value, &mut united);
                 continue;
             }

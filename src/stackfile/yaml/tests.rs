@@ -54,6 +54,13 @@ fn symbols_and_dates_are_refused_with_all_their_places() {
 }
 
 #[test]
+fn a_block_at_the_end_has_a_last_line_break_only_if_the_text_has() {
+    check("a: |\n  x\n", expect![[r#"{"a"=>"x\n"}"#]]);
+    check("a: |\n  x", expect![[r#"{"a"=>"x"}"#]]);
+    check("a: >\n  x\nb: 1", expect![[r#"{"a"=>"x\n", "b"=>1}"#]]);
+}
+
+#[test]
 fn a_bomb_of_aliases_is_refused() {
     let mut text = "a: &a [x, x, x, x, x, x, x, x, x]\n".to_owned();
     let mut last = 'a';
