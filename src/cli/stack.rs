@@ -1,8 +1,12 @@
 //! `stack`: services that come together, from a `kontena.yml`.
 
+mod carried;
+mod echo;
 mod file;
 mod render;
 mod upgrade;
+mod values;
+mod world;
 
 use std::path::PathBuf;
 
@@ -11,7 +15,8 @@ use kontena_core::id::{GridName, ServiceName, StackName};
 use kontena_core::manifest::compiled::{self, Compiled};
 use serde_json::json;
 
-use self::file::StackFile;
+use self::file::{Reading, compile, tell_what_is_not_carried_out};
+use self::values::Values;
 use super::confirm::confirm;
 use super::deploy::{self, StackDeployJson, Wait};
 use super::failure::Failure;
@@ -20,11 +25,12 @@ use super::output::Output;
 use super::session::{Session, about};
 use crate::api::paths;
 use crate::api::types::deploy::StackDeploy;
+use crate::api::types::service::Services;
 use crate::api::types::stack::{Stack as WireStack, StackJson, Stacks};
 use crate::api::types::{Changed, Saved};
 
-/// The grid that a file is checked against where no node is asked, as in Kontena.
-const NO_GRID: &str = "validate";
+/// The grid and the platform that a file is checked against where no node is asked, as in Kontena.
+const NO_GRID: (&str, &str) = ("validate", "validate-platform");
 
 /// Stacks: services that come together, from a `kontena.yml`
 #[derive(Args, Debug)]
@@ -43,6 +49,8 @@ enum Command {
     Validate {
         #[command(flatten)]
         file: File,
+        #[command(flatten)]
+        values: Values,
         /// How it is printed
         #[arg(long, value_enum, default_value_t = Format::Yaml)]
         format: Format,
@@ -52,6 +60,8 @@ enum Command {
     Install {
         #[command(flatten)]
         file: File,
+        #[command(flatten)]
+        values: Values,
         #[command(flatten)]
         deploy: Deploy,
         #[command(flatten)]
@@ -66,6 +76,8 @@ enum Command {
         /// The stack file, or `-` for standard input
         #[arg(default_value = "kontena.yml")]
         file: PathBuf,
+        #[command(flatten)]
+        values: Values,
         #[command(flatten)]
         deploy: Deploy,
         #[command(flatten)]
@@ -200,30 +212,77 @@ pub(crate) fn validate(
     grid: Option<&GridName>,
     asked: Stack,
 ) -> Result<(), Failure> {
-    let Command::Validate { file, format } = asked.command else {
+    let Command::Validate {
+        file,
+        values,
+        format,
+    } = asked.command
+    else {
         unreachable!("only `validate` asks no node");
     };
-    let read = StackFile::read(&file.file)?;
-    let grid = grid.map_or(NO_GRID, GridName::as_str);
-    let mut compiled = read.compile(output, file.name.as_ref(), grid)?;
-    if output.is_json() || format == Format::ApiJson {
-        return output.json(&compiled::write(&compiled));
+    let (grid, platform) = grid.map_or(NO_GRID, |grid| (grid.as_str(), grid.as_str()));
+    let stack = Reading {
+        output,
+        file: &file.file,
+        name: file.name.as_ref(),
+        grid,
+        platform,
+        values: &values,
+        services: None,
     }
-    compiled.source = None;
-    output.data(&compiled::yaml_text(&compiled::write(&compiled)))
+    .stack()?;
+    tell_what_is_not_carried_out(output, &stack);
+    let mut payload = stack.payload.to_json();
+    if output.is_json() || format == Format::ApiJson {
+        return output.json(&payload);
+    }
+    payload["source"].take();
+    output.data(&compiled::yaml_text(&payload))
+}
+
+/// What a file means on this grid.
+async fn read(
+    session: &Session,
+    grid: &GridName,
+    file: &std::path::Path,
+    name: Option<&StackName>,
+    values: &Values,
+) -> Result<Compiled, Failure> {
+    let Services { services } = session.client.get(&paths::services(grid)).await?;
+    let stack = Reading {
+        output: &session.output,
+        file,
+        name,
+        grid: grid.as_str(),
+        platform: grid.as_str(),
+        values,
+        services: Some(services),
+    }
+    .stack()?;
+    compile(&session.output, &stack)
 }
 
 pub(crate) async fn run(session: &Session, asked: Stack) -> Result<(), Failure> {
     match asked.command {
         Command::Validate { .. } => validate(&session.output, session.wanted_grid(), asked),
-        Command::Install { file, deploy, wait } => install(session, &file, deploy, wait).await,
+        Command::Install {
+            file,
+            values,
+            deploy,
+            wait,
+        } => install(session, &file, &values, deploy, wait).await,
         Command::Upgrade {
             name,
             file,
+            values,
             deploy,
             wait,
             force,
-        } => upgrade(session, &name, &file, deploy, wait, force).await,
+        } => {
+            let grid = session.grid().await?;
+            let compiled = read(session, &grid, &file, Some(&name), &values).await?;
+            upgrade(session, &grid, &compiled, deploy, wait, force).await
+        }
         Command::Deploy { names, wait } => deploy_all(session, &names, wait).await,
         Command::Stop(names) => order(session, &names, "stop", "stopped").await,
         Command::Restart(names) => order(session, &names, "restart", "restarted").await,
@@ -242,12 +301,12 @@ pub(crate) async fn run(session: &Session, asked: Stack) -> Result<(), Failure> 
 async fn install(
     session: &Session,
     file: &File,
+    values: &Values,
     deploy: Deploy,
     wait: Wait,
 ) -> Result<(), Failure> {
-    let read = StackFile::read(&file.file)?;
     let grid = session.grid().await?;
-    let compiled = read.compile(&session.output, file.name.as_ref(), grid.as_str())?;
+    let compiled = read(session, &grid, &file.file, file.name.as_ref(), values).await?;
     let answer = session
         .client
         .post(&paths::stacks(&grid), &compiled::write(&compiled))
@@ -269,21 +328,19 @@ async fn install(
 
 async fn upgrade(
     session: &Session,
-    name: &StackName,
-    file: &std::path::Path,
+    grid: &GridName,
+    compiled: &Compiled,
     deploy: Deploy,
     wait: Wait,
     force: bool,
 ) -> Result<(), Failure> {
-    let read = StackFile::read(file)?;
-    let grid = session.grid().await?;
-    let compiled = read.compile(&session.output, Some(name), grid.as_str())?;
-    upgrade::announce(session, &grid, &compiled, force).await?;
+    upgrade::announce(session, grid, compiled, force).await?;
+    let path = paths::stack(grid, &compiled.name);
     let changed: Changed<WireStack> = session
         .client
-        .put(&paths::stack(&grid, name), &compiled::write(&compiled))
+        .put(&path, &compiled::write(compiled))
         .await?;
-    follow_up(session, &grid, &compiled, "upgraded", changed, deploy, wait).await
+    follow_up(session, grid, compiled, "upgraded", changed, deploy, wait).await
 }
 
 /// After the revision is recorded: deploy, wait, and show what came of it.

@@ -9,6 +9,7 @@ mod extends;
 mod file;
 mod interpolate;
 mod liquid;
+mod places;
 mod problem;
 mod service;
 mod stack;

@@ -6,6 +6,7 @@ use std::rc::Rc;
 use crate::depends::{self, Dependency};
 use crate::extends::Extends;
 use crate::file::File;
+use crate::places::Places;
 use crate::problem::{Findings, Report};
 use crate::service::{Surroundings, check};
 use crate::suggestion::nearest;
@@ -43,6 +44,9 @@ pub struct Stack {
     pub name: String,
     /// What Kontena's API is told of it.
     pub payload: Value,
+    pub description: Option<String>,
+    /// All variables that can be given; those of a dependency as `DEPENDENCY.VARIABLE`.
+    pub variables: BTreeSet<String>,
     /// The variables that the vault has to do with: their values are nowhere to be kept.
     pub secret_variables: BTreeSet<String>,
     /// What the user could have given, with what was taken, but secrets; `--values-to` keeps it.
@@ -53,6 +57,8 @@ pub struct Stack {
     pub warnings: Findings,
     /// The stacks that it brings along, in the order of the file.
     pub children: Vec<Child>,
+    /// Where things stand.
+    pub(crate) places: Places,
 }
 
 /// A stack that another brings along.
@@ -201,6 +207,7 @@ impl Reading<'_, '_> {
             payloads.extend(payload.filter(|_| taken));
         }
         Some(Body {
+            root: Rc::clone(root),
             services: payloads,
             volumes: volumes(root, &parts.variables, &mut file.report),
             expose: expose(root, &mut file.report),
@@ -214,6 +221,12 @@ impl Reading<'_, '_> {
             dependencies,
         } = parts;
         let children = self.children(&name, &dependencies);
+        let description = body.root.get("description").filter(|node| !node.is_null());
+        let description = description.map(|node| node.key());
+        let places = Places {
+            source: Rc::clone(&file.report.source),
+            root: Rc::clone(&body.root),
+        };
         let payload = payload(
             &file,
             &name,
@@ -232,14 +245,23 @@ impl Reading<'_, '_> {
         let own = variables.declared.iter();
         let own = own.filter(|one| one.is_answer && !one.is_secret && !one.is_skipped);
         answers.extend(own.map(|one| (format!("{}{}", self.prefix, one.name), one.value.clone())));
+        let declared = variables.declared.iter();
+        let declared = declared.map(|one| format!("{}{}", self.prefix, one.name));
+        let below = children
+            .iter()
+            .filter_map(|child| child.outcome.as_ref().ok());
+        let below = below.flat_map(|stack| stack.variables.iter().cloned());
         Stack {
             name,
             payload,
+            description,
+            variables: declared.chain(below).collect(),
             secret_variables: secret.map(|one| one.name.clone()).collect(),
             answers,
             secrets: variables.secrets,
             warnings: file.report.findings,
             children,
+            places,
         }
     }
 
@@ -277,6 +299,7 @@ impl Reading<'_, '_> {
 
 /// What the API is told of a file's body.
 struct Body {
+    root: Rc<Node>,
     services: Vec<Value>,
     volumes: Vec<Value>,
     expose: Value,

@@ -1,83 +1,114 @@
-//! Reading a stack file: the text, and every problem in it.
+//! Reading a stack file: what it means, and every problem in it.
 
-use std::fs::File;
-use std::io::Read;
+use std::collections::BTreeMap;
 use std::path::Path;
 
-use anyhow::Context;
 use kontena_core::id::StackName;
 use kontena_core::manifest::compiled::Compiled;
-use kontena_core::manifest::{self, Source};
+use kontena_stackfile::{Findings, Problem, Request, Stack, World};
 
 use super::super::failure::Failure;
 use super::super::output::Output;
+use super::carried::carry;
+use super::values::{Values, warn_of_unknown};
+use super::world::Machine;
+use crate::api::types::service::Service;
 
-/// One byte more than the core reads, so that a longer file is refused and never cut.
-const MAX_BYTES: u64 = (1 << 20) + 1;
-
-pub(super) struct StackFile {
-    /// As problems name it.
-    name: String,
-    text: String,
+/// Which file is read, and as what.
+pub(super) struct Reading<'a> {
+    pub(super) output: &'a Output,
+    pub(super) file: &'a Path,
+    /// What it is installed as; `None` is the last part of the file's own name.
+    pub(super) name: Option<&'a StackName>,
+    pub(super) grid: &'a str,
+    pub(super) platform: &'a str,
+    pub(super) values: &'a Values,
+    /// What the grid runs; `None` where no node is asked.
+    pub(super) services: Option<Vec<Service>>,
 }
 
-impl StackFile {
-    /// `-` is standard input.
-    pub(super) fn read(path: &Path) -> Result<Self, Failure> {
-        if path.as_os_str() == "-" {
-            return Ok(read("standard input".to_owned(), std::io::stdin())?);
+impl Reading<'_> {
+    /// What the file means; problems and warnings are told, those of its dependencies too.
+    pub(super) fn stack(self) -> Result<Stack, Failure> {
+        let output = self.output;
+        let given = self.values.given(output)?;
+        let mut world = Machine::new(output, self.services)?;
+        let location = world.location(self.file);
+        if let Err(problem) = world.read(&location) {
+            let name = world.shown(&location);
+            let failure = Failure::failed(format!("failed to read `{name}`: {problem}"));
+            return Err(failure.hint("name the stack file, or change to its folder"));
         }
-        let name = path.display().to_string();
-        match File::open(path) {
-            Ok(file) => Ok(read(name, file)?),
-            Err(problem) => {
-                let failure = Failure::failed(format!("failed to open `{name}`: {problem}"));
-                let is_missing = problem.kind() == std::io::ErrorKind::NotFound;
-                Err(if is_missing {
-                    failure.hint("name the stack file, or change to its folder")
-                } else {
-                    failure
-                })
-            }
-        }
-    }
-
-    /// What the file means, installed as `name`; problems and warnings are told.
-    pub(super) fn compile(
-        self,
-        output: &Output,
-        name: Option<&StackName>,
-        grid: &str,
-    ) -> Result<Compiled, Failure> {
-        let source = Source {
-            file: &self.name,
-            text: &self.text,
-            stack: name,
-            grid,
+        let request = Request {
+            location,
+            name: self.name.map(StackName::as_str),
+            grid: self.grid,
+            platform: self.platform,
+            values: &given,
+            previous: &BTreeMap::new(),
         };
-        let parsed = match manifest::parse(&source) {
-            Ok(parsed) => parsed,
-            Err(problems) => {
-                output.talk(&problems.to_string());
-                return Err(Failure::Reported);
-            }
-        };
-        for warning in &parsed.warnings {
-            output.talk(&warning.display("warning", &self.name).to_string());
-        }
-        Ok(Compiled {
-            name: name.unwrap_or(&parsed.stack.default_name).clone(),
-            stack: parsed.stack,
-            source: Some(self.text),
-        })
+        let stack = kontena_stackfile::read(&request, &mut world).map_err(|findings| {
+            tell(output, &findings);
+            Failure::Reported
+        })?;
+        tell_warnings(output, &stack.warnings.warnings);
+        tell_of_children(output, &stack);
+        warn_of_unknown(output, &given, &stack);
+        self.values.keep(&stack)?;
+        Ok(stack)
     }
 }
 
-fn read(name: String, source: impl Read) -> anyhow::Result<StackFile> {
-    let mut text = String::new();
-    source
-        .take(MAX_BYTES)
-        .read_to_string(&mut text)
-        .with_context(|| format!("failed to read `{name}`"))?;
-    Ok(StackFile { name, text })
+/// The stack as this version installs it.
+pub(super) fn compile(output: &Output, stack: &Stack) -> Result<Compiled, Failure> {
+    match carry(stack) {
+        Ok(carried) => {
+            tell_warnings(output, &carried.left_out);
+            Ok(carried.compiled)
+        }
+        Err(problems) => {
+            for problem in problems {
+                output.talk(&problem.display("error").to_string());
+            }
+            Err(Failure::Reported)
+        }
+    }
+}
+
+/// Tells what an install would refuse, or leave out.
+pub(super) fn tell_what_is_not_carried_out(output: &Output, stack: &Stack) {
+    match carry(stack) {
+        Ok(carried) => tell_warnings(output, &carried.left_out),
+        Err(problems) => tell_warnings(output, &problems),
+    }
+}
+
+fn tell(output: &Output, findings: &Findings) {
+    tell_warnings(output, &findings.warnings);
+    output.talk(&findings.to_string());
+}
+
+fn tell_warnings(output: &Output, warnings: &[Problem]) {
+    for warning in warnings {
+        output.talk(&warning.display("warning").to_string());
+    }
+}
+
+/// What is wrong with a dependency does not change what its parent means.
+fn tell_of_children(output: &Output, stack: &Stack) {
+    for child in &stack.children {
+        match &child.outcome {
+            Ok(stack) => {
+                tell_warnings(output, &stack.warnings.warnings);
+                tell_of_children(output, stack);
+            }
+            Err(findings) => {
+                output.warn(&format!(
+                    "the dependency `{}` cannot be used",
+                    child.dependency
+                ));
+                tell(output, findings);
+            }
+        }
+    }
 }

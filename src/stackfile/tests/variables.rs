@@ -190,7 +190,7 @@ fn resolvers_are_asked_in_order_until_one_knows() {
             "1",
         ),
         (
-            "type: string\nfrom: {nonsense: 1}",
+            "type: string\ndefault: d\nfrom: {nonsense: 1}",
             "`nonsense` is no source of a variable",
         ),
         ("type: strnig", "`strnig` is no type of a variable"),

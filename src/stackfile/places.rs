@@ -1,0 +1,79 @@
+//! Where in a file stands what the API is told.
+
+use std::rc::Rc;
+
+use crate::problem::{Problem, Report};
+use crate::stack::Stack;
+use crate::text::Source;
+use crate::yaml::Node;
+
+/// A file as it counts, with its source.
+#[derive(Clone, Debug)]
+pub(crate) struct Places {
+    pub(crate) source: Rc<Source>,
+    pub(crate) root: Rc<Node>,
+}
+
+/// Fields of the API that files call otherwise.
+const NAMES: [(&str, &str); 12] = [
+    ("cmd", "command"),
+    ("deploy_opts", "deploy"),
+    ("dependencies", "depends"),
+    ("env", "environment"),
+    ("log_driver", "logging"),
+    ("log_opts", "logging"),
+    ("memory", "mem_limit"),
+    ("metadata", "meta"),
+    ("net", "network_mode"),
+    ("parent", "stack"),
+    ("registry", "stack"),
+    ("strategy", "deploy"),
+];
+
+/// What files call a field of the API.
+fn key(field: &str) -> &str {
+    let other = NAMES.iter().find(|(name, _)| *name == field);
+    other.map_or(field, |(_, key)| key)
+}
+
+impl Stack {
+    /// A problem with a field of the payload, at the key that made it: `services.0.cmd` is the
+    /// `command` of the first service. `what` is said of the key, as `is not carried out yet`.
+    pub fn problem(&self, path: &str, what: &str) -> Problem {
+        let parts: Vec<&str> = path.split('.').collect();
+        let (at, subject) = match parts[..] {
+            ["services", index, ref rest @ ..] => self.service_place(index, rest.first().copied()),
+            [field, ..] => self.top_place(key(field)),
+            [] => (self.places.root.at, "the file".to_owned()),
+        };
+        let mut report = Report::new(Rc::clone(&self.places.source));
+        report.error(at, format!("{subject} {what}"));
+        report.findings.problems.remove(0)
+    }
+
+    fn top_place(&self, key: &str) -> (usize, String) {
+        let entry = self.places.root.entry(key);
+        let at = entry.map_or(self.places.root.at, |(key, _)| key.at);
+        (at, format!("`{key}`"))
+    }
+
+    fn service_place(&self, index: &str, field: Option<&str>) -> (usize, String) {
+        let name = index.parse().ok().and_then(|index: usize| {
+            let services = self.payload.get("services")?.as_list()?;
+            Some(services.get(index)?.get("name")?.to_string())
+        });
+        let name = name.unwrap_or_default();
+        let root = &self.places.root;
+        let services = root.get("services").and_then(|services| services.entries());
+        let mut services = services.into_iter().flatten();
+        let service = services.find(|(key, _)| key.key() == name);
+        let at = service.map_or(root.at, |(key, _)| key.at);
+        let Some(field) = field.filter(|field| *field != "name") else {
+            return (at, format!("the service `{name}`"));
+        };
+        // A field may be its parent's, which is another file.
+        let own = service.and_then(|(_, node)| node.entry(key(field)));
+        let at = own.map_or(at, |(key, _)| key.at);
+        (at, format!("`{}` of the service `{name}`", key(field)))
+    }
+}
