@@ -134,6 +134,71 @@ fn a_stack_file_is_checked_without_a_daemon_and_every_problem_told() {
     assert!(said.contains("kontena.yml:5:16"), "{said}");
 }
 
+/// A stack file with a variable, a template, a dependency, and what is not carried out yet.
+const WHOLE: &str = "\
+stack: a/shop
+variables:
+  tag: {type: string, from: {prompt: Which version?}}
+  secret: {type: string, from: {random_string: 8}, to: {vault: kept}}
+  spare: {type: string, required: false}
+depends:
+  db: {stack: db.yml}
+services:
+  web:
+    image: web:{{ tag }}
+    # {% if spare %}
+    instances: 3
+    # {% endif %}
+    environment: [DB=$db]
+    privileged: true
+";
+
+fn whole_stack() -> tempfile::TempDir {
+    let folder = tempfile::tempdir().unwrap();
+    let write = |name: &str, text: &str| std::fs::write(folder.path().join(name), text).unwrap();
+    write("kontena.yml", WHOLE);
+    write(
+        "db.yml",
+        "stack: a/db\nvariables: {size: {type: integer}}\nservices: {db: {image: db}}\n",
+    );
+    write("values.yml", "tag: '1.0'\ndb: {size: 3}\n");
+    folder
+}
+
+#[test]
+fn a_stack_is_printed_as_the_api_is_told_of_it() {
+    let folder = whole_stack();
+    let line = "stack validate --format api-json --values-from values.yml --values-to out.yml -v tag=2.0 -v nobody=1";
+    let ran = program(line).current_dir(folder.path()).output().unwrap();
+    assert_eq!(ran.status.code(), Some(0), "{ran:?}");
+    let payload: serde_json::Value = serde_json::from_slice(&ran.stdout).unwrap();
+    assert_eq!(payload["services"][0]["image"], "web:2.0");
+    assert_eq!(payload["services"][0]["env"][0], "DB=shop-db");
+    assert_eq!(payload["dependencies"][0]["name"], "db");
+    let said = String::from_utf8(ran.stderr).unwrap();
+    for expected in [
+        "`privileged` of the service `web` is not carried out yet\n  --> kontena.yml:15:5",
+        "the stack has no variable `nobody`",
+    ] {
+        assert!(said.contains(expected), "{said}");
+    }
+    let kept = std::fs::read_to_string(folder.path().join("out.yml")).unwrap();
+    assert_eq!(kept, "db.size: 3\ntag: \"2.0\"\nspare: null\n");
+}
+
+#[test]
+fn a_variable_that_nobody_gives_is_asked_for_on_a_terminal_alone() {
+    let folder = whole_stack();
+    let ran = program("stack validate")
+        .current_dir(folder.path())
+        .output()
+        .unwrap();
+    assert_eq!(ran.status.code(), Some(1), "{ran:?}");
+    assert!(ran.stdout.is_empty());
+    let said = String::from_utf8(ran.stderr).unwrap();
+    assert!(said.contains("hint: give it with `-v tag=VALUE`"), "{said}");
+}
+
 #[test]
 fn a_reader_that_wants_no_more_is_no_failure() {
     let (reader, writer) = std::io::pipe().unwrap();

@@ -2,6 +2,7 @@
 
 #![cfg_attr(test, allow(clippy::unwrap_used, reason = "a panic is a failing test"))]
 
+mod convert;
 #[cfg(test)]
 mod corpus_tests;
 mod depends;
@@ -23,6 +24,7 @@ mod variables;
 mod world;
 pub mod yaml;
 
+pub use convert::{Converted, convert};
 pub use problem::{Excerpt, Findings, Problem};
 pub use stack::{Child, Request, Stack, read};
 pub use text::{Position, Source};
