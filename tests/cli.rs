@@ -200,6 +200,27 @@ fn a_variable_that_nobody_gives_is_asked_for_on_a_terminal_alone() {
 }
 
 #[test]
+fn a_compose_file_becomes_a_stack_file_on_standard_output() {
+    let folder = tempfile::tempdir().unwrap();
+    let file = folder.path().join("docker-compose.yml");
+    let text = "services:\n  web:\n    image: nginx\n    restart: always\n";
+    std::fs::write(&file, text).unwrap();
+    let convert = program("stack convert --name shop")
+        .current_dir(folder.path())
+        .output()
+        .unwrap();
+    assert_eq!(convert.status.code(), Some(0), "{convert:?}");
+    let expected = "stack: shop\nversion: \"0.0.1\"\nservices:\n  web:\n    image: nginx\n";
+    assert_eq!(String::from_utf8(convert.stdout).unwrap(), expected);
+    let said = String::from_utf8(convert.stderr).unwrap();
+    assert!(said.contains("docker-compose.yml:4:5"), "{said}");
+
+    let schema = kontena("stack schema");
+    let schema: serde_json::Value = serde_json::from_slice(&schema.stdout).unwrap();
+    assert_eq!(schema["title"], "Kontena stack file");
+}
+
+#[test]
 fn a_reader_that_wants_no_more_is_no_failure() {
     let (reader, writer) = std::io::pipe().unwrap();
     drop(reader);

@@ -55,6 +55,21 @@ enum Command {
         #[arg(long, value_enum, default_value_t = Format::Yaml)]
         format: Format,
     },
+    /// Make a stack file of a Docker Compose file, or of an old `kontena.yml` without stacks
+    ///
+    /// The stack file is printed; what has no counterpart is told on standard error.
+    #[command(after_help = "Example:\n  kontena stack convert docker-compose.yml > kontena.yml")]
+    Convert {
+        /// The file, or `-` for standard input
+        #[arg(default_value = "docker-compose.yml")]
+        file: PathBuf,
+        /// The stack's name [default: the file's own, or that of its folder]
+        #[arg(short, long, value_parser = stack_name)]
+        name: Option<StackName>,
+    },
+    /// Print a JSON schema of stack files, for editors
+    #[command(after_help = "Example:\n  kontena stack schema > kontena.schema.json")]
+    Schema,
     /// Install a stack from a file, deploy it and wait until it is healthy
     #[command(after_help = "Example:\n  kontena stack install --name shop-test kontena.yml")]
     Install {
@@ -201,25 +216,43 @@ fn stack_name(text: &str) -> Result<StackName, String> {
     Ok(name)
 }
 
-/// Whether the command asks no node: then it is carried out by [`validate`].
-pub(crate) fn is_offline(asked: &Stack) -> bool {
-    matches!(asked.command, Command::Validate { .. })
+/// What asks no node.
+enum Offline {
+    Validate(File, Values, Format),
+    Convert(PathBuf, Option<StackName>),
+    Schema,
 }
 
-/// `stack validate`.
-pub(crate) fn validate(
+/// Carries out a command that asks no node, or gives it back.
+pub(crate) fn run_offline(
     output: &Output,
     grid: Option<&GridName>,
     asked: Stack,
-) -> Result<(), Failure> {
-    let Command::Validate {
-        file,
-        values,
-        format,
-    } = asked.command
-    else {
-        unreachable!("only `validate` asks no node");
+) -> Result<Result<(), Failure>, Stack> {
+    let offline = match asked.command {
+        Command::Validate {
+            file,
+            values,
+            format,
+        } => Offline::Validate(file, values, format),
+        Command::Convert { file, name } => Offline::Convert(file, name),
+        Command::Schema => Offline::Schema,
+        command => return Err(Stack { command }),
     };
+    Ok(match offline {
+        Offline::Validate(file, values, format) => validate(output, grid, &file, &values, format),
+        Offline::Convert(file, name) => file::convert(output, &file, name.as_ref()),
+        Offline::Schema => output.json(&kontena_stackfile::schema()),
+    })
+}
+
+fn validate(
+    output: &Output,
+    grid: Option<&GridName>,
+    file: &File,
+    values: &Values,
+    format: Format,
+) -> Result<(), Failure> {
     let (grid, platform) = grid.map_or(NO_GRID, |grid| (grid.as_str(), grid.as_str()));
     let stack = Reading {
         output,
@@ -227,7 +260,7 @@ pub(crate) fn validate(
         name: file.name.as_ref(),
         grid,
         platform,
-        values: &values,
+        values,
         services: None,
     }
     .stack()?;
@@ -264,7 +297,9 @@ async fn read(
 
 pub(crate) async fn run(session: &Session, asked: Stack) -> Result<(), Failure> {
     match asked.command {
-        Command::Validate { .. } => validate(&session.output, session.wanted_grid(), asked),
+        Command::Validate { .. } | Command::Convert { .. } | Command::Schema => {
+            unreachable!("it was carried out without a session")
+        }
         Command::Install {
             file,
             values,

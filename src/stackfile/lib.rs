@@ -12,6 +12,7 @@ mod interpolate;
 mod liquid;
 mod places;
 mod problem;
+mod schema;
 mod service;
 mod stack;
 mod suggestion;
@@ -26,6 +27,7 @@ pub mod yaml;
 
 pub use convert::{Converted, convert};
 pub use problem::{Excerpt, Findings, Problem};
+pub use schema::schema;
 pub use stack::{Child, Request, Stack, read};
 pub use text::{Position, Source};
 pub use value::Value;

@@ -10,4 +10,6 @@ mod payload;
 pub(crate) use check::{Surroundings, check};
 pub(crate) use environment::environment;
 pub(crate) use extend::extend;
+#[cfg(test)]
+pub(crate) use keys::SERVICE as KEYS;
 pub(crate) use payload::{Options, payload};

@@ -20,6 +20,9 @@ pub(crate) use declaration::{Declaration, declarations};
 pub(crate) use resolve::{Given, resolve};
 pub(crate) use source::Context;
 
+/// The types of variables.
+pub(crate) const TYPES: [&str; 7] = kind::Kind::NAMES;
+
 /// What the variables of a file are.
 #[derive(Clone, Debug, Default)]
 pub(crate) struct Variables {

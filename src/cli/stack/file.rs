@@ -59,6 +59,33 @@ impl Reading<'_> {
     }
 }
 
+/// Prints the stack file that another file makes, and tells what was left out.
+pub(super) fn convert(
+    output: &Output,
+    file: &Path,
+    name: Option<&StackName>,
+) -> Result<(), Failure> {
+    let mut world = Machine::new(output, None)?;
+    let location = world.location(file);
+    let shown = world.shown(&location);
+    let text = world
+        .read(&location)
+        .map_err(|problem| Failure::failed(format!("failed to read `{shown}`: {problem}")))?;
+    let folder = location.folder().and_then(Path::file_name);
+    let folder = folder.map(|folder| folder.to_string_lossy().into_owned());
+    let name = name.map(ToString::to_string).or(folder).unwrap_or_default();
+    match kontena_stackfile::convert(&shown, &text, &name) {
+        Ok(converted) => {
+            tell_warnings(output, &converted.notes.warnings);
+            output.data(&converted.text)
+        }
+        Err(findings) => {
+            tell(output, &findings);
+            Err(Failure::Reported)
+        }
+    }
+}
+
 /// The stack as this version installs it.
 pub(super) fn compile(output: &Output, stack: &Stack) -> Result<Compiled, Failure> {
     match carry(stack) {

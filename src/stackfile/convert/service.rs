@@ -34,6 +34,16 @@ const SAME: [&str; 16] = [
     "env_file",
 ];
 
+/// Keys that are true or false, and no text.
+const FLAGS: [&str; 3] = ["stateful", "privileged", "read_only"];
+
+fn flag(text: &str) -> Value {
+    Value::Boolean(matches!(
+        text.to_lowercase().as_str(),
+        "true" | "yes" | "on"
+    ))
+}
+
 /// Keys of Compose that a stack needs no counterpart for, each with why.
 const NEEDLESS: [(&str, &str); 9] = [
     ("restart", "instances are always restarted"),
@@ -125,7 +135,15 @@ impl Conversion<'_> {
             self.note(node.at, message);
             return;
         }
-        service.push((name.to_owned(), self.value(&node.to_value())));
+        if let Some(file) = node.get("file").filter(|_| name == "extends") {
+            let message = format!("`{}` is extended: convert it too", file.key());
+            self.note(node.at, message);
+        }
+        let value = match node.text() {
+            Some(text) if FLAGS.contains(&name) => flag(text),
+            Some(_) | None => self.value(&node.to_value()),
+        };
+        service.push((name.to_owned(), value));
     }
 
     /// A value with the variables in its texts converted.

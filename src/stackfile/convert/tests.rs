@@ -52,7 +52,7 @@ networks: {front: }
         services:
           web:
             image: "web:${TAG}"
-            command: serve --name 'a b'
+            command: "serve --name 'a b'"
             ports:
               - "80:8080"
               - "443:443"
@@ -69,7 +69,7 @@ networks: {front: }
             mem_limit: "64m"
             cpus: 0.5
             affinity:
-              - "label==disk=ssd"
+              - label==disk=ssd
           db:
             image: db
             build: "./db"
