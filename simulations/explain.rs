@@ -5,6 +5,7 @@
 //! takeover take, with an engine that has every image and starts a container within half a second.
 
 mod files;
+mod nodes;
 mod play;
 mod stage;
 mod story;

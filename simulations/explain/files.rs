@@ -1,14 +1,16 @@
 //! The two files: a stack and the nodes.
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 use std::fs::File;
 use std::io::Read;
 use std::path::Path;
 
 use kontena_core::id::NodeName;
-use kontena_core::manifest::{self, PlannedNode, Source};
+use kontena_core::manifest::compiled;
 use kontena_core::stack::Stack;
+use kontena_stackfile::{Alone, Findings, Problem, Request};
 
+use super::nodes::{self, PlannedNode};
 use crate::failure::Failure;
 
 /// One byte more than is read as a file, so that a longer one is refused and never cut.
@@ -37,21 +39,12 @@ impl Files {
         nodes_file: &str,
         nodes: &str,
     ) -> Result<Self, Failure> {
-        let source = Source {
-            file: stack_file,
-            text: stack,
-            stack: None,
-            grid: GRID,
-        };
-        let problems = |problems: manifest::Problems| Failure::Problems(problems.to_string());
-        let parsed = manifest::parse(&source).map_err(problems)?;
-        let nodes = manifest::parse_nodes(nodes_file, nodes).map_err(problems)?;
-        let warnings = parsed.warnings.iter();
-        let warnings =
-            warnings.map(|warning| format!("{}\n", warning.display("warning", stack_file)));
+        let (stack, warnings) = read_stack(stack_file, stack)?;
+        let nodes = nodes::parse(nodes_file, nodes)
+            .map_err(|findings| Failure::Problems(findings.to_string()))?;
         Ok(Self {
-            warnings: warnings.collect(),
-            stack: parsed.stack,
+            warnings,
+            stack,
             nodes,
             nodes_file: nodes_file.to_owned(),
         })
@@ -76,6 +69,41 @@ impl Files {
             failure.hint(format!("its nodes are {}", names.join(", ")))
         })
     }
+}
+
+/// The stack of a file on the imagined grid, and what is odd in it.
+fn read_stack(file: &str, text: &str) -> Result<(Stack, Vec<String>), Failure> {
+    let mut world = Alone {
+        name: file.to_owned(),
+        text: text.to_owned(),
+    };
+    let request = Request {
+        location: world.location(),
+        name: None,
+        grid: GRID,
+        platform: GRID,
+        values: &BTreeMap::new(),
+        previous: &BTreeMap::new(),
+    };
+    let stack = kontena_stackfile::read(&request, &mut world)
+        .map_err(|findings| Failure::Problems(findings.to_string()))?;
+    let (definition, left_out) = stack.definition();
+    let compiled = compiled::read(&definition).map_err(|problems| {
+        let problems = problems.iter();
+        let problems = problems.map(|problem| stack.problem(&problem.path, &problem.message));
+        Failure::Problems(refusal(problems.collect()))
+    })?;
+    let warnings = stack.warnings.warnings.iter().chain(&left_out);
+    let warnings = warnings.map(|warning| format!("{}\n", warning.display("warning")));
+    Ok((compiled.stack, warnings.collect()))
+}
+
+fn refusal(problems: Vec<Problem>) -> String {
+    let findings = Findings {
+        problems,
+        ..Findings::default()
+    };
+    findings.to_string()
 }
 
 fn shown(path: &Path) -> String {

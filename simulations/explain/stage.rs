@@ -4,11 +4,11 @@ use std::time::Duration;
 
 use kontena_core::command::{Accepted, Command, Refusal, StackInput};
 use kontena_core::id::StackName;
-use kontena_core::manifest::PlannedNode;
 use kontena_core::network::plan::AddressPlan;
 use kontena_core::view::Availability;
 
 use super::files::{Files, GRID};
+use super::nodes::PlannedNode;
 use crate::failure::Failure;
 use crate::world::World;
 

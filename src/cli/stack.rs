@@ -13,6 +13,7 @@ use std::path::PathBuf;
 use clap::{Args, Subcommand, ValueEnum};
 use kontena_core::id::{GridName, ServiceName, StackName};
 use kontena_core::manifest::compiled::{self, Compiled};
+use kontena_stackfile::{Value, yaml};
 use serde_json::json;
 
 use self::file::{Reading, compile, tell_what_is_not_carried_out};
@@ -270,7 +271,22 @@ fn validate(
         return output.json(&payload);
     }
     payload["source"].take();
-    output.data(&compiled::yaml_text(&payload))
+    output.data(&yaml::print(&Value::from_json(&without_nulls(payload))))
+}
+
+/// What says nothing is not printed for people.
+fn without_nulls(value: serde_json::Value) -> serde_json::Value {
+    use serde_json::Value as Json;
+    match value {
+        Json::Object(fields) => {
+            let fields = fields.into_iter().filter(|(_, value)| !value.is_null());
+            fields
+                .map(|(key, value)| (key, without_nulls(value)))
+                .collect()
+        }
+        Json::Array(items) => items.into_iter().map(without_nulls).collect(),
+        Json::Null | Json::Bool(_) | Json::Number(_) | Json::String(_) => value,
+    }
 }
 
 /// What a file means on this grid.

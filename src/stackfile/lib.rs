@@ -2,6 +2,7 @@
 
 #![cfg_attr(test, allow(clippy::unwrap_used, reason = "a panic is a failing test"))]
 
+mod alone;
 mod convert;
 #[cfg(test)]
 mod corpus_tests;
@@ -25,10 +26,12 @@ mod variables;
 mod world;
 pub mod yaml;
 
+pub use alone::Alone;
 pub use convert::{Converted, convert};
 pub use problem::{Excerpt, Findings, Problem};
 pub use schema::schema;
 pub use stack::{Child, Request, Stack, read};
+pub use suggestion::nearest;
 pub use text::{Position, Source};
 pub use value::Value;
 pub use world::{AnswerKind, Choice, Location, Question, ReadProblem, World};

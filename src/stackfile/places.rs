@@ -2,6 +2,8 @@
 
 use std::rc::Rc;
 
+use serde_json::{Value as Json, json};
+
 use crate::problem::{Problem, Report};
 use crate::stack::Stack;
 use crate::text::Source;
@@ -30,6 +32,15 @@ const NAMES: [(&str, &str); 12] = [
     ("strategy", "deploy"),
 ];
 
+fn says_something(value: &Json) -> bool {
+    match value {
+        Json::Null => false,
+        Json::Array(items) => !items.is_empty(),
+        Json::Object(fields) => !fields.is_empty(),
+        Json::Bool(_) | Json::Number(_) | Json::String(_) => true,
+    }
+}
+
 /// What files call a field of the API.
 fn key(field: &str) -> &str {
     let other = NAMES.iter().find(|(name, _)| *name == field);
@@ -37,9 +48,11 @@ fn key(field: &str) -> &str {
 }
 
 impl Stack {
-    /// A problem with a field of the payload, at the key that made it: `services.0.cmd` is the
-    /// `command` of the first service. `what` is said of the key, as `is not carried out yet`.
+    /// A problem with a field of the payload, at the key that made it: `services[0].cmd` is the
+    /// `command` of the first service; its name may stand for the number. `what` is said of the key,
+    /// as `is not a text`.
     pub fn problem(&self, path: &str, what: &str) -> Problem {
+        let path = path.replace('[', ".").replace(']', "");
         let parts: Vec<&str> = path.split('.').collect();
         let (at, subject) = match parts[..] {
             ["services", index, ref rest @ ..] => self.service_place(index, rest.first().copied()),
@@ -49,6 +62,35 @@ impl Stack {
         let mut report = Report::new(Rc::clone(&self.places.source));
         report.error(at, format!("{subject} {what}"));
         report.findings.problems.remove(0)
+    }
+
+    /// What is to run of it, and what is left out of the payload for that, because it changes
+    /// nothing that runs.
+    pub fn definition(&self) -> (Json, Vec<Problem>) {
+        let mut definition = self.payload.to_json();
+        let mut left_out = Vec::new();
+        let mut leave_out = |path: String, value: Json| {
+            if says_something(&value) {
+                left_out.push(self.problem(&path, "is not kept yet, and is left out"));
+            }
+        };
+        for field in ["labels", "metadata", "variables"] {
+            leave_out(field.to_owned(), definition[field].take());
+        }
+        let services = definition["services"].as_array_mut().into_iter().flatten();
+        for (index, service) in services.enumerate() {
+            for field in ["build", "external_links"] {
+                leave_out(format!("services[{index}].{field}"), service[field].take());
+            }
+            let hooks = service["hooks"].as_object_mut();
+            let builds = hooks.and_then(|hooks| hooks.remove("pre_build"));
+            leave_out(
+                format!("services[{index}].hooks"),
+                builds.unwrap_or_default(),
+            );
+        }
+        definition["description"] = json!(self.description);
+        (definition, left_out)
     }
 
     fn top_place(&self, key: &str) -> (usize, String) {
@@ -62,7 +104,7 @@ impl Stack {
             let services = self.payload.get("services")?.as_list()?;
             Some(services.get(index)?.get("name")?.to_string())
         });
-        let name = name.unwrap_or_default();
+        let name = name.unwrap_or_else(|| index.to_owned());
         let root = &self.places.root;
         let services = root.get("services").and_then(|services| services.entries());
         let mut services = services.into_iter().flatten();

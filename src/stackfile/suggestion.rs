@@ -1,7 +1,7 @@
 //! "Did you mean …?": the known word that is nearest to a mistyped one.
 
 /// The word of `known` within a third of its length in typing errors, the nearest first.
-pub(crate) fn nearest<'a>(wrong: &str, known: impl Iterator<Item = &'a str>) -> Option<&'a str> {
+pub fn nearest<'a>(wrong: &str, known: impl Iterator<Item = &'a str>) -> Option<&'a str> {
     let wrong = wrong.to_lowercase().replace('-', "_");
     known
         .filter(|word| wrong.len().abs_diff(word.len()) <= 2)

@@ -12,7 +12,7 @@ mod scalar;
 mod tests;
 
 pub(crate) use compose::{Repeats, read};
-pub(crate) use node::{Entries, Node};
+pub use node::{Entries, Node};
 pub use print::print;
 
 use std::rc::Rc;
@@ -23,6 +23,42 @@ use crate::value::Value;
 
 /// A file with a thousand services has a tenth of it.
 pub const MAX_BYTES: usize = 1 << 20;
+
+/// A YAML text that is no stack file, read by its places.
+#[derive(Debug)]
+pub struct Document {
+    root: Rc<Node>,
+    report: Report,
+}
+
+impl Document {
+    /// # Errors
+    /// What is wrong with the text.
+    pub fn read(name: &str, text: &str) -> Result<Self, Findings> {
+        let mut report = Report::new(Rc::new(Source::new(name, text)));
+        let root = read(&Rendered::original(text), Repeats::Warned, &mut report);
+        match root {
+            Some(root) if report.is_clean() => Ok(Self { root, report }),
+            Some(_) | None => Err(report.findings),
+        }
+    }
+
+    pub fn root(&self) -> Rc<Node> {
+        Rc::clone(&self.root)
+    }
+
+    /// Notes what is wrong with a part of it.
+    pub fn refuse(&mut self, node: &Node, message: impl std::fmt::Display, hint: Option<String>) {
+        self.report.error_or_hint(node.at, message, hint);
+    }
+
+    /// What was found.
+    #[must_use]
+    pub fn findings(mut self) -> Findings {
+        self.report.findings.sort();
+        self.report.findings
+    }
+}
 
 /// Reads a YAML text that is no stack file, such as one of values.
 ///

@@ -9,7 +9,6 @@ mod change;
 mod field;
 mod service;
 mod written;
-mod yaml_text;
 
 use std::collections::BTreeMap;
 
@@ -17,9 +16,7 @@ use serde_json::{Value, json};
 
 pub use change::ServiceChange;
 pub use field::FieldProblem;
-pub use yaml_text::yaml_text;
 
-use super::stack_file::{DEFAULT_VERSION, stack_name};
 use crate::id::{ServiceName, StackName};
 use crate::stack::{Declared, Stack, UnknownExposed, stack_faults};
 use field::{Field, Fields};
@@ -33,6 +30,9 @@ pub struct Compiled {
     /// The text of the file, for `stack inspect`.
     pub source: Option<String>,
 }
+
+/// The version of a stack that gives none, as in Kontena.
+const DEFAULT_VERSION: &str = "0.0.1";
 
 const STACK: Fields = Fields {
     known: &[
@@ -138,6 +138,28 @@ fn read_stack(body: &Field<'_>, problems: &mut Vec<FieldProblem>) -> Option<Comp
         },
         source,
     })
+}
+
+/// What `text`, `name` or `user/name`, is installed as.
+fn stack_name(text: &str) -> Result<StackName, String> {
+    let last = match text.split_once('/') {
+        Some((user, last)) if is_user(user) => last,
+        Some((user, _)) => return Err(format!("`{user}` in `{text}` is not a user name")),
+        None => text,
+    };
+    let name: StackName = last
+        .parse()
+        .map_err(|problem: crate::id::InvalidId| problem.to_string())?;
+    if name.is_null() {
+        return Err("`null` is reserved for services without a stack".to_owned());
+    }
+    Ok(name)
+}
+
+/// As the users and organizations of Kontena's registry.
+fn is_user(user: &str) -> bool {
+    let valid = |byte: u8| byte.is_ascii_alphanumeric() || matches!(byte, b'.' | b'_' | b'-');
+    !user.is_empty() && user.len() <= 64 && user.bytes().all(valid)
 }
 
 /// A stack's own name, without a user.

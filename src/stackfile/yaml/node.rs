@@ -6,7 +6,7 @@ use crate::value::Value;
 
 /// A value and where it stands. An alias shares the node, and so the place, of its anchor.
 #[derive(Debug)]
-pub(crate) struct Node {
+pub struct Node {
     /// The byte of the source.
     pub(crate) at: usize,
     pub(crate) kind: Kind,
@@ -17,7 +17,7 @@ pub(crate) struct Node {
 }
 
 /// Key and value, in the order in which the keys first stand.
-pub(crate) type Entries = Vec<(Rc<Node>, Rc<Node>)>;
+pub type Entries = Vec<(Rc<Node>, Rc<Node>)>;
 
 #[derive(Debug)]
 pub(crate) enum Kind {
@@ -50,25 +50,28 @@ impl Node {
     }
 
     /// A text that YAML takes for nothing else.
-    pub(crate) fn text(&self) -> Option<&str> {
+    pub fn text(&self) -> Option<&str> {
         self.scalar().and_then(Value::as_text)
     }
 
-    pub(crate) fn entries(&self) -> Option<&Entries> {
+    /// The entries of a mapping, in the order in which the keys first stand.
+    pub fn entries(&self) -> Option<&Entries> {
         match &self.kind {
             Kind::Map(entries) => Some(entries),
             Kind::Scalar(_) | Kind::List(_) => None,
         }
     }
 
-    pub(crate) fn items(&self) -> Option<&[Rc<Self>]> {
+    /// The items of a list.
+    pub fn items(&self) -> Option<&[Rc<Self>]> {
         match &self.kind {
             Kind::List(items) => Some(items),
             Kind::Scalar(_) | Kind::Map(_) => None,
         }
     }
 
-    pub(crate) fn is_null(&self) -> bool {
+    /// Whether nothing is written.
+    pub fn is_null(&self) -> bool {
         self.scalar().is_some_and(Value::is_null)
     }
 
@@ -83,7 +86,7 @@ impl Node {
     }
 
     /// A key as a text, whatever it is.
-    pub(crate) fn key(&self) -> String {
+    pub fn key(&self) -> String {
         match &self.kind {
             Kind::Scalar(value) => value.to_string(),
             Kind::List(_) | Kind::Map(_) => self.to_value().inspect(),
@@ -91,7 +94,7 @@ impl Node {
     }
 
     /// What it is, in a message.
-    pub(crate) fn what(&self) -> &'static str {
+    pub fn what(&self) -> &'static str {
         match &self.kind {
             Kind::List(_) => "a list",
             Kind::Map(entries) if is_template(entries) => "a `{{ … }}` that stands alone",

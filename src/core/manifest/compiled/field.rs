@@ -4,7 +4,9 @@ use std::fmt;
 
 use serde_json::Value;
 
-use crate::manifest::reader::MAX_ITEMS;
+/// The longest list that makes sense of ports, volumes, links …: it bounds how much one service
+/// can cost every node.
+const MAX_ITEMS: usize = 1_000;
 
 /// What is wrong with a JSON body, and in which field.
 #[derive(Clone, Debug, thiserror::Error, PartialEq, Eq)]

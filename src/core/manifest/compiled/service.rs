@@ -8,11 +8,17 @@ use serde_json::Value;
 use super::change::ServiceChange;
 use super::field::{Field, FieldProblem, Fields};
 use crate::id::ServiceName;
-use crate::manifest::service::STRATEGIES;
 use crate::stack::{
     Deploy, Link, NetworkMode, Port, Protocol, Service, Strategy, grace_millis, image_reference,
     stop_signal,
 };
+
+/// The strategies by name.
+const STRATEGIES: [(&str, Strategy); 3] = [
+    ("ha", Strategy::Ha),
+    ("daemon", Strategy::Daemon),
+    ("random", Strategy::Random),
+];
 
 const SERVICE: Fields = Fields {
     known: &[

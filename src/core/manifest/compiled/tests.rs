@@ -6,8 +6,6 @@ use proptest::option;
 use proptest::prelude::*;
 
 use super::*;
-use crate::manifest::problem::Report;
-use crate::manifest::tree::{Node, Value as Tree};
 use crate::stack::{
     Affinity, Deploy, Link, NetworkMode, Port, Protocol, Service, Strategy as Spread, Volume,
 };
@@ -39,78 +37,6 @@ proptest! {
             let _ = read(&value);
             let _ = ServiceChange::read(&value);
         }
-    }
-}
-
-#[test]
-fn yaml_for_people_is_short_and_exact() {
-    let value = json!({
-        "name": "shop", "version": "1.10", "description": null, "empty": {}, "none": [],
-        "services": [
-            {"name": "on", "image": "a/b:1", "env": ["A=\u{7}\u{85}", "y", "a:"], "ports": [{"ip": "0.0.0.0", "node_port": 80}]},
-            {"nested": [["x"], []]},
-        ],
-    });
-    expect![[r#"
-        empty: {}
-        name: shop
-        none: []
-        services:
-          - env:
-              - "A=\u0007\u0085"
-              - "y"
-              - "a:"
-            image: a/b:1
-            name: "on"
-            ports:
-              - ip: "0.0.0.0"
-                node_port: 80
-          - nested:
-              - - x
-              - []
-        version: "1.10"
-    "#]]
-    .assert_eq(&yaml_text(&value));
-}
-
-proptest! {
-    #[test]
-    fn yaml_for_people_is_read_as_the_same_values(compiled in any_compiled()) {
-        let value = write(&compiled);
-        let mut report = Report::default();
-        let tree = crate::manifest::yaml::read(&yaml_text(&value), &mut report).unwrap();
-        prop_assert_eq!(as_json(&tree), without_nulls(&value));
-    }
-}
-
-fn as_json(node: &Node) -> Value {
-    match &node.value {
-        Tree::List(items) => items.iter().map(|item| as_json(item)).collect(),
-        Tree::Map(entries) => {
-            let entries = entries
-                .iter()
-                .map(|(key, value)| (key.text().unwrap().to_owned(), as_json(value)));
-            Value::Object(entries.collect())
-        }
-        Tree::Scalar(scalar) if scalar.plain => {
-            serde_json::from_str(&scalar.text).unwrap_or(json!(scalar.text))
-        }
-        Tree::Scalar(scalar) => json!(scalar.text),
-    }
-}
-
-fn without_nulls(value: &Value) -> Value {
-    match value {
-        Value::Array(items) => items.iter().map(without_nulls).collect(),
-        Value::Object(fields) => {
-            let fields = fields.iter().filter(|(_, value)| !value.is_null());
-            Value::Object(
-                fields
-                    .map(|(key, value)| (key.clone(), without_nulls(value)))
-                    .collect(),
-            )
-        }
-        Value::Null | Value::Bool(_) | Value::Number(_) | Value::String(_) => value.clone(),
     }
 }
 
