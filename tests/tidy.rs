@@ -92,9 +92,22 @@ const LAYERS: &[(&str, &[&str], &str)] = &[
         "the DNS server knows names and addresses, and nothing of the grid",
     ),
     (
+        "src/stackfile",
+        &[
+            "tokio",
+            "libp2p",
+            "bollard",
+            "axum",
+            "kontena_core",
+            "kontena::",
+            "std::process",
+        ],
+        "the reader of stack files knows texts, and asks for everything else",
+    ),
+    (
         "simulations",
         &["tokio", "libp2p", "bollard", "axum"],
-        "simulations depend on the core alone",
+        "simulations depend on pure packages alone",
     ),
 ];
 
@@ -268,6 +281,7 @@ fn every_dependency_has_its_reason() {
         "src/core/Cargo.toml",
         "src/names/Cargo.toml",
         "src/overlay/Cargo.toml",
+        "src/stackfile/Cargo.toml",
         "simulations/Cargo.toml",
     ];
     let missing: Vec<String> = manifests

@@ -35,7 +35,9 @@ pub(super) fn parse(file: &str, text: &str) -> Result<Vec<PlannedNode>, Findings
     let root = document.root();
     let mut reader = Reader { document };
     let nodes = reader.nodes(&root);
-    let findings = reader.document.findings();
+    let mut findings = reader.document.findings();
+    // Two nodes of one name are one too few.
+    findings.problems.append(&mut findings.warnings);
     if findings.problems.is_empty() {
         return Ok(nodes);
     }
@@ -244,15 +246,50 @@ mod tests {
   My_Node:
   n1: { availability: drained, az: eu }
   n2: { labels: ssd }
-  n3: { zone: }
+  n2: { zone: }
 ",
-            expect![[r#""#]],
+            expect![[r#"
+                error: `My_Node` is not a valid node name: use 1 to 63 of a-z, 0-9 and `-`, starting with a letter or digit, not ending with `-`
+                  --> nodes.yml:2:3
+                2 |   My_Node:
+                  |   ^
+                hint: names become host names: use `my-node`
+                error: an availability is `drained`, not one of active, drain
+                  --> nodes.yml:3:23
+                3 |   n1: { availability: drained, az: eu }
+                  |                       ^
+                error: `az` is not a key of a node
+                  --> nodes.yml:3:32
+                3 |   n1: { availability: drained, az: eu }
+                  |                                ^
+                hint: the key is `zone`
+                error: `labels` has to be a list, this is a text
+                  --> nodes.yml:4:17
+                4 |   n2: { labels: ssd }
+                  |                 ^
+                error: a zone has to be a text, this is nothing
+                  --> nodes.yml:5:13
+                5 |   n3: { zone: }
+                  |             ^"#]],
         );
     }
 
     #[test]
     fn a_file_without_nodes_is_refused() {
-        check("services: {}\n", expect![[r#""#]]);
+        check(
+            "services: {}\n",
+            expect![[r#"
+            error: `services` is not a key of a node file
+              --> nodes.yml:1:1
+            1 | services: {}
+              | ^
+            hint: services are in the stack file
+            error: the file has no nodes
+              --> nodes.yml:1:1
+            1 | services: {}
+              | ^
+            hint: list at least one under `nodes`, as in `nodes: { n1: , n2: }`"#]],
+        );
     }
 
     #[track_caller]

@@ -236,18 +236,20 @@ fn mistakes_in_either_file_are_named_with_their_place() {
             "nodes: { n1: }",
         ),
         expect![[r#"
-            error: service `web` has no `image`
-              --> kontena.yml:2:13
             error: `imge` is not a key of a service
               --> kontena.yml:2:20
+            2 | services: { web: { imge: a } }
+              |                    ^
             hint: did you mean `image`?"#]],
     );
     refused(
         files(SHOP, "nodes: { n1: { zones: a } }"),
         expect![[r#"
-        error: `zones` is not a key of a node
-          --> nodes.yml:1:16
-        hint: did you mean `zone`?"#]],
+            error: `zones` is not a key of a node
+              --> nodes.yml:1:16
+            1 | nodes: { n1: { zones: a } }
+              |                ^
+            hint: did you mean `zone`?"#]],
     );
 }
 

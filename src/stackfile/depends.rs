@@ -96,7 +96,14 @@ impl Walk<'_> {
             );
             return None;
         }
-        let depends = self.of(&target);
+        let depends = match self.of(&target) {
+            Ok(depends) => depends,
+            Err(findings) => {
+                report.error(key.at, format!("the dependency `{name}` cannot be read"));
+                report.findings.append(findings);
+                return None;
+            }
+        };
         Some(Dependency {
             name,
             variables: variables(node),
@@ -105,16 +112,18 @@ impl Walk<'_> {
         })
     }
 
-    /// What a dependency needs in its turn. What is wrong with it is reported when it is read itself.
-    fn of(&mut self, location: &Location) -> Vec<Dependency> {
-        let Ok(mut file) = File::open(location, self.world) else {
-            return Vec::new();
-        };
+    /// What a dependency needs in its turn. What else is wrong with it is reported when it is read
+    /// itself.
+    fn of(&mut self, location: &Location) -> Result<Vec<Dependency>, Findings> {
+        let mut file = File::open(location, self.world)?;
         self.path.push(location.clone());
         let raw = std::rc::Rc::clone(&file.raw);
         let depends = self.below(&raw, location, &mut file.report);
         self.path.pop();
-        depends
+        if file.report.is_clean() {
+            return Ok(depends);
+        }
+        Err(file.report.findings)
     }
 }
 

@@ -148,7 +148,14 @@ impl<'a> Extends<'a> {
             .and_then(|services| services.entry(service));
         let at = at.map_or(root.at, |(key, _)| key.at);
         match self.of_service(&own, service, 0) {
-            Ok(payload) => Some(payload),
+            Ok(payload) if payload.get("image").is_some_and(|image| !image.is_null()) => {
+                Some(payload)
+            }
+            Ok(_) => {
+                let message = format!("the service `{service}` has no `image`");
+                file.report.error(at, message);
+                None
+            }
             Err((place, message)) => {
                 file.report.error(place.unwrap_or(at), message);
                 None

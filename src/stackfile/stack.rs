@@ -194,6 +194,7 @@ impl Reading<'_, '_> {
     fn body(&mut self, file: &mut File, root: &Rc<Node>, parts: &Parts) -> Option<Body> {
         check_top(root, &parts.dependencies, &mut file.report);
         let services = check_services(root, &mut file.report);
+        check_images(&services, &mut file.report);
         check_volumes(root, &mut file.report);
         let mut extends = Extends::new(&parts.variables, self.world);
         let read_all = extends.read_parents(file, root);
@@ -371,7 +372,7 @@ fn check_top(root: &Node, dependencies: &[Dependency], report: &mut Report) {
             let message = format!("`{name}` is not a key of a stack file, and means nothing");
             match nearest(&name, TOP.into_iter()) {
                 Some(near) => {
-                    report.warn_with_hint(key.at, message, format!("did you mean `{near}`?"))
+                    report.warn_with_hint(key.at, message, format!("did you mean `{near}`?"));
                 }
                 None => report.warn(key.at, message),
             }
@@ -453,6 +454,19 @@ pub(crate) fn check_services<'n>(
         check(key, node, &surroundings, report);
     }
     entries.iter().collect()
+}
+
+/// An image may come from a service that is extended.
+fn check_images(services: &[&(Rc<Node>, Rc<Node>)], report: &mut Report) {
+    for (key, node) in services {
+        let says = |key: &str| node.get(key).is_some_and(|node| !node.is_null());
+        if node.entries().is_some() && !says("image") && !says("extends") {
+            report.error(
+                key.at,
+                format!("the service `{}` has no `image`", key.key()),
+            );
+        }
+    }
 }
 
 /// Volumes of a stack are those of the grid: it creates none.

@@ -220,7 +220,7 @@ pub(crate) fn quoted(text: &str) -> String {
             '\t' => quoted.push_str("\\t"),
             '\u{1b}' => quoted.push_str("\\e"),
             '\0'..='\u{1f}' | '\u{7f}' => {
-                quoted.push_str(&format!("\\x{:02X}", u32::from(character)))
+                quoted.push_str(&format!("\\x{:02X}", u32::from(character)));
             }
             '\u{80}'..='\u{9f}' | '\u{2028}' | '\u{2029}' | '\u{feff}' => {
                 quoted.push_str(&format!("\\u{:04X}", u32::from(character)));

@@ -70,7 +70,7 @@ pub(crate) fn normal(path: &Path) -> PathBuf {
                 normal.pop();
             }
             Component::Prefix(_) | Component::RootDir | Component::Normal(_) => {
-                normal.push(component)
+                normal.push(component);
             }
         }
     }

@@ -108,7 +108,7 @@ fn arguments_map(arguments: &Value) -> Value {
 pub(crate) fn payload(name: &str, options: &Options) -> Result<Value, String> {
     let mut payload = Options::default();
     payload.set("name", Value::from(name));
-    payload.set("image", image(name, options)?);
+    payload.set("image", image(options));
     payload.set("stateful", Value::Boolean(is_true(options, "stateful")));
     payload.set(
         "instances",
@@ -174,12 +174,14 @@ fn copy(options: &Options, key: &str, field: &str, payload: &mut Options) {
     }
 }
 
-fn image(name: &str, options: &Options) -> Result<Value, String> {
+/// Null where there is none: a service that is extended needs none of its own.
+fn image(options: &Options) -> Value {
     let image = options.get("image").and_then(Value::as_text);
-    let image = image.filter(|image| !image.is_empty());
-    let image = image.ok_or_else(|| format!("the service `{name}` has no `image`"))?;
+    let Some(image) = image.filter(|image| !image.is_empty()) else {
+        return Value::Null;
+    };
     let tag = if image.contains(':') { "" } else { ":latest" };
-    Ok(Value::Text(format!("{image}{tag}")))
+    Value::Text(format!("{image}{tag}"))
 }
 
 fn command_line(name: &str, command: &Value) -> Result<Value, String> {

@@ -87,6 +87,15 @@ fn another_file_has_the_variables_of_this_one_and_its_own_folder() {
 }
 
 #[test]
+fn a_parent_needs_no_image_of_its_own() {
+    let mut world = Memory::with(
+        "stack: s\nservices:\n  web: {extends: {file: c.yml, service: web}, image: a}\n",
+    )
+    .file("c.yml", "services: {web: {build: ., user: www}}");
+    check(&mut world, "services.0.user", expect!["www\n"]);
+}
+
+#[test]
 fn what_is_wrong_with_another_file_is_said_of_that_file() {
     let mut world = Memory::with(
         "stack: s\nservices:\n  web:\n    extends: {file: base.yml, service: base}\n  db:\n    extends: {file: no.yml, service: x}\n",
@@ -181,17 +190,18 @@ fn dependencies_are_named_after_their_parent_and_get_their_values() {
 }
 
 #[test]
-fn a_dependency_that_fails_is_its_own_matter() {
+fn a_dependency_that_is_wrong_is_its_own_matter_and_one_that_is_not_there_is_not() {
     let mut world = with_children();
-    let problem = first_problem(&mut world);
-    assert_eq!(problem, "");
-    let stack = world.read().unwrap();
-    assert!(
-        stack.children[0].outcome.as_ref().unwrap().children[0]
-            .outcome
-            .is_err()
+    assert_eq!(
+        first_problem(&mut world),
+        "the dependency `web` cannot be read"
     );
-    assert!(stack.children[1].outcome.is_err(), "there is no registry");
+    let web = "stack: user/web\nservices: {web: {imgae: w}}".to_owned();
+    world.registry.insert("user/web:1.0".to_owned(), web);
+    let stack = world.read().unwrap();
+    let db = stack.children[0].outcome.as_ref().unwrap();
+    assert!(db.children[0].outcome.is_err(), "`deep` has no value");
+    assert!(stack.children[1].outcome.is_err(), "`imgae` is no key");
 }
 
 #[test]

@@ -285,6 +285,10 @@ fn all_faults_of_a_file_come_at_once_each_with_its_line() {
         &mut service("imgae: nginx\nports:\n  - 22:22\ndeploy:\n  strategy: daemno"),
         "",
         expect![[r#"
+            error: the service `web` has no `image`
+              --> kontena.yml:3:3
+            3 |   web:
+              |   ^
             error: `imgae` is not a key of a service
               --> kontena.yml:4:5
             4 |     imgae: nginx

@@ -29,12 +29,16 @@ fn a_fault_behind_a_loop_is_shown_where_it_stands_in_the_file() {
     check(
         &mut world,
         "",
-        expect![[r"
+        expect![[r#"
+            error: the service `db` has no `image`
+              --> kontena.yml:7:3
+            7 |   db:
+              |   ^
             error: `imag` is not a key of a service
               --> kontena.yml:8:5
             8 |     imag: a
               |     ^
-            hint: did you mean `image`?"]],
+            hint: did you mean `image`?"#]],
     );
 }
 
@@ -224,9 +228,9 @@ fn conditions_leave_services_and_volumes_out_after_checking_them() {
         .collect();
     assert_eq!(names, ["a"]);
     assert_eq!(at(&stack.payload, "volumes").as_list().unwrap().len(), 0);
-    let wrong = text.replace("{image: x, skip_if: db}", "{imgae: x, skip_if: db}");
+    let wrong = text.replace("{image: x, skip_if: db}", "{image: x, skip_if: db, a: 1}");
     assert_eq!(
         first_problem(&mut Memory::with(&wrong)),
-        "`imgae` is not a key of a service"
+        "`a` is not a key of a service"
     );
 }
