@@ -226,10 +226,10 @@ async fn ask(
         Command::Grid(asked) => grid::run(&session(&globals)?, asked).await,
         Command::Node(asked) => node::run(&session(&globals)?, asked).await,
         Command::Network(asked) => network::run(&session(&globals)?, asked).await,
-        Command::Stack(asked) => match stack::run_offline(&output, globals.grid.as_ref(), asked) {
-            Ok(done) => done,
-            Err(asked) => stack::run(&session(&globals)?, asked).await,
-        },
+        Command::Stack(asked) if stack::is_offline(&asked) => {
+            stack::run_offline(&output, globals.grid.as_ref(), asked)
+        }
+        Command::Stack(asked) => stack::run(&session(&globals)?, asked).await,
         Command::Service(asked) => service::run(&session(&globals)?, asked).await,
         Command::Why(asked) => why::run(&session(&globals)?, asked).await,
         Command::Proxy(asked) => proxy::run(&session(&globals)?, asked).await,

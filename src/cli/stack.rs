@@ -217,34 +217,39 @@ fn stack_name(text: &str) -> Result<StackName, String> {
     Ok(name)
 }
 
-/// What asks no node.
-enum Offline {
-    Validate(File, Values, Format),
-    Convert(PathBuf, Option<StackName>),
-    Schema,
+/// Whether the command asks no node: then it is carried out by [`run_offline`].
+pub(crate) fn is_offline(asked: &Stack) -> bool {
+    matches!(
+        asked.command,
+        Command::Validate { .. } | Command::Convert { .. } | Command::Schema
+    )
 }
 
-/// Carries out a command that asks no node, or gives it back.
+/// A command that asks no node.
 pub(crate) fn run_offline(
     output: &Output,
     grid: Option<&GridName>,
     asked: Stack,
-) -> Result<Result<(), Failure>, Stack> {
-    let offline = match asked.command {
+) -> Result<(), Failure> {
+    match asked.command {
         Command::Validate {
             file,
             values,
             format,
-        } => Offline::Validate(file, values, format),
-        Command::Convert { file, name } => Offline::Convert(file, name),
-        Command::Schema => Offline::Schema,
-        command => return Err(Stack { command }),
-    };
-    Ok(match offline {
-        Offline::Validate(file, values, format) => validate(output, grid, &file, &values, format),
-        Offline::Convert(file, name) => file::convert(output, &file, name.as_ref()),
-        Offline::Schema => output.json(&kontena_stackfile::schema()),
-    })
+        } => validate(output, grid, &file, &values, format),
+        Command::Convert { file, name } => file::convert(output, &file, name.as_ref()),
+        Command::Schema => output.json(&kontena_stackfile::schema()),
+        Command::Install { .. }
+        | Command::Upgrade { .. }
+        | Command::Deploy { .. }
+        | Command::Stop(_)
+        | Command::Restart(_)
+        | Command::Ls { .. }
+        | Command::Show { .. }
+        | Command::Inspect { .. }
+        | Command::Rm { .. }
+        | Command::Logs { .. } => unreachable!("these ask a node"),
+    }
 }
 
 fn validate(

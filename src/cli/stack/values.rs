@@ -80,13 +80,12 @@ fn read_file(
 
 /// A mapping gives the values of a dependency.
 fn add(name: String, value: Value, given: &mut BTreeMap<String, Value>) {
-    match value {
-        Value::Map(entries) => {
-            for (inner, value) in entries {
-                add(format!("{name}.{inner}"), value, given);
-            }
-        }
-        value => drop(given.insert(name, value)),
+    let Value::Map(entries) = value else {
+        given.insert(name, value);
+        return;
+    };
+    for (inner, value) in entries {
+        add(format!("{name}.{inner}"), value, given);
     }
 }
 
