@@ -312,6 +312,7 @@ fn dependencies(manifest: &str) -> Vec<String> {
             && name != "kontena-core"
             && name != "kontena-names"
             && name != "kontena-overlay"
+            && name != "kontena-stackfile"
     });
     names
 }

@@ -2,8 +2,7 @@
 
 use std::path::PathBuf;
 
-use crate::value::Value;
-use crate::world::{Location, Question, ReadProblem, World};
+use crate::world::{Location, ReadProblem, World};
 
 /// For a file that is looked at where nothing is installed. Chance always draws the first.
 #[derive(Clone, Debug)]
@@ -33,35 +32,7 @@ impl World for Alone {
         ))
     }
 
-    fn environment(&mut self, _: &str) -> Option<String> {
-        None
-    }
-
     fn random(&mut self, _: u64) -> u64 {
         0
-    }
-
-    fn ask(&mut self, _: &Question) -> Option<Value> {
-        None
-    }
-
-    fn secret(&mut self, _: &str) -> Option<String> {
-        None
-    }
-
-    fn secret_names(&mut self) -> Option<Vec<String>> {
-        None
-    }
-
-    fn certificates(&mut self) -> Option<Vec<String>> {
-        None
-    }
-
-    fn services(&mut self, _: Option<&str>, _: Option<&str>) -> Option<Vec<String>> {
-        None
-    }
-
-    fn instances(&mut self, _: &str, _: &str) -> Option<u32> {
-        None
     }
 }

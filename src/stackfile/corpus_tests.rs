@@ -12,7 +12,7 @@ use std::path::{Path, PathBuf};
 
 use serde_json::Value as Json;
 
-use crate::{Findings, Location, Question, ReadProblem, Request, Stack, Value, World, read, yaml};
+use crate::{Findings, Location, ReadProblem, Request, Stack, Value, World, read, yaml};
 
 /// What stands in the goldens for the folder of the collection.
 const ROOT: &str = "@ROOT@";
@@ -50,36 +50,8 @@ impl World for Repositories {
             .map_err(|problem| ReadProblem::Failed(problem.to_string()))
     }
 
-    fn environment(&mut self, _: &str) -> Option<String> {
-        None
-    }
-
     fn random(&mut self, _: u64) -> u64 {
         0
-    }
-
-    fn ask(&mut self, _: &Question) -> Option<Value> {
-        None
-    }
-
-    fn secret(&mut self, _: &str) -> Option<String> {
-        None
-    }
-
-    fn secret_names(&mut self) -> Option<Vec<String>> {
-        None
-    }
-
-    fn certificates(&mut self) -> Option<Vec<String>> {
-        None
-    }
-
-    fn services(&mut self, _: Option<&str>, _: Option<&str>) -> Option<Vec<String>> {
-        None
-    }
-
-    fn instances(&mut self, _: &str, _: &str) -> Option<u32> {
-        None
     }
 }
 

@@ -18,7 +18,7 @@ mod tests;
 
 use std::collections::BTreeMap;
 
-pub(crate) use filters::divide_down;
+pub(crate) use filters::{capitalize, divide_down};
 
 use crate::problem::Report;
 use crate::text::Rendered;

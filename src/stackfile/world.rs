@@ -124,7 +124,8 @@ pub struct Choice {
     pub label: String,
 }
 
-/// The world of a stack file. A method answers `None` where there is nobody or nothing to ask.
+/// The world of a stack file. A method answers `None` where there is nobody or nothing to ask, and so
+/// does each that a world leaves out.
 pub trait World {
     /// The text of a file, or of a stack of elsewhere.
     ///
@@ -137,28 +138,42 @@ pub trait World {
         location.to_string()
     }
 
-    fn environment(&mut self, name: &str) -> Option<String>;
+    fn environment(&mut self, _name: &str) -> Option<String> {
+        None
+    }
 
     /// A number from 0 to `below - 1`, that nobody can guess; `below` is at least 1.
     fn random(&mut self, below: u64) -> u64;
 
     /// The answer of a person.
-    fn ask(&mut self, question: &Question) -> Option<Value>;
+    fn ask(&mut self, _question: &Question) -> Option<Value> {
+        None
+    }
 
     /// What the vault holds.
-    fn secret(&mut self, name: &str) -> Option<String>;
+    fn secret(&mut self, _name: &str) -> Option<String> {
+        None
+    }
 
-    fn secret_names(&mut self) -> Option<Vec<String>>;
+    fn secret_names(&mut self) -> Option<Vec<String>> {
+        None
+    }
 
     /// The subjects of the grid's certificates.
-    fn certificates(&mut self) -> Option<Vec<String>>;
+    fn certificates(&mut self) -> Option<Vec<String>> {
+        None
+    }
 
     /// `stack/service` of the grid's services, or those of which the image and the name have these in
     /// them.
-    fn services(&mut self, image: Option<&str>, name: Option<&str>) -> Option<Vec<String>>;
+    fn services(&mut self, _image: Option<&str>, _name: Option<&str>) -> Option<Vec<String>> {
+        None
+    }
 
     /// How many instances an installed service has.
-    fn instances(&mut self, stack: &str, service: &str) -> Option<u32>;
+    fn instances(&mut self, _stack: &str, _service: &str) -> Option<u32> {
+        None
+    }
 }
 
 #[cfg(test)]

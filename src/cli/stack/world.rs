@@ -193,19 +193,6 @@ impl World for Machine<'_> {
         }
     }
 
-    /// The vault is not there yet.
-    fn secret(&mut self, _: &str) -> Option<String> {
-        None
-    }
-
-    fn secret_names(&mut self) -> Option<Vec<String>> {
-        None
-    }
-
-    fn certificates(&mut self) -> Option<Vec<String>> {
-        None
-    }
-
     fn services(&mut self, image: Option<&str>, name: Option<&str>) -> Option<Vec<String>> {
         let services = self.services.as_ref()?.iter();
         let wanted = |text: &str, part: Option<&str>| part.is_none_or(|part| text.contains(part));

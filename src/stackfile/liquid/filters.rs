@@ -185,7 +185,8 @@ fn joined(values: &[&Value]) -> Filtered {
     Ok(Value::Text(text))
 }
 
-fn capitalize(text: &str) -> String {
+/// The first letter large, all others small.
+pub(crate) fn capitalize(text: &str) -> String {
     let mut characters = text.chars();
     let first = characters
         .next()

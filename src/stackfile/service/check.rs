@@ -3,7 +3,7 @@
 use std::collections::BTreeSet;
 use std::rc::Rc;
 
-use super::keys::{SERVICE, refuse};
+use super::keys::{HEALTH_CHECK, SERVICE, refuse};
 use super::lists;
 use crate::problem::Report;
 use crate::units;
@@ -331,15 +331,10 @@ impl Checker<'_> {
     }
 
     fn health_check(&mut self, node: &Rc<Node>) {
-        let keys = [
-            "protocol",
-            "port",
-            "uri",
-            "timeout",
-            "interval",
-            "initial_delay",
-        ];
-        if self.section(node, "`health_check`", &keys).is_none() {
+        if self
+            .section(node, "`health_check`", &HEALTH_CHECK)
+            .is_none()
+        {
             return;
         }
         if let Some(protocol) = self.required(node, "`health_check`", "protocol") {

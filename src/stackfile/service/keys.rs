@@ -46,6 +46,16 @@ pub(crate) const SERVICE: [&str; 38] = [
     "volumes_from",
 ];
 
+/// The keys of `health_check`.
+pub(super) const HEALTH_CHECK: [&str; 6] = [
+    "protocol",
+    "port",
+    "uri",
+    "timeout",
+    "interval",
+    "initial_delay",
+];
+
 /// Keys of others, each with what to do instead.
 const FOREIGN: [(&str, &str); 17] = [
     ("restart", "remove it: instances are always restarted"),

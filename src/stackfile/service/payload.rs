@@ -2,6 +2,7 @@
 
 use std::path::Path;
 
+use super::keys::HEALTH_CHECK;
 use super::lists::Port;
 use crate::units;
 use crate::value::Value;
@@ -272,15 +273,7 @@ fn deploy(options: &Options) -> Result<Value, String> {
 }
 
 fn health_check(options: &Options) -> Value {
-    let keys = [
-        "protocol",
-        "port",
-        "uri",
-        "timeout",
-        "interval",
-        "initial_delay",
-    ];
-    map(keys.map(|key| (key, options.of("health_check", key))))
+    map(HEALTH_CHECK.map(|key| (key, options.of("health_check", key))))
 }
 
 fn hooks(options: &Options) -> Value {

@@ -3,6 +3,7 @@
 use data_encoding::{BASE64, HEXLOWER};
 use sha1::Digest;
 
+use crate::liquid::capitalize;
 use crate::value::Value;
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -145,14 +146,6 @@ fn text(options: &Value, value: Value) -> Result<Value, String> {
         Some(Value::Text(algorithm)) => hexdigest(algorithm, &text).map(Value::Text),
         _ => Ok(Value::Text(text)),
     }
-}
-
-fn capitalize(text: &str) -> String {
-    let mut characters = text.chars();
-    let first = characters
-        .next()
-        .map(|first| first.to_uppercase().to_string());
-    first.unwrap_or_default() + &characters.as_str().to_lowercase()
 }
 
 fn decode_64(text: &str) -> Result<String, String> {

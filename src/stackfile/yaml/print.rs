@@ -6,20 +6,7 @@ use crate::value::{Value, quoted};
 /// A document in block style, with a line break at its end.
 pub fn print(value: &Value) -> String {
     let mut printed = String::new();
-    match value {
-        Value::Map(entries) if !entries.is_empty() => print_map(entries, 0, &mut printed),
-        Value::List(items) if !items.is_empty() => print_list(items, 0, &mut printed),
-        Value::Null
-        | Value::Boolean(_)
-        | Value::Integer(_)
-        | Value::Float(_)
-        | Value::Text(_)
-        | Value::List(_)
-        | Value::Map(_) => {
-            printed.push_str(&on_one_line(value));
-            printed.push('\n');
-        }
-    }
+    print_rest(value, 0, &mut printed);
     printed
 }
 
