@@ -90,6 +90,8 @@ impl File {
 
     fn fill_variables(&mut self, text: &Rendered, variables: &Variables) -> Rendered {
         let report = &mut self.report;
+        // What is wrong with a variable was said, and leaves it without a value.
+        let all_known = report.is_clean();
         fill(text, |name, reference, at| {
             if reference.is_open {
                 let message = format!("`${{{name}` is not closed: what follows is taken as it is");
@@ -104,7 +106,7 @@ impl File {
                 }
                 Some(value) => {
                     let written = written(value);
-                    if written.is_empty() {
+                    if written.is_empty() && all_known {
                         report.warn(at, format!("`${name}` has no value, and leaves nothing"));
                     }
                     written

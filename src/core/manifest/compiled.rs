@@ -121,7 +121,9 @@ fn read_stack(body: &Field<'_>, problems: &mut Vec<FieldProblem>) -> Option<Comp
         declared.service.localize_links(&name);
     }
     check_links(&services, problems);
-    if let (Some(field), Some(name)) = (&expose, &exposed)
+    // A service that could not be read may be the one that is exposed.
+    if problems.is_empty()
+        && let (Some(field), Some(name)) = (&expose, &exposed)
         && !services.contains_key(name)
     {
         problems.push(field.problem(UnknownExposed(name.clone()).to_string()));
