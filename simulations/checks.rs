@@ -4,6 +4,7 @@
 //! nothing happens; some ask the whole world once it has come to rest.
 
 mod acknowledged;
+mod beginnings;
 mod bounds;
 mod clones;
 mod documents;
@@ -163,6 +164,7 @@ impl Checks {
         Self {
             topics: vec![
                 Box::new(running::Running),
+                Box::<beginnings::Beginnings>::default(),
                 Box::<due::Due>::default(),
                 Box::<stopping::Stopping>::default(),
                 Box::<stateful::Stateful>::default(),
@@ -219,6 +221,7 @@ fn first(findings: Findings, scene: Scene<'_>) -> Option<Finding> {
 pub fn all() -> impl Iterator<Item = &'static Check> {
     [
         running::CHECKS,
+        beginnings::CHECKS,
         due::CHECKS,
         stopping::CHECKS,
         stateful::CHECKS,
