@@ -6,7 +6,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use kontena_core::id::{InstanceId, NodeId, NodeName};
-use kontena_core::placement::{Reason, Role, Verdict, explain, place};
+use kontena_core::placement::{Role, Verdict, explain, place};
 use kontena_core::reconcile::action::{Action, ContainerSpec};
 use kontena_core::view::{Availability, Member, View};
 
@@ -148,26 +148,24 @@ fn is_allowed(scene: Scene<'_>, host: usize, spec: &ContainerSpec, findings: &mu
         let generation = spec.labels.generation;
         format!("{} runs {instance} of deploy {generation}", name(host))
     });
-    let better = better_reached(view, me, instance);
-    findings.expect(better.is_none(), &CUT_OFF_LAST, || {
-        format!("{} runs {instance}, and {better:?} could", name(host))
-    });
     findings.expect(was_written(spec), &AS_WRITTEN, || {
         format!("{} runs {instance} from {}", name(host), spec.image)
     });
 }
 
-/// Who could have an instance that is new to `me`, where most find no way to `me` and do find one to that other.
-fn better_reached(view: &View, me: NodeId, instance: &InstanceId) -> Option<NodeName> {
-    let placement = place(view);
-    let assigned = placement.get(instance)?;
-    let is_new = match assigned.reason {
-        Reason::New | Reason::TakenOver { .. } | Reason::Moved { .. } => true,
-        Reason::Kept | Reason::HolderStale | Reason::Pinned | Reason::Daemon | Reason::Waits(_) => {
-            false
-        }
+/// Who could have an instance that `me` takes, where most find no way to `me` and do find one to that other. Bound
+/// instances and daemons are not taken by placement's choice.
+fn better_reached(view: &View, me: &NodeId, instance: &InstanceId) -> Option<NodeName> {
+    let is_chosen = match Shape::of(service_number(instance)?) {
+        Shape::Stateful | Shape::Daemon => false,
+        Shape::Plain
+        | Shape::Waiting
+        | Shape::Relaxed
+        | Shape::Zoned
+        | Shape::Published
+        | Shape::Random => true,
     };
-    if !is_new || assigned.holder != Some(me) || most_reach(view, &me) {
+    if !is_chosen || most_reach(view, me) {
         return None;
     }
     let explained = explain(view, &instance.service, Some(instance.number));
@@ -222,6 +220,12 @@ fn takes_work(scene: Scene<'_>, host: usize, before: &View, findings: &mut Findi
         let may = [was_row, row].iter().any(|row| takes(row, instance));
         findings.expect(may, &TAKES_NEW_WORK, || {
             format!("{} takes {instance} as {row:?}", name(host))
+        });
+        // It decided on one of the two, or on one in between.
+        let better = [before, view].map(|view| better_reached(view, &me, instance));
+        let is_last = better.iter().any(Option::is_none);
+        findings.expect(is_last, &CUT_OFF_LAST, || {
+            format!("{} takes {instance}, and {better:?} could", name(host))
         });
     }
 }
