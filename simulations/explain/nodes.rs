@@ -246,7 +246,8 @@ mod tests {
   My_Node:
   n1: { availability: drained, az: eu }
   n2: { labels: ssd }
-  n2: { zone: }
+  n3:
+  n3: { zone: }
 ",
             expect![[r#"
                 error: `My_Node` is not a valid node name: use 1 to 63 of a-z, 0-9 and `-`, starting with a letter or digit, not ending with `-`
@@ -268,9 +269,13 @@ mod tests {
                 4 |   n2: { labels: ssd }
                   |                 ^
                 error: a zone has to be a text, this is nothing
-                  --> nodes.yml:5:13
-                5 |   n3: { zone: }
-                  |             ^"#]],
+                  --> nodes.yml:6:13
+                6 |   n3: { zone: }
+                  |             ^
+                error: the key `n3` is given twice: the last one counts
+                  --> nodes.yml:6:3
+                6 |   n3: { zone: }
+                  |   ^"#]],
         );
     }
 

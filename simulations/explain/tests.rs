@@ -236,6 +236,10 @@ fn mistakes_in_either_file_are_named_with_their_place() {
             "nodes: { n1: }",
         ),
         expect![[r#"
+            error: the service `web` has no `image`
+              --> kontena.yml:2:13
+            2 | services: { web: { imge: a } }
+              |             ^
             error: `imge` is not a key of a service
               --> kontena.yml:2:20
             2 | services: { web: { imge: a } }
