@@ -118,7 +118,16 @@ impl Plane {
         let members: BTreeSet<PublicKey> = keys.values().copied().chain([self.own]).collect();
         let clients = wanted.clients.iter();
         let names = wanted.subnet.map(names_at);
-        let clients = clients.filter_map(|(key, client)| client_of(*key, client, names, &members));
+        let grid = grid_of(wanted.supernet)?;
+        let carried: Vec<Reach> = [grid].into_iter().chain(names).collect();
+        let clients = clients.filter_map(|(key, client)| {
+            let reach = client.reach.as_ref();
+            let reach = reach.map_or_else(
+                || carried.clone(),
+                |reach| reach.iter().copied().map(wholly).chain(names).collect(),
+            );
+            client_of(*key, client, reach, &members)
+        });
         let applied = self.overlay.apply(peers.chain(clients).collect())?;
         let applied = applied.context("failed to set the peers of the overlay")?;
         tracing::debug!(?applied, "The peers of the overlay are set");
@@ -302,18 +311,23 @@ fn names_at(subnet: Subnet) -> Reach {
     Reach { to, port }
 }
 
+/// What a user without limits may send to: the grid's network, and nothing else that the entry's host leads to.
+fn grid_of(supernet: Range) -> anyhow::Result<Reach> {
+    let to = Prefix::new(IpAddr::V4(supernet.network()), supernet.prefix())?;
+    Ok(Reach { to, port: None })
+}
+
 /// A user whose key is a member's is none: the member would be cut off.
 fn client_of(
     key: VpnKey,
     client: &Client,
-    names: Option<Reach>,
+    reach: Vec<Reach>,
     members: &BTreeSet<PublicKey>,
 ) -> Option<Peer> {
     let key = PublicKey(*key.as_bytes());
-    let reach = client.reach.as_ref();
     (!members.contains(&key)).then(|| Peer {
         allowed: vec![Prefix::host(client.address.into())],
-        reach: reach.map(|reach| reach.iter().copied().map(wholly).chain(names).collect()),
+        reach: Some(reach),
         ..Peer::client(key)
     })
 }

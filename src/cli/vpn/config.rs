@@ -1,11 +1,15 @@
 //! `vpn config`: what a user's WireGuard is told.
 
-use std::fmt::Write;
+use std::fmt::{self, Write};
+use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
+use std::str::FromStr;
 
 use clap::Args;
 use data_encoding::BASE64;
 use kontena_core::id::{GridName, NodeName, VpnUserName};
+use kontena_core::network::plan::Range;
+use kontena_core::network::vpn::VpnKey;
 use kontena_overlay::PrivateKey;
 use qrcode::QrCode;
 use qrcode::render::unicode::Dense1x2;
@@ -194,26 +198,86 @@ fn config(
     let mut line = |line: String| {
         writeln!(text, "{line}").expect("writing to a text does not fail");
     };
-    let node = &entry.entry.node;
-    line(format!(
-        "# `{}` in grid `{grid}`, by node `{node}`",
-        user.name
-    ));
+    let node: NodeName = checked("node", &entry.entry.node)?;
+    let user_name: VpnUserName = checked("name", &user.name)?;
+    let endpoint: SocketAddr = checked("endpoint", entry.endpoint)?;
+    let public_key: VpnKey = checked("public_key", entry.public_key)?;
+    let networks = each_checked::<Private>("networks", &vpn.networks)?;
+    line(format!("# `{user_name}` in grid `{grid}`, by node `{node}`"));
     line("[Interface]".to_owned());
     line(format!("PrivateKey = {}", BASE64.encode(&key.to_bytes())));
     line(format!("Address = {}/32", address(user, entry.entry)?));
     if let Some(dns) = entry.entry.dns {
-        let search = vpn.search.join(", ");
+        let search = each_checked::<Domain>("search", &vpn.search)?.join(", ");
         line(format!("DNS = {dns}, {search}"));
     }
     line(format!("MTU = {MTU}"));
     line(String::new());
     line("[Peer]".to_owned());
-    line(format!("PublicKey = {}", entry.public_key));
-    line(format!("Endpoint = {}", entry.endpoint));
-    line(format!("AllowedIPs = {}", vpn.networks.join(", ")));
+    line(format!("PublicKey = {public_key}"));
+    line(format!("Endpoint = {endpoint}"));
+    line(format!("AllowedIPs = {}", networks.join(", ")));
     line(format!("PersistentKeepalive = {}", KEEPALIVE.as_secs()));
     Ok(text)
+}
+
+/// Whoever answers may be anybody, and wg-quick runs as root what `PostUp` says: nothing of an answer gets
+/// into the file but what it has to be.
+fn checked<T: FromStr>(field: &str, text: &str) -> Result<T, Failure> {
+    text.parse().map_err(|_| {
+        let shown: String = text.escape_debug().take(80).collect();
+        Failure::failed(format!(
+            "the node's answer cannot be trusted: its `{field}` is `{shown}`"
+        ))
+        .hint("ask another node, over its socket")
+    })
+}
+
+fn each_checked<T: FromStr + ToString>(
+    field: &str,
+    texts: &[String],
+) -> Result<Vec<String>, Failure> {
+    let each = texts.iter().map(|text| checked::<T>(field, text));
+    each.map(|each| each.map(|each| each.to_string())).collect()
+}
+
+/// A range that a grid may have: never one that all of a machine's traffic goes to.
+struct Private(Range);
+
+impl FromStr for Private {
+    type Err = ();
+
+    fn from_str(text: &str) -> Result<Self, ()> {
+        let range: Range = text.parse().map_err(|_| ())?;
+        range.is_private().then_some(Self(range)).ok_or(())
+    }
+}
+
+impl fmt::Display for Private {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        self.0.fmt(f)
+    }
+}
+
+/// A domain to look for short names in: labels of letters, digits and hyphens.
+struct Domain(String);
+
+impl FromStr for Domain {
+    type Err = ();
+
+    fn from_str(text: &str) -> Result<Self, ()> {
+        let is_label = |label: &str| {
+            !label.is_empty() && label.chars().all(|c| c.is_ascii_alphanumeric() || c == '-')
+        };
+        let is_domain = text.len() < 254 && text.split('.').all(is_label);
+        is_domain.then(|| Self(text.to_owned())).ok_or(())
+    }
+}
+
+impl fmt::Display for Domain {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(&self.0)
+    }
 }
 
 /// Two modules to a character; light on dark, as most terminals are, with the quiet zone that readers need.
@@ -319,6 +383,35 @@ mod tests {
         assert_eq!(choose(&vpn, None).unwrap().node, "b");
         assert_eq!(choose(&vpn, Some(&"a".parse().unwrap())).unwrap().node, "a");
         assert!(choose(&vpn, Some(&"c".parse().unwrap())).is_err());
+    }
+
+    #[test]
+    fn nothing_that_wg_quick_would_run_gets_from_an_answer_into_the_file() {
+        let injected = "x\n[Interface]\nPostUp = reboot";
+        let of_entry: [fn(&mut VpnEntry, String); 3] = [
+            |entry, text| entry.endpoint = Some(text),
+            |entry, text| entry.public_key = Some(text),
+            |entry, text| entry.node = text,
+        ];
+        for set in of_entry {
+            let mut entry = entry("a", "fresh");
+            set(&mut entry, injected.to_owned());
+            assert!(written(&entry).is_err(), "{entry:?}");
+        }
+        let of_grid: [fn(&mut Vpn, String); 4] = [
+            |vpn, text| vpn.networks = vec![text],
+            |vpn, _| vpn.networks = vec!["0.0.0.0/0".to_owned()],
+            |vpn, text| vpn.search = vec![text],
+            |vpn, text| vpn.users[0].name = text,
+        ];
+        let entry = entry("a", "fresh");
+        for set in of_grid {
+            let mut vpn = vpn(vec![entry.clone()]);
+            set(&mut vpn, injected.to_owned());
+            let grid = "home".parse().unwrap();
+            let known = known(&entry).unwrap();
+            assert!(config(&vpn, &grid, &vpn.users[0], &known, &key()).is_err(), "{vpn:?}");
+        }
     }
 
     #[test]

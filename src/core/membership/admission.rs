@@ -18,6 +18,7 @@ use crate::identity::Seal;
 use crate::membership::token::{Token, proof_is_valid};
 use crate::message::JoinRefusal;
 use crate::network::ipam::{self, Subnet};
+use crate::network::keys;
 use crate::network::plan::{AddressPlan, HostRoute, MAX_ROUTES, in_the_way};
 use crate::time::WallTime;
 use crate::view::Documents;
@@ -174,6 +175,7 @@ pub fn admit(
     }
     check_token(documents, grid, request)?;
     check_bounds(request).map_err(|problem| not_now(&problem))?;
+    check_key(documents, &request.node)?;
     check_name(documents, &request.name)?;
     check_routes(documents, &request.routes)?;
     record(documents, grid, request, call).map(|record| Admitted::Now(Box::new(record)))
@@ -280,6 +282,17 @@ fn check_name(documents: &Documents, name: &NodeName) -> Result<(), JoinRefusal>
             name: name.to_string(),
             suggestion: suggestion.to_string(),
         }),
+    }
+}
+
+/// Whoever holds one key holds its negative, which is another id with the same key in the overlay.
+fn check_key(documents: &Documents, node: &NodeId) -> Result<(), JoinRefusal> {
+    let stem = keys::stem(node);
+    match documents.roster.keys().any(|member| keys::stem(member) == stem) {
+        false => Ok(()),
+        true => Err(not_now(
+            "a member has the same key in the overlay; `kontena leave --force` there, or a new identity here",
+        )),
     }
 }
 

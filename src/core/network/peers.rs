@@ -8,7 +8,9 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::net::{IpAddr, Ipv6Addr, SocketAddr};
 
 use crate::id::NodeId;
+use crate::membership::admission::MAX_ADDRESSES;
 use crate::network::addresses;
+use crate::network::keys;
 use crate::network::ipam::Subnet;
 use crate::network::plan::Range;
 use crate::network::sight::MAX_OUTER;
@@ -54,11 +56,12 @@ pub fn wanted(view: &View, me: NodeId) -> Option<Wanted> {
     let (grid, own) = (documents.grid.id?, documents.roster.get(&me)?);
     let carriers = carriers(view, me);
     let mut managed = BTreeSet::from([addresses::management(grid, me)]);
+    let mut stems = BTreeSet::from([keys::stem(&me)]);
     let mut peers = BTreeMap::new();
     for (node, member) in documents.roster.iter().filter(|(node, _)| **node != me) {
         let management = addresses::management(grid, *node);
-        // Two keys of one hash cannot be told apart: the lower one has the address.
-        if !managed.insert(management) {
+        // Two ids of one hash, or of one key, cannot be told apart: the lower one is the peer.
+        if !managed.insert(management) || !stems.insert(keys::stem(node)) {
             continue;
         }
         let endpoints = endpoints(view, node);
@@ -89,9 +92,10 @@ fn endpoints(view: &View, node: &NodeId) -> Vec<SocketAddr> {
         .map(|report| &report.addresses[..])
         .unwrap_or_default();
     let admitted = &view.documents.roster[node].addresses;
+    // Whoever says more than one host can have is not listened to for longer.
+    let said = said.iter().take(MAX_ADDRESSES);
     let ips = said
-        .iter()
-        .chain(admitted)
+        .chain(admitted.iter().take(MAX_ADDRESSES))
         .filter_map(|text| text.parse().ok());
     // Until it reports another port, the data plane is taken to use the number that the node itself has.
     let at_port = |address: SocketAddr| match network {
@@ -242,6 +246,22 @@ mod tests {
         Arc::make_mut(&mut view.documents).roster.remove(&node(2));
         assert_eq!(wanted(&view, node(1)).unwrap().peers.len(), 1);
         assert_eq!(wanted(&view, node(2)), None);
+    }
+
+    #[test]
+    fn of_two_members_with_one_key_in_the_overlay_one_is_a_peer_and_all_others_stay() {
+        let mut view = grid(4);
+        let documents = Arc::make_mut(&mut view.documents);
+        let mut negative = node(2);
+        negative.0[31] ^= 0x80;
+        let mut twin = documents.roster[&node(2)].clone();
+        twin.name = "twin".parse().unwrap();
+        documents.roster.insert(negative, twin);
+        let peers = wanted(&view, node(1)).unwrap().peers;
+        assert_eq!(peers.into_keys().collect::<Vec<_>>(), [node(0), node(2), node(3)]);
+        // Who is the twin of somebody is no peer of it.
+        let peers = wanted(&view, negative).unwrap().peers;
+        assert!(!peers.contains_key(&node(2)));
     }
 
     #[test]

@@ -87,6 +87,11 @@ impl Range {
     pub fn overlaps(self, other: Self) -> bool {
         self.covers(other) || other.covers(self)
     }
+
+    /// Whether nobody beyond has addresses in it.
+    pub fn is_private(self) -> bool {
+        PRIVATE.iter().any(|private| private.covers(self))
+    }
 }
 
 fn mask(prefix: u8) -> u32 {
@@ -171,7 +176,7 @@ impl AddressPlan {
     /// leads into the overlay too, and is nobody's yet (as Kontena's).
     pub fn new(supernet: Range, subnet: Option<Range>) -> Result<Self, InvalidPlan> {
         let subnet = subnet.unwrap_or(supernet);
-        if !PRIVATE.iter().any(|private| private.covers(supernet)) {
+        if !supernet.is_private() {
             return Err(InvalidPlan::Public(supernet));
         }
         if !supernet.covers(subnet) {

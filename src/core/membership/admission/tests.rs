@@ -56,6 +56,16 @@ fn without_a_valid_token_nobody_is_admitted() {
 }
 
 #[test]
+fn a_node_with_the_overlay_key_of_a_member_is_refused() {
+    let mut documents = grid();
+    let mut negative = STRANGER;
+    negative.0[31] ^= 0x80;
+    documents.roster.insert(negative, member("twin"));
+    let answer = admit(&documents, &request("web"), &call());
+    assert!(matches!(answer, Err(JoinRefusal::NotNow { .. })), "{answer:?}");
+}
+
+#[test]
 fn a_removed_node_never_comes_back() {
     refused(JoinRefusal::Removed, |documents, _| {
         documents.removed.insert(STRANGER);
