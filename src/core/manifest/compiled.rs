@@ -121,10 +121,9 @@ fn read_stack(body: &Field<'_>, problems: &mut Vec<FieldProblem>) -> Option<Comp
         declared.service.localize_links(&name);
     }
     check_links(&services, problems);
-    // A service that could not be read may be the one that is exposed.
-    if problems.is_empty()
-        && let (Some(field), Some(name)) = (&expose, &exposed)
+    if let (Some(field), Some(name)) = (&expose, &exposed)
         && !services.contains_key(name)
+        && !is_named(body, name)
     {
         problems.push(field.problem(UnknownExposed(name.clone()).to_string()));
     }
@@ -139,6 +138,19 @@ fn read_stack(body: &Field<'_>, problems: &mut Vec<FieldProblem>) -> Option<Comp
             services,
         },
         source,
+    })
+}
+
+/// Whether a service has the name, and may be one that could not be read.
+fn is_named(body: &Field<'_>, name: &ServiceName) -> bool {
+    let mut told_elsewhere = Vec::new();
+    let list = body.get("services");
+    let items = list.and_then(|list| list.items(&mut told_elsewhere));
+    items.into_iter().flatten().any(|item| {
+        let own = item
+            .get("name")
+            .and_then(|own| own.text(&mut told_elsewhere));
+        own.is_some_and(|own| own == name.as_str())
     })
 }
 
