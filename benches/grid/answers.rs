@@ -64,6 +64,10 @@ async fn stop_one(field: &Field) -> Result<f64> {
     let ended = addresses(field, &ends.cloned().collect::<Vec<_>>()).await?;
     let end = async { field.scale(SERVICE, INSTANCES - 1).await };
     let took = until_forgotten(field, &field.numbers(), &ended, end).await?;
+    // Its container is down by then, and has an address of its own again when it is back.
+    field
+        .wait_for_instances(&field.numbers(), INSTANCES as usize - 1)
+        .await?;
     field.scale(SERVICE, INSTANCES).await?;
     Ok(took)
 }
