@@ -7,6 +7,7 @@
 
 mod firewall;
 mod forwarding;
+mod holding;
 mod key;
 mod names;
 mod plane;
@@ -14,6 +15,7 @@ mod routes;
 
 pub(crate) use firewall::Firewall;
 pub(crate) use forwarding::{allow_forwarding, answer_for_users};
+pub(crate) use holding::Holding;
 pub(crate) use names::Names;
 pub(crate) use plane::{Pair, Plane, Route};
 pub(crate) use routes::host_routes;

@@ -27,7 +27,7 @@ use tokio::time::{Instant, MissedTickBehavior, interval, sleep};
 use crate::api::types::network::{self as wire, NodeNetwork};
 use crate::docker::{BridgeNetwork, Docker, Ensured, Removed};
 use crate::network::{
-    Firewall, Names, Pair, Plane, Route, allow_forwarding, answer_for_users, host_routes,
+    Firewall, Holding, Names, Pair, Plane, Route, allow_forwarding, answer_for_users, host_routes,
 };
 
 pub(super) use question::{NodeNetworks, is_question};
@@ -103,6 +103,7 @@ struct Worker {
     firewall: Option<Firewall>,
     look: Arc<Notify>,
     plane: Option<Plane>,
+    holding: Holding,
     /// The subnet that the engine's network has.
     ready: Option<Subnet>,
     containers: Containers,
@@ -123,6 +124,7 @@ impl Worker {
             firewall,
             look,
             plane: None,
+            holding: Holding::default(),
             ready: None,
             rules: Vec::new(),
             problem: None,
@@ -213,8 +215,14 @@ impl Worker {
         let Some(names) = &self.setting.names else {
             return false;
         };
+        if let Err(problem) = self.holding.begin(wanted) {
+            tracing::warn!(
+                problem = format!("{problem:#}"),
+                "What is for other nodes leaves this host unsealed while its overlay is down"
+            );
+        }
         self.plane = self.plane.take().filter(|plane| plane.fits(wanted));
-        let plane = match self.plane.take() {
+        let started = match self.plane.take() {
             Some(plane) => Ok(plane),
             None => Plane::start(
                 &names.interface,
@@ -223,20 +231,21 @@ impl Worker {
                 wanted,
             ),
         };
-        let applied = plane.and_then(|mut plane| plane.apply(wanted).map(|()| plane));
-        match applied {
-            Ok(plane) => {
-                self.plane = Some(plane);
-                true
-            }
+        let plane = match started {
+            Ok(plane) => self.plane.insert(plane),
             Err(problem) => {
                 self.problem = Some(format!(
                     "{problem:#}; it takes /dev/net/tun and the right CAP_NET_ADMIN. Containers are started \
                      on Docker's own bridge meanwhile"
                 ));
-                false
+                return false;
             }
+        };
+        // Peers that cannot be set cost nobody those that are: one that ended by itself is found by the next glance.
+        if let Err(problem) = plane.apply(wanted) {
+            self.problem = Some(format!("{problem:#}; the peers are those of before"));
         }
+        true
     }
 
     async fn set_up_containers(&mut self, names: &Names, wanted: &Wanted) {
@@ -323,6 +332,10 @@ impl Worker {
                     tracing::debug!(problem = format!("{problem:#}"), "Rules may be left");
                 }
             }
+        }
+        if let Err(problem) = self.holding.end() {
+            tracing::debug!(problem = format!("{problem:#}"), "A route is still there");
+            is_clean = false;
         }
         let removed = self
             .setting

@@ -10,6 +10,10 @@ use super::names::Names;
 
 const TABLE: &str = "/proc/net/route";
 
+/// How the table shows the device of a route that leads nowhere, such as the one that holds back what would leave
+/// unsealed.
+const NOWHERE: &str = "*";
+
 /// The IPv4 routes of this host's main table and the addresses of its interfaces. Ours do not count.
 ///
 /// # Errors
@@ -18,7 +22,8 @@ pub(crate) fn host_routes(names: &Names) -> anyhow::Result<Vec<HostRoute>> {
     let table =
         std::fs::read_to_string(TABLE).with_context(|| format!("failed to read `{TABLE}`"))?;
     let all = routes(&table).chain(addresses()?);
-    let is_ours = |device: &str| device == names.interface || device == names.bridge;
+    let is_ours =
+        |device: &str| device == names.interface || device == names.bridge || device == NOWHERE;
     Ok(all.filter(|route| !is_ours(&route.device)).collect())
 }
 

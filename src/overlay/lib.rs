@@ -43,3 +43,20 @@ pub use key::{KEY_LENGTH, PrivateKey, PublicKey};
 pub use overlay::{Overlay, Stopped};
 pub use prefix::{Prefix, PrefixError};
 pub use snapshot::{PeerStatus, Snapshot, Traffic, Way};
+
+/// Keeps packets to a range of addresses on this host where no interface leads there: they are lost instead of
+/// going out unsealed by the default route. It outlives the interface and the process, and stays until [`let_go`].
+///
+/// # Errors
+/// The process may not change routes (`CAP_NET_ADMIN`).
+pub fn hold_back(range: Prefix) -> std::io::Result<()> {
+    Ok(netlink::hold_back(range)?)
+}
+
+/// Ends [`hold_back`]; it need not have begun.
+///
+/// # Errors
+/// The process may not change routes (`CAP_NET_ADMIN`).
+pub fn let_go(range: Prefix) -> std::io::Result<()> {
+    Ok(netlink::let_go(range)?)
+}

@@ -17,6 +17,7 @@ const NLMSG_ERROR: u16 = 2;
 const RTM_NEWLINK: u16 = 16;
 const RTM_NEWADDR: u16 = 20;
 const RTM_NEWROUTE: u16 = 24;
+const RTM_DELROUTE: u16 = 25;
 
 const NLM_F_REQUEST: u16 = 0x001;
 const NLM_F_ACK: u16 = 0x004;
@@ -40,12 +41,17 @@ const IFA_F_NODAD: u8 = 2;
 
 const RTA_DST: u16 = 1;
 const RTA_OIF: u16 = 4;
+const RTA_PRIORITY: u16 = 6;
 const RTA_PREFSRC: u16 = 7;
 const RT_TABLE_MAIN: u8 = 254;
 const RTPROT_STATIC: u8 = 4;
 const RT_SCOPE_UNIVERSE: u8 = 0;
 const RT_SCOPE_LINK: u8 = 253;
 const RTN_UNICAST: u8 = 1;
+const RTN_BLACKHOLE: u8 = 6;
+
+/// Any other route to the same range comes first.
+const LAST: u32 = 0xff00_0000;
 
 /// Length of the header of a netlink message, and of the fixed part that a link message has.
 const HEADER: usize = 16;
@@ -60,14 +66,7 @@ pub(crate) struct Interface {
 impl Interface {
     /// The interface `name` of this thread's network namespace.
     pub(crate) fn open(name: &str) -> io::Result<Self> {
-        let socket = socket_with(
-            AddressFamily::NETLINK,
-            SocketType::RAW,
-            SocketFlags::CLOEXEC,
-            // The protocol without a number: routes, links and addresses.
-            None,
-        )?;
-        bind(&socket, &SocketAddrNetlink::new(0, 0))?;
+        let socket = open()?;
         let index = netdevice::name_to_index(&socket, name)?;
         Ok(Self { socket, index })
     }
@@ -143,19 +142,63 @@ impl Interface {
         message
     }
 
-    /// Sends a request and waits for the kernel's answer, which comes at once.
     fn request(&self, kind: u16, flags: u16, body: &[u8]) -> io::Result<()> {
-        let mut message = Vec::with_capacity(HEADER + body.len());
-        message.extend(((HEADER + body.len()) as u32).to_ne_bytes());
-        message.extend(kind.to_ne_bytes());
-        message.extend((flags | NLM_F_REQUEST | NLM_F_ACK).to_ne_bytes());
-        message.extend([0; 8]);
-        message.extend(body);
-        send(&self.socket, &message, SendFlags::empty())?;
-        let mut answer = [0_u8; 4096];
-        let (length, _) = recv(&self.socket, &mut answer[..], RecvFlags::empty())?;
-        outcome(&answer[..length])
+        request(&self.socket, kind, flags, body)
     }
+}
+
+/// See [`crate::hold_back`].
+pub(crate) fn hold_back(range: Prefix) -> io::Result<()> {
+    let flags = NLM_F_CREATE | NLM_F_EXCL;
+    match request(&open()?, RTM_NEWROUTE, flags, &nowhere(range)) {
+        Err(Errno::EXIST) => Ok(()),
+        outcome => outcome,
+    }
+}
+
+/// See [`crate::let_go`].
+pub(crate) fn let_go(range: Prefix) -> io::Result<()> {
+    match request(&open()?, RTM_DELROUTE, 0, &nowhere(range)) {
+        Err(Errno::SRCH) => Ok(()),
+        outcome => outcome,
+    }
+}
+
+/// The last route to a range, which leads nowhere and belongs to no interface.
+fn nowhere(range: Prefix) -> Vec<u8> {
+    let network = range.network();
+    let family = family(network.address());
+    let mut message = vec![family, network.length(), 0, 0, RT_TABLE_MAIN, RTPROT_STATIC];
+    message.extend([RT_SCOPE_UNIVERSE, RTN_BLACKHOLE, 0, 0, 0, 0]);
+    attribute(&mut message, RTA_DST, &octets(network.address()));
+    attribute(&mut message, RTA_PRIORITY, &LAST.to_ne_bytes());
+    message
+}
+
+fn open() -> io::Result<OwnedFd> {
+    let socket = socket_with(
+        AddressFamily::NETLINK,
+        SocketType::RAW,
+        SocketFlags::CLOEXEC,
+        // The protocol without a number: routes, links and addresses.
+        None,
+    )?;
+    bind(&socket, &SocketAddrNetlink::new(0, 0))?;
+    Ok(socket)
+}
+
+/// Sends a request and waits for the kernel's answer, which comes at once.
+fn request(socket: &OwnedFd, kind: u16, flags: u16, body: &[u8]) -> io::Result<()> {
+    let mut message = Vec::with_capacity(HEADER + body.len());
+    message.extend(((HEADER + body.len()) as u32).to_ne_bytes());
+    message.extend(kind.to_ne_bytes());
+    message.extend((flags | NLM_F_REQUEST | NLM_F_ACK).to_ne_bytes());
+    message.extend([0; 8]);
+    message.extend(body);
+    send(socket, &message, SendFlags::empty())?;
+    let mut answer = [0_u8; 4096];
+    let (length, _) = recv(socket, &mut answer[..], RecvFlags::empty())?;
+    outcome(&answer[..length])
 }
 
 /// What the kernel says to a request: an error's number, zero if all is well.

@@ -203,7 +203,9 @@ fn config(
     let endpoint: SocketAddr = checked("endpoint", entry.endpoint)?;
     let public_key: VpnKey = checked("public_key", entry.public_key)?;
     let networks = each_checked::<Private>("networks", &vpn.networks)?;
-    line(format!("# `{user_name}` in grid `{grid}`, by node `{node}`"));
+    line(format!(
+        "# `{user_name}` in grid `{grid}`, by node `{node}`"
+    ));
     line("[Interface]".to_owned());
     line(format!("PrivateKey = {}", BASE64.encode(&key.to_bytes())));
     line(format!("Address = {}/32", address(user, entry.entry)?));
@@ -410,7 +412,10 @@ mod tests {
             set(&mut vpn, injected.to_owned());
             let grid = "home".parse().unwrap();
             let known = known(&entry).unwrap();
-            assert!(config(&vpn, &grid, &vpn.users[0], &known, &key()).is_err(), "{vpn:?}");
+            assert!(
+                config(&vpn, &grid, &vpn.users[0], &known, &key()).is_err(),
+                "{vpn:?}"
+            );
         }
     }
 

@@ -288,7 +288,11 @@ fn check_name(documents: &Documents, name: &NodeName) -> Result<(), JoinRefusal>
 /// Whoever holds one key holds its negative, which is another id with the same key in the overlay.
 fn check_key(documents: &Documents, node: &NodeId) -> Result<(), JoinRefusal> {
     let stem = keys::stem(node);
-    match documents.roster.keys().any(|member| keys::stem(member) == stem) {
+    match documents
+        .roster
+        .keys()
+        .any(|member| keys::stem(member) == stem)
+    {
         false => Ok(()),
         true => Err(not_now(
             "a member has the same key in the overlay; `kontena leave --force` there, or a new identity here",

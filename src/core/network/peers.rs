@@ -10,8 +10,8 @@ use std::net::{IpAddr, Ipv6Addr, SocketAddr};
 use crate::id::NodeId;
 use crate::membership::admission::MAX_ADDRESSES;
 use crate::network::addresses;
-use crate::network::keys;
 use crate::network::ipam::Subnet;
+use crate::network::keys;
 use crate::network::plan::Range;
 use crate::network::sight::MAX_OUTER;
 use crate::network::vpn::{Client, VpnKey, clients};
@@ -258,7 +258,10 @@ mod tests {
         twin.name = "twin".parse().unwrap();
         documents.roster.insert(negative, twin);
         let peers = wanted(&view, node(1)).unwrap().peers;
-        assert_eq!(peers.into_keys().collect::<Vec<_>>(), [node(0), node(2), node(3)]);
+        assert_eq!(
+            peers.into_keys().collect::<Vec<_>>(),
+            [node(0), node(2), node(3)]
+        );
         // Who is the twin of somebody is no peer of it.
         let peers = wanted(&view, negative).unwrap().peers;
         assert!(!peers.contains_key(&node(2)));

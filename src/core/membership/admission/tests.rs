@@ -62,7 +62,10 @@ fn a_node_with_the_overlay_key_of_a_member_is_refused() {
     negative.0[31] ^= 0x80;
     documents.roster.insert(negative, member("twin"));
     let answer = admit(&documents, &request("web"), &call());
-    assert!(matches!(answer, Err(JoinRefusal::NotNow { .. })), "{answer:?}");
+    assert!(
+        matches!(answer, Err(JoinRefusal::NotNow { .. })),
+        "{answer:?}"
+    );
 }
 
 #[test]
