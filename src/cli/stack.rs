@@ -645,8 +645,15 @@ async fn inspect(session: &Session, name: &StackName) -> Result<(), Failure> {
 async fn remove(session: &Session, names: &Names, force: bool) -> Result<(), Failure> {
     let grid = session.grid().await?;
     let remove_one = async |name: &StackName| {
+        let path = paths::stack(&grid, name);
+        let answer = session.client.get(&path).await;
+        let stack: WireStack = answer.map_err(about(format!("stack `{name}`")))?;
+        if !stack.services.is_empty() {
+            let said = plan::text(&plan::of_removal(&stack));
+            session.output.talk(said.trim_end());
+        }
         confirm(&session.output, "remove stack", name.as_str(), force)?;
-        let answer = session.client.delete(&paths::stack(&grid, name)).await;
+        let answer = session.client.delete(&path).await;
         let saved: Saved = answer.map_err(about(format!("stack `{name}`")))?;
         session.tell(&format!("removed stack `{name}`"), &saved);
         Ok((saved, json!({"name": name})))

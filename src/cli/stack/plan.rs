@@ -13,6 +13,7 @@ use super::super::session::Session;
 use super::super::text::printable;
 use crate::api::paths;
 use crate::api::types::revision::{KeyPlan, Plan, PlannedChange, ServicePlan};
+use crate::api::types::stack::Stack;
 
 /// What an upgrade to a file would do now.
 pub(super) async fn of_file(
@@ -39,6 +40,23 @@ pub(super) async fn between(
         .collect();
     let path = format!("{}/diff?{}", paths::stack(grid, name), query.join("&"));
     Ok(session.client.get(&path).await?)
+}
+
+/// What a removal of the whole stack does.
+pub(super) fn of_removal(stack: &Stack) -> Plan {
+    let services = stack.services.iter();
+    Plan {
+        from: None,
+        to: None,
+        services: services
+            .map(|service| ServicePlan {
+                name: service.name.clone(),
+                change: PlannedChange::Remove,
+                stateful: service.definition.stateful,
+                keys: Vec::new(),
+            })
+            .collect(),
+    }
 }
 
 pub(super) fn print(session: &Session, plan: &Plan) -> Result<(), Failure> {
@@ -79,7 +97,7 @@ fn leaves_data_behind(service: &ServicePlan) -> bool {
     service.stateful && service.change == PlannedChange::Remove
 }
 
-fn text(plan: &Plan) -> String {
+pub(super) fn text(plan: &Plan) -> String {
     if plan.services.is_empty() {
         return "no service changes\n".to_owned();
     }
@@ -122,9 +140,9 @@ fn key(key: &KeyPlan) -> String {
 
 /// As it stands in a stack file: a text without quotes, but where nothing would be seen.
 fn shown(value: &Value) -> String {
-    match value {
-        Value::String(text) if !text.is_empty() => printable(text),
-        other => printable(&other.to_string()),
+    match value.as_str() {
+        Some(text) if !text.is_empty() => printable(text),
+        Some(_) | None => printable(&value.to_string()),
     }
 }
 
@@ -133,6 +151,8 @@ mod tests {
     use expect_test::expect;
     use serde_json::json;
 
+    use super::super::super::service::example;
+    use super::super::render::example as shop;
     use super::*;
 
     fn plan(services: Value) -> Plan {
@@ -179,6 +199,18 @@ mod tests {
             .map(|service| service.name.as_str())
             .collect();
         assert_eq!(lost, ["db"]);
+    }
+
+    #[test]
+    fn a_removal_says_what_goes_and_what_stays() {
+        let mut db = example("shop", "db");
+        db.definition.stateful = true;
+        let stack = shop(vec![example("shop", "web"), db]);
+        expect![[r"
+            remove   web
+            remove   db: its volumes stay on their nodes, and no new service gets them
+        "]]
+        .assert_eq(&text(&of_removal(&stack)));
     }
 
     #[test]
