@@ -20,6 +20,8 @@ use crate::access::Members;
 use crate::id::{GridId, ServiceKey, StackName};
 use crate::view::{Conflict, Documents};
 use grid::GridPart;
+#[cfg(test)]
+pub(crate) use history::merged_services;
 use stack::StackPart;
 
 /// What each document says.

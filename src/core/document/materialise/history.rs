@@ -1,14 +1,14 @@
 //! The revisions that a stack's document recorded: every value that its record ever had, but those that
 //! a removal knew and those that are looked through.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
 use super::stack::{Definitions, defined};
 use crate::document::graph::Index;
 use crate::document::log::Log;
 use crate::document::schema::StackRegister;
-use crate::id::NodeId;
+use crate::id::{NodeId, ServiceName};
 use crate::view::{History, StackRecord, StackRevision};
 
 /// Which entries of the log recorded a revision, and what the newest of them say.
@@ -57,6 +57,25 @@ impl Recorded {
         }
     }
 
+    /// What all these entries, each of which recorded a revision, have in their past: the newest such revision.
+    pub(super) fn base(
+        &mut self,
+        log: &Log,
+        removals: &[Index],
+        sides: &[Index],
+    ) -> Option<Arc<StackRecord>> {
+        let mut before = self.alive(log, removals);
+        before.retain(|source| {
+            let is_past = |side: &Index| side != source && log.graph.reaches(*side, *source);
+            sides.iter().all(is_past)
+        });
+        before.sort_by_key(|source| log.rank(*source));
+        let newest_first = before.into_iter().rev();
+        newest_first
+            .filter_map(|source| self.record(log, source))
+            .next()
+    }
+
     fn alive(&self, log: &Log, removals: &[Index]) -> Vec<Index> {
         let is_gone = |source: Index| {
             log.entry(source).quarantined
@@ -72,6 +91,31 @@ impl Recorded {
         let parsed = self.parsed.entry(source);
         parsed.or_insert_with(|| parse(log, source)).clone()
     }
+}
+
+/// The services of a stack that several sides of a split gave a revision at once: what any side added, less
+/// what any side dropped. What one side dropped and another changed stays, because a service that is removed
+/// by mistake costs more than one that is left.
+pub(crate) fn merged_services(
+    base: Option<&StackRecord>,
+    sides: &[&StackRecord],
+) -> Vec<ServiceName> {
+    let all: BTreeSet<&ServiceName> = sides.iter().flat_map(|side| &side.services).collect();
+    all.into_iter()
+        .filter(|service| is_wanted(service, base, sides))
+        .cloned()
+        .collect()
+}
+
+fn is_wanted(service: &ServiceName, base: Option<&StackRecord>, sides: &[&StackRecord]) -> bool {
+    let has = |side: &StackRecord| side.services.contains(service);
+    let Some(base) = base.filter(|base| has(base)) else {
+        return true;
+    };
+    let is_changed = |side: &StackRecord| {
+        has(side) && side.definitions.get(service) != base.definitions.get(service)
+    };
+    sides.iter().all(|side| has(side)) || sides.iter().any(|side| is_changed(side))
 }
 
 fn parse(log: &Log, source: Index) -> Option<Arc<StackRecord>> {

@@ -7,7 +7,7 @@
 use std::collections::BTreeMap;
 use std::sync::Arc;
 
-use super::history::Recorded;
+use super::history::{Recorded, merged_services};
 use super::{Read, conflict, readable, shown};
 use crate::document::DocumentId;
 use crate::document::change::Write;
@@ -68,8 +68,8 @@ impl StackPart {
         }
         let document = DocumentId::Stack(name.clone());
         let removals = sources(named(log, &StackRegister::Removed));
-        self.read_record(&document, log, &removals);
         self.recorded.read(log);
+        self.read_record(&document, log, &removals);
         self.history = Arc::new(self.recorded.history(log, &removals, &self.definitions));
         for (service, registers) in services {
             let mut reader = Reader {
@@ -126,8 +126,13 @@ impl StackPart {
         let version = |record: &StackRecord| format!("{} {}", record.stack, record.version);
         self.conflicts
             .extend(conflict(document, "stack", &records, version));
+        let sides: Vec<Index> = records.iter().map(|read| read.source).collect();
+        let base = self.recorded.base(log, removals, &sides);
+        let values: Vec<&StackRecord> = records.iter().map(|read| &read.value).collect();
+        let services = merged_services(base.as_deref(), &values);
         self.record = records.into_iter().next().map(|read| StackRecord {
             created,
+            services,
             updated: log.entry(read.source).time,
             ..read.value
         });

@@ -2,7 +2,9 @@
 
 use super::*;
 use crate::command::{Command, Refusal, StackInput, edits};
-use crate::view::{History, View};
+use crate::document::materialise::merged_services;
+use crate::id::{RevisionHash, ServiceName};
+use crate::view::{Definition, History, StackRecord, StackRevision, View};
 
 /// Gives the command and saves what it writes.
 #[track_caller]
@@ -62,7 +64,7 @@ fn history(replica: &mut Replica) -> History {
 /// What each revision is called and runs, the oldest first.
 fn told(replica: &mut Replica) -> Vec<String> {
     let history = history(replica);
-    let tell = |one: &crate::view::StackRevision| {
+    let tell = |one: &StackRevision| {
         let services = one.services.iter();
         let services: Vec<String> = services
             .map(|(name, service)| format!("{name}={}", service.as_ref().unwrap().image))
@@ -185,4 +187,99 @@ fn a_history_keeps_the_newest_and_an_old_number_is_told_as_unknown() {
     assert_eq!(history.revisions.len(), History::MAX);
     assert_eq!(history.revisions[0].number(), 2);
     assert!(try_command(&mut first, 1, &rollback(Some("1"))).is_err());
+}
+
+/// Two replicas that know a stack of `web` and `db`.
+fn two_with_shop() -> (Replica, Replica) {
+    let mut all = replicas(2).into_iter();
+    let (mut a, mut b) = (all.next().unwrap(), all.next().unwrap());
+    command(&mut a, 1, &install(&[("web", "a:1"), ("db", "b:1")]));
+    sync(&mut a, &mut b, 1 << 20);
+    (a, b)
+}
+
+/// What the stack consists of once both sides have upgraded it and met.
+#[track_caller]
+fn together(left: &[(&str, &str)], right: &[(&str, &str)]) -> Vec<String> {
+    let (mut a, mut b) = two_with_shop();
+    command(&mut a, 1, &upgrade(left));
+    command(&mut b, 2, &upgrade(right));
+    sync(&mut a, &mut b, 1 << 20);
+    assert_eq!(a.documents(), b.documents());
+    command(&mut b, 2, &Command::DeployStack("shop".parse().unwrap()));
+    let documents = b.documents();
+    let services = documents.services.iter();
+    services
+        .map(|(key, record)| {
+            let latest = record.latest.service.as_ref().unwrap();
+            format!("{}={}", key.service, latest.image)
+        })
+        .collect()
+}
+
+#[test]
+fn what_either_side_adds_drops_or_changes_stands_where_the_other_did_not_touch_it() {
+    let (web, db) = (("web", "a:1"), ("db", "b:1"));
+    for (left, right, expected) in [
+        (
+            vec![web, db, ("cache", "c:1")],
+            vec![("web", "a:2"), db],
+            vec!["cache=c:1", "db=b:1", "web=a:2"],
+        ),
+        (vec![web], vec![("web", "a:2"), db], vec!["web=a:2"]),
+        (
+            vec![web],
+            vec![web, ("db", "b:2")],
+            vec!["db=b:2", "web=a:1"],
+        ),
+        (vec![web], vec![db, ("cache", "c:1")], vec!["cache=c:1"]),
+    ] {
+        assert_eq!(together(&left, &right), expected);
+        assert_eq!(together(&right, &left), expected);
+    }
+}
+
+#[test]
+fn whoever_upgrades_after_both_sides_met_has_the_last_word() {
+    let (mut a, mut b) = two_with_shop();
+    command(&mut a, 1, &upgrade(&[("web", "a:1"), ("cache", "c:1")]));
+    command(&mut b, 2, &upgrade(&[("web", "a:2"), ("db", "b:1")]));
+    sync(&mut a, &mut b, 1 << 20);
+    command(&mut a, 1, &upgrade(&[("db", "b:3")]));
+    let documents = a.documents();
+    let services = &documents.stacks[&"shop".parse().unwrap()].services;
+    assert_eq!(services, &["db".parse().unwrap()]);
+}
+
+/// A side is a set of services, each unchanged or changed.
+fn side(bits: [u8; 4]) -> StackRecord {
+    let mut record: StackRecord =
+        serde_json::from_str(r#"{"stack":"shop","version":"1","revision":1}"#).unwrap();
+    for (name, state) in ["a", "b", "c", "d"].into_iter().zip(bits) {
+        if state > 0 {
+            let name: ServiceName = name.parse().unwrap();
+            record.services.push(name.clone());
+            let hash = RevisionHash([state; 32]);
+            let instances = None;
+            record
+                .definitions
+                .insert(name, Definition { hash, instances });
+        }
+    }
+    record
+}
+
+proptest::proptest! {
+    #[test]
+    fn services_merge_alike_on_all_sides_and_a_side_that_did_nothing_decides_nothing(
+        base in proptest::array::uniform4(0_u8..3),
+        left in proptest::array::uniform4(0_u8..3),
+        right in proptest::array::uniform4(0_u8..3),
+    ) {
+        let (base, left, right) = (side(base), side(left), side(right));
+        let merged = merged_services(Some(&base), &[&left, &right]);
+        proptest::prop_assert_eq!(&merged, &merged_services(Some(&base), &[&right, &left]));
+        proptest::prop_assert_eq!(merged_services(Some(&base), &[&left, &base]), left.services.clone());
+        proptest::prop_assert_eq!(merged_services(Some(&base), &[&left, &left]), left.services);
+    }
 }
