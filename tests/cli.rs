@@ -18,6 +18,8 @@ fn used_in_the_wrong_way_it_ends_with_2_and_says_so_on_standard_error() {
         "daemon --log loud --listen nowhere",
         "node ls --url https://10.0.0.1",
         "stack show null",
+        "stack rollback shop newest",
+        "stack diff shop 1 kontena.yml",
     ] {
         let ran = kontena(line);
         assert_eq!(ran.status.code(), Some(2), "`{line}`: {ran:?}");

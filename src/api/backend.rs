@@ -185,6 +185,7 @@ fn limit_of(command: &Command) -> Duration {
         | Command::RemoveService(_)
         | Command::InstallStack { .. }
         | Command::UpgradeStack { .. }
+        | Command::RollbackStack { .. }
         | Command::DeployStack(_)
         | Command::StopStack(_)
         | Command::RestartStack(_)

@@ -42,7 +42,8 @@ pub(crate) fn stacks(grid: &GridName) -> String {
     format!("/v1/grids/{grid}/stacks")
 }
 
-/// Add `/deploy`, `/stop`, `/restart`, `/deploys/ID` or `/container_logs`.
+/// Add `/deploy`, `/stop`, `/restart`, `/deploys/ID`, `/revisions`, `/diff`, `/plan`, `/rollback` or
+/// `/container_logs`.
 pub(crate) fn stack(grid: &GridName, stack: &StackName) -> String {
     format!("/v1/stacks/{grid}/{stack}")
 }

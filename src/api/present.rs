@@ -7,6 +7,7 @@ pub(super) mod deploys;
 pub(super) mod grid;
 pub(super) mod instances;
 pub(super) mod node;
+pub(super) mod revision;
 pub(super) mod service;
 pub(super) mod stack;
 pub(super) mod vpn;

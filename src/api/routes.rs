@@ -8,6 +8,7 @@ mod membership;
 mod network;
 mod nodes;
 mod proxy;
+mod revisions;
 mod services;
 mod stacks;
 mod vpn;
@@ -131,6 +132,10 @@ fn of_stacks() -> Router<Arc<Backend>> {
         )
         .route(&under("deploy"), post(deploys::deploy_stack))
         .route(&under("deploys/{deploy}"), get(deploys::of_stack))
+        .route(&under("revisions"), get(revisions::list))
+        .route(&under("diff"), get(revisions::compare))
+        .route(&under("plan"), post(revisions::plan))
+        .route(&under("rollback"), post(revisions::rollback))
         .route(&under("stop"), post(stacks::stop))
         .route(&under("restart"), post(stacks::restart))
         .route(&under("container_logs"), get(logs::of_stack))

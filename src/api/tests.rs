@@ -13,6 +13,7 @@ mod fixture;
 mod logs;
 mod network;
 mod proxy;
+mod revisions;
 mod tcp;
 mod troubles;
 mod vpn;

@@ -13,6 +13,7 @@ pub(crate) mod log;
 pub(crate) mod membership;
 pub(crate) mod network;
 pub(crate) mod node;
+pub(crate) mod revision;
 pub(crate) mod service;
 pub(crate) mod stack;
 mod time;

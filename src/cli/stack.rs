@@ -3,8 +3,9 @@
 mod carried;
 mod echo;
 mod file;
+mod history;
+mod plan;
 mod render;
-mod upgrade;
 mod values;
 mod world;
 
@@ -13,6 +14,7 @@ use std::path::PathBuf;
 use clap::{Args, Subcommand, ValueEnum};
 use kontena_core::id::{GridName, ServiceName, StackName};
 use kontena_core::manifest::compiled::{self, Compiled};
+use kontena_core::view::RevisionName;
 use kontena_stackfile::{Value, yaml};
 use serde_json::json;
 
@@ -26,6 +28,7 @@ use super::output::Output;
 use super::session::{Session, about};
 use crate::api::paths;
 use crate::api::types::deploy::StackDeploy;
+use crate::api::types::revision::Rollback;
 use crate::api::types::service::Services;
 use crate::api::types::stack::{Stack as WireStack, StackJson, Stacks};
 use crate::api::types::{Changed, Saved};
@@ -98,7 +101,59 @@ enum Command {
         deploy: Deploy,
         #[command(flatten)]
         wait: Wait,
-        /// Do not ask when stateful services are removed
+        /// Only show what it would do
+        #[arg(long)]
+        dry_run: bool,
+        /// Do not ask
+        #[arg(long)]
+        force: bool,
+    },
+    /// List the revisions of a stack, the newest first
+    #[command(after_help = "Example:\n  kontena stack history shop")]
+    History {
+        /// The stack
+        #[arg(value_parser = stack_name)]
+        name: StackName,
+    },
+    /// Show what lies between two revisions of a stack, or between it and a file
+    ///
+    /// Without a revision: between the one before the newest and the newest. With one: between it and what is
+    /// stored now. With a file: what an upgrade to it would do.
+    #[command(
+        after_help = "Example:\n  kontena stack diff shop 3\n  kontena stack diff shop kontena.yml"
+    )]
+    Diff {
+        /// The stack
+        #[arg(value_parser = stack_name)]
+        name: StackName,
+        /// A revision (`7`, `7~ab12`, or the beginning of its hash), or a stack file
+        #[arg(value_name = "REVISION|FILE")]
+        from: Option<String>,
+        /// A second revision
+        #[arg(value_name = "REVISION", value_parser = revision)]
+        to: Option<String>,
+        #[command(flatten)]
+        values: Values,
+    },
+    /// Give a stack a new revision with the content of an old one, and deploy it
+    ///
+    /// Data does not come back: a stateful service that was removed meanwhile begins with new volumes.
+    #[command(after_help = "Example:\n  kontena stack rollback shop 3")]
+    Rollback {
+        /// The stack
+        #[arg(value_parser = stack_name)]
+        name: StackName,
+        /// `7`, `7~ab12`, or the beginning of its hash [default: the one before the newest]
+        #[arg(value_parser = revision)]
+        revision: Option<String>,
+        #[command(flatten)]
+        deploy: Deploy,
+        #[command(flatten)]
+        wait: Wait,
+        /// Only show what it would do
+        #[arg(long)]
+        dry_run: bool,
+        /// Do not ask
         #[arg(long)]
         force: bool,
     },
@@ -217,6 +272,14 @@ fn stack_name(text: &str) -> Result<StackName, String> {
     Ok(name)
 }
 
+/// A name that may lead to a revision.
+fn revision(text: &str) -> Result<String, String> {
+    let parsed: Result<RevisionName, _> = text.parse();
+    parsed
+        .map(|_| text.to_owned())
+        .map_err(|problem| problem.to_string())
+}
+
 /// Whether the command asks no node: then it is carried out by [`run_offline`].
 pub(crate) fn is_offline(asked: &Stack) -> bool {
     matches!(
@@ -241,6 +304,9 @@ pub(crate) fn run_offline(
         Command::Schema => output.json(&kontena_stackfile::schema()),
         Command::Install { .. }
         | Command::Upgrade { .. }
+        | Command::History { .. }
+        | Command::Diff { .. }
+        | Command::Rollback { .. }
         | Command::Deploy { .. }
         | Command::Stop(_)
         | Command::Restart(_)
@@ -333,11 +399,47 @@ pub(crate) async fn run(session: &Session, asked: Stack) -> Result<(), Failure> 
             values,
             deploy,
             wait,
+            dry_run,
             force,
         } => {
             let grid = session.grid().await?;
             let compiled = read(session, &grid, &file, Some(&name), &values).await?;
-            upgrade(session, &grid, &compiled, deploy, wait, force).await
+            let plan = plan::of_file(session, &grid, &compiled).await?;
+            if dry_run {
+                return plan::print(session, &plan);
+            }
+            plan::announce(session, &name, &plan, force)?;
+            upgrade(session, &grid, &compiled, deploy, wait).await
+        }
+        Command::History { name } => history::show(session, &name).await,
+        Command::Diff {
+            name,
+            from,
+            to,
+            values,
+        } => diff(session, &name, from, to, &values).await,
+        Command::Rollback {
+            name,
+            revision,
+            deploy,
+            wait,
+            dry_run,
+            force,
+        } => {
+            let grid = session.grid().await?;
+            let to = match revision {
+                Some(revision) => revision,
+                None => {
+                    let [_, previous] = history::newest_two(session, &grid, &name).await?;
+                    previous.hash
+                }
+            };
+            let plan = plan::between(session, &grid, &name, None, Some(&to)).await?;
+            if dry_run {
+                return plan::print(session, &plan);
+            }
+            plan::announce(session, &name, &plan, force)?;
+            rollback(session, &grid, &name, to, deploy, wait).await
         }
         Command::Deploy { names, wait } => deploy_all(session, &names, wait).await,
         Command::Stop(names) => order(session, &names, "stop", "stopped").await,
@@ -379,7 +481,8 @@ async fn install(
             failure
         }
     })?;
-    follow_up(session, &grid, &compiled, "installed", made, deploy, wait).await
+    let name = &compiled.name;
+    follow_up(session, &grid, name, "installed", made, deploy, wait).await
 }
 
 async fn upgrade(
@@ -388,28 +491,71 @@ async fn upgrade(
     compiled: &Compiled,
     deploy: Deploy,
     wait: Wait,
-    force: bool,
 ) -> Result<(), Failure> {
-    upgrade::announce(session, grid, compiled, force).await?;
     let path = paths::stack(grid, &compiled.name);
     let changed: Changed<WireStack> = session
         .client
         .put(&path, &compiled::write(compiled))
         .await?;
-    follow_up(session, grid, compiled, "upgraded", changed, deploy, wait).await
+    let name = &compiled.name;
+    follow_up(session, grid, name, "upgraded", changed, deploy, wait).await
+}
+
+async fn rollback(
+    session: &Session,
+    grid: &GridName,
+    name: &StackName,
+    to: String,
+    deploy: Deploy,
+    wait: Wait,
+) -> Result<(), Failure> {
+    let path = format!("{}/rollback", paths::stack(grid, name));
+    let body = Rollback { revision: Some(to) };
+    let changed: Changed<WireStack> = session.client.post(&path, &body).await?;
+    follow_up(session, grid, name, "rolled back", changed, deploy, wait).await
+}
+
+async fn diff(
+    session: &Session,
+    name: &StackName,
+    from: Option<String>,
+    to: Option<String>,
+    values: &Values,
+) -> Result<(), Failure> {
+    let grid = session.grid().await?;
+    let plan = match from {
+        None => {
+            let [newest, previous] = history::newest_two(session, &grid, name).await?;
+            plan::between(
+                session,
+                &grid,
+                name,
+                Some(&previous.hash),
+                Some(&newest.hash),
+            )
+            .await?
+        }
+        Some(from) if to.is_some() || revision(&from).is_ok() => {
+            plan::between(session, &grid, name, Some(&from), to.as_deref()).await?
+        }
+        Some(file) => {
+            let compiled = read(session, &grid, file.as_ref(), Some(name), values).await?;
+            plan::of_file(session, &grid, &compiled).await?
+        }
+    };
+    plan::print(session, &plan)
 }
 
 /// After the revision is recorded: deploy, wait, and show what came of it.
 async fn follow_up(
     session: &Session,
     grid: &GridName,
-    compiled: &Compiled,
+    name: &StackName,
     done: &str,
     changed: Changed<WireStack>,
     deploy: Deploy,
     wait: Wait,
 ) -> Result<(), Failure> {
-    let name = &compiled.name;
     session.output.talk(&format!("{done} stack `{name}`"));
     session.warn_if_on_one_only(&changed.saved);
     if deploy.no_deploy {
@@ -499,8 +645,15 @@ async fn inspect(session: &Session, name: &StackName) -> Result<(), Failure> {
 async fn remove(session: &Session, names: &Names, force: bool) -> Result<(), Failure> {
     let grid = session.grid().await?;
     let remove_one = async |name: &StackName| {
+        let path = paths::stack(&grid, name);
+        let answer = session.client.get(&path).await;
+        let stack: WireStack = answer.map_err(about(format!("stack `{name}`")))?;
+        if !stack.services.is_empty() {
+            let said = plan::text(&plan::of_removal(&stack));
+            session.output.talk(said.trim_end());
+        }
         confirm(&session.output, "remove stack", name.as_str(), force)?;
-        let answer = session.client.delete(&paths::stack(&grid, name)).await;
+        let answer = session.client.delete(&path).await;
         let saved: Saved = answer.map_err(about(format!("stack `{name}`")))?;
         session.tell(&format!("removed stack `{name}`"), &saved);
         Ok((saved, json!({"name": name})))

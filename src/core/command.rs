@@ -19,10 +19,11 @@ use crate::network::plan::{AddressPlan, HostRoute, Range};
 use crate::network::vpn::{Entry, Reach, VpnKey};
 use crate::stack::Service;
 use crate::time::WallTime;
-use crate::view::{Availability, Lifecycle, Member, View};
+use crate::view::{Availability, Lifecycle, Member, RevisionName, View};
 
 pub use join_address::{JoinAddress, NotAnAddress};
 pub use service::MAX_INSTANCES;
+pub use stack::rollback_input;
 
 /// Correlates a command with its reply.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
@@ -104,6 +105,11 @@ pub enum Command {
     UpgradeStack {
         name: StackName,
         stack: StackInput,
+    },
+    /// A new revision with the content of `to`; of the one before the newest where it is `None`.
+    RollbackStack {
+        name: StackName,
+        to: Option<RevisionName>,
     },
     DeployStack(StackName),
     StopStack(StackName),
@@ -246,6 +252,7 @@ pub fn edits(
         Command::RemoveService(key) => service::remove(view, key, &[]),
         Command::InstallStack { name, stack } => stack::install(view, name, stack, wall),
         Command::UpgradeStack { name, stack } => stack::upgrade(view, name, stack, wall),
+        Command::RollbackStack { name, to } => stack::rollback(view, name, to.as_ref(), wall),
         Command::DeployStack(name) => stack::deploy(view, name),
         Command::StopStack(name) => stack::stop(view, name),
         Command::RestartStack(name) => stack::restart(view, name),

@@ -17,6 +17,7 @@ use crate::id::{RevisionHash, ServiceName, StackName};
 
 mod affinity;
 mod command;
+mod difference;
 mod environment;
 mod fault;
 mod image;
@@ -29,6 +30,7 @@ mod volume;
 
 pub use affinity::{Affinity, AffinityKey, AffinityValue, InvalidAffinity};
 pub use command::{InvalidCommand, split_command};
+pub use difference::{Fate, KeyDifference, ServiceDifference, Side, difference};
 pub use environment::{InvalidLabel, InvalidVariable};
 pub use fault::{Fault, InvalidService, ServiceField};
 pub use image::{InvalidImage, image_reference};

@@ -4,6 +4,8 @@
 //! *standings* (who was heard of lately). It does not say whose view it is: equal views must give
 //! equal answers on every node.
 
+mod history;
+
 use std::collections::{BTreeMap, BTreeSet};
 use std::fmt;
 use std::sync::Arc;
@@ -20,6 +22,10 @@ use crate::network::vpn::Vpn;
 use crate::report::Report;
 use crate::stack::Service;
 use crate::time::WallTime;
+
+pub use history::{
+    Definition, History, InvalidRevisionName, RevisionName, StackRevision, UnknownRevision,
+};
 
 /// What one node knows now.
 #[derive(Clone, Debug, Default, PartialEq)]
@@ -62,6 +68,8 @@ pub struct Documents {
     pub admin_tokens: BTreeSet<[u8; 32]>,
     pub vpn: Vpn,
     pub stacks: BTreeMap<StackName, StackRecord>,
+    /// Of each stack that is installed.
+    pub histories: BTreeMap<StackName, Arc<History>>,
     pub services: BTreeMap<ServiceKey, ServiceRecord>,
     /// Registers that two sides of a split wrote differently: the winner is applied, both are shown.
     pub conflicts: Vec<Conflict>,
@@ -158,6 +166,9 @@ pub struct StackRecord {
     /// The services of this revision. One that the stack no longer has goes when it is deployed.
     #[serde(default)]
     pub services: Vec<ServiceName>,
+    /// What each of them is in this revision, so that it can be gone back to.
+    #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
+    pub definitions: BTreeMap<ServiceName, Definition>,
     #[serde(default)]
     pub created: WallTime,
     #[serde(default)]

@@ -8,4 +8,5 @@ mod members;
 mod network;
 mod power;
 mod splits;
+mod stacks;
 mod vpn;

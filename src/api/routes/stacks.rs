@@ -29,7 +29,7 @@ pub(super) async fn show(State(backend): Shared, Path((grid, stack)): Two) -> An
     shown(&snapshot, &stack_name(&stack)?).map(Json)
 }
 
-fn shown(snapshot: &Snapshot, name: &StackName) -> Result<Stack, Refused> {
+pub(super) fn shown(snapshot: &Snapshot, name: &StackName) -> Result<Stack, Refused> {
     let record = snapshot.stack(name)?;
     Ok(present::stack(snapshot, name, record))
 }
@@ -97,7 +97,7 @@ fn is_so(view: &View, name: &StackName, wanted: &StackInput) -> bool {
 }
 
 /// A body without a name means the stack in the path.
-fn named(mut body: Value, name: &StackName) -> Value {
+pub(super) fn named(mut body: Value, name: &StackName) -> Value {
     if let Value::Object(fields) = &mut body {
         let given = fields.entry("name").or_insert(Value::Null);
         if given.is_null() {
@@ -107,7 +107,7 @@ fn named(mut body: Value, name: &StackName) -> Value {
     body
 }
 
-fn input(compiled: Compiled) -> StackInput {
+pub(super) fn input(compiled: Compiled) -> StackInput {
     let Compiled { stack, source, .. } = compiled;
     let services = stack.services.into_iter();
     StackInput {

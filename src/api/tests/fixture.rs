@@ -122,6 +122,7 @@ fn stack() -> StackRecord {
         expose: None,
         revision: 3,
         services: vec!["db".parse().unwrap(), "web".parse().unwrap()],
+        definitions: BTreeMap::new(),
         created: WallTime(NOON),
         updated: WallTime(NOON + 1_000),
         unknown: BTreeMap::new(),

@@ -86,36 +86,40 @@ fn service(fields: &mut Fields, service: &Service) {
         );
 }
 
+/// A stack of these services, for tests.
+#[cfg(test)]
+pub(super) fn example(services: Vec<Service>) -> Stack {
+    Stack {
+        id: "demo/shop".to_owned(),
+        name: "shop".to_owned(),
+        stack: "demo/shop".to_owned(),
+        version: "0.1.0".to_owned(),
+        revision: 1,
+        state: StackState::PartiallyRunning,
+        created_at: Some("2026-01-31T12:00:00Z".parse().unwrap()),
+        updated_at: None,
+        description: Some("a shop".to_owned()),
+        source: None,
+        services,
+        expose: None,
+        labels: Vec::new(),
+        variables: std::collections::BTreeMap::new(),
+        metadata: std::collections::BTreeMap::new(),
+        parent: None,
+        children: Vec::new(),
+    }
+}
+
 #[cfg(test)]
 mod tests {
-    use std::collections::BTreeMap;
-
     use expect_test::expect;
 
     use super::super::super::output::Look;
-    use super::super::super::service::example;
+    use super::super::super::service;
     use super::*;
 
     fn shop() -> Stack {
-        Stack {
-            id: "demo/shop".to_owned(),
-            name: "shop".to_owned(),
-            stack: "demo/shop".to_owned(),
-            version: "0.1.0".to_owned(),
-            revision: 1,
-            state: StackState::PartiallyRunning,
-            created_at: Some("2026-01-31T12:00:00Z".parse().unwrap()),
-            updated_at: None,
-            description: Some("a shop".to_owned()),
-            source: None,
-            services: vec![example("shop", "web")],
-            expose: None,
-            labels: Vec::new(),
-            variables: BTreeMap::new(),
-            metadata: BTreeMap::new(),
-            parent: None,
-            children: Vec::new(),
-        }
+        example(vec![service::example("shop", "web")])
     }
 
     #[test]

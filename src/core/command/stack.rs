@@ -3,12 +3,14 @@
 //! An install or upgrade stores; `deploy` makes it run (Kontena 3.7). Services that a revision no
 //! longer has stay until the stack is deployed.
 
+use std::collections::BTreeMap;
+
 use super::{Refusal, StackInput, service};
 use crate::document::edit::Edit;
-use crate::id::{ServiceKey, StackName};
+use crate::id::{ServiceKey, ServiceName, StackName};
 use crate::stack::UnknownExposed;
 use crate::time::WallTime;
-use crate::view::{Lifecycle, StackRecord, View};
+use crate::view::{Definition, History, Lifecycle, RevisionName, StackRecord, View};
 
 pub(super) fn install(
     view: &View,
@@ -42,13 +44,81 @@ pub(super) fn upgrade(
     wall: WallTime,
 ) -> Result<Vec<Edit>, Refusal> {
     let current = find(view, name)?;
-    let record = record(input, current.revision + 1, current.created, wall);
+    let record = record(
+        input,
+        next_number(view, name, current),
+        current.created,
+        wall,
+    );
     let mut edits = vec![Edit::Stack {
         stack: name.clone(),
         record,
     }];
     edits.extend(define(view, name, input)?);
     Ok(edits)
+}
+
+/// Above every number of the history: where two sides of a split met, the revision in force may have a
+/// lower one than what the other side wrote.
+fn next_number(view: &View, name: &StackName, current: &StackRecord) -> u64 {
+    let known = view.documents.histories.get(name);
+    let above_all = known.map_or(0, |history| history.next_number());
+    above_all.max(current.revision.saturating_add(1))
+}
+
+/// A new revision with the content of an old one; of the one before the newest where none is named.
+pub(super) fn rollback(
+    view: &View,
+    name: &StackName,
+    to: Option<&RevisionName>,
+    wall: WallTime,
+) -> Result<Vec<Edit>, Refusal> {
+    find(view, name)?;
+    let none = History::default();
+    let history = view.documents.histories.get(name);
+    let input = rollback_input(name, history.map_or(&none, |known| known), to)?;
+    upgrade(view, name, &input, wall)
+}
+
+/// What an upgrade would have to be given to come to an old revision.
+///
+/// # Errors
+/// There is no such revision, or it cannot be read here.
+pub fn rollback_input(
+    name: &StackName,
+    history: &History,
+    to: Option<&RevisionName>,
+) -> Result<StackInput, Refusal> {
+    let invalid = |problem: String| Refusal::Invalid(format!("stack `{name}`: {problem}"));
+    let revision = match to {
+        Some(to) => history
+            .find(to)
+            .map_err(|problem| invalid(problem.to_string()))?,
+        None => history
+            .previous()
+            .ok_or_else(|| invalid("it has no revision before this one".to_owned()))?,
+    };
+    let label = history.label(revision);
+    let mut services = BTreeMap::new();
+    for (service, definition) in &revision.record.definitions {
+        let found = revision.services.get(service).cloned();
+        let missing = || Err("its definition is missing".to_owned());
+        let read = found.unwrap_or_else(missing).map_err(|problem| {
+            invalid(format!(
+                "service `{service}` of revision {label}: {problem}"
+            ))
+        })?;
+        services.insert(service.clone(), ((*read).clone(), definition.instances));
+    }
+    let record = revision.record.as_ref();
+    Ok(StackInput {
+        stack: record.stack.clone(),
+        version: record.version.clone(),
+        description: record.description.clone(),
+        source: record.source.clone(),
+        expose: record.expose.clone(),
+        services,
+    })
 }
 
 /// Removes what the stack's revision no longer has, and deploys the rest.
@@ -141,10 +211,24 @@ fn record(input: &StackInput, revision: u64, created: WallTime, updated: WallTim
         expose: input.expose.clone(),
         revision,
         services: input.services.keys().cloned().collect(),
+        definitions: definitions(input),
         created,
         updated,
         unknown: Default::default(),
     }
+}
+
+fn definitions(input: &StackInput) -> BTreeMap<ServiceName, Definition> {
+    let services = input.services.iter();
+    services
+        .map(|(name, (service, instances))| {
+            let definition = Definition {
+                hash: service.hash(),
+                instances: *instances,
+            };
+            (name.clone(), definition)
+        })
+        .collect()
 }
 
 fn find<'a>(view: &'a View, name: &StackName) -> Result<&'a StackRecord, Refusal> {

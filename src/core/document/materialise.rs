@@ -5,10 +5,12 @@
 //! left out; what two sides wrote differently is listed.
 
 mod grid;
+mod history;
 mod stack;
 mod vpn;
 
 use std::collections::BTreeMap;
+use std::sync::Arc;
 
 use serde::de::DeserializeOwned;
 
@@ -18,6 +20,8 @@ use crate::access::Members;
 use crate::id::{GridId, ServiceKey, StackName};
 use crate::view::{Conflict, Documents};
 use grid::GridPart;
+#[cfg(test)]
+pub(crate) use history::merged_services;
 use stack::StackPart;
 
 /// What each document says.
@@ -61,6 +65,8 @@ impl Parts {
         for (name, part) in &self.stacks {
             if let Some(record) = &part.record {
                 documents.stacks.insert(name.clone(), record.clone());
+                let history = Arc::clone(&part.history);
+                documents.histories.insert(name.clone(), history);
             }
             for (service, record) in &part.services {
                 let key = ServiceKey::new(name.clone(), service.clone());

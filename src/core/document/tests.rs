@@ -1,5 +1,6 @@
 //! The documents of several replicas, written and exchanged.
 
+mod history;
 mod hostile;
 mod merge;
 mod properties;

@@ -142,6 +142,7 @@ impl Node {
             | Command::RemoveService(_)
             | Command::InstallStack { .. }
             | Command::UpgradeStack { .. }
+            | Command::RollbackStack { .. }
             | Command::DeployStack(_)
             | Command::StopStack(_)
             | Command::RestartStack(_)

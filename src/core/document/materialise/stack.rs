@@ -7,6 +7,7 @@
 use std::collections::BTreeMap;
 use std::sync::Arc;
 
+use super::history::{Recorded, merged_services};
 use super::{Read, conflict, readable, shown};
 use crate::document::DocumentId;
 use crate::document::change::Write;
@@ -16,19 +17,27 @@ use crate::document::schema::{DeployOrder, RevisionPointer, ServiceRegister, Sta
 use crate::id::{RevisionHash, ServiceName, StackName};
 use crate::stack::Service;
 use crate::time::WallTime;
-use crate::view::{Conflict, Deployed, Lifecycle, Pin, Revision, ServiceRecord, StackRecord};
+use crate::view::{
+    Conflict, Deployed, History, Lifecycle, Pin, Revision, ServiceRecord, StackRecord,
+};
 
 #[derive(Debug, Default)]
 pub(super) struct StackPart {
     pub(super) record: Option<StackRecord>,
     pub(super) services: BTreeMap<ServiceName, ServiceRecord>,
+    /// Of the stack that is there.
+    pub(super) history: Arc<History>,
     pub(super) conflicts: Vec<Conflict>,
     /// Definitions never change, so each is parsed once. Whoever wrote one: its hash says that it is the
     /// right one, and what others built on it counts though its writer was removed.
-    definitions: BTreeMap<RevisionHash, Result<Arc<Service>, String>>,
+    definitions: Definitions,
     /// How many entries of the log were searched for definitions.
     searched: Index,
+    recorded: Recorded,
 }
+
+/// What each definition says, or why it cannot be read here.
+pub(super) type Definitions = BTreeMap<RevisionHash, Result<Arc<Service>, String>>;
 
 /// The registers of one service.
 type Registers<'a> = BTreeMap<ServiceRegister, &'a [Value]>;
@@ -59,7 +68,9 @@ impl StackPart {
         }
         let document = DocumentId::Stack(name.clone());
         let removals = sources(named(log, &StackRegister::Removed));
+        self.recorded.read(log);
         self.read_record(&document, log, &removals);
+        self.history = Arc::new(self.recorded.history(log, &removals, &self.definitions));
         for (service, registers) in services {
             let mut reader = Reader {
                 document: &document,
@@ -115,8 +126,13 @@ impl StackPart {
         let version = |record: &StackRecord| format!("{} {}", record.stack, record.version);
         self.conflicts
             .extend(conflict(document, "stack", &records, version));
+        let sides: Vec<Index> = records.iter().map(|read| read.source).collect();
+        let base = self.recorded.base(log, removals, &sides);
+        let values: Vec<&StackRecord> = records.iter().map(|read| &read.value).collect();
+        let services = merged_services(base.as_deref(), &values);
         self.record = records.into_iter().next().map(|read| StackRecord {
             created,
+            services,
             updated: log.entry(read.source).time,
             ..read.value
         });
@@ -129,7 +145,7 @@ struct Reader<'a> {
     /// The entries that removed it, or its stack.
     removals: Vec<usize>,
     registers: Registers<'a>,
-    definitions: &'a BTreeMap<RevisionHash, Result<Arc<Service>, String>>,
+    definitions: &'a Definitions,
     conflicts: &'a mut Vec<Conflict>,
 }
 
@@ -219,8 +235,7 @@ impl Reader<'_> {
     }
 
     fn revision(&self, hash: RevisionHash, number: u64) -> Revision {
-        let missing = || Err("its definition is missing".to_owned());
-        let service = self.definitions.get(&hash).cloned().unwrap_or_else(missing);
+        let service = defined(self.definitions, &hash);
         Revision {
             hash,
             number,
@@ -282,6 +297,14 @@ impl Reader<'_> {
             });
         }
     }
+}
+
+pub(super) fn defined(
+    definitions: &Definitions,
+    hash: &RevisionHash,
+) -> Result<Arc<Service>, String> {
+    let missing = || Err("its definition is missing".to_owned());
+    definitions.get(hash).cloned().unwrap_or_else(missing)
 }
 
 fn definition(register: &str) -> Option<RevisionHash> {

@@ -499,6 +499,7 @@ fn add_stack(view: &mut View, words: &str) {
         expose: (!expose.is_empty()).then(|| expose.parse().unwrap()),
         revision: 1,
         services: Vec::new(),
+        definitions: Default::default(),
         created: WallTime(0),
         updated: WallTime(0),
         unknown: Default::default(),
