@@ -47,6 +47,7 @@ fn containers_reach_each_other_across_nodes_whatever_befalls_the_hosts() {
     // The daemon restarts: containers go on, and are back on the network at once.
     let addresses = addresses(&grid);
     grid.node(2).kill_daemon();
+    nothing_leaves_unsealed(&grid.node(2), &addresses[0]);
     grid.node(2).start_daemon();
     let up = Instant::now();
     eventually(SOON, "node-1 to reach node-2", || reaches(&grid, 1, 2));
@@ -480,6 +481,20 @@ fn pairs(grid: &Grid) -> String {
     grid.node(3).kontena(&["network", "ls"])
 }
 
+/// Once the interface went with its daemon, the way to another node's container leads nowhere, and not to the
+/// host's own router.
+fn nothing_leaves_unsealed(node: &Node<'_>, to: &str) {
+    let ask = format!("ip route get {to} 2>&1 || true");
+    eventually(SOON, "the interface to be gone", || {
+        let way = node.run("sh", &["-c", &ask]);
+        seen(!way.contains("kontena0"), way)
+    });
+    let way = node.run("sh", &["-c", &ask]);
+    assert!(!way.contains(" dev "), "it would leave in the clear: {way}");
+    let held = node.run("ip", &["route", "show", "type", "blackhole"]);
+    assert!(held.contains("10.80.0.0/12"), "{held}");
+}
+
 fn addresses(grid: &Grid) -> Vec<String> {
     let of = |number: u8| ["box", "redis"].map(|service| address(&grid.node(number), service));
     ALL.into_iter().flat_map(of).collect()
@@ -504,7 +519,8 @@ fn ways_are_shown(grid: &Grid) {
 
 /// Interfaces, routes, rules and networks of ours on a host.
 fn ours_of(node: &Node<'_>) -> Vec<String> {
-    let script = "ip -brief link | grep -i kontena; ip route | grep '^10\\.8'; \
+    let script = "ip -brief link | grep -i kontena; ip route | grep -e '^10\\.8' -e ^blackhole; \
+                  ip -6 route show type blackhole; \
                   iptables-save | grep kontena; docker network ls --format '{{.Name}}' | grep kontena; true";
     let found = node.run("sh", &["-c", script]);
     found.lines().map(str::to_owned).collect()
