@@ -27,9 +27,9 @@ const MAX_RELAYS: usize = 4;
 pub struct Wanted {
     /// `None`: it takes part with its management address alone.
     pub subnet: Option<Subnet>,
-    /// This node's own, which needs no claim.
     /// All that leads into the overlay.
     pub supernet: Range,
+    /// This node's own, which needs no claim.
     pub management: Ipv6Addr,
     pub management_network: Ipv6Addr,
     pub peers: BTreeMap<NodeId, Peer>,
