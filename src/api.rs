@@ -13,6 +13,7 @@ pub(crate) mod target;
 pub(crate) mod types;
 
 mod answer;
+pub(crate) mod carry;
 pub(crate) mod dial;
 mod logs;
 mod present;

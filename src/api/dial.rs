@@ -8,12 +8,13 @@ use std::time::Duration;
 use kontena_core::id::ServiceKey;
 use kontena_core::network::zone::{Target, service_name, zone};
 use rustix::net::sockopt;
-use tokio::io::{AsyncRead, AsyncWrite, copy_bidirectional};
+use tokio::io::{AsyncRead, AsyncWrite};
 use tokio::net::TcpStream;
 use tokio::sync::{OwnedSemaphorePermit, Semaphore, watch};
 use tokio::time::timeout;
 
 use super::answer::Refused;
+use super::carry::carry_both;
 use super::present::Snapshot;
 
 /// Connections that are carried at a time: each keeps two sockets.
@@ -98,11 +99,11 @@ impl Dialer {
 }
 
 impl Dialed {
-    /// Hands bytes on in both directions until both have ended, one is broken, or this node serves no more: it
-    /// may have left the grid.
-    pub(super) async fn carry(mut self, mut other: impl AsyncRead + AsyncWrite + Unpin) {
+    /// Hands bytes on in both directions ([`carry_both`]), unless this node serves no more: it may have left the
+    /// grid.
+    pub(super) async fn carry(mut self, other: impl AsyncRead + AsyncWrite + Unpin) {
         let carried = tokio::select! {
-            carried = copy_bidirectional(&mut other, &mut self.stream) => carried,
+            carried = carry_both(other, &mut self.stream) => carried,
             // Nothing is ever sent: it ends with the dialer.
             _ = self.life.changed() => return,
         };

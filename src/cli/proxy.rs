@@ -8,7 +8,6 @@ use std::time::Duration;
 
 use clap::Args;
 use kontena_core::id::{GridName, ServiceKey};
-use tokio::io::copy_bidirectional;
 use tokio::net::{TcpListener, TcpStream};
 use tokio::sync::Semaphore;
 use tokio::time::sleep;
@@ -16,6 +15,7 @@ use tokio::time::sleep;
 use super::failure::Failure;
 use super::output::Output;
 use super::session::Session;
+use crate::api::carry::carry_both;
 use crate::api::client::Client;
 use crate::api::paths;
 use crate::api::types::service::Service;
@@ -143,11 +143,11 @@ async fn accept(
     }
 }
 
-async fn carry(client: &Client, path: &str, mut stream: TcpStream) -> Result<(), String> {
+async fn carry(client: &Client, path: &str, stream: TcpStream) -> Result<(), String> {
     let carried = client.carried(path).await;
-    let mut carried = carried.map_err(|problem| problem.to_string())?;
+    let carried = carried.map_err(|problem| problem.to_string())?;
     // Either side may break off: whoever connected sees that.
-    let _ = copy_bidirectional(&mut stream, &mut carried).await;
+    let _ = carry_both(stream, carried).await;
     Ok(())
 }
 

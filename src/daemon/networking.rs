@@ -330,6 +330,7 @@ impl Worker {
                 Ok(()) => self.rules.clear(),
                 Err(problem) => {
                     tracing::debug!(problem = format!("{problem:#}"), "Rules may be left");
+                    is_clean = false;
                 }
             }
         }
@@ -361,7 +362,12 @@ impl Worker {
         }
         if !self.is_clean {
             let network = &names.network;
-            tracing::warn!(%network, "The network of containers is left behind: something is attached to it");
+            tracing::warn!(
+                %network,
+                comment = names.comment,
+                "Something of the network is left behind: rules with this comment, or the network, because something \
+                 is attached to it"
+            );
         }
     }
 

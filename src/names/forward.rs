@@ -108,7 +108,7 @@ impl Forwarder {
     fn give_up(&self, upstream: SocketAddr) {
         tracing::warn!(%upstream, "this resolver asks us what we ask it, and is not asked any more");
         self.counters.loops.add();
-        locked(&self.upstreams).remove(upstream);
+        locked(&self.upstreams).give_up(upstream);
     }
 
     pub(crate) fn remembered(&self, query: &Query) -> Option<(Arc<Reply>, u32)> {

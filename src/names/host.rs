@@ -10,12 +10,19 @@ use std::io;
 use std::net::IpAddr;
 use std::os::unix::fs::FileExt;
 use std::path::{Path, PathBuf};
-use std::process::{Command, Stdio};
+use std::process::{Command, Output, Stdio};
+use std::thread;
+use std::time::{Duration, Instant};
 
 use crate::resolv::{self, FILE, is_stub_alone, with_own, without_own};
 
 /// Larger than any resolv.conf; what is larger is something else, and left alone.
 const MOST_BYTES: u64 = 64 * 1024;
+
+/// For one call of `resolvectl`, whose own limit is that of D-Bus: 25 s.
+const RESOLVECTL_LIMIT: Duration = Duration::from_secs(5);
+/// How often it is looked whether it has ended.
+const PAUSE: Duration = Duration::from_millis(5);
 
 /// Where the host's configuration is.
 #[derive(Clone, Debug)]
@@ -127,8 +134,8 @@ impl Host {
 
     fn resolvectl(&self, words: &[&str]) -> Result<(), HostProblem> {
         let mut command = Command::new(&self.resolvectl);
-        let output = command.args(words).stdin(Stdio::null()).output();
-        let problem = match output {
+        command.args(words).stdin(Stdio::null());
+        let problem = match output_within(RESOLVECTL_LIMIT, command) {
             Ok(output) if output.status.success() => return Ok(()),
             Ok(output) => String::from_utf8_lossy(&output.stderr).trim().to_owned(),
             Err(error) => error.to_string(),
@@ -136,6 +143,25 @@ impl Host {
         let command = format!("resolvectl {}", words.join(" "));
         Err(HostProblem::Resolved { command, problem })
     }
+}
+
+/// Like [`Command::output`], for one that says little: it is killed when it takes longer.
+fn output_within(limit: Duration, mut command: Command) -> io::Result<Output> {
+    command.stdout(Stdio::null()).stderr(Stdio::piped());
+    let mut child = command.spawn()?;
+    let deadline = Instant::now() + limit;
+    while child.try_wait()?.is_none() {
+        if Instant::now() >= deadline {
+            child.kill()?;
+            child.wait()?;
+            return Err(io::Error::new(
+                io::ErrorKind::TimedOut,
+                "it took too long and was ended",
+            ));
+        }
+        thread::sleep(PAUSE);
+    }
+    child.wait_with_output()
 }
 
 /// The file may be a mount, so that none can take its place. The new text is written over the old one in one
@@ -288,5 +314,20 @@ mod tests {
         let fixture = host(Some(&huge), 0);
         assert!(fixture.ask().is_err());
         assert_eq!(fixture.file(), huge);
+    }
+
+    #[test]
+    fn a_program_that_hangs_is_ended() {
+        let mut hangs = Command::new("sleep");
+        hangs.arg("600");
+        let ended = output_within(Duration::from_millis(20), hangs);
+        assert_eq!(ended.unwrap_err().kind(), io::ErrorKind::TimedOut);
+        let mut says = Command::new("sh");
+        says.args(["-c", "echo no >&2; exit 3"]);
+        let output = output_within(RESOLVECTL_LIMIT, says).unwrap();
+        assert_eq!(
+            (output.status.code(), &output.stderr[..]),
+            (Some(3), &b"no\n"[..])
+        );
     }
 }

@@ -22,10 +22,13 @@ struct Upstream {
     address: SocketAddr,
     failures: u32,
     rests_until: Option<Instant>,
+    /// It asks us what we ask it, and is not asked. It stays in the list: that one is compared with the host's.
+    leads_back: bool,
 }
 
 impl Upstreams {
-    /// What is known of those that stay is kept. `true` if they are others than before.
+    /// What is known of those that stay is kept, but for whether they lead back to us: among others they may not.
+    /// `true` if they are others than before.
     pub(crate) fn replace(&mut self, addresses: &[SocketAddr]) -> bool {
         let mut wanted: Vec<SocketAddr> = Vec::new();
         for address in addresses {
@@ -51,8 +54,12 @@ impl Upstreams {
                 address,
                 failures: 0,
                 rests_until: None,
+                leads_back: false,
             };
-            self.all.push(upstream.unwrap_or(new));
+            self.all.push(Upstream {
+                leads_back: false,
+                ..upstream.unwrap_or(new)
+            });
         }
         true
     }
@@ -61,7 +68,8 @@ impl Upstreams {
     /// better than nobody.
     pub(crate) fn order(&self, now: Instant) -> Vec<SocketAddr> {
         let rests = |upstream: &&Upstream| upstream.rests_until.filter(|until| now < *until);
-        let mut order: Vec<&Upstream> = self.all.iter().collect();
+        let asked = self.all.iter().filter(|upstream| !upstream.leads_back);
+        let mut order: Vec<&Upstream> = asked.collect();
         order.sort_by_key(|upstream| rests(upstream));
         order.into_iter().map(|upstream| upstream.address).collect()
     }
@@ -84,9 +92,11 @@ impl Upstreams {
         }
     }
 
-    /// It leads back to us.
-    pub(crate) fn remove(&mut self, address: SocketAddr) {
-        self.all.retain(|upstream| upstream.address != address);
+    /// It leads back to us: it is not asked until the host names others.
+    pub(crate) fn give_up(&mut self, address: SocketAddr) {
+        if let Some(upstream) = self.find(address) {
+            upstream.leads_back = true;
+        }
     }
 
     fn find(&mut self, address: SocketAddr) -> Option<&mut Upstream> {
@@ -155,5 +165,19 @@ mod tests {
         assert!(!upstreams.replace(&[1, 2, 3].map(address)));
         assert!(upstreams.replace(&[2, 4].map(address)));
         assert_eq!(upstreams.order(now), [4, 2].map(address));
+    }
+
+    #[test]
+    fn who_leads_back_is_not_asked_until_the_host_names_others() {
+        let (mut upstreams, now) = (three(), Instant::now());
+        upstreams.give_up(address(2));
+        assert_eq!(upstreams.order(now), [1, 3].map(address));
+        assert!(
+            !upstreams.replace(&[1, 2, 3].map(address)),
+            "the host says the same as before"
+        );
+        assert_eq!(upstreams.order(now), [1, 3].map(address));
+        assert!(upstreams.replace(&[2, 3].map(address)));
+        assert_eq!(upstreams.order(now), [2, 3].map(address));
     }
 }

@@ -4,6 +4,7 @@
 //! make exceptions for the overlay, must stand before the engine's, and are lost when somebody flushes a
 //! chain: so they are looked at again and again. `iptables` is what the engine itself uses.
 
+use std::io;
 use std::time::Duration;
 
 use anyhow::{Context, bail};
@@ -73,7 +74,7 @@ impl Firewall {
     /// Removes every rule of ours.
     ///
     /// # Errors
-    /// `iptables` is missing or refuses.
+    /// `iptables` refuses: somebody may hold its lock for long, and rules may be left.
     pub(crate) async fn remove(&self) -> anyhow::Result<()> {
         for (table, chain) in [
             ("nat", "POSTROUTING"),
@@ -81,8 +82,10 @@ impl Firewall {
             ("filter", "FORWARD"),
             ("filter", "INPUT"),
         ] {
-            // A chain that is not there has none.
-            let there = self.list(table, chain).await.unwrap_or_default();
+            let there = match self.list(table, chain).await {
+                Err(problem) if has_none(&problem) => Vec::new(),
+                listed => listed?,
+            };
             self.remove_from(table, chain, &there).await?;
         }
         Ok(())
@@ -134,6 +137,17 @@ impl Firewall {
         }
         Ok(String::from_utf8_lossy(&output.stdout).into_owned())
     }
+}
+
+/// Whether a chain cannot be listed because it is not there, or nothing of the kind is on this host.
+fn has_none(problem: &anyhow::Error) -> bool {
+    let mut causes = problem
+        .chain()
+        .filter_map(|cause| cause.downcast_ref::<io::Error>());
+    causes.any(|cause| cause.kind() == io::ErrorKind::NotFound)
+        || problem
+            .to_string()
+            .contains("No chain/target/match by that name")
 }
 
 /// All of them, in the order in which they stand in their chains.
@@ -292,5 +306,18 @@ mod tests {
         ] {
             assert!(!is_ours(line, &names.comment), "{line}");
         }
+    }
+
+    #[test]
+    fn a_lock_that_somebody_holds_is_not_taken_for_a_chain_that_is_not_there() {
+        let failed = |said: &str| anyhow::anyhow!("`iptables -S FORWARD` failed: {said}");
+        assert!(has_none(&failed(
+            "iptables: No chain/target/match by that name."
+        )));
+        assert!(!has_none(&failed(
+            "Another app is currently holding the xtables lock."
+        )));
+        let missing = anyhow::Error::new(io::Error::from(io::ErrorKind::NotFound));
+        assert!(has_none(&missing.context("failed to run `iptables`")));
     }
 }

@@ -84,13 +84,15 @@ pub(super) async fn run(
     }
 }
 
-/// Ctrl-C, or what a service manager sends.
+/// Ctrl-C, what a service manager sends, or the terminal that is closed.
 async fn ended() -> Result<(), Failure> {
     let failed = |problem| Failure::failed(format!("failed to listen for signals: {problem}"));
     let mut terminate = signal(SignalKind::terminate()).map_err(failed)?;
+    let mut hang_up = signal(SignalKind::hangup()).map_err(failed)?;
     tokio::select! {
         pressed = tokio::signal::ctrl_c() => pressed.map_err(failed),
         _ = terminate.recv() => Ok(()),
+        _ = hang_up.recv() => Ok(()),
     }
 }
 
