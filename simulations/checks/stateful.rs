@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 use std::time::Duration;
 
 use kontena_core::id::{EnvelopeHash, InstanceId};
-use kontena_core::reconcile::action::{Container, ContainerId};
+use kontena_core::reconcile::action::{Action, Container, ContainerId};
 use kontena_core::stack::Strategy;
 use kontena_core::time::Instant;
 
@@ -48,6 +48,12 @@ pub(super) struct Stateful {
 
 impl Topic for Stateful {
     fn see(&mut self, scene: Scene<'_>, host: usize, fact: &Fact, findings: &mut Findings) {
+        // Judged when the node asks for it: what becomes known while the engine is at it cannot be held against it.
+        if let Fact::Asked(action) = fact
+            && let Some(instance) = to_start(scene, host, action).filter(|one| is_stateful(one))
+        {
+            is_bound(scene, host, instance, findings);
+        }
         if let Fact::Changed(Change::Started(container)) = fact {
             self.started(scene, host, container, findings);
         }
@@ -71,7 +77,6 @@ impl Stateful {
         let instance = &container.owner.instance;
         if is_stateful(instance) {
             self.note_life(scene, host, container);
-            is_bound(scene, host, instance, findings);
             self.is_alone(scene, host, instance, findings);
         }
         let (places, twice) = self.places.entry(instance.clone()).or_default();
@@ -144,6 +149,21 @@ impl Stateful {
                 findings.add(&DUPLICATES_GO, format!("{instance} runs on {places:?}"));
             }
         }
+    }
+}
+
+/// What an action starts.
+fn to_start<'a>(scene: Scene<'a>, host: usize, action: &'a Action) -> Option<&'a InstanceId> {
+    match action {
+        Action::Run(spec) => Some(&spec.labels.instance),
+        Action::Start { container } => {
+            let container = scene.host(host).engine.get(container)?;
+            Some(&container.owner.instance)
+        }
+        Action::Fetch { .. }
+        | Action::Stop { .. }
+        | Action::Remove { .. }
+        | Action::Probe { .. } => None,
     }
 }
 

@@ -292,3 +292,16 @@ fn what_a_node_says_of_its_own_ways_is_news_to_its_own_network_at_once() {
     let plan = Plan::new(7, 3, 0).step(290_400, 60_403, Deed::Seclude { host: 1 });
     carry_out(&plan);
 }
+
+#[test]
+fn what_is_being_started_while_its_service_is_made_anew_was_rightly_begun() {
+    let plan = Plan::new(1_002_870, 2, 0)
+        .ask(0, 0, create(0, 1))
+        .ask(2000, 1, create(1, 1))
+        .ask(82667, 1, scale(1, 2))
+        .step(589_465, 74621, Deed::KillHost { host: 1 })
+        .step(655_536, 31916, Deed::KillNode { host: 0 })
+        .ask(667_425, 1, Ask::Remove { service: 1 })
+        .ask(675_627, 1, create(1, 1));
+    carry_out(&plan);
+}
