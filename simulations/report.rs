@@ -43,7 +43,7 @@ pub struct Arguments {
     #[arg(long, value_delimiter = ',')]
     pub only: Vec<Measurement>,
     /// Percent of the usual spans and repetitions, which follow from the size
-    #[arg(long, default_value_t = 100, value_parser = clap::value_parser!(u32).range(1..=1_000))]
+    #[arg(long, default_value_t = 100, value_parser = clap::value_parser!(u32).range(1..=100_000))]
     pub effort: u32,
     #[arg(long, default_value_t = 1)]
     pub seed: u64,

@@ -9,7 +9,8 @@ fn used_in_the_wrong_way_it_ends_with_2_and_says_so_on_standard_error() {
         "",
         "servce ls",
         "service show Web",
-        "service create --privileged web nginx",
+        "service create --secret a:b:env web nginx",
+        "service create --memory much web nginx",
         "service update web",
         "node update a",
         "join 10.0.0.1",
@@ -152,7 +153,7 @@ services:
     instances: 3
     # {% endif %}
     environment: [DB=$db]
-    privileged: true
+    hooks: {pre_stop: [{name: bye, cmd: 'true'}]}
 ";
 
 fn whole_stack() -> tempfile::TempDir {
@@ -179,7 +180,7 @@ fn a_stack_is_printed_as_the_api_is_told_of_it() {
     assert_eq!(payload["dependencies"][0]["name"], "db");
     let said = String::from_utf8(ran.stderr).unwrap();
     for expected in [
-        "`privileged` of the service `web` is not carried out yet\n  --> kontena.yml:15:5",
+        "`hooks` of the service `web` is not carried out yet\n  --> kontena.yml:15:5",
         "the stack has no variable `nobody`",
     ] {
         assert!(said.contains(expected), "{said}");

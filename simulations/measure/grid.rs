@@ -110,7 +110,7 @@ pub fn creation(name: &str) -> Command {
 fn create(name: &str, service: Service, instances: usize) -> Command {
     Command::CreateService {
         key: key(name),
-        service,
+        service: Box::new(service),
         instances: u32::try_from(instances).expect("as many as nodes, or a few times more"),
     }
 }

@@ -77,14 +77,14 @@ impl Ask {
             Self::Create { service, instances } => vec![
                 Command::CreateService {
                     key: key(service),
-                    service: Shape::of(service).service(service, 1),
+                    service: Box::new(Shape::of(service).service(service, 1)),
                     instances,
                 },
                 deploy(service, false),
             ],
             Self::Update { service, version } => vec![Command::UpdateService {
                 key: key(service),
-                service: Shape::of(service).service(service, version),
+                service: Box::new(Shape::of(service).service(service, version)),
                 instances: None,
             }],
             Self::Scale { service, instances } => vec![Command::ScaleService {

@@ -38,7 +38,7 @@ fn a_change_is_acknowledged_when_it_is_on_two_disks() {
         1,
         Command::CreateService {
             key: key("web"),
-            service: Service::new("web:1"),
+            service: Box::new(Service::new("web:1")),
             instances: 1,
         },
     );
@@ -84,7 +84,7 @@ fn a_rolling_update_replaces_every_instance_and_keeps_the_floor() {
     deploy(&mut world, 0, "web", 5);
     let update = Command::UpdateService {
         key: key("web"),
-        service: Service::new("web:2"),
+        service: Box::new(Service::new("web:2")),
         instances: None,
     };
     accept(&mut world, 1, update);
@@ -107,7 +107,7 @@ fn a_broken_update_stops_after_the_first_instance() {
     }
     let update = Command::UpdateService {
         key: key("web"),
-        service: Service::new("web:2"),
+        service: Box::new(Service::new("web:2")),
         instances: None,
     };
     accept(&mut world, 1, update);

@@ -127,7 +127,7 @@ fn an_acknowledged_change_survives_the_loss_of_the_node_that_took_it() {
     let mut world = grid(3, 32);
     let create = Command::CreateService {
         key: key("web"),
-        service: Service::new("web:1"),
+        service: Box::new(Service::new("web:1")),
         instances: 2,
     };
     accept(&mut world, 2, create);
@@ -155,7 +155,7 @@ fn every_acknowledged_change_survives_a_power_cut_of_all() {
     for number in 0..20 {
         let create = Command::CreateService {
             key: key(&format!("web-{number}")),
-            service: Service::new("web:1"),
+            service: Box::new(Service::new("web:1")),
             instances: 1,
         };
         accept(&mut world, number % 3, create);

@@ -29,7 +29,7 @@ fn edits_on_both_sides_of_a_split_survive_it() {
     );
     let update = Command::UpdateService {
         key: key("web"),
-        service: Service::new("web:2"),
+        service: Box::new(Service::new("web:2")),
         instances: None,
     };
     accept(&mut world, 1, update);
@@ -206,7 +206,7 @@ fn two_sponsors_of_a_split_give_one_subnet_and_one_of_the_two_nodes_moves() {
 fn create(world: &mut World, host: usize, service: &str, instances: u32) {
     let command = Command::CreateService {
         key: key(service),
-        service: Service::new("web:1"),
+        service: Box::new(Service::new("web:1")),
         instances,
     };
     accept(world, host, command);

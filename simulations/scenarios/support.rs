@@ -49,7 +49,7 @@ pub(crate) fn deploy_service(
         host,
         Command::CreateService {
             key: key(name),
-            service,
+            service: Box::new(service),
             instances,
         },
     );

@@ -1,5 +1,6 @@
 //! `service`: one image in numbered instances.
 
+mod container;
 mod definition;
 mod render;
 

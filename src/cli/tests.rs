@@ -150,7 +150,8 @@ fn what_kontena_has_and_this_version_has_not_is_an_error_with_a_suggestion() {
     assert!(refused("kontena service create --instance 2 web nginx").contains("'--instances'"));
     assert!(refused("kontena servce ls").contains("'service'"));
     assert!(
-        refused("kontena service create --privileged web nginx").contains("unexpected argument")
+        refused("kontena service create --secret a:b:env web nginx")
+            .contains("unexpected argument")
     );
     assert!(refused("kontena service show Web").contains("not a valid service name"));
 }

@@ -75,13 +75,13 @@ pub enum Command {
     },
     CreateService {
         key: ServiceKey,
-        service: Service,
+        service: Box<Service>,
         instances: u32,
     },
     /// A new definition. Deployed at once where the service is stateless and was deployed (Kontena 3.7).
     UpdateService {
         key: ServiceKey,
-        service: Service,
+        service: Box<Service>,
         instances: Option<u32>,
     },
     /// `force` replaces containers that are already right.

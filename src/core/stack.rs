@@ -22,9 +22,12 @@ mod environment;
 mod fault;
 mod image;
 mod link;
+mod logging;
 mod network_mode;
 mod port;
+mod privileges;
 mod relations;
+mod resources;
 mod stop;
 mod volume;
 
@@ -35,11 +38,14 @@ pub use environment::{InvalidLabel, InvalidVariable};
 pub use fault::{Fault, InvalidService, ServiceField};
 pub use image::{InvalidImage, image_reference};
 pub use link::InvalidLink;
+pub use logging::{InvalidLogging, Logging, log_driver, log_option};
 pub use network_mode::NetworkMode;
 pub use port::InvalidPort;
+pub use privileges::{InvalidPrivilege, PidMode, Privileges, capability, user};
 pub use relations::{
     InvalidStack, LongHostName, StackFault, UnknownExposed, check_host_name, stack_faults,
 };
+pub use resources::{Cpus, InvalidCpus, InvalidSize, Resources, size_bytes, size_text};
 pub use stop::{InvalidGrace, InvalidSignal, grace_millis, stop_signal};
 pub use volume::InvalidVolume;
 
@@ -73,6 +79,9 @@ pub struct Service {
     pub image: String,
     #[serde(default, skip_serializing_if = "is_false")]
     pub stateful: bool,
+    /// The program, replacing the image's ENTRYPOINT: one word (as Kontena).
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub entrypoint: Option<String>,
     /// The argument vector, replacing the image's CMD.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub command: Option<Vec<String>>,
@@ -95,6 +104,12 @@ pub struct Service {
     pub stop_grace_millis: Option<u64>,
     #[serde(default, skip_serializing_if = "NetworkMode::is_bridge")]
     pub network_mode: NetworkMode,
+    #[serde(default, skip_serializing_if = "Resources::is_default")]
+    pub resources: Resources,
+    #[serde(default, skip_serializing_if = "Privileges::is_default")]
+    pub privileges: Privileges,
+    #[serde(default, skip_serializing_if = "Logging::is_default")]
+    pub logging: Logging,
     #[serde(default)]
     pub deploy: Deploy,
     /// Container labels that the user adds, sorted by key; `io.kontena.` is ours.
@@ -118,6 +133,7 @@ impl Service {
         Self {
             image: image.into(),
             stateful: false,
+            entrypoint: None,
             command: None,
             environment: Vec::new(),
             ports: Vec::new(),
@@ -127,6 +143,9 @@ impl Service {
             stop_signal: None,
             stop_grace_millis: None,
             network_mode: NetworkMode::default(),
+            resources: Resources::default(),
+            privileges: Privileges::default(),
+            logging: Logging::default(),
             deploy: Deploy::default(),
             labels: BTreeMap::new(),
             unknown: BTreeMap::new(),
@@ -150,7 +169,14 @@ impl Service {
 
     /// Whether a field of a newer version is present, so that this version must not place it.
     pub fn is_from_the_future(&self) -> bool {
-        !self.unknown.is_empty() || !self.deploy.unknown.is_empty()
+        let parts = [
+            &self.unknown,
+            &self.deploy.unknown,
+            &self.resources.unknown,
+            &self.privileges.unknown,
+            &self.logging.unknown,
+        ];
+        parts.iter().any(|unknown| !unknown.is_empty())
     }
 }
 
@@ -285,5 +311,22 @@ mod tests {
         assert!(service.is_from_the_future());
         let again: Service = serde_json::from_slice(&service.encode()).unwrap();
         assert_eq!(again, service);
+    }
+
+    #[test]
+    fn a_limit_of_a_newer_version_is_not_taken_for_none() {
+        let newer = br#"{"image":"a:1","resources":{"mem_limit":4096,"gpus":2}}"#;
+        let service: Service = serde_json::from_slice(newer).unwrap();
+        assert_eq!(service.resources.memory, Some(4_096));
+        assert!(service.is_from_the_future());
+    }
+
+    #[test]
+    fn what_is_not_said_is_not_part_of_a_revision() {
+        let encoded = String::from_utf8(Service::new("a:1").encode()).unwrap();
+        assert_eq!(
+            encoded,
+            r#"{"image":"a:1","deploy":{"strategy":"ha","min_health":800}}"#
+        );
     }
 }

@@ -13,7 +13,9 @@ use kontena_core::reconcile::action::{
     Action, Attachment, Container, ContainerId, ContainerSpec, ContainerState, Failure, Mount,
     Observed, Outcome, Ownership, Success,
 };
-use kontena_core::stack::{Port, Protocol, Volume, VolumeSource};
+use kontena_core::stack::{
+    Logging, PidMode, Port, Privileges, Protocol, Resources, Volume, VolumeSource,
+};
 use kontena_core::time::WallTime;
 
 use super::*;
@@ -39,6 +41,10 @@ fn spec(instance: &str, script: &str) -> ContainerSpec {
         ports: Vec::new(),
         mounts: Vec::new(),
         network: Attachment::Plain,
+        entrypoint: None,
+        resources: Resources::default(),
+        privileges: Privileges::default(),
+        logging: Logging::default(),
         stop_signal: None,
         stop_grace: Duration::from_secs(1),
         hostname: "web-1".to_owned(),
@@ -248,6 +254,107 @@ async fn a_volume_with_a_name_outlives_its_container() {
     let second = run_well(docker, &reader).await;
     engine.cli(&["wait", &second.id.0]);
     assert_eq!(engine.cli(&["logs", &second.id.0]).trim(), "kept");
+}
+
+/// What the limits and rights of a container come to, asked from within by a shell that has nothing else.
+const ASK: &str = r#"
+    while read key value _; do case $key in Uid:|Gid:|CapEff:) echo $key $value;; esac; done < /proc/self/status
+    while read _ path _ options _; do
+        case $path in
+            /) echo root ${options%%,*};;
+            /dev/shm) size=${options##*size=}; echo shm ${size%%,*};;
+        esac
+    done < /proc/mounts
+    [ $$ = 1 ] || echo processes of the host
+    echo end
+    while :; do sleep 0.1; done"#;
+
+#[tokio::test]
+async fn a_container_has_the_limits_and_rights_that_it_was_given() {
+    let Some(engine) = TestEngine::start().await else {
+        return;
+    };
+    let docker = &engine.docker;
+    let mut web = spec("shop/web-1", ASK);
+    web.entrypoint = Some("/bin/sh".to_owned());
+    web.command = Some(["-c", ASK].map(str::to_owned).to_vec());
+    web.resources = Resources {
+        cpus: Some("0.5".parse().unwrap()),
+        cpu_shares: Some(512),
+        memory: Some(64 << 20),
+        memory_swap: Some(128 << 20),
+        shm_size: Some(8 << 20),
+        ..Resources::default()
+    };
+    web.privileges = Privileges {
+        user: Some("65534:100".to_owned()),
+        read_only: true,
+        cap_add: vec!["NET_ADMIN".to_owned()],
+        cap_drop: vec!["CHOWN".to_owned()],
+        pid: Some(PidMode::Host),
+        ..Privileges::default()
+    };
+    web.logging = Logging {
+        driver: Some("json-file".to_owned()),
+        options: BTreeMap::from([("max-size".to_owned(), "1m".to_owned())]),
+        ..Logging::default()
+    };
+    let container = run_well(docker, &web).await;
+    let said = said_before(docker, &container.id, "end").await;
+    assert_eq!(
+        said,
+        [
+            "Uid: 65534",
+            "Gid: 100",
+            "CapEff: 0000000000000000",
+            "root ro",
+            "shm 8192k",
+            "processes of the host",
+        ]
+    );
+    let format = "{{.HostConfig.CpuQuota}} {{.HostConfig.CpuPeriod}} {{.HostConfig.CpuShares}} \
+        {{.HostConfig.Memory}} {{.HostConfig.MemorySwap}} {{.HostConfig.CapAdd}} {{.HostConfig.CapDrop}} \
+        {{.HostConfig.LogConfig.Type}} {{index .HostConfig.LogConfig.Config \"max-size\"}}";
+    let shown = engine.cli(&["inspect", "--format", format, &container.id.0]);
+    let words: Vec<&str> = shown.split_whitespace().collect();
+    assert_eq!(
+        words.join(" "),
+        "50000 100000 512 67108864 134217728 [NET_ADMIN] [CHOWN] json-file 1m"
+    );
+}
+
+#[tokio::test]
+async fn a_container_without_limits_is_as_docker_makes_it() {
+    let Some(engine) = TestEngine::start().await else {
+        return;
+    };
+    let docker = &engine.docker;
+    let plain = run_well(docker, &spec("shop/web-1", ASK)).await;
+    let said = said_before(docker, &plain.id, "end").await;
+    assert_eq!(said[..2], ["Uid: 0", "Gid: 0"]);
+    assert_eq!(said[3..], ["root rw", "shm 65536k"]);
+    let mut bare = spec("shop/web-2", ASK);
+    bare.privileges.cap_drop = vec!["ALL".to_owned()];
+    let bare = run_well(docker, &bare).await;
+    let may = said_before(docker, &bare.id, "end").await;
+    assert_eq!(may[2], "CapEff: 0000000000000000");
+    assert!(said[2] > may[2], "{said:?}");
+}
+
+/// The lines of a container's log before the one that says `end`.
+async fn said_before(docker: &Docker, container: &ContainerId, end: &str) -> Vec<String> {
+    let options = LogOptions {
+        follow: true,
+        ..LogOptions::default()
+    };
+    let lines = docker.logs(container, options);
+    let text = |line: Result<LogLine, _>| String::from_utf8(line.unwrap().text).unwrap();
+    let lines = lines.map(text).take_while(|line| {
+        let goes_on = line != end;
+        async move { goes_on }
+    });
+    let limit = Duration::from_secs(30);
+    tokio::time::timeout(limit, lines.collect()).await.unwrap()
 }
 
 #[tokio::test]

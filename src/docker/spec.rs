@@ -4,12 +4,12 @@ use std::collections::HashMap;
 use std::net::Ipv4Addr;
 
 use bollard::models::{
-    ContainerCreateBody, HostConfig, Mount as DockerMount, MountType, NetworkingConfig,
-    PortBinding, PortMap, RestartPolicy, RestartPolicyNameEnum,
+    ContainerCreateBody, HostConfig, HostConfigLogConfig, Mount as DockerMount, MountType,
+    NetworkingConfig, PortBinding, PortMap, RestartPolicy, RestartPolicyNameEnum,
 };
 use kontena_core::network::ipam::Subnet;
 use kontena_core::reconcile::action::{Attachment, ContainerSpec, Mount};
-use kontena_core::stack::{Port, VolumeSource};
+use kontena_core::stack::{Logging, PidMode, Port, Resources, VolumeSource};
 
 use super::labels::labels;
 use super::network::endpoint;
@@ -21,34 +21,82 @@ pub(super) fn create_body(spec: &ContainerSpec, network: &str) -> ContainerCreat
         image: Some(spec.image.clone()),
         hostname: some_text(&spec.hostname),
         domainname: some_text(&spec.domainname),
+        entrypoint: spec.entrypoint.clone().map(|program| vec![program]),
         cmd: spec.command.clone(),
+        user: spec.privileges.user.clone(),
         env: Some(spec.environment.clone()),
         labels: Some(labels(&spec.labels, &spec.extra_labels)),
         exposed_ports: Some(spec.ports.iter().map(port_key).collect()),
         stop_signal: spec.stop_signal.clone(),
         stop_timeout: Some(i64::from(whole_seconds(spec.stop_grace))),
         networking_config: networking(spec.network, network),
-        host_config: Some(HostConfig {
-            dns: server(spec.network).map(|server| vec![server.to_string()]),
-            dns_search: server(spec.network).map(|_| search(&spec.domainname)),
-            // Docker's own `ndots:0` would ask the world for `db` before the stack.
-            dns_options: server(spec.network).map(|_| vec!["ndots:1".to_owned()]),
-            network_mode: match spec.network {
-                Attachment::Plain => None,
-                Attachment::Host => Some("host".to_owned()),
-                Attachment::Grid(_) => Some(network.to_owned()),
-            },
-            port_bindings: Some(port_bindings(&spec.ports)),
-            binds: Some(spec.mounts.iter().filter_map(bind).collect()),
-            mounts: Some(spec.mounts.iter().filter_map(throw_away).collect()),
-            restart_policy: Some(RestartPolicy {
-                name: Some(RestartPolicyNameEnum::NO),
-                maximum_retry_count: None,
-            }),
-            ..HostConfig::default()
-        }),
+        host_config: Some(host_config(spec, network)),
         ..ContainerCreateBody::default()
     }
+}
+
+fn host_config(spec: &ContainerSpec, network: &str) -> HostConfig {
+    HostConfig {
+        dns: server(spec.network).map(|server| vec![server.to_string()]),
+        dns_search: server(spec.network).map(|_| search(&spec.domainname)),
+        // Docker's own `ndots:0` would ask the world for `db` before the stack.
+        dns_options: server(spec.network).map(|_| vec!["ndots:1".to_owned()]),
+        network_mode: match spec.network {
+            Attachment::Plain => None,
+            Attachment::Host => Some("host".to_owned()),
+            Attachment::Grid(_) => Some(network.to_owned()),
+        },
+        port_bindings: Some(port_bindings(&spec.ports)),
+        binds: Some(spec.mounts.iter().filter_map(bind).collect()),
+        mounts: Some(spec.mounts.iter().filter_map(throw_away).collect()),
+        restart_policy: Some(RestartPolicy {
+            name: Some(RestartPolicyNameEnum::NO),
+            maximum_retry_count: None,
+        }),
+        log_config: log_config(&spec.logging),
+        privileged: Some(spec.privileges.privileged),
+        readonly_rootfs: Some(spec.privileges.read_only),
+        cap_add: some_list(&spec.privileges.cap_add),
+        cap_drop: some_list(&spec.privileges.cap_drop),
+        pid_mode: spec.privileges.pid.map(|PidMode::Host| "host".to_owned()),
+        ..limits(&spec.resources)
+    }
+}
+
+/// The period of Linux' scheduler that Kontena set, in microseconds.
+const CPU_PERIOD: i64 = 100_000;
+
+fn limits(resources: &Resources) -> HostConfig {
+    let thousandths = resources.cpus.map(|cpus| i64::from(cpus.thousandths()));
+    HostConfig {
+        cpu_period: thousandths.map(|_| CPU_PERIOD),
+        cpu_quota: thousandths.map(|thousandths| thousandths * CPU_PERIOD / 1_000),
+        cpu_shares: resources.cpu_shares.map(i64::from),
+        memory: resources.memory.map(signed),
+        memory_swap: resources.memory_swap.map(signed),
+        shm_size: resources.shm_size.map(signed),
+        ..HostConfig::default()
+    }
+}
+
+/// Sizes beyond 63 bits are refused where they are read.
+fn signed(bytes: u64) -> i64 {
+    i64::try_from(bytes).unwrap_or(i64::MAX)
+}
+
+/// Without a driver Docker gives the options to its own default one.
+fn log_config(logging: &Logging) -> Option<HostConfigLogConfig> {
+    if logging.is_default() {
+        return None;
+    }
+    Some(HostConfigLogConfig {
+        typ: logging.driver.clone(),
+        config: Some(logging.options.clone().into_iter().collect()),
+    })
+}
+
+fn some_list(list: &[String]) -> Option<Vec<String>> {
+    (!list.is_empty()).then(|| list.to_vec())
 }
 
 fn networking(attachment: Attachment, network: &str) -> Option<NetworkingConfig> {
@@ -203,6 +251,18 @@ mod tests {
             search("demo.kontena.local"),
             ["demo.kontena.local", "kontena.local"]
         );
+    }
+
+    #[test]
+    fn cores_are_a_share_of_a_period() {
+        let resources = Resources {
+            cpus: Some("1.5".parse().unwrap()),
+            ..Resources::default()
+        };
+        assert_eq!(limits(&resources).cpu_quota, Some(150_000));
+        assert_eq!(limits(&resources).cpu_period, Some(100_000));
+        assert_eq!(limits(&Resources::default()), HostConfig::default());
+        assert_eq!(log_config(&Logging::default()), None);
     }
 
     #[test]

@@ -2,15 +2,18 @@
 
 use kontena_core::id::ServiceKey;
 use kontena_core::network::zone::service_name;
-use kontena_core::stack::{Deploy, Link, Port as CorePort, Service as CoreService, Strategy};
+use kontena_core::stack::{
+    Cpus, Deploy, Link, PidMode, Port as CorePort, Privileges as CorePrivileges, Resources,
+    Service as CoreService, Strategy,
+};
 use kontena_core::view::{Lifecycle, ServiceRecord};
 
 use super::instances::{counts, instances};
 use super::{Snapshot, deploys};
 use crate::api::types::Time;
 use crate::api::types::service::{
-    Definition, DeployOptions, Deployed, HealthStatus, InstanceCounts, LinkRef, Port, Service,
-    ServiceState, StackRef, Unsupported,
+    Definition, DeployOptions, Deployed, HealthStatus, InstanceCounts, Limits, LinkRef, Port,
+    Privileges, Service, ServiceState, StackRef, Unsupported,
 };
 
 /// As it is listed.
@@ -93,6 +96,7 @@ fn defined(snapshot: &Snapshot, key: &ServiceKey, service: &CoreService) -> Defi
         stateful: service.stateful,
         strategy: strategy(service.deploy.strategy).to_owned(),
         affinity: texts(&service.affinity),
+        entrypoint: service.entrypoint.clone(),
         cmd: service.command.clone(),
         env: service.environment.clone(),
         ports: service.ports.iter().map(port).collect(),
@@ -109,8 +113,32 @@ fn defined(snapshot: &Snapshot, key: &ServiceKey, service: &CoreService) -> Defi
         deploy_opts: deploy_options(&service.deploy),
         labels: service.labels.clone(),
         net: service.network_mode.as_str().to_owned(),
-        read_only: false,
+        limits: limits(&service.resources),
+        privileges: privileges(&service.privileges),
+        log_driver: service.logging.driver.clone(),
+        log_opts: service.logging.options.clone(),
         unsupported: Unsupported::default(),
+    }
+}
+
+fn limits(resources: &Resources) -> Limits {
+    Limits {
+        cpus: resources.cpus.map(Cpus::cores),
+        cpu_shares: resources.cpu_shares,
+        memory: resources.memory,
+        memory_swap: resources.memory_swap,
+        shm_size: resources.shm_size,
+    }
+}
+
+fn privileges(privileges: &CorePrivileges) -> Privileges {
+    Privileges {
+        user: privileges.user.clone(),
+        privileged: privileges.privileged,
+        read_only: privileges.read_only,
+        cap_add: privileges.cap_add.clone(),
+        cap_drop: privileges.cap_drop.clone(),
+        pid: privileges.pid.map(|PidMode::Host| "host".to_owned()),
     }
 }
 

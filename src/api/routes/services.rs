@@ -76,7 +76,7 @@ pub(super) async fn create(
     let key = ServiceKey::new(StackName::null(), name);
     let command = Command::CreateService {
         key: key.clone(),
-        service,
+        service: Box::new(service),
         instances: wanted.instances.unwrap_or(1),
     };
     let exists = |view: &View| view.documents.services.contains_key(&key);
@@ -107,7 +107,7 @@ pub(super) async fn update(
     let (hash, instances) = (service.hash(), wanted.instances);
     let command = Command::UpdateService {
         key: key.clone(),
-        service,
+        service: Box::new(service),
         instances,
     };
     let is_updated = |view: &View| {

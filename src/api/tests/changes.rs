@@ -49,7 +49,7 @@ async fn a_created_service_is_answered_as_it_is_shown() {
         let services = &mut documents(view).services;
         let mut record = services[&super::fixture::key("redis")].clone();
         record.latest.hash = service.hash();
-        record.latest.service = Ok(Arc::new(service.clone()));
+        record.latest.service = Ok(Arc::new(service.as_ref().clone()));
         record.instances = *instances;
         services.insert(key.clone(), record);
         accepted()
@@ -98,7 +98,7 @@ async fn an_update_keeps_what_it_does_not_name() {
         let record = documents(view).services.get_mut(key).unwrap();
         record.latest.hash = service.hash();
         record.latest.number += 1;
-        record.latest.service = Ok(Arc::new(service.clone()));
+        record.latest.service = Ok(Arc::new(service.as_ref().clone()));
         accepted()
     })
     .await;
@@ -138,7 +138,7 @@ async fn a_service_can_be_written_back_as_it_was_read() {
         panic!("{noted:?}");
     };
     let before: &Definition = before.service.as_ref().unwrap();
-    assert_eq!(service, before);
+    assert_eq!(**service, *before);
 }
 
 #[tokio::test]

@@ -186,6 +186,7 @@ async fn a_service_has_kontenas_fields_and_ours() {
             "revision_id": "3380634edd7548ba5ff4841ccb2894e0d35db3e7dbea377e5fa81a71d5feabf8"
           },
           "dns": "web.shop.home.kontena.local",
+          "entrypoint": null,
           "env": [
             "MODE=live"
           ],
@@ -268,6 +269,7 @@ async fn a_service_has_kontenas_fields_and_ours() {
               "protocol": "tcp"
             }
           ],
+          "privileged": false,
           "problem": null,
           "read_only": false,
           "revision": 2,
@@ -285,6 +287,7 @@ async fn a_service_has_kontenas_fields_and_ours() {
           "stop_signal": null,
           "strategy": "ha",
           "updated_at": "2026-01-02T03:04:06.000Z",
+          "user": null,
           "volumes": [
             "/srv/cache:/cache:ro"
           ],

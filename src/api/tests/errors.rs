@@ -59,7 +59,7 @@ async fn a_wrong_body_is_422_and_names_every_field() {
         refused.message
     };
     let create = "/v1/grids/home/services";
-    expect!["colour: is not a known field; privileged: is not supported yet; ports[0].node_port: has to be a whole number from 1 to 65535; ports[0].container_port: is missing"].assert_eq(
+    expect!["colour: is not a known field; ports[0].node_port: has to be a whole number from 1 to 65535; ports[0].container_port: is missing"].assert_eq(
         &wrong(
             create,
             json!({"name": "a", "image": "b", "colour": 1, "privileged": true, "ports": [{"node_port": 0}]}),

@@ -58,6 +58,7 @@ pub(crate) struct Definition {
     /// `ha`, `daemon` or `random`.
     pub(crate) strategy: String,
     pub(crate) affinity: Vec<String>,
+    pub(crate) entrypoint: Option<String>,
     pub(crate) cmd: Option<Vec<String>>,
     pub(crate) env: Vec<String>,
     pub(crate) ports: Vec<Port>,
@@ -71,9 +72,39 @@ pub(crate) struct Definition {
     #[serde(default)]
     pub(crate) labels: BTreeMap<String, String>,
     pub(crate) net: String,
-    pub(crate) read_only: bool,
+    #[serde(flatten)]
+    pub(crate) limits: Limits,
+    #[serde(flatten)]
+    pub(crate) privileges: Privileges,
+    pub(crate) log_driver: Option<String>,
+    pub(crate) log_opts: BTreeMap<String, String>,
     #[serde(flatten)]
     pub(crate) unsupported: Unsupported,
+}
+
+/// How much of a node each container may use. Sizes are in bytes.
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
+#[serde(default)]
+pub(crate) struct Limits {
+    /// Cores.
+    pub(crate) cpus: Option<f64>,
+    pub(crate) cpu_shares: Option<u32>,
+    pub(crate) memory: Option<u64>,
+    pub(crate) memory_swap: Option<u64>,
+    pub(crate) shm_size: Option<u64>,
+}
+
+/// What each container may do, and as whom it runs.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(default)]
+pub(crate) struct Privileges {
+    pub(crate) user: Option<String>,
+    pub(crate) privileged: bool,
+    pub(crate) read_only: bool,
+    pub(crate) cap_add: Vec<String>,
+    pub(crate) cap_drop: Vec<String>,
+    /// `host`, or null.
+    pub(crate) pid: Option<String>,
 }
 
 /// Fields that Kontena's command line reads and this version has nothing for.
@@ -84,16 +115,6 @@ pub(crate) struct Unsupported {
     pub(crate) hooks: Vec<Value>,
     pub(crate) secrets: Vec<Value>,
     pub(crate) certificates: Vec<Value>,
-    pub(crate) cap_add: Vec<String>,
-    pub(crate) cap_drop: Vec<String>,
-    pub(crate) log_driver: Option<String>,
-    pub(crate) log_opts: BTreeMap<String, String>,
-    pub(crate) cpus: Option<f64>,
-    pub(crate) cpu_shares: Option<u32>,
-    pub(crate) memory: Option<u64>,
-    pub(crate) memory_swap: Option<u64>,
-    pub(crate) shm_size: Option<u64>,
-    pub(crate) pid: Option<String>,
     pub(crate) health_check: Option<Value>,
 }
 

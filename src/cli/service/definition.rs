@@ -10,6 +10,7 @@ use kontena_core::stack::{
 };
 
 use super::super::failure::Failure;
+use super::container::{Limits, Output, Rights};
 use super::stackless;
 
 #[derive(Args, Debug)]
@@ -23,6 +24,9 @@ pub(super) struct Create {
     /// Keep data, and so stay on the node where an instance began
     #[arg(long)]
     stateful: bool,
+    /// Make the file system, but for volumes, one that cannot be written
+    #[arg(long)]
+    read_only: bool,
     /// Mount `/PATH`, `/HOST:/PATH[:FLAGS]`; may be repeated
     #[arg(short, long = "volume", value_name = "VOLUME")]
     volumes: Vec<Volume>,
@@ -80,6 +84,12 @@ struct Options {
     /// How long a container may take to stop, as `30s` or `1m30s`
     #[arg(long, value_name = "TIME", value_parser = grace_millis)]
     stop_timeout: Option<u64>,
+    #[command(flatten, next_help_heading = "Limits")]
+    limits: Limits,
+    #[command(flatten, next_help_heading = "Rights")]
+    rights: Rights,
+    #[command(flatten, next_help_heading = "Output")]
+    output: Output,
 }
 
 /// A type of its own, because clap takes a list for an option that may be repeated.
@@ -125,13 +135,14 @@ impl Create {
 
     /// Checked as the node will check it.
     pub(super) fn change(&self) -> Result<ServiceChange, Failure> {
-        let change = ServiceChange {
+        let mut change = ServiceChange {
             name: Some(self.name.clone()),
             image: Some(self.image.clone()),
             stateful: self.stateful.then_some(true),
             volumes: given(&self.volumes),
             ..self.options.change()
         };
+        change.privileges.read_only = self.read_only.then_some(true);
         match change.create() {
             Ok(_) => Ok(change),
             Err(problems) => Err(refused(&problems)),
@@ -168,6 +179,9 @@ impl Options {
             stop_signal: self.stop_signal.clone().map(Some),
             stop_grace_millis: self.stop_timeout,
             network_mode: self.net.map(NetworkMode::from),
+            resources: self.limits.change(),
+            privileges: self.rights.change(),
+            logging: self.output.change(),
             ..ServiceChange::default()
         }
     }

@@ -1,10 +1,12 @@
 //! Services as people read them. Pure.
 
+use kontena_core::stack::size_text;
+
 use super::super::fields::Fields;
 use super::super::table::{Cell, Table};
 use super::super::text::{Colour, or_dash, yes_no};
 use crate::api::types::instance::{Container, Instance};
-use crate::api::types::service::{Definition, Port, Service, ServiceState};
+use crate::api::types::service::{Definition, Limits, Port, Privileges, Service, ServiceState};
 
 /// `STACK/SERVICE`, or `SERVICE` without one.
 pub(in crate::cli) fn name(service: &Service) -> String {
@@ -112,6 +114,7 @@ fn definition(fields: &mut Fields, definition: &Definition) {
             format!("{} s", definition.stop_grace_period),
         )
         .list("affinity", &definition.affinity)
+        .known("entrypoint", definition.entrypoint.as_ref())
         .field(
             "cmd",
             definition
@@ -126,12 +129,52 @@ fn definition(fields: &mut Fields, definition: &Definition) {
             "links",
             definition.links.iter().map(|link| link.id.as_str()),
         );
+    limits(fields, &definition.limits);
+    privileges(fields, &definition.privileges);
+    logging(fields, definition);
     if !definition.labels.is_empty() {
         let labels = definition.labels.iter();
         fields.list(
             "labels",
             labels.map(|(key, value)| format!("{key}={value}")),
         );
+    }
+}
+
+fn limits(fields: &mut Fields, limits: &Limits) {
+    let size = |bytes: Option<u64>| bytes.map(size_text);
+    fields
+        .known("cpus", limits.cpus)
+        .known("cpu_shares", limits.cpu_shares)
+        .known("memory", size(limits.memory))
+        .known("memory_swap", size(limits.memory_swap))
+        .known("shm_size", size(limits.shm_size));
+}
+
+fn privileges(fields: &mut Fields, privileges: &Privileges) {
+    fields
+        .known("user", privileges.user.as_ref())
+        .known("privileged", privileges.privileged.then_some("yes"))
+        .known("read_only", privileges.read_only.then_some("yes"))
+        .known("pid", privileges.pid.as_ref());
+    for (key, list) in [
+        ("cap_add", &privileges.cap_add),
+        ("cap_drop", &privileges.cap_drop),
+    ] {
+        if !list.is_empty() {
+            fields.list(key, list);
+        }
+    }
+}
+
+fn logging(fields: &mut Fields, definition: &Definition) {
+    fields.known("log_driver", definition.log_driver.as_ref());
+    if !definition.log_opts.is_empty() {
+        fields.section("log_opts", |fields| {
+            for (name, value) in &definition.log_opts {
+                fields.field(name, value);
+            }
+        });
     }
 }
 

@@ -7,6 +7,9 @@
 
 mod change;
 mod field;
+mod logging;
+mod privileges;
+mod resources;
 mod service;
 mod written;
 
@@ -16,6 +19,9 @@ use serde_json::{Value, json};
 
 pub use change::ServiceChange;
 pub use field::FieldProblem;
+pub use logging::LoggingChange;
+pub use privileges::PrivilegesChange;
+pub use resources::ResourcesChange;
 
 use crate::id::{ServiceName, StackName};
 use crate::stack::{Declared, Stack, UnknownExposed, stack_faults};
@@ -35,7 +41,7 @@ pub struct Compiled {
 const DEFAULT_VERSION: &str = "0.0.1";
 
 const STACK: Fields = Fields {
-    known: &[
+    known: &[&[
         "name",
         "stack",
         "version",
@@ -44,7 +50,7 @@ const STACK: Fields = Fields {
         "registry",
         "expose",
         "services",
-    ],
+    ]],
     not_yet: &[
         "labels",
         "variables",
@@ -238,6 +244,13 @@ fn check_links(services: &BTreeMap<ServiceName, Declared>, problems: &mut Vec<Fi
         let path = format!("services.{}.links[{}]", fault.service, fault.link);
         FieldProblem::new(path, fault.cause)
     }));
+}
+
+/// What a change speaks of takes the place of what there was.
+fn set<T>(place: &mut T, value: Option<T>) {
+    if let Some(value) = value {
+        *place = value;
+    }
 }
 
 #[cfg(test)]

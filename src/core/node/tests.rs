@@ -879,7 +879,7 @@ fn join_answers(outputs: &[Output]) -> Vec<JoinAnswer> {
 fn create(name: &str) -> Command {
     Command::CreateService {
         key: name.parse().unwrap(),
-        service: Service::new("web:1"),
+        service: Box::new(Service::new("web:1")),
         instances: 1,
     }
 }

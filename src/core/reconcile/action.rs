@@ -12,7 +12,7 @@ use serde::{Deserialize, Serialize};
 
 use crate::id::{InstanceId, RevisionHash};
 use crate::report::Engine;
-use crate::stack::{Port, Volume};
+use crate::stack::{Logging, Port, Privileges, Resources, Volume};
 use crate::time::WallTime;
 
 /// Correlates an action with its outcome. Unique in one boot of the node.
@@ -69,6 +69,7 @@ pub struct ContainerSpec {
     pub name: String,
     /// The image id or digest that [`Success::Image`] named.
     pub image: String,
+    pub entrypoint: Option<String>,
     pub command: Option<Vec<String>>,
     /// `NAME=VALUE`.
     pub environment: Vec<String>,
@@ -77,6 +78,9 @@ pub struct ContainerSpec {
     pub stop_signal: Option<String>,
     pub stop_grace: Duration,
     pub network: Attachment,
+    pub resources: Resources,
+    pub privileges: Privileges,
+    pub logging: Logging,
     pub hostname: String,
     pub domainname: String,
     /// The user's labels and Kontena's descriptive ones (`io.kontena.…`), beside [`Ownership`].

@@ -4,7 +4,7 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use serde_json::{Map, Value};
 
-use super::Service;
+use super::{Service, size_text};
 use crate::id::ServiceName;
 
 /// A service as one side of a comparison has it.
@@ -170,6 +170,18 @@ fn add(field: String, value: Value, keys: &mut BTreeMap<String, Value>) {
                 Value::from(format!("{value}ms")),
             );
         }
+        ("resources", Value::Object(parts)) => {
+            keys.extend(parts.into_iter().map(|(part, value)| {
+                let value = quantity(&part, value);
+                (part, value)
+            }));
+        }
+        ("privileges", Value::Object(parts)) => keys.extend(parts),
+        ("logging", Value::Object(parts)) => {
+            for (part, value) in parts {
+                add_logging(&part, value, keys);
+            }
+        }
         ("deploy", Value::Object(parts)) => {
             let silent = serde_json::to_value(super::Deploy::default()).unwrap_or_default();
             for (part, value) in parts {
@@ -190,15 +202,35 @@ fn add(field: String, value: Value, keys: &mut BTreeMap<String, Value>) {
     }
 }
 
+fn add_logging(part: &str, value: Value, keys: &mut BTreeMap<String, Value>) {
+    if let Value::Object(options) = value {
+        let options = options.into_iter();
+        keys.extend(options.map(|(name, value)| (format!("logging.{part}.{name}"), value)));
+    } else {
+        keys.insert(format!("logging.{part}"), value);
+    }
+}
+
+/// Bytes and thousandths of cores as people write them.
+fn quantity(part: &str, value: Value) -> Value {
+    match (part, value.as_u64()) {
+        ("cpus", Some(thousandths)) => Value::from(decimal(thousandths)),
+        ("mem_limit" | "memswap_limit" | "shm_size", Some(bytes)) => Value::from(size_text(bytes)),
+        _ => value,
+    }
+}
+
+/// Thousandths as `0.5`.
+fn decimal(thousandths: u64) -> String {
+    let text = format!("{}.{:03}", thousandths / 1_000, thousandths % 1_000);
+    text.trim_end_matches('0').trim_end_matches('.').to_owned()
+}
+
 /// Thousandths are for us, a share is what people write.
 fn share(part: &str, value: Value) -> (String, Value) {
     match value.as_u64() {
         Some(thousandths) if part == "min_health" => {
-            let text = format!("{}.{:03}", thousandths / 1000, thousandths % 1000);
-            (
-                part.to_owned(),
-                Value::from(text.trim_end_matches('0').trim_end_matches('.')),
-            )
+            (part.to_owned(), Value::from(decimal(thousandths)))
         }
         Some(_) | None => (part.to_owned(), value),
     }
@@ -274,6 +306,33 @@ mod tests {
                   labels.team: - > "a"
                   ports: ["0.0.0.0:80:8080/tcp"] > -
                   stop_grace_period: - > "2500ms"
+            "#]],
+        );
+    }
+
+    #[test]
+    fn limits_are_shown_as_people_write_them() {
+        let old = service(serde_json::json!({
+            "image": "a:1", "resources": {"cpus": 500, "mem_limit": 536_870_912},
+            "logging": {"driver": "syslog"},
+        }));
+        let new = service(serde_json::json!({
+            "image": "a:1", "resources": {"cpus": 2000, "shm_size": 1000},
+            "logging": {"driver": "syslog", "options": {"tag": "x"}},
+            "privileges": {"privileged": true, "pid": "host", "cap_add": ["NET_ADMIN"]},
+        }));
+        check(
+            &[("web", &old, None)],
+            &[("web", &new, None)],
+            &expect![[r#"
+                Replace web stateful=false
+                  cap_add: - > ["NET_ADMIN"]
+                  cpus: "0.5" > "2"
+                  logging.options.tag: - > "x"
+                  mem_limit: "512m" > -
+                  pid: - > "host"
+                  privileged: - > true
+                  shm_size: - > "1000"
             "#]],
         );
     }

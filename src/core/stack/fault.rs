@@ -2,7 +2,7 @@
 
 use std::collections::BTreeSet;
 
-use super::{Port, Service, Volume, VolumeSource};
+use super::{Port, Resources, Service, Volume, VolumeSource, size_text};
 
 /// One thing wrong with a service, and where.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -21,6 +21,8 @@ pub enum ServiceField {
     Links,
     Volumes,
     Labels,
+    /// Has no items: the index is 0.
+    MemorySwap,
 }
 
 /// Why a service cannot be run as it is.
@@ -38,6 +40,10 @@ pub enum InvalidService {
     LinkTwice(String),
     #[error("the label `{0}` is reserved: `io.kontena.` belongs to Kontena")]
     ReservedLabel(String),
+    #[error("memory and swap together are limited, and memory is not")]
+    SwapWithoutMemory,
+    #[error("{swap} of memory and swap together is less than {memory} of memory alone", swap = size_text(*.swap), memory = size_text(*.memory))]
+    SwapBelowMemory { swap: u64, memory: u64 },
 }
 
 impl InvalidService {
@@ -51,7 +57,9 @@ impl InvalidService {
             | Self::MountTwice(_)
             | Self::VariableTwice(_)
             | Self::LinkTwice(_)
-            | Self::ReservedLabel(_) => None,
+            | Self::ReservedLabel(_)
+            | Self::SwapWithoutMemory
+            | Self::SwapBelowMemory { .. } => None,
         }
     }
 }
@@ -68,6 +76,7 @@ impl Service {
         link_faults(self, &mut faults);
         volume_faults(&self.volumes, &mut faults);
         label_faults(self, &mut faults);
+        faults.extend(swap_fault(&self.resources));
         faults
     }
 }
@@ -149,6 +158,21 @@ fn label_faults(service: &Service, faults: &mut Vec<Fault>) {
     }
 }
 
+/// Docker refuses both, but only where the container is made.
+fn swap_fault(resources: &Resources) -> Option<Fault> {
+    let swap = resources.memory_swap?;
+    let cause = match resources.memory {
+        None => InvalidService::SwapWithoutMemory,
+        Some(memory) if swap < memory => InvalidService::SwapBelowMemory { swap, memory },
+        Some(_) => return None,
+    };
+    Some(Fault {
+        field: ServiceField::MemorySwap,
+        index: 0,
+        cause,
+    })
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -162,6 +186,8 @@ mod tests {
         service.links = vec!["db".parse().unwrap(), "db:other".parse().unwrap()];
         service.volumes = vec!["/data".parse().unwrap(), "cache:/data/".parse().unwrap()];
         service.labels = [("io.kontena.grid.name".to_owned(), "x".to_owned())].into();
+        service.resources.memory_swap = Some(1 << 20);
+        service.resources.memory = Some(2 << 20);
         let messages: Vec<String> = service
             .faults()
             .iter()
@@ -176,6 +202,7 @@ mod tests {
                 "the named volume `cache` is not supported yet",
                 "the path `/data/` is mounted twice",
                 "the label `io.kontena.grid.name` is reserved: `io.kontena.` belongs to Kontena",
+                "1m of memory and swap together is less than 2m of memory alone",
             ]
         );
     }

@@ -3,6 +3,10 @@
 use std::collections::BTreeMap;
 
 use super::field::FieldProblem;
+use super::logging::LoggingChange;
+use super::privileges::PrivilegesChange;
+use super::resources::ResourcesChange;
+use super::set;
 use crate::id::ServiceName;
 use crate::stack::{
     Affinity, Declared, Link, NetworkMode, Port, Service, ServiceField, Strategy, Volume,
@@ -16,6 +20,8 @@ pub struct ServiceChange {
     pub image: Option<String>,
     /// Cannot be changed once the service exists.
     pub stateful: Option<bool>,
+    /// `Some(None)`, in JSON the empty text, is the image's own.
+    pub entrypoint: Option<Option<String>>,
     /// Empty is the image's own.
     pub command: Option<Vec<String>>,
     pub environment: Option<Vec<String>>,
@@ -35,6 +41,9 @@ pub struct ServiceChange {
     /// In milliseconds.
     pub stop_grace_millis: Option<u64>,
     pub network_mode: Option<NetworkMode>,
+    pub resources: ResourcesChange,
+    pub privileges: PrivilegesChange,
+    pub logging: LoggingChange,
     pub labels: Option<BTreeMap<String, String>>,
 }
 
@@ -46,6 +55,7 @@ impl ServiceChange {
             name: None,
             image: Some(service.image),
             stateful: Some(service.stateful),
+            entrypoint: service.entrypoint.map(Some),
             command: service.command,
             environment: Some(service.environment),
             ports: Some(service.ports),
@@ -59,6 +69,9 @@ impl ServiceChange {
             stop_signal: service.stop_signal.map(Some),
             stop_grace_millis: service.stop_grace_millis,
             network_mode: Some(service.network_mode).filter(|mode| *mode != NetworkMode::default()),
+            resources: ResourcesChange::from(&service.resources),
+            privileges: PrivilegesChange::from(&service.privileges),
+            logging: LoggingChange::from(&service.logging),
             labels: Some(service.labels),
         }
     }
@@ -98,6 +111,7 @@ impl ServiceChange {
         let mut service = service.clone();
         let change = self.clone();
         set(&mut service.image, change.image);
+        set(&mut service.entrypoint, change.entrypoint);
         if let Some(command) = change.command {
             service.command = Some(command).filter(|command| !command.is_empty());
         }
@@ -114,14 +128,11 @@ impl ServiceChange {
             service.stop_grace_millis = change.stop_grace_millis;
         }
         set(&mut service.network_mode, change.network_mode);
+        change.resources.set_on(&mut service.resources);
+        change.privileges.set_on(&mut service.privileges);
+        change.logging.set_on(&mut service.logging);
         set(&mut service.labels, change.labels);
         service
-    }
-}
-
-fn set<T>(place: &mut T, value: Option<T>) {
-    if let Some(value) = value {
-        *place = value;
     }
 }
 
@@ -131,14 +142,16 @@ fn checked(service: Service) -> Result<Service, Vec<FieldProblem>> {
         return Ok(service);
     }
     let problems = faults.into_iter().map(|fault| {
-        let field = match fault.field {
-            ServiceField::Environment => "env",
-            ServiceField::Ports => "ports",
-            ServiceField::Links => "links",
-            ServiceField::Volumes => "volumes",
-            ServiceField::Labels => "labels",
+        let item = |list: &str| format!("{list}[{}]", fault.index);
+        let path = match fault.field {
+            ServiceField::Environment => item("env"),
+            ServiceField::Ports => item("ports"),
+            ServiceField::Links => item("links"),
+            ServiceField::Volumes => item("volumes"),
+            ServiceField::Labels => item("labels"),
+            ServiceField::MemorySwap => "memory_swap".to_owned(),
         };
-        FieldProblem::new(format!("{field}[{}]", fault.index), fault.cause)
+        FieldProblem::new(path, fault.cause)
     });
     Err(problems.collect())
 }

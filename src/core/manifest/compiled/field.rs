@@ -36,7 +36,8 @@ impl FieldProblem {
 
 /// Which fields an object may have.
 pub(super) struct Fields {
-    pub(super) known: &'static [&'static str],
+    /// In groups, each of which has a file of its own.
+    pub(super) known: &'static [&'static [&'static str]],
     /// Kontena's, refused here unless empty.
     pub(super) not_yet: &'static [&'static str],
 }
@@ -88,12 +89,11 @@ impl<'v> Field<'v> {
         fields: &Fields,
         problems: &mut Vec<FieldProblem>,
     ) -> Option<()> {
-        let Value::Object(object) = self.value else {
-            problems.push(self.wrong("an object"));
-            return None;
-        };
-        for (key, value) in object {
-            let known = fields.known.contains(&key.as_str());
+        for (key, value) in self.object(problems)? {
+            let known = fields
+                .known
+                .iter()
+                .any(|known| known.contains(&key.as_str()));
             let not_yet = fields.not_yet.contains(&key.as_str());
             let path = join(&self.path, key);
             if not_yet && !is_nothing(value) {
@@ -103,6 +103,17 @@ impl<'v> Field<'v> {
             }
         }
         Some(())
+    }
+
+    pub(super) fn object(
+        &self,
+        problems: &mut Vec<FieldProblem>,
+    ) -> Option<&'v serde_json::Map<String, Value>> {
+        let object = self.value.as_object();
+        if object.is_none() {
+            problems.push(self.wrong("an object"));
+        }
+        object
     }
 
     /// A field that is there and not null.
@@ -173,6 +184,18 @@ impl<'v> Field<'v> {
             | Value::String(_)
             | Value::Array(_)
             | Value::Object(_) => self.text(problems),
+        }
+    }
+
+    /// A text, a number or a boolean as it is written.
+    pub(super) fn scalar(&self, problems: &mut Vec<FieldProblem>) -> Option<String> {
+        match self.value {
+            Value::Bool(value) => Some(value.to_string()),
+            Value::Null
+            | Value::Number(_)
+            | Value::String(_)
+            | Value::Array(_)
+            | Value::Object(_) => self.word(problems),
         }
     }
 

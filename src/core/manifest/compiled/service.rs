@@ -7,6 +7,9 @@ use serde_json::Value;
 
 use super::change::ServiceChange;
 use super::field::{Field, FieldProblem, Fields};
+use super::logging::LoggingChange;
+use super::privileges::PrivilegesChange;
+use super::resources::ResourcesChange;
 use crate::id::ServiceName;
 use crate::stack::{
     Deploy, Link, NetworkMode, Port, Protocol, Service, Strategy, grace_millis, image_reference,
@@ -22,61 +25,55 @@ const STRATEGIES: [(&str, Strategy); 3] = [
 
 const SERVICE: Fields = Fields {
     known: &[
-        "name",
-        "image",
-        "stateful",
-        "cmd",
-        "env",
-        "ports",
-        "links",
-        "volumes",
-        "affinity",
-        "instances",
-        "container_count",
-        "strategy",
-        "deploy_opts",
-        "stop_signal",
-        "stop_grace_period",
-        "net",
-        "labels",
+        &OWN,
+        &ResourcesChange::FIELDS,
+        &PrivilegesChange::FIELDS,
+        &LoggingChange::FIELDS,
     ],
     not_yet: &[
         "build",
-        "cap_add",
-        "cap_drop",
         "certificates",
-        "cpu_shares",
-        "cpus",
-        "entrypoint",
         "external_links",
         "health_check",
         "hooks",
-        "log_driver",
-        "log_opts",
-        "memory",
-        "memory_swap",
-        "pid",
-        "privileged",
-        "read_only",
         "secrets",
-        "shm_size",
-        "user",
         "volumes_from",
     ],
 };
 
+const OWN: [&str; 18] = [
+    "name",
+    "image",
+    "stateful",
+    "cmd",
+    "env",
+    "ports",
+    "links",
+    "volumes",
+    "affinity",
+    "instances",
+    "container_count",
+    "strategy",
+    "deploy_opts",
+    "stop_signal",
+    "stop_grace_period",
+    "net",
+    "labels",
+    "entrypoint",
+];
+
 const DEPLOY: Fields = Fields {
-    known: &["wait_for_port", "min_health"],
+    known: &[&["wait_for_port", "min_health"]],
     not_yet: &["interval"],
 };
 
 const PORT: Fields = Fields {
-    known: &["ip", "node_port", "container_port", "protocol"],
+    known: &[&["ip", "node_port", "container_port", "protocol"]],
     not_yet: &[],
 };
 
 const LINK: Fields = Fields {
-    known: &["name", "alias", "id"],
+    known: &[&["name", "alias", "id"]],
     not_yet: &[],
 };
 
@@ -105,6 +102,9 @@ pub(super) fn read(body: &Field<'_>, problems: &mut Vec<FieldProblem>) -> Option
         stateful: body
             .get("stateful")
             .and_then(|field| field.boolean(problems)),
+        entrypoint: body
+            .get("entrypoint")
+            .and_then(|field| program(&field, problems)),
         command: list(
             body,
             "cmd",
@@ -123,6 +123,9 @@ pub(super) fn read(body: &Field<'_>, problems: &mut Vec<FieldProblem>) -> Option
         stop_signal: parsed(body, "stop_signal", signal_or_none, problems),
         stop_grace_millis: grace(body, problems),
         network_mode: parsed(body, "net", network_mode, problems),
+        resources: ResourcesChange::read(body, problems),
+        privileges: PrivilegesChange::read(body, problems),
+        logging: LoggingChange::read(body, problems),
         labels: body
             .get("labels")
             .and_then(|field| labels(&field, problems)),
@@ -151,7 +154,17 @@ fn parsed<T, E: fmt::Display>(
     body.get(key)?.parsed(read, problems)
 }
 
-fn list<T>(
+/// One word; the empty text is the image's own.
+#[expect(
+    clippy::option_option,
+    reason = "whether it is spoken of, and whether there is to be one"
+)]
+fn program(field: &Field<'_>, problems: &mut Vec<FieldProblem>) -> Option<Option<String>> {
+    let text = field.text(problems)?;
+    Some(Some(text).filter(|text| !text.is_empty()))
+}
+
+pub(super) fn list<T>(
     body: &Field<'_>,
     key: &str,
     read: impl Fn(&Field<'_>, &mut Vec<FieldProblem>) -> Option<T>,

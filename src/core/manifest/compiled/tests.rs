@@ -1,13 +1,14 @@
 //! Round trips, and what a wrong body is told.
 
 use expect_test::expect;
-use proptest::collection::{btree_map, vec};
+use proptest::collection::{btree_map, btree_set, vec};
 use proptest::option;
 use proptest::prelude::*;
 
 use super::*;
 use crate::stack::{
-    Affinity, Deploy, Link, NetworkMode, Port, Protocol, Service, Strategy as Spread, Volume,
+    Affinity, Deploy, Link, Logging, NetworkMode, PidMode, Port, Privileges, Protocol, Resources,
+    Service, Strategy as Spread, Volume,
 };
 
 proptest! {
@@ -20,6 +21,9 @@ proptest! {
 
     #[test]
     fn a_change_is_read_back_and_does_what_it_says(from in any_declared(), to in any_declared()) {
+        let mut from = from;
+        // A limit that the change does not speak of may contradict one that it sets.
+        from.service.resources = Resources::default();
         let mut change = ServiceChange::from_declared(&to);
         change.stateful = None;
         let read = ServiceChange::read(&change.write()).unwrap();
@@ -60,6 +64,56 @@ fn an_empty_value_clears_and_a_missing_one_keeps() {
             ..service
         }
     );
+}
+
+#[test]
+fn limits_and_rights_are_set_and_taken_back() {
+    let set = json!({
+        "entrypoint": "/init", "cpus": 1.5, "cpu_shares": 512, "memory": 536_870_912, "memory_swap": "1g",
+        "shm_size": "128m", "user": "1000:1000", "privileged": true, "read_only": true, "pid": "host",
+        "cap_add": ["net_admin", "CAP_NET_ADMIN"], "cap_drop": ["ALL"],
+        "log_driver": "syslog", "log_opts": {"tag": "web", "syslog-tls-skip-verify": true},
+    });
+    let service = ServiceChange::read(&set)
+        .unwrap()
+        .apply(&Service::new("a:1"))
+        .unwrap();
+    expect![[r#"{"image":"a:1","entrypoint":"/init","resources":{"cpus":1500,"cpu_shares":512,"mem_limit":536870912,"memswap_limit":1073741824,"shm_size":134217728},"privileges":{"user":"1000:1000","privileged":true,"read_only":true,"cap_add":["NET_ADMIN"],"cap_drop":["ALL"],"pid":"host"},"logging":{"driver":"syslog","options":{"syslog-tls-skip-verify":"true","tag":"web"}},"deploy":{"strategy":"ha","min_health":800}}"#]].assert_eq(&String::from_utf8(service.encode()).unwrap());
+    let clear = json!({
+        "entrypoint": "", "cpus": 0, "cpu_shares": 0, "memory": 0, "memory_swap": 0, "shm_size": 0,
+        "user": "", "privileged": false, "read_only": false, "pid": "", "cap_add": [], "cap_drop": [],
+        "log_driver": "", "log_opts": {},
+    });
+    let cleared = ServiceChange::read(&clear).unwrap().apply(&service);
+    assert_eq!(cleared, Ok(Service::new("a:1")));
+}
+
+#[test]
+fn wrong_limits_and_rights_are_told() {
+    let body = json!({
+        "cpus": -1, "cpu_shares": 2000, "memory": "much", "memory_swap": 5, "user": "a b", "pid": "container",
+        "cap_add": ["NET ADMIN"], "log_driver": "a b", "log_opts": ["tag"], "entrypoint": ["/init"],
+    });
+    let told = |problems: Vec<FieldProblem>| {
+        let lines = problems.iter().map(|problem| format!("{problem}\n"));
+        lines.collect::<String>()
+    };
+    expect![[r#"
+        entrypoint: has to be a text, this is a list
+        cpus: `-1` is no number of cores: expected 0.001 to 10000, as `0.5`
+        cpu_shares: has to be a whole number from 0 to 1024
+        memory: `much` is not a size: expected bytes, or a whole number with `k`, `m` or `g`, as `512m`
+        user: `a b` is no user: expected a name or number, and perhaps `:GROUP`
+        cap_add[0]: `NET ADMIN` is no capability: expected one as `NET_ADMIN`, or `ALL`
+        pid: `container` is not possible: only `host`
+        log_driver: `a b` is no log driver: expected a name as `syslog`
+        log_opts: has to be an object, this is a list
+    "#]].assert_eq(&told(ServiceChange::read(&body).unwrap_err()));
+    let change = ServiceChange::read(&json!({"memory_swap": 5})).unwrap();
+    expect![[r#"
+        memory_swap: memory and swap together are limited, and memory is not
+    "#]]
+    .assert_eq(&told(change.apply(&Service::new("a:1")).unwrap_err()));
 }
 
 #[test]
@@ -122,7 +176,6 @@ fn a_wrong_body_is_told_every_field() {
     let lines: Vec<String> = problems.iter().map(ToString::to_string).collect();
     expect![[r#"
         colour: is not a known field
-        services[0].privileged: is not supported yet
         services[0].image: `Nginx` is not an image: expected `[HOST[:PORT]/]NAME[:TAG][@DIGEST]`, the name in lower case
         services[0].env[0]: `A` is not an environment variable: expected `NAME=VALUE`
         services[0].ports[0].node_port: has to be a whole number from 1 to 65535
@@ -181,7 +234,55 @@ fn any_deploy() -> impl Strategy<Value = Deploy> {
 }
 
 prop_compose! {
+    fn any_resources()(
+        cpus in option::of((1..=64_000_u32).prop_map(|thousandths| thousandths.try_into().unwrap())),
+        cpu_shares in option::of(1..=Resources::MAX_CPU_SHARES),
+        memory in option::of(1..=u64::MAX >> 1),
+        memory_swap in option::of(1..=u64::MAX >> 1),
+        shm_size in option::of(1..=u64::MAX >> 1),
+    ) -> Resources {
+        Resources { cpus, cpu_shares, memory, memory_swap, shm_size, ..Resources::default() }
+    }
+}
+
+prop_compose! {
+    fn any_privileges()(
+        user in option::of("[a-z]{1,3}(:[0-9]{1,3})?"),
+        privileged in any::<bool>(),
+        read_only in any::<bool>(),
+        cap_add in btree_set("[A-Z]{1,3}", 0..3),
+        cap_drop in btree_set("[A-Z]{1,3}", 0..3),
+        pid in option::of(Just(PidMode::Host)),
+    ) -> Privileges {
+        let (cap_add, cap_drop) = (cap_add.into_iter().collect(), cap_drop.into_iter().collect());
+        Privileges { user, privileged, read_only, cap_add, cap_drop, pid, ..Privileges::default() }
+    }
+}
+
+prop_compose! {
+    fn any_logging()(
+        driver in option::of("[a-z]{1,5}"),
+        options in btree_map("[a-z-]{1,4}", "\\PC{0,6}", 0..3),
+    ) -> Logging {
+        Logging { driver, options, ..Logging::default() }
+    }
+}
+
+prop_compose! {
     fn any_service()(
+        plain in any_plain_service(),
+        entrypoint in option::of("[a-z/]{1,6}"),
+        resources in any_resources(),
+        privileges in any_privileges(),
+        logging in any_logging(),
+    ) -> Service {
+        Service { entrypoint, resources, privileges, logging, ..plain }
+    }
+}
+
+prop_compose! {
+    /// Without what limits and confines it.
+    fn any_plain_service()(
         stateful in any::<bool>(),
         command in option::of(vec("\\PC{1,5}", 1..3)),
         environment in btree_map("[A-Z]{1,3}", "\\PC{0,6}", 0..3),

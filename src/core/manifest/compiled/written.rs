@@ -26,6 +26,11 @@ pub(super) fn write(name: Option<&ServiceName>, change: &ServiceChange) -> Value
     put("name", name.map(|name| json!(name)));
     put("image", change.image.as_ref().map(|image| json!(image)));
     put("stateful", change.stateful.map(Value::from));
+    let entrypoint = change.entrypoint.as_ref();
+    put(
+        "entrypoint",
+        entrypoint.map(|program| json!(program.as_deref().unwrap_or_default())),
+    );
     put("cmd", change.command.as_ref().map(|command| json!(command)));
     put(
         "env",
@@ -58,6 +63,9 @@ pub(super) fn write(name: Option<&ServiceName>, change: &ServiceChange) -> Value
     );
     put("net", change.network_mode.map(|mode| json!(mode)));
     put("labels", change.labels.as_ref().map(write_labels));
+    change.resources.write(&mut body);
+    change.privileges.write(&mut body);
+    change.logging.write(&mut body);
     Value::Object(body)
 }
 
