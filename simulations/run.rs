@@ -21,8 +21,9 @@ pub const SETTLES_WITHIN: Duration = Duration::from_secs(30 * 60);
 /// Whether it has settled is asked so often.
 const LOOKED_AT_EVERY: Duration = Duration::from_secs(5);
 
-/// What looks settled must still be so after this.
-const STAYS_FOR: Duration = Duration::from_secs(60);
+/// What looks settled must still be so after this. A container of a deploy that every disk lost stays for a minute after the
+/// last member was told (`node/agreement.rs`), and is replaced then.
+const STAYS_FOR: Duration = Duration::from_secs(90);
 
 /// So long nothing may happen at the end.
 const RESTS_FOR: Duration = Duration::from_secs(120);

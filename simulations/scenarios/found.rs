@@ -305,3 +305,22 @@ fn what_is_being_started_while_its_service_is_made_anew_was_rightly_begun() {
         .ask(675_627, 1, create(1, 1));
     carry_out(&plan);
 }
+
+#[test]
+fn what_runs_of_a_deploy_that_every_disk_lost_is_replaced_before_the_grid_is_at_rest() {
+    let plan = Plan::new(1_004_455, 2, 0)
+        .ask(2000, 1, create(1, 1))
+        .ask(501_889, 1, scale(1, 2))
+        .ask(502_186, 0, update(1, 2))
+        .ask(
+            1_494_374,
+            1,
+            Ask::Deploy {
+                service: 1,
+                force: false,
+            },
+        )
+        .step(1_641_319, 76354, replace(1, 0))
+        .step(1_683_508, 40548, Deed::DamageDisk { host: 0 });
+    carry_out(&plan);
+}
