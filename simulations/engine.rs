@@ -41,6 +41,10 @@ pub struct Engine {
     /// Containers started, ever: what must not rise when nothing changed.
     pub starts: u64,
     pub stops: u64,
+    /// Cores of its host.
+    pub cpus: u32,
+    /// Bytes that its host has.
+    pub memory: u64,
     changes: Vec<Change>,
 }
 
@@ -57,6 +61,11 @@ pub enum Change {
 }
 
 impl Engine {
+    /// Cores of a host that nobody says otherwise of.
+    pub const CPUS: u32 = 2;
+    /// And the bytes that it has.
+    pub const MEMORY: u64 = 8 << 30;
+
     pub fn new(host: usize) -> Self {
         Self {
             containers: BTreeMap::new(),
@@ -71,6 +80,8 @@ impl Engine {
             broken_images: BTreeSet::new(),
             starts: 0,
             stops: 0,
+            cpus: Self::CPUS,
+            memory: Self::MEMORY,
             changes: Vec::new(),
         }
     }
@@ -350,8 +361,8 @@ impl Engine {
         Observed::Engine(About {
             state: EngineState::Working,
             version: "20.10.24".to_owned(),
-            cpus: 2,
-            memory_bytes: 8 << 30,
+            cpus: self.cpus,
+            memory_bytes: self.memory,
             architecture: "x86_64".to_owned(),
             operating_system: "Debian GNU/Linux 12".to_owned(),
             kernel: "6.1".to_owned(),

@@ -11,6 +11,7 @@ use kontena_core::view::{Availability, Deployed, Documents, Lifecycle, ServiceRe
 use super::rollout::floor;
 use super::running::service_number;
 use super::{Check, Findings, Scene, Topic, name};
+use crate::engine::Engine;
 use crate::fact::Fact;
 use crate::plan::Shape;
 
@@ -195,11 +196,13 @@ impl<'a> Truth<'a> {
         findings: &mut Findings,
     ) {
         let eligible = self.eligible(service);
-        let room = match service.ports.is_empty() {
-            true if eligible.is_empty() => 0,
-            true => record.instances,
-            false => u32::try_from(eligible.len()).unwrap_or(u32::MAX),
+        let on_each = match (service.ports.is_empty(), service.resources.memory) {
+            (false, _) => 1,
+            (true, Some(memory)) => u32::try_from(Engine::MEMORY / memory).unwrap_or(u32::MAX),
+            (true, None) => record.instances,
         };
+        let nodes = u32::try_from(eligible.len()).unwrap_or(u32::MAX);
+        let room = nodes.saturating_mul(on_each);
         if room >= record.instances {
             for number in 1..=record.instances {
                 self.expect_once(key, number, findings);

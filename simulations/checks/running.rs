@@ -8,10 +8,11 @@ use std::time::Duration;
 use kontena_core::id::{InstanceId, NodeId, NodeName};
 use kontena_core::placement::{Role, Verdict, explain, place};
 use kontena_core::reconcile::action::{Action, ContainerSpec};
+use kontena_core::report::Report;
 use kontena_core::view::{Availability, Member, View};
 
 use super::{Check, Findings, Scene, Topic, name};
-use crate::engine::Change;
+use crate::engine::{Change, Engine};
 use crate::fact::Fact;
 use crate::plan::Shape;
 
@@ -24,6 +25,7 @@ pub(super) const CHECKS: &[&Check] = &[
     &ONE_CONTAINER,
     &PORTS_APART,
     &ADDRESSES_APART,
+    &MEMORY_SUFFICES,
 ];
 
 static FALLS_TO_IT: Check = Check {
@@ -72,6 +74,12 @@ static ADDRESSES_APART: Check = Check {
     name: "addresses-apart",
     says: "no two running containers of one host have one address of the grid's network, and once a split has healed no two of the grid",
     why: "the second would not start, or take the first one's packets",
+};
+
+static MEMORY_SUFFICES: Check = Check {
+    name: "sets-aside-what-there-is",
+    says: "a node takes no instance for which the memory does not suffice that its instances leave",
+    why: "the kernel kills whatever asks for memory next, and that may be another service",
 };
 
 /// What a node knows of its engine is what is there.
@@ -217,6 +225,7 @@ fn takes_work(scene: Scene<'_>, host: usize, before: &View, findings: &mut Findi
         .iter()
         .filter(|(instance, hold)| hold.container.is_none() && !was.holds.contains_key(*instance));
     for (instance, _) in taken {
+        has_memory(host, is, instance, findings);
         let may = [was_row, row].iter().any(|row| takes(row, instance));
         findings.expect(may, &TAKES_NEW_WORK, || {
             format!("{} takes {instance} as {row:?}", name(host))
@@ -228,6 +237,19 @@ fn takes_work(scene: Scene<'_>, host: usize, before: &View, findings: &mut Findi
             format!("{} takes {instance}, and {better:?} could", name(host))
         });
     }
+}
+
+/// Of all that it says to hold.
+fn has_memory(host: usize, report: &Report, taken: &InstanceId, findings: &mut Findings) {
+    let memory = |instance| service_number(instance).and_then(|number| Shape::of(number).memory());
+    if memory(taken).is_none() {
+        return;
+    }
+    let set_aside: u64 = report.holds.keys().filter_map(memory).sum();
+    findings.expect(set_aside <= Engine::MEMORY, &MEMORY_SUFFICES, || {
+        let holds: Vec<_> = report.holds.keys().collect();
+        format!("{} takes {taken} and holds {holds:?}", name(host))
+    });
 }
 
 fn takes(row: &Member, instance: &InstanceId) -> bool {

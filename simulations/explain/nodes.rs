@@ -4,13 +4,16 @@
 //! nodes:
 //!   n1:
 //!   n2: { zone: eu-1, labels: [ssd, rack=7] }
-//!   n3: { availability: drain }
+//!   n3: { availability: drain, cpus: 4, memory: 16g }
 //! ```
 
 use kontena_core::id::NodeName;
 use kontena_core::membership::admission::check_labels;
+use kontena_core::stack::size_bytes;
 use kontena_stackfile::yaml::{Document, Node};
 use kontena_stackfile::{Findings, nearest};
+
+use crate::engine::Engine;
 
 /// The most nodes of a file: what the pace of gossip was measured for.
 const MAX_NODES: usize = 1_000;
@@ -23,6 +26,10 @@ pub(super) struct PlannedNode {
     pub(super) labels: Vec<String>,
     /// Takes no new work.
     pub(super) drains: bool,
+    /// Cores.
+    pub(super) cpus: u32,
+    /// In bytes.
+    pub(super) memory: u64,
 }
 
 /// Reads a node file of at most 1 MiB: at least one node, in the order of the file. `file` is the name
@@ -45,14 +52,13 @@ pub(super) fn parse(file: &str, text: &str) -> Result<Vec<PlannedNode>, Findings
 }
 
 /// Keys that people try, each with what to do instead.
-const FOREIGN: [(&str, &str); 7] = [
+const FOREIGN: [(&str, &str); 6] = [
     ("services", "services are in the stack file"),
     ("stack", "this is the place for the node file"),
     ("name", "the name of a node is its key under `nodes`"),
     ("az", "the key is `zone`"),
     ("region", "the key is `zone`"),
-    ("cpus", "remove it: placement looks at no capacity"),
-    ("memory", "remove it: placement looks at no capacity"),
+    ("mem_limit", "the key is `memory`: what the node has"),
 ];
 
 struct Reader {
@@ -128,10 +134,14 @@ impl Reader {
 
     fn node(&mut self, key: &Node, node: &Node) -> Option<PlannedNode> {
         let (mut labels, mut drains) = (Vec::new(), false);
-        for (name, value) in self.section(node, "a node", &["zone", "labels", "availability"]) {
+        let (mut cpus, mut memory) = (Engine::CPUS, Engine::MEMORY);
+        let keys = ["zone", "labels", "availability", "cpus", "memory"];
+        for (name, value) in self.section(node, "a node", &keys) {
             match name.as_str() {
                 "zone" => labels.extend(self.zone(value)),
                 "availability" => drains = self.availability(value)?,
+                "cpus" => cpus = self.cpus(value)?,
+                "memory" => memory = self.memory(value)?,
                 _ => labels.extend(self.labels(value)),
             }
         }
@@ -140,6 +150,8 @@ impl Reader {
                 name,
                 labels,
                 drains,
+                cpus,
+                memory,
             }),
             Err(problem) => {
                 let hint = host_name_hint(&key.key());
@@ -172,6 +184,26 @@ impl Reader {
             _ => {
                 let message = format!("an availability is `{text}`, not one of active, drain");
                 self.refuse(node, message);
+                None
+            }
+        }
+    }
+
+    fn cpus(&mut self, node: &Node) -> Option<u32> {
+        let text = self.text(node, "a number of cores")?;
+        let cores = text.parse().ok().filter(|cores| *cores > 0);
+        if cores.is_none() {
+            self.refuse(node, format!("`{text}` is not a whole number of cores"));
+        }
+        cores
+    }
+
+    fn memory(&mut self, node: &Node) -> Option<u64> {
+        let text = self.text(node, "a size")?;
+        match size_bytes(&text) {
+            Ok(bytes) => Some(bytes),
+            Err(problem) => {
+                self.refuse(node, problem);
                 None
             }
         }
@@ -224,17 +256,22 @@ mod tests {
             nodes:
               n2: { zone: eu-1, labels: [ssd, rack=7] }
               n1:
-              n3: { availability: drain }
+              n3: { availability: drain, cpus: 4, memory: 16g }
         ";
         let nodes = parse("nodes.yml", text).unwrap();
         let shown: Vec<String> = nodes
             .iter()
-            .map(|node| format!("{} {:?} {}", node.name, node.labels, node.drains))
+            .map(|node| {
+                format!(
+                    "{} {:?} {} {} {}",
+                    node.name, node.labels, node.drains, node.cpus, node.memory
+                )
+            })
             .collect();
         let expected = [
-            r#"n2 ["az=eu-1", "ssd", "rack=7"] false"#,
-            "n1 [] false",
-            "n3 [] true",
+            r#"n2 ["az=eu-1", "ssd", "rack=7"] false 2 8589934592"#,
+            "n1 [] false 2 8589934592",
+            "n3 [] true 4 17179869184",
         ];
         assert_eq!(shown, expected);
     }

@@ -25,6 +25,9 @@ impl Stage {
     /// A grid of these nodes with the stack installed, and not yet deployed.
     pub(super) fn set(files: &Files, seed: u64) -> Result<Self, Failure> {
         let mut world = World::new(files.nodes.len(), seed);
+        for (host, node) in world.hosts.iter_mut().zip(&files.nodes) {
+            (host.engine.cpus, host.engine.memory) = (node.cpus, node.memory);
+        }
         form_grid(&mut world, &files.nodes)?;
         world.run_for(SETTLED);
         for declared in files.stack.services.values() {

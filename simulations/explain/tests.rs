@@ -24,6 +24,42 @@ services:
 ";
 
 #[test]
+fn what_a_node_has_counts() {
+    check(
+        "stack: a/shop\nservices:\n  db: { image: db, mem_limit: 12g, instances: 2 }\n  web: { image: web, cpus: 3.0 }\n",
+        "nodes: { n1: , n2: { memory: 16g }, n3: { cpus: 4 } }",
+        "n2",
+        expect![[r#"
+            stack shop on 3 nodes; a node is absent after 7 s of silence
+              n1
+              n2    dies
+              n3
+
+            placed
+              shop/db.1   n2    new on n2: it never had a holder
+              shop/db.2   down  waits: no node fits
+                n1  has 8192 MiB of memory, none of it taken, 12288 MiB are needed
+                n2  has 16384 MiB of memory, 12288 MiB of it taken, 12288 MiB are needed
+                n3  has 8192 MiB of memory, none of it taken, 12288 MiB are needed
+              shop/web.1  n3    new on n3: it never had a holder
+
+            without n2
+              shop/db.1  n2 -> down  waits: no node fits
+                n1  has 8192 MiB of memory, none of it taken, 12288 MiB are needed
+                n2  is absent: gets no new work
+                n3  has 8192 MiB of memory, none of it taken, 12288 MiB are needed
+              settled after 0.0 s
+              1 instance untouched
+              moved needlessly: nothing
+
+            with n2 back
+              shop/db.1  n2  runs again after 8.3 s
+              moved by the return: nothing
+        "#]],
+    );
+}
+
+#[test]
 fn two_of_five_nodes_die_and_return() {
     check(
         SHOP,

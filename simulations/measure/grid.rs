@@ -69,6 +69,13 @@ pub fn deploy(world: &mut World, name: &str, instances: usize) {
     run_service(world, name, Service::new(IMAGE), instances);
 }
 
+/// As [`deploy`], each with so much memory set aside, in bytes.
+pub fn deploy_large(world: &mut World, name: &str, instances: usize, memory: u64) {
+    let mut service = Service::new(IMAGE);
+    service.resources.memory = Some(memory);
+    run_service(world, name, service, instances);
+}
+
 /// As [`deploy`], bound to the nodes that hold the data.
 pub fn deploy_stateful(world: &mut World, name: &str, instances: usize) {
     let service = Service {

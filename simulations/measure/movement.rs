@@ -5,9 +5,10 @@ use std::time::Duration;
 use kontena_core::membership::freshness::Pace;
 
 use super::effort::Setup;
-use super::grid::{deploy, settled};
+use super::grid::{deploy, deploy_large, settled};
 use super::observe::{Instances, wait};
 use super::{Point, Value};
+use crate::engine::Engine;
 use crate::world::World;
 
 /// The longest grace after several silences, and the takeover itself.
@@ -28,10 +29,34 @@ pub fn measure(setup: Setup) -> Vec<Point> {
     let Setup { nodes, seed, .. } = setup;
     let mut world = settled(nodes, seed);
     deploy(&mut world, "web", LOAD * nodes);
-    let mut points = flapping(&mut world);
-    points.extend(death(&mut world));
+    let mut points = vec![flapping(&mut world)];
+    points.extend(death(&mut world, LOAD).map(|count| count.point()));
     points.push(minority(setup));
+    points.extend(death_when_full(setup));
     points
+}
+
+/// A tenth of a node's memory.
+const TENTH: u64 = Engine::MEMORY / 10;
+
+/// Nine tenths of all memory are set aside when a node dies, or as much as leaves room for what it ran: below ten nodes less.
+fn death_when_full(setup: Setup) -> [Point; 2] {
+    let nodes = setup.nodes;
+    let mut world = settled(nodes, setup.seed);
+    let load = (10 * (nodes - 1) / nodes).min(9);
+    deploy_large(&mut world, "web", load * nodes, TENTH);
+    let [ideal, moved, _] = death(&mut world, load);
+    [
+        Count {
+            series: "ran on the node that died of a full grid",
+            ..ideal
+        },
+        Count {
+            series: "moved in a full grid",
+            ..moved
+        },
+    ]
+    .map(|count| count.point())
 }
 
 /// Two fifths of the nodes are cut off for five minutes. They take nothing over, and have nothing to
@@ -47,13 +72,14 @@ fn minority(setup: Setup) -> Point {
     world.network.heal();
     world.run_for(AFTERMATH);
     let started = usize::try_from(starts(&world, &left) - before).expect("a few a node");
-    point(
-        setup.nodes,
-        "started by a minority that is back",
-        started,
-        few,
-        AFTERMATH,
-    )
+    Count {
+        nodes: setup.nodes,
+        series: "started by a minority that is back",
+        count: started,
+        samples: few,
+        span: AFTERMATH,
+    }
+    .point()
 }
 
 fn starts(world: &World, hosts: &[usize]) -> u64 {
@@ -64,7 +90,7 @@ fn starts(world: &World, hosts: &[usize]) -> u64 {
 }
 
 /// One node's links are cut for half of its grace, again and again.
-fn flapping(world: &mut World) -> Vec<Point> {
+fn flapping(world: &mut World) -> Point {
     let nodes = world.hosts.len();
     let (start, starts) = (world.now(), world.starts());
     let before = Instances::of(world, "web");
@@ -78,16 +104,18 @@ fn flapping(world: &mut World) -> Vec<Point> {
     let moved = Instances::of(world, "web").moved_since(&before);
     let started = usize::try_from(world.starts() - starts).expect("a few");
     let span = world.now().since(start);
-    vec![point(
+    Count {
         nodes,
-        "moved by ten short cuts",
-        moved.max(started),
-        FLAPS,
+        series: "moved by ten short cuts",
+        count: moved.max(started),
+        samples: FLAPS,
         span,
-    )]
+    }
+    .point()
 }
 
-fn death(world: &mut World) -> Vec<Point> {
+/// `load` instances run on each node.
+fn death(world: &mut World, load: usize) -> [Count; 3] {
     let nodes = world.hosts.len();
     let victim = nodes / 2;
     let before = Instances::of(world, "web");
@@ -95,7 +123,7 @@ fn death(world: &mut World) -> Vec<Point> {
     let start = world.now();
     world.kill_host(victim);
     wait(world, LIMIT, |world| {
-        Instances::of(world, "web") != before && Instances::of(world, "web").count() == LOAD * nodes
+        Instances::of(world, "web") != before && Instances::of(world, "web").count() == load * nodes
     });
     world.run_for(AFTERMATH);
     let after = Instances::of(world, "web");
@@ -104,25 +132,37 @@ fn death(world: &mut World) -> Vec<Point> {
     let returned = Instances::of(world, "web").moved_since(&after);
     let moved = after.moved_since(&before);
     let span = world.now().since(start);
-    vec![
-        point(nodes, "ran on the node that died", ideal, 1, span),
-        point(nodes, "moved", moved, 1, span),
-        point(nodes, "moved when it returned", returned, 1, span),
+    let count = |series, count| Count {
+        nodes,
+        series,
+        count,
+        samples: 1,
+        span,
+    };
+    [
+        count("ran on the node that died", ideal),
+        count("moved", moved),
+        count("moved when it returned", returned),
     ]
 }
 
-fn point(
+/// How many instances did something.
+struct Count {
     nodes: usize,
     series: &'static str,
     count: usize,
     samples: usize,
     span: Duration,
-) -> Point {
-    Point {
-        nodes,
-        series,
-        value: Value::Seen(count as f64),
-        samples,
-        span,
+}
+
+impl Count {
+    fn point(self) -> Point {
+        Point {
+            nodes: self.nodes,
+            series: self.series,
+            value: Value::Seen(self.count as f64),
+            samples: self.samples,
+            span: self.span,
+        }
     }
 }

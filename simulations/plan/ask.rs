@@ -5,6 +5,7 @@ use kontena_core::id::{RevisionHash, ServiceKey};
 use kontena_core::stack::{Port, Protocol, Service, Strategy};
 use kontena_core::view::Availability;
 
+use crate::engine::Engine;
 use crate::world::World;
 
 /// Versions of each service's image, from 1.
@@ -170,6 +171,7 @@ pub enum Shape {
     Zoned,
     /// Has a port of the host, so each instance needs a node of its own.
     Published,
+    /// Placed by the scores alone; no more than two have the memory that they set aside on one host.
     Random,
 }
 
@@ -204,7 +206,22 @@ impl Shape {
             Self::Published => service.ports = vec![published(number)],
             Self::Random => service.deploy.strategy = Strategy::Random,
         }
+        service.resources.memory = self.memory();
         service
+    }
+
+    /// Bytes that each instance sets aside.
+    pub fn memory(self) -> Option<u64> {
+        match self {
+            Self::Random => Some(Engine::MEMORY * 2 / 5),
+            Self::Plain
+            | Self::Waiting
+            | Self::Stateful
+            | Self::Daemon
+            | Self::Relaxed
+            | Self::Zoned
+            | Self::Published => None,
+        }
     }
 
     /// Every revision that anybody can have written of a service, with the image that it runs.

@@ -306,7 +306,15 @@ fn daemon(survey: &Survey<'_>, wanted: &Wanted<'_>, number: u32, node: usize) ->
         .map(|h| h.hold.epoch)
         .max();
     let epoch = epoch.unwrap_or(1);
-    if filter::port(survey, wanted, node, number).is_some() {
+    let is_held = survey
+        .holders(wanted.key, number)
+        .iter()
+        .any(|h| h.node == node);
+    let lacks_memory = || !is_held && filter::memory(survey, wanted, node).is_some();
+    let lacks = filter::port(survey, wanted, node, number)
+        .or_else(|| filter::cores(survey, wanted, node))
+        .is_some();
+    if lacks || lacks_memory() {
         return exclusive(None, Vec::new(), epoch, Reason::Waits(Wait::NoNodeFits));
     }
     exclusive(

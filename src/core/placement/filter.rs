@@ -3,14 +3,13 @@
 //! In: the survey and the service. Out: the first [`Rejection`] in a fixed order, from what
 //! people decided (availability, affinity) to what the node can do now. A rejection is what `why` prints.
 //!
-//! Not here: which of the remaining nodes is best (`score`), pins (`decide`). CPU and memory are not
-//! looked at yet.
+//! Not here: which of the remaining nodes is best (`score`), pins (`decide`), how full a node is (`survey`).
 
 use std::fmt;
 
 use crate::id::{InstanceId, ServiceKey};
 use crate::report::{Disk, EngineState};
-use crate::stack::Affinity;
+use crate::stack::{Affinity, Cpus};
 use crate::view::{Availability, Freshness};
 
 use super::survey::Survey;
@@ -33,6 +32,16 @@ pub(super) enum Rejection<'v> {
     /// Its engine is in trouble, for less than a minute: it gets no new work.
     EngineTroubled(&'v str),
     DiskFailed(&'v str),
+    TooFewCores {
+        has: u32,
+        needs: Cpus,
+    },
+    /// Bytes that it has in all, and that others than this instance have set aside.
+    TooLittleMemory {
+        has: u64,
+        taken: u64,
+        needs: u64,
+    },
     PortTaken {
         port: u16,
         service: &'v ServiceKey,
@@ -59,6 +68,16 @@ impl fmt::Display for Rejection<'_> {
                 write!(f, "its engine is in trouble: gets no new work: {problem}")
             }
             Self::DiskFailed(problem) => write!(f, "its disk fails: {problem}"),
+            Self::TooFewCores { has, needs } => {
+                write!(f, "needs {needs} cores, and has {has}")
+            }
+            Self::TooLittleMemory { has, taken, needs } => write!(
+                f,
+                "has {} of memory, {} of it taken, {} are needed",
+                size(*has),
+                size(*taken),
+                size(*needs)
+            ),
             Self::PortTaken {
                 port,
                 service,
@@ -80,6 +99,17 @@ pub(super) fn candidate<'v>(
     fixed(survey, wanted, node)
         .or_else(|| changing(survey, wanted, node, number))
         .or_else(|| unready(survey, node))
+        .or_else(|| memory(survey, wanted, node))
+}
+
+/// Why a node whom nothing fixed rejects may not be given an instance now; `None` if it may.
+pub(super) fn newcomer<'v>(
+    survey: &Survey<'v>,
+    wanted: &Wanted<'v>,
+    node: usize,
+    number: u32,
+) -> Option<Rejection<'v>> {
+    changing(survey, wanted, node, number).or_else(|| memory(survey, wanted, node))
 }
 
 /// Why a node may not keep an instance that it holds; `None` if it may.
@@ -126,6 +156,7 @@ pub(super) fn fixed<'v>(
     drains(survey, node)
         .or_else(|| affinity(survey, wanted, node, 0, true))
         .or_else(|| unable(survey, node))
+        .or_else(|| cores(survey, wanted, node))
 }
 
 /// Whether the node takes new work at all.
@@ -135,9 +166,9 @@ pub(super) fn is_open(survey: &Survey<'_>, node: usize) -> bool {
         && unable(survey, node).is_none()
 }
 
-/// Whether the node satisfies the affinities that are the same for all instances of the service.
+/// Whether the node satisfies what the service asks for and is the same for all of its instances.
 pub(super) fn is_suitable(survey: &Survey<'_>, wanted: &Wanted<'_>, node: usize) -> bool {
-    affinity(survey, wanted, node, 0, true).is_none()
+    affinity(survey, wanted, node, 0, true).is_none() && cores(survey, wanted, node).is_none()
 }
 
 /// What depends on the instance, or on what was given away already.
@@ -216,6 +247,46 @@ fn unable<'v>(survey: &Survey<'v>, node: usize) -> Option<Rejection<'v>> {
     match &report.disk {
         Disk::Working => None,
         Disk::Failed { problem, .. } => Some(Rejection::DiskFailed(problem)),
+    }
+}
+
+/// The engine has fewer cores in all than the service asks for (as Kontena): Docker would refuse the container. An engine
+/// that has not said how many is let be.
+pub(super) fn cores<'v>(
+    survey: &Survey<'v>,
+    wanted: &Wanted<'v>,
+    node: usize,
+) -> Option<Rejection<'v>> {
+    let needs = wanted.service.resources.cpus?;
+    let has = survey.nodes[node].report?.engine.cpus;
+    let are_too_few = has > 0 && f64::from(has) < needs.cores();
+    are_too_few.then_some(Rejection::TooFewCores { has, needs })
+}
+
+/// The memory that instances on the node have set aside leaves too little for one more. Whoever holds an instance keeps
+/// it, however full its node is (as Kontena).
+pub(super) fn memory<'v>(
+    survey: &Survey<'v>,
+    wanted: &Wanted<'v>,
+    node: usize,
+) -> Option<Rejection<'v>> {
+    let needs = wanted.service.resources.memory?;
+    let has = survey.nodes[node].report?.engine.memory_bytes;
+    if has == 0 {
+        return None;
+    }
+    let taken = survey.memory_taken(node);
+    let is_too_little = taken.saturating_add(needs) > has;
+    is_too_little.then_some(Rejection::TooLittleMemory { has, taken, needs })
+}
+
+/// Bytes as people read them.
+fn size(bytes: u64) -> String {
+    const MEBIBYTE: u64 = 1 << 20;
+    match bytes {
+        0 => "none".to_owned(),
+        bytes if bytes < MEBIBYTE => format!("{bytes} B"),
+        bytes => format!("{} MiB", bytes / MEBIBYTE),
     }
 }
 

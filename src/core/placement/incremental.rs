@@ -354,6 +354,8 @@ fn is_held_by(survey: &Survey<'_>, key: &ServiceKey, number: u32, node: usize) -
 fn is_judged_alike(old: &Report, new: &Report) -> bool {
     old.placement_version == new.placement_version
         && old.engine.state == new.engine.state
+        && old.engine.cpus == new.engine.cpus
+        && old.engine.memory_bytes == new.engine.memory_bytes
         && old.disk == new.disk
         && old.refusals == new.refusals
 }

@@ -7,6 +7,7 @@
 //!
 //! Not here: any rule about who may run what.
 
+use std::cell::OnceCell;
 use std::collections::{BTreeMap, BTreeSet};
 use std::iter::Peekable;
 
@@ -97,6 +98,10 @@ pub(super) struct Survey<'v> {
     ports: Vec<Vec<(u16, Claim<'v>)>>,
     /// Instances of all services by node.
     pub totals: Vec<u32>,
+    /// Bytes that instances have set aside by node: what is held is added up for the nodes that somebody asks about,
+    /// what was given away since is counted as it comes.
+    memory_held: Vec<OnceCell<u64>>,
+    memory_given: Vec<u64>,
     /// Instances of the service at hand, by zone and by node.
     pub in_zone: Vec<u32>,
     pub on_node: Vec<u32>,
@@ -152,6 +157,8 @@ impl<'v> Survey<'v> {
             open: Vec::new(),
             in_zone: vec![0; zones],
             on_node: vec![0; nodes.len()],
+            memory_held: vec![OnceCell::new(); nodes.len()],
+            memory_given: vec![0; nodes.len()],
             totals: nodes.iter().map(Node::fullness).collect(),
             ports: vec![Vec::new(); nodes.len()],
             holders: BTreeMap::new(),
@@ -197,6 +204,22 @@ impl<'v> Survey<'v> {
         Some(&ports[at].1)
     }
 
+    /// The memory that is set aside on a node, in bytes: of everything that it holds, and of what it was given.
+    pub(super) fn memory_taken(&self, node: usize) -> u64 {
+        let held = self.memory_held[node].get_or_init(|| self.memory_of_holds(node));
+        held.saturating_add(self.memory_given[node])
+    }
+
+    fn memory_of_holds(&self, node: usize) -> u64 {
+        let Node { report, .. } = &self.nodes[node];
+        let holds = report.filter(|_| !self.nodes[node].is_away());
+        let holds = holds.into_iter().flat_map(|report| &report.holds);
+        holds
+            .filter_map(|(instance, _)| definition(self.view, &instance.service))
+            .filter_map(|service| service.resources.memory)
+            .fold(0, u64::saturating_add)
+    }
+
     /// From here on this service's instances are where they are decided to be.
     pub(super) fn begin(&mut self, key: &'v ServiceKey) {
         self.holders.extend(self.at_hand.take());
@@ -219,6 +242,7 @@ impl<'v> Survey<'v> {
         let away = self.nodes[node].is_away();
         if away || !self.holders(key, number).iter().any(|h| h.node == node) {
             self.totals[node] += 1;
+            self.memory_given[node] += service.resources.memory.unwrap_or_default();
         }
         self.claim_ports(key, service, number, node, true);
     }

@@ -401,6 +401,77 @@ fn instances_that_publish_a_port_are_one_per_node() {
 }
 
 #[test]
+fn a_node_with_fewer_cores_than_asked_for_runs_no_instance() {
+    check(
+        "nodes a(cores=1) b(cores=2) c
+         db x1 cpus=1.5 db.1@a
+         web x3 daemon cpus=2",
+        expect![[r#"
+            db.1  c  moves to c from a (needs 1.5 cores, and has 1) | leaving a keeps (epoch 2)
+            web.1  -  waits: no node fits (epoch 1)
+            web.2  b  belongs to b: one of its daemons (epoch 1)
+            web.3  c  belongs to c: one of its daemons (epoch 1)
+            web.100001  -  waits: no node fits (epoch 1)
+            web.100002  b  belongs to b: one of its daemons (epoch 1)
+            web.100003  c  belongs to c: one of its daemons (epoch 1)
+            web.200001  -  waits: no node fits (epoch 1)
+            web.200002  b  belongs to b: one of its daemons (epoch 1)
+            web.200003  c  belongs to c: one of its daemons (epoch 1)
+        "#]],
+    );
+}
+
+#[test]
+fn memory_is_set_aside_by_what_is_held_and_by_what_was_given_before() {
+    check(
+        "nodes a(bytes=100) b(bytes=100) c(bytes=50)
+         app x1 memory=60 app.1@a
+         db x2 memory=50
+         web x3 memory=40",
+        expect![[r#"
+            app.1  a  kept by a (epoch 1)
+            db.1  c  new on c: it never had a holder (epoch 1)
+            db.2  b  new on b: it never had a holder (epoch 1)
+            web.1  b  new on b: it never had a holder (epoch 1)
+            web.2  a  new on a: it never had a holder (epoch 1)
+            web.3  -  waits: no node fits (epoch 1)
+        "#]],
+    );
+}
+
+#[test]
+fn who_holds_an_instance_keeps_it_however_full_the_node_is() {
+    check(
+        "nodes a(bytes=100) b(bytes=100)
+         app x1 memory=90 app.1@a
+         old x1 memory=90 old.1@a
+         pin x1 stateful memory=90 pin.1->a
+         set x1 daemon memory=90 set.1@a",
+        expect![[r#"
+            app.1  a  kept by a (epoch 1)
+            old.1  a  kept by a (epoch 1)
+            pin.1  a  pinned to a (epoch 1)
+            set.1  a  belongs to a: one of its daemons (epoch 1)
+            set.2  b  belongs to b: one of its daemons (epoch 1)
+        "#]],
+    );
+}
+
+#[test]
+fn memory_that_an_absent_node_had_set_aside_is_taken_elsewhere() {
+    check(
+        "nodes a(absent,bytes=100) b(bytes=100) c(bytes=100)
+         app x2 memory=80 app.1@a app.2@b
+         bin x1 memory=30",
+        expect![[r#"
+            app.1  c  taken over by c from a, absent since 2026-01-31T12:00:00Z: this side sees 2 of 3 eligible nodes (epoch 2)
+            app.2  b  kept by b (epoch 1)
+            bin.1  -  waits: no node fits (epoch 1)
+        "#]],
+    );
+}
+
+#[test]
 fn a_port_that_another_service_holds_is_taken() {
     check(
         "nodes a b

@@ -136,7 +136,7 @@ impl<'v> Wanted<'v> {
             // The filter comes last: of many candidates only the few that are better than all before
             // them are asked.
             let is_better = best.is_none_or(|(best, _)| scores < best);
-            if is_better && filter::changing(survey, self, candidate.node, number).is_none() {
+            if is_better && filter::newcomer(survey, self, candidate.node, number).is_none() {
                 best = Some((scores, candidate.node));
             }
         }

@@ -2,9 +2,9 @@
 //!
 //! ```text
 //! nodes a b(stale) c(az=eu,drain)      fresh|late|stale|absent|gone, drain, engine, disk, unreported,
-//!                                      newcomer, misses=NODE, number=N; anything else is a label
+//!                                      newcomer, misses=NODE, number=N, cores=N, bytes=N; else a label
 //! web x2 port=80 web.1@b web.2!c       NAME xN, then any of: ha daemon random stateful stopped
-//!                                      undeployed future unreadable, port=N, affinities,
+//!                                      undeployed future unreadable, port=N, cpus=N, memory=N, affinities,
 //!                                      holds `web.1@b(epoch=2,pending,unhealthy,old,updating)`,
 //!                                      pins `web.1->b`, refusals `web.1!b`
 //! version 2                            the grid's placement version
@@ -96,6 +96,10 @@ fn add_node(view: &mut View, word: &str) {
             let network = &mut report.as_mut().unwrap().network;
             let network = network.get_or_insert_default();
             network.unreachable.insert(node_id(other));
+        } else if let Some(cores) = attribute.strip_prefix("cores=") {
+            report.as_mut().unwrap().engine.cpus = cores.parse().unwrap();
+        } else if let Some(bytes) = attribute.strip_prefix("bytes=") {
+            report.as_mut().unwrap().engine.memory_bytes = bytes.parse().unwrap();
         } else if attribute == "drain" {
             member.availability = Availability::Drain;
         } else if attribute == "unreported" {
@@ -159,6 +163,12 @@ fn add_service(view: &mut View, name: &str, words: Vec<&str>) {
             }
             word if word.contains("==") || word.contains("!=") => {
                 service.affinity.push(word.parse().unwrap());
+            }
+            word if word.starts_with("cpus=") => {
+                service.resources.cpus = Some(word[5..].parse().unwrap());
+            }
+            word if word.starts_with("memory=") => {
+                service.resources.memory = Some(word[7..].parse().unwrap());
             }
             word if word.starts_with("port=") => service.ports.push(port(&word[5..])),
             word if word.contains("->") => {

@@ -35,6 +35,9 @@ fn node() -> impl Strategy<Value = String> {
         "unreported",
         "misses=a",
         "misses=b,misses=c",
+        "cores=1",
+        "bytes=100",
+        "bytes=60,az=1",
     ]);
     (state, extra).prop_map(|(state, extra)| format!("{state},{extra}"))
 }
@@ -52,6 +55,10 @@ fn service(name: &'static str) -> impl Strategy<Value = String> {
         "service==~web",
         "node!=/[ab]/",
         "port=80",
+        "cpus=1.5",
+        "memory=30",
+        "memory=30",
+        "memory=50",
     ]);
     let place = (
         1..5_u32,
