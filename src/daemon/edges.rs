@@ -158,7 +158,6 @@ impl Edges {
             identity: key.clone(),
             docker: docker.clone(),
             told: tellings,
-            inputs: input.clone(),
         });
         let logs = Arc::new(NodeLogs::new(key.node_id(), docker.clone(), p2p.clone()));
         let api = Api::start(
@@ -232,6 +231,7 @@ impl Edges {
                 }
                 input(Input::Observed(observed))
             }
+            sight = self.network.networking.changed() => input(Input::Network(sight)),
             _ = self.look.tick() => self.look_at_addresses(),
         }
     }

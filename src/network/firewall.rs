@@ -39,10 +39,6 @@ impl Firewall {
         Self { names }
     }
 
-    pub(crate) fn names(&self) -> &Names {
-        &self.names
-    }
-
     /// Puts back whatever is missing or stands too late, and removes what was ours and is not wanted any
     /// more. Returns what stands then, as one would type it.
     ///

@@ -1,0 +1,257 @@
+//! The task that prepares this host for containers of the grid: the engine's network, forwarding, and the
+//! firewall's rules (before the engine's own, so after its network).
+//!
+//! The engine may hang, and somebody may hold the firewall's lock: this task may be dropped at any moment, and
+//! whatever it did half is completed by the next look, because each step looks at what is there.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use kontena_core::network::addresses::{BY_HAND, BY_HAND_PREFIX};
+use kontena_core::network::ipam::Subnet;
+use kontena_core::network::peers::Wanted;
+use kontena_core::network::plan::{Range, in_the_way};
+use kontena_core::network::sight::Containers;
+use kontena_overlay::DEFAULT_MTU;
+use tokio::sync::{Notify, oneshot, watch};
+use tokio::time::{sleep, timeout};
+
+use super::{HostSide, LOOK_EVERY, OverlayIs, Told, looks};
+use crate::docker::{BridgeNetwork, Docker, Ensured, Removed};
+use crate::network::{Firewall, Names, allow_forwarding, answer_for_users, host_routes};
+
+/// How long a removal is tried while the engine still lets go of containers.
+const REMOVE_WITHIN: Duration = Duration::from_secs(8);
+const REMOVE_PAUSE: Duration = Duration::from_millis(300);
+
+pub(super) struct Worker {
+    /// `None`: this node takes no part.
+    names: Option<Names>,
+    docker: Docker,
+    told: watch::Receiver<Told>,
+    overlay: watch::Receiver<OverlayIs>,
+    seen: watch::Sender<HostSide>,
+    again: Arc<Notify>,
+    now: HostSide,
+    /// Nothing of ours is left on this host.
+    is_clean: bool,
+}
+
+impl Worker {
+    pub(super) fn new(
+        names: Option<Names>,
+        docker: Docker,
+        told: watch::Receiver<Told>,
+        overlay: watch::Receiver<OverlayIs>,
+        seen: watch::Sender<HostSide>,
+        again: Arc<Notify>,
+    ) -> Self {
+        let now = seen.borrow().clone();
+        Self {
+            names,
+            docker,
+            told,
+            overlay,
+            seen,
+            again,
+            now,
+            is_clean: false,
+        }
+    }
+
+    /// Works until it is told to remove everything, and does that.
+    pub(super) async fn run(mut self, ended: oneshot::Receiver<()>) {
+        let Some(names) = self.names.clone() else {
+            return;
+        };
+        let ended = tokio::select! {
+            () = self.follow(&names) => return,
+            ended = ended => ended,
+        };
+        if ended.is_ok() {
+            self.remove_soon(&names).await;
+        }
+    }
+
+    /// Ends with whoever tells what is wanted.
+    async fn follow(&mut self, names: &Names) {
+        let mut look = looks(LOOK_EVERY);
+        let (mut told, mut overlay) = (self.told.clone(), self.overlay.clone());
+        let again = Arc::clone(&self.again);
+        loop {
+            tokio::select! {
+                changed = told.changed() => match changed {
+                    // Other peers are none of this task's matters.
+                    Ok(()) if self.is_settled() => continue,
+                    Ok(()) => {}
+                    Err(_) => return,
+                },
+                Ok(()) = overlay.changed() => {}
+                () = again.notified() => {}
+                _ = look.tick() => {}
+            }
+            self.settle(names).await;
+            self.say();
+        }
+    }
+
+    fn is_settled(&self) -> bool {
+        let told = self.told.borrow();
+        let subnet = |wanted: &Arc<Wanted>| wanted.subnet;
+        let wanted = told.as_ref().and_then(|wanted| wanted.as_ref());
+        wanted.is_some_and(|wanted| subnet(wanted) == self.now.attached)
+    }
+
+    fn say(&self) {
+        self.seen.send_if_modified(|known| {
+            let changed = *known != self.now;
+            known.clone_from(&self.now);
+            changed
+        });
+    }
+
+    /// Makes everything what it shall be.
+    async fn settle(&mut self, names: &Names) {
+        let told = self.told.borrow().clone();
+        match told {
+            None => {}
+            Some(None) => self.remove(names).await,
+            Some(Some(wanted)) => {
+                self.is_clean = false;
+                let before = self.now.problem.take();
+                self.prepare(names, &wanted).await;
+                if self.now.problem != before
+                    && let Some(problem) = &self.now.problem
+                {
+                    tracing::warn!(%problem, "The network of containers is not as it should be");
+                }
+            }
+        }
+    }
+
+    async fn prepare(&mut self, names: &Names, wanted: &Wanted) {
+        let overlay = *self.overlay.borrow();
+        match (overlay, self.now.containers) {
+            (OverlayIs::Running, _) => self.set_up(names, wanted).await,
+            (OverlayIs::Failing, Containers::Pending) => self.now.containers = Containers::Plain,
+            // The overlay is made first.
+            (OverlayIs::Failing | OverlayIs::NotWanted, _) => {}
+        }
+    }
+
+    async fn set_up(&mut self, names: &Names, wanted: &Wanted) {
+        let Some(subnet) = wanted.subnet else {
+            self.now.containers = Containers::Plain;
+            self.now.problem =
+                Some("this node has no subnet: all of the grid's are taken".to_owned());
+            return;
+        };
+        let network = bridge_network(names, subnet);
+        match self.docker.ensure_network(&network).await {
+            Ensured::Ready => {
+                self.now.containers = Containers::Attached;
+                self.now.attached = Some(subnet);
+                self.set_up_rules(names, subnet).await;
+                self.look_for_overlaps(names, wanted.supernet);
+            }
+            // The engine's trouble is told elsewhere, and nothing is started meanwhile.
+            Ensured::Unreachable => {}
+            Ensured::Failed(problem) => {
+                self.now.containers = Containers::Plain;
+                self.now.problem = Some(format!("the engine's network cannot be made: {problem}"));
+            }
+        }
+    }
+
+    async fn set_up_rules(&mut self, names: &Names, subnet: Subnet) {
+        let firewall = Firewall::new(names.clone());
+        let ensured = match allow_forwarding().and_then(|()| answer_for_users(&names.bridge)) {
+            Ok(()) => firewall.ensure(&subnet.to_string()).await,
+            Err(problem) => Err(problem),
+        };
+        match ensured {
+            Ok(rules) => self.now.rules = rules,
+            Err(problem) => {
+                self.now.problem = Some(format!(
+                    "containers of other nodes are not let in: {problem:#}"
+                ));
+            }
+        }
+    }
+
+    /// Nobody is admitted whose host has such a route, but it may get one later: people have to know.
+    fn look_for_overlaps(&mut self, names: &Names, supernet: Range) {
+        let routes = match host_routes(names) {
+            Ok(routes) => routes,
+            Err(problem) => {
+                return tracing::debug!(
+                    problem = format!("{problem:#}"),
+                    "The routes are not known"
+                );
+            }
+        };
+        if let Some(route) = in_the_way(supernet, &routes)
+            && self.now.problem.is_none()
+        {
+            self.now.problem = Some(format!(
+                "{supernet}, the grid's network, overlaps a route of this host: `{route}`. One of the two is not \
+                 reached from here"
+            ));
+        }
+    }
+
+    /// Removes what is ours; what the engine does not let go yet is tried again.
+    async fn remove(&mut self, names: &Names) {
+        self.now = HostSide {
+            rules: std::mem::take(&mut self.now.rules),
+            ..HostSide::begins(true)
+        };
+        if self.is_clean {
+            return;
+        }
+        let mut is_clean = true;
+        match Firewall::new(names.clone()).remove().await {
+            Ok(()) => self.now.rules.clear(),
+            Err(problem) => {
+                tracing::debug!(problem = format!("{problem:#}"), "Rules may be left");
+                is_clean = false;
+            }
+        }
+        let removed = self.docker.remove_network(&names.network, &names.interface);
+        if let Removed::NotYet(problem) = removed.await {
+            tracing::debug!(%problem, "The network of containers is still there");
+            is_clean = false;
+        }
+        self.is_clean = is_clean;
+    }
+
+    async fn remove_soon(&mut self, names: &Names) {
+        self.is_clean = false;
+        let removed = async {
+            while !self.is_clean {
+                self.remove(names).await;
+                sleep(REMOVE_PAUSE).await;
+            }
+        };
+        if timeout(REMOVE_WITHIN, removed).await.is_err() {
+            tracing::warn!(
+                network = names.network,
+                comment = names.comment,
+                "Something of the network is left behind: rules with this comment, or the network, because something \
+                 is attached to it"
+            );
+        }
+    }
+}
+
+fn bridge_network(names: &Names, subnet: Subnet) -> BridgeNetwork {
+    BridgeNetwork {
+        name: names.network.clone(),
+        bridge: names.bridge.clone(),
+        interface: names.interface.clone(),
+        subnet: subnet.to_string(),
+        gateway: subnet.gateway(),
+        by_hand: format!("{}/{BY_HAND_PREFIX}", subnet.address(BY_HAND)),
+        mtu: DEFAULT_MTU,
+    }
+}
