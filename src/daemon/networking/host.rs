@@ -146,13 +146,18 @@ impl Worker {
                 Some("this node has no subnet: all of the grid's are taken".to_owned());
             return;
         };
+        if self.now.attached != Some(subnet) {
+            // Nothing is started in the network that goes.
+            self.now.containers = Containers::Pending;
+            self.now.attached = None;
+            self.say();
+        }
         let network = bridge_network(names, subnet);
         match self.docker.ensure_network(&network).await {
-            Ensured::Ready => {
-                self.now.containers = Containers::Attached;
-                self.now.attached = Some(subnet);
-                self.set_up_rules(names, subnet).await;
-                self.look_for_overlaps(names, wanted.supernet);
+            Ensured::Ready => self.attached(names, wanted, subnet).await,
+            Ensured::Incomplete(problem) => {
+                self.now.problem = Some(problem);
+                self.attached(names, wanted, subnet).await;
             }
             // The engine's trouble is told elsewhere, and nothing is started meanwhile.
             Ensured::Unreachable => {}
@@ -161,6 +166,13 @@ impl Worker {
                 self.now.problem = Some(format!("the engine's network cannot be made: {problem}"));
             }
         }
+    }
+
+    async fn attached(&mut self, names: &Names, wanted: &Wanted, subnet: Subnet) {
+        self.now.containers = Containers::Attached;
+        self.now.attached = Some(subnet);
+        self.set_up_rules(names, subnet).await;
+        self.look_for_overlaps(names, wanted.supernet);
     }
 
     async fn set_up_rules(&mut self, names: &Names, subnet: Subnet) {
