@@ -1,6 +1,7 @@
 //! `vpn`: people's machines in the grid's network.
 
 mod config;
+mod down;
 mod keys;
 mod render;
 mod up;
@@ -13,6 +14,7 @@ use kontena_core::id::{GridName, NodeName, VpnUserName};
 use serde_json::json;
 
 use self::config::Config;
+use self::down::Down;
 use self::up::Up;
 use self::users::User;
 use super::confirm::confirm;
@@ -80,6 +82,7 @@ UDP through to the port that is printed. Several nodes may let users in.")]
     User(User),
     Config(Config),
     Up(Up),
+    Down(Down),
 }
 
 pub(crate) async fn run(
@@ -87,15 +90,17 @@ pub(crate) async fn run(
     environment: Environment<'_>,
     asked: Vpn,
 ) -> Result<(), Failure> {
-    let grid = session.grid().await?;
+    let grid = || session.grid();
     match asked.command {
-        Command::Create { node, ip } => create(session, &grid, node, ip).await,
-        Command::Ls { quiet } => list(session, &grid, quiet).await,
-        Command::Show { user } => show(session, &grid, &user).await,
-        Command::Rm { node, force } => close(session, &grid, node, force).await,
-        Command::User(asked) => users::run(session, environment, &grid, asked).await,
-        Command::Config(asked) => config::run(session, environment, &grid, &asked).await,
-        Command::Up(asked) => up::run(session, environment, &grid, &asked).await,
+        Command::Create { node, ip } => create(session, &grid().await?, node, ip).await,
+        Command::Ls { quiet } => list(session, &grid().await?, quiet).await,
+        Command::Show { user } => show(session, &grid().await?, &user).await,
+        Command::Rm { node, force } => close(session, &grid().await?, node, force).await,
+        Command::User(asked) => users::run(session, environment, &grid().await?, asked).await,
+        Command::Config(asked) => config::run(session, environment, &grid().await?, &asked).await,
+        Command::Up(asked) => up::run(session, environment, &grid().await?, &asked).await,
+        // It is needed where nobody may be reached.
+        Command::Down(asked) => down::run(&session.output, &asked),
     }
 }
 
