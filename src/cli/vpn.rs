@@ -11,6 +11,7 @@ use std::net::IpAddr;
 
 use clap::{Args, Subcommand};
 use kontena_core::id::{GridName, NodeName, VpnUserName};
+use serde::Serialize;
 use serde_json::json;
 
 use self::config::Config;
@@ -172,9 +173,26 @@ async fn show(session: &Session, grid: &GridName, name: &VpnUserName) -> Result<
     let vpn = get(session, grid).await?;
     let users = named(&vpn, name)?;
     if session.output.is_json() {
-        return session.output.json(users[0]);
+        return session.output.json(&Shown::of(&users));
     }
     session.output.data(&render::shown(&users))
+}
+
+/// The `--json` of a name: an object, or all of those that have it after a split.
+#[derive(Serialize)]
+#[serde(untagged)]
+enum Shown<'a> {
+    One(&'a VpnUser),
+    Several(&'a [&'a VpnUser]),
+}
+
+impl<'a> Shown<'a> {
+    fn of(users: &'a [&'a VpnUser]) -> Self {
+        match users {
+            [one] => Self::One(one),
+            several => Self::Several(several),
+        }
+    }
 }
 
 /// The users of a name, at least one: several where two sides of a split gave it to two keys.
@@ -218,4 +236,24 @@ fn entries(vpn: &WireVpn) -> Result<Vec<NodeName>, Failure> {
         return Err(Failure::failed("no node lets VPN users in"));
     }
     Ok(nodes)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn each_key_of_a_name_is_shown() {
+        let user = |key: &str| VpnUser {
+            name: "laptop".to_owned(),
+            public_key: key.to_owned(),
+            only: None,
+            created_at: None,
+            addresses: Vec::new(),
+        };
+        let (one, other) = (user("one"), user("other"));
+        let json = |users: &[&VpnUser]| serde_json::to_value(Shown::of(users)).unwrap();
+        assert_eq!(json(&[&one])["public_key"], "one");
+        assert_eq!(json(&[&one, &other])[1]["public_key"], "other");
+    }
 }
