@@ -27,6 +27,7 @@ use tokio::time::{MissedTickBehavior, interval};
 
 use super::addresses::own_addresses;
 use super::networking::End;
+pub(super) use resolvers::forget;
 use resolvers::{Found, Resolvers, Wish};
 
 const PORT: u16 = 53;

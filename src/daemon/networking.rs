@@ -31,6 +31,7 @@ use tokio::task::JoinHandle;
 use tokio::time::{Interval, MissedTickBehavior, interval};
 
 use crate::api::types::network::NodeNetwork;
+use crate::disk::Footprint;
 use crate::docker::Docker;
 use crate::network::Names;
 
@@ -53,6 +54,7 @@ pub(super) struct Setting {
     pub(super) port: u16,
     pub(super) identity: SecretKey,
     pub(super) docker: Docker,
+    pub(super) footprint: Arc<Footprint>,
     pub(super) told: watch::Receiver<Told>,
 }
 
@@ -129,23 +131,8 @@ impl Networking {
         let (sight, sights) = watch::channel(begins(takes_part));
         let (questions, asked) = mpsc::channel(QUESTIONS);
         let look = Arc::new(Notify::new());
-        let host = host::Worker::new(
-            setting.names.clone(),
-            setting.docker,
-            setting.told.clone(),
-            overlay_is,
-            seen,
-            Arc::clone(&look),
-        );
-        let data_plane = data_plane::Worker::new(
-            setting.names,
-            setting.port,
-            setting.identity,
-            setting.told,
-            host_side,
-            overlay,
-            sight,
-        );
+        let host = host::Worker::new(&setting, overlay_is, seen, Arc::clone(&look));
+        let data_plane = data_plane::Worker::new(setting, host_side, overlay, sight);
         let (end, ended) = oneshot::channel();
         let data_plane = Task {
             task: tokio::spawn(data_plane.run(asked, ended)),

@@ -162,8 +162,8 @@ impl Worker {
             return;
         }
         self.way = None;
-        let (host, interface) = (self.host.clone(), self.owner.interface.clone());
-        let problem = on_thread(move || host.forget(&interface)).await.err();
+        let forgotten = forget(self.host.clone(), self.owner.interface.clone()).await;
+        let problem = forgotten.err();
         let problem =
             problem.map(|problem| format!("this host still asks for the grid's names: {problem}"));
         self.found.send_modify(|found| {
@@ -171,6 +171,11 @@ impl Worker {
             found.problem = problem;
         });
     }
+}
+
+/// Takes the server behind `interface` out of this host's resolvers, if it is among them; the problem in words.
+pub(in crate::daemon) async fn forget(host: Host, interface: String) -> Result<(), String> {
+    on_thread(move || host.forget(&interface)).await
 }
 
 /// Runs what blocks on a thread of its own: the end of the runtime would wait for one of the runtime's.

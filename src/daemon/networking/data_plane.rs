@@ -13,8 +13,9 @@ use kontena_core::network::peers::Wanted;
 use kontena_core::network::sight::{self, Containers, Sight};
 use tokio::sync::{mpsc, oneshot, watch};
 
-use super::{End, HostSide, LOOK_EVERY, OverlayIs, Told, looks};
+use super::{End, HostSide, LOOK_EVERY, OverlayIs, Setting, Told, looks};
 use crate::api::types::network::{self as wire, NodeNetwork};
+use crate::disk::Footprint;
 use crate::network::{Holding, Names, Pair, Plane, Route};
 
 /// How often the overlay is asked how it is.
@@ -25,6 +26,7 @@ pub(super) struct Worker {
     names: Option<Names>,
     port: u16,
     identity: SecretKey,
+    footprint: Arc<Footprint>,
     told: watch::Receiver<Told>,
     host: watch::Receiver<HostSide>,
     overlay: watch::Sender<OverlayIs>,
@@ -36,24 +38,22 @@ pub(super) struct Worker {
 
 impl Worker {
     pub(super) fn new(
-        names: Option<Names>,
-        port: u16,
-        identity: SecretKey,
-        told: watch::Receiver<Told>,
+        setting: Setting,
         host: watch::Receiver<HostSide>,
         overlay: watch::Sender<OverlayIs>,
         sight: watch::Sender<Sight>,
     ) -> Self {
         Self {
-            names,
-            port,
-            identity,
-            told,
+            names: setting.names,
+            port: setting.port,
+            identity: setting.identity,
+            holding: Holding::after(setting.footprint.held()),
+            footprint: setting.footprint,
+            told: setting.told,
             host,
             overlay,
             sight,
             plane: None,
-            holding: Holding::default(),
             problem: None,
         }
     }
@@ -96,18 +96,17 @@ impl Worker {
 
     /// Makes the overlay what it shall be.
     fn settle(&mut self) {
-        let Some(names) = self.names.clone() else {
-            return;
-        };
         let told = self.told.borrow().clone();
-        match told {
-            None => {}
-            Some(None) => self.remove(),
-            Some(Some(wanted)) => self.set_up(&names, &wanted),
+        match (told, self.names.clone()) {
+            (None, _) => {}
+            (Some(Some(wanted)), Some(names)) => self.set_up(&names, &wanted),
+            // An earlier daemon may have taken part.
+            (Some(None), _) | (Some(Some(_)), None) => self.remove(),
         }
     }
 
     fn set_up(&mut self, names: &Names, wanted: &Wanted) {
+        self.write_down(names, wanted);
         if let Err(problem) = self.holding.begin(wanted) {
             tracing::warn!(
                 problem = format!("{problem:#}"),
@@ -124,6 +123,18 @@ impl Worker {
             && let Some(problem) = &self.problem
         {
             tracing::warn!(%problem, "The overlay is not as it should be");
+        }
+    }
+
+    /// Before the first thing is made: whatever becomes of this process, a later one finds what to take away.
+    fn write_down(&self, names: &Names, wanted: &Wanted) {
+        let added =
+            Holding::of(wanted).and_then(|held| self.footprint.add(&names.interface, &held));
+        if let Err(problem) = added {
+            tracing::warn!(
+                problem = format!("{problem:#}"),
+                "What is set up on this host is not written down: another daemon may leave it behind"
+            );
         }
     }
 
@@ -154,7 +165,11 @@ impl Worker {
         self.plane = None;
         self.problem = None;
         self.show(OverlayIs::NotWanted);
-        if let Err(problem) = self.holding.end() {
+        if self.holding.is_none() {
+            return;
+        }
+        let ended = self.holding.end();
+        if let Err(problem) = ended.and_then(|()| self.footprint.remove_held()) {
             tracing::warn!(
                 problem = format!("{problem:#}"),
                 "A route that leads nowhere is left behind"

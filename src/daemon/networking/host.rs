@@ -12,11 +12,14 @@ use kontena_core::network::ipam::Subnet;
 use kontena_core::network::peers::Wanted;
 use kontena_core::network::plan::{Range, in_the_way};
 use kontena_core::network::sight::Containers;
+use kontena_names::Host;
 use kontena_overlay::DEFAULT_MTU;
 use tokio::sync::{Notify, oneshot, watch};
 use tokio::time::{sleep, timeout};
 
-use super::{HostSide, LOOK_EVERY, OverlayIs, Told, looks};
+use super::{HostSide, LOOK_EVERY, OverlayIs, Setting, Told, looks};
+use crate::daemon::naming::forget;
+use crate::disk::Footprint;
 use crate::docker::{BridgeNetwork, Docker, Ensured, Removed};
 use crate::network::{Firewall, Names, allow_forwarding, answer_for_users, host_routes};
 
@@ -27,7 +30,10 @@ const REMOVE_PAUSE: Duration = Duration::from_millis(300);
 pub(super) struct Worker {
     /// `None`: this node takes no part.
     names: Option<Names>,
+    /// What earlier daemons called theirs, while something of it may be left.
+    earlier: Vec<Names>,
     docker: Docker,
+    footprint: Arc<Footprint>,
     told: watch::Receiver<Told>,
     overlay: watch::Receiver<OverlayIs>,
     seen: watch::Sender<HostSide>,
@@ -35,46 +41,52 @@ pub(super) struct Worker {
     now: HostSide,
     /// Nothing of ours is left on this host.
     is_clean: bool,
+    /// What is left and was told, so that it is told once.
+    left: Vec<String>,
 }
 
 impl Worker {
     pub(super) fn new(
-        names: Option<Names>,
-        docker: Docker,
-        told: watch::Receiver<Told>,
+        setting: &Setting,
         overlay: watch::Receiver<OverlayIs>,
         seen: watch::Sender<HostSide>,
         again: Arc<Notify>,
     ) -> Self {
+        let known = setting.footprint.interfaces();
+        let earlier = known
+            .iter()
+            .filter_map(|interface| Names::of(interface).ok());
         let now = seen.borrow().clone();
         Self {
-            names,
-            docker,
-            told,
+            earlier: earlier
+                .filter(|names| Some(names) != setting.names.as_ref())
+                .collect(),
+            names: setting.names.clone(),
+            docker: setting.docker.clone(),
+            footprint: Arc::clone(&setting.footprint),
+            told: setting.told.clone(),
             overlay,
             seen,
             again,
             now,
             is_clean: false,
+            left: Vec::new(),
         }
     }
 
     /// Works until it is told to remove everything, and does that.
     pub(super) async fn run(mut self, ended: oneshot::Receiver<()>) {
-        let Some(names) = self.names.clone() else {
-            return;
-        };
         let ended = tokio::select! {
-            () = self.follow(&names) => return,
+            () = self.follow() => return,
             ended = ended => ended,
         };
         if ended.is_ok() {
-            self.remove_soon(&names).await;
+            self.remove_soon().await;
         }
     }
 
     /// Ends with whoever tells what is wanted.
-    async fn follow(&mut self, names: &Names) {
+    async fn follow(&mut self) {
         let mut look = looks(LOOK_EVERY);
         let (mut told, mut overlay) = (self.told.clone(), self.overlay.clone());
         let again = Arc::clone(&self.again);
@@ -90,7 +102,10 @@ impl Worker {
                 () = again.notified() => {}
                 _ = look.tick() => {}
             }
-            self.settle(names).await;
+            self.remove_earlier().await;
+            if let Some(names) = self.names.clone() {
+                self.settle(&names).await;
+            }
             self.say();
         }
     }
@@ -115,7 +130,10 @@ impl Worker {
         let told = self.told.borrow().clone();
         match told {
             None => {}
-            Some(None) => self.remove(names).await,
+            Some(None) => {
+                let left = self.remove(names).await;
+                self.tell_left(left);
+            }
             Some(Some(wanted)) => {
                 self.is_clean = false;
                 let before = self.now.problem.take();
@@ -146,7 +164,7 @@ impl Worker {
                 Some("this node has no subnet: all of the grid's are taken".to_owned());
             return;
         };
-        if self.now.attached != Some(subnet) {
+        if self.now.attached.is_some_and(|attached| attached != subnet) {
             // Nothing is started in the network that goes.
             self.now.containers = Containers::Pending;
             self.now.attached = None;
@@ -212,46 +230,90 @@ impl Worker {
         }
     }
 
+    /// What a daemon of other names left, which was this one under an earlier configuration.
+    async fn remove_earlier(&mut self) {
+        for names in std::mem::take(&mut self.earlier) {
+            let left = self.remove_all(&names).await;
+            if !left.is_empty() {
+                self.earlier.push(names);
+                self.tell_left(left);
+            }
+        }
+    }
+
     /// Removes what is ours; what the engine does not let go yet is tried again.
-    async fn remove(&mut self, names: &Names) {
+    async fn remove(&mut self, names: &Names) -> Vec<String> {
         self.now = HostSide {
             rules: std::mem::take(&mut self.now.rules),
             ..HostSide::begins(true)
         };
         if self.is_clean {
-            return;
+            return Vec::new();
         }
-        let mut is_clean = true;
-        match Firewall::new(names.clone()).remove().await {
-            Ok(()) => self.now.rules.clear(),
-            Err(problem) => {
-                tracing::debug!(problem = format!("{problem:#}"), "Rules may be left");
-                is_clean = false;
-            }
+        let left = self.remove_all(names).await;
+        self.is_clean = left.is_empty();
+        if self.is_clean {
+            self.now.rules.clear();
         }
-        let removed = self.docker.remove_network(&names.network, &names.interface);
-        if let Removed::NotYet(problem) = removed.await {
-            tracing::debug!(%problem, "The network of containers is still there");
-            is_clean = false;
-        }
-        self.is_clean = is_clean;
+        left
     }
 
-    async fn remove_soon(&mut self, names: &Names) {
+    /// Removes whatever bears these names, and forgets it where nothing is left. What is left, and why.
+    async fn remove_all(&self, names: &Names) -> Vec<String> {
+        let mut left = Vec::new();
+        if let Err(problem) = Firewall::new(names.clone()).remove().await {
+            let comment = &names.comment;
+            left.push(format!(
+                "firewall rules with the comment `{comment}`: {problem:#}"
+            ));
+        }
+        let (network, interface) = (&names.network, &names.interface);
+        let removed = self.docker.remove_network(network, interface).await;
+        if let Removed::NotYet(problem) = removed {
+            left.push(format!("the network `{network}` of the engine: {problem}"));
+        }
+        if let Err(problem) = self.ask_no_more(names).await {
+            left.push(format!("this host's resolvers: {problem}"));
+        }
+        if left.is_empty()
+            && let Err(problem) = self.footprint.remove_interface(interface)
+        {
+            tracing::debug!(
+                problem = format!("{problem:#}"),
+                "It is looked for once more"
+            );
+        }
+        left
+    }
+
+    /// Whoever serves names takes its own back. It is not there where this node takes no part any more.
+    async fn ask_no_more(&self, names: &Names) -> Result<(), String> {
+        forget(Host::default(), names.bridge.clone()).await
+    }
+
+    fn tell_left(&mut self, left: Vec<String>) {
+        for what in &left {
+            if !self.left.contains(what) {
+                tracing::warn!(%what, "Something of the network is left behind on this host; it is tried again");
+            }
+        }
+        self.left = left;
+    }
+
+    async fn remove_soon(&mut self) {
+        let Some(names) = self.names.clone() else {
+            return;
+        };
         self.is_clean = false;
+        let mut left = vec![format!("all that is called `{}`", names.interface)];
         let removed = async {
             while !self.is_clean {
-                self.remove(names).await;
+                left = self.remove(&names).await;
                 sleep(REMOVE_PAUSE).await;
             }
         };
         if timeout(REMOVE_WITHIN, removed).await.is_err() {
-            tracing::warn!(
-                network = names.network,
-                comment = names.comment,
-                "Something of the network is left behind: rules with this comment, or the network, because something \
-                 is attached to it"
-            );
+            self.tell_left(left);
         }
     }
 }

@@ -5,7 +5,6 @@ use std::collections::BTreeMap;
 use std::fs::File;
 use std::net::Ipv6Addr;
 use std::os::fd::AsFd;
-use std::os::unix::net::UnixListener;
 use std::path::Path;
 use std::process::Command;
 use std::sync::atomic::{AtomicU32, Ordering};
@@ -14,9 +13,13 @@ use kontena_core::network::ipam::Subnet;
 use kontena_core::network::peers::Peer;
 use kontena_core::network::plan::AddressPlan;
 use rustix::thread::{LinkNameSpaceType, move_into_link_name_space};
+use tokio::io::{AsyncReadExt, AsyncWriteExt};
+use tokio::net::{UnixListener, UnixStream};
+use tokio::task::LocalSet;
 use tokio::time::{Instant, sleep, timeout};
 
 use super::*;
+use crate::network::Firewall;
 
 /// What must not wait for an engine.
 const AT_ONCE: Duration = Duration::from_secs(1);
@@ -48,7 +51,8 @@ impl Namespace {
             scope.spawn(move || {
                 move_into_link_name_space(file.as_fd(), Some(LinkNameSpaceType::Network)).unwrap();
                 let mut runtime = tokio::runtime::Builder::new_current_thread();
-                runtime.enable_all().build().unwrap().block_on(test());
+                let runtime = runtime.enable_all().build().unwrap();
+                LocalSet::new().block_on(&runtime, test());
             });
         });
     }
@@ -96,35 +100,96 @@ fn wanted(peers: &[u8]) -> Told {
     })))
 }
 
-/// An engine that takes connections and never says anything.
-struct Hanging {
+/// Something at an engine's place.
+struct Engine {
     docker: Docker,
-    _listener: UnixListener,
-    _folder: tempfile::TempDir,
+    folder: tempfile::TempDir,
+    _answering: JoinHandle<()>,
 }
 
-impl Hanging {
-    fn start() -> Self {
+impl Engine {
+    /// Takes connections and never says anything.
+    fn hanging() -> Self {
+        Self::start(async |listener| {
+            let mut held = Vec::new();
+            loop {
+                held.push(listener.accept().await.unwrap());
+            }
+        })
+    }
+
+    /// Works, and has nothing.
+    fn empty() -> Self {
+        Self::start(async |listener| {
+            loop {
+                let (stream, _) = listener.accept().await.unwrap();
+                // Whoever asked may have gone.
+                let _ = answer_that_there_is_nothing(stream).await;
+            }
+        })
+    }
+
+    fn start<Answering: Future<Output = ()> + 'static>(
+        answer: impl FnOnce(UnixListener) -> Answering,
+    ) -> Self {
         let folder = tempfile::tempdir().unwrap();
         let socket = folder.path().join("docker.sock");
+        let listener = UnixListener::bind(&socket).unwrap();
         Self {
-            _listener: UnixListener::bind(&socket).unwrap(),
+            _answering: tokio::task::spawn_local(answer(listener)),
             docker: Docker::connect(socket.to_str(), "kontena").unwrap(),
-            _folder: folder,
+            folder,
         }
+    }
+
+    /// The tasks as a daemon with these names starts them; this folder is its data directory.
+    fn serve(&self, names: Option<Names>) -> (watch::Sender<Told>, Networking, Questions) {
+        let (told, tellings) = watch::channel(wanted(&[2, 3]));
+        let (networking, questions) = Networking::start(Setting {
+            names,
+            port: 0,
+            identity: key(1),
+            docker: self.docker.clone(),
+            footprint: Arc::new(self.footprint()),
+            told: tellings,
+        });
+        (told, networking, questions)
+    }
+
+    /// As it is on the disk.
+    fn footprint(&self) -> Footprint {
+        Footprint::read(self.folder.path()).unwrap()
     }
 }
 
-fn start(docker: &Docker) -> (watch::Sender<Told>, Networking, Questions) {
-    let (told, tellings) = watch::channel(wanted(&[2, 3]));
-    let (networking, questions) = Networking::start(Setting {
-        names: Some(Names::standard()),
-        port: 0,
-        identity: key(1),
-        docker: docker.clone(),
-        told: tellings,
+async fn answer_that_there_is_nothing(mut stream: UnixStream) -> std::io::Result<()> {
+    let mut asked = Vec::new();
+    while !asked.ends_with(b"\r\n\r\n") {
+        asked.push(stream.read_u8().await?);
+    }
+    let (status, body) = match String::from_utf8_lossy(&asked).contains("/version") {
+        true => ("200 OK", r#"{"ApiVersion":"1.43"}"#),
+        false => ("404 Not Found", r#"{"message":"no such thing"}"#),
+    };
+    let length = body.len();
+    let head =
+        format!("HTTP/1.1 {status}\r\nContent-Type: application/json\r\nContent-Length: {length}");
+    let answer = format!("{head}\r\nConnection: close\r\n\r\n{body}");
+    stream.write_all(answer.as_bytes()).await
+}
+
+fn printed(command: &str) -> String {
+    let done = Command::new("sh").args(["-c", command]).output().unwrap();
+    String::from_utf8(done.stdout).unwrap()
+}
+
+async fn until(what: &str, holds: impl Fn() -> bool) {
+    let reached = timeout(PATIENCE, async {
+        while !holds() {
+            sleep(Duration::from_millis(10)).await;
+        }
     });
-    (told, networking, questions)
+    assert!(reached.await.is_ok(), "{what} did not come");
 }
 
 async fn nodes(questions: &Questions) -> Vec<String> {
@@ -159,8 +224,8 @@ fn who_is_shut_out_is_out_at_once_and_a_stop_does_not_wait_while_the_engine_hang
         return;
     };
     namespace.run(async || {
-        let engine = Hanging::start();
-        let (told, networking, questions) = start(&engine.docker);
+        let engine = Engine::hanging();
+        let (told, networking, questions) = engine.serve(Some(Names::standard()));
         until_nodes(&questions, PATIENCE, &[2, 3]).await;
         // The other task asks the engine by now, and waits.
         told.send_replace(wanted(&[2]));
@@ -177,8 +242,8 @@ fn the_node_hears_of_its_overlay_before_the_engine_says_anything() {
         return;
     };
     namespace.run(async || {
-        let engine = Hanging::start();
-        let (_told, mut networking, _questions) = start(&engine.docker);
+        let engine = Engine::hanging();
+        let (_told, mut networking, _questions) = engine.serve(Some(Names::standard()));
         let sight = timeout(PATIENCE, async {
             loop {
                 let sight = networking.changed().await;
@@ -189,5 +254,82 @@ fn the_node_hears_of_its_overlay_before_the_engine_says_anything() {
         });
         assert_eq!(sight.await.unwrap().containers, Containers::Pending);
         networking.end(End::Stop).await;
+    });
+}
+
+#[test]
+fn what_a_daemon_of_other_names_left_is_taken_away_by_one_that_takes_no_part() {
+    let Some(namespace) = Namespace::new() else {
+        return;
+    };
+    namespace.run(async || {
+        let engine = Engine::empty();
+        let (_told, networking, questions) = engine.serve(Some(Names::standard()));
+        until_nodes(&questions, PATIENCE, &[2, 3]).await;
+        networking.end(End::Stop).await;
+        // As its firewall does where an engine makes its network.
+        printed("iptables -A INPUT -m comment --comment kontena:kontena0 -j ACCEPT");
+        let rules = || printed("iptables -S INPUT");
+        let routes = || printed("ip route");
+        assert!(rules().contains("kontena:kontena0"), "{}", rules());
+        assert!(routes().contains("blackhole 10.80.0.0/12"), "{}", routes());
+        assert!(engine.footprint().interfaces().contains("kontena0"));
+
+        let (_told, networking, _questions) = engine.serve(None);
+        until("an end of the rules", || !rules().contains("kontena")).await;
+        until("an end of the routes", || !routes().contains("blackhole")).await;
+        until("an end of the footprint", || {
+            let left = engine.footprint();
+            left.interfaces().is_empty() && left.held().is_empty()
+        })
+        .await;
+        networking.end(End::Stop).await;
+    });
+}
+
+#[test]
+fn what_cannot_be_removed_yet_is_not_forgotten() {
+    let Some(namespace) = Namespace::new() else {
+        return;
+    };
+    namespace.run(async || {
+        let engine = Engine::hanging();
+        engine.footprint().add("kontena7", &[]).unwrap();
+        printed("iptables -A INPUT -m comment --comment kontena:kontena7 -j ACCEPT");
+        let (_told, networking, _questions) = engine.serve(Some(Names::standard()));
+        let rules = || printed("iptables -S INPUT");
+        // The engine is asked after that, and does not answer.
+        until("an end of the rules", || !rules().contains("kontena7")).await;
+        networking.end(End::Stop).await;
+        assert!(engine.footprint().interfaces().contains("kontena7"));
+    });
+}
+
+#[test]
+fn our_rules_stand_before_the_engine_s_and_stay_as_they_are() {
+    let Some(namespace) = Namespace::new() else {
+        return;
+    };
+    namespace.run(async || {
+        let firewall = Firewall::new(Names::standard());
+        let rules = || printed("iptables -S; iptables -t nat -S");
+        let ensure = async || firewall.ensure("10.80.7.0/24").await.unwrap();
+        let count = ensure().await.len();
+        let first = rules();
+        assert_eq!(first.matches("kontena:kontena0").count(), count, "{first}");
+        // After what is let through: whoever else speaks in the name of a container.
+        let dropped = "-A FORWARD -s 10.80.7.0/24 ! -i kontena-br -o kontena0";
+        assert!(first.contains(dropped), "{first}");
+        ensure().await;
+        assert_eq!(rules(), first);
+        // As an engine does that starts again.
+        printed("iptables -t nat -I POSTROUTING 1 -s 10.80.7.0/24 ! -o kontena-br -j MASQUERADE");
+        ensure().await;
+        let after = rules();
+        let place = |what: &str| after.find(what).unwrap();
+        assert!(place("RETURN") < place("MASQUERADE"), "{after}");
+        assert_eq!(after.matches("kontena:kontena0").count(), count, "{after}");
+        firewall.remove().await.unwrap();
+        assert!(!rules().contains("kontena:kontena0"), "{}", rules());
     });
 }
