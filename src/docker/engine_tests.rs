@@ -627,12 +627,13 @@ async fn a_container_whose_address_something_else_has_is_named_and_keeps_nobody_
         IMAGE,
     ];
     engine.cli(&[&by_hand[..], &["/bin/sleep", "600"]].concat());
-    match docker.ensure_network(&network(7)).await {
-        Ensured::Incomplete(problem) => assert!(
-            problem.contains("`shop.web-13`") && problem.contains("ddress already in use"),
-            "{problem}"
-        ),
-        other => panic!("{other:?}"),
-    }
+    let ensured = docker.ensure_network(&network(7)).await;
+    let Ensured::Incomplete(problem) = ensured else {
+        panic!("{ensured:?}");
+    };
+    assert!(
+        problem.contains("`shop.web-13`") && problem.contains("ddress already in use"),
+        "{problem}"
+    );
     assert_eq!(address_in_grid(&engine, "shop.web-14"), "10.80.7.14");
 }
