@@ -6,6 +6,7 @@
 //! | `lock` | held by the daemon that uses the directory |
 //! | `node.key` | the node's secret key, 64 hexadecimal digits, for its owner only |
 //! | `grid.redb` | envelopes, reports, local values and the boot counter |
+//! | `footprint.json` | what this daemon has set up on its host |
 //! | `node.key.removed` | the key that the node had in the grid that it left last |
 //!
 //! In: [`Record`]s, made durable in order and as a whole ([`Disk::save`], or [`Disk::start`] for a
@@ -16,6 +17,7 @@
 
 mod database;
 mod directory;
+mod footprint;
 mod identity;
 mod saver;
 #[cfg(test)]
@@ -31,6 +33,7 @@ use kontena_core::identity::SecretKey;
 use kontena_core::node::Record;
 use kontena_core::report::SignedReport;
 
+pub(crate) use footprint::Footprint;
 pub(crate) use saver::{Saved, Saver};
 
 use database::Store;

@@ -8,11 +8,13 @@
 mod question;
 
 use std::net::{IpAddr, SocketAddr};
+use std::path::Path;
 use std::time::Duration;
 
 use anyhow::{Context, bail};
 use kontena_core::network::plan::{HostRoute, Range, in_the_way};
 use kontena_core::network::zone::DOMAIN;
+use kontena_names::resolv::Owner;
 use kontena_names::{Host, Way};
 use kontena_overlay::{Config, Overlay, Peer, Prefix, PrivateKey, PublicKey};
 use tokio::net::UdpSocket;
@@ -55,6 +57,22 @@ pub(crate) struct Laptop {
     pub(crate) key: PrivateKey,
     /// What lies behind the VPN.
     pub(crate) networks: Vec<Range>,
+}
+
+/// Takes the entry out of the machine's resolvers, where a tunnel that was killed left it.
+///
+/// # Errors
+/// The tunnel is there, or the resolvers could not be put back.
+pub(crate) fn tidy(interface: &str) -> anyhow::Result<()> {
+    if is_there(interface) {
+        bail!("the interface `{interface}` is there");
+    }
+    Ok(Host::default().forget(interface)?)
+}
+
+/// Whether the machine has such an interface.
+pub(crate) fn is_there(interface: &str) -> bool {
+    Path::new("/sys/class/net").join(interface).exists()
 }
 
 /// An open tunnel. Dropped, it is closed, and the machine's resolvers are left as they are: see [`Self::close`].
@@ -149,8 +167,11 @@ impl Tunnel {
     /// # Errors
     /// The resolvers stay as they were.
     pub(crate) fn resolve_names(&self) -> anyhow::Result<Way> {
-        let names = self.entrance.names;
-        Ok(self.host.ask(names, &self.interface, DOMAIN)?)
+        let owner = Owner {
+            interface: self.interface.clone(),
+            remover: "kontena vpn down".to_owned(),
+        };
+        Ok(self.host.ask(self.entrance.names, &owner, DOMAIN)?)
     }
 
     /// Takes the tunnel down, and the entry out of the machine's resolvers.

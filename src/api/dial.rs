@@ -2,11 +2,11 @@
 
 use std::io;
 use std::net::SocketAddr;
-use std::sync::Arc;
+use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
 use kontena_core::id::ServiceKey;
-use kontena_core::network::zone::{Target, service_name, zone};
+use kontena_core::network::zone::{Target, Zone, Zones, service_name};
 use rustix::net::sockopt;
 use tokio::io::{AsyncRead, AsyncWrite};
 use tokio::net::TcpStream;
@@ -34,6 +34,8 @@ const KEEPALIVE_PROBES: u32 = 4;
 pub(crate) struct Dialer {
     places: Arc<Semaphore>,
     life: watch::Sender<()>,
+    /// Made anew only when the view has changed, and not for each connection.
+    zones: Mutex<Zones>,
 }
 
 /// A connection to an instance.
@@ -49,6 +51,7 @@ impl Default for Dialer {
         Self {
             places: Arc::new(Semaphore::new(MOST)),
             life: watch::Sender::new(()),
+            zones: Mutex::default(),
         }
     }
 }
@@ -67,7 +70,7 @@ impl Dialer {
     ) -> Result<Dialed, Refused> {
         snapshot.service(key)?;
         let place = self.place()?;
-        let targets = targets(snapshot, key, chance);
+        let targets = targets(&self.zone(snapshot), snapshot, key, chance);
         let mut problem = None;
         for target in targets.iter().take(TRIES) {
             let address = SocketAddr::new(target.address, port);
@@ -82,6 +85,11 @@ impl Dialer {
             }
             None => Refused::unreachable(&format!("no instance of `{key}` has an address")),
         })
+    }
+
+    fn zone(&self, snapshot: &Snapshot) -> Arc<Zone> {
+        let mut zones = self.zones.lock().unwrap_or_else(PoisonError::into_inner);
+        zones.of(&snapshot.view)
     }
 
     fn place(&self) -> Result<OwnedSemaphorePermit, Refused> {
@@ -133,8 +141,7 @@ fn notice_its_end(stream: &TcpStream) -> io::Result<()> {
 }
 
 /// Where a service is, the better class first.
-fn targets(snapshot: &Snapshot, key: &ServiceKey, chance: u8) -> Vec<Target> {
-    let zone = zone(&snapshot.view);
+fn targets(zone: &Zone, snapshot: &Snapshot, key: &ServiceKey, chance: u8) -> Vec<Target> {
     let records = zone.get(&service_name(&snapshot.grid, key));
     let mut targets: Vec<Target> = records
         .map(|found| found.targets.to_vec())

@@ -1,6 +1,7 @@
 //! `vpn`: people's machines in the grid's network.
 
 mod config;
+mod down;
 mod keys;
 mod render;
 mod up;
@@ -10,9 +11,11 @@ use std::net::IpAddr;
 
 use clap::{Args, Subcommand};
 use kontena_core::id::{GridName, NodeName, VpnUserName};
+use serde::Serialize;
 use serde_json::json;
 
 use self::config::Config;
+use self::down::Down;
 use self::up::Up;
 use self::users::User;
 use super::confirm::confirm;
@@ -80,6 +83,7 @@ UDP through to the port that is printed. Several nodes may let users in.")]
     User(User),
     Config(Config),
     Up(Up),
+    Down(Down),
 }
 
 pub(crate) async fn run(
@@ -87,15 +91,17 @@ pub(crate) async fn run(
     environment: Environment<'_>,
     asked: Vpn,
 ) -> Result<(), Failure> {
-    let grid = session.grid().await?;
+    let grid = || session.grid();
     match asked.command {
-        Command::Create { node, ip } => create(session, &grid, node, ip).await,
-        Command::Ls { quiet } => list(session, &grid, quiet).await,
-        Command::Show { user } => show(session, &grid, &user).await,
-        Command::Rm { node, force } => close(session, &grid, node, force).await,
-        Command::User(asked) => users::run(session, environment, &grid, asked).await,
-        Command::Config(asked) => config::run(session, environment, &grid, &asked).await,
-        Command::Up(asked) => up::run(session, environment, &grid, &asked).await,
+        Command::Create { node, ip } => create(session, &grid().await?, node, ip).await,
+        Command::Ls { quiet } => list(session, &grid().await?, quiet).await,
+        Command::Show { user } => show(session, &grid().await?, &user).await,
+        Command::Rm { node, force } => close(session, &grid().await?, node, force).await,
+        Command::User(asked) => users::run(session, environment, &grid().await?, asked).await,
+        Command::Config(asked) => config::run(session, environment, &grid().await?, &asked).await,
+        Command::Up(asked) => up::run(session, environment, &grid().await?, &asked).await,
+        // It is needed where nobody may be reached.
+        Command::Down(asked) => down::run(&session.output, &asked),
     }
 }
 
@@ -167,9 +173,26 @@ async fn show(session: &Session, grid: &GridName, name: &VpnUserName) -> Result<
     let vpn = get(session, grid).await?;
     let users = named(&vpn, name)?;
     if session.output.is_json() {
-        return session.output.json(users[0]);
+        return session.output.json(&Shown::of(&users));
     }
     session.output.data(&render::shown(&users))
+}
+
+/// The `--json` of a name: an object, or all of those that have it after a split.
+#[derive(Serialize)]
+#[serde(untagged)]
+enum Shown<'a> {
+    One(&'a VpnUser),
+    Several(&'a [&'a VpnUser]),
+}
+
+impl<'a> Shown<'a> {
+    fn of(users: &'a [&'a VpnUser]) -> Self {
+        match users {
+            [one] => Self::One(one),
+            several => Self::Several(several),
+        }
+    }
 }
 
 /// The users of a name, at least one: several where two sides of a split gave it to two keys.
@@ -213,4 +236,24 @@ fn entries(vpn: &WireVpn) -> Result<Vec<NodeName>, Failure> {
         return Err(Failure::failed("no node lets VPN users in"));
     }
     Ok(nodes)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn each_key_of_a_name_is_shown() {
+        let user = |key: &str| VpnUser {
+            name: "laptop".to_owned(),
+            public_key: key.to_owned(),
+            only: None,
+            created_at: None,
+            addresses: Vec::new(),
+        };
+        let (one, other) = (user("one"), user("other"));
+        let json = |users: &[&VpnUser]| serde_json::to_value(Shown::of(users)).unwrap();
+        assert_eq!(json(&[&one])["public_key"], "one");
+        assert_eq!(json(&[&one, &other])[1]["public_key"], "other");
+    }
 }

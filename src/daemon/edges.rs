@@ -17,7 +17,7 @@ use crate::api::backend::{Backend, Local, Order, Routes};
 use crate::api::dial::Dialer;
 use crate::api::server::{self, Listeners};
 use crate::api::types::membership::Phase;
-use crate::disk::{Disk, Saved};
+use crate::disk::{Disk, Footprint, Saved};
 use crate::docker::{Docker, Watch};
 use crate::entropy::entropy;
 use crate::network::{Names, host_routes};
@@ -144,6 +144,7 @@ impl Edges {
         let listen = bindable(config);
         let p2p = P2p::start(key, &listen, events)?;
         let listeners = listeners(config, &docker).await?;
+        let footprint = Footprint::read(&config.data_dir)?;
         let (saver, saved) = disk.start()?;
         let (input, inputs) = mpsc::channel(INPUTS);
         let (view, views) = watch::channel(Arc::default());
@@ -157,8 +158,8 @@ impl Edges {
             port: config.overlay_port,
             identity: key.clone(),
             docker: docker.clone(),
+            footprint: Arc::new(footprint),
             told: tellings,
-            inputs: input.clone(),
         });
         let logs = Arc::new(NodeLogs::new(key.node_id(), docker.clone(), p2p.clone()));
         let api = Api::start(
@@ -232,6 +233,7 @@ impl Edges {
                 }
                 input(Input::Observed(observed))
             }
+            sight = self.network.networking.changed() => input(Input::Network(sight)),
             _ = self.look.tick() => self.look_at_addresses(),
         }
     }

@@ -1,10 +1,10 @@
 //! This node's part in the grid's names: a server on the bridge of its containers, which answers from the
 //! newest view.
 //!
-//! One task owns the server. It listens once the bridge is there, follows views, and looks again every
-//! [`LOOK_EVERY`] at the host: which resolvers it has, and whether it still asks us, because DHCP clients and
-//! administrators write resolv.conf anew. When the daemon stops, resolv.conf stays as it is: the host's own
-//! resolvers are behind ours in it.
+//! One task owns the server: it listens once the bridge is there, and follows views. What the host asks, and whom
+//! we ask, is another's matter ([`resolvers`]), because that may take long.
+
+mod resolvers;
 
 use std::collections::BTreeSet;
 use std::io;
@@ -18,26 +18,28 @@ use kontena_core::network::zone::{self, Class, DOMAIN, HostName, TTL, Zones};
 use kontena_core::stack::Protocol;
 use kontena_core::view::View;
 use kontena_names::{
-    Authority, Host, HostProblem, Limits, Meter, Name, Prefix, Records, Server, Settings, Target,
-    Transport, Way, Zone,
+    Authority, Host, Limits, Meter, Name, Prefix, Records, Server, Settings, Target, Transport,
+    Zone,
 };
 use tokio::sync::{oneshot, watch};
-use tokio::task::{JoinHandle, spawn_blocking};
+use tokio::task::JoinHandle;
 use tokio::time::{MissedTickBehavior, interval};
 
 use super::addresses::own_addresses;
 use super::networking::End;
+pub(super) use resolvers::forget;
+use resolvers::{Found, Resolvers, Wish};
 
 const PORT: u16 = 53;
 
-/// How soon an address is listened on that appeared, and a changed resolv.conf is seen.
+/// How soon an address is listened on that appeared.
 const LOOK_EVERY: Duration = Duration::from_secs(2);
 
 /// The task, from outside.
 pub(super) struct Naming {
     meter: Meter,
-    end: oneshot::Sender<End>,
-    task: JoinHandle<()>,
+    end: oneshot::Sender<()>,
+    task: JoinHandle<Resolvers>,
 }
 
 /// What the task runs with.
@@ -64,21 +66,20 @@ impl Naming {
 
     pub(super) async fn end(self, how: End) {
         // The task may have ended by itself: it panicked, and has said so.
-        let _ = self.end.send(how);
-        let _ = self.task.await;
+        let _ = self.end.send(());
+        if let Ok(resolvers) = self.task.await {
+            resolvers.end(how).await;
+        }
     }
 }
 
 struct Worker {
     setting: Setting,
-    host: Host,
+    resolvers: Resolvers,
     server: Server,
     zones: Zones,
     /// What was said last, so that it is said once.
     problem: Option<String>,
-    way: Option<Way>,
-    /// The host does not ask us.
-    is_clean: bool,
 }
 
 impl Worker {
@@ -89,33 +90,31 @@ impl Worker {
             limits: Limits::default(),
         };
         Self {
+            resolvers: Resolvers::start(Host::default(), setting.bridge.clone()),
             setting,
-            host: Host::default(),
             server: Server::new(server_zone(&zone::Zone::default(), supernet), settings),
             zones: Zones::default(),
             problem: None,
-            way: None,
-            is_clean: false,
         }
     }
 
-    async fn run(mut self, mut ended: oneshot::Receiver<End>) {
+    async fn run(mut self, mut ended: oneshot::Receiver<()>) -> Resolvers {
         let mut look = interval(LOOK_EVERY);
         look.set_missed_tick_behavior(MissedTickBehavior::Delay);
-        let mut views = self.setting.views.clone();
+        let (mut views, mut found) = (self.setting.views.clone(), self.resolvers.found());
         loop {
             tokio::select! {
-                end = &mut ended => {
-                    if end == Ok(End::Remove) {
-                        self.forget_host().await;
-                    }
-                    return;
-                }
+                _ = &mut ended => return self.resolvers,
                 changed = views.changed() => match changed {
                     Ok(()) => self.follow(),
-                    Err(_) => return,
+                    Err(_) => return self.resolvers,
                 },
-                _ = look.tick() => self.look().await,
+                // The other task may have panicked; this one goes on.
+                Ok(()) = found.changed() => {
+                    let Found { upstreams, .. } = found.borrow_and_update().clone();
+                    self.server.set_upstreams(&upstreams);
+                }
+                _ = look.tick() => self.look(),
             }
         }
     }
@@ -132,7 +131,7 @@ impl Worker {
     }
 
     /// Listens where it has to, and brings the host to ask us where we can answer.
-    async fn look(&mut self) {
+    fn look(&mut self) {
         let own = self.own_address();
         let wanted: BTreeSet<SocketAddr> = own
             .map(|own| SocketAddr::new(own, PORT))
@@ -143,15 +142,18 @@ impl Worker {
         // It is there once the engine's network is made, which has problems of its own.
         let is_absent = |error: &io::Error| error.kind() == io::ErrorKind::AddrNotAvailable;
         let taken = failed.iter().find(|(_, error)| !is_absent(error));
-        let mut problem =
+        let problem =
             taken.map(|(address, error)| format!("names cannot be served on {address}: {error}"));
-        match own {
-            Some(own) if failed.is_empty() => problem = problem.or(self.ask_host(own).await),
-            Some(_) => {}
+        self.resolvers.wish(match own {
+            Some(own) if failed.is_empty() => Wish::Ask(own),
+            Some(_) => Wish::Leave,
             // No member, or not any more: an earlier life may have left something.
-            None if !self.is_clean => self.forget_host().await,
-            None => {}
-        }
+            None => Wish::Forget,
+        });
+        self.tell(problem.or_else(|| self.resolvers.problem()));
+    }
+
+    fn tell(&mut self, problem: Option<String>) {
         if self.problem != problem {
             if let Some(problem) = &problem {
                 tracing::warn!(%problem, "Names do not work as they should");
@@ -164,55 +166,6 @@ impl Worker {
         let view = self.view();
         let member = view.documents.roster.get(&self.setting.me)?;
         member.subnet.map(|subnet| subnet.gateway().into())
-    }
-
-    /// Learns the host's resolvers, and makes it ask `own` first; what went wrong, if anything.
-    async fn ask_host(&mut self, own: IpAddr) -> Option<String> {
-        self.is_clean = false;
-        let (host, bridge) = (self.host.clone(), self.setting.bridge.clone());
-        let asked = spawn_blocking(move || {
-            let upstreams = host.upstreams(|address| address == own)?;
-            Ok::<_, HostProblem>((upstreams, host.ask(own, &bridge, DOMAIN)))
-        });
-        let (upstreams, way) = match asked.await {
-            Ok(Ok(asked)) => asked,
-            Ok(Err(problem)) => return Some(described(&problem)),
-            Err(problem) => return Some(problem.to_string()),
-        };
-        self.server.set_upstreams(&upstreams);
-        match way {
-            Ok(way) => {
-                if self.way.replace(way) != Some(way) {
-                    tracing::info!(%own, ?way, "This host resolves the grid's names");
-                }
-                None
-            }
-            Err(problem) => Some(described(&problem)),
-        }
-    }
-
-    async fn forget_host(&mut self) {
-        self.way = None;
-        self.is_clean = true;
-        let (host, bridge) = (self.host.clone(), self.setting.bridge.clone());
-        match spawn_blocking(move || host.forget(&bridge)).await {
-            Ok(Ok(())) => {}
-            Ok(Err(problem)) => {
-                let problem = described(&problem);
-                tracing::warn!(%problem, "This host still asks for the grid's names");
-            }
-            Err(problem) => {
-                tracing::error!(%problem, "Taking our resolver out of the host's panicked");
-            }
-        }
-    }
-}
-
-/// A problem with its cause.
-fn described(problem: &HostProblem) -> String {
-    match std::error::Error::source(problem) {
-        Some(cause) => format!("{problem}: {cause}"),
-        None => problem.to_string(),
     }
 }
 

@@ -43,13 +43,9 @@ impl Directory {
         self.path.join(name)
     }
 
-    /// Replaces a file: after a crash it has the old content or the new one.
+    /// Like [`replace`], in here.
     pub(super) fn write(&self, name: &str, content: &[u8]) -> anyhow::Result<()> {
-        let path = self.file(name);
-        let beside = self.file(&format!("{name}.new"));
-        at(write_durably(&beside, content), "write", &beside)?;
-        at(std::fs::rename(&beside, &path), "replace", &path)?;
-        self.sync()
+        replace(&self.path, name, content)
     }
 
     pub(super) fn rename(&self, from: &str, to: &str) -> anyhow::Result<()> {
@@ -163,6 +159,15 @@ pub(super) fn open_private(path: &Path, empty: bool) -> std::io::Result<File> {
         .truncate(empty)
         .mode(FILE_MODE)
         .open(path)
+}
+
+/// Replaces a file: after a crash it has the old content or the new one.
+pub(super) fn replace(folder: &Path, name: &str, content: &[u8]) -> anyhow::Result<()> {
+    let path = folder.join(name);
+    let beside = folder.join(format!("{name}.new"));
+    at(write_durably(&beside, content), "write", &beside)?;
+    at(std::fs::rename(&beside, &path), "replace", &path)?;
+    at(sync_folder(folder), "sync", folder)
 }
 
 fn write_durably(path: &Path, content: &[u8]) -> std::io::Result<()> {

@@ -537,3 +537,103 @@ async fn a_probe_waits_for_the_port_and_not_longer_than_it_may() {
     assert!(matches!(outcome, Err(Failure::NotReady { .. })));
     assert!(before.elapsed() < Duration::from_secs(2));
 }
+
+/// The grid's network with the third number `subnet`.
+fn network(subnet: u8) -> BridgeNetwork {
+    BridgeNetwork {
+        name: "kontena".to_owned(),
+        bridge: "kontena-br".to_owned(),
+        interface: "kontena0".to_owned(),
+        subnet: format!("10.80.{subnet}.0/24"),
+        gateway: Ipv4Addr::new(10, 80, subnet, 1),
+        by_hand: format!("10.80.{subnet}.240/28"),
+        mtu: 1396,
+    }
+}
+
+/// Where a container is in the grid's network, as the engine says it; nothing where it is not in it.
+fn address_in_grid(engine: &TestEngine, container: &str) -> String {
+    let format = "{{with .NetworkSettings.Networks.kontena}}{{.IPAddress}}{{end}}";
+    let said = engine.cli(&["inspect", "--format", format, container]);
+    said.trim().to_owned()
+}
+
+#[tokio::test]
+async fn a_move_to_another_subnet_that_was_interrupted_anywhere_is_completed_by_the_next_look() {
+    let Some(engine) = TestEngine::start().await else {
+        return;
+    };
+    let docker = &engine.docker;
+    assert_eq!(docker.ensure_network(&network(7)).await, Ensured::Ready);
+    let mut containers = Vec::new();
+    for number in [13, 14] {
+        let mut web = spec(&format!("shop/web-{number}"), SERVE);
+        web.network = Attachment::Grid(Ipv4Addr::new(10, 80, 7, number));
+        containers.push(run_well(docker, &web).await.name);
+    }
+    let addresses = || [0, 1].map(|at: usize| address_in_grid(&engine, &containers[at]));
+
+    assert_eq!(docker.ensure_network(&network(9)).await, Ensured::Ready);
+    assert_eq!(addresses(), ["10.80.9.13", "10.80.9.14"], "a whole move");
+
+    engine.cli(&["network", "disconnect", "kontena", &containers[0]]);
+    assert_eq!(docker.ensure_network(&network(11)).await, Ensured::Ready);
+    assert_eq!(
+        addresses(),
+        ["10.80.11.13", "10.80.11.14"],
+        "ended before the network was removed"
+    );
+
+    for container in &containers {
+        engine.cli(&["network", "disconnect", "kontena", container]);
+    }
+    engine.cli(&["network", "rm", "kontena"]);
+    assert_eq!(docker.ensure_network(&network(13)).await, Ensured::Ready);
+    assert_eq!(
+        addresses(),
+        ["10.80.13.13", "10.80.13.14"],
+        "ended before the new one was made"
+    );
+
+    engine.cli(&["network", "disconnect", "kontena", &containers[1]]);
+    assert_eq!(docker.ensure_network(&network(13)).await, Ensured::Ready);
+    assert_eq!(
+        addresses(),
+        ["10.80.13.13", "10.80.13.14"],
+        "ended before all were attached"
+    );
+}
+
+#[tokio::test]
+async fn a_container_whose_address_something_else_has_is_named_and_keeps_nobody_else_out() {
+    let Some(engine) = TestEngine::start().await else {
+        return;
+    };
+    let docker = &engine.docker;
+    assert_eq!(docker.ensure_network(&network(7)).await, Ensured::Ready);
+    for number in [13, 14] {
+        let mut web = spec(&format!("shop/web-{number}"), SERVE);
+        web.network = Attachment::Grid(Ipv4Addr::new(10, 80, 7, number));
+        let name = run_well(docker, &web).await.name;
+        engine.cli(&["network", "disconnect", "kontena", &name]);
+    }
+    let by_hand = [
+        "run",
+        "-d",
+        "--network",
+        "kontena",
+        "--ip",
+        "10.80.7.13",
+        IMAGE,
+    ];
+    engine.cli(&[&by_hand[..], &["/bin/sleep", "600"]].concat());
+    let ensured = docker.ensure_network(&network(7)).await;
+    let Ensured::Incomplete(problem) = ensured else {
+        panic!("{ensured:?}");
+    };
+    assert!(
+        problem.contains("`shop.web-13`") && problem.contains("ddress already in use"),
+        "{problem}"
+    );
+    assert_eq!(address_in_grid(&engine, "shop.web-14"), "10.80.7.14");
+}

@@ -4,6 +4,7 @@
 //! know. A container is ours only if every one of them can be read.
 
 use std::collections::{BTreeMap, HashMap};
+use std::net::Ipv4Addr;
 
 use kontena_core::reconcile::action::Ownership;
 
@@ -14,10 +15,16 @@ const EPOCH: &str = "io.kontena.epoch";
 /// The generation: which deploy made the container.
 const GENERATION: &str = "io.kontena.container.deploy_rev";
 const REVISION: &str = "io.kontena.revision.id";
+/// The address in the grid's network that the container was made with. Its last number stays, whatever subnet the
+/// node gets.
+const OVERLAY: &str = "io.kontena.container.overlay_cidr";
+
+const SUBNET_PREFIX: u8 = 24;
 
 /// All labels of a new container. Where an extra one has the name of an ownership label, ours stands.
 pub(super) fn labels(
     owner: &Ownership,
+    address: Option<Ipv4Addr>,
     extra: &BTreeMap<String, String>,
 ) -> HashMap<String, String> {
     let own = [
@@ -28,8 +35,19 @@ pub(super) fn labels(
         (REVISION, owner.revision.to_string()),
     ];
     let mut all: HashMap<String, String> = extra.clone().into_iter().collect();
+    // Nobody else says which address is ours.
+    all.remove(OVERLAY);
+    let overlay = address.map(|address| (OVERLAY, format!("{address}/{SUBNET_PREFIX}")));
+    let own = own.into_iter().chain(overlay);
     all.extend(own.map(|(key, value)| (key.to_owned(), value)));
     all
+}
+
+/// The last number of the container's address in the grid's network, if it was made with one.
+pub(super) fn number(labels: &HashMap<String, String>) -> Option<u8> {
+    let (address, _) = labels.get(OVERLAY)?.split_once('/')?;
+    let address: Ipv4Addr = address.parse().ok()?;
+    Some(address.octets()[3])
 }
 
 /// Whose container this is; `None` if a label is missing or cannot be read.
@@ -60,8 +78,11 @@ mod tests {
         let extra = BTreeMap::from([
             ("team".to_owned(), "red".to_owned()),
             (EPOCH.to_owned(), "99".to_owned()),
+            (OVERLAY.to_owned(), "10.80.7.1/24".to_owned()),
         ]);
-        let mut written = labels(&ours, &extra);
+        assert_eq!(number(&labels(&ours, None, &extra)), None);
+        let mut written = labels(&ours, "10.80.7.23".parse().ok(), &extra);
+        assert_eq!(number(&written), Some(23));
         assert_eq!(written.get("team").map(String::as_str), Some("red"));
         assert_eq!(owner(&written), Some(ours));
 

@@ -7,13 +7,19 @@ use std::collections::HashMap;
 use std::net::Ipv4Addr;
 
 use bollard::models::{
-    EndpointIpamConfig, EndpointSettings, Ipam, IpamConfig, NetworkConnectRequest,
-    NetworkCreateRequest, NetworkDisconnectRequest, NetworkInspect,
+    ContainerSummary, EndpointIpamConfig, EndpointSettings, Ipam, IpamConfig,
+    NetworkConnectRequest, NetworkCreateRequest, NetworkDisconnectRequest, NetworkInspect,
 };
-use bollard::query_parameters::InspectNetworkOptions;
+use bollard::query_parameters::{InspectNetworkOptions, ListContainersOptions};
 
+use super::container::plain_name;
+use super::labels::{GRID, number};
 use super::trouble::{CONFLICT, FORBIDDEN, NOT_FOUND, Trouble};
 use super::{CHANGE_LIMIT, Docker, READ_LIMIT};
+
+/// A container that was being created while the network is replaced keeps the old one busy once; two of them
+/// in a row are chance.
+const REPLACE_TRIES: u32 = 3;
 
 /// A network of ours: its value is the overlay's interface that it belongs to.
 const OURS: &str = "io.kontena.network.interface";
@@ -34,10 +40,19 @@ pub(crate) struct BridgeNetwork {
     pub(crate) mtu: u16,
 }
 
+impl BridgeNetwork {
+    fn address(&self, number: u8) -> Ipv4Addr {
+        let [first, second, third, _] = self.gateway.octets();
+        Ipv4Addr::new(first, second, third, number)
+    }
+}
+
 /// What became of it.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) enum Ensured {
     Ready,
+    /// It is there, and some of our containers could not be attached to it.
+    Incomplete(String),
     /// The engine does not answer: nothing is known.
     Unreachable,
     Failed(String),
@@ -52,17 +67,23 @@ pub(crate) enum Removed {
 }
 
 impl Docker {
-    /// Makes the network what it shall be. Containers that are attached to one of another subnet are moved
-    /// over, one at a time and without a restart; each keeps the last number of its address.
+    /// Makes the network what it shall be, with all running containers that belong in it: those of one of another
+    /// subnet are moved over without a restart, each with the last number of its address. It may be dropped at
+    /// any time; the next call completes it.
     pub(crate) async fn ensure_network(&self, wanted: &BridgeNetwork) -> Ensured {
-        match self.try_ensure_network(wanted).await {
-            Ok(()) => Ensured::Ready,
+        let ensured = match self.make_network(wanted).await {
+            Ok(()) => self.attach_all(wanted).await,
+            Err(trouble) => Err(trouble),
+        };
+        match ensured {
+            Ok(problems) if problems.is_empty() => Ensured::Ready,
+            Ok(problems) => Ensured::Incomplete(problems.join("; ")),
             Err(Trouble::Unreachable(_)) => Ensured::Unreachable,
             Err(Trouble::Refused { message, .. }) => Ensured::Failed(message),
         }
     }
 
-    async fn try_ensure_network(&self, wanted: &BridgeNetwork) -> Result<(), Trouble> {
+    async fn make_network(&self, wanted: &BridgeNetwork) -> Result<(), Trouble> {
         let Some(found) = self.inspect_network(&wanted.name).await? else {
             return self.create_network(wanted).await;
         };
@@ -80,22 +101,67 @@ impl Docker {
             now = %wanted.subnet,
             "This node has another subnet: its containers are moved over"
         );
-        self.renumber(wanted, &found).await
+        self.replace_network(wanted).await
     }
 
-    async fn renumber(&self, wanted: &BridgeNetwork, old: &NetworkInspect) -> Result<(), Trouble> {
-        let attached = attached(old);
-        for (container, _) in &attached {
-            self.disconnect(&wanted.name, container).await?;
+    /// Takes the network of another subnet away and makes the new one. Whatever was attached is attached again by
+    /// [`Docker::attach_all`], by this call or after an interruption by any later one.
+    async fn replace_network(&self, wanted: &BridgeNetwork) -> Result<(), Trouble> {
+        let mut tries = REPLACE_TRIES;
+        while let Some(old) = self.inspect_network(&wanted.name).await? {
+            for container in old.containers.iter().flatten().map(|(id, _)| id) {
+                self.disconnect(&wanted.name, container).await?;
+            }
+            tries -= 1;
+            match self.delete_network(&wanted.name).await {
+                // One that was being created is attached now.
+                Err(trouble) if trouble.is_status(FORBIDDEN) && tries > 0 => {}
+                deleted => {
+                    unless(deleted, |trouble| trouble.is_status(NOT_FOUND))?;
+                    break;
+                }
+            }
         }
-        self.delete_network(&wanted.name).await?;
-        self.create_network(wanted).await?;
-        for (container, number) in attached {
-            let octets = wanted.gateway.octets();
-            let address = Ipv4Addr::new(octets[0], octets[1], octets[2], number);
-            self.attach(&wanted.name, &container, address).await?;
+        self.create_network(wanted).await
+    }
+
+    /// Attaches each running container of the grid that shall be in the network and is not. What was wrong with
+    /// whom: one that is refused keeps nobody else out.
+    async fn attach_all(&self, wanted: &BridgeNetwork) -> Result<Vec<String>, Trouble> {
+        let mut problems = Vec::new();
+        for left_out in self.left_out(&wanted.name).await? {
+            let address = left_out.number.map(|number| wanted.address(number));
+            match self.attach(&wanted.name, &left_out.id, address).await {
+                Ok(()) => {
+                    tracing::info!(
+                        container = left_out.name,
+                        ?address,
+                        "A container is attached"
+                    );
+                }
+                Err(Trouble::Refused { message, .. }) => {
+                    let name = &left_out.name;
+                    problems.push(format!("container `{name}` is in no network: {message}"));
+                }
+                Err(trouble) => return Err(trouble),
+            }
         }
-        Ok(())
+        Ok(problems)
+    }
+
+    async fn left_out(&self, network: &str) -> Result<Vec<LeftOut>, Trouble> {
+        let options = ListContainersOptions {
+            filters: Some(HashMap::from([("label".to_owned(), vec![GRID.to_owned()])])),
+            ..ListContainersOptions::default()
+        };
+        let listed = self.call(READ_LIMIT, |client| async move {
+            client.list_containers(Some(options)).await
+        });
+        let listed = listed.await?;
+        Ok(listed
+            .into_iter()
+            .filter_map(|summary| left_out(summary, network))
+            .collect())
     }
 
     /// Removes the network, if it is there and ours.
@@ -156,28 +222,74 @@ impl Docker {
             container,
             force: Some(true),
         };
-        self.call(CHANGE_LIMIT, |client| async move {
+        let disconnected = self.call(CHANGE_LIMIT, |client| async move {
             client.disconnect_network(&network, request).await
-        })
-        .await
+        });
+        unless(disconnected.await, |trouble| trouble.is_status(NOT_FOUND))
     }
 
-    async fn attach(&self, network: &str, container: &str, to: Ipv4Addr) -> Result<(), Trouble> {
+    /// Without an address the engine chooses one.
+    async fn attach(
+        &self,
+        network: &str,
+        container: &str,
+        to: Option<Ipv4Addr>,
+    ) -> Result<(), Trouble> {
         let network = network.to_owned();
         let request = NetworkConnectRequest {
             container: container.to_owned(),
-            endpoint_config: Some(endpoint(to)),
+            endpoint_config: to.map(endpoint),
         };
         let attached = self.call(CHANGE_LIMIT, |client| async move {
             client.connect_network(&network, request).await
         });
-        match attached.await {
-            Ok(()) => Ok(()),
-            // It went away meanwhile, or is there already.
-            Err(trouble) if trouble.is_status(NOT_FOUND) || trouble.is_status(FORBIDDEN) => Ok(()),
-            Err(trouble) => Err(trouble),
-        }
+        unless(attached.await, |trouble| {
+            trouble.is_status(NOT_FOUND) || trouble.is_status(CONFLICT) || is_there_already(trouble)
+        })
     }
+}
+
+/// The engine forbids with one status what is done already, and an address that something else has.
+fn is_there_already(trouble: &Trouble) -> bool {
+    trouble.is_status(FORBIDDEN) && trouble.problem().contains("already exists")
+}
+
+/// Such a refusal is as good as success: it went away meanwhile, or is as it shall be.
+fn unless(
+    done: Result<(), Trouble>,
+    is_harmless: impl FnOnce(&Trouble) -> bool,
+) -> Result<(), Trouble> {
+    match done {
+        Err(trouble) if is_harmless(&trouble) => Ok(()),
+        done => done,
+    }
+}
+
+/// A running container that shall be in the network and is not.
+struct LeftOut {
+    id: String,
+    name: String,
+    /// The last one of its address.
+    number: Option<u8>,
+}
+
+fn left_out(summary: ContainerSummary, network: &str) -> Option<LeftOut> {
+    let mode = summary.host_config?.network_mode?;
+    let attached = summary
+        .network_settings
+        .and_then(|settings| settings.networks);
+    if mode != network || attached.is_some_and(|attached| attached.contains_key(network)) {
+        return None;
+    }
+    let names = summary.names.unwrap_or_default();
+    Some(LeftOut {
+        id: summary.id?,
+        name: names
+            .first()
+            .map(|name| plain_name(name))
+            .unwrap_or_default(),
+        number: number(&summary.labels.unwrap_or_default()),
+    })
 }
 
 /// How a container is attached with a fixed address.
@@ -230,20 +342,6 @@ fn subnet_of(network: &NetworkInspect) -> Option<&String> {
     ipam.config.as_ref()?.first()?.subnet.as_ref()
 }
 
-/// Each attached container, and the last number of its address.
-fn attached(network: &NetworkInspect) -> Vec<(String, u8)> {
-    let containers = network.containers.iter().flatten();
-    let number = |text: &str| {
-        let address: Ipv4Addr = text.split('/').next()?.parse().ok()?;
-        Some(address.octets()[3])
-    };
-    let mut attached: Vec<(String, u8)> = containers
-        .filter_map(|(id, endpoint)| Some((id.clone(), number(endpoint.ipv4_address.as_deref()?)?)))
-        .collect();
-    attached.sort();
-    attached
-}
-
 fn refused(message: String) -> Trouble {
     Trouble::Refused {
         status: CONFLICT,
@@ -268,6 +366,18 @@ mod tests {
             "of another daemon"
         );
         assert!(!is_ours(&NetworkInspect::default(), &wanted));
+    }
+
+    #[test]
+    fn an_address_that_is_taken_is_not_taken_for_a_container_that_is_there() {
+        let forbidden = |message: &str| Trouble::Refused {
+            status: FORBIDDEN,
+            message: message.to_owned(),
+        };
+        assert!(is_there_already(&forbidden(
+            "endpoint with name shop.web-1 already exists in network kontena"
+        )));
+        assert!(!is_there_already(&forbidden("Address already in use")));
     }
 
     #[test]

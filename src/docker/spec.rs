@@ -25,7 +25,11 @@ pub(super) fn create_body(spec: &ContainerSpec, network: &str) -> ContainerCreat
         cmd: spec.command.clone(),
         user: spec.privileges.user.clone(),
         env: Some(spec.environment.clone()),
-        labels: Some(labels(&spec.labels, &spec.extra_labels)),
+        labels: Some(labels(
+            &spec.labels,
+            spec.network.address(),
+            &spec.extra_labels,
+        )),
         exposed_ports: Some(spec.ports.iter().map(port_key).collect()),
         stop_signal: spec.stop_signal.clone(),
         stop_timeout: Some(i64::from(whole_seconds(spec.stop_grace))),

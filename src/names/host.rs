@@ -5,16 +5,16 @@
 //! goes with it, and in resolv.conf the host's own resolvers stay behind ours. It blocks: callers on a runtime
 //! give it a thread.
 
-use std::fs::{self, OpenOptions};
-use std::io;
+use std::fs::{self, File, Metadata, OpenOptions};
+use std::io::{self, Read as _};
 use std::net::IpAddr;
-use std::os::unix::fs::FileExt;
+use std::os::unix::fs::{FileExt, MetadataExt};
 use std::path::{Path, PathBuf};
 use std::process::{Command, Output, Stdio};
 use std::thread;
 use std::time::{Duration, Instant};
 
-use crate::resolv::{self, FILE, is_stub_alone, with_own, without_own};
+use crate::resolv::{self, FILE, Owner, is_stub_alone, with_own, without_own};
 
 /// Larger than any resolv.conf; what is larger is something else, and left alone.
 const MOST_BYTES: u64 = 64 * 1024;
@@ -27,8 +27,27 @@ const PAUSE: Duration = Duration::from_millis(5);
 /// Where the host's configuration is.
 #[derive(Clone, Debug)]
 pub struct Host {
-    file: PathBuf,
-    resolvectl: PathBuf,
+    /// resolv.conf.
+    pub file: PathBuf,
+    /// The program that speaks to systemd-resolved.
+    pub resolvectl: PathBuf,
+}
+
+/// resolv.conf as it was read: nobody else's new file is overwritten with what stood in an older one.
+struct Read {
+    text: String,
+    /// `None` where there was no file.
+    file: Option<FileId>,
+}
+
+/// Device and number of a file.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+struct FileId(u64, u64);
+
+impl FileId {
+    fn of(metadata: &Metadata) -> Self {
+        Self(metadata.dev(), metadata.ino())
+    }
 }
 
 /// How the host was brought to ask our server.
@@ -60,17 +79,18 @@ impl Default for Host {
 }
 
 impl Host {
-    /// Brings the host to ask `own`, which is an address of `interface`, for names below `domain`. Doing it
+    /// Brings the host to ask `own`, which is behind the owner's interface, for names below `domain`. Doing it
     /// again changes nothing, and mends what others wrote in between.
     ///
     /// # Errors
     /// The host goes on as it was.
-    pub fn ask(&self, own: IpAddr, interface: &str, domain: &str) -> Result<Way, HostProblem> {
-        let text = self.read()?;
-        if !is_stub_alone(&text) {
-            self.write(&text, &with_own(&text, own))?;
+    pub fn ask(&self, own: IpAddr, owner: &Owner, domain: &str) -> Result<Way, HostProblem> {
+        let read = self.read()?;
+        if !is_stub_alone(&read.text) {
+            self.write(&read, &with_own(&read.text, own, owner))?;
             return Ok(Way::File);
         }
+        let interface = &owner.interface;
         let own = own.to_string();
         let domain = format!("~{domain}");
         self.resolvectl(&["dns", interface, &own])?;
@@ -79,14 +99,14 @@ impl Host {
         Ok(Way::Resolved)
     }
 
-    /// Takes back what [`Host::ask`] did, whichever way it was.
+    /// Takes back what [`Host::ask`] did for this interface, whichever way it was.
     ///
     /// # Errors
     /// resolv.conf cannot be written. That systemd-resolved forgets an interface that is gone is no error.
     pub fn forget(&self, interface: &str) -> Result<(), HostProblem> {
-        let text = self.read()?;
-        self.write(&text, &without_own(&text))?;
-        if is_stub_alone(&text)
+        let read = self.read()?;
+        self.write(&read, &without_own(&read.text, interface))?;
+        if is_stub_alone(&read.text)
             && let Err(problem) = self.resolvectl(&["revert", interface])
         {
             tracing::debug!(%problem, interface, "nothing to take back");
@@ -102,27 +122,21 @@ impl Host {
         &self,
         is_own: impl Fn(IpAddr) -> bool,
     ) -> Result<Vec<std::net::SocketAddr>, HostProblem> {
-        let text = self.read()?;
+        let Read { text, .. } = self.read()?;
         let real = fs::read_to_string(resolv::REAL_FILE_OF_RESOLVED).ok();
         Ok(resolv::upstreams(&text, real.as_deref(), is_own))
     }
 
     /// A host without the file has no resolvers, and gets one with ours.
-    fn read(&self) -> Result<String, HostProblem> {
-        let read = match fs::metadata(&self.file) {
-            Ok(metadata) if metadata.len() > MOST_BYTES => Err(io::Error::other("it is too large")),
-            Ok(_) => fs::read_to_string(&self.file),
-            Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(String::new()),
-            Err(error) => Err(error),
-        };
-        read.map_err(|source| self.problem(source))
+    fn read(&self) -> Result<Read, HostProblem> {
+        read(&self.file).map_err(|source| self.problem(source))
     }
 
-    fn write(&self, before: &str, after: &str) -> Result<(), HostProblem> {
-        if before == after {
+    fn write(&self, before: &Read, after: &str) -> Result<(), HostProblem> {
+        if before.text == after {
             return Ok(());
         }
-        write_in_place(&self.file, after).map_err(|source| self.problem(source))
+        write_in_place(&self.file, before.file, after).map_err(|source| self.problem(source))
     }
 
     fn problem(&self, source: io::Error) -> HostProblem {
@@ -164,14 +178,43 @@ fn output_within(limit: Duration, mut command: Command) -> io::Result<Output> {
     child.wait_with_output()
 }
 
+fn read(path: &Path) -> io::Result<Read> {
+    let mut file = match File::open(path) {
+        Ok(file) => file,
+        Err(error) if error.kind() == io::ErrorKind::NotFound => {
+            return Ok(Read {
+                text: String::new(),
+                file: None,
+            });
+        }
+        Err(error) => return Err(error),
+    };
+    let metadata = file.metadata()?;
+    if metadata.len() > MOST_BYTES {
+        return Err(io::Error::other("it is too large"));
+    }
+    let mut text = String::new();
+    file.read_to_string(&mut text)?;
+    Ok(Read {
+        text,
+        file: Some(FileId::of(&metadata)),
+    })
+}
+
 /// The file may be a mount, so that none can take its place. The new text is written over the old one in one
 /// call, and what is too much is cut off after that: at no moment is the file empty.
-fn write_in_place(path: &Path, text: &str) -> io::Result<()> {
+fn write_in_place(path: &Path, was: Option<FileId>, text: &str) -> io::Result<()> {
     let file = OpenOptions::new()
         .write(true)
-        .create(true)
+        .create(was.is_none())
         .truncate(false)
         .open(path)?;
+    let is = FileId::of(&file.metadata()?);
+    if was.is_some_and(|was| was != is) {
+        return Err(io::Error::other(
+            "somebody else put another file in its place",
+        ));
+    }
     file.write_all_at(text.as_bytes(), 0)?;
     file.set_len(text.len() as u64)?;
     file.sync_all()
@@ -188,6 +231,13 @@ mod tests {
     struct Fixture {
         folder: tempfile::TempDir,
         host: Host,
+    }
+
+    fn owner() -> Owner {
+        Owner {
+            interface: "kontena0".to_owned(),
+            remover: "kontena leave".to_owned(),
+        }
     }
 
     /// A host whose `resolvectl` writes down what it is asked, and ends with `status`.
@@ -220,7 +270,7 @@ mod tests {
         }
 
         fn ask(&self) -> Result<Way, HostProblem> {
-            self.host.ask(OWN, "kontena0", "kontena.local")
+            self.host.ask(OWN, &owner(), "kontena.local")
         }
     }
 
@@ -264,13 +314,26 @@ mod tests {
 
     #[test]
     fn the_file_itself_stays_because_it_may_be_a_mount() {
-        use std::os::unix::fs::MetadataExt;
         let fixture = host(Some("nameserver 192.0.2.1\n"), 0);
         let inode = |fixture: &Fixture| fs::metadata(&fixture.host.file).unwrap().ino();
         let before = inode(&fixture);
         fixture.ask().unwrap();
         fixture.host.forget("kontena0").unwrap();
         assert_eq!(inode(&fixture), before);
+    }
+
+    #[test]
+    fn a_file_that_somebody_put_there_meanwhile_is_not_overwritten() {
+        let fixture = host(Some("nameserver 192.0.2.1\n"), 0);
+        let read = fixture.host.read().unwrap();
+        let other = fixture.folder.path().join("new");
+        fs::write(&other, "nameserver 192.0.2.2\n").unwrap();
+        fs::rename(&other, &fixture.host.file).unwrap();
+        fixture
+            .host
+            .write(&read, "nameserver 10.80.1.1\n")
+            .unwrap_err();
+        assert_eq!(fixture.file(), "nameserver 192.0.2.2\n");
     }
 
     #[test]

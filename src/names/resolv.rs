@@ -12,8 +12,24 @@ pub const FILE: &str = "/etc/resolv.conf";
 
 const PORT: u16 = 53;
 
-/// Above each line that is ours.
-const MARK: &str = "# The next line is Kontena's. `kontena leave` removes it.";
+/// Begins the line above each one that is Kontena's; whose it is follows.
+const MARK: &str = "# The next line is Kontena's, for ";
+
+/// Who asks to be the first: several daemons and tunnels may share a host.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Owner {
+    /// The interface behind which the resolver is.
+    pub interface: String,
+    /// What a person types to be rid of it.
+    pub remover: String,
+}
+
+impl Owner {
+    fn mark(&self) -> String {
+        let Self { interface, remover } = self;
+        format!("{MARK}{interface}. `{remover}` removes it.")
+    }
+}
 
 /// Where systemd-resolved answers programs: its stub, and the one without its own names.
 const STUBS: [IpAddr; 2] = [
@@ -24,7 +40,7 @@ const STUBS: [IpAddr; 2] = [
 /// The resolvers of a file, in its order. A zone of a link-local address (`fe80::1%eth0`) is not understood,
 /// and the line left out.
 pub fn nameservers(text: &str) -> Vec<IpAddr> {
-    let lines = without_own(text);
+    let lines = without_kontena_s(text);
     let lines = lines
         .lines()
         .filter_map(|line| line.trim_start().strip_prefix("nameserver"));
@@ -60,21 +76,41 @@ pub fn is_stub_alone(text: &str) -> bool {
     !named.is_empty() && named.iter().all(|address| STUBS.contains(address))
 }
 
-/// The same file with our server before all others, which stay.
-pub fn with_own(text: &str, own: IpAddr) -> String {
-    format!("{MARK}\nnameserver {own}\n{}", without_own(text))
+/// The same file with our server before all others, which stay. Among several that are Kontena's the order is
+/// nobody's matter.
+pub fn with_own(text: &str, own: IpAddr, owner: &Owner) -> String {
+    let ours = format!("{}\nnameserver {own}\n", owner.mark());
+    let others = without_own(text, &owner.interface);
+    // Ours is in front where only lines of Kontena's stand before it, and it is there once.
+    let is_in_front = text.split_once(&ours).is_some_and(|(before, after)| {
+        without_kontena_s(before).is_empty() && [before, after].concat() == others
+    });
+    match is_in_front {
+        true => text.to_owned(),
+        false => format!("{ours}{others}"),
+    }
 }
 
-/// The file as it was: what others changed since stays.
-pub fn without_own(text: &str) -> String {
+/// The file without the lines for this interface: what others changed since stays.
+pub fn without_own(text: &str, interface: &str) -> String {
+    let ours = format!("{MARK}{interface}.");
+    without(text, |line| line.starts_with(&ours))
+}
+
+fn without_kontena_s(text: &str) -> String {
+    without(text, |line| line.starts_with(MARK))
+}
+
+/// The text without the marks that are meant, and without the line behind each.
+fn without(text: &str, is_meant: impl Fn(&str) -> bool) -> String {
     let mut kept = String::with_capacity(text.len());
-    let mut is_ours = false;
+    let mut is_marked = false;
     for line in text.split_inclusive('\n') {
-        let is_mark = line.trim_end() == MARK;
-        if !is_mark && !is_ours {
+        let is_mark = is_meant(line);
+        if !is_mark && !is_marked {
             kept.push_str(line);
         }
-        is_ours = is_mark;
+        is_marked = is_mark;
     }
     kept
 }
@@ -115,15 +151,42 @@ mod tests {
         );
     }
 
+    fn owner(interface: &str) -> Owner {
+        Owner {
+            interface: interface.to_owned(),
+            remover: "kontena leave".to_owned(),
+        }
+    }
+
+    #[test]
+    fn two_on_one_host_leave_each_other_alone() {
+        let before = "nameserver 192.0.2.1\n";
+        let first = |text: &str| with_own(text, [10, 80, 1, 1].into(), &owner("kontena-br"));
+        let second = |text: &str| with_own(text, [10, 96, 1, 1].into(), &owner("kontena-b"));
+        let both = second(&first(before));
+        assert_eq!(first(&both), both, "nobody has to be the very first");
+        assert_eq!(second(&both), both);
+        assert_eq!(
+            chosen(&both, None),
+            ["192.0.2.1:53"],
+            "neither asks the other"
+        );
+        let of_one = without_own(&both, "kontena-b");
+        assert_eq!(of_one, first(before));
+        assert_eq!(without_own(&of_one, "kontena-br"), before);
+        let pushed = format!("nameserver 192.0.2.2\n{both}");
+        assert!(first(&pushed).starts_with(&owner("kontena-br").mark()));
+    }
+
     #[test]
     fn we_are_first_and_never_asked_by_ourselves() {
         let before = "search example.com\nnameserver 192.0.2.1\n";
         let own = IpAddr::from([10, 80, 1, 1]);
-        let after = with_own(before, own);
+        let after = with_own(before, own, &owner("kontena-br"));
         assert_eq!(after.lines().nth(1), Some("nameserver 10.80.1.1"));
         assert!(after.ends_with(before));
         assert_eq!(chosen(&after, None), ["192.0.2.1:53"]);
-        assert_eq!(with_own(&after, own), after);
+        assert_eq!(with_own(&after, own, &owner("kontena-br")), after);
         assert_eq!(
             chosen("nameserver 10.80.1.1\nnameserver 192.0.2.1\n", None),
             ["192.0.2.1:53"]
@@ -134,7 +197,8 @@ mod tests {
         #[test]
         fn what_was_there_comes_back_whatever_it_was(text in "([a-z #.\n]|nameserver 192.0.2.1\n){0,40}", own: u32) {
             let own = IpAddr::V4(own.into());
-            prop_assert_eq!(without_own(&with_own(&text, own)), text);
+            let with = with_own(&text, own, &owner("kontena-br"));
+            prop_assert_eq!(without_own(&with, "kontena-br"), text);
         }
     }
 }

@@ -5,9 +5,11 @@
 //! chain: so they are looked at again and again. `iptables` is what the engine itself uses.
 
 use std::io;
+use std::process::{Output, Stdio};
 use std::time::Duration;
 
 use anyhow::{Context, bail};
+use tokio::io::AsyncWriteExt;
 use tokio::process::Command;
 use tokio::time::timeout;
 
@@ -39,10 +41,6 @@ impl Firewall {
         Self { names }
     }
 
-    pub(crate) fn names(&self) -> &Names {
-        &self.names
-    }
-
     /// Puts back whatever is missing or stands too late, and removes what was ours and is not wanted any
     /// more. Returns what stands then, as one would type it.
     ///
@@ -63,12 +61,31 @@ impl Firewall {
                 chain,
                 "Firewall rules of the network are put in place"
             );
-            self.remove_from(table, chain, &there).await?;
-            for rule in of_chain.iter().rev() {
-                self.iptables(&insert(rule)).await?;
-            }
+            self.replace(table, chain, &there, &of_chain).await?;
         }
         Ok(wanted.iter().map(shown).collect())
+    }
+
+    /// Puts these rules of ours in front, and takes all others of ours away, in one step: a flow that begins in
+    /// between would be masqueraded for its whole life.
+    async fn replace(
+        &self,
+        table: &str,
+        chain: &str,
+        there: &[String],
+        wanted: &[&Rule],
+    ) -> anyhow::Result<()> {
+        let ours = there
+            .iter()
+            .filter(|line| is_ours(line, &self.names.comment));
+        let removed = ours.map(|line| words(line).skip(2).collect::<Vec<_>>().join(" "));
+        let removed = removed.map(|rule| format!("-D {chain} {rule}\n"));
+        let added = wanted
+            .iter()
+            .rev()
+            .map(|rule| format!("-I {chain} 1 {}\n", rule.arguments.join(" ")));
+        let changes: String = removed.chain(added).collect();
+        self.restore(&format!("*{table}\n{changes}COMMIT\n")).await
     }
 
     /// Removes every rule of ours.
@@ -83,7 +100,7 @@ impl Firewall {
             ("filter", "INPUT"),
         ] {
             let there = match self.list(table, chain).await {
-                Err(problem) if has_none(&problem) => Vec::new(),
+                Err(problem) if is_not_installed(&problem) => return Ok(()),
                 listed => listed?,
             };
             self.remove_from(table, chain, &there).await?;
@@ -114,40 +131,65 @@ impl Firewall {
         Ok(if jumps { DOCKER_USER } else { "FORWARD" })
     }
 
-    /// The rules of a chain as `iptables` prints them, each `-A CHAIN …`.
+    /// The rules of a chain as `iptables` prints them, each `-A CHAIN …`; none where it is not there. The whole table
+    /// is asked for: what is said of a chain that is not there depends on the version.
     async fn list(&self, table: &str, chain: &str) -> anyhow::Result<Vec<String>> {
         let listed = self
-            .iptables(&["-t", table, "-S", chain].map(str::to_owned))
+            .iptables(&["-t", table, "-S"].map(str::to_owned))
             .await?;
-        let rules = listed.lines().filter(|line| line.starts_with("-A "));
+        let begin = format!("-A {chain} ");
+        let rules = listed.lines().filter(|line| line.starts_with(&begin));
         Ok(rules.map(str::to_owned).collect())
     }
 
     async fn iptables(&self, arguments: &[String]) -> anyhow::Result<String> {
         let mut command = Command::new("iptables");
         command.args(["-w", "5"]).args(arguments).kill_on_drop(true);
-        let shown = arguments.join(" ");
-        let output = timeout(LIMIT, command.output())
-            .await
-            .with_context(|| format!("`iptables {shown}` took too long"))?
-            .context("failed to run `iptables`: is it installed?")?;
-        if !output.status.success() {
-            let said = String::from_utf8_lossy(&output.stderr);
-            bail!("`iptables {shown}` failed: {}", said.trim());
-        }
-        Ok(String::from_utf8_lossy(&output.stdout).into_owned())
+        let shown = format!("iptables {}", arguments.join(" "));
+        said(&shown, command.output()).await
+    }
+
+    /// Carries out changes of one table, all or none.
+    async fn restore(&self, changes: &str) -> anyhow::Result<()> {
+        let mut command = Command::new("iptables-restore");
+        command.args(["-w", "5", "--noflush"]).kill_on_drop(true);
+        command.stdin(Stdio::piped());
+        command.stdout(Stdio::piped()).stderr(Stdio::piped());
+        let output = async {
+            let mut child = command.spawn()?;
+            if let Some(mut stdin) = child.stdin.take() {
+                stdin.write_all(changes.as_bytes()).await?;
+            }
+            child.wait_with_output().await
+        };
+        let said = said("iptables-restore", output).await;
+        said.map(|_| ())
+            .with_context(|| changes.replace('\n', "; "))
     }
 }
 
-/// Whether a chain cannot be listed because it is not there, or nothing of the kind is on this host.
-fn has_none(problem: &anyhow::Error) -> bool {
+/// What a program wrote, if it succeeded.
+async fn said(
+    program: &str,
+    output: impl Future<Output = io::Result<Output>>,
+) -> anyhow::Result<String> {
+    let output = timeout(LIMIT, output)
+        .await
+        .with_context(|| format!("`{program}` took too long"))?
+        .with_context(|| format!("failed to run `{program}`: is it installed?"))?;
+    if !output.status.success() {
+        let said = String::from_utf8_lossy(&output.stderr);
+        bail!("`{program}` failed: {}", said.trim());
+    }
+    Ok(String::from_utf8_lossy(&output.stdout).into_owned())
+}
+
+/// Whether a call failed because there is no such program on this host, and so no rule either.
+fn is_not_installed(problem: &anyhow::Error) -> bool {
     let mut causes = problem
         .chain()
         .filter_map(|cause| cause.downcast_ref::<io::Error>());
     causes.any(|cause| cause.kind() == io::ErrorKind::NotFound)
-        || problem
-            .to_string()
-            .contains("No chain/target/match by that name")
 }
 
 /// All of them, in the order in which they stand in their chains.
@@ -193,6 +235,13 @@ fn rules(names: &Names, subnet: &str, forward: &'static str) -> Vec<Rule> {
             &["-i", interface, "-o", interface],
             "ACCEPT",
         ),
+        // Whoever else this host forwards for must not speak in the name of its containers.
+        rule(
+            "filter",
+            forward,
+            &["-s", subnet, "!", "-i", bridge, "-o", interface],
+            "DROP",
+        ),
         name_queries(bridge, "udp"),
         name_queries(bridge, "tcp"),
         // Of VPN users.
@@ -235,11 +284,6 @@ fn is_ours(line: &str, comment: &str) -> bool {
 fn words(line: &str) -> impl Iterator<Item = String> {
     line.split_ascii_whitespace()
         .map(|word| word.trim_matches('"').to_owned())
-}
-
-fn insert(rule: &Rule) -> Vec<String> {
-    let place = ["-t", rule.table, "-I", rule.chain, "1"].map(str::to_owned);
-    place.into_iter().chain(rule.arguments.clone()).collect()
 }
 
 fn shown(rule: &Rule) -> String {
@@ -309,15 +353,12 @@ mod tests {
     }
 
     #[test]
-    fn a_lock_that_somebody_holds_is_not_taken_for_a_chain_that_is_not_there() {
-        let failed = |said: &str| anyhow::anyhow!("`iptables -S FORWARD` failed: {said}");
-        assert!(has_none(&failed(
-            "iptables: No chain/target/match by that name."
-        )));
-        assert!(!has_none(&failed(
-            "Another app is currently holding the xtables lock."
-        )));
+    fn a_lock_that_somebody_holds_is_not_taken_for_a_host_without_rules() {
+        let locked = "`iptables -S` failed: Another app is currently holding the xtables lock.";
+        assert!(!is_not_installed(&anyhow::anyhow!(locked)));
         let missing = anyhow::Error::new(io::Error::from(io::ErrorKind::NotFound));
-        assert!(has_none(&missing.context("failed to run `iptables`")));
+        assert!(is_not_installed(
+            &missing.context("failed to run `iptables`")
+        ));
     }
 }

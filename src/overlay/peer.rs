@@ -9,7 +9,7 @@ use boringtun::noise::rate_limiter::RateLimiter;
 use boringtun::noise::{Tunn, TunnResult};
 
 use crate::config::{self, Reach};
-use crate::drops::Drops;
+use crate::drops::{Drop, Drops};
 use crate::key::{PrivateKey, PublicKey};
 use crate::mtu::PathMtu;
 use crate::packet::header::Ip;
@@ -27,6 +27,12 @@ pub(crate) const HANDSHAKE: usize = 148;
 
 /// Packets that wait for a session: enough for the first moment of a few connections.
 const MOST_WAITING: usize = 128;
+
+/// And for so long: whoever sent them has sent others since.
+const WAITS: Duration = Duration::from_secs(10);
+
+/// A peer that is not there is sought for so long after the last packet for it; WireGuard's own time.
+const SOUGHT: Duration = Duration::from_secs(90);
 
 /// A peer without packets for so long is at rest.
 const REST: Duration = Duration::from_secs(60);
@@ -49,7 +55,10 @@ pub(crate) struct Peer {
     pub(crate) relay_key: RelayKey,
     /// Whether there are keys to seal data with.
     pub(crate) session: bool,
-    pub(crate) waiting: VecDeque<Vec<u8>>,
+    /// Packets for which there was no session yet, and since when they wait.
+    waiting: VecDeque<(Vec<u8>, Instant)>,
+    /// When the last packet began to wait.
+    sought: Option<Instant>,
     pub(crate) received: Traffic,
     pub(crate) sent: Traffic,
     pub(crate) forwarded: Traffic,
@@ -59,6 +68,8 @@ pub(crate) struct Peer {
     pub(crate) data: Option<Instant>,
     /// What it may still have forwarded.
     pub(crate) allowance: Allowance,
+    /// Handshakes of others that it may still bring.
+    pub(crate) handshakes: Allowance,
     initiation: Option<(Vec<u8>, Instant)>,
     kept_alive: Option<Instant>,
 }
@@ -117,6 +128,7 @@ impl Peer {
             relay_key: RelayKey::new(own, key),
             session: false,
             waiting: VecDeque::new(),
+            sought: None,
             received: Traffic::default(),
             sent: Traffic::default(),
             forwarded: Traffic::default(),
@@ -124,6 +136,7 @@ impl Peer {
             observed: None,
             data: None,
             allowance: Allowance::new(now),
+            handshakes: Allowance::new(now),
             initiation: None,
             kept_alive: None,
             reach: reach(&desired),
@@ -160,10 +173,31 @@ impl Peer {
     pub(crate) fn wait(&mut self, packet: &[u8], now: Instant, out: &mut Vec<Message>) -> bool {
         let room = self.waiting.len() < MOST_WAITING;
         if room {
-            self.waiting.push_back(packet.to_vec());
+            self.waiting.push_back((packet.to_vec(), now));
         }
+        self.sought = Some(now);
         self.begin_handshake(false, now, out);
         room
+    }
+
+    /// What waits, where it can be sent now.
+    pub(crate) fn take_waiting(&mut self) -> Vec<Vec<u8>> {
+        if !self.session || self.paths.active().is_none() {
+            return Vec::new();
+        }
+        self.waiting.drain(..).map(|(packet, _)| packet).collect()
+    }
+
+    /// Lets go what has waited for too long.
+    fn turn_waiting(&mut self, now: Instant) {
+        while self
+            .waiting
+            .front()
+            .is_some_and(|(_, since)| now - *since >= WAITS)
+        {
+            self.waiting.pop_front();
+            self.drops.count(Drop::NoSession);
+        }
     }
 
     /// Seals a packet for a cold path: a probe, a keepalive.
@@ -210,6 +244,7 @@ impl Peer {
     /// What is due by the clock.
     pub(crate) fn turn(&mut self, now: Instant, out: &mut Vec<Message>) {
         self.turn_keys(now, out);
+        self.turn_waiting(now);
         if !self.session && self.is_wanted(now) {
             self.paths.search(now);
             self.begin_handshake(true, now, out);
@@ -233,9 +268,10 @@ impl Peer {
         self.session = self.tunn.time_since_last_handshake().is_some();
     }
 
-    /// Whether there shall be a session.
+    /// Whether there shall be a session. A client that left is not sought for ever where it once was.
     fn is_wanted(&self, now: Instant) -> bool {
-        self.desired.keepalive.is_some() || !self.waiting.is_empty() || self.is_busy(now)
+        let is_sought = self.sought.is_some_and(|last| now - last < SOUGHT);
+        self.desired.keepalive.is_some() || is_sought || self.is_busy(now)
     }
 
     fn is_busy(&self, now: Instant) -> bool {
@@ -315,31 +351,31 @@ fn to_network(result: TunnResult<'_>) -> Option<Vec<u8>> {
     }
 }
 
-/// A bucket that fills with what a peer may have forwarded in a second.
+/// A bucket that fills with what a peer may have in a second: bytes forwarded, handshakes brought.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct Allowance {
-    bytes: u64,
+    left: u64,
     filled: Instant,
 }
 
 impl Allowance {
     fn new(now: Instant) -> Self {
         Self {
-            bytes: 0,
+            left: 0,
             filled: now - Duration::from_millis(250),
         }
     }
 
-    /// Takes bytes out; `limit` is what flows in within a second. A quarter of a second is saved up.
-    pub(crate) fn take(&mut self, bytes: usize, limit: u64, now: Instant) -> bool {
+    /// Takes some out; `limit` is what flows in within a second. A quarter of a second is saved up.
+    pub(crate) fn take(&mut self, count: usize, limit: u64, now: Instant) -> bool {
         let gained = (now - self.filled).as_micros().min(1_000_000) as u64 * limit / 1_000_000;
         if gained > 0 {
-            self.bytes = (self.bytes + gained).min(limit / 4);
+            self.left = (self.left + gained).min(limit / 4);
             self.filled = now;
         }
-        let enough = self.bytes >= bytes as u64;
+        let enough = self.left >= count as u64;
         if enough {
-            self.bytes -= bytes as u64;
+            self.left -= count as u64;
         }
         enough
     }

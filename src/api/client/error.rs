@@ -38,6 +38,14 @@ impl ApiError {
         self.status.is_none() && self.kind == ErrorKind::Unreachable
     }
 
+    /// Whether what was asked for may have been done all the same: nobody has said no.
+    pub(crate) fn may_be_done(&self) -> bool {
+        match self.status {
+            Some(status) => status >= 500,
+            None => matches!(self.kind, ErrorKind::Busy | ErrorKind::Other),
+        }
+    }
+
     fn local(kind: ErrorKind, message: String, hint: Option<&str>) -> Self {
         Self {
             status: None,
@@ -138,6 +146,32 @@ fn hint_for(target: &Target, kind: io::ErrorKind) -> &'static str {
         }
         (Target::Tcp { .. }, _) => {
             "is the daemon running there with `--api-listen`, and is the port reachable?"
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn only_a_refusal_and_an_unopened_connection_say_that_nothing_was_done() {
+        let target = Target::Socket("/nonexistent".into());
+        let reset = io::Error::from(io::ErrorKind::ConnectionReset);
+        let refused = io::Error::from(io::ErrorKind::ConnectionRefused);
+        for unsure in [
+            ApiError::broken(&target, &reset),
+            ApiError::silent(&target, Duration::from_secs(1)),
+            ApiError::answered(504, b"{}"),
+        ] {
+            assert!(unsure.may_be_done(), "{unsure:?}");
+        }
+        for sure in [
+            ApiError::unconnected(&target, &refused),
+            ApiError::answered(409, b"{}"),
+            ApiError::too_large(1 << 20),
+        ] {
+            assert!(!sure.may_be_done(), "{sure:?}");
         }
     }
 }

@@ -104,6 +104,18 @@ impl NewKey<'_> {
         self.is_kept = true;
         Ok(())
     }
+
+    /// Puts it in its place where that is free: what is there may be in use. Returns where it is.
+    pub(super) fn keep_in_doubt(mut self) -> PathBuf {
+        let place = &self.file.path;
+        // It must not take the place of one that came meanwhile.
+        let linked = fs::hard_link(&self.path, place);
+        self.is_kept = linked.is_err();
+        match linked {
+            Ok(()) => place.clone(),
+            Err(_) => self.path.clone(),
+        }
+    }
 }
 
 impl Drop for NewKey<'_> {
@@ -130,4 +142,25 @@ fn write(path: &Path, text: &str) -> std::io::Result<()> {
         .open(path)?;
     file.write_all(format!("{text}\n").as_bytes())?;
     file.sync_all()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_key_of_which_nobody_knows_whether_it_counts_is_kept_and_replaces_none() {
+        let folder = tempfile::tempdir().unwrap();
+        let file = KeyFile {
+            path: folder.path().join("laptop.key"),
+        };
+        let first = file.write_new("first").unwrap().keep_in_doubt();
+        assert_eq!(first, file.path);
+        drop(file.write_new("refused").unwrap());
+        let second = file.write_new("second").unwrap().keep_in_doubt();
+        assert_ne!(second, first);
+        let read = |path: &Path| fs::read_to_string(path).unwrap();
+        assert_eq!([read(&first), read(&second)], ["first\n", "second\n"]);
+        assert_eq!(fs::read_dir(folder.path()).unwrap().count(), 2);
+    }
 }

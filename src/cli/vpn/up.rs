@@ -18,10 +18,12 @@ use super::super::session::{Environment, Session};
 use super::config::{owner, private_key};
 use super::{get, named};
 use crate::api::types::vpn::{Vpn, VpnEntry, VpnUser};
-use crate::laptop::{Entrance, Laptop, Tunnel};
+use crate::laptop::{self, Entrance, Laptop, Tunnel};
 
 /// The asked node may be behind the entry that has just fallen silent.
 const ASKED_AGAIN_WITHIN: Duration = Duration::from_secs(3);
+/// What the interface is called unless it is told otherwise.
+pub(super) const INTERFACE: &str = "kontena-vpn";
 /// Between two rounds through all entries.
 const PAUSE: Duration = Duration::from_secs(2);
 
@@ -44,7 +46,7 @@ pub(super) struct Up {
     #[arg(long, value_name = "FILE")]
     key_file: Option<PathBuf>,
     /// What the interface is called
-    #[arg(long, value_name = "NAME", default_value = "kontena-vpn")]
+    #[arg(long, value_name = "NAME", default_value = INTERFACE)]
     interface: String,
     /// Leave this machine's resolvers as they are
     #[arg(long)]
@@ -76,6 +78,9 @@ pub(super) async fn run(
         networks: networks(&vpn)?,
         key,
     };
+    if !laptop::is_there(&asked.interface) {
+        tidy(session, &asked.interface);
+    }
     check(&laptop)?;
     let entrances = entrances(&vpn, &laptop.key, asked)?;
     tokio::select! {
@@ -93,6 +98,14 @@ async fn ended() -> Result<(), Failure> {
         pressed = tokio::signal::ctrl_c() => pressed.map_err(failed),
         _ = terminate.recv() => Ok(()),
         _ = hang_up.recv() => Ok(()),
+    }
+}
+
+/// An earlier one that was killed left its entry in the resolvers. Where that stays, names are slow, and the tunnel works.
+fn tidy(session: &Session, interface: &str) {
+    if let Err(problem) = laptop::tidy(interface) {
+        let problem = format!("this machine still asks an earlier tunnel for names: {problem:#}");
+        session.output.warn(&problem);
     }
 }
 
@@ -322,7 +335,7 @@ mod tests {
             user: "laptop".parse().unwrap(),
             node: node.map(|node| node.parse().unwrap()),
             key_file: None,
-            interface: "kontena-vpn".to_owned(),
+            interface: INTERFACE.to_owned(),
             no_dns: false,
         }
     }

@@ -10,7 +10,8 @@ use serde_json::json;
 use super::super::confirm::confirm;
 use super::super::failure::Failure;
 use super::super::session::{Environment, Session};
-use super::keys::{self, KeyFile};
+use super::keys::{self, KeyFile, NewKey};
+use crate::api::client::ApiError;
 use crate::api::paths;
 use crate::api::types::vpn::{VpnLimit, VpnUser, VpnUserRequest};
 use crate::api::types::{Changed, Saved};
@@ -123,9 +124,26 @@ async fn add_new(
     let said = format!(
         "VPN user `{name}` may come in: `kontena vpn config {name}` prints its configuration, which holds its key"
     );
-    let made = post(session, grid, name, key, only).await?;
+    let made = match post(session, grid, name.clone(), key, only).await {
+        Err(problem) if problem.may_be_done() => return Err(unsure(problem, new, &name)),
+        made => made?,
+    };
     new.keep()?;
     session.print_change(&said, &made.saved, &made.object)
+}
+
+/// The user may exist by now: the only copy of its key is not thrown away.
+fn unsure(problem: ApiError, new: NewKey<'_>, name: &VpnUserName) -> Failure {
+    let path = new.keep_in_doubt();
+    // It says what to do next better than the error of the connection.
+    let problem = ApiError {
+        hint: None,
+        ..problem
+    };
+    Failure::from(problem).hint(format!(
+        "the user may have been added: `kontena vpn show {name}` tells. Its key is kept in `{}`",
+        path.display()
+    ))
 }
 
 async fn post(
@@ -134,16 +152,13 @@ async fn post(
     name: VpnUserName,
     public_key: VpnKey,
     only: Option<Vec<Target>>,
-) -> Result<Changed<VpnUser>, Failure> {
+) -> Result<Changed<VpnUser>, ApiError> {
     let request = VpnUserRequest {
         name,
         public_key,
         only,
     };
-    Ok(session
-        .client
-        .post(&paths::vpn_users(grid), &request)
-        .await?)
+    session.client.post(&paths::vpn_users(grid), &request).await
 }
 
 async fn update(

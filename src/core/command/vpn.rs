@@ -1,11 +1,11 @@
 //! Commands about the VPN → edits.
 
-use std::net::IpAddr;
-
 use super::Refusal;
 use super::member::find;
 use crate::document::edit::Edit;
 use crate::id::{NodeId, VpnUserName};
+use crate::network::addresses::is_one_host;
+use crate::network::keys;
 use crate::network::vpn::{Entry, HOSTS, Reach, Target, UserRecord, VpnKey};
 use crate::view::{Documents, View};
 
@@ -21,10 +21,6 @@ pub(super) fn open(view: &View, node: NodeId, entry: Entry) -> Result<Vec<Edit>,
 
 /// Users could send nothing there, and would wonder.
 fn check_address(entry: Entry) -> Result<(), Refusal> {
-    let is_one_host = |address: IpAddr| match address.to_canonical() {
-        IpAddr::V4(ip) => !ip.is_unspecified() && !ip.is_multicast() && !ip.is_broadcast(),
-        IpAddr::V6(ip) => !ip.is_unspecified() && !ip.is_multicast(),
-    };
     match entry.address.filter(|address| !is_one_host(*address)) {
         None => Ok(()),
         Some(address) => Err(Refusal::Invalid(format!(
@@ -65,6 +61,7 @@ pub(super) fn add(
         let problem = format!("the key `{key}` was revoked and never counts again: make a new one");
         return Err(Refusal::Invalid(problem));
     }
+    check_is_no_member(&view.documents, key)?;
     check_reach(&view.documents, reach)?;
     let host = vpn.free_host(&key).ok_or_else(full)?;
     let user = UserRecord {
@@ -77,6 +74,19 @@ pub(super) fn add(
         edits.push(Edit::VpnReach { key, reach });
     }
     Ok(edits)
+}
+
+/// It would be no peer anywhere: the member would be cut off.
+fn check_is_no_member(documents: &Documents, key: VpnKey) -> Result<(), Refusal> {
+    let mut members = documents.roster.iter();
+    let is_its = |node: &NodeId| keys::public(node).as_ref() == Some(key.as_bytes());
+    match members.find(|(node, _)| is_its(node)) {
+        None => Ok(()),
+        Some((_, member)) => Err(Refusal::Invalid(format!(
+            "the key `{key}` is that of node `{}`",
+            member.name
+        ))),
+    }
 }
 
 fn full() -> Refusal {
@@ -135,4 +145,47 @@ fn check_reach(documents: &Documents, reach: &Reach) -> Result<(), Refusal> {
         let name = target.to_string();
         Err(Refusal::NotFound { what, name })
     })
+}
+
+#[cfg(test)]
+mod tests {
+    use std::sync::Arc;
+
+    use super::*;
+    use crate::identity::SecretKey;
+    use crate::time::WallTime;
+    use crate::view::{Availability, Member};
+
+    #[test]
+    fn the_key_of_a_member_is_no_user_s() {
+        let node = SecretKey::from_seed([1; 32]).node_id();
+        let member = Member {
+            name: "a".parse().unwrap(),
+            sponsor: node,
+            joined: WallTime(1),
+            labels: Vec::new(),
+            availability: Availability::Active,
+            number: 1,
+            addresses: Vec::new(),
+            subnet: None,
+        };
+        let view = View {
+            documents: Arc::new(Documents {
+                roster: [(node, member)].into(),
+                ..Documents::default()
+            }),
+            ..View::default()
+        };
+        let add_key_of = |seed: u8| {
+            let node = SecretKey::from_seed([seed; 32]).node_id();
+            let key = data_encoding::BASE64.encode(&keys::public(&node).unwrap());
+            let key: VpnKey = key.parse().unwrap();
+            add(&view, &"laptop".parse().unwrap(), key, &Reach::Everything)
+        };
+        match add_key_of(1) {
+            Err(Refusal::Invalid(problem)) => assert!(problem.ends_with("node `a`"), "{problem}"),
+            other => panic!("{other:?}"),
+        }
+        assert!(add_key_of(2).is_ok());
+    }
 }

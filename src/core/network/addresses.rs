@@ -4,7 +4,7 @@
 //! ([`super::ipam`]).
 
 use std::collections::BTreeSet;
-use std::net::{Ipv4Addr, Ipv6Addr};
+use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
 use std::ops::RangeInclusive;
 
 use sha2::{Digest, Sha256};
@@ -25,6 +25,14 @@ pub const BY_HAND_PREFIX: u8 = 28;
 
 /// The bits of a grid's management prefix: a /48 that is unique as RFC 4193 asks for.
 pub const MANAGEMENT_PREFIX: u8 = 48;
+
+/// Whether a packet to this address goes to one other host: not to many, to none, or to whoever sends it.
+pub fn is_one_host(address: IpAddr) -> bool {
+    let address = address.to_canonical();
+    let is_broadcast = address == IpAddr::V4(Ipv4Addr::BROADCAST);
+    let is_for_many = is_broadcast || address.is_multicast();
+    !is_for_many && !address.is_unspecified() && !address.is_loopback()
+}
 
 /// The address of an instance's next container: the one that it had, else the first of its own order
 /// that is free. `None` if all are taken.
@@ -91,6 +99,31 @@ mod tests {
 
     fn instance(number: u32) -> InstanceId {
         format!("shop/web-{number}").parse().unwrap()
+    }
+
+    #[test]
+    fn one_host_is_neither_many_nor_none_nor_oneself() {
+        let is_one = |text: &str| is_one_host(text.parse().unwrap());
+        let good = [
+            "203.0.113.7",
+            "10.0.0.1",
+            "2001:db8::1",
+            "fe80::1",
+            "::ffff:10.0.0.1",
+        ];
+        let bad = [
+            "0.0.0.0",
+            "::",
+            "127.0.0.1",
+            "::1",
+            "224.0.0.1",
+            "ff02::1",
+            "255.255.255.255",
+            "::ffff:127.0.0.1",
+            "::ffff:255.255.255.255",
+        ];
+        assert_eq!(good.map(is_one), [true; 5]);
+        assert_eq!(bad.map(is_one), [false; 9]);
     }
 
     #[test]

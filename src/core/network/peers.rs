@@ -5,7 +5,7 @@
 //! nodes' own.
 
 use std::collections::{BTreeMap, BTreeSet};
-use std::net::{IpAddr, Ipv6Addr, SocketAddr};
+use std::net::{Ipv6Addr, SocketAddr};
 
 use crate::id::NodeId;
 use crate::membership::admission::MAX_ADDRESSES;
@@ -128,11 +128,7 @@ fn outer(view: &View, node: &NodeId, endpoints: &[SocketAddr]) -> Vec<SocketAddr
 
 /// What another node says may be anything: nothing is sent to everybody at once, or to ourselves.
 fn is_usable(endpoint: SocketAddr) -> bool {
-    let is_one_host = match endpoint.ip().to_canonical() {
-        IpAddr::V4(ip) => !ip.is_broadcast() && !ip.is_multicast() && !ip.is_loopback(),
-        IpAddr::V6(ip) => !ip.is_multicast() && !ip.is_loopback(),
-    };
-    is_one_host && !endpoint.ip().is_unspecified() && endpoint.port() != 0
+    addresses::is_one_host(endpoint.ip()) && endpoint.port() != 0
 }
 
 /// Fresh members with a data plane that this node reaches.

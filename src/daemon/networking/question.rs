@@ -96,14 +96,12 @@ impl NodeNetworks {
     }
 
     async fn answer(&self, mut stream: PeerStream) -> anyhow::Result<()> {
-        let network = self.here().await.map_err(anyhow::Error::msg)?;
-        let bytes = serde_json::to_vec(&network)?;
-        timeout(LIMIT, async {
-            stream.write_all(&bytes).await?;
-            stream.shutdown().await
-        })
-        .await??;
-        Ok(())
+        let answered = async {
+            let network = self.here().await.map_err(anyhow::Error::msg)?;
+            stream.write_all(&serde_json::to_vec(&network)?).await?;
+            Ok(stream.shutdown().await?)
+        };
+        timeout(LIMIT, answered).await?
     }
 }
 

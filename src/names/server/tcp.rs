@@ -8,6 +8,7 @@ use std::time::Duration;
 
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::{TcpListener, TcpSocket, TcpStream};
+use tokio::task::JoinSet;
 use tokio::time::{sleep, timeout};
 
 use super::{Shared, Verdict, resolve};
@@ -41,6 +42,8 @@ pub(super) fn open(address: SocketAddr) -> io::Result<TcpListener> {
 pub(super) async fn serve(shared: Arc<Shared>, listener: TcpListener) {
     let mut limit = shared.limit();
     let clients = Arc::new(Clients::default());
+    // Dropped with the listener: whoever still asks is not answered from what was.
+    let mut conversations = JoinSet::new();
     loop {
         let (stream, client) = match listener.accept().await {
             Ok(accepted) => accepted,
@@ -60,8 +63,9 @@ pub(super) async fn serve(shared: Arc<Shared>, listener: TcpListener) {
             shared.counters.limited.add();
             continue;
         };
+        while conversations.try_join_next().is_some() {}
         let shared = Arc::clone(&shared);
-        tokio::spawn(async move {
+        conversations.spawn(async move {
             let _held = (place, permit);
             if let Err(error) = converse(&shared, stream, client.ip()).await {
                 tracing::trace!(%client, %error, "a connection for names ended");

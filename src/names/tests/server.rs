@@ -500,6 +500,18 @@ async fn addresses_come_and_go() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
+async fn a_conversation_ends_with_the_address_that_it_was_begun_at() {
+    let mut fixture = local();
+    let mut stream = TcpStream::connect(fixture.address).await.unwrap();
+    ask_by_tcp(&mut stream, "web.shop.demo.kontena.local").await;
+    fixture.server.listen(&BTreeSet::new());
+    // Long before it would end because nothing is asked (10 s).
+    let limit = Duration::from_secs(5);
+    let rest = timeout(limit, stream.read_u8()).await.unwrap();
+    assert_eq!(rest.unwrap_err().kind(), std::io::ErrorKind::UnexpectedEof);
+}
+
+#[tokio::test(flavor = "multi_thread")]
 async fn dig_understands_every_form() {
     if Command::new("dig").arg("-v").output().is_err() {
         eprintln!("skipped: `dig` is not there (Debian's bind9-dnsutils)");

@@ -217,6 +217,52 @@ fn a_flood_of_strangers_does_not_keep_out_who_comes_by_a_relay() {
 }
 
 #[test]
+fn a_relay_brings_no_more_handshakes_than_its_share() {
+    let mut network = Network::new(3);
+    network.meet(0, 1);
+    // What a hostile relay can make from public keys alone.
+    let frame = delivered_frame(1, 0, 2, &stranger_initiation(0));
+    network.record();
+    for _ in 0..40 {
+        network.run(SECOND / 4);
+        for _ in 0..100 {
+            network.inject(network.address(1), 0, &frame);
+        }
+    }
+    let drops = network.drops(0);
+    let looked_at = drops[Drop::Stranger];
+    assert!(drops[Drop::Overload] >= 2900, "{drops:?}");
+    assert!((900..=1100).contains(&looked_at), "{drops:?}");
+}
+
+#[test]
+fn a_client_that_left_is_not_sought_for_ever_and_old_packets_do_not_wait_for_it() {
+    let mut network = Network::new(2);
+    for node in [0, 1] {
+        network.change(node, |peers| {
+            peers[0].kind = PeerKind::Client;
+            peers[0].keepalive = None;
+        });
+    }
+    network.cut(0, 1);
+    network.send(0, 1, b"old");
+    network.run(30 * SECOND);
+    network.record();
+    network.run(20 * SECOND);
+    assert!(!network.recorded().is_empty(), "it is sought");
+    network.run(60 * SECOND);
+    network.record();
+    network.run(60 * SECOND);
+    assert_eq!(network.recorded().len(), 0, "it is sought no more");
+    network.heal();
+    network.send(1, 0, b"back");
+    network.run(6 * SECOND);
+    assert_eq!(network.received(0).len(), 1);
+    assert!(network.received(1).is_empty(), "the old one was let go");
+    assert_eq!(network.status(0, 1).drops[Drop::NoSession], 1);
+}
+
+#[test]
 fn a_relay_that_is_no_peer_any_more_is_left_at_once() {
     let mut network = Network::new(4);
     network.keep_alive(Duration::from_secs(10));
@@ -438,10 +484,19 @@ fn who_is_no_member_gets_nothing_forwarded_nor_does_anyone_where_it_is_not_allow
 
 /// A frame that asks `relay` to carry a message to `other`.
 fn forward_frame(own: &PrivateKey, relay: usize, other: usize, message: &[u8]) -> Vec<u8> {
+    sealed_frame(Kind::Forward, own, relay, other, message)
+}
+
+/// As a relay hands on what another node sent.
+fn delivered_frame(relay: usize, to: usize, from: usize, message: &[u8]) -> Vec<u8> {
+    sealed_frame(Kind::Deliver, &key(relay), to, from, message)
+}
+
+fn sealed_frame(kind: Kind, own: &PrivateKey, to: usize, other: usize, message: &[u8]) -> Vec<u8> {
     let mut frame = [&[0; relay::OVERHEAD][..], message].concat();
-    let proof = RelayKey::new(own, key(relay).public_key());
+    let proof = RelayKey::new(own, key(to).public_key());
     let ids = [own.public_key(), key(other).public_key()].map(RelayId::of);
-    relay::seal(&mut frame, Kind::Forward, ids[0], ids[1], &proof);
+    relay::seal(&mut frame, kind, ids[0], ids[1], &proof);
     frame
 }
 

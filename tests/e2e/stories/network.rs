@@ -40,7 +40,7 @@ fn containers_reach_each_other_across_nodes_whatever_befalls_the_hosts() {
         let ours = rules
             .iter()
             .filter(|line| line.contains("kontena:kontena0"));
-        seen(ours.count() == 8, &rules)
+        seen(ours.count() == 9, &rules)
     });
     everybody_reaches_everybody(&grid, &ALL, SOON);
 
@@ -512,7 +512,7 @@ fn ways_are_shown(grid: &Grid) {
         .kontena_json(&["node", "show", "node-2", "--network"]);
     assert_eq!(shown["containers"], "attached", "{shown}");
     assert_eq!(shown["interface"], "kontena0", "{shown}");
-    assert_eq!(shown["rules"].as_array().map(Vec::len), Some(8), "{shown}");
+    assert_eq!(shown["rules"].as_array().map(Vec::len), Some(9), "{shown}");
     let text = grid.node(1).kontena(&["network", "ls"]);
     assert!(text.contains("node-2") && text.contains("direct"), "{text}");
 }

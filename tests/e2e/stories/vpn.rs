@@ -170,8 +170,24 @@ fn a_laptop_with_our_own_program_is_in_and_goes_on_by_the_other_entry_and_leaves
     grid.lab.heal(1);
 
     up.interrupt();
-    let after = grid.node(LAPTOP).run("cat", &["/etc/resolv.conf"]);
-    assert_eq!(after, before, "its resolvers are its own again");
+    let resolvers = || grid.node(LAPTOP).run("cat", &["/etc/resolv.conf"]);
+    assert_eq!(resolvers(), before, "its resolvers are its own again");
+
+    // One that was killed leaves its line, for the next one or `vpn down` to take out.
+    for tidies in ["vpn up", "vpn down"] {
+        let up = Upped::start(&grid, "node-2");
+        eventually(SOON, "the laptop to be in again", || up.says("node-2"));
+        up.kill();
+        assert_ne!(resolvers(), before);
+        if tidies == "vpn up" {
+            let next = Upped::start(&grid, "node-2");
+            eventually(SOON, "the next one to be in", || next.says("node-2"));
+            next.interrupt();
+        } else {
+            grid.node(LAPTOP).kontena(&["vpn", "down"]);
+        }
+        assert_eq!(resolvers(), before, "after `{tidies}`");
+    }
     let links = grid.node(LAPTOP).run("ip", &["-brief", "link"]);
     assert!(!links.contains("kontena"), "{links}");
 
@@ -224,6 +240,14 @@ impl<'a> Upped<'a> {
         self.grid.node(LAPTOP).run("sh", &["-c", &script]);
         let ended = self.ends();
         assert!(ended.contains("ended with 0"), "{ended}");
+    }
+
+    #[track_caller]
+    fn kill(&self) {
+        let script = format!("kill -KILL $(cat {SAID}.pid)");
+        self.grid.node(LAPTOP).run("sh", &["-c", &script]);
+        let ended = self.ends();
+        assert!(ended.contains("ended with 137"), "{ended}");
     }
 
     /// What it has said when it has ended.

@@ -20,6 +20,10 @@ pub enum InvalidVpnKey {
     /// What is agreed with such a key is known to everybody (RFC 7748, section 6.1).
     #[error("`{0}` is a key that anybody could use")]
     LowOrder(String),
+    /// Its highest bit, or a number from 2^255 - 19 on: everybody else takes it for another key (RFC 7748, section
+    /// 5), and a revocation of that one would not cover it.
+    #[error("`{0}` is another key in an unusual form: give the one that `wg pubkey` prints")]
+    NotCanonical(String),
 }
 
 impl VpnKey {
@@ -37,11 +41,24 @@ impl VpnKey {
         Self::of_bytes(bytes.try_into().ok()?)
     }
 
+    /// `None` for a key that anybody could use, and for what is not the one form of a key.
     fn of_bytes(bytes: [u8; 32]) -> Option<Self> {
+        Some(bytes)
+            .filter(is_canonical)
+            .and_then(Self::of_canonical)
+    }
+
+    fn of_canonical(bytes: [u8; 32]) -> Option<Self> {
         // A clamped scalar is a multiple of the cofactor, which takes any point of small order to zero.
         let agreed = MontgomeryPoint(bytes).mul_clamped([1; 32]);
         (agreed.0 != [0; 32]).then_some(Self(bytes))
     }
+}
+
+/// Whether it is a number below 2^255 - 19, least significant byte first.
+fn is_canonical(bytes: &[u8; 32]) -> bool {
+    let is_above = bytes[31] == 0x7f && bytes[1..31].iter().all(|byte| *byte == 0xff);
+    bytes[31] < 0x80 && !(is_above && bytes[0] >= 0xed)
 }
 
 impl FromStr for VpnKey {
@@ -52,7 +69,10 @@ impl FromStr for VpnKey {
         let decoded = BASE64.decode(raw.as_bytes()).ok();
         let bytes = decoded.and_then(|bytes| bytes.try_into().ok());
         let bytes = bytes.ok_or_else(|| InvalidVpnKey::Form(shown()))?;
-        Self::of_bytes(bytes).ok_or_else(|| InvalidVpnKey::LowOrder(shown()))
+        if !is_canonical(&bytes) {
+            return Err(InvalidVpnKey::NotCanonical(shown()));
+        }
+        Self::of_canonical(bytes).ok_or_else(|| InvalidVpnKey::LowOrder(shown()))
     }
 }
 

@@ -60,6 +60,29 @@ fn a_key_that_agrees_with_everybody_on_the_same_is_refused() {
 }
 
 #[test]
+fn a_key_has_one_form() {
+    let largest = |first: u8| {
+        let mut bytes = [0xff; 32];
+        (bytes[0], bytes[31]) = (first, 0x7f);
+        bytes
+    };
+    let parse = |bytes: [u8; 32]| data_encoding::BASE64.encode(&bytes).parse::<VpnKey>();
+    let mut with_top_bit = *key(9).as_bytes();
+    with_top_bit[31] |= 0x80;
+    for bytes in [with_top_bit, largest(0xed + 9), largest(0xff)] {
+        assert!(
+            matches!(parse(bytes), Err(InvalidVpnKey::NotCanonical(_))),
+            "{bytes:?}"
+        );
+        assert_eq!(
+            VpnKey::from_hex(&data_encoding::HEXLOWER.encode(&bytes)),
+            None
+        );
+    }
+    assert!(parse(largest(0xed - 2)).is_ok());
+}
+
+#[test]
 fn a_target_is_a_stack_or_one_of_its_services() {
     let reach =
         |texts: &[&str]| Reach::Only(texts.iter().map(|text| text.parse().unwrap()).collect());

@@ -33,6 +33,11 @@ impl Zones {
         self.zone = Arc::new(zone);
         Some(Arc::clone(&self.zone))
     }
+
+    /// The zone of this view.
+    pub fn of(&mut self, view: &View) -> Arc<Zone> {
+        self.follow(view).unwrap_or_else(|| Arc::clone(&self.zone))
+    }
 }
 
 /// Everything of a view that a zone depends on.
