@@ -1,6 +1,6 @@
 //! From what a stack file means to what this version carries out: the rest is refused, or told.
 
-use kontena_core::manifest::compiled::{self, Compiled, FieldProblem};
+use kontena_core::manifest::compiled::{self, Compiled, FieldProblem, FieldProblemKind};
 use kontena_stackfile::{Problem, Stack};
 
 /// A stack as this version takes it, and what it leaves out.
@@ -26,11 +26,12 @@ pub(super) fn carry(stack: &Stack) -> Result<Carried, Vec<Problem>> {
 }
 
 fn place(problem: &FieldProblem, stack: &Stack) -> Problem {
-    if problem.message.contains("not supported yet") {
-        let hint = "remove it for now, or wait for a version that carries it out";
-        return stack
+    match problem.kind {
+        FieldProblemKind::NotCarriedOut => stack
             .problem(&problem.path, "is not carried out yet")
-            .with_hint(hint);
+            .with_hint("remove it for now, or wait for a version that carries it out"),
+        FieldProblemKind::Invalid => {
+            stack.problem(&problem.path, &format!("is refused: {}", problem.message))
+        }
     }
-    stack.problem(&problem.path, &format!("is refused: {}", problem.message))
 }

@@ -18,7 +18,7 @@ use std::collections::BTreeMap;
 use serde_json::{Value, json};
 
 pub use change::ServiceChange;
-pub use field::FieldProblem;
+pub use field::{FieldProblem, FieldProblemKind};
 pub use logging::LoggingChange;
 pub use privileges::PrivilegesChange;
 pub use resources::ResourcesChange;

@@ -14,14 +14,32 @@ const MAX_ITEMS: usize = 1_000;
 pub struct FieldProblem {
     /// As `services[1].ports[0].ip`; `body` for the whole.
     pub path: String,
+    pub kind: FieldProblemKind,
     pub message: String,
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum FieldProblemKind {
+    /// Kontena has it, and this version does not carry it out.
+    NotCarriedOut,
+    /// It cannot be what it says.
+    Invalid,
 }
 
 impl FieldProblem {
     pub(super) fn new(path: impl Into<String>, message: impl fmt::Display) -> Self {
         Self {
             path: path.into(),
+            kind: FieldProblemKind::Invalid,
             message: message.to_string(),
+        }
+    }
+
+    fn not_carried_out(path: String) -> Self {
+        Self {
+            path,
+            kind: FieldProblemKind::NotCarriedOut,
+            message: "is not supported yet".to_owned(),
         }
     }
 
@@ -97,7 +115,7 @@ impl<'v> Field<'v> {
             let not_yet = fields.not_yet.contains(&key.as_str());
             let path = join(&self.path, key);
             if not_yet && !is_nothing(value) {
-                problems.push(FieldProblem::new(path, "is not supported yet"));
+                problems.push(FieldProblem::not_carried_out(path));
             } else if !known && !not_yet {
                 problems.push(FieldProblem::new(path, "is not a known field"));
             }
