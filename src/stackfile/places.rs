@@ -90,7 +90,16 @@ impl Stack {
             );
         }
         definition["description"] = json!(self.description);
+        left_out.extend(self.secrets.keys().map(|secret| self.unkept_secret(secret)));
         (definition, left_out)
+    }
+
+    /// The names of secrets may hold anything: they lead to the variables as a whole.
+    fn unkept_secret(&self, secret: &str) -> Problem {
+        let what = format!(
+            "puts the secret `{secret}` into the vault, which is not there yet: it is not kept"
+        );
+        self.problem("variables", &what)
     }
 
     fn top_place(&self, key: &str) -> (usize, String) {

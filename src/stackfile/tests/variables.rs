@@ -317,6 +317,14 @@ fn setters_reach_the_environment_and_the_vault() {
         ["y"],
         "what goes to the vault is kept nowhere else"
     );
+    let (_, left_out) = stack.definition();
+    let told = left_out.iter().map(|problem| problem.message.as_str());
+    assert!(
+        told.clone().any(|told| told
+            == "`variables` puts the secret `kept` into the vault, which is not there yet: it is not kept"),
+        "{:?}",
+        told.collect::<Vec<_>>()
+    );
 }
 
 #[test]
