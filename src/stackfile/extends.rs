@@ -7,7 +7,7 @@ use crate::depends::{failed, find};
 use crate::file::File;
 use crate::problem::Findings;
 use crate::service::{Options, environment, extend, payload};
-use crate::stack::check_services;
+use crate::top::check_services;
 use crate::value::Value;
 use crate::variables::Variables;
 use crate::world::{Location, World};

@@ -31,6 +31,7 @@ mod suggestion;
 #[cfg(test)]
 mod tests;
 mod text;
+mod top;
 mod units;
 mod value;
 mod variables;
