@@ -6,6 +6,8 @@ mod file;
 mod history;
 mod plan;
 mod render;
+mod revise;
+mod validate;
 mod values;
 mod world;
 
@@ -13,12 +15,9 @@ use std::path::PathBuf;
 
 use clap::{Args, Subcommand, ValueEnum};
 use kontena_core::id::{GridName, ServiceName, StackName};
-use kontena_core::manifest::compiled::{self, Compiled};
 use kontena_core::view::RevisionName;
-use kontena_stackfile::{Value, yaml};
 use serde_json::json;
 
-use self::file::{Reading, compile, tell_what_is_not_carried_out};
 use self::values::Values;
 use super::confirm::confirm;
 use super::deploy::{self, StackDeployJson, Wait};
@@ -28,13 +27,8 @@ use super::output::Output;
 use super::session::{Session, about};
 use crate::api::paths;
 use crate::api::types::deploy::StackDeploy;
-use crate::api::types::revision::Rollback;
-use crate::api::types::service::Services;
 use crate::api::types::stack::{Stack as WireStack, StackJson, Stacks};
 use crate::api::types::{Changed, Saved};
-
-/// The grid and the platform that a file is checked against where no node is asked, as in Kontena.
-const NO_GRID: (&str, &str) = ("validate", "validate-platform");
 
 /// Stacks: services that come together, from a `kontena.yml`
 #[derive(Args, Debug)]
@@ -101,12 +95,8 @@ enum Command {
         deploy: Deploy,
         #[command(flatten)]
         wait: Wait,
-        /// Only show what it would do
-        #[arg(long)]
-        dry_run: bool,
-        /// Do not ask
-        #[arg(long)]
-        force: bool,
+        #[command(flatten)]
+        consent: Consent,
     },
     /// List the revisions of a stack, the newest first
     #[command(after_help = "Example:\n  kontena stack history shop")]
@@ -150,12 +140,8 @@ enum Command {
         deploy: Deploy,
         #[command(flatten)]
         wait: Wait,
-        /// Only show what it would do
-        #[arg(long)]
-        dry_run: bool,
-        /// Do not ask
-        #[arg(long)]
-        force: bool,
+        #[command(flatten)]
+        consent: Consent,
     },
     /// Run the newest revision of stacks
     #[command(
@@ -244,6 +230,17 @@ struct Deploy {
     deploy: bool,
 }
 
+/// What is done about a plan before it is carried out.
+#[derive(Args, Clone, Copy, Debug)]
+struct Consent {
+    /// Only show what it would do
+    #[arg(long)]
+    dry_run: bool,
+    /// Do not ask
+    #[arg(long)]
+    force: bool,
+}
+
 #[derive(Args, Debug)]
 struct Names {
     /// Stacks
@@ -299,7 +296,7 @@ pub(crate) fn run_offline(
             file,
             values,
             format,
-        } => validate(output, grid, &file, &values, format),
+        } => validate::validate(output, grid, &file, &values, format),
         Command::Convert { file, name } => file::convert(output, &file, name.as_ref()),
         Command::Schema => output.json(&kontena_stackfile::schema()),
         Command::Install { .. }
@@ -318,70 +315,6 @@ pub(crate) fn run_offline(
     }
 }
 
-fn validate(
-    output: &Output,
-    grid: Option<&GridName>,
-    file: &File,
-    values: &Values,
-    format: Format,
-) -> Result<(), Failure> {
-    let (grid, platform) = grid.map_or(NO_GRID, |grid| (grid.as_str(), grid.as_str()));
-    let stack = Reading {
-        output,
-        file: &file.file,
-        name: file.name.as_ref(),
-        grid,
-        platform,
-        values,
-        services: None,
-    }
-    .stack()?;
-    tell_what_is_not_carried_out(output, &stack);
-    let mut payload = stack.payload.to_json();
-    if output.is_json() || format == Format::ApiJson {
-        return output.json(&payload);
-    }
-    payload["source"].take();
-    output.data(&yaml::print(&Value::from_json(&without_nulls(payload))))
-}
-
-/// What says nothing is not printed for people.
-fn without_nulls(value: serde_json::Value) -> serde_json::Value {
-    use serde_json::Value as Json;
-    match value {
-        Json::Object(fields) => {
-            let fields = fields.into_iter().filter(|(_, value)| !value.is_null());
-            fields
-                .map(|(key, value)| (key, without_nulls(value)))
-                .collect()
-        }
-        Json::Array(items) => items.into_iter().map(without_nulls).collect(),
-        Json::Null | Json::Bool(_) | Json::Number(_) | Json::String(_) => value,
-    }
-}
-
-/// What a file means on this grid.
-async fn read(
-    session: &Session,
-    grid: &GridName,
-    file: &std::path::Path,
-    name: Option<&StackName>,
-    values: &Values,
-) -> Result<Compiled, Failure> {
-    let Services { services } = session.client.get(&paths::services(grid)).await?;
-    let stack = Reading {
-        output: &session.output,
-        file,
-        name,
-        grid: grid.as_str(),
-        platform: grid.as_str(),
-        values,
-        services: Some(services),
-    }
-    .stack()?;
-    compile(&session.output, &stack)
-}
-
 pub(crate) async fn run(session: &Session, asked: Stack) -> Result<(), Failure> {
     match asked.command {
         Command::Validate { .. } | Command::Convert { .. } | Command::Schema => {
@@ -392,55 +325,29 @@ pub(crate) async fn run(session: &Session, asked: Stack) -> Result<(), Failure> 
             values,
             deploy,
             wait,
-        } => install(session, &file, &values, deploy, wait).await,
+        } => revise::install(session, &file, &values, deploy, wait).await,
         Command::Upgrade {
             name,
             file,
             values,
             deploy,
             wait,
-            dry_run,
-            force,
-        } => {
-            let grid = session.grid().await?;
-            let compiled = read(session, &grid, &file, Some(&name), &values).await?;
-            let plan = plan::of_file(session, &grid, &compiled).await?;
-            if dry_run {
-                return plan::print(session, &plan);
-            }
-            plan::announce(session, &name, &plan, force)?;
-            upgrade(session, &grid, &compiled, deploy, wait).await
-        }
+            consent,
+        } => revise::upgrade(session, &name, &file, &values, consent, deploy, wait).await,
         Command::History { name } => history::show(session, &name).await,
         Command::Diff {
             name,
             from,
             to,
             values,
-        } => diff(session, &name, from, to, &values).await,
+        } => revise::diff(session, &name, from, to, &values).await,
         Command::Rollback {
             name,
             revision,
             deploy,
             wait,
-            dry_run,
-            force,
-        } => {
-            let grid = session.grid().await?;
-            let to = match revision {
-                Some(revision) => revision,
-                None => {
-                    let [_, previous] = history::newest_two(session, &grid, &name).await?;
-                    previous.hash
-                }
-            };
-            let plan = plan::between(session, &grid, &name, None, Some(&to)).await?;
-            if dry_run {
-                return plan::print(session, &plan);
-            }
-            plan::announce(session, &name, &plan, force)?;
-            rollback(session, &grid, &name, to, deploy, wait).await
-        }
+            consent,
+        } => revise::rollback(session, &name, revision, consent, deploy, wait).await,
         Command::Deploy { names, wait } => deploy_all(session, &names, wait).await,
         Command::Stop(names) => order(session, &names, "stop", "stopped").await,
         Command::Restart(names) => order(session, &names, "restart", "restarted").await,
@@ -454,119 +361,6 @@ pub(crate) async fn run(session: &Session, asked: Stack) -> Result<(), Failure> 
             options,
         } => stack_logs(session, &name, &services, &options).await,
     }
-}
-
-async fn install(
-    session: &Session,
-    file: &File,
-    values: &Values,
-    deploy: Deploy,
-    wait: Wait,
-) -> Result<(), Failure> {
-    let grid = session.grid().await?;
-    let compiled = read(session, &grid, &file.file, file.name.as_ref(), values).await?;
-    let answer = session
-        .client
-        .post(&paths::stacks(&grid), &compiled::write(&compiled))
-        .await;
-    let made: Changed<WireStack> = answer.map_err(|problem| {
-        let name = &compiled.name;
-        let exists = problem.kind == crate::api::types::error::ErrorKind::Exists;
-        let failure = Failure::from(problem);
-        if exists {
-            failure.hint(format!(
-                "`kontena stack upgrade {name}` changes it; `--name` installs another one"
-            ))
-        } else {
-            failure
-        }
-    })?;
-    let name = &compiled.name;
-    follow_up(session, &grid, name, "installed", made, deploy, wait).await
-}
-
-async fn upgrade(
-    session: &Session,
-    grid: &GridName,
-    compiled: &Compiled,
-    deploy: Deploy,
-    wait: Wait,
-) -> Result<(), Failure> {
-    let path = paths::stack(grid, &compiled.name);
-    let changed: Changed<WireStack> = session
-        .client
-        .put(&path, &compiled::write(compiled))
-        .await?;
-    let name = &compiled.name;
-    follow_up(session, grid, name, "upgraded", changed, deploy, wait).await
-}
-
-async fn rollback(
-    session: &Session,
-    grid: &GridName,
-    name: &StackName,
-    to: String,
-    deploy: Deploy,
-    wait: Wait,
-) -> Result<(), Failure> {
-    let path = format!("{}/rollback", paths::stack(grid, name));
-    let body = Rollback { revision: Some(to) };
-    let changed: Changed<WireStack> = session.client.post(&path, &body).await?;
-    follow_up(session, grid, name, "rolled back", changed, deploy, wait).await
-}
-
-async fn diff(
-    session: &Session,
-    name: &StackName,
-    from: Option<String>,
-    to: Option<String>,
-    values: &Values,
-) -> Result<(), Failure> {
-    let grid = session.grid().await?;
-    let plan = match from {
-        None => {
-            let [newest, previous] = history::newest_two(session, &grid, name).await?;
-            plan::between(
-                session,
-                &grid,
-                name,
-                Some(&previous.hash),
-                Some(&newest.hash),
-            )
-            .await?
-        }
-        Some(from) if to.is_some() || revision(&from).is_ok() => {
-            plan::between(session, &grid, name, Some(&from), to.as_deref()).await?
-        }
-        Some(file) => {
-            let compiled = read(session, &grid, file.as_ref(), Some(name), values).await?;
-            plan::of_file(session, &grid, &compiled).await?
-        }
-    };
-    plan::print(session, &plan)
-}
-
-/// After the revision is recorded: deploy, wait, and show what came of it.
-async fn follow_up(
-    session: &Session,
-    grid: &GridName,
-    name: &StackName,
-    done: &str,
-    changed: Changed<WireStack>,
-    deploy: Deploy,
-    wait: Wait,
-) -> Result<(), Failure> {
-    session.output.talk(&format!("{done} stack `{name}`"));
-    session.warn_if_on_one_only(&changed.saved);
-    if deploy.no_deploy {
-        return session.print_changed(&changed.saved, StackJson::from(changed.object));
-    }
-    let (saved, _) = self::deploy(session, grid, name, wait).await?;
-    if !session.output.is_json() {
-        return Ok(());
-    }
-    let now: WireStack = session.client.get(&paths::stack(grid, name)).await?;
-    session.print_changed(&saved, StackJson::from(now))
 }
 
 async fn deploy(
