@@ -186,6 +186,7 @@ fn limit_of(command: &Command) -> Duration {
         | Command::InstallStack { .. }
         | Command::UpgradeStack { .. }
         | Command::RollbackStack { .. }
+        | Command::ResolveStack { .. }
         | Command::DeployStack(_)
         | Command::StopStack(_)
         | Command::RestartStack(_)

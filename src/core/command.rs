@@ -5,6 +5,7 @@
 
 mod join_address;
 mod member;
+mod resolve;
 mod service;
 mod stack;
 mod vpn;
@@ -22,6 +23,7 @@ use crate::time::WallTime;
 use crate::view::{Availability, Lifecycle, Member, RevisionName, View};
 
 pub use join_address::{JoinAddress, NotAnAddress};
+pub use resolve::{Take, resolve_input};
 pub use service::MAX_INSTANCES;
 pub use stack::rollback_input;
 
@@ -110,6 +112,12 @@ pub enum Command {
     RollbackStack {
         name: StackName,
         to: Option<RevisionName>,
+    },
+    /// A new revision that settles what two sides of a split gave the stack differently: as it is in
+    /// force, but for what is taken of another revision.
+    ResolveStack {
+        name: StackName,
+        take: Option<Take>,
     },
     DeployStack(StackName),
     StopStack(StackName),
@@ -253,6 +261,7 @@ pub fn edits(
         Command::InstallStack { name, stack } => stack::install(view, name, stack, wall),
         Command::UpgradeStack { name, stack } => stack::upgrade(view, name, stack, wall),
         Command::RollbackStack { name, to } => stack::rollback(view, name, to.as_ref(), wall),
+        Command::ResolveStack { name, take } => resolve::resolve(view, name, take.as_ref(), wall),
         Command::DeployStack(name) => stack::deploy(view, name),
         Command::StopStack(name) => stack::stop(view, name),
         Command::RestartStack(name) => stack::restart(view, name),

@@ -4,6 +4,7 @@
 //! *standings* (who was heard of lately). It does not say whose view it is: equal views must give
 //! equal answers on every node.
 
+mod conflict;
 mod history;
 
 use std::collections::{BTreeMap, BTreeSet};
@@ -23,6 +24,7 @@ use crate::report::Report;
 use crate::stack::Service;
 use crate::time::WallTime;
 
+pub use conflict::{ConflictSide, ConflictSubject, ConflictValue, StackConflict};
 pub use history::{
     Definition, History, InvalidRevisionName, RevisionName, StackRevision, UnknownRevision,
 };
@@ -73,6 +75,8 @@ pub struct Documents {
     pub services: BTreeMap<ServiceKey, ServiceRecord>,
     /// Registers that two sides of a split wrote differently: the winner is applied, both are shown.
     pub conflicts: Vec<Conflict>,
+    /// Those of stacks in full, but for pins, which settle themselves. A stack without one has no entry.
+    pub stack_conflicts: BTreeMap<StackName, Vec<StackConflict>>,
 }
 
 impl Documents {

@@ -7,7 +7,7 @@ use crate::document::edit::Edit;
 use crate::id::{NodeId, RevisionHash, ServiceKey};
 use crate::placement;
 use crate::stack::{Link, Service, Strategy};
-use crate::view::{Lifecycle, Pin, ServiceRecord, View};
+use crate::view::{ConflictSubject, Lifecycle, Pin, ServiceRecord, View};
 
 /// The most instances a service may have: a typing error should not become a storm.
 pub const MAX_INSTANCES: u32 = 10_000;
@@ -58,7 +58,7 @@ pub(super) fn update(
 ) -> Result<Vec<Edit>, Refusal> {
     let record = find(view, key)?;
     check_links(view, key, service, &[])?;
-    let mut edits = redefine(key, record, service, instances)?;
+    let mut edits = redefine(view, key, record, service, instances)?;
     let revision = service.hash();
     if record.deployed.is_some() && !service.stateful && deployed_revision(record) != Some(revision)
     {
@@ -76,6 +76,7 @@ pub(super) fn update(
 /// A new definition of a service that exists. Whether it is stateful cannot change, because its data
 /// lies where it ran (Kontena 3.3).
 pub(super) fn redefine(
+    view: &View,
     key: &ServiceKey,
     record: &ServiceRecord,
     service: &Service,
@@ -91,13 +92,16 @@ pub(super) fn redefine(
     }
     let mut edits = Vec::new();
     let encoded = service.encode();
-    if record.latest.hash != Service::hash_of(&encoded) {
+    let is_in_doubt = is_contested(view, key, ConflictSubject::Definition)
+        || is_contested(view, key, ConflictSubject::Deploy);
+    if is_in_doubt || record.latest.hash != Service::hash_of(&encoded) {
         edits.push(Edit::Revision {
             service: key.clone(),
             encoded,
         });
     }
-    if let Some(instances) = instances.filter(|wanted| *wanted != record.instances) {
+    let is_in_doubt = is_contested(view, key, ConflictSubject::Instances);
+    if let Some(instances) = instances.filter(|wanted| is_in_doubt || *wanted != record.instances) {
         check_instances(instances)?;
         edits.push(Edit::Instances {
             service: key.clone(),
@@ -133,7 +137,7 @@ pub(super) fn scale(view: &View, key: &ServiceKey, instances: u32) -> Result<Vec
     let record = find(view, key)?;
     let service = readable(key, record)?;
     let mut edits = Vec::new();
-    if record.instances != instances {
+    if record.instances != instances || is_contested(view, key, ConflictSubject::Instances) {
         edits.push(Edit::Instances {
             service: key.clone(),
             instances,
@@ -158,7 +162,7 @@ pub(super) fn set_state(
     if state == Lifecycle::Running && record.deployed.is_none() {
         return deploy(view, key, false);
     }
-    if record.state == state {
+    if record.state == state && !is_contested(view, key, ConflictSubject::State) {
         return Ok(Vec::new());
     }
     Ok(vec![Edit::Lifecycle {
@@ -233,6 +237,11 @@ pub(super) fn find<'a>(view: &'a View, key: &ServiceKey) -> Result<&'a ServiceRe
         name: key.to_string(),
     };
     view.documents.services.get(key).ok_or_else(missing)
+}
+
+/// What two sides left in doubt is settled by whoever says it anew, so that it is written even as it is.
+fn is_contested(view: &View, key: &ServiceKey, subject: ConflictSubject) -> bool {
+    view.documents.is_contested(key, subject)
 }
 
 fn readable<'a>(key: &ServiceKey, record: &'a ServiceRecord) -> Result<&'a Service, Refusal> {

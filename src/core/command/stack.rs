@@ -10,7 +10,9 @@ use crate::document::edit::Edit;
 use crate::id::{ServiceKey, ServiceName, StackName};
 use crate::stack::UnknownExposed;
 use crate::time::WallTime;
-use crate::view::{Definition, History, Lifecycle, RevisionName, StackRecord, View};
+use crate::view::{
+    ConflictSubject, Definition, History, Lifecycle, RevisionName, StackRecord, View,
+};
 
 pub(super) fn install(
     view: &View,
@@ -55,7 +57,25 @@ pub(super) fn upgrade(
         record,
     }];
     edits.extend(define(view, name, input)?);
+    edits.extend(remove_again(view, name, input));
     Ok(edits)
+}
+
+/// What one side of a split removed while the other changed it is gone for good once somebody who saw
+/// both does not bring it back.
+fn remove_again(view: &View, name: &StackName, input: &StackInput) -> Vec<Edit> {
+    let conflicts = view.documents.stack_conflicts.get(name);
+    let contested = conflicts
+        .into_iter()
+        .flatten()
+        .filter(|conflict| conflict.subject == ConflictSubject::Presence)
+        .filter_map(|conflict| conflict.service.clone())
+        .filter(|service| !input.services.contains_key(service));
+    contested
+        .map(|service| ServiceKey::new(name.clone(), service))
+        .filter(|key| !view.documents.services.contains_key(key))
+        .map(Edit::RemoveService)
+        .collect()
 }
 
 /// Above every number of the history: where two sides of a split met, the revision in force may have a
@@ -185,7 +205,7 @@ fn define(view: &View, name: &StackName, input: &StackInput) -> Result<Vec<Edit>
     for (key, (definition, instances)) in keys.iter().zip(input.services.values()) {
         service::check_links(view, key, definition, &keys)?;
         edits.extend(match view.documents.services.get(key) {
-            Some(record) => service::redefine(key, record, definition, *instances)?,
+            Some(record) => service::redefine(view, key, record, definition, *instances)?,
             None => service::define(key, definition, instances.unwrap_or(1))?,
         });
     }
@@ -231,7 +251,7 @@ fn definitions(input: &StackInput) -> BTreeMap<ServiceName, Definition> {
         .collect()
 }
 
-fn find<'a>(view: &'a View, name: &StackName) -> Result<&'a StackRecord, Refusal> {
+pub(super) fn find<'a>(view: &'a View, name: &StackName) -> Result<&'a StackRecord, Refusal> {
     let missing = || Refusal::NotFound {
         what: "stack",
         name: name.to_string(),

@@ -4,6 +4,7 @@
 //! which: equal envelopes give equal values, in whatever order they came. What cannot be read is
 //! left out; what two sides wrote differently is listed.
 
+mod contested;
 mod grid;
 mod history;
 mod stack;
@@ -73,6 +74,10 @@ impl Parts {
                 documents.services.insert(key, record.clone());
             }
             documents.conflicts.extend(part.conflicts.iter().cloned());
+            if !part.contested.is_empty() {
+                let contested = part.contested.clone();
+                documents.stack_conflicts.insert(name.clone(), contested);
+            }
         }
         documents
     }

@@ -1,5 +1,6 @@
 //! The documents of several replicas, written and exchanged.
 
+mod conflicts;
 mod history;
 mod hostile;
 mod merge;

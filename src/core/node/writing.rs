@@ -143,6 +143,7 @@ impl Node {
             | Command::InstallStack { .. }
             | Command::UpgradeStack { .. }
             | Command::RollbackStack { .. }
+            | Command::ResolveStack { .. }
             | Command::DeployStack(_)
             | Command::StopStack(_)
             | Command::RestartStack(_)

@@ -102,20 +102,40 @@ pub(crate) fn merged_services(
 ) -> Vec<ServiceName> {
     let all: BTreeSet<&ServiceName> = sides.iter().flat_map(|side| &side.services).collect();
     all.into_iter()
-        .filter(|service| is_wanted(service, base, sides))
+        .filter(|service| standing(service, base, sides) != Standing::Dropped)
         .cloned()
         .collect()
 }
 
-fn is_wanted(service: &ServiceName, base: Option<&StackRecord>, sides: &[&StackRecord]) -> bool {
+/// What becomes of a service that at least one side has.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Standing {
+    /// A side added it, or no side dropped it.
+    Kept,
+    /// A side dropped it, another changed it.
+    KeptThoughDropped,
+    Dropped,
+}
+
+pub(super) fn standing(
+    service: &ServiceName,
+    base: Option<&StackRecord>,
+    sides: &[&StackRecord],
+) -> Standing {
     let has = |side: &StackRecord| side.services.contains(service);
     let Some(base) = base.filter(|base| has(base)) else {
-        return true;
+        return Standing::Kept;
     };
     let is_changed = |side: &StackRecord| {
         has(side) && side.definitions.get(service) != base.definitions.get(service)
     };
-    sides.iter().all(|side| has(side)) || sides.iter().any(|side| is_changed(side))
+    if sides.iter().all(|side| has(side)) {
+        Standing::Kept
+    } else if sides.iter().any(|side| is_changed(side)) {
+        Standing::KeptThoughDropped
+    } else {
+        Standing::Dropped
+    }
 }
 
 fn parse(log: &Log, source: Index) -> Option<Arc<StackRecord>> {

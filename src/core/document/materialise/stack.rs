@@ -7,6 +7,7 @@
 use std::collections::BTreeMap;
 use std::sync::Arc;
 
+use super::contested::{contested, kept_though_dropped, presence};
 use super::history::{Recorded, merged_services};
 use super::{Read, conflict, readable, shown};
 use crate::document::DocumentId;
@@ -18,7 +19,8 @@ use crate::id::{RevisionHash, ServiceName, StackName};
 use crate::stack::Service;
 use crate::time::WallTime;
 use crate::view::{
-    Conflict, Deployed, History, Lifecycle, Pin, Revision, ServiceRecord, StackRecord,
+    Conflict, ConflictSubject, ConflictValue, Deployed, History, Lifecycle, Pin, Revision,
+    ServiceRecord, StackConflict, StackRecord,
 };
 
 #[derive(Debug, Default)]
@@ -28,6 +30,7 @@ pub(super) struct StackPart {
     /// Of the stack that is there.
     pub(super) history: Arc<History>,
     pub(super) conflicts: Vec<Conflict>,
+    pub(super) contested: Vec<StackConflict>,
     /// Definitions never change, so each is parsed once. Whoever wrote one: its hash says that it is the
     /// right one, and what others built on it counts though its writer was removed.
     definitions: Definitions,
@@ -47,6 +50,7 @@ impl StackPart {
         self.record = None;
         self.services.clear();
         self.conflicts.clear();
+        self.contested.clear();
         self.read_definitions(log);
         let mut services: BTreeMap<ServiceName, Registers<'_>> = BTreeMap::new();
         for (register, values) in log.registers() {
@@ -69,12 +73,16 @@ impl StackPart {
         let document = DocumentId::Stack(name.clone());
         let removals = sources(named(log, &StackRegister::Removed));
         self.recorded.read(log);
-        self.read_record(&document, log, &removals);
+        let recorded = self.read_record(&document, log, &removals);
         self.history = Arc::new(self.recorded.history(log, &removals, &self.definitions));
         for (service, registers) in services {
+            let mut services = self.record.iter().flat_map(|record| &record.services);
+            let is_wanted = services.any(|wanted| *wanted == service);
             let mut reader = Reader {
                 document: &document,
                 log,
+                dropped_by: recorded.filter(|_| !is_wanted),
+                contested: &mut self.contested,
                 removals: removals.clone(),
                 registers,
                 definitions: &self.definitions,
@@ -85,6 +93,8 @@ impl StackPart {
             }
         }
         self.conflicts.sort_by(|a, b| a.register.cmp(&b.register));
+        self.contested
+            .sort_by(|a, b| (&a.service, a.subject).cmp(&(&b.service, b.subject)));
     }
 
     fn read_definitions(&mut self, log: &Log) {
@@ -107,16 +117,20 @@ impl StackPart {
         }
     }
 
-    fn read_record(&mut self, document: &DocumentId, log: &Log, removals: &[usize]) {
+    /// Answers the entry that recorded the revision in force.
+    fn read_record(
+        &mut self,
+        document: &DocumentId,
+        log: &Log,
+        removals: &[usize],
+    ) -> Option<Index> {
         let alive = |value: &&Value| !removals.iter().any(|r| log.graph.reaches(*r, value.source));
         let created: Vec<WallTime> = named(log, &StackRegister::Created)
             .iter()
             .filter(alive)
             .map(|value| log.entry(value.source).time)
             .collect();
-        let Some(created) = created.into_iter().min() else {
-            return;
-        };
+        let created = created.into_iter().min()?;
         let values: Vec<Value> = named(log, &StackRegister::Record)
             .iter()
             .filter(alive)
@@ -130,12 +144,18 @@ impl StackPart {
         let base = self.recorded.base(log, removals, &sides);
         let values: Vec<&StackRecord> = records.iter().map(|read| &read.value).collect();
         let services = merged_services(base.as_deref(), &values);
-        self.record = records.into_iter().next().map(|read| StackRecord {
+        self.contested
+            .extend(contested(log, None, ConflictSubject::File, &records, file));
+        self.contested
+            .extend(kept_though_dropped(log, base.as_deref(), &records));
+        let winner = records.into_iter().next()?;
+        self.record = Some(StackRecord {
             created,
             services,
-            updated: log.entry(read.source).time,
-            ..read.value
+            updated: log.entry(winner.source).time,
+            ..winner.value
         });
+        Some(winner.source)
     }
 }
 
@@ -146,7 +166,10 @@ struct Reader<'a> {
     removals: Vec<usize>,
     registers: Registers<'a>,
     definitions: &'a Definitions,
+    /// The entry that recorded a revision without this service.
+    dropped_by: Option<Index>,
     conflicts: &'a mut Vec<Conflict>,
+    contested: &'a mut Vec<StackConflict>,
 }
 
 impl Reader<'_> {
@@ -164,22 +187,33 @@ impl Reader<'_> {
             return None;
         };
         let (creation, born) = (self.log.entry(*first).hash, self.log.entry(*first).lamport);
+        let definitions = self.definitions;
         let pointer = self.settle(
             service,
-            ServiceRegister::Revision,
+            (ServiceRegister::Revision, ConflictSubject::Definition),
             |pointer: &RevisionPointer| pointer.hash.short(),
+            |pointer| definition_value(definitions, pointer.hash),
         );
-        let instances = self.settle(service, ServiceRegister::Instances, shown::<u32>);
-        let state = self.settle(service, ServiceRegister::Lifecycle, shown::<Lifecycle>);
-        let deploy = self.settle(service, ServiceRegister::Deploy, |order: &DeployOrder| {
-            order.revision.short()
-        });
+        let instances = self.settle(
+            service,
+            (ServiceRegister::Instances, ConflictSubject::Instances),
+            shown::<u32>,
+            |instances| ConflictValue::Instances(*instances),
+        );
+        let state = self.settle(
+            service,
+            (ServiceRegister::Lifecycle, ConflictSubject::State),
+            shown::<Lifecycle>,
+            |state| ConflictValue::State(*state),
+        );
+        let deploy = self.deploy(service);
         let pointer = pointer?;
         let touched = [
             Some(pointer.source),
             instances.as_ref().map(|read| read.source),
             state.as_ref().map(|read| read.source),
         ];
+        self.tell_of_drop(service, touched.into_iter().flatten().collect());
         let last = touched
             .into_iter()
             .flatten()
@@ -221,17 +255,61 @@ impl Reader<'_> {
             .collect()
     }
 
+    /// The winner of a register; what else there is is listed, both ways.
     fn settle<T: serde::de::DeserializeOwned>(
         &mut self,
         service: &ServiceName,
-        register: ServiceRegister,
+        (register, subject): (ServiceRegister, ConflictSubject),
         show: impl Fn(&T) -> String,
+        value: impl Fn(&T) -> ConflictValue,
     ) -> Option<Read<T>> {
         let read: Vec<Read<T>> = readable(&self.alive(register)).collect();
         let name = StackRegister::Service(service.clone(), register).to_string();
         self.conflicts
             .extend(conflict(self.document, name, &read, show));
+        self.contested
+            .extend(contested(self.log, Some(service), subject, &read, value));
         read.into_iter().next()
+    }
+
+    /// Two orders to deploy are no conflict once somebody who saw both said which definition counts: the
+    /// next deploy runs that one.
+    fn deploy(&mut self, service: &ServiceName) -> Option<Read<DeployOrder>> {
+        let orders = sources(&self.alive(ServiceRegister::Deploy));
+        let pointers = sources(&self.alive(ServiceRegister::Revision));
+        let (listed, told) = (self.conflicts.len(), self.contested.len());
+        let definitions = self.definitions;
+        let order = self.settle(
+            service,
+            (ServiceRegister::Deploy, ConflictSubject::Deploy),
+            |order: &DeployOrder| order.revision.short(),
+            |order| definition_value(definitions, order.revision),
+        );
+        match pointers[..] {
+            [pointer] => {
+                let is_known = |order: &Index| self.log.graph.reaches(pointer, *order);
+                if orders.len() > 1 && orders.iter().all(is_known) {
+                    self.conflicts.truncate(listed);
+                    self.contested.truncate(told);
+                }
+            }
+            // The definitions differ as well, and say it.
+            _ => self.contested.truncate(told),
+        }
+        order
+    }
+
+    /// Lists what was changed beside the revision that dropped the service.
+    fn tell_of_drop(&mut self, service: &ServiceName, touched: Vec<Index>) {
+        let Some(dropped) = self.dropped_by else {
+            return;
+        };
+        let graph = &self.log.graph;
+        let mut beside = touched;
+        beside
+            .retain(|source| !graph.reaches(dropped, *source) && !graph.reaches(*source, dropped));
+        self.contested
+            .extend(presence(self.log, service, dropped, &beside, false));
     }
 
     fn revision(&self, hash: RevisionHash, number: u64) -> Revision {
@@ -276,13 +354,14 @@ impl Reader<'_> {
         let edits = self
             .registers
             .keys()
-            .filter(|register| !self.alive(**register).is_empty());
-        let mut others: Vec<String> = edits
             .filter(|register| **register != ServiceRegister::Removed)
-            .flat_map(|register| {
-                let values = self.alive(*register);
+            .map(|register| (*register, self.alive(*register)));
+        let edits: Vec<(ServiceRegister, Vec<Value>)> = edits.collect();
+        let mut others: Vec<String> = edits
+            .iter()
+            .flat_map(|(register, values)| {
                 values
-                    .into_iter()
+                    .iter()
                     .map(move |value| format!("{register} = {}", value.text))
             })
             .collect();
@@ -295,7 +374,29 @@ impl Reader<'_> {
                 applied: "removed".to_owned(),
                 others,
             });
+            let beside = edits.iter().flat_map(|(_, values)| sources(values));
+            let removals = self.removals.iter();
+            if let Some(removal) = removals.max_by_key(|source| self.log.rank(**source)) {
+                let beside: Vec<Index> = beside.collect();
+                self.contested
+                    .extend(presence(self.log, service, *removal, &beside, false));
+            }
         }
+    }
+}
+
+fn definition_value(definitions: &Definitions, hash: RevisionHash) -> ConflictValue {
+    ConflictValue::Definition {
+        hash,
+        service: defined(definitions, &hash),
+    }
+}
+
+fn file(record: &StackRecord) -> ConflictValue {
+    ConflictValue::File {
+        stack: record.stack.clone(),
+        version: record.version.clone(),
+        expose: record.expose.clone(),
     }
 }
 

@@ -8,12 +8,16 @@ use crate::view::{Definition, History, StackRecord, StackRevision, View};
 
 /// Gives the command and saves what it writes.
 #[track_caller]
-fn command(replica: &mut Replica, by: u8, command: &Command) {
+pub(super) fn command(replica: &mut Replica, by: u8, command: &Command) {
     let edits = try_command(replica, by, command).unwrap();
     write(replica, &edits);
 }
 
-fn try_command(replica: &mut Replica, by: u8, command: &Command) -> Result<Vec<Edit>, Refusal> {
+pub(super) fn try_command(
+    replica: &mut Replica,
+    by: u8,
+    command: &Command,
+) -> Result<Vec<Edit>, Refusal> {
     let view = View {
         documents: replica.documents(),
         ..View::default()
@@ -35,14 +39,14 @@ fn input(services: &[(&str, &str)]) -> StackInput {
     }
 }
 
-fn install(services: &[(&str, &str)]) -> Command {
+pub(super) fn install(services: &[(&str, &str)]) -> Command {
     Command::InstallStack {
         name: "shop".parse().unwrap(),
         stack: input(services),
     }
 }
 
-fn upgrade(services: &[(&str, &str)]) -> Command {
+pub(super) fn upgrade(services: &[(&str, &str)]) -> Command {
     Command::UpgradeStack {
         name: "shop".parse().unwrap(),
         stack: input(services),
