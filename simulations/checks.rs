@@ -19,6 +19,7 @@ mod rest;
 mod restarts;
 mod rollout;
 mod running;
+mod stacks;
 mod stateful;
 mod stopping;
 
@@ -178,6 +179,7 @@ impl Checks {
                 Box::new(network::Networks),
                 Box::<restarts::Restarts>::default(),
                 Box::new(documents::Documents),
+                Box::new(stacks::Stacks),
                 Box::<rest::Rest>::default(),
                 Box::new(bounds::Bounds::new(hosts)),
             ],
@@ -235,6 +237,7 @@ pub fn all() -> impl Iterator<Item = &'static Check> {
         network::CHECKS,
         restarts::CHECKS,
         documents::CHECKS,
+        stacks::CHECKS,
         rest::CHECKS,
         bounds::CHECKS,
         DRIVING,

@@ -99,11 +99,11 @@ fn input(files: &Files) -> StackInput {
         stack: stack.stack.clone(),
         version: stack.version.clone(),
         description: stack.description.clone(),
-        source: None,
         expose: stack.expose.clone(),
         services: services
             .map(|(name, declared)| (name.clone(), (declared.service.clone(), declared.instances)))
             .collect(),
+        ..StackInput::default()
     }
 }
 

@@ -1,7 +1,7 @@
 //! What people ask of a grid in a run.
 
-use kontena_core::command::Command;
-use kontena_core::id::{RevisionHash, ServiceKey};
+use kontena_core::command::{Command, StackInput};
+use kontena_core::id::{RevisionHash, ServiceKey, ServiceName, StackName};
 use kontena_core::stack::{Port, Protocol, Service, Strategy};
 use kontena_core::view::Availability;
 
@@ -66,6 +66,18 @@ pub enum Ask {
     Leave {
         force: bool,
     },
+    /// Installs the one stack of a run, which is never deployed, with the services of these bits.
+    Install {
+        services: u8,
+        version: u32,
+    },
+    /// Gives it another revision.
+    Upgrade {
+        services: u8,
+        version: u32,
+    },
+    /// Settles as it is what two sides of a split gave it.
+    Resolve,
     /// Scales what does not exist, by more than is allowed.
     Nonsense {
         kind: usize,
@@ -109,6 +121,18 @@ impl Ask {
                 force,
             }],
             Self::Leave { force } => vec![Command::Leave { force }],
+            Self::Install { services, version } => vec![Command::InstallStack {
+                name: stack(),
+                stack: input(services, version),
+            }],
+            Self::Upgrade { services, version } => vec![Command::UpgradeStack {
+                name: stack(),
+                stack: input(services, version),
+            }],
+            Self::Resolve => vec![Command::ResolveStack {
+                name: stack(),
+                take: None,
+            }],
             Self::Nonsense { kind } => vec![nonsense(kind)],
         }
     }
@@ -121,6 +145,25 @@ impl Ask {
 
 pub fn key(service: usize) -> ServiceKey {
     format!("s{service}").parse().expect("a service key")
+}
+
+fn stack() -> StackName {
+    "shop".parse().expect("a stack name")
+}
+
+fn input(services: u8, version: u32) -> StackInput {
+    let bits = (0..u8::BITS).filter(|bit| services >> bit & 1 == 1);
+    let services = bits.map(|bit| {
+        let name: ServiceName = format!("p{bit}").parse().expect("a service name");
+        let service = Service::new(format!("p{bit}:{version}"));
+        (name, (service, Some(version)))
+    });
+    StackInput {
+        stack: "shop".to_owned(),
+        version: version.to_string(),
+        services: services.collect(),
+        ..StackInput::default()
+    }
 }
 
 fn deploy(service: usize, force: bool) -> Command {

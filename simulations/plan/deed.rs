@@ -284,6 +284,9 @@ fn named_by(ask: &Ask) -> Option<usize> {
         | Ask::Restart { .. }
         | Ask::Remove { .. }
         | Ask::Leave { .. }
+        | Ask::Install { .. }
+        | Ask::Upgrade { .. }
+        | Ask::Resolve
         | Ask::Nonsense { .. } => None,
     }
 }

@@ -109,6 +109,7 @@ pub fn draw(seed: u64, nodes: Option<usize>, lasts: Duration) -> Plan {
     draw.join_in_a_split(seed);
     draw.die_beside_a_stall(seed);
     draw.lose_all_ways(seed);
+    draw.upgrade_in_a_split(seed);
     draw.finish()
 }
 
@@ -254,6 +255,37 @@ impl Draw {
                 let lasts = chance.range(5 * SECOND, 5 * MINUTE);
                 self.add(at, lasts, Deed::Seclude { host });
             }
+        }
+    }
+
+    /// Both sides of a split give one stack other services and other definitions; later somebody settles it.
+    fn upgrade_in_a_split(&mut self, seed: u64) {
+        let mut chance = Chance::new(seed, "upgrades in a split");
+        if !chance.happens(250) {
+            return;
+        }
+        let border = 1 + chance.index(self.plan.nodes - 1);
+        let (from, to): (Vec<usize>, Vec<usize>) = (0..self.plan.nodes).partition(|n| *n < border);
+        let (at, both) = (chance.range(MINUTE, self.ends.max(2 * MINUTE)), true);
+        let lasts = chance.range(40 * SECOND, 3 * MINUTE);
+        let (services, version) = (0b0111, 1);
+        self.ask(25 * SECOND, 0, Ask::Install { services, version });
+        for on in [0, border] {
+            for _ in 0..chance.range(1, 2) {
+                let services = u8::try_from(chance.range(1, 31)).expect("five bits");
+                let version = u32::try_from(chance.range(1, 3)).expect("a small number");
+                let at = at + chance.range(2 * SECOND, 30 * SECOND);
+                self.ask(at, on, Ask::Upgrade { services, version });
+            }
+        }
+        self.add(at, lasts, Deed::Cut { from, to, both });
+        if chance.happens(500) {
+            let at = at + lasts + chance.range(5 * SECOND, MINUTE);
+            self.ask(
+                at.min(self.ends),
+                chance.index(self.plan.nodes),
+                Ask::Resolve,
+            );
         }
     }
 

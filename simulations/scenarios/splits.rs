@@ -3,8 +3,8 @@
 use std::collections::{BTreeMap, BTreeSet};
 use std::time::Duration;
 
-use kontena_core::command::Command;
-use kontena_core::id::NodeId;
+use kontena_core::command::{Command, StackInput};
+use kontena_core::id::{NodeId, StackName};
 use kontena_core::identity::SecretKey;
 use kontena_core::network::ipam::{Subnet, allocate};
 use kontena_core::network::plan::AddressPlan;
@@ -45,6 +45,82 @@ fn edits_on_both_sides_of_a_split_survive_it() {
     });
     let first = &world.hosts[0].view.documents;
     assert!(world.hosts.iter().all(|host| host.view.documents == *first));
+}
+
+#[test]
+fn upgrades_on_both_sides_of_a_split_are_told_and_one_revision_settles_them() {
+    let mut world = grid(3, 25);
+    let name: StackName = "shop".parse().expect("a stack name");
+    accept(
+        &mut world,
+        0,
+        install(&name, &[("web", "a:1"), ("db", "b:1")]),
+    );
+    world.run_for(SOON);
+    world.network.split(&[0], &[1, 2]);
+    world.run_for(SOON);
+    let ours = &[("web", "a:2"), ("db", "b:1"), ("cache", "c:1")];
+    accept(&mut world, 0, upgrade(&name, ours));
+    accept(
+        &mut world,
+        2,
+        upgrade(&name, &[("web", "a:3"), ("files", "f:1")]),
+    );
+    world.run_for(MINUTE);
+    world.network.heal();
+    world.until(MINUTE, "all show the same", |world| {
+        let first = &world.hosts[0].view.documents;
+        let are_equal = world.hosts.iter().all(|host| host.view.documents == *first);
+        are_equal && first.histories[&name].revisions.len() == 3
+    });
+    let documents = world.hosts[1].view.documents.clone();
+    let services = documents.stacks[&name].services.iter();
+    let services: Vec<&str> = services.map(|service| service.as_str()).collect();
+    assert_eq!(services, ["cache", "files", "web"]);
+    let [conflict] = documents.stack_conflicts[&name].as_slice() else {
+        panic!("{:?}", documents.stack_conflicts);
+    };
+    let authors: BTreeSet<NodeId> = conflict.sides.iter().map(|side| side.author).collect();
+    assert_eq!(authors, BTreeSet::from([world.id(0), world.id(2)]));
+
+    let resolve = Command::ResolveStack {
+        name: name.clone(),
+        take: None,
+    };
+    accept(&mut world, 1, resolve);
+    world.until(SOON, "nobody shows a conflict", |world| {
+        let mut hosts = world.hosts.iter();
+        hosts.all(|host| host.view.documents.stack_conflicts.is_empty())
+    });
+}
+
+fn install(name: &StackName, services: &[(&str, &str)]) -> Command {
+    Command::InstallStack {
+        name: name.clone(),
+        stack: input(services),
+    }
+}
+
+fn upgrade(name: &StackName, services: &[(&str, &str)]) -> Command {
+    Command::UpgradeStack {
+        name: name.clone(),
+        stack: input(services),
+    }
+}
+
+fn input(services: &[(&str, &str)]) -> StackInput {
+    let services = services.iter();
+    StackInput {
+        stack: "shop".to_owned(),
+        version: "1".to_owned(),
+        services: services
+            .map(|(name, image)| {
+                let name = name.parse().expect("a service name");
+                (name, (Service::new(*image), Some(1)))
+            })
+            .collect(),
+        ..StackInput::default()
+    }
 }
 
 #[test]

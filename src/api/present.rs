@@ -2,6 +2,7 @@
 //!
 //! Not here: HTTP, and what a value means (`types`).
 
+mod conflict;
 pub(super) mod containers;
 pub(super) mod deploys;
 pub(super) mod grid;

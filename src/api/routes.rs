@@ -1,6 +1,7 @@
 //! Which path is answered by what.
 
 mod about;
+mod conflicts;
 mod deploys;
 mod grids;
 mod logs;
@@ -136,6 +137,8 @@ fn of_stacks() -> Router<Arc<Backend>> {
         .route(&under("diff"), get(revisions::compare))
         .route(&under("plan"), post(revisions::plan))
         .route(&under("rollback"), post(revisions::rollback))
+        .route(&under("resolve"), post(conflicts::resolve))
+        .route(&under("resolve/plan"), post(conflicts::plan))
         .route(&under("stop"), post(stacks::stop))
         .route(&under("restart"), post(stacks::restart))
         .route(&under("container_logs"), get(logs::of_stack))

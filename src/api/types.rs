@@ -5,6 +5,7 @@
 //! structs named `…Json`, each made `From` its wire type. A reader ignores fields that it does not
 //! know, because a newer node may send more. Not here: how values are found (`present`, `rows`).
 
+pub(crate) mod conflict;
 pub(crate) mod deploy;
 pub(crate) mod error;
 pub(crate) mod grid;

@@ -144,7 +144,7 @@ pub enum Command {
 }
 
 /// A stack as it comes from a stack file.
-#[derive(Clone, Debug, PartialEq)]
+#[derive(Clone, Debug, Default, PartialEq)]
 pub struct StackInput {
     pub stack: String,
     pub version: String,
@@ -152,6 +152,10 @@ pub struct StackInput {
     pub source: Option<String>,
     /// One of `services`.
     pub expose: Option<ServiceName>,
+    /// As those of [`crate::view::StackRecord`].
+    pub labels: Vec<String>,
+    pub variables: BTreeMap<String, serde_json::Value>,
+    pub parent: Option<StackName>,
     /// `None` instances: 1 when new, else unchanged.
     pub services: BTreeMap<ServiceName, (Service, Option<u32>)>,
 }

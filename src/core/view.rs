@@ -165,6 +165,15 @@ pub struct StackRecord {
     /// The service that has the stack's own name in DNS too.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub expose: Option<ServiceName>,
+    /// `KEY=VALUE`, for people.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub labels: Vec<String>,
+    /// What the file's variables were given, but what has to do with the vault: the defaults of the next upgrade.
+    #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
+    pub variables: BTreeMap<String, serde_json::Value>,
+    /// The stack that brought it along, and takes it with it when it goes.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub parent: Option<StackName>,
     /// Counts along this stack's history, from 1.
     pub revision: u64,
     /// The services of this revision. One that the stack no longer has goes when it is deployed.

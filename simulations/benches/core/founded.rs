@@ -124,10 +124,8 @@ pub(crate) fn deploy(world: &mut World, stacks: usize, instances: u32) {
         let stack = StackInput {
             stack: name.to_string(),
             version: "1".to_owned(),
-            description: None,
-            source: None,
-            expose: None,
             services: services.collect(),
+            ..StackInput::default()
         };
         let install = Command::InstallStack {
             name: name.clone(),

@@ -3,7 +3,7 @@
 use std::collections::BTreeMap;
 
 use kontena_core::command::StackInput;
-use kontena_core::id::{NodeId, ServiceName, StackName};
+use kontena_core::id::{EnvelopeHash, NodeId, ServiceName, StackName};
 use kontena_core::stack::{Fate, KeyDifference, ServiceDifference, Side, difference};
 use kontena_core::view::{History, StackRevision};
 
@@ -37,7 +37,19 @@ pub(in crate::api) fn revisions(snapshot: &Snapshot, history: &History) -> Vec<R
         .collect()
 }
 
-fn node_name(snapshot: &Snapshot, node: &NodeId) -> String {
+/// How people name the revision that a change recorded, if it recorded one.
+pub(super) fn label_of(
+    snapshot: &Snapshot,
+    stack: &StackName,
+    change: &EnvelopeHash,
+) -> Option<String> {
+    let history = snapshot.view.documents.histories.get(stack)?;
+    let mut revisions = history.revisions.iter();
+    let revision = revisions.find(|revision| revision.hash == *change)?;
+    Some(history.label(revision))
+}
+
+pub(super) fn node_name(snapshot: &Snapshot, node: &NodeId) -> String {
     let documents = &snapshot.view.documents;
     let member = documents.roster.get(node).map(|member| &member.name);
     let name = member.or_else(|| documents.former.get(node));

@@ -8,7 +8,7 @@ use kontena_core::view::StackRecord;
 use super::{Snapshot, service};
 use crate::api::types::Time;
 use crate::api::types::service::{Service, ServiceState};
-use crate::api::types::stack::{Stack, StackState};
+use crate::api::types::stack::{Stack, StackReference, StackState};
 
 /// All but the hidden stack of services without one.
 pub(in crate::api) fn stacks(snapshot: &Snapshot) -> Vec<Stack> {
@@ -37,12 +37,29 @@ pub(in crate::api) fn stack(snapshot: &Snapshot, name: &StackName, record: &Stac
         source: record.source.clone(),
         services,
         expose: record.expose.as_ref().map(ToString::to_string),
-        labels: Vec::new(),
-        variables: BTreeMap::new(),
+        labels: record.labels.clone(),
+        variables: record.variables.clone(),
         metadata: BTreeMap::new(),
-        parent: None,
-        children: Vec::new(),
+        parent: record.parent.as_ref().map(named),
+        children: children(snapshot, name).map(named).collect(),
+        conflicts: super::conflict::conflicts(snapshot, name),
     }
+}
+
+fn named(name: &StackName) -> StackReference {
+    StackReference {
+        name: name.to_string(),
+    }
+}
+
+/// The stacks that it brought along.
+fn children<'s>(
+    snapshot: &'s Snapshot,
+    parent: &'s StackName,
+) -> impl Iterator<Item = &'s StackName> {
+    let stacks = snapshot.view.documents.stacks.iter();
+    let is_child = |record: &StackRecord| record.parent.as_ref() == Some(parent);
+    stacks.filter_map(move |(name, record)| is_child(record).then_some(name))
 }
 
 fn state(services: &[Service]) -> StackState {

@@ -97,7 +97,10 @@ pub(super) async fn rollback(
     Ok(saved(shown(&snapshot, &name)?, how))
 }
 
-fn history(snapshot: &Snapshot, stack: &str) -> Result<(StackName, Arc<History>), Refused> {
+pub(super) fn history(
+    snapshot: &Snapshot,
+    stack: &str,
+) -> Result<(StackName, Arc<History>), Refused> {
     let name = stack_name(stack)?;
     snapshot.stack(&name)?;
     let known = snapshot.view.documents.histories.get(&name);
@@ -105,7 +108,7 @@ fn history(snapshot: &Snapshot, stack: &str) -> Result<(StackName, Arc<History>)
     Ok((name, history))
 }
 
-fn find<'h>(history: &'h History, text: &str) -> Result<&'h StackRevision, Refused> {
+pub(super) fn find<'h>(history: &'h History, text: &str) -> Result<&'h StackRevision, Refused> {
     let name: RevisionName = text
         .parse()
         .map_err(|problem| Refused::invalid(format!("{problem}")))?;
@@ -114,7 +117,7 @@ fn find<'h>(history: &'h History, text: &str) -> Result<&'h StackRevision, Refus
         .map_err(|problem| Refused::invalid(problem.to_string()))
 }
 
-fn exactly(revision: &StackRevision) -> RevisionName {
+pub(super) fn exactly(revision: &StackRevision) -> RevisionName {
     RevisionName::Hash {
         number: None,
         digits: revision.hash.to_string(),

@@ -108,7 +108,14 @@ pub(super) fn named(mut body: Value, name: &StackName) -> Value {
 }
 
 pub(super) fn input(compiled: Compiled) -> StackInput {
-    let Compiled { stack, source, .. } = compiled;
+    let Compiled {
+        stack,
+        source,
+        labels,
+        variables,
+        parent,
+        name: _,
+    } = compiled;
     let services = stack.services.into_iter();
     StackInput {
         stack: stack.stack,
@@ -116,6 +123,9 @@ pub(super) fn input(compiled: Compiled) -> StackInput {
         description: stack.description,
         source,
         expose: stack.expose,
+        labels,
+        variables,
+        parent,
         services: services
             .map(|(name, declared)| (name, (declared.service, declared.instances)))
             .collect(),

@@ -434,8 +434,12 @@ async fn a_stack_in_json_names_its_services() {
         &json,
         &expect![[r#"
             {
+              "children": [],
+              "conflicts": [],
               "created_at": "2026-01-02T03:04:05.000Z",
+              "labels": [],
               "name": "shop",
+              "parent": null,
               "revision": 3,
               "services": [
                 {
@@ -466,6 +470,7 @@ async fn a_stack_in_json_names_its_services() {
               "stack": "acme/shop",
               "state": "partially_running",
               "updated_at": "2026-01-02T03:04:06.000Z",
+              "variables": {},
               "version": "1.2.0"
             }"#]],
     );

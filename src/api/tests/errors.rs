@@ -157,3 +157,23 @@ async fn raw(server: &Server, request: &[u8]) -> String {
     stream.read_to_string(&mut answer).await.unwrap();
     answer
 }
+
+#[tokio::test]
+async fn what_a_stack_keeps_for_its_next_upgrade_has_its_form() {
+    let server = Server::reading(view()).await;
+    let body = json!({
+        "stack": "shop", "labels": ["Team=a", 7], "variables": ["a"],
+        "parent": {"name": "a/b", "age": 3}, "services": [{"name": "web", "image": "nginx"}],
+    });
+    let refused: Result<Value, _> = server.client.post("/v1/grids/home/stacks", &body).await;
+    let said = refused.unwrap_err().to_string();
+    for expected in [
+        "labels[0]: `Team=a` is not a label",
+        "labels[1]: `7` is not a label",
+        "variables: has to be an object",
+        "parent.age: is not a known field",
+        "parent.name: `a/b` has to be a name without `/`",
+    ] {
+        assert!(said.contains(expected), "{said}");
+    }
+}

@@ -6,7 +6,10 @@ use std::sync::Arc;
 use kontena_core::command::Command;
 use kontena_core::id::EnvelopeHash;
 use kontena_core::stack::Service;
-use kontena_core::view::{Definition, History, RevisionName, StackRevision, View};
+use kontena_core::view::{
+    ConflictSide, ConflictSubject, ConflictValue, Definition, History, RevisionName, StackConflict,
+    StackRevision, View,
+};
 use serde_json::{Value, json};
 
 use super::changes::{documents, noting};
@@ -172,4 +175,119 @@ async fn a_rollback_names_its_revision_by_the_hash() {
     };
     let hash: RevisionName = "11".repeat(32).parse().unwrap();
     assert_eq!(to.to_string(), hash.to_string());
+}
+
+/// Two sides that gave `web` another image each, in revisions 2 and 2, and a number of instances each.
+fn quarrel(view: &mut View) {
+    remember(view);
+    let side = |first: u8, by: u8, value: ConflictValue| ConflictSide {
+        change: EnvelopeHash([first; 32]),
+        author: node(by),
+        at: WallTime(NOON),
+        value,
+    };
+    let definition = |image: &str| {
+        let service = Service::new(image);
+        ConflictValue::Definition {
+            hash: service.hash(),
+            service: Ok(Arc::new(service)),
+        }
+    };
+    let conflict = |subject, sides| StackConflict {
+        service: Some("web".parse().unwrap()),
+        subject,
+        sides,
+    };
+    let conflicts = vec![
+        conflict(
+            ConflictSubject::Definition,
+            vec![
+                side(0x22, 2, definition("nginx:2")),
+                side(0x33, 9, definition("nginx:3")),
+            ],
+        ),
+        conflict(
+            ConflictSubject::Instances,
+            vec![
+                side(0x55, 1, ConflictValue::Instances(2)),
+                side(0x66, 2, ConflictValue::Instances(4)),
+            ],
+        ),
+    ];
+    documents(view)
+        .stack_conflicts
+        .insert("shop".parse().unwrap(), conflicts);
+}
+
+#[tokio::test]
+async fn a_stack_shows_who_wrote_what_where_both_sides_touched_the_same() {
+    let mut view = view();
+    quarrel(&mut view);
+    let server = Server::reading(view).await;
+    let shop: Value = server.client.get(SHOP).await.unwrap();
+    let by = node(9).short();
+    assert_eq!(
+        shop["conflicts"],
+        json!([
+            {"service": "web", "subject": "definition", "sides": [
+                {"value": {"image": "nginx:2"}, "revision": "2~2222", "by": "beta",
+                 "at": "2026-01-02T03:04:05.000Z"},
+                {"value": {"image": "nginx:3"}, "revision": "2~3333", "by": by,
+                 "at": "2026-01-02T03:04:05.000Z"}
+            ]},
+            {"service": "web", "subject": "instances", "sides": [
+                {"value": 2, "revision": null, "by": "alpha", "at": "2026-01-02T03:04:05.000Z"},
+                {"value": 4, "revision": null, "by": "beta", "at": "2026-01-02T03:04:05.000Z"}
+            ]}
+        ])
+    );
+}
+
+#[tokio::test]
+async fn a_conflict_is_resolved_with_the_revision_that_is_taken_by_its_hash() {
+    let (server, noted) = noting(|command, view| {
+        match command {
+            Command::ResolveStack { name, .. } => {
+                documents(view).stacks.get_mut(name).unwrap().revision += 1;
+            }
+            Command::StopStack(_) => quarrel(view),
+            other => panic!("{other:?}"),
+        }
+        accepted()
+    })
+    .await;
+    // The hand that makes the view reaches in through a command.
+    let stop = format!("{SHOP}/stop");
+    let _: Value = server.client.post(&stop, &json!({})).await.unwrap();
+    let path = format!("{SHOP}/resolve");
+    let body = json!({"take": "2~3333", "services": ["web"]});
+    let plan: Plan = server
+        .client
+        .post(&format!("{path}/plan"), &body)
+        .await
+        .unwrap();
+    assert!(plan.services.iter().any(|one| one.name == "web"));
+    let done: Changed<Stack> = server.client.post(&path, &body).await.unwrap();
+    assert_eq!(done.object.revision, 4);
+    for wrong in [
+        json!({"take": "2"}),
+        json!({"take": "9"}),
+        json!({"services": ["web"]}),
+        json!({"side": "2~3333"}),
+    ] {
+        let refused: Result<Value, _> = server.client.post(&path, &wrong).await;
+        assert!(refused.is_err(), "{wrong}");
+    }
+    let noted = noted.lock().unwrap();
+    let [
+        _,
+        Command::ResolveStack {
+            take: Some(take), ..
+        },
+    ] = noted.as_slice()
+    else {
+        panic!("{noted:?}");
+    };
+    assert_eq!(take.revision.to_string(), "33".repeat(32));
+    assert_eq!(take.services.len(), 1);
 }

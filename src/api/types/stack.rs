@@ -6,6 +6,7 @@ use serde::{Deserialize, Serialize};
 use serde_json::Value;
 
 use super::Time;
+use super::conflict::StackConflict;
 use super::service::{Service, ServiceJson};
 
 /// The answer of `GET /v1/grids/{grid}/stacks`.
@@ -36,8 +37,17 @@ pub(crate) struct Stack {
     pub(crate) labels: Vec<String>,
     pub(crate) variables: BTreeMap<String, Value>,
     pub(crate) metadata: BTreeMap<String, Value>,
-    pub(crate) parent: Option<Value>,
-    pub(crate) children: Vec<Value>,
+    /// The stack that brought it along.
+    pub(crate) parent: Option<StackReference>,
+    pub(crate) children: Vec<StackReference>,
+    /// *Ours.*
+    pub(crate) conflicts: Vec<StackConflict>,
+}
+
+/// A stack that another speaks of.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub(crate) struct StackReference {
+    pub(crate) name: String,
 }
 
 /// Kontena's words.
@@ -72,9 +82,15 @@ pub(crate) struct StackJson {
     pub(crate) version: String,
     pub(crate) revision: u64,
     pub(crate) state: &'static str,
+    pub(crate) labels: Vec<String>,
+    /// What its variables were given.
+    pub(crate) variables: BTreeMap<String, Value>,
+    pub(crate) parent: Option<String>,
+    pub(crate) children: Vec<String>,
     pub(crate) created_at: Option<Time>,
     pub(crate) updated_at: Option<Time>,
     pub(crate) services: Vec<ServiceJson>,
+    pub(crate) conflicts: Vec<StackConflict>,
 }
 
 impl From<Stack> for StackJson {
@@ -85,9 +101,14 @@ impl From<Stack> for StackJson {
             version: stack.version,
             revision: stack.revision,
             state: stack.state.as_str(),
+            labels: stack.labels,
+            variables: stack.variables,
+            parent: stack.parent.map(|parent| parent.name),
+            children: stack.children.into_iter().map(|child| child.name).collect(),
             created_at: stack.created_at,
             updated_at: stack.updated_at,
             services: stack.services.into_iter().map(ServiceJson::from).collect(),
+            conflicts: stack.conflicts,
         }
     }
 }

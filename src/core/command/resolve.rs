@@ -79,6 +79,9 @@ pub fn resolve_input(
             .expose
             .clone()
             .filter(|exposed| services.contains_key(exposed)),
+        labels: record.labels.clone(),
+        variables: record.variables.clone(),
+        parent: record.parent.clone(),
         services,
     })
 }

@@ -137,6 +137,9 @@ pub fn rollback_input(
         description: record.description.clone(),
         source: record.source.clone(),
         expose: record.expose.clone(),
+        labels: record.labels.clone(),
+        variables: record.variables.clone(),
+        parent: record.parent.clone(),
         services,
     })
 }
@@ -229,6 +232,9 @@ fn record(input: &StackInput, revision: u64, created: WallTime, updated: WallTim
         description: input.description.clone(),
         source: input.source.clone(),
         expose: input.expose.clone(),
+        labels: input.labels.clone(),
+        variables: input.variables.clone(),
+        parent: input.parent.clone(),
         revision,
         services: input.services.keys().cloned().collect(),
         definitions: definitions(input),

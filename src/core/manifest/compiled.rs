@@ -35,7 +35,16 @@ pub struct Compiled {
     pub stack: Stack,
     /// The text of the file, for `stack inspect`.
     pub source: Option<String>,
+    /// `KEY=VALUE`, for people.
+    pub labels: Vec<String>,
+    /// What its variables were given: the defaults of the next upgrade.
+    pub variables: BTreeMap<String, Value>,
+    /// The stack that brought it along.
+    pub parent: Option<StackName>,
 }
+
+/// The most variables that a stack keeps: more than any file asks for, and every node has them.
+const MAX_VARIABLES: usize = 1_000;
 
 /// The version of a stack that gives none, as in Kontena.
 const DEFAULT_VERSION: &str = "0.0.1";
@@ -50,15 +59,18 @@ const STACK: Fields = Fields {
         "registry",
         "expose",
         "services",
-    ]],
-    not_yet: &[
         "labels",
         "variables",
-        "metadata",
+        // Nothing follows from it: each dependency is installed as a stack that names its parent.
         "dependencies",
         "parent",
-        "volumes",
-    ],
+    ]],
+    not_yet: &["metadata", "volumes"],
+};
+
+const PARENT: Fields = Fields {
+    known: &[&["id", "name"]],
+    not_yet: &[],
 };
 
 /// The body of `POST /v1/grids/{grid}/stacks`.
@@ -67,6 +79,9 @@ pub fn write(compiled: &Compiled) -> Value {
         name,
         stack,
         source,
+        labels,
+        variables,
+        parent,
     } = compiled;
     let services = stack.services.iter().map(|(name, declared)| {
         let change = ServiceChange::from_declared(declared);
@@ -80,6 +95,9 @@ pub fn write(compiled: &Compiled) -> Value {
         "source": source,
         "expose": stack.expose,
         "services": services.collect::<Vec<Value>>(),
+        "labels": labels,
+        "variables": variables,
+        "parent": parent.as_ref().map(|name| json!({"name": name})),
     })
 }
 
@@ -107,6 +125,9 @@ fn read_stack(body: &Field<'_>, problems: &mut Vec<FieldProblem>) -> Option<Comp
     };
     let description = text("description", problems);
     let source = text("source", problems);
+    let labels = read_labels(body, problems);
+    let variables = read_variables(body, problems);
+    let parent = read_parent(body, problems);
     let version = body.get("version").and_then(|field| field.word(problems));
     let name = body
         .get("name")
@@ -144,7 +165,53 @@ fn read_stack(body: &Field<'_>, problems: &mut Vec<FieldProblem>) -> Option<Comp
             services,
         },
         source,
+        labels,
+        variables,
+        parent,
     })
+}
+
+fn read_labels(body: &Field<'_>, problems: &mut Vec<FieldProblem>) -> Vec<String> {
+    let items = body.get("labels").and_then(|list| list.items(problems));
+    let items = items.into_iter().flatten();
+    items
+        .filter_map(|item| item.parsed(stack_label, problems))
+        .collect()
+}
+
+/// As Kontena's: the key is of lower case letters, digits, `.` and `-`.
+fn stack_label(text: &str) -> Result<String, String> {
+    let is_of_key =
+        |c: char| c.is_ascii_lowercase() || c.is_ascii_digit() || matches!(c, '.' | '-');
+    match text.split_once('=') {
+        Some((key, _)) if !key.is_empty() && key.chars().all(is_of_key) => Ok(text.to_owned()),
+        Some(_) | None => Err(format!("`{text}` is not a label: expected `KEY=VALUE`")),
+    }
+}
+
+fn read_variables(body: &Field<'_>, problems: &mut Vec<FieldProblem>) -> BTreeMap<String, Value> {
+    let Some(variables) = body.get("variables") else {
+        return BTreeMap::new();
+    };
+    let Some(entries) = variables.object(problems) else {
+        return BTreeMap::new();
+    };
+    if entries.len() > MAX_VARIABLES {
+        let message = format!("has {} fields, {MAX_VARIABLES} are possible", entries.len());
+        problems.push(variables.problem(message));
+        return BTreeMap::new();
+    }
+    let entries = entries.iter();
+    entries
+        .map(|(name, value)| (name.clone(), value.clone()))
+        .collect()
+}
+
+fn read_parent(body: &Field<'_>, problems: &mut Vec<FieldProblem>) -> Option<StackName> {
+    let parent = body.get("parent")?;
+    parent.check_fields(&PARENT, problems)?;
+    let name = parent.required("name", problems)?;
+    name.parsed(installed_name, problems)
 }
 
 /// Whether a service has the name, and may be one that could not be read.

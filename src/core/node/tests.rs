@@ -73,10 +73,9 @@ fn what_a_peer_lacks_of_many_documents_fits_into_a_message() {
             stack: StackInput {
                 stack: "demo".to_owned(),
                 version: "1".to_owned(),
-                description: None,
                 source: Some(source),
-                expose: None,
                 services: BTreeMap::from([("web".parse().unwrap(), (Service::new("web:1"), None))]),
+                ..StackInput::default()
             },
         };
         first.give(install, true);

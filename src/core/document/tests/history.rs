@@ -30,12 +30,10 @@ fn input(services: &[(&str, &str)]) -> StackInput {
     StackInput {
         stack: "me/shop".to_owned(),
         version: "1".to_owned(),
-        description: None,
-        source: None,
-        expose: None,
         services: services
             .map(|(name, image)| (name.parse().unwrap(), (Service::new(*image), Some(1))))
             .collect(),
+        ..StackInput::default()
     }
 }
 

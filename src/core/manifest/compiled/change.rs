@@ -2,14 +2,15 @@
 
 use std::collections::BTreeMap;
 
-use super::field::FieldProblem;
+use super::field::{FieldProblem, FieldProblemKind};
 use super::logging::LoggingChange;
 use super::privileges::PrivilegesChange;
 use super::resources::ResourcesChange;
 use super::set;
 use crate::id::ServiceName;
 use crate::stack::{
-    Affinity, Declared, Link, NetworkMode, Port, Service, ServiceField, Strategy, Volume,
+    Affinity, Declared, InvalidService, Link, NetworkMode, Port, Service, ServiceField, Strategy,
+    Volume,
 };
 
 /// The fields of a service that are to be set; `None` leaves one as it is. An empty list clears.
@@ -151,7 +152,20 @@ fn checked(service: Service) -> Result<Service, Vec<FieldProblem>> {
             ServiceField::Labels => item("labels"),
             ServiceField::MemorySwap => "memory_swap".to_owned(),
         };
-        FieldProblem::new(path, fault.cause)
+        let kind = match fault.cause {
+            InvalidService::NamedVolume(_) => FieldProblemKind::NotCarriedOut,
+            InvalidService::PortTwice { .. }
+            | InvalidService::MountTwice(_)
+            | InvalidService::VariableTwice(_)
+            | InvalidService::LinkTwice(_)
+            | InvalidService::ReservedLabel(_)
+            | InvalidService::SwapWithoutMemory
+            | InvalidService::SwapBelowMemory { .. } => FieldProblemKind::Invalid,
+        };
+        FieldProblem {
+            kind,
+            ..FieldProblem::new(path, fault.cause)
+        }
     });
     Err(problems.collect())
 }

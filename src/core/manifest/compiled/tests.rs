@@ -188,6 +188,13 @@ fn a_wrong_body_is_told_every_field() {
         services[1].volumes[1]: the path `/data` is mounted twice
         services[2]: has to be an object, this is a number
         expose: `expose` names service `shop`, which this stack does not define"#]].assert_eq(&lines.join("\n"));
+    let of_other_versions = problems
+        .iter()
+        .filter(|problem| problem.kind == FieldProblemKind::NotCarriedOut);
+    let paths: Vec<&str> = of_other_versions
+        .map(|problem| problem.path.as_str())
+        .collect();
+    assert_eq!(paths, ["services[0].privileged", "services[1].volumes[1]"]);
 }
 
 fn name<T: std::str::FromStr<Err: std::fmt::Debug> + std::fmt::Debug>() -> impl Strategy<Value = T>
@@ -321,6 +328,9 @@ prop_compose! {
         source in option::of("\\PC{0,9}"),
         services in btree_map(name::<ServiceName>(), any_declared(), 1..4),
         exposes in any::<bool>(),
+        labels in vec("[a-z.]{1,4}=\\PC{0,3}", 0..3),
+        variables in btree_map("[a-z]{1,3}", any::<u32>().prop_map(Value::from), 0..3),
+        parent in option::of(name::<StackName>()),
     ) -> Compiled {
         let mut services = services;
         for declared in services.values_mut() {
@@ -332,6 +342,6 @@ prop_compose! {
             Some(user) => format!("{user}/{own}"),
             None => own.to_string(),
         };
-        Compiled { name, source, stack: Stack { stack, default_name: own, version, description, expose, services } }
+        Compiled { name, source, labels, variables, parent, stack: Stack { stack, default_name: own, version, description, expose, services } }
     }
 }
