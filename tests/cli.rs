@@ -190,6 +190,16 @@ fn a_stack_is_printed_as_the_api_is_told_of_it() {
 }
 
 #[test]
+fn the_stacks_that_a_file_brings_along_are_printed_as_a_tree() {
+    let folder = whole_stack();
+    let line = "stack validate --dependency-tree --values-from values.yml";
+    let ran = program(line).current_dir(folder.path()).output().unwrap();
+    assert_eq!(ran.status.code(), Some(0), "{ran:?}");
+    let tree = String::from_utf8(ran.stdout).unwrap();
+    assert_eq!(tree, "shop: a/shop\n  shop-db: a/db\n");
+}
+
+#[test]
 fn a_variable_that_nobody_gives_is_asked_for_on_a_terminal_alone() {
     let folder = whole_stack();
     let ran = program("stack validate")

@@ -2,10 +2,13 @@
 
 mod carried;
 mod echo;
+mod family;
 mod file;
 mod history;
 mod plan;
+mod remove;
 mod render;
+mod resolve;
 mod revise;
 mod validate;
 mod values;
@@ -18,8 +21,8 @@ use kontena_core::id::{GridName, ServiceName, StackName};
 use kontena_core::view::RevisionName;
 use serde_json::json;
 
+use self::family::Family;
 use self::values::Values;
-use super::confirm::confirm;
 use super::deploy::{self, StackDeployJson, Wait};
 use super::failure::Failure;
 use super::logs::{self, LogOptions};
@@ -49,9 +52,8 @@ enum Command {
         file: File,
         #[command(flatten)]
         values: Values,
-        /// How it is printed
-        #[arg(long, value_enum, default_value_t = Format::Yaml)]
-        format: Format,
+        #[command(flatten)]
+        shape: Shape,
     },
     /// Make a stack file of a Docker Compose file, or of an old `kontena.yml` without stacks
     ///
@@ -76,6 +78,8 @@ enum Command {
         #[command(flatten)]
         values: Values,
         #[command(flatten)]
+        family: Family,
+        #[command(flatten)]
         deploy: Deploy,
         #[command(flatten)]
         wait: Wait,
@@ -91,6 +95,11 @@ enum Command {
         file: PathBuf,
         #[command(flatten)]
         values: Values,
+        #[command(flatten)]
+        family: Family,
+        /// Take the values of the last time, and ask only for what had none
+        #[arg(long)]
+        reuse_values: bool,
         #[command(flatten)]
         deploy: Deploy,
         #[command(flatten)]
@@ -143,6 +152,26 @@ enum Command {
         #[command(flatten)]
         consent: Consent,
     },
+    /// Settle what two sides of a split gave a stack differently, and deploy it
+    ///
+    /// `stack show` lists what that is. What is in force stays, unless a revision is taken; what only one side
+    /// touched stays in any case. It is a new revision.
+    #[command(
+        after_help = "Example:\n  kontena stack resolve shop\n  kontena stack resolve shop --take 7~ab12 --service web"
+    )]
+    Resolve {
+        /// The stack
+        #[arg(value_parser = stack_name)]
+        name: StackName,
+        #[command(flatten)]
+        take: resolve::Take,
+        #[command(flatten)]
+        deploy: Deploy,
+        #[command(flatten)]
+        wait: Wait,
+        #[command(flatten)]
+        consent: Consent,
+    },
     /// Run the newest revision of stacks
     #[command(
         visible_alias = "start",
@@ -173,6 +202,9 @@ enum Command {
         /// The stack
         #[arg(value_parser = stack_name)]
         name: StackName,
+        /// Print only the values of its variables, as a file for `--values-from`
+        #[arg(long)]
+        values: bool,
     },
     /// Print the file that a stack was installed from
     #[command(after_help = "Example:\n  kontena stack inspect shop > kontena.yml")]
@@ -181,7 +213,7 @@ enum Command {
         #[arg(value_parser = stack_name)]
         name: StackName,
     },
-    /// Remove stacks, with all their services and containers; volumes stay
+    /// Remove stacks, with all their services and containers, and the stacks that they brought along; volumes stay
     ///
     /// The volumes of stateful services stay on their nodes, and no new service gets them. On a node,
     /// `docker volume ls --filter name=STACK.` finds them, and `docker volume rm` removes them.
@@ -192,6 +224,9 @@ enum Command {
     Rm {
         #[command(flatten)]
         names: Names,
+        /// Keep the stacks that they brought along
+        #[arg(long)]
+        keep_dependencies: bool,
         /// Do not ask
         #[arg(long)]
         force: bool,
@@ -228,6 +263,17 @@ struct Deploy {
     /// Deploy it (the default)
     #[arg(long, hide = true)]
     deploy: bool,
+}
+
+/// What is printed of a file.
+#[derive(Args, Clone, Copy, Debug)]
+struct Shape {
+    /// How it is printed
+    #[arg(long, value_enum, default_value_t = Format::Yaml)]
+    format: Format,
+    /// Print which stacks it brings along instead
+    #[arg(long)]
+    dependency_tree: bool,
 }
 
 /// What is done about a plan before it is carried out.
@@ -295,8 +341,8 @@ pub(crate) fn run_offline(
         Command::Validate {
             file,
             values,
-            format,
-        } => validate::validate(output, grid, &file, &values, format),
+            shape,
+        } => validate::validate(output, grid, &file, &values, shape),
         Command::Convert { file, name } => file::convert(output, &file, name.as_ref()),
         Command::Schema => output.json(&kontena_stackfile::schema()),
         Command::Install { .. }
@@ -304,6 +350,7 @@ pub(crate) fn run_offline(
         | Command::History { .. }
         | Command::Diff { .. }
         | Command::Rollback { .. }
+        | Command::Resolve { .. }
         | Command::Deploy { .. }
         | Command::Stop(_)
         | Command::Restart(_)
@@ -323,17 +370,28 @@ pub(crate) async fn run(session: &Session, asked: Stack) -> Result<(), Failure> 
         Command::Install {
             file,
             values,
+            family,
             deploy,
             wait,
-        } => revise::install(session, &file, &values, deploy, wait).await,
+        } => revise::install(session, &file, &values, &family, deploy, wait).await,
         Command::Upgrade {
             name,
             file,
             values,
+            family,
+            reuse_values,
             deploy,
             wait,
             consent,
-        } => revise::upgrade(session, &name, &file, &values, consent, deploy, wait).await,
+        } => {
+            let given = revise::Upgrade {
+                values: &values,
+                family: &family,
+                reuse_values,
+                consent,
+            };
+            revise::upgrade(session, &name, &file, given, deploy, wait).await
+        }
         Command::History { name } => history::show(session, &name).await,
         Command::Diff {
             name,
@@ -348,13 +406,24 @@ pub(crate) async fn run(session: &Session, asked: Stack) -> Result<(), Failure> 
             wait,
             consent,
         } => revise::rollback(session, &name, revision, consent, deploy, wait).await,
+        Command::Resolve {
+            name,
+            take,
+            deploy,
+            wait,
+            consent,
+        } => resolve::resolve(session, &name, take, consent, deploy, wait).await,
         Command::Deploy { names, wait } => deploy_all(session, &names, wait).await,
         Command::Stop(names) => order(session, &names, "stop", "stopped").await,
         Command::Restart(names) => order(session, &names, "restart", "restarted").await,
         Command::Ls { quiet } => list(session, quiet).await,
-        Command::Show { name } => show(session, &name).await,
+        Command::Show { name, values } => show(session, &name, values).await,
         Command::Inspect { name } => inspect(session, &name).await,
-        Command::Rm { names, force } => remove(session, &names, force).await,
+        Command::Rm {
+            names,
+            keep_dependencies,
+            force,
+        } => remove::remove(session, &names.names, keep_dependencies, force).await,
         Command::Logs {
             name,
             services,
@@ -408,7 +477,7 @@ async fn list(session: &Session, quiet: bool) -> Result<(), Failure> {
     let grid = session.grid().await?;
     let Stacks { stacks } = session.client.get(&paths::stacks(&grid)).await?;
     let names: Vec<String> = stacks.iter().map(|stack| stack.name.clone()).collect();
-    let table = render::table(&stacks);
+    let table = render::table(&family::tree(&stacks));
     let json: Vec<StackJson> = stacks.into_iter().map(StackJson::from).collect();
     session.print_list(quiet, &json, names.into_iter(), &table)
 }
@@ -418,8 +487,12 @@ async fn get(session: &Session, name: &StackName) -> Result<WireStack, Failure> 
     Ok(session.client.get(&paths::stack(&grid, name)).await?)
 }
 
-async fn show(session: &Session, name: &StackName) -> Result<(), Failure> {
+async fn show(session: &Session, name: &StackName, values: bool) -> Result<(), Failure> {
     let stack = get(session, name).await?;
+    if values {
+        let text = render::values(&stack);
+        return session.print_object(&stack.variables, || text);
+    }
     let text = render::shown(&stack);
     session.print_object(&StackJson::from(stack), || text)
 }
@@ -434,25 +507,6 @@ async fn inspect(session: &Session, name: &StackName) -> Result<(), Failure> {
         let end = if source.ends_with('\n') { "" } else { "\n" };
         format!("{source}{end}")
     })
-}
-
-async fn remove(session: &Session, names: &Names, force: bool) -> Result<(), Failure> {
-    let grid = session.grid().await?;
-    let remove_one = async |name: &StackName| {
-        let path = paths::stack(&grid, name);
-        let answer = session.client.get(&path).await;
-        let stack: WireStack = answer.map_err(about(format!("stack `{name}`")))?;
-        if !stack.services.is_empty() {
-            let said = plan::text(&plan::of_removal(&stack));
-            session.output.talk(said.trim_end());
-        }
-        confirm(&session.output, "remove stack", name.as_str(), force)?;
-        let answer = session.client.delete(&path).await;
-        let saved: Saved = answer.map_err(about(format!("stack `{name}`")))?;
-        session.tell(&format!("removed stack `{name}`"), &saved);
-        Ok((saved, json!({"name": name})))
-    };
-    session.change_each(&names.names, remove_one).await
 }
 
 async fn stack_logs(

@@ -7,6 +7,7 @@ use serde_json::{Value as Json, json};
 use crate::problem::{Problem, Report};
 use crate::stack::Stack;
 use crate::text::Source;
+use crate::value::Value;
 use crate::yaml::Node;
 
 /// A file as it counts, with its source.
@@ -74,9 +75,7 @@ impl Stack {
                 left_out.push(self.problem(&path, "is not kept yet, and is left out"));
             }
         };
-        for field in ["labels", "metadata", "variables"] {
-            leave_out(field.to_owned(), definition[field].take());
-        }
+        leave_out("metadata".to_owned(), definition["metadata"].take());
         let services = definition["services"].as_array_mut().into_iter().flatten();
         for (index, service) in services.enumerate() {
             for field in ["build", "external_links"] {
@@ -90,6 +89,7 @@ impl Stack {
             );
         }
         definition["description"] = json!(self.description);
+        definition["variables"] = Value::Map(self.own_answers.clone()).to_json();
         left_out.extend(self.secrets.keys().map(|secret| self.unkept_secret(secret)));
         (definition, left_out)
     }

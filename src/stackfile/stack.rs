@@ -47,6 +47,8 @@ pub struct Stack {
     pub secret_variables: BTreeSet<String>,
     /// What the user could have given, with what was taken, but secrets; `--values-to` keeps it.
     pub answers: Vec<(String, Value)>,
+    /// Those of them that are variables of its own, by their own names: what is kept for its next upgrade.
+    pub(crate) own_answers: Vec<(String, Value)>,
     /// What its variables put into the vault.
     pub secrets: BTreeMap<String, String>,
     /// What is odd and changes nothing.
@@ -241,7 +243,12 @@ impl Reading<'_, '_> {
         }
         let own = variables.declared.iter();
         let own = own.filter(|one| one.is_answer && !one.is_secret && !one.is_skipped);
-        answers.extend(own.map(|one| (format!("{}{}", self.prefix, one.name), one.value.clone())));
+        let own_answers: Vec<(String, Value)> = own
+            .map(|one| (one.name.clone(), one.value.clone()))
+            .collect();
+        let full =
+            |(name, value): &(String, Value)| (format!("{}{name}", self.prefix), value.clone());
+        answers.extend(own_answers.iter().map(full));
         let declared = variables.declared.iter();
         let declared = declared.map(|one| format!("{}{}", self.prefix, one.name));
         let below = children
@@ -255,6 +262,7 @@ impl Reading<'_, '_> {
             variables: declared.chain(below).collect(),
             secret_variables: secret.map(|one| one.name.clone()).collect(),
             answers,
+            own_answers,
             secrets: variables.secrets,
             warnings: file.report.findings,
             children,

@@ -5,7 +5,7 @@ use std::path::Path;
 
 use kontena_core::id::StackName;
 use kontena_core::manifest::compiled::Compiled;
-use kontena_stackfile::{Findings, Problem, Request, Stack, World};
+use kontena_stackfile::{Findings, Problem, Request, Stack, Value, World};
 
 use super::super::failure::Failure;
 use super::super::output::Output;
@@ -23,6 +23,10 @@ pub(super) struct Reading<'a> {
     pub(super) grid: &'a str,
     pub(super) platform: &'a str,
     pub(super) values: &'a Values,
+    /// What counts for variables to which the user gives nothing.
+    pub(super) known: BTreeMap<String, Value>,
+    /// The answers of last time: the defaults of this time.
+    pub(super) previous: BTreeMap<String, Value>,
     /// What the grid runs; `None` where no node is asked.
     pub(super) services: Option<Vec<Service>>,
 }
@@ -39,13 +43,15 @@ impl Reading<'_> {
             let failure = Failure::failed(format!("failed to read `{name}`: {problem}"));
             return Err(failure.hint("name the stack file, or change to its folder"));
         }
+        let mut all = self.known;
+        all.extend(given.clone());
         let request = Request {
             location,
             name: self.name.map(StackName::as_str),
             grid: self.grid,
             platform: self.platform,
-            values: &given,
-            previous: &BTreeMap::new(),
+            values: &all,
+            previous: &self.previous,
         };
         let stack = kontena_stackfile::read(&request, &mut world).map_err(|findings| {
             tell(output, &findings);

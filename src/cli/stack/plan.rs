@@ -5,6 +5,7 @@ use std::io::IsTerminal;
 
 use kontena_core::id::{GridName, StackName};
 use kontena_core::manifest::compiled::{self, Compiled};
+use serde::Serialize;
 use serde_json::Value;
 
 use super::super::confirm::confirm;
@@ -59,8 +60,91 @@ pub(super) fn of_removal(stack: &Stack) -> Plan {
     }
 }
 
-pub(super) fn print(session: &Session, plan: &Plan) -> Result<(), Failure> {
-    session.print_object(plan, || text(plan))
+/// A plan of a stack and of those that it brings along. It is its own `--json`.
+#[derive(Debug, Serialize)]
+pub(super) struct WholePlan {
+    #[serde(flatten)]
+    own: Plan,
+    dependencies: Vec<DependencyPlan>,
+}
+
+#[derive(Debug, Serialize)]
+struct DependencyPlan {
+    /// What it is installed as.
+    name: String,
+    change: StackChange,
+    services: Vec<ServicePlan>,
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
+#[serde(rename_all = "snake_case")]
+enum StackChange {
+    Install,
+    Upgrade,
+    Remove,
+}
+
+impl WholePlan {
+    pub(super) fn alone(own: Plan) -> Self {
+        Self {
+            own,
+            dependencies: Vec::new(),
+        }
+    }
+
+    pub(super) fn upgrades(&mut self, name: &StackName, plan: Plan) {
+        self.add(name.to_string(), StackChange::Upgrade, plan.services);
+    }
+
+    pub(super) fn installs(&mut self, stack: &Compiled) {
+        let services = stack.stack.services.iter();
+        let services = services.map(|(name, declared)| ServicePlan {
+            name: name.to_string(),
+            change: PlannedChange::Create,
+            stateful: declared.service.stateful,
+            keys: Vec::new(),
+        });
+        let services = services.collect();
+        self.add(stack.name.to_string(), StackChange::Install, services);
+    }
+
+    pub(super) fn removes(&mut self, stack: &Stack) {
+        let plan = of_removal(stack);
+        self.add(stack.name.clone(), StackChange::Remove, plan.services);
+    }
+
+    fn add(&mut self, name: String, change: StackChange, services: Vec<ServicePlan>) {
+        self.dependencies.push(DependencyPlan {
+            name,
+            change,
+            services,
+        });
+    }
+
+    fn services(&self) -> impl Iterator<Item = &ServicePlan> {
+        let below = self.dependencies.iter();
+        let below = below.flat_map(|dependency| &dependency.services);
+        self.own.services.iter().chain(below)
+    }
+
+    fn text(&self) -> String {
+        let mut text = text(&self.own);
+        for dependency in &self.dependencies {
+            let done = match dependency.change {
+                StackChange::Install => "installed",
+                StackChange::Upgrade => "upgraded",
+                StackChange::Remove => "removed",
+            };
+            let name = printable(&dependency.name);
+            writeln!(text, "stack `{name}` is {done}:").expect("a text takes everything");
+            text.push_str(&services_text(&dependency.services));
+        }
+        text
+    }
+}
+
+pub(super) fn print(session: &Session, plan: &WholePlan) -> Result<(), Failure> {
+    session.print_object(plan, || plan.text())
 }
 
 /// Says what will be done, and asks: for the stack's name where stateful services go, else for a yes,
@@ -68,14 +152,14 @@ pub(super) fn print(session: &Session, plan: &Plan) -> Result<(), Failure> {
 pub(super) fn announce(
     session: &Session,
     name: &StackName,
-    plan: &Plan,
+    plan: &WholePlan,
     force: bool,
 ) -> Result<(), Failure> {
-    session.output.talk(text(plan).trim_end());
-    if force || plan.services.is_empty() {
+    session.output.talk(plan.text().trim_end());
+    if force || plan.services().next().is_none() {
         return Ok(());
     }
-    if plan.services.iter().any(leaves_data_behind) {
+    if plan.services().any(leaves_data_behind) {
         let what = "remove stateful services of stack";
         return confirm(&session.output, what, name.as_str(), force);
     }
@@ -98,11 +182,15 @@ fn leaves_data_behind(service: &ServicePlan) -> bool {
 }
 
 pub(super) fn text(plan: &Plan) -> String {
-    if plan.services.is_empty() {
+    services_text(&plan.services)
+}
+
+fn services_text(services: &[ServicePlan]) -> String {
+    if services.is_empty() {
         return "no service changes\n".to_owned();
     }
     let mut text = String::new();
-    for service in &plan.services {
+    for service in services {
         let note = note(service);
         let change = service.change.as_str();
         writeln!(text, "{change:<8} {}{note}", printable(&service.name))
@@ -139,7 +227,7 @@ fn key(key: &KeyPlan) -> String {
 }
 
 /// As it stands in a stack file: a text without quotes, but where nothing would be seen.
-fn shown(value: &Value) -> String {
+pub(super) fn shown(value: &Value) -> String {
     match value.as_str() {
         Some(text) if !text.is_empty() => printable(text),
         Some(_) | None => printable(&value.to_string()),
@@ -199,6 +287,29 @@ mod tests {
             .map(|service| service.name.as_str())
             .collect();
         assert_eq!(lost, ["db"]);
+    }
+
+    #[test]
+    fn a_plan_tells_of_the_stacks_that_come_along() {
+        let own = plan(json!([{"name": "web", "change": "create", "stateful": false, "keys": []}]));
+        let mut whole = WholePlan::alone(own);
+        whole.upgrades(&"shop-db".parse().unwrap(), plan(json!([])));
+        let mut old = shop(vec![example("shop-old", "store")]);
+        old.name = "shop-old".to_owned();
+        old.services[0].definition.stateful = true;
+        whole.removes(&old);
+        expect![[r"
+            create   web
+            stack `shop-db` is upgraded:
+            no service changes
+            stack `shop-old` is removed:
+            remove   store: its volumes stay on their nodes, and no new service gets them
+        "]]
+        .assert_eq(&whole.text());
+        assert!(whole.services().any(leaves_data_behind));
+        let json = serde_json::to_value(&whole).unwrap();
+        assert_eq!(json["dependencies"][1]["change"], "remove");
+        assert_eq!(json["services"][0]["name"], "web");
     }
 
     #[test]

@@ -1,13 +1,19 @@
 //! Stacks as people read them. Pure.
 
+use kontena_stackfile::{Value as Variable, yaml};
+use serde_json::Value;
+
 use super::super::fields::Fields;
 use super::super::service::ports;
 use super::super::table::{Cell, Table};
 use super::super::text::{Colour, or_dash};
+use super::plan;
+use crate::api::types::conflict::{ConflictSide, StackConflict};
 use crate::api::types::service::{Port, Service};
 use crate::api::types::stack::{Stack, StackState};
 
-pub(super) fn table(stacks: &[Stack]) -> Table {
+/// `stacks` as a tree: each with how deep it lies.
+pub(super) fn table(stacks: &[(usize, &Stack)]) -> Table {
     let mut table = Table::new(&[
         "NAME",
         "STACK",
@@ -16,9 +22,10 @@ pub(super) fn table(stacks: &[Stack]) -> Table {
         "STATE",
         "EXPOSED PORTS",
     ]);
-    for stack in stacks {
+    for (depth, stack) in stacks {
+        let indent = "  ".repeat(*depth);
         table.row([
-            stack.name.as_str().into(),
+            format!("{indent}{}", stack.name).into(),
             stack.stack.as_str().into(),
             stack.version.as_str().into(),
             stack.services.len().to_string().into(),
@@ -55,7 +62,16 @@ pub(super) fn shown(stack: &Stack) -> String {
             .field("version", &stack.version)
             .field("revision", stack.revision)
             .known("description", stack.description.as_ref())
-            .known("expose", stack.expose.as_ref());
+            .known("expose", stack.expose.as_ref())
+            .known("parent", stack.parent.as_ref().map(|parent| &parent.name));
+        some_list(fields, "labels", &stack.labels);
+        let children: Vec<String> = stack
+            .children
+            .iter()
+            .map(|child| child.name.clone())
+            .collect();
+        some_list(fields, "dependencies", &children);
+        conflicts(fields, &stack.conflicts);
         fields.section("services", |fields| {
             for service in &stack.services {
                 fields.section(&service.name, |fields| self::service(fields, service));
@@ -63,6 +79,56 @@ pub(super) fn shown(stack: &Stack) -> String {
         });
     });
     fields.finish()
+}
+
+fn some_list(fields: &mut Fields, key: &str, items: &[String]) {
+    if !items.is_empty() {
+        fields.list(key, items);
+    }
+}
+
+/// The values of a stack's variables, as a file that gives them again.
+pub(super) fn values(stack: &Stack) -> String {
+    let variables = stack.variables.iter();
+    let variables = variables.map(|(name, value)| (name.clone(), Variable::from_json(value)));
+    yaml::print(&Variable::Map(variables.collect()))
+}
+
+/// Who wrote what where both sides of a split touched the same thing.
+fn conflicts(fields: &mut Fields, conflicts: &[StackConflict]) {
+    if conflicts.is_empty() {
+        return;
+    }
+    fields.section("conflicts", |fields| {
+        for conflict in conflicts {
+            let subject = conflict.subject.as_str();
+            let name = match &conflict.service {
+                Some(service) => format!("{service} {subject}"),
+                None => subject.to_owned(),
+            };
+            let sides = conflict.sides.iter().enumerate();
+            fields.list(&name, sides.map(|(index, side)| said(side, index == 0)));
+        }
+    });
+}
+
+fn said(side: &ConflictSide, in_force: bool) -> String {
+    let value = match &side.value {
+        Value::Object(keys) => {
+            let keys = keys.iter();
+            let keys: Vec<String> = keys
+                .filter(|(_, value)| !value.is_null())
+                .map(|(key, value)| format!("{key}={}", plan::shown(value)))
+                .collect();
+            keys.join(", ")
+        }
+        value => plan::shown(value),
+    };
+    let revision = side.revision.as_ref();
+    let revision = revision.map_or(String::new(), |revision| format!(", revision {revision}"));
+    let mark = if in_force { " (in force)" } else { "" };
+    let at = or_dash(side.at.as_ref());
+    format!("{value}: by {} at {at}{revision}{mark}", side.by)
 }
 
 fn service(fields: &mut Fields, service: &Service) {
@@ -107,16 +173,19 @@ pub(super) fn example(services: Vec<Service>) -> Stack {
         metadata: std::collections::BTreeMap::new(),
         parent: None,
         children: Vec::new(),
+        conflicts: Vec::new(),
     }
 }
 
 #[cfg(test)]
 mod tests {
     use expect_test::expect;
+    use serde_json::json;
 
     use super::super::super::output::Look;
     use super::super::super::service;
     use super::*;
+    use crate::api::types::conflict::ConflictSubject;
 
     fn shop() -> Stack {
         example(vec![service::example("shop", "web")])
@@ -128,7 +197,83 @@ mod tests {
             NAME  STACK      VERSION  SERVICES  STATE              EXPOSED PORTS
             shop  demo/shop  0.1.0    1         partially_running  0.0.0.0:8080->80/tcp
         "]]
-        .assert_eq(&table(&[shop()]).render(Look::PLAIN));
+        .assert_eq(&table(&[(0, &shop())]).render(Look::PLAIN));
+    }
+
+    #[test]
+    fn a_stack_shows_who_wrote_what_on_both_sides_of_a_split() {
+        let side = |value: Value, by: &str, revision: Option<&str>| ConflictSide {
+            value,
+            revision: revision.map(str::to_owned),
+            by: by.to_owned(),
+            at: Some("2026-01-31T12:00:00Z".parse().unwrap()),
+        };
+        let conflict = |service: Option<&str>, subject, sides| StackConflict {
+            service: service.map(str::to_owned),
+            subject,
+            sides,
+        };
+        let mut shop = example(Vec::new());
+        shop.conflicts = vec![
+            conflict(
+                None,
+                ConflictSubject::File,
+                vec![
+                    side(
+                        json!({"stack": "shop", "version": "2", "expose": null}),
+                        "n1",
+                        None,
+                    ),
+                    side(
+                        json!({"stack": "shop", "version": "3", "expose": "web"}),
+                        "n2",
+                        None,
+                    ),
+                ],
+            ),
+            conflict(
+                Some("web"),
+                ConflictSubject::Definition,
+                vec![
+                    side(
+                        json!({"image": "a:2", "environment.MODE": null}),
+                        "n1",
+                        Some("2~ab12"),
+                    ),
+                    side(
+                        json!({"image": "a:3", "environment.MODE": "x"}),
+                        "n2",
+                        Some("2~90fe"),
+                    ),
+                ],
+            ),
+            conflict(
+                Some("web"),
+                ConflictSubject::Instances,
+                vec![side(json!(5), "n2", None), side(json!(6), "n1", None)],
+            ),
+        ];
+        expect![[r#"
+            shop:
+              created: 2026-01-31T12:00:00.000Z
+              updated: -
+              state: partially_running
+              stack: demo/shop
+              version: 0.1.0
+              revision: 1
+              description: a shop
+              conflicts:
+                file:
+                  - stack=shop, version=2: by n1 at 2026-01-31T12:00:00.000Z (in force)
+                  - expose=web, stack=shop, version=3: by n2 at 2026-01-31T12:00:00.000Z
+                web definition:
+                  - image=a:2: by n1 at 2026-01-31T12:00:00.000Z, revision 2~ab12 (in force)
+                  - environment.MODE=x, image=a:3: by n2 at 2026-01-31T12:00:00.000Z, revision 2~90fe
+                web instances:
+                  - 5: by n2 at 2026-01-31T12:00:00.000Z (in force)
+                  - 6: by n1 at 2026-01-31T12:00:00.000Z
+              services:
+        "#]].assert_eq(&shown(&shop));
     }
 
     #[test]

@@ -70,6 +70,128 @@ fn a_stack_goes_forward_and_back_and_two_sides_keep_their_revisions() {
     gone.refused(1, &["`shop` does not exist"]);
 }
 
+#[test]
+fn what_two_sides_of_a_cut_wrote_is_told_and_resolved() {
+    let Some(grid) = Grid::up(3) else { return };
+    let node = |number| grid.node(number);
+    let first = grid.write("first.yml", &shop(WEB, false));
+    let second = grid.write("second.yml", &shop(WEB_NEXT, true));
+    let third = grid.write(
+        "third.yml",
+        &shop(WEB, false).replace("80\n", "80\n    environment: [MODE=other]\n"),
+    );
+    node(2).kontena(&["stack", "install", &first]);
+    grid.settled(&ALL, &[("shop/web", 2)], SOON);
+    let nothing = node(1).try_kontena(&["stack", "resolve", "shop"]);
+    nothing.refused(1, &["it has no conflict"]);
+
+    grid.lab.cut(1);
+    grid.offline(1, &["node-2", "node-3"]);
+    node(1).kontena(&["stack", "upgrade", "--no-deploy", "shop", &second]);
+    node(2).kontena(&["stack", "upgrade", "--no-deploy", "shop", &third]);
+    grid.lab.heal(1);
+    eventually(LATER, "the conflict of both sides", || {
+        let shop = node(3).kontena_json(&["stack", "show", "shop"]);
+        seen(
+            shop["conflicts"]
+                .as_array()
+                .is_some_and(|all| all.len() == 1),
+            shop,
+        )
+    });
+    let shop = grid.same_answer(&ALL, &["stack", "show", "shop"]);
+    let conflict = &shop["conflicts"][0];
+    assert_eq!(conflict["service"], "web", "{shop}");
+    assert_eq!(conflict["subject"], "definition", "{shop}");
+    let sides = conflict["sides"].as_array().expect("a list");
+    let of = |node: &str| {
+        let side = sides.iter().find(|side| side["by"] == node);
+        side.unwrap_or_else(|| panic!("{shop}"))
+    };
+    assert_eq!(of("node-1")["value"]["image"], WEB_NEXT, "{shop}");
+    assert_eq!(of("node-2")["value"]["environment.MODE"], "other", "{shop}");
+    let shown = node(1).kontena(&["stack", "show", "shop"]);
+    assert!(shown.contains("web definition:"), "{shown}");
+    let services = shop["services"].as_array().expect("a list");
+    assert_eq!(services.len(), 2, "what one side added stays: {shop}");
+
+    let take = of("node-1")["revision"].as_str().expect("a revision");
+    node(3).kontena(&["stack", "resolve", "shop", "--take", take]);
+    grid.settled(&ALL, &[("shop/web", 2), ("shop/idle", 1)], LATER);
+    let shop = grid.same_answer(&ALL, &["stack", "show", "shop"]);
+    assert_eq!(
+        shop["conflicts"].as_array().map(Vec::len),
+        Some(0),
+        "{shop}"
+    );
+    assert_eq!(shop["revision"], 3, "{shop}");
+    let diff = node(2).kontena(&["stack", "diff", "shop", &second]);
+    assert_eq!(diff, "no service changes\n");
+}
+
+#[test]
+fn a_stack_brings_others_along_keeps_its_answers_and_takes_them_with_it() {
+    let Some(grid) = Grid::up(3) else { return };
+    let node = |number| grid.node(number);
+    let sleeper = |name: &str| {
+        let image = BUSYBOX;
+        format!(
+            "  {name}:\n    image: {image}\n    command: sleep 100000\n    stop_signal: SIGKILL\n"
+        )
+    };
+    let below = "stack: demo/db\nvariables: {size: {type: integer}}\nservices:\n";
+    let below = format!(
+        "{below}{}    environment: [\"SIZE=$size\"]\n",
+        sleeper("store")
+    );
+    grid.write("db.yml", &below);
+    let family = |dependency: &str| {
+        let head = format!(
+            "stack: demo/shop\nlabels: [team=a]\ndepends: {{{dependency}: {{stack: db.yml}}}}\n"
+        );
+        let web = sleeper("web");
+        format!("{head}services:\n{web}    links: [\"${dependency}/store\"]\n")
+    };
+    let first = grid.write("family.yml", &family("db"));
+    let second = grid.write("other.yml", &family("base"));
+    let asked = node(1).try_kontena(&["stack", "install", &first]);
+    asked.refused(1, &["-v db.size=VALUE"]);
+    node(2).kontena(&["stack", "install", "-v", "db.size=3", &first]);
+    grid.settled(&ALL, &[("shop-db/store", 1), ("shop/web", 1)], SOON);
+    let list = grid.same_answer(&ALL, &["stack", "ls"]);
+    assert_eq!(list[0]["children"][0], "shop-db", "{list}");
+    assert_eq!(list[0]["labels"][0], "team=a", "{list}");
+    assert_eq!(list[1]["parent"], "shop", "{list}");
+    assert_eq!(list[1]["variables"]["size"], 3, "{list}");
+
+    // The answers of last time count.
+    let plan = node(3).kontena_json(&["stack", "upgrade", "--dry-run", "shop", &first]);
+    assert_eq!(plan["services"].as_array().map(Vec::len), Some(0), "{plan}");
+    assert_eq!(plan["dependencies"][0]["change"], "upgrade", "{plan}");
+    let plan = node(3).kontena(&[
+        "stack",
+        "upgrade",
+        "--dry-run",
+        "-v",
+        "base.size=4",
+        "shop",
+        &second,
+    ]);
+    for expected in [
+        "stack `shop-base` is installed:",
+        "stack `shop-db` is removed:",
+    ] {
+        assert!(plan.contains(expected), "{plan}");
+    }
+    node(3).kontena(&["stack", "upgrade", "-v", "base.size=4", "shop", &second]);
+    grid.settled(&ALL, &[("shop-base/store", 1), ("shop/web", 1)], LATER);
+
+    node(1).kontena(&["stack", "rm", "--force", "shop"]);
+    grid.settled(&ALL, &[], SOON);
+    let list = grid.same_answer(&ALL, &["stack", "ls"]);
+    assert_eq!(list.as_array().map(Vec::len), Some(0), "{list}");
+}
+
 /// The newest first.
 fn numbers(history: &Value) -> Vec<&str> {
     let revisions = history.as_array().expect("a list");
