@@ -326,3 +326,24 @@ fn a_link_that_a_variable_left_empty_is_left_out() {
     );
     assert_eq!(stack.warnings.warnings.len(), 1);
 }
+
+#[test]
+fn a_hook_before_the_start_may_be_of_one_instance_and_run_once() {
+    check(
+        &mut service(
+            "image: a\nhooks:\n  pre_start:\n    - {name: init, cmd: migrate, instances: 1, oneshot: true}\n    - {name: each, cmd: 'chown -R x /data'}",
+        ),
+        "services.0.hooks",
+        expect![[r#"
+            pre_start:
+              - name: init
+                cmd: migrate
+                instances: 1
+                oneshot: true
+              - name: each
+                cmd: chown -R x /data
+        "#]],
+    );
+    let without_command = "image: a\nhooks:\n  pre_start: [{name: init}]";
+    assert_ne!(first_problem(&mut service(without_command)), "");
+}
