@@ -20,6 +20,8 @@ mod corpus_tests;
 mod depends;
 mod extends;
 mod file;
+#[cfg(test)]
+mod fuzz;
 mod interpolate;
 mod liquid;
 mod places;
