@@ -1,11 +1,13 @@
 //! The life of a stack: installed, upgraded, compared, gone back with, removed; and two revisions of one
 //! number from two sides of a cut.
 
+use std::path::{Path, PathBuf};
+
 use serde_json::Value;
 
 use crate::source::demo::images::{BUSYBOX, WEB, WEB_NEXT};
 use crate::support::grid::{LATER, SOON};
-use crate::support::{Grid, eventually, seen};
+use crate::support::{Grid, eventually, say, seen};
 
 const ALL: [u8; 3] = [1, 2, 3];
 
@@ -190,6 +192,67 @@ fn a_stack_brings_others_along_keeps_its_answers_and_takes_them_with_it() {
     grid.settled(&ALL, &[], SOON);
     let list = grid.same_answer(&ALL, &["stack", "ls"]);
     assert_eq!(list.as_array().map(Vec::len), Some(0), "{list}");
+}
+
+/// As their authors wrote them; one image stands in for all of theirs.
+#[test]
+fn public_stack_files_run() {
+    let Some(folder) = public_files() else {
+        say("skipped: there are no public stack files beside the repository");
+        return;
+    };
+    let Some(grid) = Grid::up(3) else { return };
+    let images = [
+        "redis:3.2-alpine",
+        "redis:3-alpine",
+        "redis:3.0.7-alpine",
+        "redis:3.2.8-alpine",
+        "foo:latest",
+        "mattipaksula/xpra:latest",
+    ];
+    for (node, image) in ALL
+        .iter()
+        .flat_map(|node| images.map(|image| (*node, image)))
+    {
+        grid.node(node).docker(&["tag", WEB, image]);
+    }
+    let path = |file: &str| folder.join(file).display().to_string();
+    let fixture = |file: &str| path(&format!("kontena_kontena__{file}.yml"));
+    for (name, file) in [
+        ("redis", path("kontena_kontena-stacks__redis-kontena.yml")),
+        (
+            "liquid",
+            fixture("cli-spec-fixtures-stack-with-liquid-optional"),
+        ),
+        (
+            "counting",
+            fixture("test-spec-fixtures-stack-service_instances_resolver-kontena"),
+        ),
+        ("old", fixture("test-spec-fixtures-stack-upgrade-version1")),
+        ("screen", path("matti_xpra__kontena.yml")),
+    ] {
+        grid.node(1)
+            .kontena(&["stack", "install", "--name", name, &file]);
+    }
+    let newer = fixture("test-spec-fixtures-stack-upgrade-version2");
+    grid.node(2).kontena(&["stack", "upgrade", "old", &newer]);
+    let services = [
+        ("counting/redis", 1),
+        ("liquid/test", 1),
+        ("old/redis", 1),
+        ("redis/db", 1),
+        ("screen/app", 1),
+    ];
+    grid.settled(&ALL, &services, LATER);
+    let shown = grid.node(3).kontena(&["stack", "show", "old"]);
+    assert!(shown.contains("image: redis:3.2.8-alpine"), "{shown}");
+}
+
+/// The collection beside the repository, if it is there.
+fn public_files() -> Option<PathBuf> {
+    let mut folders = Path::new(env!("CARGO_MANIFEST_DIR")).ancestors();
+    let found = folders.find(|folder| folder.join("shared/corpus/files").is_dir());
+    found.map(|folder| folder.join("shared/corpus/files"))
 }
 
 /// The newest first.
