@@ -222,7 +222,7 @@ fn templates_are_carried_out_or_refused() {
 #[test]
 fn variables_are_resolved_or_refused() {
     fuzz(&[VARIABLES.to_owned()], |text| {
-        read(&mut Memory::with(text))
+        read(&mut Memory::with(text));
     });
 }
 

@@ -89,7 +89,12 @@ impl Stack {
             );
         }
         definition["description"] = json!(self.description);
-        definition["variables"] = Value::Map(self.own_answers.clone()).to_json();
+        // Where nobody answered, the next file's own default shall count.
+        let answers = self
+            .own_answers
+            .iter()
+            .filter(|(_, value)| !value.is_null());
+        definition["variables"] = Value::Map(answers.cloned().collect()).to_json();
         left_out.extend(self.secrets.keys().map(|secret| self.unkept_secret(secret)));
         (definition, left_out)
     }

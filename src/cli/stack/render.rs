@@ -1,7 +1,6 @@
 //! Stacks as people read them. Pure.
 
 use kontena_stackfile::{Value as Variable, yaml};
-use serde_json::Value;
 
 use super::super::fields::Fields;
 use super::super::service::ports;
@@ -113,8 +112,8 @@ fn conflicts(fields: &mut Fields, conflicts: &[StackConflict]) {
 }
 
 fn said(side: &ConflictSide, in_force: bool) -> String {
-    let value = match &side.value {
-        Value::Object(keys) => {
+    let value = match side.value.as_object() {
+        Some(keys) => {
             let keys = keys.iter();
             let keys: Vec<String> = keys
                 .filter(|(_, value)| !value.is_null())
@@ -122,7 +121,7 @@ fn said(side: &ConflictSide, in_force: bool) -> String {
                 .collect();
             keys.join(", ")
         }
-        value => plan::shown(value),
+        None => plan::shown(&side.value),
     };
     let revision = side.revision.as_ref();
     let revision = revision.map_or(String::new(), |revision| format!(", revision {revision}"));
@@ -180,7 +179,7 @@ pub(super) fn example(services: Vec<Service>) -> Stack {
 #[cfg(test)]
 mod tests {
     use expect_test::expect;
-    use serde_json::json;
+    use serde_json::{Value, json};
 
     use super::super::super::output::Look;
     use super::super::super::service;

@@ -158,7 +158,7 @@ fn state_again(view: &View, service: ServiceKey) -> Option<Edit> {
     let documents = &view.documents;
     let record = documents.services.get(&service)?;
     let is_contested = documents.is_contested(&service, ConflictSubject::State);
-    is_contested.then(|| Edit::Lifecycle {
+    is_contested.then_some(Edit::Lifecycle {
         service,
         state: record.state,
     })

@@ -317,7 +317,8 @@ fn setters_reach_the_environment_and_the_vault() {
         ["y"],
         "what goes to the vault is kept nowhere else"
     );
-    let (_, left_out) = stack.definition();
+    let (definition, left_out) = stack.definition();
+    assert_eq!(definition["variables"].to_string(), r#"{"y":"v"}"#);
     let told = left_out.iter().map(|problem| problem.message.as_str());
     assert!(
         told.clone().any(|told| told
