@@ -1,6 +1,9 @@
 //! The program as a shell sees it: exit codes, and which stream says what. No daemon runs.
 #![allow(clippy::unwrap_used, reason = "a panic is a failing test")]
 
+use std::fs::Permissions;
+use std::os::unix::fs::PermissionsExt;
+use std::path::Path;
 use std::process::{Command, Output, Stdio};
 
 #[test]
@@ -210,6 +213,78 @@ fn a_variable_that_nobody_gives_is_asked_for_on_a_terminal_alone() {
     assert!(ran.stdout.is_empty());
     let said = String::from_utf8(ran.stderr).unwrap();
     assert!(said.contains("hint: give it with `-v tag=VALUE`"), "{said}");
+}
+
+/// What the machine's `docker` was asked for, line by line; a stand-in writes it down.
+fn asked_of_docker(folder: &Path, line: &str) -> (Output, Vec<String>) {
+    let docker = folder.join("docker");
+    let notes = folder.join("notes");
+    let script = format!(
+        "#!/bin/sh\necho \"$@\" >> {}\necho layers\ncase \"$*\" in *broken*) exit 3;; *slow*) exec sleep 60;; esac\n",
+        notes.display()
+    );
+    std::fs::write(&docker, script).unwrap();
+    std::fs::set_permissions(&docker, Permissions::from_mode(0o755)).unwrap();
+    let path = format!("{}:/usr/bin:/bin", folder.display());
+    let mut program = program(line);
+    let ran = program
+        .current_dir(folder)
+        .env("PATH", path)
+        .output()
+        .unwrap();
+    let notes = std::fs::read_to_string(notes).unwrap_or_default();
+    (ran, notes.lines().map(str::to_owned).collect())
+}
+
+const BUILT: &str = "\
+stack: a/shop
+services:
+  web:
+    image: me/web:1
+    build: {context: web, dockerfile: Dockerfile.web, args: {A: b}}
+    hooks: {pre_build: [{name: prepare, cmd: echo prepared > ready}]}
+  db: {image: db}
+  worse: {image: me/broken, build: .}
+  last: {image: me/slow, build: .}
+";
+
+#[test]
+fn images_are_built_and_pushed_by_the_local_docker() {
+    let folder = tempfile::tempdir().unwrap();
+    let at = folder.path();
+    std::fs::write(at.join("kontena.yml"), BUILT).unwrap();
+    let (ran, asked) = asked_of_docker(at, "stack build web");
+    assert_eq!(ran.status.code(), Some(0), "{ran:?}");
+    let context = at.canonicalize().unwrap().join("web");
+    let context = context.display();
+    let build = format!(
+        "build --tag=me/web:1 --pull --file={context}/Dockerfile.web --build-arg=A=b -- {context}"
+    );
+    assert_eq!(asked, [build.as_str(), "push -- me/web:1"]);
+    assert_eq!(String::from_utf8(ran.stdout).unwrap(), "me/web:1\n");
+    let said = String::from_utf8(ran.stderr).unwrap();
+    assert!(said.contains("layers"), "{said}");
+    assert!(at.join("ready").exists(), "the hook came before");
+}
+
+#[test]
+fn a_build_that_fails_or_takes_too_long_ends_with_the_reason() {
+    let folder = tempfile::tempdir().unwrap();
+    std::fs::write(folder.path().join("kontena.yml"), BUILT).unwrap();
+    for (line, reason) in [
+        (
+            "stack build worse",
+            "the build of `me/broken:latest` failed",
+        ),
+        ("stack build --timeout 1 last", "took longer than 1 s"),
+        ("stack build db", "service `db` has no `build`"),
+    ] {
+        let (ran, _) = asked_of_docker(folder.path(), line);
+        assert_eq!(ran.status.code(), Some(1), "{ran:?}");
+        let said = String::from_utf8(ran.stderr).unwrap();
+        assert!(said.contains(reason), "{said}");
+        assert!(ran.stdout.is_empty());
+    }
 }
 
 #[test]

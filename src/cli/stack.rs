@@ -1,5 +1,6 @@
 //! `stack`: services that come together, from a `kontena.yml`.
 
+mod build;
 mod carried;
 mod echo;
 mod family;
@@ -67,6 +68,9 @@ enum Command {
         #[arg(short, long, value_parser = stack_name)]
         name: Option<StackName>,
     },
+    /// Build the images of services that have `build`, and push them; asks no node
+    #[command(after_help = "Example:\n  kontena stack build --no-push web")]
+    Build(build::Build),
     /// Print a JSON schema of stack files, for editors
     #[command(after_help = "Example:\n  kontena stack schema > kontena.schema.json")]
     Schema,
@@ -327,7 +331,7 @@ fn revision(text: &str) -> Result<String, String> {
 pub(crate) fn is_offline(asked: &Stack) -> bool {
     matches!(
         asked.command,
-        Command::Validate { .. } | Command::Convert { .. } | Command::Schema
+        Command::Validate { .. } | Command::Convert { .. } | Command::Build(_) | Command::Schema
     )
 }
 
@@ -344,6 +348,7 @@ pub(crate) fn run_offline(
             shape,
         } => validate::validate(output, grid, &file, &values, shape),
         Command::Convert { file, name } => file::convert(output, &file, name.as_ref()),
+        Command::Build(asked) => build::build(output, grid, &asked),
         Command::Schema => output.json(&kontena_stackfile::schema()),
         Command::Install { .. }
         | Command::Upgrade { .. }
@@ -364,7 +369,10 @@ pub(crate) fn run_offline(
 
 pub(crate) async fn run(session: &Session, asked: Stack) -> Result<(), Failure> {
     match asked.command {
-        Command::Validate { .. } | Command::Convert { .. } | Command::Schema => {
+        Command::Validate { .. }
+        | Command::Convert { .. }
+        | Command::Build(_)
+        | Command::Schema => {
             unreachable!("it was carried out without a session")
         }
         Command::Install {

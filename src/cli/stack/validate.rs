@@ -12,7 +12,7 @@ use super::values::Values;
 use super::{File, Format, Shape};
 
 /// The grid and the platform that a file is checked against where no node is asked, as in Kontena.
-const NO_GRID: (&str, &str) = ("validate", "validate-platform");
+pub(super) const NO_GRID: (&str, &str) = ("validate", "validate-platform");
 
 pub(super) fn validate(
     output: &Output,
