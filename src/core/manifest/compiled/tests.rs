@@ -168,7 +168,7 @@ fn a_wrong_body_is_told_every_field() {
             {"name": "web", "image": "Nginx", "env": ["A"], "privileged": true, "instances": -1,
              "ports": [{"node_port": 0}], "links": [{"name": "B"}], "labels": ["a"]},
             {"name": "db", "image": "redis", "volumes": ["/data", "x:/data"],
-             "deploy_opts": {"min_health": 2}},
+             "deploy_opts": {"min_health": 2}, "secrets": [{"secret": "s"}]},
             7,
         ],
     });
@@ -183,6 +183,7 @@ fn a_wrong_body_is_told_every_field() {
         services[0].links[0].name: `B` is not a valid service name: use 1 to 63 of a-z, 0-9 and `-`, starting with a letter or digit, not ending with `-`
         services[0].instances: has to be a whole number from 0 to 10000
         services[0].labels[0]: `a` is not a label: expected `KEY=VALUE`
+        services[1].secrets: is not supported yet
         services[1].deploy_opts.min_health: has to be from 0 to 1
         services[1].volumes[1]: the named volume `x` is not supported yet
         services[1].volumes[1]: the path `/data` is mounted twice
@@ -194,7 +195,7 @@ fn a_wrong_body_is_told_every_field() {
     let paths: Vec<&str> = of_other_versions
         .map(|problem| problem.path.as_str())
         .collect();
-    assert_eq!(paths, ["services[0].privileged", "services[1].volumes[1]"]);
+    assert_eq!(paths, ["services[1].secrets", "services[1].volumes[1]"]);
 }
 
 fn name<T: std::str::FromStr<Err: std::fmt::Debug> + std::fmt::Debug>() -> impl Strategy<Value = T>
