@@ -89,12 +89,20 @@ impl Cutter<'_> {
         }
     }
 
+    /// Where the tag that begins at `start` is closed. The `%` that opens one does not close it: `{%}` is none.
+    fn end_of_tag(&self, start: usize) -> Option<usize> {
+        let inner = start + "{%".len();
+        let end = self.text[inner..].find("%}")?;
+        Some(inner + end)
+    }
+
     fn raw(&mut self, at: usize) -> Result<(), Fault> {
         let mut from = self.at;
         while let Some(found) = self.text[from..].find("{%") {
             let start = from + found;
-            let end = self.text[start..].find("%}").map(|end| start + end);
-            let Some(end) = end else { break };
+            let Some(end) = self.end_of_tag(start) else {
+                break;
+            };
             let inner =
                 self.text[start + 2..end].trim_matches(|c: char| c == '-' || c.is_whitespace());
             if inner == "endraw" {
@@ -115,8 +123,9 @@ impl Cutter<'_> {
         let mut from = self.at;
         while let Some(found) = self.text[from..].find("{%") {
             let start = from + found;
-            let end = self.text[start..].find("%}").map(|end| start + end);
-            let Some(end) = end else { break };
+            let Some(end) = self.end_of_tag(start) else {
+                break;
+            };
             match self.text[start + 2..end].trim_matches(|c: char| c == '-' || c.is_whitespace()) {
                 "comment" => depth += 1,
                 "endcomment" => depth -= 1,

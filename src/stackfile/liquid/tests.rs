@@ -47,6 +47,19 @@ fn check(text: &str, expected: Expect) {
 }
 
 #[test]
+fn what_opens_a_tag_does_not_close_it() {
+    check_all(&[("{% raw %}{%}{% endraw %}", "{%}")]);
+    for unclosed in [
+        "{% raw %}{%}",
+        "{% comment %}{%}",
+        "{%}",
+        "{% comment %}{%}{% endcomment %}",
+    ] {
+        assert!(written(unclosed).contains("not"), "{unclosed}");
+    }
+}
+
+#[test]
 fn outputs_write_values() {
     check_all(&[
         ("a {{ name }} b {{count}}", "a db b 3"),
