@@ -261,7 +261,7 @@ impl Draw {
     /// Both sides of a split give one stack other services and other definitions; later somebody settles it.
     fn upgrade_in_a_split(&mut self, seed: u64) {
         let mut chance = Chance::new(seed, "upgrades in a split");
-        if !chance.happens(250) {
+        if !chance.happens(350) {
             return;
         }
         let border = 1 + chance.index(self.plan.nodes - 1);
@@ -271,7 +271,8 @@ impl Draw {
         let (services, version) = (0b0111, 1);
         self.ask(25 * SECOND, 0, Ask::Install { services, version });
         for on in [0, border] {
-            for _ in 0..chance.range(1, 2) {
+            // Mostly one: what a side adds is told from what it drops by the first numbers alone.
+            for _ in 0..=u8::from(chance.happens(200)) {
                 let services = u8::try_from(chance.range(1, 31)).expect("five bits");
                 let version = u32::try_from(chance.range(1, 3)).expect("a small number");
                 let at = at + chance.range(2 * SECOND, 30 * SECOND);
@@ -279,7 +280,7 @@ impl Draw {
             }
         }
         self.add(at, lasts, Deed::Cut { from, to, both });
-        if chance.happens(500) {
+        if chance.happens(300) {
             let at = at + lasts + chance.range(5 * SECOND, MINUTE);
             self.ask(
                 at.min(self.ends),
