@@ -271,13 +271,15 @@ mod tests {
         });
         asked.await.unwrap();
         let written = fs::read_to_string(&host.file).unwrap();
-        // Something that is not resolv.conf lies there for a while.
-        fs::remove_file(&host.file).unwrap();
-        fs::create_dir(&host.file).unwrap();
+        // Something that is not resolv.conf lies there for a while. It comes and goes in one step: of a file that is not there
+        // nothing has to be taken back.
+        let other = folder.path().join("other");
+        std::os::unix::fs::symlink(folder.path(), &other).unwrap();
+        fs::rename(&other, &host.file).unwrap();
         resolvers.wish(Wish::Forget);
         until(&mut found, |found| found.problem.is_some()).await;
-        fs::remove_dir(&host.file).unwrap();
-        fs::write(&host.file, written).unwrap();
+        fs::write(&other, written).unwrap();
+        fs::rename(&other, &host.file).unwrap();
         until(&mut found, |found| found.is_clean).await;
         assert_eq!(fs::read_to_string(&host.file).unwrap(), before);
     }
