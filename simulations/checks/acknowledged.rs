@@ -44,9 +44,6 @@ pub(super) struct Acknowledged {
     given: BTreeMap<CommandId, Given>,
     /// Acknowledged changes, and who wrote them.
     promised: BTreeMap<EnvelopeHash, NodeId>,
-    /// What refused commands may have written: it can be on the disk all the same, where a later save failed that it had to
-    /// wait for.
-    refused: BTreeSet<EnvelopeHash>,
     /// Changes that some disk lost.
     lost: BTreeSet<EnvelopeHash>,
 }
@@ -155,20 +152,14 @@ impl Acknowledged {
             return;
         };
         let Ok(accepted) = reply else {
-            // Of several commands under way at once nobody knows which wrote it.
-            self.promised
-                .retain(|change, _| !given.wrote.contains(change));
-            self.refused.extend(given.wrote);
             return;
         };
         if !given.is_shared {
             self.is_saved(scene, &given, accepted, findings);
         }
         let author = scene.world.id(given.host);
-        let wrote = given.wrote.into_iter();
-        let promised = wrote.filter(|change| !self.refused.contains(change));
-        self.promised
-            .extend(promised.map(|change| (change, author)));
+        let promised = given.wrote.into_iter().map(|change| (change, author));
+        self.promised.extend(promised);
     }
 
     fn is_saved(

@@ -4,7 +4,6 @@ use std::sync::Arc;
 
 use kontena_core::id::{InstanceId, NodeId};
 use kontena_core::report::Report;
-use kontena_core::view::View;
 
 use super::stopping::is_bound;
 use super::{Check, Findings, Scene, Topic, name};
@@ -43,7 +42,7 @@ impl Topic for Epochs {
         for instance in is.holds.keys() {
             compare(host, instance, was, is, findings);
             if !was.holds.contains_key(instance) {
-                is_above(scene, host, before, instance, is, findings);
+                is_above(scene, host, instance, is, findings);
             }
         }
     }
@@ -67,7 +66,6 @@ fn compare(host: usize, instance: &InstanceId, was: &Report, is: &Report, findin
 fn is_above(
     scene: Scene<'_>,
     host: usize,
-    before: &View,
     instance: &InstanceId,
     is: &Report,
     findings: &mut Findings,
@@ -78,11 +76,14 @@ fn is_above(
     if hold.container.is_some() || is_bound(instance) {
         return;
     }
-    // It decided on one of the two, or on one in between.
-    let seen = [before, scene.view(host)].map(|view| highest_of_others(view, is.node, instance));
-    if let [Some(then), Some(now)] = seen {
-        let (epoch, node) = then.min(now);
+    let view = scene.view(host);
+    let others = view.reports.iter().filter(|(node, _)| **node != is.node);
+    let highest = others
+        .filter_map(|(node, report)| Some((report.holds.get(instance)?.epoch, *node)))
+        .max();
+    if let Some((epoch, node)) = highest {
         findings.expect(hold.epoch > epoch, &TAKEN_ABOVE, || {
+            let node: NodeId = node;
             let holder = scene.name_of(&node);
             format!(
                 "{} takes {instance} at {}, {holder} had {epoch}",
@@ -91,12 +92,4 @@ fn is_above(
             )
         });
     }
-}
-
-/// The highest epoch at which another node holds it, and which one.
-fn highest_of_others(view: &View, me: NodeId, instance: &InstanceId) -> Option<(u64, NodeId)> {
-    let others = view.reports.iter().filter(|(node, _)| **node != me);
-    let holds =
-        others.filter_map(|(node, report)| Some((report.holds.get(instance)?.epoch, *node)));
-    holds.max()
 }

@@ -326,17 +326,20 @@ fn what_runs_of_a_deploy_that_every_disk_lost_is_replaced_before_the_grid_is_at_
 }
 
 #[test]
-fn what_a_node_takes_is_judged_by_what_it_knew_when_it_decided() {
-    let kill = |host| Deed::KillHost { host };
-    let plan = Plan::new(1_004_977, 6, 0)
-        .step(274_850, 3825, kill(2))
-        .step(1_008_168, 1039, kill(2))
-        .step(1_136_051, 2206, kill(5))
-        .step(1_141_089, 25511, kill(5))
-        .ask(1_155_699, 4, create(6, 2))
-        .step(1_155_910, 559_814, kill(2))
-        .step(1_688_805, 6250, cut(&[3], &[0, 1, 2, 4, 5]))
-        .step(1_697_080, 22527, kill(4))
-        .step(1_706_878, 30000, Deed::Stall { host: 1 });
+fn a_node_that_only_looks_takes_nothing_on_that_it_did_not_hold() {
+    let plan = Plan::new(3_001_718, 5, 0)
+        .ask(4000, 1, create(7, 4))
+        .step(64786, 296_172, Deed::StopNode { host: 1 })
+        .step(250_640, 185_750, Deed::HangEngine { host: 3 })
+        .step(368_651, 642_128, Deed::StopNode { host: 3 })
+        .ask(402_053, 4, Ask::Drain { node: 2 })
+        .ask(
+            793_115,
+            1,
+            Ask::RemoveNode {
+                node: 4,
+                force: true,
+            },
+        );
     carry_out(&plan);
 }

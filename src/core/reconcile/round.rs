@@ -118,7 +118,7 @@ impl<'a> Round<'a> {
         let Task::Run(wanted) = task else { return };
         found.wanted_images.insert(ImageKey::of(wanted));
         let is_right = best.is_some_and(|best| wanted.is_met_by(&best.owner));
-        if !is_right && local.decided.is_some() {
+        if !is_right && (local.decided.is_some() || self.will_take(wanted)) {
             found.missing_images.insert(ImageKey::of(wanted));
         }
     }
@@ -136,6 +136,12 @@ impl<'a> Round<'a> {
             (Decision::Take | Decision::Wait(_), Some(_)) => {}
             (Decision::Wait(until), None) => found.wakes.push(until),
             (Decision::Take, None) if self.blind => {}
+            // What it held it has again at once; what is new waits until all that others hold is known.
+            (Decision::Take, None)
+                if self.only_looks() && !self.said.contains_key(&wanted.instance) =>
+            {
+                found.wakes.push(self.acts_from);
+            }
             (Decision::Take, None) => {
                 local.epoch = local.epoch.max(wanted.epoch_seen).saturating_add(1);
                 local.decided = Some(now);
@@ -232,6 +238,13 @@ impl<'a> Round<'a> {
             avoided,
             &taken.collect(),
         )
+    }
+
+    /// Whether it takes it on as soon as it may act: the image can come before.
+    fn will_take(&self, wanted: &Wanted) -> bool {
+        let takeovers_from = self.asked.and_then(|asked| asked.takeovers_from);
+        let decision = decide(wanted, takeovers_from, self.now.monotonic);
+        self.only_looks() && !self.blind && matches!(decision, Decision::Take)
     }
 
     fn only_looks(&self) -> bool {
