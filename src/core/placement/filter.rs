@@ -259,7 +259,7 @@ pub(super) fn cores<'v>(
 ) -> Option<Rejection<'v>> {
     let needs = wanted.service.resources.cpus?;
     let has = survey.nodes[node].report?.engine.cpus;
-    let are_too_few = has > 0 && f64::from(has) < needs.cores();
+    let are_too_few = has > 0 && u64::from(has) * 1_000 < u64::from(needs.thousandths());
     are_too_few.then_some(Rejection::TooFewCores { has, needs })
 }
 
