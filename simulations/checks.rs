@@ -29,6 +29,7 @@ use std::time::Duration;
 use kontena_core::command::CommandId;
 use kontena_core::id::NodeId;
 use kontena_core::node::Phase;
+use kontena_core::report::Report;
 use kontena_core::time::Instant;
 use kontena_core::view::View;
 
@@ -113,6 +114,19 @@ impl<'a> Scene<'a> {
     fn members(&self) -> impl Iterator<Item = (usize, &'a Host)> {
         let hosts = self.world.hosts.iter().enumerate();
         hosts.filter(|(_, host)| host.is_up() && host.status.phase == Phase::Member)
+    }
+
+    /// What a node says of itself, and what it said before, where both are of this boot and differ. What it
+    /// said in an earlier one it may learn again from others, and decides nothing by saying it.
+    fn own_reports<'b>(&self, host: usize, before: &'b View) -> Option<(&'b Report, &'a Report)> {
+        let was = self.said_in_this_boot(host, before)?;
+        let is = self.said_in_this_boot(host, self.view(host))?;
+        (was.order != is.order).then_some((was, is))
+    }
+
+    fn said_in_this_boot<'b>(&self, host: usize, view: &'b View) -> Option<&'b Report> {
+        let report = view.reports.get(&self.world.id(host))?;
+        (report.order.nonce == self.host(host).nonce).then_some(report)
     }
 
     fn name_of(&self, node: &NodeId) -> String {

@@ -38,6 +38,8 @@ pub struct Host {
     pub sent: u64,
     /// Raised at each crash: what was under way for an earlier life is lost.
     pub(crate) life: u64,
+    /// What the reports of this boot carry.
+    pub(crate) nonce: u64,
     /// Raised at each power cut: what the engine was doing is lost.
     pub(crate) power: u64,
     /// The wake-up that is queued.
@@ -69,6 +71,7 @@ impl Host {
             stalls: Vec::new(),
             sent: 0,
             life: 0,
+            nonce: 0,
             power: 0,
             wake: None,
             peers: BTreeMap::new(),

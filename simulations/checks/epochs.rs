@@ -1,7 +1,5 @@
 //! Epochs: each change of holder is told by a higher number.
 
-use std::sync::Arc;
-
 use kontena_core::id::{InstanceId, NodeId};
 use kontena_core::report::Report;
 
@@ -31,14 +29,9 @@ impl Topic for Epochs {
         let Fact::Shown { before, .. } = fact else {
             return;
         };
-        let me = scene.world.id(host);
-        let (Some(was), Some(is)) = (before.reports.get(&me), scene.view(host).reports.get(&me))
-        else {
+        let Some((was, is)) = scene.own_reports(host, before) else {
             return;
         };
-        if Arc::ptr_eq(was, is) || was.order.boot != is.order.boot {
-            return;
-        }
         for instance in is.holds.keys() {
             compare(host, instance, was, is, findings);
             if !was.holds.contains_key(instance) {

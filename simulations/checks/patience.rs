@@ -138,10 +138,10 @@ impl Patience {
 
     fn takes_over(&self, scene: Scene<'_>, host: usize, before: &View, findings: &mut Findings) {
         let (view, me) = (scene.view(host), scene.world.id(host));
-        let (Some(was), Some(is)) = (before.reports.get(&me), view.reports.get(&me)) else {
+        let Some((was, is)) = scene.own_reports(host, before) else {
             return;
         };
-        if was.order.boot != is.order.boot || !self.doubts(scene, host) {
+        if !self.doubts(scene, host) {
             return;
         }
         for (instance, hold) in &is.holds {

@@ -2,7 +2,6 @@
 
 use std::collections::BTreeSet;
 use std::net::Ipv4Addr;
-use std::sync::Arc;
 use std::time::Duration;
 
 use kontena_core::id::{InstanceId, NodeId, NodeName};
@@ -214,12 +213,9 @@ fn takes_work(scene: Scene<'_>, host: usize, before: &View, findings: &mut Findi
     let [Some(was_row), Some(row)] = rows else {
         return;
     };
-    let (Some(was), Some(is)) = (before.reports.get(&me), view.reports.get(&me)) else {
+    let Some((was, is)) = scene.own_reports(host, before) else {
         return;
     };
-    if Arc::ptr_eq(was, is) || was.order.boot != is.order.boot {
-        return;
-    }
     let taken = is
         .holds
         .iter()

@@ -343,3 +343,37 @@ fn a_node_that_only_looks_takes_nothing_on_that_it_did_not_hold() {
         );
     carry_out(&plan);
 }
+
+#[test]
+fn what_is_on_disk_is_not_refused_because_something_before_it_is_not() {
+    let plan = Plan::new(3_000_674, 2, 0)
+        .ask(584_599, 1, create(3, 3))
+        .step(615_454, 641_748, Deed::FillDisk { host: 0 })
+        .step(763_275, 0, Deed::Move { host: 1 })
+        .step(845_320, 465_561, Deed::SlowDisk { host: 0, by: 3682 })
+        .step(1_126_002, 168_725, Deed::FailStarts { host: 0 })
+        .ask(1_137_824, 1, Ask::Drain { node: 0 })
+        .step(1_191_468, 175_604, Deed::SlowDisk { host: 1, by: 2555 })
+        .ask(1_196_613, 1, Ask::Activate { node: 0 })
+        .ask(1_206_110, 0, scale(3, 2))
+        .ask(1_223_623, 0, Ask::Drain { node: 1 })
+        .ask(1_230_419, 0, Ask::Activate { node: 1 })
+        .step(1_296_973, 8806, Deed::FillDisk { host: 0 });
+    carry_out(&plan);
+}
+
+#[test]
+fn a_node_that_is_told_what_it_said_before_the_power_went_has_taken_nothing_by_that() {
+    let kill = |host| Deed::KillHost { host };
+    let plan = Plan::new(1_004_977, 6, 0)
+        .step(274_850, 3825, kill(2))
+        .step(1_008_168, 1039, kill(2))
+        .step(1_136_051, 2206, kill(5))
+        .step(1_141_089, 25511, kill(5))
+        .ask(1_155_699, 4, create(6, 2))
+        .step(1_155_910, 559_814, kill(2))
+        .step(1_688_805, 6250, cut(&[3], &[0, 1, 2, 4, 5]))
+        .step(1_697_080, 22527, kill(4))
+        .step(1_706_878, 30000, Deed::Stall { host: 1 });
+    carry_out(&plan);
+}

@@ -29,10 +29,11 @@ impl World {
         machine.disk_busy_until = self.now;
         let life = usize::try_from(machine.life).expect("fewer boots than an index");
         let mut chance = Chance::of(seed, "boot", &[host, life]);
+        machine.nonce = chance.draw();
         let config = NodeConfig {
             key: machine.key.clone(),
             boot: machine.disk.boots,
-            nonce: chance.draw(),
+            nonce: machine.nonce,
             seed: chance.draw(),
             version: "2.0.0".to_owned(),
         };

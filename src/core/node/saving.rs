@@ -29,6 +29,16 @@ pub(super) struct Saving {
     /// A save failed when this one was the last under way: what these wrote may depend on changes
     /// that are not on disk.
     gap: Option<SaveId>,
+    /// A change of ours that is on this disk, after a gap. It can no longer be refused, since the disk
+    /// keeps it; it counts with the first save that closes the gap.
+    held: Option<Held>,
+}
+
+#[derive(Debug)]
+struct Held {
+    prepared: Vec<Prepared>,
+    /// What the disk said when it last refused something.
+    problem: String,
 }
 
 #[derive(Debug)]
@@ -98,8 +108,17 @@ impl Saving {
         purposes.filter_map(Purpose::command)
     }
 
+    /// Why no change of ours can be begun: one waits for the disk to take what it builds on.
+    pub(super) fn hindrance(&self) -> Option<&str> {
+        self.held.as_ref().map(|held| held.problem.as_str())
+    }
+
     pub(super) fn next_wake(&self) -> Option<Instant> {
         self.reports_due
+    }
+
+    fn is_after_gap(&self, id: SaveId) -> bool {
+        self.gap.is_some_and(|gap| id <= gap)
     }
 }
 
@@ -141,13 +160,19 @@ impl Node {
             return;
         };
         self.own.disk_result(&result, now);
-        if result.is_err() {
-            self.keep_unsaved(save.envelopes, save.reports);
-            self.owe_again(save.owed);
-        } else if save.purpose.builds_on_earlier() && self.saving.gap.is_some_and(|gap| id <= gap) {
-            return self.save_after_gap(save.purpose, save.owed);
-        } else {
-            self.acknowledge(save.owed);
+        match &result {
+            Err(problem) => {
+                self.keep_unsaved(save.envelopes, save.reports, problem);
+                self.owe_again(save.owed);
+            }
+            Ok(()) if save.purpose.builds_on_earlier() && self.saving.is_after_gap(id) => {
+                self.owe_again(save.owed);
+                return self.save_again(save.purpose);
+            }
+            Ok(()) => {
+                self.acknowledge(save.owed);
+                self.release(id, now);
+            }
         }
         match save.purpose {
             Purpose::Store => {}
@@ -161,7 +186,15 @@ impl Node {
 
     /// What could not be saved is tried again with the next save; with this node's own report, so that
     /// there is a next one, and a disk that works again is noticed.
-    fn keep_unsaved(&mut self, envelopes: Vec<SignedEnvelope>, reports: Vec<NodeId>) {
+    fn keep_unsaved(
+        &mut self,
+        envelopes: Vec<SignedEnvelope>,
+        reports: Vec<NodeId>,
+        problem: &str,
+    ) {
+        if let Some(held) = &mut self.saving.held {
+            problem.clone_into(&mut held.problem);
+        }
         if !envelopes.is_empty() {
             self.saving.gap = Some(SaveId(self.saving.last));
             let later = std::mem::take(&mut self.saving.unsaved);
@@ -171,13 +204,21 @@ impl Node {
     }
 
     /// It is on disk, but an earlier save is not: it counts once that one is there too.
-    fn save_after_gap(&mut self, purpose: Purpose, owed: BTreeMap<NodeId, Vec<EnvelopeHash>>) {
-        self.owe_again(owed);
-        match purpose {
-            Purpose::Store => self.store(),
-            Purpose::Write(_) | Purpose::Admitted { .. } | Purpose::Forgotten(_) => {
-                self.save(purpose, Vec::new());
-            }
+    fn save_again(&mut self, purpose: Purpose) {
+        if let Purpose::Write(prepared) = purpose {
+            let problem = "an earlier change is not saved yet".to_owned();
+            self.saving.held = Some(Held { prepared, problem });
+        }
+        self.save(Purpose::Store, Vec::new());
+    }
+
+    /// Save `id` is on disk, and with it everything before: a change that waited for that counts.
+    fn release(&mut self, id: SaveId, now: Now) {
+        if self.saving.is_after_gap(id) {
+            return;
+        }
+        if let Some(held) = self.saving.held.take() {
+            self.written(held.prepared, Ok(()), now);
         }
     }
 

@@ -48,6 +48,48 @@ fn a_change_counts_only_once_what_it_may_build_on_is_on_disk() {
 }
 
 #[test]
+fn a_change_that_is_on_disk_after_a_gap_is_not_refused_however_often_the_gap_cannot_be_filled() {
+    let (mut first, mut second) = pair();
+    let news = envelopes(&first.give(create("web"), true));
+    let received = second.handle(Input::Received {
+        from: first.node.me,
+        message: Message::Envelopes(Envelopes {
+            envelopes: news,
+            acknowledge: true,
+            hops: 0,
+        }),
+    });
+    let own = second.give(create("db"), false);
+    let (theirs, ours) = (only_save(&received), only_save(&own));
+    let full = || Err("no space left on device".to_owned());
+
+    second.handle(saved(theirs.0, full()));
+    let again = only_save(&second.handle(saved(ours.0, Ok(()))));
+    let refused = second.handle(saved(again.0, full()));
+    assert_eq!(replies(&refused), [], "it is on the disk");
+
+    let other = second.give(create("cache"), false);
+    assert!(
+        matches!(
+            replies(&other)[..],
+            [(_, Err(Refusal::Disk { ref problem }))] if problem.contains("no space")
+        ),
+        "nothing else is begun: {other:?}"
+    );
+
+    let mut told = Vec::new();
+    for _ in 0..3 {
+        second.now.monotonic = second.now.monotonic + Duration::from_secs(1);
+        let outputs = second.handle(Input::Wake);
+        for (id, records) in saves(&outputs) {
+            assert!(records.contains(&theirs.1[0]), "what failed goes first");
+            told.extend(envelopes(&second.handle(saved(id, Ok(())))));
+        }
+    }
+    assert_eq!(told.len(), 1, "it counts with the save that fills the gap");
+}
+
+#[test]
 fn a_disk_that_works_again_is_noticed_though_nothing_happens() {
     let (mut first, _) = pair();
     let is_report = |record: &Record| matches!(record, Record::Report { .. });

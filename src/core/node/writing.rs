@@ -173,7 +173,7 @@ impl Node {
 
     /// Takes jobs until one has something to save, and lets go those that waited long enough.
     pub(super) fn write(&mut self, now: Now) {
-        while self.writing.saving.is_none() && !self.only_looks(now.monotonic) {
+        while self.may_start() && !self.only_looks(now.monotonic) {
             let Some(job) = self.writing.queue.pop_front() else {
                 break;
             };
@@ -182,9 +182,18 @@ impl Node {
         self.answer_waiting(|waiting| waiting.until <= now.monotonic);
     }
 
-    /// Begins a job. What this node may do is judged here and not when the job came: it may have
+    /// Whether the next job's turn has come, if only to be refused.
+    fn may_start(&self) -> bool {
+        self.writing.saving.is_none() || self.saving.hindrance().is_some()
+    }
+
+    /// Begins a job, unless an earlier change still waits for the disk. What this node may do is judged here and not when the job came: it may have
     /// waited, and this node may be a clone, or no member, since.
     fn start(&mut self, job: Job, now: Now) {
+        if let Some(problem) = self.saving.hindrance() {
+            let problem = problem.to_owned();
+            return self.answer(job, Err(Refusal::Disk { problem }), now);
+        }
         match &job {
             Job::Command { command, .. } => match self.edits_of(command, now) {
                 Ok(edits) => self.save_job(job, edits, now),
