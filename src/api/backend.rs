@@ -178,6 +178,8 @@ fn limit_of(command: &Command) -> Duration {
         | Command::CreateService { .. }
         | Command::UpdateService { .. }
         | Command::DeployService { .. }
+        | Command::AbortDeploy { .. }
+        | Command::PromoteDeploy(_)
         | Command::ScaleService { .. }
         | Command::StopService(_)
         | Command::StartService(_)

@@ -3,6 +3,7 @@
 //! A command is validated against the view and turned into edits (`command/…`), written as one
 //! signed change per document, and answered when it is durable.
 
+mod deploy;
 mod join_address;
 mod member;
 mod resolve;
@@ -91,6 +92,14 @@ pub enum Command {
         key: ServiceKey,
         force: bool,
     },
+    /// Nobody goes on with the deploy of record; `rollback`: whether all go back to what ran before, `None`
+    /// where that depends on whether it waits to be promoted.
+    AbortDeploy {
+        key: ServiceKey,
+        rollback: Option<bool>,
+    },
+    /// The instances that wait for the first few of the deploy of record follow.
+    PromoteDeploy(ServiceKey),
     ScaleService {
         key: ServiceKey,
         instances: u32,
@@ -257,6 +266,8 @@ pub fn edits(
             instances,
         } => service::update(view, key, service, *instances),
         Command::DeployService { key, force } => service::deploy(view, key, *force),
+        Command::AbortDeploy { key, rollback } => deploy::abort(view, key, *rollback),
+        Command::PromoteDeploy(key) => deploy::promote(view, key),
         Command::ScaleService { key, instances } => service::scale(view, key, *instances),
         Command::StopService(key) => service::set_state(view, key, Lifecycle::Stopped),
         Command::StartService(key) => service::set_state(view, key, Lifecycle::Running),

@@ -8,6 +8,7 @@ mod beginning;
 mod doubts;
 mod exchange;
 mod gossip;
+mod halting;
 mod inbox;
 mod joining;
 mod journal;
@@ -47,6 +48,7 @@ use crate::view::View;
 
 use agreement::Agreement;
 use doubts::Doubts;
+use halting::Halting;
 use inbox::Inbox;
 use joining::Joining;
 use networking::Networking;
@@ -295,6 +297,7 @@ pub struct Node {
     work: Work,
     saving: Saving,
     writing: Writing,
+    halting: Halting,
     joining: Joining,
     presenting: Presenting,
     stopping: Stopping,
@@ -328,6 +331,7 @@ impl Node {
             work: Work::default(),
             saving: Saving::default(),
             writing: Writing::default(),
+            halting: Halting::default(),
             joining: Joining::default(),
             presenting: Presenting::default(),
             stopping: Stopping::default(),
@@ -425,6 +429,7 @@ impl Node {
         self.tell_unreachable(now);
         self.present(now);
         self.work(now);
+        self.halt_what_failed(now);
         self.write(now);
         self.finish_leaving(now);
         // What this node has just said of itself, or written, is a part of the view by now.

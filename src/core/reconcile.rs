@@ -30,10 +30,12 @@ mod round;
 mod sight;
 #[cfg(test)]
 mod tests;
+mod trial;
 pub mod wanted;
 pub mod wiring;
 pub mod yielding;
 
 pub use goals::{Holder, goals};
 pub use instances::{Identity, Instances};
+pub use trial::Failed;
 pub use wanted::{Departure, Goals, Leaving, Rival, Wanted};

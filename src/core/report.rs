@@ -153,6 +153,9 @@ pub struct Hold {
     /// It is about to be replaced by its own holder: counts as down (rules of the mesh 3).
     #[serde(default)]
     pub updating: bool,
+    /// It replaced a container of an older deploy, and has not been healthy for long since.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub on_trial: bool,
     #[serde(default)]
     pub container: Option<String>,
     #[serde(default)]

@@ -9,6 +9,7 @@
 use std::collections::BTreeMap;
 use std::fmt;
 use std::net::IpAddr;
+use std::num::NonZeroU32;
 
 use serde::{Deserialize, Serialize};
 use sha2::{Digest, Sha256};
@@ -24,6 +25,7 @@ mod image;
 mod link;
 mod logging;
 mod network_mode;
+mod on_failure;
 mod port;
 mod privileges;
 mod relations;
@@ -40,6 +42,7 @@ pub use image::{InvalidImage, image_reference};
 pub use link::InvalidLink;
 pub use logging::{InvalidLogging, Logging, log_driver, log_option};
 pub use network_mode::NetworkMode;
+pub use on_failure::OnFailure;
 pub use port::InvalidPort;
 pub use privileges::{InvalidPrivilege, PidMode, Privileges, capability, user};
 pub use relations::{
@@ -195,6 +198,13 @@ pub struct Deploy {
     /// Share of instances that stays healthy during a deploy, in thousandths. Kontena's default is 0.8.
     #[serde(default = "Deploy::default_min_health")]
     pub min_health: u16,
+    /// What becomes of a deploy that fails.
+    #[serde(default, skip_serializing_if = "OnFailure::is_halt")]
+    pub on_failure: OnFailure,
+    /// So many instances, those with the lowest numbers, are replaced first; the others wait until somebody
+    /// promotes the deploy.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub canary: Option<NonZeroU32>,
     #[serde(flatten)]
     pub unknown: BTreeMap<String, serde_json::Value>,
 }
@@ -222,6 +232,8 @@ impl Default for Deploy {
             strategy: Strategy::default(),
             wait_for_port: None,
             min_health: Self::default_min_health(),
+            on_failure: OnFailure::Halt,
+            canary: None,
             unknown: BTreeMap::new(),
         }
     }

@@ -5,6 +5,7 @@
 //! equal answers on every node.
 
 mod conflict;
+mod deployed;
 mod history;
 
 use std::collections::{BTreeMap, BTreeSet};
@@ -25,6 +26,7 @@ use crate::stack::Service;
 use crate::time::WallTime;
 
 pub use conflict::{ConflictSide, ConflictSubject, ConflictValue, StackConflict};
+pub use deployed::{DeployRecord, Deployed, Halt, HaltCause, TakenBack};
 pub use history::{
     Definition, History, InvalidRevisionName, RevisionName, StackRevision, UnknownRevision,
 };
@@ -202,6 +204,8 @@ pub struct ServiceRecord {
     pub latest: Revision,
     /// What shall run; `None` until the first deploy.
     pub deployed: Option<Deployed>,
+    /// The orders to deploy that are known, the newest first.
+    pub deploys: Arc<[DeployRecord]>,
     /// Wanted instances (per node for `daemon`).
     pub instances: u32,
     pub state: Lifecycle,
@@ -219,17 +223,6 @@ pub struct Revision {
     pub number: u64,
     /// `Err` says why this version of Kontena cannot read it: such a service keeps what it runs.
     pub service: Result<Arc<Service>, String>,
-}
-
-/// The deploy of record.
-#[derive(Clone, Debug, PartialEq)]
-pub struct Deployed {
-    pub revision: Revision,
-    /// Which deploy this is: the lamport clock of the change that asked for it. `deploy --force` and
-    /// `restart` raise it while the revision stays; a container of a lower one is replaced.
-    pub generation: u64,
-    /// Wall time of the command, for display.
-    pub at: WallTime,
 }
 
 /// What people want of a service as a whole.

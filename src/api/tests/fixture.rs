@@ -147,11 +147,8 @@ fn web() -> ServiceRecord {
     });
     let latest = revision(serde_json::from_value(definition).unwrap(), 2);
     ServiceRecord {
-        deployed: Some(Deployed {
-            revision: latest.clone(),
-            generation: 7,
-            at: WallTime(NOON),
-        }),
+        deployed: Some(Deployed::new(latest.clone(), 7, WallTime(NOON))),
+        deploys: Arc::default(),
         instances: 2,
         latest,
         ..undeployed("unused")
@@ -164,6 +161,7 @@ fn undeployed(image: &str) -> ServiceRecord {
         born: 0,
         latest: revision(Service::new(image), 1),
         deployed: None,
+        deploys: Arc::default(),
         instances: 1,
         state: Lifecycle::Running,
         pins: BTreeMap::new(),
@@ -193,6 +191,7 @@ pub(super) fn hold(
         state,
         health,
         updating: false,
+        on_trial: false,
         container: Some(container(letter)),
         address: Some("172.17.0.2".parse().unwrap()),
         image: Some("sha256:1234".to_owned()),

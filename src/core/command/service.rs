@@ -111,12 +111,13 @@ pub(super) fn redefine(
     Ok(edits)
 }
 
-/// `service deploy`: what is stored becomes what runs. Without a change it does nothing, unless forced.
+/// `service deploy`: what is stored becomes what runs. Without a change it does nothing, unless forced or the
+/// last one was halted.
 pub(super) fn deploy(view: &View, key: &ServiceKey, force: bool) -> Result<Vec<Edit>, Refusal> {
     let record = find(view, key)?;
     let service = readable(key, record)?;
     let mut edits = Vec::new();
-    if force || deployed_revision(record) != Some(record.latest.hash) {
+    if force || is_halted(record) || deployed_revision(record) != Some(record.latest.hash) {
         edits.push(Edit::Deploy {
             service: key.clone(),
             revision: record.latest.hash,
@@ -251,6 +252,11 @@ fn readable<'a>(key: &ServiceKey, record: &'a ServiceRecord) -> Result<&'a Servi
             "service `{key}` was defined by a newer version of kontena: {problem}"
         ))),
     }
+}
+
+fn is_halted(record: &ServiceRecord) -> bool {
+    let deployed = record.deployed.as_ref();
+    deployed.is_some_and(|deployed| deployed.halt.is_some())
 }
 
 fn deployed_revision(record: &ServiceRecord) -> Option<RevisionHash> {

@@ -8,7 +8,7 @@ use crate::id::{GridName, NodeId, NodeName, RevisionHash, ServiceKey, StackName,
 use crate::membership::admission::Admission;
 use crate::network::plan::AddressPlan;
 use crate::network::vpn::{Entry, Reach, UserRecord, VpnKey};
-use crate::view::{Availability, Lifecycle, Pin, StackRecord};
+use crate::view::{Availability, HaltCause, Lifecycle, Pin, StackRecord};
 
 /// One register's new value. The document that it lies in follows from what it is.
 #[derive(Clone, Debug, PartialEq)]
@@ -81,6 +81,19 @@ pub enum Edit {
         service: ServiceKey,
         number: u32,
         pin: Pin,
+    },
+    /// Nobody goes on with the deploy of that generation; with `rollback` all go back to what ran before.
+    Halt {
+        service: ServiceKey,
+        generation: u64,
+        revision: RevisionHash,
+        cause: HaltCause,
+        rollback: bool,
+    },
+    /// The instances that wait for the first few may follow.
+    Promote {
+        service: ServiceKey,
+        generation: u64,
     },
     RemoveService(ServiceKey),
 }

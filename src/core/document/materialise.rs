@@ -5,6 +5,7 @@
 //! left out; what two sides wrote differently is listed.
 
 mod contested;
+mod deploys;
 mod grid;
 mod history;
 mod stack;

@@ -5,6 +5,7 @@
 
 use std::collections::BTreeMap;
 use std::fmt;
+use std::str::FromStr;
 
 use data_encoding::HEXLOWER;
 use serde::{Deserialize, Serialize};
@@ -13,6 +14,7 @@ use super::DocumentId;
 use crate::id::{EnvelopeHash, NodeId, RevisionHash, ServiceName, TokenId};
 use crate::network::vpn::VpnKey;
 use crate::time::WallTime;
+use crate::view::HaltCause;
 
 /// A register of the document `grid`.
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
@@ -56,6 +58,9 @@ pub(crate) enum ServiceRegister {
     Lifecycle,
     Deploy,
     Pin(u32),
+    /// Of the deploy of that generation.
+    Halt(u64),
+    Promotion(u64),
 }
 
 /// `node/ID/removed`.
@@ -88,6 +93,19 @@ pub(crate) struct DeployOrder {
     pub(crate) revision: RevisionHash,
     pub(crate) number: u64,
     pub(crate) at: WallTime,
+    /// What ran before and did not fail; `None` where nothing did.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub(crate) previous: Option<RevisionPointer>,
+}
+
+/// `service/NAME/halt/GENERATION`: nobody goes on with that deploy. Whoever writes it has not seen one.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub(crate) struct HaltOrder {
+    /// What was deployed: two sides of a split may give one generation to two deploys.
+    pub(crate) revision: RevisionHash,
+    /// All go back to the deploy's `previous`.
+    pub(crate) rollback: bool,
+    pub(crate) cause: HaltCause,
 }
 
 impl fmt::Display for GridRegister {
@@ -176,6 +194,8 @@ impl fmt::Display for ServiceRegister {
             Self::Lifecycle => write!(f, "state"),
             Self::Deploy => write!(f, "deploy"),
             Self::Pin(number) => write!(f, "pin/{number}"),
+            Self::Halt(generation) => write!(f, "halt/{generation}"),
+            Self::Promotion(generation) => write!(f, "promotion/{generation}"),
         }
     }
 }
@@ -189,14 +209,18 @@ impl ServiceRegister {
             ["instances"] => Self::Instances,
             ["state"] => Self::Lifecycle,
             ["deploy"] => Self::Deploy,
-            ["pin", number] => {
-                let parsed: u32 = number.parse().ok()?;
-                // One spelling only, or two registers would be one pin.
-                (parsed.to_string() == *number).then_some(Self::Pin(parsed))?
-            }
+            ["pin", number] => Self::Pin(counted(number)?),
+            ["halt", generation] => Self::Halt(counted(generation)?),
+            ["promotion", generation] => Self::Promotion(counted(generation)?),
             _ => return None,
         })
     }
+}
+
+/// A number in one spelling only: with two, two registers would be one.
+fn counted<N: FromStr + ToString>(text: &str) -> Option<N> {
+    let parsed: N = text.parse().ok()?;
+    (parsed.to_string() == text).then_some(parsed)
 }
 
 /// Whether a register may lie in a document: not if it is known to belong to the other kind.
@@ -246,7 +270,12 @@ pub(crate) fn known_fields(register: &str) -> &'static [&'static str] {
             "updated",
         ],
         Some(StackRegister::Service(_, ServiceRegister::Revision)) => &["hash", "number"],
-        Some(StackRegister::Service(_, ServiceRegister::Deploy)) => &["revision", "number", "at"],
+        Some(StackRegister::Service(_, ServiceRegister::Deploy)) => {
+            &["revision", "number", "at", "previous"]
+        }
+        Some(StackRegister::Service(_, ServiceRegister::Halt(_))) => {
+            &["revision", "rollback", "cause"]
+        }
         Some(StackRegister::Service(_, ServiceRegister::Pin(_))) => &["epoch", "node"],
         Some(
             StackRegister::Created
@@ -257,7 +286,8 @@ pub(crate) fn known_fields(register: &str) -> &'static [&'static str] {
                 ServiceRegister::Created
                 | ServiceRegister::Removed
                 | ServiceRegister::Instances
-                | ServiceRegister::Lifecycle,
+                | ServiceRegister::Lifecycle
+                | ServiceRegister::Promotion(_),
             ),
         )
         | None => &[],

@@ -1,6 +1,7 @@
 //! The documents of several replicas, written and exchanged.
 
 mod conflicts;
+mod deploys;
 mod history;
 mod hostile;
 mod merge;

@@ -12,8 +12,8 @@ use super::envelope::{Envelope, MAX_DEPENDENCIES, MAX_PAYLOAD_BYTES};
 use super::log::{Log, Trust};
 use super::replica::{Ingested, Refusal, Replica};
 use super::schema::{
-    DeployOrder, GridRegister, Heads, Removal, RevisionPointer, ServiceRegister, StackRegister,
-    known_fields,
+    DeployOrder, GridRegister, HaltOrder, Heads, Removal, RevisionPointer, ServiceRegister,
+    StackRegister, known_fields,
 };
 use super::{DocumentId, SignedEnvelope};
 use crate::id::{EnvelopeHash, GridId, NodeId, RevisionHash, ServiceKey};
@@ -301,6 +301,7 @@ impl Replica {
                     revision: *revision,
                     number,
                     at: time,
+                    previous: self.previous(service),
                 };
                 draft.insert(register(service, ServiceRegister::Deploy), json(&order));
             }
@@ -310,6 +311,28 @@ impl Replica {
                 pin,
             } => {
                 draft.insert(register(service, ServiceRegister::Pin(*number)), json(pin));
+            }
+            Edit::Halt {
+                service,
+                generation,
+                revision,
+                cause,
+                rollback,
+            } => {
+                let order = HaltOrder {
+                    revision: *revision,
+                    rollback: *rollback,
+                    cause: cause.clone(),
+                };
+                let halt = ServiceRegister::Halt(*generation);
+                draft.insert(register(service, halt), json(&order));
+            }
+            Edit::Promote {
+                service,
+                generation,
+            } => {
+                let promotion = ServiceRegister::Promotion(*generation);
+                draft.insert(register(service, promotion), fact());
             }
             Edit::RemoveService(service) => {
                 draft.insert(register(service, ServiceRegister::Removed), fact());
@@ -373,6 +396,19 @@ impl Replica {
         })
     }
 
+    /// What a deploy can go back to: what runs, unless that failed and has nothing before it.
+    fn previous(&mut self, service: &ServiceKey) -> Option<RevisionPointer> {
+        let documents = self.documents();
+        let deployed = documents.services.get(service)?.deployed.as_ref()?;
+        let failed = deployed.halt.is_some() && deployed.takes_back.is_none();
+        let before = deployed.previous.as_ref().filter(|_| failed);
+        let ran = before.unwrap_or(&deployed.revision);
+        Some(RevisionPointer {
+            hash: ran.hash,
+            number: ran.number,
+        })
+    }
+
     /// The heads of the stacks' documents in which a node wrote: its changes outside of these do not
     /// count once it is removed.
     fn heads_of_writes_by(&self, node: &NodeId) -> Heads {
@@ -422,6 +458,8 @@ fn document_of(edit: &Edit) -> DocumentId {
         | Edit::Lifecycle { service, .. }
         | Edit::Deploy { service, .. }
         | Edit::Pin { service, .. }
+        | Edit::Halt { service, .. }
+        | Edit::Promote { service, .. }
         | Edit::RemoveService(service) => DocumentId::Stack(service.stack.clone()),
     }
 }

@@ -15,6 +15,7 @@ use crate::membership::token::Token;
 use crate::message::JoinCall;
 use crate::time::{Instant, Now};
 
+use super::halting::still_due;
 use super::joining::{Founding, Stranger};
 use super::saving::Purpose;
 use super::{Node, Output, Phase, Record};
@@ -48,6 +49,8 @@ pub(super) enum Job {
         seen: Option<IpAddr>,
         call: Box<JoinCall>,
     },
+    /// What this node writes by itself; nobody waits for it.
+    Own(Box<Edit>),
 }
 
 /// A change that is on this disk and waits for another.
@@ -135,6 +138,8 @@ impl Node {
             | Command::CreateService { .. }
             | Command::UpdateService { .. }
             | Command::DeployService { .. }
+            | Command::AbortDeploy { .. }
+            | Command::PromoteDeploy(_)
             | Command::ScaleService { .. }
             | Command::StopService(_)
             | Command::StartService(_)
@@ -168,6 +173,7 @@ impl Node {
         match job {
             Job::Command { id, .. } => self.reply(id, Err(Refusal::Busy)),
             Job::Admit { id, .. } => self.refuse_join(id, "too many commands are waiting"),
+            Job::Own(_) => {}
         }
     }
 
@@ -205,6 +211,11 @@ impl Node {
                 Ok(edits) => self.save_job(job, edits, now),
                 Err(refusal) => self.answer_admission(job, Err(refusal)),
             },
+            Job::Own(edit) if self.phase == Phase::Member => {
+                let edits = still_due(&self.view, edit);
+                self.save_job(job, edits, now);
+            }
+            Job::Own(_) => {}
         }
     }
 
@@ -289,6 +300,11 @@ impl Node {
                     job,
                     problem.map_or(Ok(()), |problem| Err(super::joining::not_now(problem))),
                 );
+            }
+            Job::Own(_) => {
+                if let Err(refusal) = written {
+                    tracing::warn!(%refusal, "A halt of a deploy could not be written down yet");
+                }
             }
         }
     }

@@ -155,6 +155,11 @@ impl Crashes {
         self.restart_at.is_some()
     }
 
+    /// Whether it crashed twice in a row, and has not run for long since.
+    pub(super) fn is_looping(&self) -> bool {
+        self.restarts >= 2
+    }
+
     /// Until when a running container is on probation, because it crashed more than once lately.
     pub(super) fn looping_until(&self) -> Option<Instant> {
         match self.up {

@@ -13,7 +13,7 @@ use crate::stack::{Service, Strategy};
 use crate::time::Instant;
 use crate::view::{Deployed, Freshness, Lifecycle, ServiceRecord, View};
 
-use super::rollout::Peer;
+use super::rollout::{Hindrance, Peer};
 use super::wanted::{Aim, Departure, Goals, Leaving, Rival, Wanted};
 
 /// Whose goals are made, and what it holds by its own account ([`super::Instances::holds`]).
@@ -174,6 +174,8 @@ impl<'a> Scene<'a> {
             revision: revision.hash,
             revision_number: revision.number,
             generation: target.deployed.generation,
+            halted: target.deployed.halt.as_ref().map(Hindrance::of),
+            canary: target.deployed.canary(),
             is_newest: self.me.is_up_to_date,
             state: Lifecycle::Running,
             fixed: target.service.stateful || target.service.deploy.strategy == Strategy::Daemon,

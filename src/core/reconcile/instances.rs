@@ -17,6 +17,7 @@ use super::queue::{Queue, Subject};
 use super::refusals::Refusals;
 use super::round::{Asked, Findings, Round};
 use super::sight::Sight;
+use super::trial::{Failed, Trial};
 use super::wanted::Goals;
 use super::wiring::Wiring;
 
@@ -47,6 +48,7 @@ pub struct Instances {
     refusals: Refusals,
     holds: BTreeMap<InstanceId, Hold>,
     refused: BTreeMap<InstanceId, String>,
+    failed: BTreeMap<InstanceId, Failed>,
     version: u64,
     wake: Option<Instant>,
 }
@@ -74,6 +76,9 @@ impl Instances {
             epoch: hold.epoch,
             aim: Some((hold.revision, hold.generation)),
             decided: Some(Instant::ZERO),
+            trial: hold
+                .on_trial
+                .then_some(Trial::of((hold.revision, hold.generation))),
             address: hold.address.and_then(ipv4),
             ..Local::default()
         };
@@ -94,6 +99,7 @@ impl Instances {
             refusals: Refusals::default(),
             holds: remembered.into_iter().map(unproved).collect(),
             refused: BTreeMap::new(),
+            failed: BTreeMap::new(),
             version: 0,
             wake: None,
         }
@@ -193,6 +199,11 @@ impl Instances {
         &self.refused
     }
 
+    /// Instances that failed for good at the wanted deploy.
+    pub fn failures(&self) -> &BTreeMap<InstanceId, Failed> {
+        &self.failed
+    }
+
     /// The engine, for the report.
     pub fn engine(&self, now: Now) -> Engine {
         self.engine.report(now.monotonic)
@@ -224,6 +235,7 @@ impl Instances {
         };
         self.queue.set(ready);
         self.wake = self.earliest(found.wakes, now.monotonic);
+        self.failed = found.failed;
         self.publish(found.holds, now);
     }
 

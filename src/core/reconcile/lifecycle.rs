@@ -15,6 +15,7 @@ use crate::time::{Instant, WallTime};
 
 use super::action::{Action, Container, ContainerId, ContainerState};
 use super::backoff::{Crashes, Setback};
+use super::trial::Trial;
 use super::wanted::Wanted;
 
 /// What this node has to do about an instance.
@@ -78,6 +79,7 @@ pub(super) struct Local {
     pub stateful: bool,
     pub grace: Duration,
     pub turn: Turn,
+    pub trial: Option<Trial>,
     pub probing: Option<Probing>,
     pub crashes: Crashes,
     /// Running or starting failed.
@@ -102,6 +104,7 @@ impl Default for Local {
             stateful: true,
             grace: Duration::from_millis(Service::STOP_GRACE_MILLIS),
             turn: Turn::default(),
+            trial: None,
             probing: None,
             crashes: Crashes::default(),
             starting: None,
@@ -235,6 +238,7 @@ impl Local {
             state: condition.state,
             health: condition.health,
             updating: self.turn != Turn::Waiting,
+            on_trial: false,
             container,
             address: scene.best.and_then(|best| best.address),
             image: scene.best.map(|best| best.image.clone()),

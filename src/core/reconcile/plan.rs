@@ -304,6 +304,9 @@ impl Local {
             // Its deploy may have failed since, while the stop was waited for or was refused.
             Turn::Granted => rollout.may_repair().map(|()| Turn::Granted),
         };
+        if self.turn != Turn::Granted && next == Ok(Turn::Granted) {
+            self.begin_trial();
+        }
         self.turn = next.unwrap_or_default();
         self.waits_for = next.err().as_ref().map(Hindrance::to_string);
         match self.turn {

@@ -6,15 +6,16 @@
 //! one gossip round and looks again, so that two owners who see each other late do not both go.
 //!
 //! A rollout halts by observation: while an instance of the new deploy is failed, nobody takes
-//! another one down. Not here: the write-once halt flag in the document, which would keep a rollout
-//! halted after the failed instance recovered or its node vanished.
+//! another one down. Once the holder of that instance has written the halt into the document, or a person
+//! did, it stays halted, although the instance recovers or its node vanishes. With a canary only the first
+//! few are replaced until somebody promotes the deploy.
 
 use std::collections::BTreeMap;
 use std::fmt;
 use std::time::Duration;
 
 use crate::report::{Health, Hold, InstanceState};
-use crate::view::Freshness;
+use crate::view::{Freshness, Halt, HaltCause};
 
 use super::wanted::Aim;
 
@@ -92,10 +93,24 @@ impl Peer {
 pub enum Hindrance {
     /// An instance failed at the new deploy.
     Halted { number: u32 },
+    /// A person stopped the deploy.
+    Aborted,
+    /// The first few are tried, and nobody promoted the deploy yet.
+    Canary,
     /// Lower numbers go first.
     Earlier,
     /// Too few others are healthy.
     Floor { floor: u32 },
+}
+
+impl Hindrance {
+    /// What a halt means to those that are not replaced yet.
+    pub fn of(halt: &Halt) -> Self {
+        match halt.cause {
+            HaltCause::Failed { number, .. } => Self::Halted { number },
+            HaltCause::Aborted => Self::Aborted,
+        }
+    }
 }
 
 impl fmt::Display for Hindrance {
@@ -104,6 +119,8 @@ impl fmt::Display for Hindrance {
             Self::Halted { number } => {
                 write!(f, "the deploy is halted: instance {number} failed")
             }
+            Self::Aborted => f.write_str("the deploy was aborted"),
+            Self::Canary => f.write_str("waits until the deploy is promoted"),
             Self::Earlier => f.write_str("waits for its turn in the deploy"),
             Self::Floor { floor } => {
                 write!(f, "waits until {floor} other instances are healthy")
@@ -122,6 +139,10 @@ pub struct Rollout {
     /// A daemon service counts only nodes that are not absent, as Kontena does: a shop that is
     /// offline for days must not hold up the other shops.
     pub daemon: bool,
+    /// Nobody goes on with this deploy.
+    pub halted: Option<Hindrance>,
+    /// So many instances, those with the lowest numbers, are replaced; the others wait.
+    pub canary: Option<u32>,
     /// By number, the own one included.
     pub peers: BTreeMap<u32, Peer>,
 }
@@ -178,11 +199,21 @@ impl Rollout {
     /// neither order nor floor hold it: else a deploy that repairs a broken one could never begin,
     /// where the broken instance is not the first and the floor leaves no room for another.
     pub fn may_repair(&self) -> Result<(), Hindrance> {
+        if let Some(halted) = self.halted {
+            return Err(halted);
+        }
         let failed = self.others().find(|peer| peer.failed);
         match failed.map(|peer| peer.number) {
             Some(number) => Err(Hindrance::Halted { number }),
+            None if self.is_behind_the_canary() => Err(Hindrance::Canary),
             None => Ok(()),
         }
+    }
+
+    fn is_behind_the_canary(&self) -> bool {
+        let lower = self.peers.range(..self.number).count();
+        let lower = u32::try_from(lower).unwrap_or(u32::MAX);
+        self.canary.is_some_and(|canary| lower >= canary)
     }
 
     fn is_its_turn(&self) -> Result<(), Hindrance> {

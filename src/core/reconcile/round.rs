@@ -21,6 +21,7 @@ use super::queue::{Queue, Subject};
 use super::refusals::Refusals;
 use super::rollout::{Peer, Rollout};
 use super::sight::{Seen, Sight};
+use super::trial::Failed;
 use super::wanted::{Departure, Goals, Wanted};
 use super::wiring::{self, Unattached, Wiring};
 use super::yielding::{Farewell, farewell};
@@ -80,6 +81,8 @@ pub(super) struct Findings {
     pub ready: BTreeMap<Subject, Action>,
     pub wakes: Vec<Instant>,
     pub holds: BTreeMap<InstanceId, Hold>,
+    /// Those that failed for good at the wanted deploy.
+    pub failed: BTreeMap<InstanceId, Failed>,
 }
 
 impl<'a> Round<'a> {
@@ -177,10 +180,17 @@ impl<'a> Round<'a> {
         let said = self.said.get(instance);
         let hold = local.hold(scene, said, self.now.wall);
         let judge = |hold| self.engine.judge(hold, local.stateful, said, self.now);
-        let Some(hold) = hold.and_then(judge) else {
+        let Some(mut hold) = hold.and_then(judge) else {
             return;
         };
+        found
+            .wakes
+            .extend(local.judge(&mut hold, self.now.monotonic));
         if let Task::Run(wanted) = task {
+            let failure = local.failure(&hold, scene.image_setback);
+            found
+                .failed
+                .extend(failure.map(|failed| (instance.clone(), failed)));
             let setbacks = [local.starting.as_ref(), scene.image_setback];
             refuse_or_accept(refusals, wanted, setbacks, &hold, self.now.monotonic);
         }
@@ -317,6 +327,8 @@ impl<'a> Round<'a> {
             number: instance.number,
             min_health: wanted.map_or(1000, |wanted| wanted.service.deploy.min_health),
             daemon: wanted.is_some_and(Wanted::is_daemon),
+            halted: wanted.and_then(|wanted| wanted.halted),
+            canary: wanted.and_then(|wanted| wanted.canary),
             peers,
         }
     }

@@ -14,7 +14,7 @@ use crate::time::Instant;
 use crate::view::Lifecycle;
 
 use super::action::Ownership;
-use super::rollout::Peer;
+use super::rollout::{Hindrance, Peer};
 
 /// All that is asked of this node now.
 #[derive(Clone, Debug, Default, PartialEq)]
@@ -36,6 +36,10 @@ pub struct Wanted {
     /// Counts along the service's history: for a label that people read.
     pub revision_number: u64,
     pub generation: u64,
+    /// Nobody goes on with this deploy.
+    pub halted: Option<Hindrance>,
+    /// So many instances, those with the lowest numbers, are replaced; the others wait.
+    pub canary: Option<u32>,
     /// Nobody who is heard knows a newer deploy. So a container of one is of a deploy that is lost, and is
     /// replaced as one of an older deploy is.
     pub is_newest: bool,

@@ -8,6 +8,7 @@ use std::collections::BTreeMap;
 use std::sync::Arc;
 
 use super::contested::{contested, kept_though_dropped, presence};
+use super::deploys::Orders;
 use super::history::{Recorded, merged_services};
 use super::{Read, conflict, readable, shown};
 use crate::document::DocumentId;
@@ -19,8 +20,8 @@ use crate::id::{RevisionHash, ServiceName, StackName};
 use crate::stack::Service;
 use crate::time::WallTime;
 use crate::view::{
-    Conflict, ConflictSubject, ConflictValue, Deployed, History, Lifecycle, Pin, Revision,
-    ServiceRecord, StackConflict, StackRecord,
+    Conflict, ConflictSubject, ConflictValue, History, Lifecycle, Pin, Revision, ServiceRecord,
+    StackConflict, StackRecord,
 };
 
 #[derive(Debug, Default)]
@@ -37,6 +38,7 @@ pub(super) struct StackPart {
     /// How many entries of the log were searched for definitions.
     searched: Index,
     recorded: Recorded,
+    orders: Orders,
 }
 
 /// What each definition says, or why it cannot be read here.
@@ -73,6 +75,7 @@ impl StackPart {
         let document = DocumentId::Stack(name.clone());
         let removals = sources(named(log, &StackRegister::Removed));
         self.recorded.read(log);
+        self.orders.read(log);
         let recorded = self.read_record(&document, log, &removals);
         self.history = Arc::new(self.recorded.history(log, &removals, &self.definitions));
         for (service, registers) in services {
@@ -86,6 +89,7 @@ impl StackPart {
                 removals: removals.clone(),
                 registers,
                 definitions: &self.definitions,
+                orders: &self.orders,
                 conflicts: &mut self.conflicts,
             };
             if let Some(record) = reader.read(&service) {
@@ -159,13 +163,14 @@ impl StackPart {
     }
 }
 
-struct Reader<'a> {
+pub(super) struct Reader<'a> {
     document: &'a DocumentId,
-    log: &'a Log,
+    pub(super) log: &'a Log,
     /// The entries that removed it, or its stack.
-    removals: Vec<usize>,
+    pub(super) removals: Vec<usize>,
     registers: Registers<'a>,
     definitions: &'a Definitions,
+    pub(super) orders: &'a Orders,
     /// The entry that recorded a revision without this service.
     dropped_by: Option<Index>,
     conflicts: &'a mut Vec<Conflict>,
@@ -227,6 +232,7 @@ impl Reader<'_> {
             born,
             latest: self.revision(pointer.value.hash, pointer.value.number),
             deployed: deploy.map(|read| self.deployed(&read)),
+            deploys: self.deploys(service),
             instances: instances.map_or(1, |read| read.value),
             state: state.map(|read| read.value).unwrap_or_default(),
             pins: self.pins(service),
@@ -242,7 +248,7 @@ impl Reader<'_> {
     }
 
     /// The values that no removal knew.
-    fn alive(&self, register: ServiceRegister) -> Vec<Value> {
+    pub(super) fn alive(&self, register: ServiceRegister) -> Vec<Value> {
         let gone = |value: &&Value| {
             self.removals
                 .iter()
@@ -312,20 +318,12 @@ impl Reader<'_> {
             .extend(presence(self.log, service, dropped, &beside, false));
     }
 
-    fn revision(&self, hash: RevisionHash, number: u64) -> Revision {
+    pub(super) fn revision(&self, hash: RevisionHash, number: u64) -> Revision {
         let service = defined(self.definitions, &hash);
         Revision {
             hash,
             number,
             service,
-        }
-    }
-
-    fn deployed(&self, order: &Read<DeployOrder>) -> Deployed {
-        Deployed {
-            revision: self.revision(order.value.revision, order.value.number),
-            generation: self.log.entry(order.source).lamport,
-            at: order.value.at,
         }
     }
 
@@ -354,7 +352,7 @@ impl Reader<'_> {
         let edits = self
             .registers
             .keys()
-            .filter(|register| **register != ServiceRegister::Removed)
+            .filter(|register| is_edit(**register))
             .map(|register| (*register, self.alive(*register)));
         let edits: Vec<(ServiceRegister, Vec<Value>)> = edits.collect();
         let mut others: Vec<String> = edits
@@ -418,6 +416,21 @@ fn definition(register: &str) -> Option<RevisionHash> {
     }
 }
 
+/// Whether it says what somebody wants of a service, and not what became of that.
+fn is_edit(register: ServiceRegister) -> bool {
+    match register {
+        ServiceRegister::Created
+        | ServiceRegister::Revision
+        | ServiceRegister::Instances
+        | ServiceRegister::Lifecycle
+        | ServiceRegister::Deploy
+        | ServiceRegister::Pin(_) => true,
+        ServiceRegister::Removed | ServiceRegister::Halt(_) | ServiceRegister::Promotion(_) => {
+            false
+        }
+    }
+}
+
 fn pin_number(register: &ServiceRegister) -> Option<u32> {
     match register {
         ServiceRegister::Pin(number) => Some(*number),
@@ -426,7 +439,9 @@ fn pin_number(register: &ServiceRegister) -> Option<u32> {
         | ServiceRegister::Revision
         | ServiceRegister::Instances
         | ServiceRegister::Lifecycle
-        | ServiceRegister::Deploy => None,
+        | ServiceRegister::Deploy
+        | ServiceRegister::Halt(_)
+        | ServiceRegister::Promotion(_) => None,
     }
 }
 

@@ -207,6 +207,7 @@ fn hold(address: IpAddr) -> Hold {
         state: InstanceState::Running,
         health: Health::Healthy,
         updating: false,
+        on_trial: false,
         container: None,
         address: Some(address),
         image: None,

@@ -524,11 +524,8 @@ fn add_service(view: &mut View, words: &str) {
         creation: EnvelopeHash([1; 32]),
         born: 1,
         latest: revision.clone(),
-        deployed: Some(Deployed {
-            revision,
-            generation: 1,
-            at: WallTime(0),
-        }),
+        deployed: Some(Deployed::new(revision, 1, WallTime(0))),
+        deploys: Arc::default(),
         instances: words[1].parse().unwrap(),
         state: if stopped {
             Lifecycle::Stopped
@@ -576,6 +573,7 @@ fn add_hold(view: &mut View, text: &str) {
             Health::Healthy
         },
         updating: trouble == "updating",
+        on_trial: false,
         container: None,
         address: Some(address),
         image: None,

@@ -81,6 +81,7 @@ fn holding(instance: &str, address: Ipv4Addr, by: &Hand, sequence: u64) -> Signe
         state: InstanceState::Running,
         health: Health::Healthy,
         updating: false,
+        on_trial: false,
         container: None,
         address: Some(address.into()),
         image: None,

@@ -29,11 +29,8 @@ fn record(service: Service, instances: u32) -> ServiceRecord {
         creation: EnvelopeHash([0; 32]),
         born: 0,
         latest: revision.clone(),
-        deployed: Some(Deployed {
-            revision,
-            generation: 7,
-            at: WallTime(0),
-        }),
+        deployed: Some(Deployed::new(revision, 7, WallTime(0))),
+        deploys: Arc::default(),
         instances,
         state: Lifecycle::Running,
         pins: BTreeMap::new(),

@@ -2,7 +2,7 @@
 
 use crate::reconcile::action::{Action, Failure, Success};
 use crate::reconcile::journal::{Why, why_start};
-use crate::reconcile::rollout::{ANNOUNCED_FOR, Peer, Rollout, floor};
+use crate::reconcile::rollout::{ANNOUNCED_FOR, Hindrance, Peer, Rollout, floor};
 use crate::reconcile::{Instances, Wanted};
 use crate::stack::Service;
 use crate::view::Freshness;
@@ -312,6 +312,8 @@ fn at_most_twenty_are_replaced_at_once() {
         number,
         min_health: 0,
         daemon: false,
+        halted: None,
+        canary: None,
         peers: (1..=100).map(|n| (n, healthy(n, false))).collect(),
     };
     assert!(rollout(20).may_announce().is_ok());
@@ -329,6 +331,8 @@ fn a_daemon_service_does_not_count_nodes_that_are_absent() {
         number: 3,
         min_health: 800,
         daemon: true,
+        halted: None,
+        canary: None,
         peers,
     };
     assert!(rollout.may_announce().is_ok());
@@ -341,4 +345,108 @@ fn holds_are_remembered_by_instance() {
     let bench = running_second();
     let again = Instances::new(identity(), bench.instances.holds().clone());
     assert!(again.holds().contains_key(&id("web-2")));
+}
+
+#[test]
+fn a_deploy_that_is_halted_or_aborted_takes_nobody_down_however_the_others_are() {
+    for halted in [Hindrance::Halted { number: 1 }, Hindrance::Aborted] {
+        let mut bench = running_second();
+        let mut web = second_of_three(healthy(1, true), healthy(3, false));
+        web.halted = Some(halted);
+        bench.want([web]);
+        bench.seconds(60);
+        assert_eq!(bench.did(), "fetch web:2");
+        assert_eq!(bench.problem("web-2"), halted.to_string());
+        bench.crash("web-2");
+        bench.settle();
+        assert_eq!(bench.did(), "start web-2 g1", "what runs is kept");
+    }
+}
+
+#[test]
+fn those_behind_the_canary_wait_until_the_deploy_is_promoted() {
+    let mut bench = running_second();
+    let mut web = second_of_three(healthy(1, true), healthy(3, false));
+    web.canary = Some(1);
+    bench.want([web.clone()]);
+    bench.seconds(60);
+    assert_eq!(bench.did(), "fetch web:2");
+    assert_eq!(bench.problem("web-2"), "waits until the deploy is promoted");
+    web.canary = None;
+    bench.want([web]);
+    bench.seconds(5);
+    assert_eq!(bench.did(), "stop web-2 g1, remove web-2 g1, run web-2 g2");
+}
+
+#[test]
+fn the_first_numbers_are_the_canary() {
+    let mut bench = running_second();
+    let mut web = second_of_three(healthy(1, true), healthy(3, false));
+    web.canary = Some(2);
+    bench.want([web]);
+    bench.seconds(5);
+    assert_eq!(
+        bench.did(),
+        "fetch web:2, stop web-2 g1, remove web-2 g1, run web-2 g2"
+    );
+}
+
+#[test]
+fn what_replaces_another_is_on_trial_until_it_was_healthy_for_ten_seconds() {
+    let mut bench = Bench::with([wanted("web-1", 1)]);
+    bench.seconds(60);
+    assert!(!bench.hold("web-1").on_trial, "it replaced nothing");
+    bench.want([of_service("web-1", 2, 1, Service::new("web:2"))]);
+    bench.settle();
+    assert!(bench.hold("web-1").on_trial);
+    bench.seconds(9);
+    assert!(bench.hold("web-1").on_trial);
+    bench.seconds(1);
+    assert!(!bench.hold("web-1").on_trial);
+}
+
+#[test]
+fn a_trial_goes_on_after_the_daemon_was_killed() {
+    let mut bench = Bench::with([wanted("web-1", 1)]);
+    bench.settle();
+    let newer = of_service("web-1", 2, 1, Service::new("web:2"));
+    bench.want([newer.clone()]);
+    bench.settle();
+    bench.restart_daemon();
+    bench.observe();
+    bench.want([newer]);
+    assert!(bench.hold("web-1").on_trial);
+}
+
+#[test]
+fn a_deploy_has_failed_when_its_container_crashes_twice_in_a_row() {
+    let mut bench = Bench::with([wanted("web-1", 1)]);
+    bench.settle();
+    bench.want([of_service("web-1", 2, 1, Service::new("web:2"))]);
+    bench.settle();
+    bench.crash("web-1");
+    bench.settle();
+    assert!(bench.instances.failures().is_empty(), "once is bad luck");
+    bench.crash("web-1");
+    bench.seconds(1);
+    let failed = bench.instances.failures();
+    assert_eq!(failed[&id("web-1")].generation, 2);
+    assert!(bench.hold("web-1").on_trial);
+}
+
+#[test]
+fn a_deploy_has_failed_when_its_image_cannot_be_fetched_ten_times() {
+    let mut bench = Bench::with([wanted("web-1", 1)]);
+    bench.settle();
+    bench.engine.missing_images.insert("web:2".to_owned());
+    bench.want([of_service("web-1", 2, 1, Service::new("web:2"))]);
+    bench.seconds(120);
+    assert!(bench.instances.failures().is_empty());
+    bench.seconds(180);
+    let failed = bench.instances.failures();
+    assert_eq!(
+        failed[&id("web-1")].problem,
+        "image `web:2` cannot be fetched: not found"
+    );
+    assert_eq!(bench.state("web-1"), "running healthy");
 }

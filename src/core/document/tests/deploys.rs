@@ -1,0 +1,249 @@
+//! What becomes of a deploy: halts, the way back, promotions, and the list of orders.
+
+use super::history::{command, try_command};
+use super::*;
+use crate::command::{Command, Refusal};
+use crate::view::{Deployed, HaltCause};
+
+fn failed(generation: u64, image: &str, rollback: bool) -> Edit {
+    Edit::Halt {
+        service: web(),
+        generation,
+        revision: Service::new(image).hash(),
+        cause: HaltCause::failed(2, "exited with status 1"),
+        rollback,
+    }
+}
+
+/// `nginx:1` runs, and `nginx:2` is deployed over it.
+fn updated(replica: &mut Replica) -> Deployed {
+    create(replica);
+    write(replica, &[revision("nginx:2"), deploy("nginx:2")]);
+    deployed(replica)
+}
+
+#[track_caller]
+fn deployed(replica: &mut Replica) -> Deployed {
+    the_web(replica).deployed.unwrap()
+}
+
+fn image(deployed: &Deployed) -> String {
+    deployed.revision.service.as_ref().unwrap().image.clone()
+}
+
+#[test]
+fn a_deploy_knows_what_it_replaces_and_the_first_one_replaces_nothing() {
+    let [mut a] = <[Replica; 1]>::try_from(replicas(1)).ok().unwrap();
+    create(&mut a);
+    assert_eq!(deployed(&mut a).previous, None);
+    write(&mut a, &[revision("nginx:2"), deploy("nginx:2")]);
+    let second = deployed(&mut a);
+    let previous = second.previous.unwrap();
+    assert_eq!(
+        (previous.hash, previous.number),
+        (Service::new("nginx:1").hash(), 1)
+    );
+}
+
+#[test]
+fn a_halt_stays_with_its_deploy_and_the_next_one_goes_back_to_what_did_not_fail() {
+    let [mut a] = <[Replica; 1]>::try_from(replicas(1)).ok().unwrap();
+    let second = updated(&mut a);
+    write(&mut a, &[failed(second.generation, "nginx:2", false)]);
+    let halted = deployed(&mut a);
+    assert_eq!(image(&halted), "nginx:2");
+    assert_eq!(halted.generation, second.generation);
+    assert_eq!(halted.halt.unwrap().by, node(1));
+
+    write(&mut a, &[revision("nginx:3"), deploy("nginx:3")]);
+    let third = deployed(&mut a);
+    assert_eq!(third.halt, None);
+    assert_eq!(third.previous.unwrap().hash, Service::new("nginx:1").hash());
+}
+
+#[test]
+fn a_halt_that_wants_it_brings_back_what_ran_before_under_the_next_generation() {
+    let [mut a] = <[Replica; 1]>::try_from(replicas(1)).ok().unwrap();
+    let second = updated(&mut a);
+    write(&mut a, &[failed(second.generation, "nginx:2", true)]);
+    let back = deployed(&mut a);
+    assert_eq!(image(&back), "nginx:1");
+    assert_eq!(back.generation, second.generation + 1);
+    assert_eq!(back.halt, None);
+    let taken_back = back.takes_back.unwrap();
+    assert_eq!(taken_back.generation, second.generation);
+    assert_eq!(taken_back.revision.number, 2);
+
+    // The way back fails as well: there is no way further back.
+    write(&mut a, &[failed(back.generation, "nginx:1", true)]);
+    let stuck = deployed(&mut a);
+    assert_eq!(
+        (image(&stuck), stuck.generation),
+        ("nginx:1".to_owned(), back.generation)
+    );
+    assert!(stuck.halt.is_some());
+    write(&mut a, &[revision("nginx:4"), deploy("nginx:4")]);
+    assert_eq!(
+        deployed(&mut a).previous.unwrap().hash,
+        Service::new("nginx:1").hash()
+    );
+}
+
+#[test]
+fn halts_that_two_sides_wrote_are_one_and_no_conflict() {
+    let [mut a, mut b] = <[Replica; 2]>::try_from(replicas(2)).ok().unwrap();
+    let second = updated(&mut a);
+    give(&a, &mut b);
+    write(&mut a, &[failed(second.generation, "nginx:2", false)]);
+    write(&mut b, &[failed(second.generation, "nginx:2", true)]);
+    sync(&mut a, &mut b, 1 << 20);
+    let documents = agree(&mut [a, b]);
+    let deployed = documents.services[&web()].deployed.as_ref().unwrap();
+    assert_eq!(image(deployed), "nginx:1", "one of them wants the way back");
+    assert!(documents.conflicts.is_empty() && documents.stack_conflicts.is_empty());
+}
+
+#[test]
+fn a_halt_of_an_older_deploy_or_of_another_revision_says_nothing_of_the_deploy_of_record() {
+    let [mut a] = <[Replica; 1]>::try_from(replicas(1)).ok().unwrap();
+    create(&mut a);
+    let first = deployed(&mut a);
+    let second = updated(&mut a);
+    write(&mut a, &[failed(first.generation, "nginx:1", true)]);
+    write(&mut a, &[failed(second.generation, "nginx:7", true)]);
+    assert_eq!(deployed(&mut a), second);
+}
+
+#[test]
+fn a_forced_deploy_of_the_same_revision_has_no_other_to_go_back_to() {
+    let [mut a] = <[Replica; 1]>::try_from(replicas(1)).ok().unwrap();
+    create(&mut a);
+    write(&mut a, &[deploy("nginx:1")]);
+    let again = deployed(&mut a);
+    write(&mut a, &[failed(again.generation, "nginx:1", true)]);
+    let halted = deployed(&mut a);
+    assert_eq!(halted.generation, again.generation);
+    assert!(halted.halt.is_some());
+}
+
+#[test]
+fn what_went_wrong_is_kept_within_bounds_whoever_wrote_it() {
+    let [mut a] = <[Replica; 1]>::try_from(replicas(1)).ok().unwrap();
+    let second = updated(&mut a);
+    let halt = Edit::Halt {
+        service: web(),
+        generation: second.generation,
+        revision: second.revision.hash,
+        cause: HaltCause::Failed {
+            number: 1,
+            problem: "ä".repeat(5000),
+        },
+        rollback: false,
+    };
+    write(&mut a, &[halt]);
+    let HaltCause::Failed { problem, .. } = deployed(&mut a).halt.unwrap().cause else {
+        panic!("it failed");
+    };
+    assert_eq!(problem, "ä".repeat(HaltCause::MAX_PROBLEM / 2));
+}
+
+#[test]
+fn the_orders_are_listed_newest_first_with_what_became_of_them_and_go_with_the_service() {
+    let [mut a] = <[Replica; 1]>::try_from(replicas(1)).ok().unwrap();
+    let second = updated(&mut a);
+    write(&mut a, &[failed(second.generation, "nginx:2", true)]);
+    write(&mut a, &[revision("nginx:3"), deploy("nginx:3")]);
+    let listed: Vec<(u64, bool, bool)> = the_web(&mut a)
+        .deploys
+        .iter()
+        .map(|deploy| (deploy.number, deploy.halt.is_some(), deploy.is_taken_back))
+        .collect();
+    assert_eq!(
+        listed,
+        [(3, false, false), (2, true, true), (1, false, false)]
+    );
+    write(&mut a, &[Edit::RemoveService(web())]);
+    create(&mut a);
+    assert_eq!(the_web(&mut a).deploys.len(), 1);
+}
+
+fn canary(count: u32) -> Service {
+    let mut service = Service::new("nginx:2");
+    service.deploy.canary = std::num::NonZeroU32::new(count);
+    service
+}
+
+fn update_to(service: Service) -> Command {
+    Command::UpdateService {
+        key: web(),
+        service: Box::new(service),
+        instances: None,
+    }
+}
+
+fn abort(rollback: Option<bool>) -> Command {
+    Command::AbortDeploy {
+        key: web(),
+        rollback,
+    }
+}
+
+#[test]
+fn a_deploy_with_a_canary_waits_until_it_is_promoted_and_an_abort_takes_it_back() {
+    let [mut a] = <[Replica; 1]>::try_from(replicas(1)).ok().unwrap();
+    create(&mut a);
+    command(&mut a, 1, &update_to(canary(1)));
+    assert_eq!(deployed(&mut a).canary(), Some(1));
+    let mut other = replicas(1).remove(0);
+    give(&a, &mut other);
+
+    command(&mut a, 1, &Command::PromoteDeploy(web()));
+    assert_eq!(deployed(&mut a).canary(), None);
+    let again = try_command(&mut a, 1, &Command::PromoteDeploy(web())).unwrap_err();
+    assert_eq!(
+        again,
+        Refusal::Invalid("the deploy of service `shop/web` waits for nobody".to_owned())
+    );
+
+    command(&mut other, 1, &abort(None));
+    assert_eq!(image(&deployed(&mut other)), "nginx:1");
+}
+
+#[test]
+fn the_first_deploy_of_a_service_has_no_canary() {
+    let [mut a] = <[Replica; 1]>::try_from(replicas(1)).ok().unwrap();
+    let create = Command::CreateService {
+        key: web(),
+        service: Box::new(canary(1)),
+        instances: 3,
+    };
+    command(&mut a, 1, &create);
+    let deploy = Command::DeployService {
+        key: web(),
+        force: false,
+    };
+    command(&mut a, 1, &deploy);
+    assert_eq!(deployed(&mut a).canary(), None);
+    let refused = try_command(&mut a, 1, &abort(Some(true))).unwrap_err();
+    assert_eq!(
+        refused,
+        Refusal::Invalid(
+            "service `shop/web` has nothing before this deploy that it could go back to".to_owned()
+        )
+    );
+}
+
+#[test]
+fn a_halted_deploy_is_deployed_anew_without_force() {
+    let [mut a] = <[Replica; 1]>::try_from(replicas(1)).ok().unwrap();
+    let second = updated(&mut a);
+    let deploy = Command::DeployService {
+        key: web(),
+        force: false,
+    };
+    assert_eq!(try_command(&mut a, 1, &deploy), Ok(Vec::new()));
+    write(&mut a, &[failed(second.generation, "nginx:2", false)]);
+    command(&mut a, 1, &deploy);
+    let third = deployed(&mut a);
+    assert!(third.generation > second.generation && third.halt.is_none());
+}

@@ -1,0 +1,121 @@
+//! What runs of a service, what becomes of its deploy, and the deploys before it.
+
+use std::fmt;
+
+use serde::{Deserialize, Serialize};
+
+use super::Revision;
+use crate::id::{NodeId, RevisionHash};
+use crate::time::WallTime;
+
+/// The deploy of record.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Deployed {
+    pub revision: Revision,
+    /// Which deploy this is: the lamport clock of the change that asked for it, or one more than that of
+    /// the deploy that it takes back. `deploy --force` and `restart` raise it while the revision stays; a
+    /// container of a lower one is replaced.
+    pub generation: u64,
+    /// Wall time of the command, or of the halt, for display.
+    pub at: WallTime,
+    /// What ran before and did not fail; `None` where nothing did.
+    pub previous: Option<Revision>,
+    /// Nobody goes on with it.
+    pub halt: Option<Halt>,
+    /// Those that wait for the first few may follow.
+    pub promoted: bool,
+    /// The deploy that this one takes back.
+    pub takes_back: Option<TakenBack>,
+}
+
+impl Deployed {
+    /// A deploy that nothing became of yet.
+    pub fn new(revision: Revision, generation: u64, at: WallTime) -> Self {
+        Self {
+            revision,
+            generation,
+            at,
+            previous: None,
+            halt: None,
+            promoted: false,
+            takes_back: None,
+        }
+    }
+
+    /// So many instances are replaced while nobody promoted it; `None` where nothing waits for that.
+    pub fn canary(&self) -> Option<u32> {
+        let service = self.revision.service.as_ref().ok()?;
+        let canary = service.deploy.canary.filter(|_| self.previous.is_some())?;
+        (!self.promoted).then_some(canary.get())
+    }
+}
+
+/// A deploy that all go back from.
+#[derive(Clone, Debug, PartialEq)]
+pub struct TakenBack {
+    pub revision: Revision,
+    pub generation: u64,
+    pub halt: Halt,
+}
+
+/// Why nobody goes on with a deploy. It stays so: what is wanted instead is another deploy.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Halt {
+    pub cause: HaltCause,
+    /// The node that wrote it down.
+    pub by: NodeId,
+    pub at: WallTime,
+}
+
+/// What a halt is for.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum HaltCause {
+    /// This instance failed at it.
+    Failed { number: u32, problem: String },
+    /// Somebody said so.
+    Aborted,
+}
+
+impl HaltCause {
+    /// The most of a problem that is kept, in bytes.
+    pub const MAX_PROBLEM: usize = 1000;
+
+    /// `problem` is cut to [`HaltCause::MAX_PROBLEM`].
+    pub fn failed(number: u32, problem: &str) -> Self {
+        let end = problem.floor_char_boundary(Self::MAX_PROBLEM);
+        Self::Failed {
+            number,
+            problem: problem[..end].to_owned(),
+        }
+    }
+}
+
+impl fmt::Display for HaltCause {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Failed { number, problem } => write!(f, "instance {number} failed: {problem}"),
+            Self::Aborted => f.write_str("it was aborted"),
+        }
+    }
+}
+
+/// An order to deploy, the one in force or one before it.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct DeployRecord {
+    pub generation: u64,
+    pub revision: RevisionHash,
+    /// Counts along the service's history.
+    pub number: u64,
+    pub at: WallTime,
+    /// The node that took the command.
+    pub by: NodeId,
+    pub halt: Option<Halt>,
+    /// All went back from it.
+    pub is_taken_back: bool,
+}
+
+impl DeployRecord {
+    /// So many of a service are listed (Kontena keeps a hundred).
+    pub const MAX: usize = 100;
+}
