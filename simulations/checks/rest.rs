@@ -39,7 +39,7 @@ static NOTHING_ELSE: Check = Check {
 static NEWEST: Check = Check {
     name: "runs-the-newest-deploy",
     says: "after faults every instance on a node that may run it runs the deploy that the documents name",
-    why: "every rollout ends, unless its image is broken, no node may run it, or its floor cannot be kept because stateful instances wait for a person",
+    why: "every rollout ends, unless it was halted or waits to be promoted, no node may run it, or its floor cannot be kept because stateful instances wait for a person",
 };
 
 static REPORTS_TRUE: Check = Check {
@@ -131,7 +131,8 @@ impl<'a> Truth<'a> {
             (_, true) => self.stateful(key, record, findings),
             (_, false) => self.stateless(key, record, service, findings),
         }
-        if self.has_room_for_a_rollout(record, service) {
+        let goes_on = deployed.halt.is_none() && deployed.canary().is_none();
+        if goes_on && self.has_room_for_a_rollout(record, service) {
             self.is_newest(key, deployed, service, findings);
         }
     }

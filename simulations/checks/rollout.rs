@@ -4,7 +4,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::time::Duration;
 
 use kontena_core::id::{InstanceId, ServiceKey};
-use kontena_core::placement::{Role, place};
+use kontena_core::placement::{Placement, Role, place};
 use kontena_core::reconcile::action::{Action, Container, ContainerId};
 use kontena_core::report::InstanceState;
 use kontena_core::stack::{Service, Strategy};
@@ -16,7 +16,7 @@ use super::{Check, Findings, Scene, Topic, name};
 use crate::engine::{Change, is_running};
 use crate::fact::Fact;
 
-pub(super) const CHECKS: &[&Check] = &[&FLOOR, &HALTED, &GENERATIONS];
+pub(super) const CHECKS: &[&Check] = &[&FLOOR, &HALTED, &STAYS_HALTED, &GENERATIONS];
 
 static FLOOR: Check = Check {
     name: "keeps-the-floor",
@@ -28,6 +28,12 @@ static HALTED: Check = Check {
     name: "halts",
     says: "nobody takes an instance down for a deploy of which it sees another instance failed",
     why: "a broken image takes down one instance, not all of them",
+};
+
+static STAYS_HALTED: Check = Check {
+    name: "stays-halted",
+    says: "nobody takes an instance down for a deploy that its documents have as halted, or that waits to be promoted and has its first few",
+    why: "a deploy that failed or was aborted ends where it is, though what failed recovers; and a canary is there to be looked at",
 };
 
 static GENERATIONS: Check = Check {
@@ -127,6 +133,7 @@ impl Rollouts {
             return;
         }
         is_not_halted(scene, host, container, deployed, findings);
+        may_go_on(&placement, &container.owner.instance, deployed, findings);
         let nobody_asked = scene.now().since(self.last_command) >= NO_COMMAND;
         if nobody_asked && scene.all_steady(CALM) {
             self.keeps_floor(scene, host, container, deployed, findings);
@@ -198,6 +205,29 @@ fn counted(scene: Scene<'_>, host: usize, instance: &InstanceId) -> u32 {
         .filter(|(_, assignment)| assignment.holder.or(assignment.leaving).is_some())
         .count();
     u32::try_from(counted).unwrap_or(u32::MAX)
+}
+
+/// By the documents alone: the deploy is not halted, and the instance is one of the first few of a canary.
+fn may_go_on(
+    placement: &Placement,
+    instance: &InstanceId,
+    deployed: &Deployed,
+    findings: &mut Findings,
+) {
+    let numbers = placement
+        .of_service(&instance.service)
+        .into_iter()
+        .flatten();
+    let counted = numbers.filter(|(_, each)| each.holder.or(each.leaving).is_some());
+    let lower = counted
+        .filter(|(number, _)| **number < instance.number)
+        .count();
+    let is_first = |canary: u32| lower < canary as usize;
+    let may = deployed.halt.is_none() && deployed.canary().is_none_or(is_first);
+    findings.expect(may, &STAYS_HALTED, || {
+        let (halt, canary) = (&deployed.halt, deployed.canary());
+        format!("{instance} is stopped for a deploy with {halt:?} and canary {canary:?}")
+    });
 }
 
 fn is_not_halted(

@@ -1,8 +1,10 @@
 //! What people ask of a grid in a run.
 
+use std::num::NonZeroU32;
+
 use kontena_core::command::{Command, StackInput};
 use kontena_core::id::{RevisionHash, ServiceKey, ServiceName, StackName};
-use kontena_core::stack::{Port, Protocol, Service, Strategy};
+use kontena_core::stack::{Deploy, OnFailure, Port, Protocol, Service, Strategy};
 use kontena_core::view::Availability;
 
 use crate::engine::Engine;
@@ -36,6 +38,15 @@ pub enum Ask {
     Deploy {
         service: usize,
         force: bool,
+    },
+    /// Right or wrong: there may be nothing to abort, and nothing to go back to.
+    Abort {
+        service: usize,
+        rollback: Option<bool>,
+    },
+    /// Right or wrong.
+    Promote {
+        service: usize,
     },
     Stop {
         service: usize,
@@ -105,6 +116,11 @@ impl Ask {
                 instances,
             }],
             Self::Deploy { service, force } => vec![deploy(service, force)],
+            Self::Abort { service, rollback } => vec![Command::AbortDeploy {
+                key: key(service),
+                rollback,
+            }],
+            Self::Promote { service } => vec![Command::PromoteDeploy(key(service))],
             Self::Stop { service } => vec![Command::StopService(key(service))],
             Self::Start { service } => vec![Command::StartService(key(service))],
             Self::Restart { service } => vec![Command::RestartService(key(service))],
@@ -250,7 +266,17 @@ impl Shape {
             Self::Random => service.deploy.strategy = Strategy::Random,
         }
         service.resources.memory = self.memory();
+        self.roll_out(&mut service.deploy);
         service
+    }
+
+    /// Of some a deploy that fails is taken back, of some it waits to be promoted.
+    fn roll_out(self, deploy: &mut Deploy) {
+        match self {
+            Self::Waiting | Self::Relaxed => deploy.on_failure = OnFailure::Rollback,
+            Self::Zoned => deploy.canary = NonZeroU32::new(1),
+            Self::Plain | Self::Stateful | Self::Daemon | Self::Published | Self::Random => {}
+        }
     }
 
     /// Bytes that each instance sets aside.

@@ -279,6 +279,8 @@ fn named_by(ask: &Ask) -> Option<usize> {
         | Ask::Update { .. }
         | Ask::Scale { .. }
         | Ask::Deploy { .. }
+        | Ask::Abort { .. }
+        | Ask::Promote { .. }
         | Ask::Stop { .. }
         | Ask::Start { .. }
         | Ask::Restart { .. }

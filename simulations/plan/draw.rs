@@ -345,10 +345,7 @@ impl Draw {
                 service,
                 version: u32::try_from(self.chance.range(1, u64::from(VERSIONS))).expect("small"),
             },
-            8 => Ask::Deploy {
-                service,
-                force: self.chance.happens(500),
-            },
+            8 => self.ask_of_a_deploy(service),
             9 => Ask::Stop { service },
             10 => Ask::Start { service },
             11 => Ask::Restart { service },
@@ -370,6 +367,20 @@ impl Draw {
         self.ask(at, on, ask);
         if self.chance.happens(150) {
             self.somebody_contradicts(at, service);
+        }
+    }
+
+    fn ask_of_a_deploy(&mut self, service: usize) -> Ask {
+        match self.chance.below(4) {
+            0 => Ask::Abort {
+                service,
+                rollback: [None, Some(true), Some(false)][self.chance.index(3)],
+            },
+            1 => Ask::Promote { service },
+            _ => Ask::Deploy {
+                service,
+                force: self.chance.happens(500),
+            },
         }
     }
 

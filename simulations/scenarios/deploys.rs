@@ -1,8 +1,12 @@
 //! Commands and what becomes of them when nothing fails.
 
+use std::num::NonZeroU32;
+
 use kontena_core::command::Command;
-use kontena_core::stack::{Service, Strategy};
+use kontena_core::stack::{OnFailure, Service, Strategy};
+use kontena_core::view::Deployed;
 use kontena_simulations::plan::{Ask, Deed, Plan};
+use kontena_simulations::world::World;
 
 use crate::support::{SOON, accept, carry_out, deploy, deploy_service, grid, key};
 
@@ -115,6 +119,118 @@ fn a_broken_update_stops_after_the_first_instance() {
     assert!(world.running().len() >= 4, "{}", world.summary());
 }
 
+/// `web:2`, whose image is broken, on top of five healthy instances.
+fn broken_update(world: &mut World, on_failure: OnFailure) {
+    for host in &mut world.hosts {
+        host.engine.broken_images.insert("web:2".to_owned());
+    }
+    let mut service = Service::new("web:2");
+    service.deploy.on_failure = on_failure;
+    let update = Command::UpdateService {
+        key: key("web"),
+        service: Box::new(service),
+        instances: None,
+    };
+    accept(world, 1, update);
+}
+
+fn deployed(world: &World) -> &Deployed {
+    let record = &world.hosts[0].view.documents.services[&key("web")];
+    record.deployed.as_ref().expect("it is deployed")
+}
+
+#[test]
+fn a_deploy_that_failed_stays_halted_though_its_image_works_again() {
+    let mut world = grid(3, 16);
+    deploy(&mut world, 0, "web", 5);
+    broken_update(&mut world, OnFailure::Halt);
+    world.until(2 * SOON, "it is halted", |world| {
+        deployed(world).halt.is_some()
+    });
+    for host in &mut world.hosts {
+        host.engine.broken_images.clear();
+    }
+    world.run_for(20 * SOON);
+    assert_eq!(count(&world, "sha256:web:1"), 4, "{}", world.summary());
+    assert_eq!(world.running().len(), 5, "the failed one recovered");
+}
+
+#[test]
+fn a_deploy_that_failed_is_taken_back_where_the_service_wants_that() {
+    let mut world = grid(3, 17);
+    deploy(&mut world, 0, "web", 5);
+    let before = deployed(&world).generation;
+    broken_update(&mut world, OnFailure::Rollback);
+    world.until(4 * SOON, "all are back", |world| {
+        deployed(world).takes_back.is_some() && all_run(world, "sha256:web:1", 5)
+    });
+    world.run_for(2 * SOON);
+    assert!(all_run(&world, "sha256:web:1", 5), "{}", world.summary());
+    assert!(deployed(&world).generation > before + 1);
+    assert_eq!(deployed(&world).halt, None);
+}
+
+#[test]
+fn a_canary_is_looked_at_before_the_others_follow() {
+    let mut world = grid(3, 18);
+    deploy(&mut world, 0, "web", 5);
+    let update = |version: u32| {
+        let mut service = Service::new(format!("web:{version}"));
+        service.deploy.canary = NonZeroU32::new(2);
+        Command::UpdateService {
+            key: key("web"),
+            service: Box::new(service),
+            instances: None,
+        }
+    };
+    let of = |world: &World, version: u32| count(world, &format!("sha256:web:{version}"));
+    accept(&mut world, 1, update(2));
+    world.run_for(4 * SOON);
+    assert_eq!((of(&world, 1), of(&world, 2)), (3, 2));
+    accept(&mut world, 2, Command::PromoteDeploy(key("web")));
+    world.until(4 * SOON, "all follow", |world| {
+        all_run(world, "sha256:web:2", 5)
+    });
+
+    accept(&mut world, 1, update(1));
+    world.run_for(4 * SOON);
+    assert_eq!((of(&world, 2), of(&world, 1)), (3, 2));
+    let abort = Command::AbortDeploy {
+        key: key("web"),
+        rollback: None,
+    };
+    accept(&mut world, 0, abort);
+    world.until(4 * SOON, "all are back", |world| {
+        all_run(world, "sha256:web:2", 5)
+    });
+}
+
+#[test]
+fn an_instance_that_fails_long_after_its_deploy_halts_nothing() {
+    let mut world = grid(3, 19);
+    deploy(&mut world, 0, "web", 3);
+    let update = Command::UpdateService {
+        key: key("web"),
+        service: Box::new(Service::new("web:2")),
+        instances: None,
+    };
+    accept(&mut world, 1, update);
+    world.until(4 * SOON, "it is done", |world| {
+        all_run(world, "sha256:web:2", 3)
+    });
+    world.run_for(SOON);
+    for host in &mut world.hosts {
+        host.engine.broken_images.insert("web:2".to_owned());
+    }
+    let scale = Command::ScaleService {
+        key: key("web"),
+        instances: 4,
+    };
+    accept(&mut world, 1, scale);
+    world.run_for(6 * SOON);
+    assert_eq!(deployed(&world).halt, None);
+}
+
 #[test]
 fn a_daemon_service_runs_on_every_node_and_on_one_that_joins() {
     let mut world = grid(3, 7);
@@ -170,14 +286,15 @@ fn draining_a_node_moves_what_can_move_and_keeps_it_running_meanwhile() {
     assert_eq!(fewest, 3, "replacements start before the drained one stops");
 }
 
-fn all_run(world: &kontena_simulations::world::World, image: &str, instances: usize) -> bool {
-    let new = world
-        .hosts
-        .iter()
-        .flat_map(|host| host.engine.running())
-        .filter(|c| c.image == image)
-        .count();
-    new == instances && world.running().values().all(|hosts| hosts.len() == 1)
+/// How many containers run of an image.
+fn count(world: &World, image: &str) -> usize {
+    let hosts = world.hosts.iter();
+    let running = hosts.flat_map(|host| host.engine.running());
+    running.filter(|container| container.image == image).count()
+}
+
+fn all_run(world: &World, image: &str, instances: usize) -> bool {
+    count(world, image) == instances && world.running().values().all(|hosts| hosts.len() == 1)
 }
 
 #[test]

@@ -32,7 +32,7 @@ pub(crate) fn services(grid: &GridName) -> String {
     format!("/v1/grids/{grid}/services")
 }
 
-/// Add `/deploy`, `/scale`, `/start`, `/stop`, `/restart`, `/deploys/ID`, `/instances`,
+/// Add `/deploy`, `/abort`, `/promote`, `/scale`, `/start`, `/stop`, `/restart`, `/deploys`, `/deploys/ID`, `/instances`,
 /// `/containers` or `/container_logs`.
 pub(crate) fn service(grid: &GridName, key: &ServiceKey) -> String {
     format!("/v1/services/{grid}/{}/{}", key.stack, key.service)

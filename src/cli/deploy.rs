@@ -55,6 +55,14 @@ pub(crate) trait Deploy: DeserializeOwned {
     fn id(&self) -> &str;
     fn state(&self) -> DeployState;
     fn services(&self) -> &[ServiceDeploy];
+
+    /// Nothing goes on before somebody promotes what waits for that.
+    fn awaits_promotion(&self) -> bool {
+        let waits = |deploy: &ServiceDeploy| deploy.awaits_promotion;
+        let mut all = self.services().iter();
+        self.services().iter().any(waits)
+            && all.all(|deploy| waits(deploy) || deploy.state.is_finished())
+    }
 }
 
 impl Deploy for ServiceDeploy {
@@ -105,6 +113,12 @@ pub(crate) async fn finish<D: Deploy>(
         }
         if deploy.state().is_finished() {
             return finished(what, deploy);
+        }
+        if deploy.awaits_promotion() {
+            for line in progress::promotions(deploy.services()) {
+                session.output.talk(&line);
+            }
+            return Ok(deploy);
         }
         if begun.elapsed() >= LIMIT {
             return Err(too_late(what, &deploy));
@@ -158,6 +172,7 @@ pub(crate) struct DeployJson {
     created_at: Option<Time>,
     finished_at: Option<Time>,
     reason: Option<String>,
+    awaits_promotion: bool,
     instances: Vec<InstanceDeployJson>,
 }
 
@@ -179,6 +194,7 @@ impl From<ServiceDeploy> for DeployJson {
             created_at: deploy.created_at,
             finished_at: deploy.finished_at,
             reason: deploy.reason,
+            awaits_promotion: deploy.awaits_promotion,
             instances: instances.map(InstanceDeployJson::from).collect(),
         }
     }

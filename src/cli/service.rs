@@ -2,6 +2,7 @@
 
 mod container;
 mod definition;
+mod deploys;
 mod render;
 
 use clap::{Args, Subcommand};
@@ -63,6 +64,41 @@ What is not given stays as it is.")]
         /// Replace instances that are right already
         #[arg(long)]
         force: bool,
+        #[command(flatten)]
+        wait: Wait,
+    },
+    /// List the deploys of a service and what became of them
+    #[command(after_help = "Example:\n  kontena service deploys web")]
+    Deploys {
+        /// A service, as `web` or `shop/web`
+        #[arg(value_name = "[STACK/]SERVICE")]
+        name: ServiceKey,
+        /// Print ids only
+        #[arg(short, long)]
+        quiet: bool,
+    },
+    /// Stop a deploy: what is replaced stays, or goes back to what ran before
+    ///
+    /// A deploy whose first instances run and wait to be promoted is taken back, unless
+    /// `--no-rollback` is given; any other stays as far as it got, unless `--rollback` is given.
+    #[command(after_help = "Example:\n  kontena service abort --rollback web")]
+    Abort {
+        /// A service, as `web` or `shop/web`
+        #[arg(value_name = "[STACK/]SERVICE")]
+        name: ServiceKey,
+        /// Go back to what ran before
+        #[arg(long, overrides_with = "no_rollback")]
+        rollback: bool,
+        /// Leave what is replaced as it is
+        #[arg(long)]
+        no_rollback: bool,
+    },
+    /// Go on with a deploy whose first instances were tried (`deploy.canary`)
+    #[command(after_help = "Example:\n  kontena service promote web")]
+    Promote {
+        /// A service, as `web` or `shop/web`
+        #[arg(value_name = "[STACK/]SERVICE")]
+        name: ServiceKey,
         #[command(flatten)]
         wait: Wait,
     },
@@ -159,6 +195,19 @@ pub(crate) async fn run(session: &Session, asked: Service) -> Result<(), Failure
         Command::Create(asked) => create(session, &asked).await,
         Command::Update(asked) => update(session, &asked).await,
         Command::Deploy { name, force, wait } => deploy(session, &name, force, wait).await,
+        Command::Deploys { name, quiet } => deploys::list(session, &name, quiet).await,
+        Command::Abort {
+            name,
+            rollback,
+            no_rollback,
+        } => {
+            let wish = (rollback || no_rollback).then_some(rollback);
+            deploys::abort(session, &name, wish).await
+        }
+        Command::Promote { name, wait } => {
+            let said = format!("promoted the deploy of service `{name}`");
+            change_and_wait(session, &name, "promote", &json!({}), wait, &said).await
+        }
         Command::Scale {
             name,
             instances,

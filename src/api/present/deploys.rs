@@ -1,14 +1,17 @@
-//! What became of a deploy, read from the holds. Nothing is recorded: the deploy of record has a
+//! What became of a deploy, read from the holds. Only halts are recorded: the deploy of record has a
 //! generation, which is its id, and every hold says which generation it came with.
 
 use kontena_core::id::{ServiceKey, StackName};
 use kontena_core::report::{Health, Hold, InstanceState};
-use kontena_core::view::{Deployed, Lifecycle, ServiceRecord};
+use kontena_core::view::{DeployRecord, Deployed, Lifecycle, ServiceRecord, TakenBack};
 
 use super::Snapshot;
 use super::instances::{Holder, holders, wanted};
+use super::revision::node_name;
 use crate::api::types::Time;
-use crate::api::types::deploy::{DeployState, InstanceDeploy, ServiceDeploy, StackDeploy};
+use crate::api::types::deploy::{
+    DeployRow, DeployState, InstanceDeploy, Outcome, ServiceDeploy, ServiceDeploys, StackDeploy,
+};
 
 /// The id of a service that was never deployed.
 const NEVER: u64 = 0;
@@ -28,6 +31,7 @@ pub(in crate::api) fn current(
             created_at: None,
             finished_at: None,
             reason: None,
+            awaits_promotion: false,
             instance_deploys: Vec::new(),
         },
     }
@@ -49,6 +53,13 @@ pub(in crate::api) fn by_id(
     if id == generation {
         return Some(current);
     }
+    let taken_back = record
+        .deployed
+        .as_ref()
+        .and_then(|deployed| deployed.takes_back.as_ref());
+    if let Some(taken_back) = taken_back.filter(|taken_back| taken_back.generation == id) {
+        return Some(gone_back(taken_back, current));
+    }
     Some(ServiceDeploy {
         id: id.to_string(),
         state: DeployState::Error,
@@ -58,6 +69,98 @@ pub(in crate::api) fn by_id(
         instance_deploys: Vec::new(),
         ..current
     })
+}
+
+/// A deploy that all go back from is over, and failed, once they are back; until then its instances are those
+/// of the way back.
+fn gone_back(taken_back: &TakenBack, way_back: ServiceDeploy) -> ServiceDeploy {
+    let (state, went) = match way_back.state {
+        DeployState::Created | DeployState::Ongoing => (DeployState::Ongoing, "all go back"),
+        DeployState::Success => (DeployState::Error, "all went back"),
+        DeployState::Error => (DeployState::Error, "the way back failed as well"),
+    };
+    let cause = &taken_back.halt.cause;
+    ServiceDeploy {
+        id: taken_back.generation.to_string(),
+        state,
+        reason: Some(format!("{cause}; {went} to what ran before")),
+        ..way_back
+    }
+}
+
+/// The orders to deploy a service, the newest first; before them the way back from the newest, if there is one.
+pub(in crate::api) fn all(
+    snapshot: &Snapshot,
+    key: &ServiceKey,
+    record: &ServiceRecord,
+) -> ServiceDeploys {
+    let current = current(snapshot, key, record);
+    let generation = generation(record);
+    let deployed = record.deployed.as_ref();
+    let way_back = deployed.and_then(|deployed| way_back_row(snapshot, deployed, &current));
+    let orders = record.deploys.iter().map(|order| {
+        let newest = (order.generation == generation).then_some(&current);
+        order_row(snapshot, order, newest)
+    });
+    ServiceDeploys {
+        deploys: way_back.into_iter().chain(orders).collect(),
+    }
+}
+
+fn way_back_row(
+    snapshot: &Snapshot,
+    deployed: &Deployed,
+    current: &ServiceDeploy,
+) -> Option<DeployRow> {
+    let taken_back = deployed.takes_back.as_ref()?;
+    Some(DeployRow {
+        id: current.id.clone(),
+        revision: deployed.revision.number,
+        revision_id: deployed.revision.hash.to_string(),
+        state: outcome(current),
+        created_at: current.created_at,
+        node: node_name(snapshot, &taken_back.halt.by),
+        reason: current
+            .reason
+            .clone()
+            .or_else(|| Some(format!("takes deploy {} back", taken_back.generation))),
+    })
+}
+
+fn order_row(
+    snapshot: &Snapshot,
+    order: &DeployRecord,
+    newest: Option<&ServiceDeploy>,
+) -> DeployRow {
+    let halted = order.halt.as_ref();
+    DeployRow {
+        id: order.generation.to_string(),
+        revision: order.number,
+        revision_id: order.revision.to_string(),
+        state: match newest {
+            _ if order.is_taken_back => Outcome::RolledBack,
+            _ if halted.is_some() => Outcome::Halted,
+            Some(newest) => outcome(newest),
+            None => Outcome::Replaced,
+        },
+        created_at: Time::known(order.at),
+        node: node_name(snapshot, &order.by),
+        reason: match (halted, newest) {
+            (Some(halt), _) => Some(halt.cause.to_string()),
+            (None, Some(newest)) => newest.reason.clone(),
+            (None, None) => None,
+        },
+    }
+}
+
+fn outcome(deploy: &ServiceDeploy) -> Outcome {
+    match deploy.state {
+        _ if deploy.awaits_promotion => Outcome::AwaitsPromotion,
+        DeployState::Created => Outcome::Created,
+        DeployState::Ongoing => Outcome::Ongoing,
+        DeployState::Success => Outcome::Success,
+        DeployState::Error => Outcome::Error,
+    }
 }
 
 /// Whether the deploy of record has instances that it never brought up or failed to. One that is
@@ -100,11 +203,14 @@ fn of_record(
         .map(|number| progress(number, &holders, deployed))
         .collect();
     let stopped = record.state == Lifecycle::Stopped;
-    let state = if stopped {
+    let state = if stopped || deployed.halt.is_some() {
         DeployState::Error
+    } else if awaits_verdict(deployed, &progress) {
+        DeployState::Ongoing
     } else {
         overall(progress.iter().map(|progress| progress.row.state))
     };
+    let halted = deployed.halt.as_ref().map(|halt| halt.cause.to_string());
     let failure = progress.iter().find_map(|progress| {
         let error = progress.row.error.as_ref();
         let failed = progress.row.state == DeployState::Error;
@@ -123,13 +229,40 @@ fn of_record(
         finished_at: finished.or(begun).filter(|_| state.is_finished()),
         reason: stopped
             .then(|| "the service is stopped".to_owned())
+            .or(halted)
             .or(failure),
+        awaits_promotion: state == DeployState::Ongoing && awaits_promotion(deployed, &progress),
         instance_deploys: progress.into_iter().map(|progress| progress.row).collect(),
     }
 }
 
+/// Whether an instance failed and its node has not said yet that the deploy did: it may recover, and the first
+/// deploy of a service is halted by nobody.
+fn awaits_verdict(deployed: &Deployed, progress: &[Progress]) -> bool {
+    let is = |wanted: DeployState| move |progress: &&Progress| progress.row.state == wanted;
+    let mut failed = progress.iter().filter(is(DeployState::Error)).peekable();
+    let some_wait = progress.iter().find(is(DeployState::Created)).is_some();
+    deployed.previous.is_some()
+        && failed.peek().is_some()
+        && (some_wait || failed.any(|failed| failed.on_trial))
+}
+
+/// The first few are healthy, and none of the others has begun.
+fn awaits_promotion(deployed: &Deployed, progress: &[Progress]) -> bool {
+    let Some(canary) = deployed.canary() else {
+        return false;
+    };
+    let first = usize::try_from(canary)
+        .unwrap_or(usize::MAX)
+        .min(progress.len());
+    let (first, others) = progress.split_at(first);
+    let all = |part: &[Progress], state| part.iter().all(|progress| progress.row.state == state);
+    !others.is_empty() && all(first, DeployState::Success) && all(others, DeployState::Created)
+}
+
 struct Progress {
     row: InstanceDeploy,
+    on_trial: bool,
     /// When it came to its state.
     since: Option<Time>,
 }
@@ -148,6 +281,7 @@ fn progress(number: u32, holders: &[Holder<'_>], deployed: &Deployed) -> Progres
             state: state(holder),
             error: holder.hold.problem.clone(),
         },
+        on_trial: holder.hold.on_trial,
         since: Time::known(holder.hold.since),
     }
 }
@@ -162,6 +296,7 @@ fn not_begun(number: u32, before: Option<&Holder<'_>>) -> Progress {
             state: DeployState::Created,
             error: before.and_then(|holder| holder.hold.problem.clone()),
         },
+        on_trial: false,
         since: None,
     }
 }

@@ -15,7 +15,7 @@ use crate::api::backend::Backend;
 use crate::api::present::{Snapshot, deploys};
 use crate::api::request::{Body, NoBody};
 use crate::api::types::Changed;
-use crate::api::types::deploy::{ServiceDeploy, StackDeploy};
+use crate::api::types::deploy::{Abort, ServiceDeploy, ServiceDeploys, StackDeploy};
 use crate::api::types::service::{DeployRequest, Scale};
 
 /// `POST …/deploy`: the newest definition is to run.
@@ -35,6 +35,7 @@ pub(super) async fn deploy_service(
         let deployed = record.deployed.as_ref();
         deployed.is_some_and(|deployed| {
             deployed.revision.hash == record.latest.hash
+                && deployed.halt.is_none()
                 && (!force || Some(deployed.generation) > before)
         })
     };
@@ -57,6 +58,52 @@ pub(super) async fn scale_service(
         record.instances == instances
     })
     .await
+}
+
+/// `POST …/abort`: nobody goes on with the deploy of record.
+pub(super) async fn abort(
+    State(backend): Shared,
+    Path((grid, stack, service)): Three,
+    Body(request): Body<Abort>,
+) -> Answer<Changed<ServiceDeploy>> {
+    let key = existing(&backend, &grid, &stack, &service)?;
+    let before = deploy_of(&backend, &key);
+    let command = Command::AbortDeploy {
+        key: key.clone(),
+        rollback: request.rollback,
+    };
+    deployed(&backend, key, command, |record| {
+        let deployed = record.deployed.as_ref();
+        deployed
+            .is_none_or(|deployed| deployed.halt.is_some() || Some(deployed.generation) != before)
+    })
+    .await
+}
+
+/// `POST …/promote`: those that wait for the first few follow.
+pub(super) async fn promote(
+    State(backend): Shared,
+    Path((grid, stack, service)): Three,
+    _: NoBody,
+) -> Answer<Changed<ServiceDeploy>> {
+    let key = existing(&backend, &grid, &stack, &service)?;
+    let command = Command::PromoteDeploy(key.clone());
+    deployed(&backend, key, command, |record| {
+        let deployed = record.deployed.as_ref();
+        deployed.is_none_or(|deployed| deployed.canary().is_none())
+    })
+    .await
+}
+
+/// `GET …/deploys`: the newest hundred.
+pub(super) async fn list(
+    State(backend): Shared,
+    Path((grid, stack, service)): Three,
+) -> Answer<ServiceDeploys> {
+    let snapshot = snapshot_of(&backend, &grid)?;
+    let key = service_key(&stack, &service)?;
+    let record = snapshot.service(&key)?;
+    Ok(Json(deploys::all(&snapshot, &key, record)))
 }
 
 async fn deployed(

@@ -17,6 +17,9 @@ pub(crate) struct ServiceDeploy {
     pub(crate) finished_at: Option<Time>,
     /// Why it failed.
     pub(crate) reason: Option<String>,
+    /// The first few run it, and the others wait until somebody promotes it.
+    #[serde(default)]
+    pub(crate) awaits_promotion: bool,
     pub(crate) instance_deploys: Vec<InstanceDeploy>,
 }
 
@@ -28,6 +31,70 @@ pub(crate) struct InstanceDeploy {
     pub(crate) state: DeployState,
     /// Why it failed, or what it waits for; of one that is not at this deploy yet, what its holder says of it.
     pub(crate) error: Option<String>,
+}
+
+/// The orders to deploy a service that are known, the newest first.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub(crate) struct ServiceDeploys {
+    pub(crate) deploys: Vec<DeployRow>,
+}
+
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub(crate) struct DeployRow {
+    /// The deploy's generation in decimal.
+    pub(crate) id: String,
+    /// Counts along the service's history.
+    pub(crate) revision: u64,
+    /// Its hash, 64 hexadecimal digits.
+    pub(crate) revision_id: String,
+    pub(crate) state: Outcome,
+    pub(crate) created_at: Option<Time>,
+    /// The name of the node that took the command, or of the one that saw it fail.
+    pub(crate) node: String,
+    /// Why it did not come to its end.
+    pub(crate) reason: Option<String>,
+}
+
+/// What became of an order to deploy.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub(crate) enum Outcome {
+    Created,
+    Ongoing,
+    Success,
+    Error,
+    /// The first few run it, and it is neither promoted nor aborted.
+    AwaitsPromotion,
+    /// Nobody goes on with it.
+    Halted,
+    /// All went back to what ran before, or are on their way.
+    RolledBack,
+    /// A newer deploy took its place; nobody knows how far it had come.
+    Replaced,
+}
+
+impl Outcome {
+    pub(crate) fn as_str(self) -> &'static str {
+        match self {
+            Self::Created => "created",
+            Self::Ongoing => "ongoing",
+            Self::Success => "success",
+            Self::Error => "error",
+            Self::AwaitsPromotion => "awaits promotion",
+            Self::Halted => "halted",
+            Self::RolledBack => "rolled back",
+            Self::Replaced => "replaced",
+        }
+    }
+}
+
+/// The body of `…/abort`.
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub(crate) struct Abort {
+    /// Whether all go back to what ran before; by itself only where the deploy waits to be promoted.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub(crate) rollback: Option<bool>,
 }
 
 /// The answer of `…/deploy` and `…/deploys/{deploy}` of a stack.

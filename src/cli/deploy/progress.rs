@@ -81,6 +81,20 @@ fn waiting(deploys: &[ServiceDeploy]) -> Option<String> {
     ))
 }
 
+/// What a deploy waits for whose first few instances are healthy.
+pub(super) fn promotions(deploys: &[ServiceDeploy]) -> Vec<String> {
+    let waiting = deploys.iter().filter(|deploy| deploy.awaits_promotion);
+    let line = |deploy: &ServiceDeploy| {
+        let service = service_name(&deploy.service_id);
+        let (healthy, total) = counts(std::slice::from_ref(deploy));
+        format!(
+            "{healthy} of {total} instances of `{service}` run the new revision; `kontena service promote {service}` \
+             goes on, `kontena service abort {service}` takes it back"
+        )
+    };
+    waiting.map(line).collect()
+}
+
 /// `STACK/SERVICE`, or `SERVICE` without one, from `grid/stack/service`.
 pub(crate) fn service_name(id: &str) -> String {
     let within = id.split_once('/').map_or(id, |(_, within)| within);
@@ -135,6 +149,7 @@ mod tests {
             created_at: None,
             finished_at: None,
             reason: Some("instance 2: no such image".to_owned()),
+            awaits_promotion: false,
             instance_deploys: instances,
         }
     }
