@@ -44,7 +44,10 @@ impl Clones {
     fn pair(&self, scene: Scene<'_>, hosts: [usize; 2], findings: &mut Findings) {
         let is_old = |host: &usize| scene.now().since(self.booted[*host]) > WITHIN;
         // The copying itself is what troubles them.
-        let is_alone = |host: &usize| scene.calm.under_way(*host) == 1;
+        let is_alone = |host: &usize| {
+            let now = scene.now();
+            scene.calm.under_way(*host) == 1 && scene.calm.steady(*host, now) >= WITHIN
+        };
         // Who is in no grid says nothing.
         let speaks = |host: &usize| scene.view(*host).documents.grid.id.is_some();
         let id = scene.world.id(hosts[0]);

@@ -133,7 +133,10 @@ impl Rollouts {
             return;
         }
         is_not_halted(scene, host, container, deployed, findings);
-        may_go_on(&placement, &container.owner.instance, deployed, findings);
+        // What is left of an earlier service of the name goes in any case.
+        if container.owner.generation >= record.born {
+            may_go_on(&placement, &container.owner.instance, deployed, findings);
+        }
         let nobody_asked = scene.now().since(self.last_command) >= NO_COMMAND;
         if nobody_asked && scene.all_steady(CALM) {
             self.keeps_floor(scene, host, container, deployed, findings);

@@ -377,3 +377,11 @@ fn a_node_that_is_told_what_it_said_before_the_power_went_has_taken_nothing_by_t
         .step(1_706_878, 30000, Deed::Stall { host: 1 });
     carry_out(&plan);
 }
+
+#[test]
+fn a_copied_node_that_stands_still_has_a_minute_from_when_it_goes_on_to_know_it() {
+    let plan = Plan::new(5_000_024, 6, 2)
+        .step(427_264, 60000, Deed::Stall { host: 1 })
+        .step(431_146, 97123, Deed::CloneDisk { from: 1, to: 7 });
+    carry_out(&plan);
+}

@@ -38,6 +38,7 @@ use wanted::Wanted;
 pub use explain::{Explained, Explanation, Row, Verdict, Weight, explain};
 pub use incremental::Incremental;
 pub use survey::DAEMON_STRIDE;
+use takeover::Standard;
 pub use takeover::{Seen, winner};
 
 /// The version of the rules in this module. All nodes of a grid compute the one that its `grid`
@@ -232,15 +233,15 @@ fn place_service<'v>(
     record: &'v ServiceRecord,
     observe: &mut Observer<'_>,
 ) -> ServicePlacement {
-    let Some(deployed) = &record.deployed else {
+    if record.deployed.is_none() {
         return ServicePlacement::Idle(Idle::NeverDeployed);
-    };
+    }
     if record.state == Lifecycle::Stopped {
         return ServicePlacement::Idle(Idle::Stopped);
     }
     match readable(survey.view, record) {
         Ok(service) => {
-            let wanted = Wanted::new(key, service, Some(deployed.revision.hash));
+            let wanted = Wanted::new(key, service, Standard::of(record));
             let assignments = decide::service(survey, &wanted, record, observe);
             ServicePlacement::Placed(assignments)
         }
@@ -256,8 +257,8 @@ fn place_again<'v>(
     numbers: &BTreeSet<u32>,
     assignments: &mut BTreeMap<u32, Assignment>,
 ) {
-    if let (Some(deployed), Ok(service)) = (&record.deployed, readable(survey.view, record)) {
-        let wanted = Wanted::new(key, service, Some(deployed.revision.hash));
+    if let Ok(service) = readable(survey.view, record) {
+        let wanted = Wanted::new(key, service, Standard::of(record));
         decide::again(survey, &wanted, numbers, assignments);
     }
 }
@@ -299,7 +300,7 @@ pub fn choose_pins(
             place_service(&mut survey, other, record, &mut |_, _, _, _| ());
         }
     }
-    let wanted = Wanted::new(key, service, None);
+    let wanted = Wanted::new(key, service, Standard::Nothing);
     let record = view.documents.services.get(key);
     decide::pins(&mut survey, &wanted, record, numbers)
 }

@@ -9,7 +9,7 @@ use std::fmt;
 
 use crate::id::{InstanceId, NodeId, RevisionHash};
 use crate::report::{Health, Hold, InstanceState};
-use crate::view::Freshness;
+use crate::view::{Freshness, ServiceRecord};
 
 use super::filter;
 use super::score;
@@ -53,9 +53,39 @@ pub(super) fn seen(survey: &Survey<'_>, wanted: &Wanted<'_>, number: u32) -> See
     count
 }
 
+/// Which revision a holder has to run to be right.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Standard {
+    /// That of the deploy of record.
+    Deploy(RevisionHash),
+    /// Any: the deploy of record is halted or waits to be promoted, so that nobody gets to its revision, and
+    /// what runs before it is as good.
+    Any,
+    /// None: the service is only about to be created.
+    Nothing,
+}
+
+impl Standard {
+    pub(super) fn of(record: &ServiceRecord) -> Self {
+        match &record.deployed {
+            Some(deployed) if deployed.goes_on() => Self::Deploy(deployed.revision.hash),
+            Some(_) => Self::Any,
+            None => Self::Nothing,
+        }
+    }
+
+    fn is_met_by(self, revision: RevisionHash) -> bool {
+        match self {
+            Self::Deploy(wanted) => wanted == revision,
+            Self::Any => true,
+            Self::Nothing => false,
+        }
+    }
+}
+
 /// Whether a hold is what is wanted: running and healthy, at the wanted revision.
-pub(super) fn is_right(hold: &Hold, wanted: Option<RevisionHash>) -> bool {
-    is_healthy(hold) && wanted == Some(hold.revision)
+pub(super) fn is_right(hold: &Hold, wanted: Standard) -> bool {
+    is_healthy(hold) && wanted.is_met_by(hold.revision)
 }
 
 /// Whether it runs and is healthy, at whatever revision.
@@ -69,7 +99,7 @@ pub(super) type Rank = (bool, u64, Reverse<u64>);
 /// A holder that is about to replace its container will be right again, and keeps its rank meanwhile.
 /// If it lost it to another, it would start the old container again, be right by that, and begin the
 /// replacement anew.
-pub(super) fn rank(hold: &Hold, wanted: Option<RevisionHash>, rendezvous: u64) -> Rank {
+pub(super) fn rank(hold: &Hold, wanted: Standard, rendezvous: u64) -> Rank {
     let wrong = !is_right(hold, wanted) && !hold.updating;
     (wrong, hold.epoch, Reverse(rendezvous))
 }
@@ -88,7 +118,7 @@ pub fn winner<'a>(
     let hash = score::instance_hash(service, instance.number);
     let ranked = holders.into_iter().map(|(node, hold)| {
         let rendezvous = score::rendezvous(hash, score::node_hash(node));
-        (rank(hold, Some(wanted), rendezvous), *node)
+        (rank(hold, Standard::Deploy(wanted), rendezvous), *node)
     });
     ranked.min().map(|(_, node)| node)
 }

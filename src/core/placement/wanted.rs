@@ -5,22 +5,22 @@
 use std::cell::OnceCell;
 use std::cmp::Reverse;
 
-use crate::id::{RevisionHash, ServiceKey};
+use crate::id::ServiceKey;
 use crate::stack::{Service, Strategy};
 
 use super::affinity::{Asker, Rule};
 use super::filter;
 use super::score::{self, Crowd, Scores};
 use super::survey::{Holder, Node, Survey};
-use super::takeover::{self, Rank};
+use super::takeover::{self, Rank, Standard};
 
 /// The service at hand.
 #[derive(Debug)]
 pub(super) struct Wanted<'v> {
     pub key: &'v ServiceKey,
     pub service: &'v Service,
-    /// What shall run; `None` for a service that is only about to be created.
-    pub revision: Option<RevisionHash>,
+    /// What shall run.
+    pub revision: Standard,
     pub hard: Vec<Rule<'v>>,
     /// Whether all of `hard` are the same for every instance.
     pub fixed: bool,
@@ -41,11 +41,7 @@ struct Candidate {
 }
 
 impl<'v> Wanted<'v> {
-    pub(super) fn new(
-        key: &'v ServiceKey,
-        service: &'v Service,
-        revision: Option<RevisionHash>,
-    ) -> Self {
+    pub(super) fn new(key: &'v ServiceKey, service: &'v Service, revision: Standard) -> Self {
         let rules = service.affinity.iter().map(Rule::new);
         let (soft, hard): (Vec<_>, Vec<_>) = rules.partition(|rule: &Rule<'_>| rule.affinity.soft);
         Self {

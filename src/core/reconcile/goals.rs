@@ -174,6 +174,7 @@ impl<'a> Scene<'a> {
             revision: revision.hash,
             revision_number: revision.number,
             generation: target.deployed.generation,
+            born: self.record.born,
             halted: target.deployed.halt.as_ref().map(Hindrance::of),
             canary: target.deployed.canary(),
             is_newest: self.me.is_up_to_date,

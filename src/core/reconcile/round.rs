@@ -321,14 +321,20 @@ impl<'a> Round<'a> {
                 peers.insert(id.number, peer);
             }
         }
+        // What another service of the name left here is replaced, however the deploy stands.
+        let is_of_it = |wanted: &&Wanted| {
+            let best = self.best(instance);
+            best.is_none_or(|best| best.owner.generation >= wanted.born)
+        };
+        let held_up = wanted.filter(is_of_it);
         let own = Peer::vacant(instance.number);
         peers.entry(instance.number).or_insert(own);
         Rollout {
             number: instance.number,
             min_health: wanted.map_or(1000, |wanted| wanted.service.deploy.min_health),
             daemon: wanted.is_some_and(Wanted::is_daemon),
-            halted: wanted.and_then(|wanted| wanted.halted),
-            canary: wanted.and_then(|wanted| wanted.canary),
+            halted: held_up.and_then(|wanted| wanted.halted),
+            canary: held_up.and_then(|wanted| wanted.canary),
             peers,
         }
     }

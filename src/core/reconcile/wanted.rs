@@ -36,6 +36,9 @@ pub struct Wanted {
     /// Counts along the service's history: for a label that people read.
     pub revision_number: u64,
     pub generation: u64,
+    /// What is of an older deploy is of an earlier service of the name
+    /// ([`crate::view::ServiceRecord::born`]).
+    pub born: u64,
     /// Nobody goes on with this deploy.
     pub halted: Option<Hindrance>,
     /// So many instances, those with the lowest numbers, are replaced; the others wait.

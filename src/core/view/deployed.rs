@@ -42,6 +42,11 @@ impl Deployed {
         }
     }
 
+    /// Whether every instance is to run it: nobody halted it, and nobody has to promote it first.
+    pub fn goes_on(&self) -> bool {
+        self.halt.is_none() && self.canary().is_none()
+    }
+
     /// So many instances are replaced while nobody promoted it; `None` where nothing waits for that.
     pub fn canary(&self) -> Option<u32> {
         let service = self.revision.service.as_ref().ok()?;

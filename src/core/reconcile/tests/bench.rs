@@ -46,6 +46,7 @@ pub(super) fn of_service(instance: &str, generation: u64, n: u32, service: Servi
         creation: EnvelopeHash([6; 32]),
         revision_number: generation,
         generation,
+        born: 0,
         halted: None,
         canary: None,
         is_newest: false,
