@@ -7,6 +7,7 @@
 )]
 
 mod changes;
+mod deploys;
 mod entities;
 mod errors;
 mod fixture;
