@@ -29,6 +29,9 @@ static BY_NOBODY: Check = Check {
     why: "who sets it would rather have none than two",
 };
 
+/// A host's clock may run faster than the world's, by less than this part.
+const DRIFT: u32 = 1_000;
+
 /// Since when each node is absent to each host, by the views that it showed: counted here, beside the node's own count.
 #[derive(Debug, Default)]
 pub(super) struct Offlines(BTreeMap<(usize, NodeId), Instant>);
@@ -91,7 +94,8 @@ impl Offlines {
             let is_gone = before.freshness(node) == Freshness::Gone;
             let since = self.0.get(&(host, *node));
             let absent = since.map(|since| scene.now().since(*since));
-            let is_patient = absent.is_some_and(|absent| absent >= offline.replace_after());
+            let is_patient =
+                absent.is_some_and(|absent| absent + absent / DRIFT >= offline.replace_after());
             findings.expect(is_gone || is_patient, &AS_PATIENT, || {
                 format!("{} takes {instance} after {absent:?}", name(host))
             });

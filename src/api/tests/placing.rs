@@ -79,7 +79,8 @@ async fn a_drained_node_tells_what_it_still_has() {
               "to": null
             }
           ]
-        }"#]].assert_eq(&server.get("/v1/nodes/home/alpha/departures").await);
+        }"#]]
+    .assert_eq(&server.get("/v1/nodes/home/alpha/departures").await);
     let path = "/v1/nodes/home/gamma/departures";
     let away: Departures = server.client.get(path).await.unwrap();
     assert!(away.away);
