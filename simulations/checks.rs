@@ -14,6 +14,7 @@ mod fallen;
 mod membership;
 mod names;
 mod network;
+mod offline;
 mod patience;
 mod rest;
 mod restarts;
@@ -185,6 +186,7 @@ impl Checks {
                 Box::<stateful::Stateful>::default(),
                 Box::<rollout::Rollouts>::default(),
                 Box::<epochs::Epochs>::default(),
+                Box::<offline::Offlines>::default(),
                 Box::<acknowledged::Acknowledged>::default(),
                 Box::new(membership::Membership),
                 Box::new(clones::Clones::new(hosts)),
@@ -243,6 +245,7 @@ pub fn all() -> impl Iterator<Item = &'static Check> {
         stateful::CHECKS,
         rollout::CHECKS,
         epochs::CHECKS,
+        offline::CHECKS,
         acknowledged::CHECKS,
         membership::CHECKS,
         clones::CHECKS,

@@ -20,6 +20,7 @@ mod membership;
 mod network;
 mod node;
 mod output;
+mod plan;
 mod proxy;
 mod secret;
 mod service;
@@ -61,14 +62,15 @@ A node of the grid:
   join        Make this node a member of a grid
   leave       Leave the grid for good
   token       Join tokens: create, ls, rm
-  grid        The grid at hand: show, ls, current, use
-  node        The members of the grid: ls, show, update, label, rm
+  grid        The grid at hand: show, ls, update, current, use
+  node        The members of the grid: ls, show, update, drain, activate, label, rm
   network     How the nodes reach each other: ls
 
 What runs:
   stack       Services that come together: install, upgrade, deploy, ls, show, logs, rm …
   service     One image in numbered instances: create, deploy, scale, ls, show, logs, rm …
   why         Explain where a service runs
+  plan        What would happen if: a node drains, dies, joins …
 
 The network:
   proxy       Ports of this machine that lead to services
@@ -127,6 +129,7 @@ It waits for `kontena init` or `kontena join`.")]
     Stack(stack::Stack),
     Service(service::Service),
     Why(why::Why),
+    Plan(plan::Plan),
     Vpn(vpn::Vpn),
     Proxy(proxy::Proxy),
     Master(master::Master),
@@ -232,6 +235,7 @@ async fn ask(
         Command::Stack(asked) => stack::run(&session(&globals)?, asked).await,
         Command::Service(asked) => service::run(&session(&globals)?, asked).await,
         Command::Why(asked) => why::run(&session(&globals)?, asked).await,
+        Command::Plan(asked) => plan::run(&session(&globals)?, asked).await,
         Command::Proxy(asked) => proxy::run(&session(&globals)?, asked).await,
         Command::Vpn(asked) => vpn::run(&session(&globals)?, environment, asked).await,
         Command::Version(asked) => version::run(&output, || session(&globals), asked).await,

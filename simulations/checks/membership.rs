@@ -29,7 +29,7 @@ static SELF_FRESH: Check = Check {
 
 static NO_FALSE_ABSENCE: Check = Check {
     name: "no-false-absence",
-    says: "nobody is found absent by a member when for 90 s nothing troubled either",
+    says: "nobody is found absent by a member when for 90 s nothing troubled either, unless a person says that it is dead",
     why: "an absent node's work is taken over: a false alarm makes duplicates",
 };
 
@@ -120,7 +120,8 @@ fn absences(scene: Scene<'_>, viewer: usize, before: &View, findings: &mut Findi
             .map(|standing| standing.freshness);
         let became_absent = standing.freshness >= Freshness::Absent
             && was.is_some_and(|was| was < Freshness::Absent);
-        if !became_absent {
+        let is_assumed_dead = scene.view(viewer).absence(node).assumed_dead;
+        if !became_absent || is_assumed_dead {
             continue;
         }
         let subject = scene.members().find(|(_, host)| host.id() == *node);

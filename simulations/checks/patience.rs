@@ -86,7 +86,8 @@ impl Patience {
             let seen = self.follow(scene, viewer, node, before);
             let was = before.standings.get(node);
             let was_there = was.is_some_and(|was| was.freshness < Freshness::Absent);
-            if was_there && view.freshness(node) >= Freshness::Absent {
+            let is_absent = view.freshness(node) >= Freshness::Absent;
+            if was_there && is_absent && !view.absence(node).assumed_dead {
                 let witnesses = [before, view].map(|view| online_others(view, &me, node));
                 let is_witnessed = witnesses.into_iter().any(|count| count >= 2);
                 is_borne(scene, viewer, (node, seen, is_witnessed), findings);

@@ -1,9 +1,10 @@
 //! A grid at rest: everything that is wanted runs, nothing else does, and nothing happens.
 
 use std::collections::{BTreeMap, BTreeSet};
+use std::num::NonZeroU32;
 
 use kontena_core::id::{InstanceId, NodeId, ServiceKey};
-use kontena_core::reconcile::action::Action;
+use kontena_core::reconcile::action::{Action, Ownership};
 use kontena_core::report::InstanceState;
 use kontena_core::stack::{Service, Strategy};
 use kontena_core::view::{Availability, Deployed, Documents, Lifecycle, ServiceRecord};
@@ -17,6 +18,8 @@ use crate::plan::Shape;
 
 pub(super) const CHECKS: &[&Check] = &[
     &EXACTLY,
+    &NO_MORE,
+    &BALANCED,
     &NOTHING_ELSE,
     &NEWEST,
     &REPORTS_TRUE,
@@ -28,6 +31,18 @@ static EXACTLY: Check = Check {
     name: "runs-exactly-what-is-wanted",
     says: "after faults every service has exactly its instances, each once, on nodes that may run it",
     why: "that is what the platform is for",
+};
+
+static NO_MORE: Check = Check {
+    name: "no-more-than-a-node-may-have",
+    says: "after faults no node runs more instances of a service than `max_per_node` allows",
+    why: "who sets it wants to lose no more than that with one machine",
+};
+
+static BALANCED: Check = Check {
+    name: "rebalanced-is-even",
+    says: "after faults a service that is rebalanced has at most one more in one zone than in another with room, and on one node than on another of its zone",
+    why: "who asks for it wants new nodes to be used; and as a grid at rest asks for nothing, it ends",
 };
 
 static NOTHING_ELSE: Check = Check {
@@ -202,6 +217,10 @@ impl<'a> Truth<'a> {
             (true, Some(memory)) => u32::try_from(Engine::MEMORY / memory).unwrap_or(u32::MAX),
             (true, None) => record.instances,
         };
+        let most = service.deploy.max_per_node.map(NonZeroU32::get);
+        let on_each = most.unwrap_or(u32::MAX).min(on_each);
+        self.has_no_more(key, most, findings);
+        self.is_balanced(key, record, service, on_each, findings);
         let nodes = u32::try_from(eligible.len()).unwrap_or(u32::MAX);
         let room = nodes.saturating_mul(on_each);
         if room >= record.instances {
@@ -218,6 +237,62 @@ impl<'a> Truth<'a> {
         findings.expect((least..=most).contains(&running), &EXACTLY, || {
             format!("{running} of {key} run, with room for {room}")
         });
+    }
+
+    /// What a node may not have for ever, whatever it took over: where another fits, the rest goes there.
+    fn has_no_more(&self, key: &ServiceKey, most: Option<u32>, findings: &mut Findings) {
+        let Some(most) = most else {
+            return;
+        };
+        for (host, machine) in self.scene.members() {
+            let here = machine.engine.running();
+            let count = here.filter(|c| c.owner.instance.service == *key).count();
+            findings.expect(count <= most as usize, &NO_MORE, || {
+                format!("{} runs {count} of {key}, and may run {most}", name(host))
+            });
+        }
+    }
+
+    /// A service that is rebalanced has no more in one place than it must, unless some of it cannot be well.
+    fn is_balanced(
+        &self,
+        key: &ServiceKey,
+        record: &ServiceRecord,
+        service: &Service,
+        on_each: u32,
+        findings: &mut Findings,
+    ) {
+        let aim = record
+            .deployed
+            .as_ref()
+            .map(|it| (it.generation, it.revision.hash));
+        let of_it = || {
+            self.containers()
+                .filter(|(_, c)| c.owner.instance.service == *key)
+        };
+        let is_newest = |owner: &Ownership| Some((owner.generation, owner.revision)) == aim;
+        let are_well = of_it().count() == record.instances as usize
+            && of_it().all(|(_, container)| is_newest(&container.owner));
+        if !service.deploy.rebalance || !are_well {
+            return;
+        }
+        let mut zones: BTreeMap<&str, Vec<usize>> = BTreeMap::new();
+        for node in self.eligible(service) {
+            let here = of_it().filter(|(host, _)| self.scene.world.id(*host) == node);
+            let row = &self.documents.roster[&node];
+            zones.entry(row.zone()).or_default().push(here.count());
+        }
+        let has_room = |counts: &Vec<usize>| counts.iter().any(|count| *count < on_each as usize);
+        let sum = |counts: &Vec<usize>| counts.iter().sum::<usize>();
+        let uneven = |counts: &Vec<usize>| {
+            let least = counts.iter().min().copied().unwrap_or_default();
+            counts.iter().any(|count| *count > least + 1)
+        };
+        let open = zones.values().filter(|counts| has_room(counts));
+        let least = open.map(sum).min().unwrap_or(usize::MAX - 1);
+        let fullest = zones.values().map(sum).max().unwrap_or_default();
+        let is_even = fullest <= least + 1 && !zones.values().any(uneven);
+        findings.expect(is_even, &BALANCED, || format!("{key} runs as {zones:?}"));
     }
 
     fn is_eligible(

@@ -84,8 +84,10 @@ impl Restarts {
     }
 
     fn absences(&self, scene: Scene<'_>, viewer: usize, before: &View, findings: &mut Findings) {
-        let is_absent =
-            |view: &View, host| view.freshness(&scene.world.id(host)) >= Freshness::Absent;
+        let is_absent = |view: &View, host| {
+            let node = scene.world.id(host);
+            view.freshness(&node) >= Freshness::Absent && !view.absence(&node).assumed_dead
+        };
         let lately = self
             .stopped
             .iter()

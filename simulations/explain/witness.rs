@@ -62,7 +62,10 @@ impl Witness {
     fn ask(&mut self, view: &View, host: usize, node: NodeId) {
         for (instance, assignment) in place(view).of_node(node) {
             match assignment.reason {
-                Reason::New | Reason::TakenOver { .. } | Reason::Moved { .. } => {
+                Reason::New
+                | Reason::TakenOver { .. }
+                | Reason::Moved { .. }
+                | Reason::Rebalanced { .. } => {
                     let why = reason(view, &instance.service, instance.number);
                     self.decided.entry((instance, host)).or_insert(why);
                 }

@@ -4,7 +4,9 @@ use std::num::NonZeroU32;
 
 use kontena_core::command::{Command, StackInput};
 use kontena_core::id::{RevisionHash, ServiceKey, ServiceName, StackName};
-use kontena_core::stack::{Deploy, OnFailure, Port, Protocol, Service, Strategy};
+use kontena_core::stack::{
+    Deploy, OnFailure, OnReturn, Port, Protocol, Service, Spread, Strategy, Takeover,
+};
 use kontena_core::view::Availability;
 
 use crate::engine::Engine;
@@ -74,6 +76,10 @@ pub enum Ask {
         node: usize,
         force: bool,
     },
+    /// Right or wrong.
+    AssumeDead {
+        node: usize,
+    },
     Leave {
         force: bool,
     },
@@ -136,6 +142,7 @@ impl Ask {
                 node: world.id(node),
                 force,
             }],
+            Self::AssumeDead { node } => vec![Command::AssumeDead(world.id(node))],
             Self::Leave { force } => vec![Command::Leave { force }],
             Self::Install { services, version } => vec![Command::InstallStack {
                 name: stack(),
@@ -220,17 +227,19 @@ fn nonsense(kind: usize) -> Command {
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Shape {
     Plain,
-    /// Healthy once its port answers.
+    /// Healthy once its port answers; taken over only after a while, and left to whoever took it over.
     Waiting,
     Stateful,
     Daemon,
-    /// Half of its instances may be down in a rollout.
+    /// Half of its instances may be down in a rollout; spread over zones and racks, two on a node at most, and
+    /// rebalanced.
     Relaxed,
-    /// Only on nodes of the first zone.
+    /// Only on nodes of the first zone; taken over by every side of a split.
     Zoned,
-    /// Has a port of the host, so each instance needs a node of its own.
+    /// Has a port of the host, so each instance needs a node of its own; taken over by nobody.
     Published,
-    /// Placed by the scores alone; no more than two have the memory that they set aside on one host.
+    /// Placed by the scores alone; no more than two have the memory that they set aside on one host. Where two
+    /// have it after a split, the longer running one stays.
     Random,
 }
 
@@ -254,16 +263,35 @@ impl Shape {
         let mut service = Service::new(format!("s{number}:{version}"));
         match self {
             Self::Plain => {}
-            Self::Waiting => service.deploy.wait_for_port = Some(80),
+            Self::Waiting => {
+                service.deploy.wait_for_port = Some(80);
+                service.deploy.offline.replace_after_millis = 45_000;
+                service.deploy.offline.on_return = OnReturn::KeepReplacement;
+            }
             Self::Stateful => service.stateful = true,
             Self::Daemon => service.deploy.strategy = Strategy::Daemon,
-            Self::Relaxed => service.deploy.min_health = 500,
+            Self::Relaxed => {
+                service.deploy.min_health = 500;
+                service.deploy.max_per_node = NonZeroU32::new(2);
+                service.deploy.rebalance = true;
+                let labels = ["label=az", "label=rack"].map(|label| label.parse());
+                let labels: Result<_, _> = labels.into_iter().collect();
+                let spread = labels.and_then(Spread::new);
+                service.deploy.spread = spread.expect("two labels");
+            }
             Self::Zoned => {
                 let zone = format!("label=={}", ZONES[0]);
                 service.affinity = vec![zone.parse().expect("an affinity")];
+                service.deploy.offline.takeover = Takeover::Always;
             }
-            Self::Published => service.ports = vec![published(number)],
-            Self::Random => service.deploy.strategy = Strategy::Random,
+            Self::Published => {
+                service.ports = vec![published(number)];
+                service.deploy.offline.takeover = Takeover::Never;
+            }
+            Self::Random => {
+                service.deploy.strategy = Strategy::Random;
+                service.deploy.offline.on_return = OnReturn::LongestRunning;
+            }
         }
         service.resources.memory = self.memory();
         self.roll_out(&mut service.deploy);

@@ -273,6 +273,7 @@ fn named_by(ask: &Ask) -> Option<usize> {
     match ask {
         Ask::Drain { node }
         | Ask::Activate { node }
+        | Ask::AssumeDead { node }
         | Ask::Zone { node, .. }
         | Ask::RemoveNode { node, .. } => Some(*node),
         Ask::Create { .. }

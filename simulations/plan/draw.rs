@@ -110,6 +110,7 @@ pub fn draw(seed: u64, nodes: Option<usize>, lasts: Duration) -> Plan {
     draw.die_beside_a_stall(seed);
     draw.lose_all_ways(seed);
     draw.upgrade_in_a_split(seed);
+    draw.give_up(seed);
     draw.finish()
 }
 
@@ -255,6 +256,36 @@ impl Draw {
                 let lasts = chance.range(5 * SECOND, 5 * MINUTE);
                 self.add(at, lasts, Deed::Seclude { host });
             }
+        }
+    }
+
+    /// Somebody says of nodes that are not heard of that they are dead: of one that is, or of the other side of a split.
+    fn give_up(&mut self, seed: u64) {
+        let mut chance = Chance::new(seed, "nodes given up");
+        if !chance.happens(250) {
+            return;
+        }
+        let by = chance.index(self.plan.nodes);
+        let at = chance.range(MINUTE, self.ends.max(2 * MINUTE));
+        let lasts = chance.range(30 * SECOND, 4 * MINUTE);
+        let lost: Vec<usize> = (0..self.plan.nodes)
+            .filter(|host| *host != by && chance.happens(600))
+            .collect();
+        match chance.happens(500) {
+            true => {
+                let from = (0..self.plan.nodes).filter(|host| !lost.contains(host));
+                let (from, to, both) = (from.collect(), lost.clone(), true);
+                self.add(at, lasts, Deed::Cut { from, to, both });
+            }
+            false => {
+                for host in lost.clone() {
+                    self.add(at, lasts, Deed::KillHost { host });
+                }
+            }
+        }
+        for node in lost {
+            let said = at + chance.range(4 * SECOND, lasts);
+            self.ask(said.min(self.ends), by, Ask::AssumeDead { node });
         }
     }
 

@@ -7,5 +7,6 @@ mod disks;
 mod failures;
 mod found;
 mod membership;
+mod placing;
 mod splits;
 mod support;

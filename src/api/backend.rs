@@ -173,6 +173,8 @@ fn limit_of(command: &Command) -> Duration {
         Command::Init { .. }
         | Command::CreateJoinToken { .. }
         | Command::RevokeJoinToken(_)
+        | Command::UpdateGrid { .. }
+        | Command::AssumeDead(_)
         | Command::UpdateNode { .. }
         | Command::RemoveNode { .. }
         | Command::CreateService { .. }

@@ -23,6 +23,20 @@ pub(crate) fn node(grid: &GridName, node: &NodeName) -> String {
     format!("/v1/nodes/{grid}/{node}")
 }
 
+/// What a node that drains still has.
+pub(crate) fn departures(grid: &GridName, node: &NodeName) -> String {
+    format!("/v1/nodes/{grid}/{node}/departures")
+}
+
+/// A person says that it is dead.
+pub(crate) fn assume_dead(grid: &GridName, node: &NodeName) -> String {
+    format!("/v1/nodes/{grid}/{node}/assume_dead")
+}
+
+pub(crate) fn plan(grid: &GridName) -> String {
+    format!("/v1/grids/{grid}/plan")
+}
+
 pub(crate) fn node_network(grid: &GridName, node: &NodeName) -> String {
     format!("/v1/nodes/{grid}/{node}/network")
 }

@@ -8,6 +8,7 @@ mod logs;
 mod membership;
 mod network;
 mod nodes;
+mod plan;
 mod proxy;
 mod revisions;
 mod services;
@@ -72,13 +73,19 @@ fn of_this_node() -> Router<Arc<Backend>> {
 fn of_grids() -> Router<Arc<Backend>> {
     Router::new()
         .route("/v1/grids", get(grids::list))
-        .route("/v1/grids/{grid}", get(grids::show))
+        .route("/v1/grids/{grid}", get(grids::show).put(grids::update))
         .route("/v1/grids/{grid}/nodes", get(nodes::list))
         .route(
             "/v1/nodes/{grid}/{node}",
             get(nodes::show).put(nodes::update).delete(nodes::remove),
         )
         .route("/v1/nodes/{grid}/{node}/network", get(network::show))
+        .route("/v1/nodes/{grid}/{node}/departures", get(nodes::departures))
+        .route(
+            "/v1/nodes/{grid}/{node}/assume_dead",
+            post(nodes::assume_dead),
+        )
+        .route("/v1/grids/{grid}/plan", post(plan::plan))
         .route("/v1/containers/{grid}", get(grids::containers))
         .route("/v1/grids/{grid}/container_logs", get(logs::of_grid))
         .route(

@@ -13,6 +13,7 @@ mod errors;
 mod fixture;
 mod logs;
 mod network;
+mod placing;
 mod proxy;
 mod revisions;
 mod tcp;

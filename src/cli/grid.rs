@@ -4,15 +4,17 @@ mod trusted_subnet;
 
 use clap::{Args, Subcommand};
 use kontena_core::id::GridName;
+use kontena_core::stack::Affinity;
 
 use self::trusted_subnet::TrustedSubnet;
 use super::failure::Failure;
 use super::fields::Fields;
-use super::session::Session;
+use super::session::{Session, about};
 use super::table::Table;
 use super::text::or_dash;
 use crate::api::paths;
-use crate::api::types::grid::{Grid as WireGrid, GridJson};
+use crate::api::types::Changed;
+use crate::api::types::grid::{Grid as WireGrid, GridChange, GridJson};
 
 /// The grid that the asked node belongs to
 #[derive(Args, Debug)]
@@ -45,6 +47,11 @@ enum Command {
         #[arg(long)]
         name: bool,
     },
+    /// Change what services ask for that have no affinity of their own
+    #[command(
+        after_help = "Example:\n  kontena grid update production --default-affinity label==compute"
+    )]
+    Update(Update),
     TrustedSubnet(TrustedSubnet),
     /// For scripts of Kontena 1.x: succeeds if this is the grid at hand
     #[command(after_help = "Example:\n  kontena grid use production")]
@@ -57,6 +64,18 @@ enum Command {
     },
 }
 
+#[derive(Args, Debug)]
+struct Update {
+    /// Another name than that of the grid at hand is an error
+    name: Option<GridName>,
+    /// Where services run that have no affinity of their own, as `label==compute`; may be repeated, and replaces all
+    #[arg(long = "default-affinity", value_name = "AFFINITY")]
+    default_affinity: Vec<Affinity>,
+    /// Anywhere
+    #[arg(long, conflicts_with = "default_affinity")]
+    no_default_affinity: bool,
+}
+
 pub(crate) async fn run(session: &Session, asked: Grid) -> Result<(), Failure> {
     match asked.command {
         Command::Ls { quiet } => list(session, quiet).await,
@@ -66,6 +85,7 @@ pub(crate) async fn run(session: &Session, asked: Grid) -> Result<(), Failure> {
             session.output.data(&format!("{name}\n"))
         }
         Command::Current { name: false } => show(session, None).await,
+        Command::Update(asked) => update(session, &asked).await,
         Command::TrustedSubnet(asked) => trusted_subnet::run(session, asked.command).await,
         Command::Use { name, silent } => use_grid(session, &name, silent).await,
     }
@@ -100,6 +120,24 @@ async fn show(session: &Session, name: Option<GridName>) -> Result<(), Failure> 
     let grid: WireGrid = session.client.get(&paths::grid(&at_hand)).await?;
     let text = shown(&grid);
     session.print_object(&GridJson::from(grid), || text)
+}
+
+async fn update(session: &Session, asked: &Update) -> Result<(), Failure> {
+    if asked.default_affinity.is_empty() && !asked.no_default_affinity {
+        return Err(Failure::usage("there is nothing to change")
+            .hint("give `--default-affinity` or `--no-default-affinity`"));
+    }
+    let at_hand = session.grid().await?;
+    if let Some(name) = &asked.name {
+        check(&at_hand, name)?;
+    }
+    let change = GridChange {
+        default_affinity: Some(asked.default_affinity.clone()),
+    };
+    let answer = session.client.put(&paths::grid(&at_hand), &change).await;
+    let changed: Changed<WireGrid> = answer.map_err(about(format!("grid `{at_hand}`")))?;
+    session.tell(&format!("updated grid `{at_hand}`"), &changed.saved);
+    session.print_changed(&changed.saved, GridJson::from(changed.object))
 }
 
 fn shown(grid: &WireGrid) -> String {

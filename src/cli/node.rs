@@ -1,5 +1,6 @@
 //! `node`: the members of the grid.
 
+mod drain;
 mod labels;
 mod render;
 
@@ -9,6 +10,7 @@ use kontena_core::id::{GridName, NodeName};
 use kontena_core::view::Availability;
 use serde_json::json;
 
+use self::drain::{Activate, Drain};
 use self::labels::Label;
 use super::confirm::confirm;
 use super::failure::Failure;
@@ -48,6 +50,27 @@ enum Command {
     /// Change labels and availability of nodes
     #[command(after_help = "Example:\n  kontena node update a b --availability drain")]
     Update(Update),
+    /// Empty nodes: what can move runs elsewhere before it stops here; data stays, and its instances stand by
+    #[command(
+        visible_alias = "evacuate",
+        after_help = "Example:\n  kontena node drain c --wait\n\nOne instance after the other goes once another node runs it. Stateful ones stop at once.\nIt is what `evacuate` means too: nothing else can be done with data that lies on one node."
+    )]
+    Drain(Drain),
+    /// Give drained nodes work again; what stood by there runs again
+    #[command(after_help = "Example:\n  kontena node activate c")]
+    Activate(Activate),
+    /// Say that nodes are dead: a small side of a split goes on without them. Ends with their next sign of life
+    #[command(
+        after_help = "Example:\n  kontena node assume-dead b c\n\nWhere they run on after all, what this side takes over runs on both until they meet. Data is never taken over."
+    )]
+    AssumeDead {
+        /// Nodes
+        #[arg(required = true, value_name = "NODE")]
+        nodes: Vec<NodeName>,
+        /// Do not ask
+        #[arg(long)]
+        force: bool,
+    },
     /// Remove nodes for good: their instances move, and they never come back by themselves
     #[command(
         visible_alias = "remove",
@@ -84,6 +107,7 @@ struct Update {
 #[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
 enum Wanted {
     Active,
+    #[value(alias = "evacuate")]
     Drain,
 }
 
@@ -108,6 +132,9 @@ pub(crate) async fn run(session: &Session, asked: Node) -> Result<(), Failure> {
             network: false,
         } => show(session, &node).await,
         Command::Update(asked) => update(session, &asked).await,
+        Command::Drain(asked) => drain::drain(session, &asked).await,
+        Command::Activate(asked) => drain::activate(session, &asked).await,
+        Command::AssumeDead { nodes, force } => assume_dead(session, &nodes, force).await,
         Command::Rm { nodes, force } => remove(session, &nodes, force).await,
         Command::Label(asked) => labels::run(session, asked).await,
     }
@@ -170,6 +197,19 @@ async fn put(
     let changed: Changed<WireNode> = answer.map_err(about(format!("node `{name}`")))?;
     session.tell(said, &changed.saved);
     Ok((changed.saved, NodeJson::from(changed.object)))
+}
+
+async fn assume_dead(session: &Session, nodes: &[NodeName], force: bool) -> Result<(), Failure> {
+    let grid = session.grid().await?;
+    let assume_one = async |name: &NodeName| {
+        confirm(&session.output, "assume dead node", name.as_str(), force)?;
+        let path = paths::assume_dead(&grid, name);
+        let answer = session.client.post(&path, &json!({})).await;
+        let saved: Saved = answer.map_err(about(format!("node `{name}`")))?;
+        session.tell(&format!("node `{name}` is assumed dead"), &saved);
+        Ok((saved, json!({"name": name})))
+    };
+    session.change_each(nodes, assume_one).await
 }
 
 async fn remove(session: &Session, nodes: &[NodeName], force: bool) -> Result<(), Failure> {

@@ -3,6 +3,7 @@
 mod container;
 mod definition;
 mod deploys;
+mod placing;
 mod render;
 
 use clap::{Args, Subcommand};

@@ -239,9 +239,11 @@ impl Access {
                     GridRegister::Name
                     | GridRegister::PlacementVersion
                     | GridRegister::AddressPlan
+                    | GridRegister::DefaultAffinity
                     | GridRegister::NodeName(_)
                     | GridRegister::Labels(_)
                     | GridRegister::Availability(_)
+                    | GridRegister::AssumedDead(_)
                     | GridRegister::Token(_)
                     | GridRegister::TokenRevoked(_)
                     | GridRegister::AdminToken(_)
@@ -349,9 +351,11 @@ impl Access {
                 GridRegister::Name
                 | GridRegister::PlacementVersion
                 | GridRegister::AddressPlan
+                | GridRegister::DefaultAffinity
                 | GridRegister::NodeName(_)
                 | GridRegister::Labels(_)
                 | GridRegister::Availability(_)
+                | GridRegister::AssumedDead(_)
                 | GridRegister::AdminToken(_)
                 | GridRegister::VpnEntry(_)
                 | GridRegister::VpnUser(_)

@@ -4,6 +4,7 @@
 //! signed change per document, and answered when it is durable.
 
 mod deploy;
+mod grid;
 mod join_address;
 mod member;
 mod resolve;
@@ -19,9 +20,9 @@ use crate::id::{
 };
 use crate::network::plan::{AddressPlan, HostRoute, Range};
 use crate::network::vpn::{Entry, Reach, VpnKey};
-use crate::stack::Service;
+use crate::stack::{Affinity, Service};
 use crate::time::WallTime;
-use crate::view::{Availability, Lifecycle, Member, RevisionName, View};
+use crate::view::{Availability, LastSign, Lifecycle, Member, RevisionName, View};
 
 pub use join_address::{JoinAddress, NotAnAddress};
 pub use resolve::{Take, resolve_input};
@@ -66,11 +67,17 @@ pub enum Command {
         seed: [u8; 32],
     },
     RevokeJoinToken(TokenId),
+    /// The whole list of what services ask for that have no affinity of their own.
+    UpdateGrid {
+        default_affinity: Vec<Affinity>,
+    },
     UpdateNode {
         node: NodeId,
         labels: Option<Vec<String>>,
         availability: Option<Availability>,
     },
+    /// A person says that a node is dead: nobody waits for it any more, until there is a sign of life of it.
+    AssumeDead(NodeId),
     /// `force` removes a node that is online or holds pinned instances.
     RemoveNode {
         node: NodeId,
@@ -238,7 +245,7 @@ pub enum Refusal {
 
 /// What a command writes, given what is known: nothing where all is so already.
 ///
-/// `Init`, `Join` and `Leave` write nothing here: the node carries them out.
+/// `Init`, `Join`, `Leave` and `AssumeDead` write nothing here: the node carries them out.
 pub fn edits(
     view: &View,
     me: NodeId,
@@ -246,9 +253,13 @@ pub fn edits(
     wall: WallTime,
 ) -> Result<Vec<Edit>, Refusal> {
     match command {
-        Command::Init { .. } | Command::Join { .. } | Command::Leave { .. } => Ok(Vec::new()),
+        Command::Init { .. }
+        | Command::Join { .. }
+        | Command::Leave { .. }
+        | Command::AssumeDead(_) => Ok(Vec::new()),
         Command::CreateJoinToken { seed } => Ok(vec![Edit::JoinToken(TokenId(token_key(seed)))]),
         Command::RevokeJoinToken(token) => member::revoke_token(view, *token),
+        Command::UpdateGrid { default_affinity } => grid::update(view, default_affinity),
         Command::UpdateNode {
             node,
             labels,
@@ -287,6 +298,11 @@ pub fn edits(
         Command::LimitVpnUser { name, reach } => vpn::limit(view, name, reach),
         Command::RemoveVpnUser(name) => vpn::remove(view, name),
     }
+}
+
+/// What is written of a node that a person says is dead, with the last sign of life that is known of it.
+pub(crate) fn assume_dead(view: &View, node: NodeId, last: LastSign) -> Result<Vec<Edit>, Refusal> {
+    member::assume_dead(view, node, last)
 }
 
 /// What a node that leaves is warned of.

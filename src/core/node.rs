@@ -3,6 +3,7 @@
 //! Whoever drives a [`Node`] drains [`Node::poll_output`], waits for the next input or for
 //! [`Node::poll_timeout`], and calls [`Node::handle`]. The node holds no rule of its own: it routes.
 
+mod absences;
 mod agreement;
 mod beginning;
 mod doubts;
@@ -46,6 +47,7 @@ use crate::report::SignedReport;
 use crate::time::{Instant, Now};
 use crate::view::View;
 
+use absences::Absences;
 use agreement::Agreement;
 use doubts::Doubts;
 use halting::Halting;
@@ -290,6 +292,7 @@ pub struct Node {
     relay: Relay,
     agreement: Agreement,
     doubts: Doubts,
+    absences: Absences,
     inbox: Inbox,
     own: Own,
     networking: Networking,
@@ -324,6 +327,7 @@ impl Node {
             relay: Relay::default(),
             agreement: Agreement::default(),
             doubts: Doubts::default(),
+            absences: Absences::default(),
             inbox: Inbox::default(),
             own: Own::new(&config, boot),
             networking: Networking::default(),
@@ -409,6 +413,9 @@ impl Node {
             self.joining.next_wake().map(|at| (at, "joining")),
             self.presenting.next_wake().map(|at| (at, "presenting")),
             self.doubts.next_wake().map(|at| (at, "doubts")),
+            self.absences
+                .next_wake(self.driven)
+                .map(|at| (at, "absences")),
             self.leave_wake().map(|at| (at, "leaving")),
             self.stopping.next_wake().map(|at| (at, "stopping")),
         ]

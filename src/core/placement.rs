@@ -14,11 +14,16 @@
 //! `Absent` only once its grace is over).
 
 mod affinity;
+mod balance;
 mod decide;
+mod departures;
+mod domains;
 mod explain;
 mod filter;
 mod incremental;
+mod plan;
 mod score;
+mod standard;
 mod survey;
 mod takeover;
 #[cfg(test)]
@@ -27,6 +32,7 @@ mod wanted;
 mod words;
 
 use std::collections::{BTreeMap, BTreeSet};
+use std::time::Duration;
 
 use crate::id::{InstanceId, NodeId, ServiceKey};
 use crate::stack::{Service, Strategy};
@@ -35,10 +41,12 @@ use crate::view::{Lifecycle, ServiceRecord, View};
 use survey::Survey;
 use wanted::Wanted;
 
-pub use explain::{Explained, Explanation, Row, Verdict, Weight, explain};
+pub use departures::{Departing, Fate, departures};
+pub use explain::{Domain, Explained, Explanation, Row, Verdict, Weight, explain};
 pub use incremental::Incremental;
+pub use plan::{Change, Outcome, Plan, Supposition, plan};
+use standard::Standard;
 pub use survey::DAEMON_STRIDE;
-use takeover::Standard;
 pub use takeover::{Seen, winner};
 
 /// The version of the rules in this module. All nodes of a grid compute the one that its `grid`
@@ -114,6 +122,10 @@ pub enum Reason {
         from: NodeId,
         because: String,
     },
+    /// Its holder is well, and the spread gets better.
+    Rebalanced {
+        from: NodeId,
+    },
     /// A stateful instance, bound to its holder.
     Pinned,
     /// A daemon's instance, which belongs to its node.
@@ -128,6 +140,10 @@ pub enum Wait {
     NoNodeFits,
     /// Its holder is absent, and this side sees fewer than half of the eligible nodes.
     TooFewSeen { from: NodeId, seen: Seen },
+    /// Its service asks for more patience than its holder has been absent.
+    TooEarly { from: NodeId, after: Duration },
+    /// Its service is taken over by nobody, and no person has said that its holder is dead.
+    NotTakenOver { from: NodeId },
     /// Stateful, and neither bound nor held.
     NotBound,
     /// Stateful, not bound, and its only holder is absent: it is never started elsewhere.
@@ -241,7 +257,7 @@ fn place_service<'v>(
     }
     match readable(survey.view, record) {
         Ok(service) => {
-            let wanted = Wanted::new(key, service, Standard::of(record));
+            let wanted = Wanted::new(survey.view, key, service, Standard::of(record));
             let assignments = decide::service(survey, &wanted, record, observe);
             ServicePlacement::Placed(assignments)
         }
@@ -258,7 +274,7 @@ fn place_again<'v>(
     assignments: &mut BTreeMap<u32, Assignment>,
 ) {
     if let Ok(service) = readable(survey.view, record) {
-        let wanted = Wanted::new(key, service, Standard::of(record));
+        let wanted = Wanted::new(survey.view, key, service, Standard::of(record));
         decide::again(survey, &wanted, numbers, assignments);
     }
 }
@@ -300,7 +316,7 @@ pub fn choose_pins(
             place_service(&mut survey, other, record, &mut |_, _, _, _| ());
         }
     }
-    let wanted = Wanted::new(key, service, Standard::Nothing);
+    let wanted = Wanted::new(view, key, service, Standard::Nothing);
     let record = view.documents.services.get(key);
     decide::pins(&mut survey, &wanted, record, numbers)
 }

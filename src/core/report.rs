@@ -165,9 +165,21 @@ pub struct Hold {
     pub image: Option<String>,
     /// Since when it is in this state, by the holder's clock.
     pub since: WallTime,
+    /// For how long its container has been up, where the service asks for it ([`crate::stack::OnReturn`]): how often a
+    /// minute was doubled since, and one more; 0 for less than a minute.
+    #[serde(default, skip_serializing_if = "is_young")]
+    pub age: u8,
     /// Why it failed, or what it waits for.
     #[serde(default)]
     pub problem: Option<String>,
+}
+
+#[expect(
+    clippy::trivially_copy_pass_by_ref,
+    reason = "serde passes a reference to what it may skip"
+)]
+fn is_young(age: &u8) -> bool {
+    *age == 0
 }
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]

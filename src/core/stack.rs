@@ -25,11 +25,13 @@ mod image;
 mod link;
 mod logging;
 mod network_mode;
+mod offline;
 mod on_failure;
 mod port;
 mod privileges;
 mod relations;
 mod resources;
+mod spread;
 mod stop;
 mod volume;
 
@@ -42,6 +44,7 @@ pub use image::{InvalidImage, image_reference};
 pub use link::InvalidLink;
 pub use logging::{InvalidLogging, Logging, log_driver, log_option};
 pub use network_mode::NetworkMode;
+pub use offline::{NotOneOf, Offline, OnReturn, Takeover};
 pub use on_failure::OnFailure;
 pub use port::InvalidPort;
 pub use privileges::{InvalidPrivilege, PidMode, Privileges, capability, user};
@@ -49,6 +52,7 @@ pub use relations::{
     InvalidStack, LongHostName, StackFault, UnknownExposed, check_host_name, stack_faults,
 };
 pub use resources::{Cpus, InvalidCpus, InvalidSize, Resources, size_bytes, size_text};
+pub use spread::{InvalidSpread, Spread, SpreadLabel};
 pub use stop::{InvalidGrace, InvalidSignal, grace_millis, stop_signal};
 pub use volume::InvalidVolume;
 
@@ -175,6 +179,7 @@ impl Service {
         let parts = [
             &self.unknown,
             &self.deploy.unknown,
+            &self.deploy.offline.unknown,
             &self.resources.unknown,
             &self.privileges.unknown,
             &self.logging.unknown,
@@ -198,6 +203,17 @@ pub struct Deploy {
     /// Share of instances that stays healthy during a deploy, in thousandths. Kontena's default is 0.8.
     #[serde(default = "Deploy::default_min_health")]
     pub min_health: u16,
+    /// With `ha` alone.
+    #[serde(default, skip_serializing_if = "Spread::is_empty")]
+    pub spread: Spread,
+    /// The most instances that one node may have; not with `daemon`, which says it by `instances`.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub max_per_node: Option<NonZeroU32>,
+    #[serde(default, skip_serializing_if = "Offline::is_default")]
+    pub offline: Offline,
+    /// Whether what runs is moved to where fewer of it run; with `ha` alone, and not if stateful.
+    #[serde(default, skip_serializing_if = "is_false")]
+    pub rebalance: bool,
     /// What becomes of a deploy that fails.
     #[serde(default, skip_serializing_if = "OnFailure::is_halt")]
     pub on_failure: OnFailure,
@@ -232,6 +248,10 @@ impl Default for Deploy {
             strategy: Strategy::default(),
             wait_for_port: None,
             min_health: Self::default_min_health(),
+            spread: Spread::default(),
+            max_per_node: None,
+            offline: Offline::default(),
+            rebalance: false,
             on_failure: OnFailure::Halt,
             canary: None,
             unknown: BTreeMap::new(),
@@ -250,6 +270,16 @@ pub enum Strategy {
     Daemon,
     /// Any eligible node, fixed by the scores alone.
     Random,
+}
+
+impl fmt::Display for Strategy {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.pad(match self {
+            Self::Ha => "ha",
+            Self::Daemon => "daemon",
+            Self::Random => "random",
+        })
+    }
 }
 
 /// A published port.
@@ -318,7 +348,7 @@ mod tests {
 
     #[test]
     fn a_revision_keeps_the_fields_of_a_newer_version() {
-        let newer = br#"{"image":"a:1","deploy":{"strategy":"ha","min_health":800,"spread":"rack"},"gpu":2}"#;
+        let newer = br#"{"image":"a:1","deploy":{"strategy":"ha","min_health":800,"colour":"blue"},"gpu":2}"#;
         let service: Service = serde_json::from_slice(newer).unwrap();
         assert!(service.is_from_the_future());
         let again: Service = serde_json::from_slice(&service.encode()).unwrap();

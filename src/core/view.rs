@@ -4,6 +4,7 @@
 //! *standings* (who was heard of lately). It does not say whose view it is: equal views must give
 //! equal answers on every node.
 
+mod absence;
 mod conflict;
 mod deployed;
 mod history;
@@ -22,9 +23,10 @@ use crate::network::ipam::Subnet;
 use crate::network::plan::AddressPlan;
 use crate::network::vpn::Vpn;
 use crate::report::Report;
-use crate::stack::Service;
+use crate::stack::{Affinity, Service};
 use crate::time::WallTime;
 
+pub use absence::{Absence, LastSign};
 pub use conflict::{ConflictSide, ConflictSubject, ConflictValue, StackConflict};
 pub use deployed::{DeployRecord, Deployed, Halt, HaltCause, TakenBack};
 pub use history::{
@@ -39,6 +41,8 @@ pub struct View {
     pub reports: BTreeMap<NodeId, Arc<Report>>,
     /// How lately each roster member was heard of. A member without an entry was never heard.
     pub standings: BTreeMap<NodeId, Standing>,
+    /// Of nodes that are absent: only of those of which there is something to say.
+    pub absences: BTreeMap<NodeId, Absence>,
 }
 
 impl View {
@@ -47,6 +51,11 @@ impl View {
         self.standings
             .get(node)
             .map_or(Freshness::Absent, |standing| standing.freshness)
+    }
+
+    /// What is known of a node's absence; nothing where it is not absent.
+    pub fn absence(&self, node: &NodeId) -> Absence {
+        self.absences.get(node).copied().unwrap_or_default()
     }
 
     /// Whether the node can be given work and relied upon now.
@@ -64,6 +73,8 @@ pub struct Documents {
     pub removed: BTreeSet<NodeId>,
     /// What those who were members once and are none any more were called last.
     pub former: BTreeMap<NodeId, NodeName>,
+    /// Nodes that a person said are dead, with the last sign of life that was known of each then. Of members alone.
+    pub assumed_dead: BTreeMap<NodeId, LastSign>,
     /// Admitted by a node that had been removed, as only the other side of a split knew: such an
     /// admission is looked through. Another member may admit them.
     pub disowned: BTreeSet<NodeId>,
@@ -97,6 +108,8 @@ pub struct Grid {
     /// The version of the placement rules that all nodes compute; raised once every fresh node can.
     pub placement_version: u32,
     pub plan: AddressPlan,
+    /// What services ask for that have no affinity of their own.
+    pub default_affinity: Vec<Affinity>,
     pub created: WallTime,
 }
 
@@ -122,10 +135,14 @@ pub struct Member {
 impl Member {
     /// The node's availability zone: the value of label `az`, else `default` (as Kontena).
     pub fn zone(&self) -> &str {
-        self.labels
-            .iter()
-            .find_map(|label| label.strip_prefix("az="))
-            .unwrap_or("default")
+        self.label_or_default("az")
+    }
+
+    /// The value of its first label `KEY=VALUE`, else `default`.
+    pub fn label_or_default(&self, key: &str) -> &str {
+        let mut labels = self.labels.iter();
+        let value = labels.find_map(|label| label.strip_prefix(key)?.strip_prefix('='));
+        value.unwrap_or("default")
     }
 }
 
@@ -134,7 +151,8 @@ impl Member {
 pub enum Availability {
     #[default]
     Active,
-    /// Takes no new work; what can move moves, stateful instances are stopped.
+    /// Takes no new work; what can move moves, stateful instances are stopped. People also ask for it as `evacuate`.
+    #[serde(alias = "evacuate")]
     Drain,
 }
 

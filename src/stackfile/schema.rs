@@ -2,6 +2,8 @@
 
 use serde_json::{Value as Json, json};
 
+use crate::service::{ON_RETURN, TAKEOVER};
+
 /// The schema (draft 7). Values may also be texts with variables or templates in them, so that numbers
 /// and the like are not held to their type where a text is given.
 pub fn schema() -> Json {
@@ -158,6 +160,10 @@ fn service_keys() -> Json {
             "wait_for_port": typed("integer", "Has to accept connections before the next one is replaced"),
             "min_health": typed("number", "The share that stays up, with a point: 0.8"),
             "interval": {"type": ["string", "integer"], "description": "Deployed anew when older: 30min, 12h, 7d"},
+            "spread": {"type": ["string", "array"], "description": "Over which labels instances are spread, the widest first: label=KEY (label=az)"},
+            "max_per_node": typed("integer", "The most instances on one node"),
+            "offline": offline(),
+            "rebalance": typed("boolean", "Moves what runs to where fewer of it run, one after the other"),
         }), &[]),
         "health_check": section(&json!({
             "protocol": choice(&["http", "tcp"], "How it is asked"),
@@ -175,23 +181,33 @@ fn service_keys() -> Json {
     })
 }
 
+fn offline() -> Json {
+    let after = "How long a node has to be absent before others start what it ran: 2m (0s)";
+    let properties = json!({
+        "replace_after": text(after),
+        "takeover": choice(&TAKEOVER, "Which side of a split may; half is the default"),
+        "on_return": choice(&ON_RETURN, "Who keeps it when the node is back"),
+    });
+    section(&properties, &[])
+}
+
 #[cfg(test)]
 mod tests {
+    use std::collections::BTreeSet;
+
     use super::*;
-    use crate::service::KEYS;
+    use crate::service::{DEPLOY_KEYS, KEYS};
 
     #[test]
     fn the_schema_has_the_keys_that_the_reader_knows() {
         let service = service_keys();
-        let mut in_schema: Vec<&str> = service
-            .as_object()
-            .unwrap()
-            .keys()
-            .map(String::as_str)
-            .collect();
-        let mut known = KEYS.to_vec();
-        in_schema.sort_unstable();
-        known.sort_unstable();
-        assert_eq!(in_schema, known);
+        for (schema, known) in [
+            (&service, KEYS.as_slice()),
+            (&service["deploy"]["properties"], DEPLOY_KEYS.as_slice()),
+        ] {
+            let keys = schema.as_object().unwrap().keys();
+            let in_schema: BTreeSet<&str> = keys.map(String::as_str).collect();
+            assert_eq!(in_schema, known.iter().copied().collect());
+        }
     }
 }

@@ -6,10 +6,13 @@ mod extend;
 mod keys;
 mod lists;
 mod payload;
+mod placing;
 
 pub(crate) use check::{Surroundings, check};
 pub(crate) use environment::environment;
 pub(crate) use extend::extend;
+pub(crate) use keys::DEPLOY as DEPLOY_KEYS;
 #[cfg(test)]
 pub(crate) use keys::SERVICE as KEYS;
 pub(crate) use payload::{Options, payload};
+pub(crate) use placing::{ON_RETURN, TAKEOVER};

@@ -224,6 +224,7 @@ fn carry_out(view: &mut View, placement: &Placement) {
             address: Some(Ipv4Addr::from_bits(address).into()),
             image: None,
             since: WallTime(0),
+            age: 0,
             problem: None,
         };
         let instance = InstanceId::new(key.clone(), number);

@@ -14,7 +14,7 @@ pub(in crate::api) fn grid(snapshot: &Snapshot) -> Grid {
         name,
         token: None,
         initial_size: 1,
-        default_affinity: Vec::new(),
+        default_affinity: default_affinity(&documents.grid),
         trusted_subnets: Vec::new(),
         subnet: Some(plan.subnet().to_string()),
         supernet: Some(plan.supernet().to_string()),
@@ -33,6 +33,11 @@ pub(in crate::api) fn grid(snapshot: &Snapshot) -> Grid {
         placement_version: documents.grid.placement_version,
         conflicts: conflicts(snapshot),
     }
+}
+
+fn default_affinity(grid: &kontena_core::view::Grid) -> Vec<String> {
+    let affinity = grid.default_affinity.iter();
+    affinity.map(ToString::to_string).collect()
 }
 
 fn conflicts(snapshot: &Snapshot) -> Vec<Conflict> {

@@ -4,13 +4,14 @@ use std::net::{IpAddr, SocketAddr};
 
 use kontena_core::id::NodeId;
 use kontena_core::network::zone::node_name;
+use kontena_core::placement;
 use kontena_core::report::{Disk, Engine, Report};
 use kontena_core::time::WallTime;
 use kontena_core::view::{Availability, Freshness, Member};
 
 use super::Snapshot;
 use crate::api::types::Time;
-use crate::api::types::node::{Node, NodeStatus};
+use crate::api::types::node::{Departing, Departures, Fate, Node, NodeStatus};
 
 pub(in crate::api) fn nodes(snapshot: &Snapshot) -> Vec<Node> {
     let members = snapshot.members();
@@ -62,7 +63,36 @@ pub(in crate::api) fn node(snapshot: &Snapshot, id: &NodeId) -> Node {
         since,
         addresses: addresses.all,
         instance_count: report.map_or(0, |report| report.holds.len()),
-        problems: report.map(problems).unwrap_or_default(),
+        problems: report
+            .map(problems)
+            .into_iter()
+            .flatten()
+            .chain(given_up(snapshot, id))
+            .collect(),
+    }
+}
+
+pub(in crate::api) fn departures(snapshot: &Snapshot, id: &NodeId) -> Departures {
+    let all = placement::departures(&snapshot.view, snapshot.placement(), *id);
+    let all = all.into_iter().map(|one| Departing {
+        instance: one.instance.to_string(),
+        fate: match one.fate {
+            placement::Fate::Moves { .. } => Fate::Moves,
+            placement::Fate::Stops => Fate::Stops,
+            placement::Fate::StandsBy => Fate::StandsBy,
+            placement::Fate::Stays => Fate::Stays,
+        },
+        to: match one.fate {
+            placement::Fate::Moves { to } => {
+                let member = snapshot.view.documents.roster.get(&to);
+                member.map(|member| member.name.to_string())
+            }
+            placement::Fate::Stops | placement::Fate::StandsBy | placement::Fate::Stays => None,
+        },
+    });
+    Departures {
+        away: snapshot.view.freshness(id) >= Freshness::Absent,
+        departures: all.collect(),
     }
 }
 
@@ -95,6 +125,13 @@ fn problems(report: &Report) -> Vec<String> {
     let engine = engine.map(|trouble| problem("docker engine", trouble));
     let disk = disk.map(|trouble| problem("disk", trouble));
     engine.into_iter().chain(disk).collect()
+}
+
+/// What a person said of it.
+fn given_up(snapshot: &Snapshot, id: &NodeId) -> Option<String> {
+    let absence = snapshot.view.absence(id);
+    let said = "assumed dead: nobody waits for it until it is heard of again";
+    absence.assumed_dead.then(|| said.to_owned())
 }
 
 /// `disk: in trouble since 2026-01-31T12:00:00Z: no space left`, by the clock of the node that has it.

@@ -4,7 +4,7 @@ use kontena_core::id::ServiceKey;
 use kontena_core::network::zone::service_name;
 use kontena_core::stack::{
     Cpus, Deploy, Link, PidMode, Port as CorePort, Privileges as CorePrivileges, Resources,
-    Service as CoreService, Strategy,
+    Service as CoreService,
 };
 use kontena_core::view::{Lifecycle, ServiceRecord};
 
@@ -12,8 +12,8 @@ use super::instances::{counts, instances};
 use super::{Snapshot, deploys};
 use crate::api::types::Time;
 use crate::api::types::service::{
-    Definition, DeployOptions, Deployed, HealthStatus, InstanceCounts, Limits, LinkRef, Port,
-    Privileges, Service, ServiceState, StackRef, Unsupported,
+    Definition, DeployOptions, Deployed, HealthStatus, InstanceCounts, Limits, LinkRef,
+    OfflineOptions, Port, Privileges, Service, ServiceState, StackRef, Unsupported,
 };
 
 /// As it is listed.
@@ -94,7 +94,7 @@ fn defined(snapshot: &Snapshot, key: &ServiceKey, service: &CoreService) -> Defi
     Definition {
         image: Some(service.image.clone()),
         stateful: service.stateful,
-        strategy: strategy(service.deploy.strategy).to_owned(),
+        strategy: service.deploy.strategy.to_string(),
         affinity: texts(&service.affinity),
         entrypoint: service.entrypoint.clone(),
         cmd: service.command.clone(),
@@ -146,14 +146,6 @@ fn texts<T: ToString>(values: &[T]) -> Vec<String> {
     values.iter().map(ToString::to_string).collect()
 }
 
-fn strategy(strategy: Strategy) -> &'static str {
-    match strategy {
-        Strategy::Ha => "ha",
-        Strategy::Daemon => "daemon",
-        Strategy::Random => "random",
-    }
-}
-
 fn port(port: &CorePort) -> Port {
     Port {
         ip: port.ip.to_string(),
@@ -177,5 +169,13 @@ fn deploy_options(deploy: &Deploy) -> DeployOptions {
         min_health: f64::from(deploy.min_health) / 1_000.0,
         wait_for_port: deploy.wait_for_port,
         interval: None,
+        spread: texts(deploy.spread.labels()),
+        max_per_node: deploy.max_per_node,
+        offline: OfflineOptions {
+            replace_after: deploy.offline.replace_after_millis.div_ceil(1_000),
+            takeover: deploy.offline.takeover,
+            on_return: deploy.offline.on_return,
+        },
+        rebalance: deploy.rebalance,
     }
 }

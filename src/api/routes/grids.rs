@@ -2,12 +2,14 @@
 
 use axum::Json;
 use axum::extract::{Path, State};
+use kontena_core::command::Command;
 use serde::Deserialize;
 
-use super::{Answer, Shared, snapshot, snapshot_of};
+use super::{Answer, Shared, change, saved, snapshot, snapshot_of};
 use crate::api::present;
-use crate::api::request::Parameters;
-use crate::api::types::grid::{Grid, Grids};
+use crate::api::request::{Body, Parameters};
+use crate::api::types::Changed;
+use crate::api::types::grid::{Grid, GridChange, Grids};
 use crate::api::types::instance::Containers;
 use crate::api::types::membership::Phase;
 
@@ -36,6 +38,25 @@ fn excluded(phase: Phase) -> Option<&'static str> {
 pub(super) async fn show(State(backend): Shared, Path(grid): Path<String>) -> Answer<Grid> {
     let snapshot = snapshot_of(&backend, &grid)?;
     Ok(Json(present::grid::grid(&snapshot)))
+}
+
+/// `PUT`: the default affinity; what is absent stays.
+pub(super) async fn update(
+    State(backend): Shared,
+    Path(grid): Path<String>,
+    Body(wanted): Body<GridChange>,
+) -> Answer<Changed<Grid>> {
+    let snapshot = snapshot_of(&backend, &grid)?;
+    let at_hand = &snapshot.view.documents.grid.default_affinity;
+    let default_affinity = wanted.default_affinity.unwrap_or_else(|| at_hand.clone());
+    let command = Command::UpdateGrid {
+        default_affinity: default_affinity.clone(),
+    };
+    let (how, snapshot) = change(&backend, command, |view| {
+        view.documents.grid.default_affinity == default_affinity
+    })
+    .await?;
+    Ok(saved(present::grid::grid(&snapshot), how))
 }
 
 #[derive(Deserialize)]

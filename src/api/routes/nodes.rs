@@ -5,11 +5,11 @@ use axum::extract::{Path, State};
 use kontena_core::command::Command;
 use serde::Deserialize;
 
-use super::{Answer, Shared, Two, change, saved, snapshot_of};
+use super::{Answer, Shared, Two, change, changed, saved, snapshot_of};
 use crate::api::answer::Refused;
 use crate::api::present;
-use crate::api::request::{Body, Parameters};
-use crate::api::types::node::{Node, NodeChange, Nodes};
+use crate::api::request::{Body, NoBody, Parameters};
+use crate::api::types::node::{Departures, Node, NodeChange, Nodes};
 use crate::api::types::{Changed, Saved};
 
 pub(super) async fn list(State(backend): Shared, Path(grid): Path<String>) -> Answer<Nodes> {
@@ -22,6 +22,16 @@ pub(super) async fn show(State(backend): Shared, Path((grid, name)): Two) -> Ans
     let snapshot = snapshot_of(&backend, &grid)?;
     let (id, _) = snapshot.node(&name)?;
     Ok(Json(present::node::node(&snapshot, id)))
+}
+
+/// `GET /v1/nodes/{grid}/{node}/departures`: what it still has that does not fall to it. *Ours.*
+pub(super) async fn departures(
+    State(backend): Shared,
+    Path((grid, name)): Two,
+) -> Answer<Departures> {
+    let snapshot = snapshot_of(&backend, &grid)?;
+    let (id, _) = snapshot.node(&name)?;
+    Ok(Json(present::node::departures(&snapshot, id)))
 }
 
 /// `PUT`: labels and availability; what is absent stays.
@@ -57,6 +67,17 @@ pub(super) async fn update(
         return Err(Refused::not_found("node", &name));
     }
     Ok(saved(present::node::node(&snapshot, &node), how))
+}
+
+/// `POST /v1/nodes/{grid}/{node}/assume_dead`: nobody waits for it any more, until it is heard of again. *Ours.*
+pub(super) async fn assume_dead(
+    State(backend): Shared,
+    Path((grid, name)): Two,
+    _: NoBody,
+) -> Answer<Saved> {
+    let snapshot = snapshot_of(&backend, &grid)?;
+    let (node, _) = snapshot.node(&name)?;
+    changed(&backend, Command::AssumeDead(*node)).await
 }
 
 #[derive(Deserialize)]

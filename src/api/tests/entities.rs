@@ -176,7 +176,15 @@ async fn a_service_has_kontenas_fields_and_ours() {
           "created_at": "2026-01-02T03:04:05.000Z",
           "deploy_opts": {
             "interval": null,
+            "max_per_node": null,
             "min_health": 0.5,
+            "offline": {
+              "on_return": "keep_original",
+              "replace_after": 0,
+              "takeover": "half"
+            },
+            "rebalance": false,
+            "spread": [],
             "wait_for_port": 8080
           },
           "deployed": {
@@ -491,6 +499,7 @@ async fn the_grid_shows_its_conflicts() {
               "service_count": 3,
               "container_count": 1,
               "placement_version": 1,
+              "default_affinity": [],
               "subnet": "10.80.0.0/12",
               "supernet": "10.80.0.0/12",
               "conflicts": [

@@ -85,6 +85,7 @@ fn documents(web: ServiceRecord) -> Documents {
             name: Some("home".parse().unwrap()),
             placement_version: 1,
             plan: AddressPlan::default(),
+            default_affinity: Vec::new(),
             created: WallTime(NOON),
         },
         roster: BTreeMap::from([
@@ -196,6 +197,7 @@ pub(super) fn hold(
         address: Some("172.17.0.2".parse().unwrap()),
         image: Some("sha256:1234".to_owned()),
         since: WallTime(NOON + 500),
+        age: 0,
         problem: None,
     }
 }

@@ -2,6 +2,7 @@
 
 use std::collections::BTreeMap;
 
+use kontena_core::stack::Affinity;
 use serde::{Deserialize, Serialize};
 
 use super::Time;
@@ -48,6 +49,15 @@ pub(crate) struct Grid {
     pub(crate) conflicts: Vec<Conflict>,
 }
 
+/// The body of `PUT /v1/grids/{grid}`: absent fields stay as they are.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub(crate) struct GridChange {
+    /// The whole list.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub(crate) default_affinity: Option<Vec<Affinity>>,
+}
+
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
 pub(crate) struct GridStats {
     pub(crate) statsd: Option<Statsd>,
@@ -85,6 +95,7 @@ pub(crate) struct GridJson {
     pub(crate) service_count: usize,
     pub(crate) container_count: usize,
     pub(crate) placement_version: u32,
+    pub(crate) default_affinity: Vec<String>,
     pub(crate) subnet: Option<String>,
     pub(crate) supernet: Option<String>,
     pub(crate) conflicts: Vec<Conflict>,
@@ -100,6 +111,7 @@ impl From<Grid> for GridJson {
             service_count: grid.service_count,
             container_count: grid.container_count,
             placement_version: grid.placement_version,
+            default_affinity: grid.default_affinity,
             subnet: grid.subnet,
             supernet: grid.supernet,
             conflicts: grid.conflicts,

@@ -82,6 +82,47 @@ pub(crate) enum NodeStatus {
     Offline,
 }
 
+/// The answer of `GET /v1/nodes/{grid}/{node}/departures`.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub(crate) struct Departures {
+    /// It is absent: what it ran is taken over, or waits for it, and what it has is not known.
+    pub(crate) away: bool,
+    pub(crate) departures: Vec<Departing>,
+}
+
+/// An instance that a node has and that does not fall to it.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub(crate) struct Departing {
+    /// `stack/service-N`.
+    pub(crate) instance: String,
+    pub(crate) fate: Fate,
+    /// Which node is to run it.
+    pub(crate) to: Option<String>,
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub(crate) enum Fate {
+    /// It goes once another node runs it.
+    Moves,
+    /// It is about to stop.
+    Stops,
+    /// Stopped, and kept with its data.
+    StandsBy,
+    /// It runs on, for want of another node or because this version cannot judge it.
+    Stays,
+}
+
+impl Departing {
+    /// Whether it is only a matter of time.
+    pub(crate) fn is_under_way(&self) -> bool {
+        match self.fate {
+            Fate::Moves | Fate::Stops => true,
+            Fate::StandsBy | Fate::Stays => false,
+        }
+    }
+}
+
 /// The body of `PUT /v1/nodes/{grid}/{node}`: absent fields stay as they are.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
@@ -89,7 +130,7 @@ pub(crate) struct NodeChange {
     /// The whole list.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub(crate) labels: Option<Vec<String>>,
-    /// `active` or `drain`.
+    /// `active` or `drain`; `evacuate` is another word for `drain`.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub(crate) availability: Option<kontena_core::view::Availability>,
 }

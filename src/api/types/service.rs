@@ -1,7 +1,9 @@
 //! A service on the wire.
 
 use std::collections::BTreeMap;
+use std::num::NonZeroU32;
 
+use kontena_core::stack::{OnReturn, Takeover};
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
 
@@ -171,6 +173,27 @@ pub(crate) struct DeployOptions {
     pub(crate) min_health: f64,
     pub(crate) wait_for_port: Option<u16>,
     pub(crate) interval: Option<u64>,
+    /// *Ours*: `label=KEY`, the widest first; empty is `az`.
+    #[serde(default)]
+    pub(crate) spread: Vec<String>,
+    /// *Ours.*
+    #[serde(default)]
+    pub(crate) max_per_node: Option<NonZeroU32>,
+    /// *Ours.*
+    #[serde(default)]
+    pub(crate) offline: OfflineOptions,
+    /// *Ours.*
+    #[serde(default)]
+    pub(crate) rebalance: bool,
+}
+
+/// What becomes of instances while their node is away, and when it is back.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub(crate) struct OfflineOptions {
+    /// Seconds, rounded up.
+    pub(crate) replace_after: u64,
+    pub(crate) takeover: Takeover,
+    pub(crate) on_return: OnReturn,
 }
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]

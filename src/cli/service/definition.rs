@@ -11,6 +11,7 @@ use kontena_core::stack::{
 
 use super::super::failure::Failure;
 use super::container::{Limits, Output, Rights};
+use super::placing::Placing;
 use super::stackless;
 
 #[derive(Args, Debug)]
@@ -75,6 +76,8 @@ struct Options {
     /// Share of instances that stays healthy during a deploy, 0 to 1
     #[arg(long, value_name = "SHARE", value_parser = share)]
     deploy_min_health: Option<u16>,
+    #[command(flatten)]
+    placing: Placing,
     /// The network of its containers: the grid's, or the host's own
     #[arg(long, value_name = "MODE")]
     net: Option<Network>,
@@ -140,7 +143,7 @@ impl Create {
             image: Some(self.image.clone()),
             stateful: self.stateful.then_some(true),
             volumes: given(&self.volumes),
-            ..self.options.change()
+            ..self.options.change()?
         };
         change.privileges.read_only = self.read_only.then_some(true);
         match change.create() {
@@ -154,7 +157,7 @@ impl Update {
     pub(super) fn change(&self) -> Result<ServiceChange, Failure> {
         let change = ServiceChange {
             image: self.image.clone(),
-            ..self.options.change()
+            ..self.options.change()?
         };
         if change == ServiceChange::default() {
             let message = format!("there is nothing to change of service `{}`", self.name);
@@ -165,8 +168,8 @@ impl Update {
 }
 
 impl Options {
-    fn change(&self) -> ServiceChange {
-        ServiceChange {
+    fn change(&self) -> Result<ServiceChange, Failure> {
+        Ok(ServiceChange {
             command: self.cmd.as_ref().map(|line| line.0.clone()),
             environment: given(&self.environment),
             ports: given(&self.ports),
@@ -182,8 +185,9 @@ impl Options {
             resources: self.limits.change(),
             privileges: self.rights.change(),
             logging: self.output.change(),
+            placing: self.placing.change()?,
             ..ServiceChange::default()
-        }
+        })
     }
 }
 

@@ -6,7 +6,9 @@ use super::super::fields::Fields;
 use super::super::table::{Cell, Table};
 use super::super::text::{Colour, or_dash, yes_no};
 use crate::api::types::instance::{Container, Instance};
-use crate::api::types::service::{Definition, Limits, Port, Privileges, Service, ServiceState};
+use crate::api::types::service::{
+    Definition, Limits, OfflineOptions, Port, Privileges, Service, ServiceState,
+};
 
 /// `STACK/SERVICE`, or `SERVICE` without one.
 pub(in crate::cli) fn name(service: &Service) -> String {
@@ -104,7 +106,16 @@ fn definition(fields: &mut Fields, definition: &Definition) {
     fields.section("deploy opts", |fields| {
         fields
             .field("min health", definition.deploy_opts.min_health)
-            .known("wait for port", definition.deploy_opts.wait_for_port);
+            .known("wait for port", definition.deploy_opts.wait_for_port)
+            .known("max per node", definition.deploy_opts.max_per_node);
+        if !definition.deploy_opts.spread.is_empty() {
+            fields.list("spread", &definition.deploy_opts.spread);
+        }
+        offline(fields, &definition.deploy_opts.offline);
+        fields.known(
+            "rebalance",
+            definition.deploy_opts.rebalance.then_some("yes"),
+        );
     });
     fields
         .field("net", &definition.net)
@@ -139,6 +150,20 @@ fn definition(fields: &mut Fields, definition: &Definition) {
             labels.map(|(key, value)| format!("{key}={value}")),
         );
     }
+}
+
+/// What differs from what holds by itself.
+fn offline(fields: &mut Fields, offline: &OfflineOptions) {
+    if *offline == OfflineOptions::default() {
+        return;
+    }
+    let after = offline.replace_after;
+    fields.section("offline", |fields| {
+        fields
+            .known("replace after", (after > 0).then(|| format!("{after} s")))
+            .field("takeover", offline.takeover)
+            .field("on return", offline.on_return);
+    });
 }
 
 fn limits(fields: &mut Fields, limits: &Limits) {
@@ -241,6 +266,10 @@ pub(in crate::cli) mod tests {
     use expect_test::expect;
 
     use super::super::super::output::Look;
+    use std::num::NonZeroU32;
+
+    use kontena_core::stack::{OnReturn, Takeover};
+
     use super::*;
     use crate::api::types::instance::NodeRef;
     use crate::api::types::service::{
@@ -310,6 +339,14 @@ pub(in crate::cli) mod tests {
                 min_health: 0.8,
                 wait_for_port: Some(80),
                 interval: None,
+                spread: vec!["label=rack".to_owned()],
+                max_per_node: NonZeroU32::new(2),
+                offline: OfflineOptions {
+                    replace_after: 120,
+                    takeover: Takeover::Always,
+                    on_return: OnReturn::KeepOriginal,
+                },
+                rebalance: true,
             },
             ..Definition::default()
         }
@@ -372,6 +409,14 @@ pub(in crate::cli) mod tests {
               deploy opts:
                 min health: 0.8
                 wait for port: 80
+                max per node: 2
+                spread:
+                  - label=rack
+                offline:
+                  replace after: 120 s
+                  takeover: always
+                  on return: keep_original
+                rebalance: yes
               net:
               stop timeout: 10 s
               affinity: -

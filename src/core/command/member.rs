@@ -4,7 +4,7 @@ use super::Refusal;
 use crate::document::edit::Edit;
 use crate::id::{NodeId, TokenId};
 use crate::membership::admission::check_labels;
-use crate::view::{Availability, Member, View};
+use crate::view::{Availability, LastSign, Member, View};
 
 pub(super) fn update(
     view: &View,
@@ -43,6 +43,19 @@ pub(super) fn remove(
         check_removal(view, node, member)?;
     }
     Ok(vec![Edit::RemoveNode(node)])
+}
+
+/// A node that is heard of is not dead. Said again of one that is assumed dead already, it writes nothing.
+pub(super) fn assume_dead(view: &View, node: NodeId, last: LastSign) -> Result<Vec<Edit>, Refusal> {
+    let member = find(view, node)?;
+    if view.freshness(&node).is_online() {
+        let problem = format!("node `{}` is heard of: it is not dead", member.name);
+        return Err(Refusal::Invalid(problem));
+    }
+    if view.absence(&node).assumed_dead {
+        return Ok(Vec::new());
+    }
+    Ok(vec![Edit::AssumeDead { node, last }])
 }
 
 fn check_removal(view: &View, node: NodeId, member: &Member) -> Result<(), Refusal> {

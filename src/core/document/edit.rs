@@ -8,7 +8,8 @@ use crate::id::{GridName, NodeId, NodeName, RevisionHash, ServiceKey, StackName,
 use crate::membership::admission::Admission;
 use crate::network::plan::AddressPlan;
 use crate::network::vpn::{Entry, Reach, UserRecord, VpnKey};
-use crate::view::{Availability, HaltCause, Lifecycle, Pin, StackRecord};
+use crate::stack::Affinity;
+use crate::view::{Availability, HaltCause, LastSign, Lifecycle, Pin, StackRecord};
 
 /// One register's new value. The document that it lies in follows from what it is.
 #[derive(Clone, Debug, PartialEq)]
@@ -18,6 +19,8 @@ pub enum Edit {
     PlacementVersion(u32),
     /// Written once, by `init`.
     AddressPlan(AddressPlan),
+    /// The whole list; empty is none.
+    DefaultAffinity(Vec<Affinity>),
     Admit(Admission),
     /// A tombstone for ever: a removed id never comes back.
     RemoveNode(NodeId),
@@ -32,6 +35,11 @@ pub enum Edit {
     NodeAvailability {
         node: NodeId,
         availability: Availability,
+    },
+    /// Until a newer sign of life of it is known.
+    AssumeDead {
+        node: NodeId,
+        last: LastSign,
     },
     JoinToken(TokenId),
     RevokeJoinToken(TokenId),

@@ -58,6 +58,7 @@ impl Parts {
             removed: self.grid.removed.clone(),
             former: self.grid.former.clone(),
             disowned: self.grid.disowned.clone(),
+            assumed_dead: self.grid.assumed_dead.clone(),
             join_tokens: self.grid.join_tokens.clone(),
             admin_tokens: self.grid.admin_tokens.clone(),
             vpn: self.grid.vpn.clone(),

@@ -254,6 +254,9 @@ impl Replica {
             Edit::GridName(name) => grid(GridRegister::Name, json(name)),
             Edit::PlacementVersion(version) => grid(GridRegister::PlacementVersion, json(version)),
             Edit::AddressPlan(plan) => grid(GridRegister::AddressPlan, json(plan)),
+            Edit::DefaultAffinity(affinity) => {
+                grid(GridRegister::DefaultAffinity, json(affinity));
+            }
             Edit::Admit(admission) => {
                 grid(GridRegister::Admission(admission.node), json(admission));
             }
@@ -268,6 +271,7 @@ impl Replica {
             Edit::NodeAvailability { node, availability } => {
                 grid(GridRegister::Availability(*node), json(availability));
             }
+            Edit::AssumeDead { node, last } => grid(GridRegister::AssumedDead(*node), json(last)),
             Edit::JoinToken(token) => grid(GridRegister::Token(*token), fact()),
             Edit::RevokeJoinToken(token) => grid(GridRegister::TokenRevoked(*token), fact()),
             Edit::AdminToken(hash) => grid(GridRegister::AdminToken(*hash), fact()),
@@ -440,11 +444,13 @@ fn document_of(edit: &Edit) -> DocumentId {
         Edit::GridName(_)
         | Edit::PlacementVersion(_)
         | Edit::AddressPlan(_)
+        | Edit::DefaultAffinity(_)
         | Edit::Admit(_)
         | Edit::RemoveNode(_)
         | Edit::NodeName { .. }
         | Edit::NodeLabels { .. }
         | Edit::NodeAvailability { .. }
+        | Edit::AssumeDead { .. }
         | Edit::JoinToken(_)
         | Edit::RevokeJoinToken(_)
         | Edit::AdminToken(_)

@@ -8,6 +8,7 @@
 mod change;
 mod field;
 mod logging;
+mod placing;
 mod privileges;
 mod resources;
 mod service;
@@ -20,6 +21,7 @@ use serde_json::{Value, json};
 pub use change::ServiceChange;
 pub use field::{FieldProblem, FieldProblemKind};
 pub use logging::LoggingChange;
+pub use placing::PlacingChange;
 pub use privileges::PrivilegesChange;
 pub use resources::ResourcesChange;
 

@@ -296,6 +296,14 @@ impl Pulse {
         }
     }
 
+    /// The newest beat that is known of a member; `None` where none is.
+    pub(crate) fn beat(&self, node: &NodeId) -> Option<Beat> {
+        match *node == self.me {
+            true => Some(self.own),
+            false => self.members.beat(self.members.find(node)?),
+        }
+    }
+
     /// The life of a member that was heard of last.
     pub(crate) fn life(&self, node: &NodeId) -> Option<Life> {
         match *node == self.me {

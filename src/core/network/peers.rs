@@ -216,6 +216,7 @@ mod tests {
                 .map(|number| (node(number), report(number, &[], &[])))
                 .collect(),
             standings: (0..nodes).map(|number| (node(number), standing)).collect(),
+            ..View::default()
         }
     }
 

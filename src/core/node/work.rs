@@ -1,6 +1,6 @@
 //! From what is known to what this node does: view, placement, goals, actions, report.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -14,7 +14,7 @@ use crate::reconcile::goals::{Holder, goals};
 use crate::reconcile::{Goals, Identity, Instances};
 use crate::report::{Disk, Health, Hold, Report, ReportOrder, SignedReport};
 use crate::time::{Instant, Now};
-use crate::view::{Documents, View};
+use crate::view::{Documents, Freshness, LastSign, Standing, View};
 
 use super::agreement::hears_half;
 use super::gossip::TOLD_DIRECTLY;
@@ -77,14 +77,17 @@ impl Node {
         let is_same = Arc::ptr_eq(&documents, &self.view.documents);
         if !is_same {
             self.follow_roster(&documents, now);
-        } else if self.work.seen == Some(self.sources()) || self.look_waits(now.monotonic) {
+        } else if self.look_waits(now.monotonic) || !self.has_news(now.monotonic) {
             return;
         }
         self.work.seen = Some(self.sources());
         self.work.looked = now.monotonic;
-        let standings = self.pulse.standings();
+        let mut standings = self.pulse.standings();
+        let dead = self.assumed_dead(&documents, &mut standings);
         for (node, standing) in standings.iter().filter(|(node, _)| **node != self.me) {
             self.doubts.follow(*node, standing.freshness, now.monotonic);
+            self.absences
+                .follow(*node, standing.freshness, now.monotonic);
         }
         let members = documents.roster.keys().copied();
         let reports = self.believed(self.reports.of(members));
@@ -92,6 +95,7 @@ impl Node {
             documents,
             reports,
             standings,
+            absences: self.absences.of(&dead, now.monotonic),
         };
         journal::tell(&self.view, &view, self.me);
         self.work.hears_half = hears_half(&view);
@@ -103,6 +107,44 @@ impl Node {
             self.work.moves = moves;
             self.set_peers();
         }
+    }
+
+    /// Whether something changed that the view is made of, beside the documents.
+    fn has_news(&self, now: Instant) -> bool {
+        self.work.seen != Some(self.sources()) || self.absences.have_grown(&self.view.absences, now)
+    }
+
+    /// The newest sign of life of a member that is known here.
+    pub(super) fn last_sign(&self, node: &NodeId) -> Option<LastSign> {
+        let beat = self.pulse.beat(node)?;
+        Some(LastSign {
+            boot: beat.boot,
+            nonce: beat.nonce,
+            counter: beat.counter,
+        })
+    }
+
+    /// Members that a person said are dead, that nobody hears of, and of which no newer sign of life is known. They
+    /// count as gone at once.
+    fn assumed_dead(
+        &self,
+        documents: &Documents,
+        standings: &mut BTreeMap<NodeId, Standing>,
+    ) -> BTreeSet<NodeId> {
+        let mut dead = BTreeSet::new();
+        for (node, last) in &documents.assumed_dead {
+            let is_outlived = self
+                .last_sign(node)
+                .is_some_and(|sign| last.is_outlived_by(sign));
+            if let Some(standing) = standings.get_mut(node)
+                && standing.freshness >= Freshness::Stale
+                && !is_outlived
+            {
+                standing.freshness = Freshness::Gone;
+                dead.insert(*node);
+            }
+        }
+        dead
     }
 
     /// In a large grid what others say of themselves gathers for a moment: a view is put together of
@@ -150,6 +192,9 @@ impl Node {
             .retain(|node| documents.roster.contains_key(node));
         self.doubts
             .retain(|node| documents.roster.contains_key(node));
+        self.absences
+            .retain(|node| documents.roster.contains_key(node));
+        self.absences.heed(documents);
     }
 
     /// Reports as far as they can be believed. A node that has begun a new life since it spoke may run

@@ -133,7 +133,9 @@ impl Node {
             Command::Leave { .. }
             | Command::CreateJoinToken { .. }
             | Command::RevokeJoinToken(_)
+            | Command::UpdateGrid { .. }
             | Command::UpdateNode { .. }
+            | Command::AssumeDead(_)
             | Command::RemoveNode { .. }
             | Command::CreateService { .. }
             | Command::UpdateService { .. }
@@ -230,6 +232,10 @@ impl Node {
         }
         if let Command::Leave { force } = command {
             return self.leave_edits(*force);
+        }
+        if let Command::AssumeDead(node) = command {
+            let last = self.last_sign(node).unwrap_or_default();
+            return command::assume_dead(&self.view, *node, last);
         }
         command::edits(&self.view, self.me, command, now.wall)
     }

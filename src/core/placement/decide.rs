@@ -11,6 +11,7 @@ use crate::report::InstanceState;
 use crate::stack::Strategy;
 use crate::view::{Availability, Freshness, Pin, ServiceRecord};
 
+use super::balance::{self, Move};
 use super::filter::{self, Rejection};
 use super::survey::{DAEMON_STRIDE, Holder, Survey};
 use super::takeover::{self, Seen, is_right};
@@ -24,7 +25,7 @@ pub(super) fn service<'v>(
     record: &ServiceRecord,
     observe: &mut Observer<'_>,
 ) -> BTreeMap<u32, Assignment> {
-    survey.begin(wanted.key);
+    survey.begin(wanted.key, wanted.service);
     let mut decided = BTreeMap::new();
     let mut settle = |survey: &mut Survey<'v>, number, assignment: Assignment| {
         observe(survey, wanted, number, &assignment);
@@ -49,7 +50,8 @@ pub(super) fn service<'v>(
         }
         return decided;
     }
-    stateless(survey, wanted, numbers, &mut settle);
+    let better = balance::step(survey, wanted, *numbers.end());
+    stateless(survey, wanted, numbers, better, &mut settle);
     decided
 }
 
@@ -58,11 +60,14 @@ fn stateless<'v>(
     survey: &mut Survey<'v>,
     wanted: &Wanted<'v>,
     numbers: impl Iterator<Item = u32>,
+    better: Option<Move<'v>>,
     settle: &mut dyn FnMut(&mut Survey<'v>, u32, Assignment),
 ) {
     let mut loose = Vec::new();
     for number in numbers {
-        match kept(survey, wanted, number) {
+        let moves = better.filter(|better| better.number == number);
+        let stays = moves.map(|better| moved(survey, wanted, better));
+        match stays.or_else(|| kept(survey, wanted, number)) {
             Some(assignment) => settle(survey, number, assignment),
             None => loose.push(number),
         }
@@ -81,7 +86,7 @@ pub(super) fn again<'v>(
     numbers: &BTreeSet<u32>,
     decided: &mut BTreeMap<u32, Assignment>,
 ) {
-    survey.begin(wanted.key);
+    survey.begin(wanted.key, wanted.service);
     for (number, assignment) in decided.iter() {
         let holder = assignment.holder.and_then(|id| survey.index(&id));
         if let Some(node) = holder.filter(|_| !numbers.contains(number)) {
@@ -99,7 +104,35 @@ pub(super) fn again<'v>(
         }
         decided.insert(number, assignment);
     };
-    stateless(survey, wanted, wanted_numbers.into_iter(), &mut settle);
+    stateless(
+        survey,
+        wanted,
+        wanted_numbers.into_iter(),
+        None,
+        &mut settle,
+    );
+}
+
+/// A stateless instance that is well where it is, and moves for the sake of the spread.
+fn moved(survey: &Survey<'_>, wanted: &Wanted<'_>, better: Move<'_>) -> Assignment {
+    let Move {
+        from, to, begun, ..
+    } = better;
+    let node = &survey.nodes[to];
+    let is_right = begun.is_some_and(|holder| is_right(holder.hold, wanted.revision));
+    Assignment {
+        holder: Some(node.id),
+        leaving: Some(survey.nodes[from.node].id),
+        rivals: Vec::new(),
+        relieved: node.freshness.is_online() && is_right,
+        epoch: match begun {
+            Some(holder) => holder.hold.epoch,
+            None => from.hold.epoch.saturating_add(1),
+        },
+        reason: Reason::Rebalanced {
+            from: survey.nodes[from.node].id,
+        },
+    }
 }
 
 /// A stateless instance stays with the best holder that is not away and may keep it.
@@ -145,9 +178,10 @@ fn placed(survey: &Survey<'_>, wanted: &Wanted<'_>, number: u32) -> Assignment {
         epoch: holder.hold.epoch,
         seen: takeover::seen(survey, wanted, number),
     });
-    if let Some(Lost { from, epoch, seen }) = lost.filter(|lost| !lost.seen.is_enough()) {
-        let reason = Reason::Waits(Wait::TooFewSeen { from, seen });
-        return assignment(Some(from), epoch, reason);
+    if let Some(Lost { from, epoch, seen }) = lost
+        && let Some(wait) = takeover::wait(survey.view, wanted.service, from, seen)
+    {
+        return assignment(Some(from), epoch, Reason::Waits(wait));
     }
     let highest = outgoing.iter().chain(&away).map(|h| h.hold.epoch).max();
     let epoch = highest.map_or(1, |epoch| epoch.saturating_add(1));
@@ -332,7 +366,7 @@ pub(super) fn pins<'v>(
     record: Option<&ServiceRecord>,
     numbers: impl IntoIterator<Item = u32>,
 ) -> BTreeMap<u32, NodeId> {
-    survey.begin(wanted.key);
+    survey.begin(wanted.key, wanted.service);
     let bound = record.map(|record| &record.pins).into_iter().flatten();
     for (number, pin) in bound.clone() {
         if let Some(node) = survey.index(&pin.node) {

@@ -12,12 +12,12 @@ use crate::id::{NodeId, NodeName, ServiceKey};
 use crate::stack::Strategy;
 use crate::view::{Availability, Freshness, View};
 
-use super::filter;
 use super::score::Scores;
 use super::survey::Survey;
 use super::wanted::Wanted;
 use super::words::{name, reason, shown};
 use super::{Assignment, Reason, ServicePlacement, Wait, place_service};
+use super::{domains, filter};
 
 /// The placement of one service, explained.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
@@ -75,16 +75,31 @@ pub enum Verdict {
 /// What orders the nodes that fit: smaller comes first, of `score` the larger.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Weight {
+    /// It refuses another instance of the service, and comes after those that do not.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub refuses: bool,
     /// Soft affinities that the node misses.
     pub misses: u32,
-    /// Other instances of this service in the node's zone.
+    /// Other instances of this service in the node's zone; in the first of `domains`, where there are any.
     pub in_zone: u32,
+    /// What the service is spread over by `deploy.spread`, the widest first; empty for zones.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub domains: Vec<Domain>,
     /// Other instances of this service on the node.
     pub of_service: u32,
     /// Instances of all services on the node.
     pub on_node: u32,
     /// The rendezvous score, 16 hexadecimal digits (JSON numbers are not exact that far).
     pub score: String,
+}
+
+/// A part of the grid that the service is spread over.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Domain {
+    /// `rack=r1`; `rack=default` are the nodes without the label.
+    pub label: String,
+    /// Other instances of this service in it.
+    pub instances: u32,
 }
 
 /// Explains one instance of a service, or all.
@@ -162,7 +177,7 @@ fn row(
     decided: &Assignment,
 ) -> Row {
     let chosen = decided.holder == Some(survey.nodes[node].id);
-    let weight = || Weight::from(wanted.scores(survey, node, number));
+    let weight = || weight(survey, wanted, node, number);
     let rejection = rejection(survey, wanted, number, node, decided);
     Row {
         node: survey.nodes[node].member.name.clone(),
@@ -173,6 +188,23 @@ fn row(
             None => Verdict::Eligible { weight: weight() },
         },
         problem: problem(survey, wanted, number, node),
+    }
+}
+
+fn weight(survey: &Survey<'_>, wanted: &Wanted<'_>, node: usize, number: u32) -> Weight {
+    let Scores { crowd, rendezvous } = wanted.scores(survey, node, number);
+    let labels = domains::labels(survey.nodes[node].member, &wanted.service.deploy.spread);
+    let domains = labels.into_iter().zip(crowd.domains);
+    Weight {
+        refuses: crowd.refuses,
+        misses: crowd.misses.count_ones(),
+        in_zone: crowd.domains[0],
+        domains: domains
+            .map(|(label, instances)| Domain { label, instances })
+            .collect(),
+        of_service: crowd.service,
+        on_node: crowd.total,
+        score: format!("{:016x}", rendezvous.0),
     }
 }
 
@@ -210,7 +242,11 @@ fn bound_to(decided: &Assignment) -> Option<NodeId> {
             Some(*node)
         }
         Wait::RunsElsewhere { pin, .. } => Some(*pin),
-        Wait::NoNodeFits | Wait::TooFewSeen { .. } | Wait::NotBound => decided.holder,
+        Wait::NoNodeFits
+        | Wait::TooFewSeen { .. }
+        | Wait::TooEarly { .. }
+        | Wait::NotTakenOver { .. }
+        | Wait::NotBound => decided.holder,
     }
 }
 
@@ -230,18 +266,6 @@ fn facts(survey: &Survey<'_>, node: usize) -> Vec<String> {
     let labels = node.member.labels.iter().cloned();
     let cut_off = node.cut_off.then(|| "cut off".to_owned());
     labels.chain(drain).chain(silent).chain(cut_off).collect()
-}
-
-impl From<Scores> for Weight {
-    fn from(scores: Scores) -> Self {
-        Self {
-            misses: scores.crowd.misses.count_ones(),
-            in_zone: scores.crowd.zone,
-            of_service: scores.crowd.service,
-            on_node: scores.crowd.total,
-            score: format!("{:016x}", scores.rendezvous.0),
-        }
-    }
 }
 
 impl fmt::Display for Explanation {
@@ -291,15 +315,27 @@ impl fmt::Display for Verdict {
 impl fmt::Display for Weight {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let Self {
+            refuses,
             misses,
             in_zone,
+            domains,
             of_service,
             on_node,
             score,
         } = self;
+        if *refuses {
+            f.write_str("refuses another instance, ")?;
+        }
+        write!(f, "misses {misses}, ")?;
+        if domains.is_empty() {
+            write!(f, "in zone {in_zone}, ")?;
+        }
+        for Domain { label, instances } in domains {
+            write!(f, "in {label} {instances}, ")?;
+        }
         write!(
             f,
-            "misses {misses}, in zone {in_zone}, of service {of_service}, on node {on_node}, score {score}"
+            "of service {of_service}, on node {on_node}, score {score}"
         )
     }
 }

@@ -6,6 +6,7 @@
 //! Not here: which of the remaining nodes is best (`score`), pins (`decide`), how full a node is (`survey`).
 
 use std::fmt;
+use std::num::NonZeroU32;
 
 use crate::id::{InstanceId, ServiceKey};
 use crate::report::{Disk, EngineState};
@@ -15,10 +16,15 @@ use crate::view::{Availability, Freshness};
 use super::survey::Survey;
 use super::wanted::Wanted;
 
+/// The label, with a value or without, of a node that may vanish at any time (as Kontena).
+const EPHEMERAL: &str = "ephemeral";
+
 /// Why a node cannot run an instance.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(super) enum Rejection<'v> {
     Drains,
+    /// Stateful instances keep away from it.
+    Ephemeral,
     Affinity(&'v Affinity),
     /// It never said what it can do.
     Unreported,
@@ -47,6 +53,10 @@ pub(super) enum Rejection<'v> {
         service: &'v ServiceKey,
         number: u32,
     },
+    /// It has as many instances of the service as one node may have.
+    Full {
+        most: NonZeroU32,
+    },
     Refuses(&'v str),
     /// It is not fresh, and gets no new work.
     NotFresh(Freshness),
@@ -56,6 +66,7 @@ impl fmt::Display for Rejection<'_> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
             Self::Drains => f.write_str("drains: takes no new work"),
+            Self::Ephemeral => f.write_str("is ephemeral: gets no data"),
             Self::Affinity(affinity) => write!(f, "needs {affinity}"),
             Self::Unreported => f.write_str("has not reported yet"),
             Self::TooOld { knows, needs } => write!(
@@ -83,23 +94,34 @@ impl fmt::Display for Rejection<'_> {
                 service,
                 number,
             } => write!(f, "port {port} is taken by {service}.{number}"),
+            Self::Full { most } => {
+                write!(f, "has {most} of the service, and no node may have more")
+            }
             Self::Refuses(problem) => write!(f, "refuses: {problem}"),
             Self::NotFresh(freshness) => write!(f, "is {freshness}: gets no new work"),
         }
     }
 }
 
-/// Why a node may not be given an instance that it does not hold; `None` if it may.
+/// Why a node may not be given an instance that it does not hold; `None` if it may. What Kontena asks comes first, in
+/// its order.
 pub(super) fn candidate<'v>(
     survey: &Survey<'v>,
     wanted: &Wanted<'v>,
     node: usize,
     number: u32,
 ) -> Option<Rejection<'v>> {
-    fixed(survey, wanted, node)
-        .or_else(|| changing(survey, wanted, node, number))
-        .or_else(|| unready(survey, node))
+    drains(survey, node)
+        .or_else(|| ephemeral(survey, wanted, node))
+        .or_else(|| affinity(survey, wanted, node, number, true))
+        .or_else(|| affinity(survey, wanted, node, number, false))
+        .or_else(|| port(survey, wanted, node, number))
+        .or_else(|| cores(survey, wanted, node))
         .or_else(|| memory(survey, wanted, node))
+        .or_else(|| unable(survey, node))
+        .or_else(|| full(survey, wanted, node))
+        .or_else(|| refusal(survey, wanted, node, number))
+        .or_else(|| unready(survey, node))
 }
 
 /// Why a node whom nothing fixed rejects may not be given an instance now; `None` if it may.
@@ -168,7 +190,9 @@ pub(super) fn is_open(survey: &Survey<'_>, node: usize) -> bool {
 
 /// Whether the node satisfies what the service asks for and is the same for all of its instances.
 pub(super) fn is_suitable(survey: &Survey<'_>, wanted: &Wanted<'_>, node: usize) -> bool {
-    affinity(survey, wanted, node, 0, true).is_none() && cores(survey, wanted, node).is_none()
+    ephemeral(survey, wanted, node).is_none()
+        && affinity(survey, wanted, node, 0, true).is_none()
+        && cores(survey, wanted, node).is_none()
 }
 
 /// What depends on the instance, or on what was given away already.
@@ -183,7 +207,15 @@ pub(super) fn changing<'v>(
         .then(|| affinity(survey, wanted, node, number, false))
         .flatten()
         .or_else(|| port(survey, wanted, node, number))
+        .or_else(|| full(survey, wanted, node))
         .or_else(|| refusal(survey, wanted, node, number))
+}
+
+/// The node has as many of the service as it may have. Those that are kept are counted first, the lower numbers
+/// before the higher, so where a node has too many the highest leave.
+fn full<'v>(survey: &Survey<'v>, wanted: &Wanted<'v>, node: usize) -> Option<Rejection<'v>> {
+    let most = wanted.service.deploy.max_per_node?;
+    (survey.on_node[node] >= most.get()).then_some(Rejection::Full { most })
 }
 
 /// Only a fresh node whose engine works now gets new work. What it holds it keeps.
@@ -214,6 +246,13 @@ fn drains<'v>(survey: &Survey<'v>, node: usize) -> Option<Rejection<'v>> {
         Availability::Active => None,
         Availability::Drain => Some(Rejection::Drains),
     }
+}
+
+/// A node that may vanish at any time gets no data (as Kontena). What is bound to it already stays.
+fn ephemeral<'v>(survey: &Survey<'v>, wanted: &Wanted<'v>, node: usize) -> Option<Rejection<'v>> {
+    let mut labels = survey.nodes[node].member.labels.iter();
+    let mut is_ephemeral = || labels.any(|label| label.split('=').next() == Some(EPHEMERAL));
+    (wanted.service.stateful && is_ephemeral()).then_some(Rejection::Ephemeral)
 }
 
 /// The first hard rule that the node breaks, among those that are fixed or among the others.

@@ -19,6 +19,7 @@ use crate::stack::{AffinityKey, Strategy};
 use crate::view::{Documents, Member, ServiceRecord, View};
 
 use super::survey::{Survey, deployed};
+use super::wanted::affinities;
 use super::{Assignment, Placement, Reason, ServicePlacement, place, place_again, place_service};
 
 /// A placement that follows a view.
@@ -51,6 +52,8 @@ struct Traits {
     /// Publish a host port that another one publishes too.
     contending: BTreeSet<ServiceKey>,
     daemons: BTreeSet<ServiceKey>,
+    /// Move where others run fewer of them: any node may change that.
+    rebalancing: BTreeSet<ServiceKey>,
 }
 
 impl Incremental {
@@ -71,11 +74,14 @@ impl Incremental {
         if !Arc::ptr_eq(&before.documents, &view.documents) {
             self.compare_documents(&before.documents, &mut affected);
         }
-        let version = |view: &View| view.documents.grid.placement_version;
-        if self.traits.entangled || version(&before) != version(view) {
+        let (old, new) = (&before.documents.grid, &view.documents.grid);
+        let asks_alike = old.placement_version == new.placement_version
+            && old.default_affinity == new.default_affinity;
+        if self.traits.entangled || !asks_alike {
             return self.place_all();
         }
         add_whole(&mut affected, self.unsettled.iter());
+        add_whole(&mut affected, self.traits.rebalancing.iter());
         if affected
             .keys()
             .any(|key| self.traits.contending.contains(key))
@@ -122,7 +128,11 @@ impl Incremental {
         extent: &'a Extent,
     ) -> &'a Extent {
         let are_apart = deployed(record).is_some_and(|service| {
-            !service.stateful && service.ports.is_empty() && !self.traits.daemons.contains(key)
+            !service.stateful
+                && service.ports.is_empty()
+                && service.deploy.max_per_node.is_none()
+                && !service.deploy.rebalance
+                && !self.traits.daemons.contains(key)
         });
         let is_placed = self.placement.of_service(key).is_some();
         match are_apart && is_placed {
@@ -273,7 +283,8 @@ impl Incremental {
                 self.unsettled.remove(key);
             }
         }
-        if services_changed {
+        let default_changed = before.grid.default_affinity != documents.grid.default_affinity;
+        if services_changed || default_changed {
             add_whole(affected, self.traits.contending.iter());
             self.traits = Traits::of(documents);
         }
@@ -291,10 +302,14 @@ impl Traits {
             let Some(service) = deployed(record) else {
                 continue;
             };
-            traits.entangled |= service.affinity.iter().any(|affinity| match affinity.key {
+            let affinities = affinities(documents, service);
+            traits.entangled |= affinities.iter().any(|affinity| match affinity.key {
                 AffinityKey::Service | AffinityKey::Container => true,
                 AffinityKey::Node | AffinityKey::Label => false,
             });
+            if service.deploy.rebalance {
+                traits.rebalancing.insert(key.clone());
+            }
             if service.deploy.strategy == Strategy::Daemon {
                 traits.daemons.insert(key.clone());
             }
@@ -336,9 +351,11 @@ fn are_settled<'a>(
     decided.all(|(number, assignment)| {
         let is_kept = match assignment.reason {
             Reason::Kept | Reason::HolderStale | Reason::Pinned | Reason::Daemon => true,
-            Reason::New | Reason::TakenOver { .. } | Reason::Moved { .. } | Reason::Waits(_) => {
-                false
-            }
+            Reason::New
+            | Reason::TakenOver { .. }
+            | Reason::Moved { .. }
+            | Reason::Rebalanced { .. }
+            | Reason::Waits(_) => false,
         };
         let node = assignment.holder.and_then(|node| survey.index(&node));
         is_kept && node.is_some_and(|node| is_held_by(survey, key, *number, node))

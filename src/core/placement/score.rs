@@ -16,6 +16,8 @@ use std::cmp::Reverse;
 
 use crate::id::{NodeId, ServiceKey};
 
+use super::domains::Place;
+
 /// The increment of SplitMix64.
 const GOLDEN: u64 = 0x9e37_79b9_7f4a_7c15;
 
@@ -28,14 +30,16 @@ pub(super) struct Scores {
 }
 
 /// What is the same for many nodes, so that the rest is computed for the best of them alone.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord)]
 pub(super) struct Crowd {
     /// Most others find no way to the node: it comes after all that are reached.
     pub cut_off: bool,
+    /// It refuses another instance of the service: what failed there will hardly work for this one.
+    pub refuses: bool,
     /// One bit for each soft affinity that the node misses; the first rule is the highest bit.
     pub misses: u64,
-    /// Instances of this service in the node's zone.
-    pub zone: u32,
+    /// Instances of this service in the node's domains, the widest first: by themselves in its zone.
+    pub domains: Place,
     /// Instances of this service on the node.
     pub service: u32,
     /// Instances of all services on the node, so that an empty node comes first.

@@ -10,13 +10,15 @@
 use std::cell::OnceCell;
 use std::collections::{BTreeMap, BTreeSet};
 use std::iter::Peekable;
+use std::rc::Rc;
 
 use crate::id::{InstanceId, NodeId, ServiceKey};
 use crate::network::cut_off::cut_off;
 use crate::report::{Hold, InstanceState, Report};
-use crate::stack::Service;
+use crate::stack::{Service, Spread};
 use crate::view::{Freshness, Lifecycle, Member, ServiceRecord, View};
 
+use super::domains::Domains;
 use super::{filter, score};
 
 /// The distance between two instance numbers of a `daemon` service on one node.
@@ -35,8 +37,6 @@ pub(super) struct Node<'v> {
     pub freshness: Freshness,
     /// Most others find no way to it.
     pub cut_off: bool,
-    /// Indexes the grid's zones.
-    pub zone: usize,
     pub hash: u64,
     /// Its roster number, made unique: see [`unique_numbers`].
     pub number: u32,
@@ -64,7 +64,7 @@ impl Node<'_> {
 }
 
 /// A node's hold of an instance.
-#[derive(Clone, Copy, Debug)]
+#[derive(Clone, Copy, Debug, PartialEq)]
 pub(super) struct Holder<'v> {
     pub node: usize,
     pub number: u32,
@@ -102,8 +102,12 @@ pub(super) struct Survey<'v> {
     /// what was given away since is counted as it comes.
     memory_held: Vec<OnceCell<u64>>,
     memory_given: Vec<u64>,
-    /// Instances of the service at hand, by zone and by node.
-    pub in_zone: Vec<u32>,
+    /// What was asked for so far: a grid has few kinds of spread and many services.
+    spreads: Vec<(&'v Spread, Rc<Domains>)>,
+    /// Those of the service at hand.
+    pub domains: Rc<Domains>,
+    /// Instances of the service at hand, by domain and by node.
+    pub in_domain: Vec<u32>,
     pub on_node: Vec<u32>,
 }
 
@@ -150,12 +154,13 @@ impl<'v> Survey<'v> {
     /// The nodes, and how full they are.
     fn of_nodes(view: &'v View) -> Self {
         let nodes = nodes(view);
-        let zones = nodes.iter().map(|node| node.zone + 1).max().unwrap_or(0);
         let mut survey = Self {
             view,
             beginnings: nodes.iter().map(|node| beginning(&node.id)).collect(),
             open: Vec::new(),
-            in_zone: vec![0; zones],
+            spreads: Vec::new(),
+            domains: Rc::default(),
+            in_domain: Vec::new(),
             on_node: vec![0; nodes.len()],
             memory_held: vec![OnceCell::new(); nodes.len()],
             memory_given: vec![0; nodes.len()],
@@ -221,12 +226,24 @@ impl<'v> Survey<'v> {
     }
 
     /// From here on this service's instances are where they are decided to be.
-    pub(super) fn begin(&mut self, key: &'v ServiceKey) {
+    pub(super) fn begin(&mut self, key: &'v ServiceKey, service: &'v Service) {
         self.holders.extend(self.at_hand.take());
         self.at_hand = self.holders.remove_entry(key);
         self.present.insert(key, Vec::new());
-        self.in_zone.fill(0);
+        self.domains = self.domains_of(&service.deploy.spread);
+        self.in_domain.clear();
+        self.in_domain.resize(self.domains.count, 0);
         self.on_node.fill(0);
+    }
+
+    fn domains_of(&mut self, spread: &'v Spread) -> Rc<Domains> {
+        let known = self.spreads.iter().find(|(known, _)| *known == spread);
+        if let Some((_, domains)) = known {
+            return Rc::clone(domains);
+        }
+        let domains = Rc::new(Domains::new(&self.nodes, spread));
+        self.spreads.push((spread, Rc::clone(&domains)));
+        domains
     }
 
     /// Counts a decision in for everything that is decided after it.
@@ -249,8 +266,24 @@ impl<'v> Survey<'v> {
 
     /// Counts in an instance of the service at hand that stays with a node which holds it.
     pub(super) fn count_kept(&mut self, node: usize) {
-        self.in_zone[self.nodes[node].zone] += 1;
+        for domain in self.domains.of(node) {
+            self.in_domain[*domain as usize] += 1;
+        }
         self.on_node[node] += 1;
+    }
+
+    /// Takes back what [`Self::count_kept`] counted of one.
+    pub(super) fn uncount(&mut self, node: usize) {
+        for domain in self.domains.of(node) {
+            self.in_domain[*domain as usize] -= 1;
+        }
+        self.on_node[node] -= 1;
+    }
+
+    /// Takes back what was counted of the service at hand.
+    pub(super) fn count_none(&mut self) {
+        self.in_domain.fill(0);
+        self.on_node.fill(0);
     }
 
     fn count_hold(&mut self, node: usize, instance: &'v InstanceId, hold: &'v Hold) {
@@ -340,8 +373,6 @@ fn pinned(record: &ServiceRecord) -> impl Iterator<Item = (u32, NodeId)> {
 
 fn nodes(view: &View) -> Vec<Node<'_>> {
     let roster = &view.documents.roster;
-    let zones: BTreeSet<&str> = roster.values().map(Member::zone).collect();
-    let zones: BTreeMap<&str, usize> = zones.into_iter().zip(0..).collect();
     let numbers = unique_numbers(roster);
     let cut_off = cut_off(view);
     let mut reports = view.reports.iter().peekable();
@@ -356,7 +387,6 @@ fn nodes(view: &View) -> Vec<Node<'_>> {
             freshness: beside(&mut standings, id)
                 .map_or(Freshness::Absent, |standing| standing.freshness),
             cut_off: cut_off.contains(id),
-            zone: zones[member.zone()],
             hash: score::node_hash(id),
             number,
         })

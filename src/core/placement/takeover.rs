@@ -9,12 +9,14 @@ use std::fmt;
 
 use crate::id::{InstanceId, NodeId, RevisionHash};
 use crate::report::{Health, Hold, InstanceState};
-use crate::view::{Freshness, ServiceRecord};
+use crate::stack::{OnReturn, Service, Takeover};
+use crate::view::{Freshness, View};
 
-use super::filter;
 use super::score;
+use super::standard::Standard;
 use super::survey::Survey;
 use super::wanted::Wanted;
+use super::{Wait, filter};
 
 /// How many of the nodes that are eligible by the documents this side sees.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -53,33 +55,21 @@ pub(super) fn seen(survey: &Survey<'_>, wanted: &Wanted<'_>, number: u32) -> See
     count
 }
 
-/// Which revision a holder has to run to be right.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) enum Standard {
-    /// That of the deploy of record.
-    Deploy(RevisionHash),
-    /// Any: the deploy of record is halted or waits to be promoted, so that nobody gets to its revision, and
-    /// what runs before it is as good.
-    Any,
-    /// None: the service is only about to be created.
-    Nothing,
-}
-
-impl Standard {
-    pub(super) fn of(record: &ServiceRecord) -> Self {
-        match &record.deployed {
-            Some(deployed) if deployed.goes_on() => Self::Deploy(deployed.revision.hash),
-            Some(_) => Self::Any,
-            None => Self::Nothing,
-        }
+/// Why an instance of a holder that is away waits for it; `None` if this side may take it over.
+pub(super) fn wait(view: &View, service: &Service, from: NodeId, seen: Seen) -> Option<Wait> {
+    let offline = &service.deploy.offline;
+    let absence = view.absence(&from);
+    if absence.assumed_dead {
+        let needs_half = offline.takeover != Takeover::Always;
+        return (needs_half && !seen.is_enough()).then_some(Wait::TooFewSeen { from, seen });
     }
-
-    fn is_met_by(self, revision: RevisionHash) -> bool {
-        match self {
-            Self::Deploy(wanted) => wanted == revision,
-            Self::Any => true,
-            Self::Nothing => false,
-        }
+    let after = offline.replace_after();
+    let is_patient = view.freshness(&from) != Freshness::Gone && absence.passed < after;
+    match offline.takeover {
+        Takeover::Never => Some(Wait::NotTakenOver { from }),
+        Takeover::Half | Takeover::Always if is_patient => Some(Wait::TooEarly { from, after }),
+        Takeover::Half if !seen.is_enough() => Some(Wait::TooFewSeen { from, seen }),
+        Takeover::Half | Takeover::Always => None,
     }
 }
 
@@ -94,31 +84,49 @@ pub(super) fn is_healthy(hold: &Hold) -> bool {
 }
 
 /// The order of several holders of one instance: the smallest keeps it.
-pub(super) type Rank = (bool, u64, Reverse<u64>);
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub(super) struct Rank {
+    /// It does not run healthy at the wanted revision, and is not about to.
+    wrong: bool,
+    /// What the service wants when a node comes back.
+    return_order: (u8, u64),
+    rendezvous: Reverse<u64>,
+}
 
 /// A holder that is about to replace its container will be right again, and keeps its rank meanwhile.
 /// If it lost it to another, it would start the old container again, be right by that, and begin the
 /// replacement anew.
-pub(super) fn rank(hold: &Hold, wanted: Standard, rendezvous: u64) -> Rank {
-    let wrong = !is_right(hold, wanted) && !hold.updating;
-    (wrong, hold.epoch, Reverse(rendezvous))
+pub(super) fn rank(hold: &Hold, wanted: Standard, on_return: OnReturn, rendezvous: u64) -> Rank {
+    Rank {
+        wrong: !is_right(hold, wanted) && !hold.updating,
+        return_order: match on_return {
+            OnReturn::KeepOriginal => (0, hold.epoch),
+            OnReturn::KeepReplacement => (0, u64::MAX - hold.epoch),
+            OnReturn::LongestRunning => (u8::MAX - hold.age, hold.epoch),
+        },
+        rendezvous: Reverse(rendezvous),
+    }
 }
 
 /// Which of several nodes keeps a stateless instance that all of them hold: the one that runs it
-/// healthy at the wanted revision or is replacing its container, then the one of the lower epoch, then
-/// the one of the higher score.
+/// healthy at the wanted revision or is replacing its container, then the one that the service wants to keep when a
+/// node comes back (by itself the one of the lower epoch), then the one of the higher score.
 ///
 /// Leave out the nodes that are absent or not eligible: their holds count for nothing.
 pub fn winner<'a>(
     instance: &InstanceId,
     wanted: RevisionHash,
+    on_return: OnReturn,
     holders: impl IntoIterator<Item = (&'a NodeId, &'a Hold)>,
 ) -> Option<NodeId> {
     let service = score::service_hash(&instance.service);
     let hash = score::instance_hash(service, instance.number);
     let ranked = holders.into_iter().map(|(node, hold)| {
         let rendezvous = score::rendezvous(hash, score::node_hash(node));
-        (rank(hold, Standard::Deploy(wanted), rendezvous), *node)
+        (
+            rank(hold, Standard::Deploy(wanted), on_return, rendezvous),
+            *node,
+        )
     });
     ranked.min().map(|(_, node)| node)
 }

@@ -1,6 +1,8 @@
 //! Placement, by example: each rule once. The views are written in the language of `language.rs`.
 
+mod kontena;
 mod language;
+mod plans;
 mod properties;
 
 use std::fmt::Write;
@@ -11,6 +13,7 @@ use expect_test::{Expect, expect};
 use super::words::reason;
 use super::{Placement, Role, ServicePlacement, choose_pins, explain, place, winner};
 use crate::id::InstanceId;
+use crate::stack::OnReturn;
 use crate::view::View;
 use language::{key, node_id, parse};
 
@@ -243,6 +246,21 @@ fn a_node_that_refuses_is_passed_over_for_that_instance() {
 }
 
 #[test]
+fn a_node_that_refuses_one_instance_is_taken_last_for_the_others() {
+    check(
+        "nodes a b(az=2) c(az=2)
+         web x3 web.1!a web.1@b web.2@c
+         zoo x1 node!=b node!=c",
+        expect![[r#"
+            web.1  b  kept by b (epoch 1)
+            web.2  c  kept by c (epoch 1)
+            web.3  c  new on c: it never had a holder (epoch 1)
+            zoo.1  a  new on a: it never had a holder (epoch 1)
+        "#]],
+    );
+}
+
+#[test]
 fn two_holders_are_settled_by_health_then_epoch_then_score() {
     check(
         "nodes a b
@@ -257,6 +275,91 @@ fn two_holders_are_settled_by_health_then_epoch_then_score() {
             cat.1  a  kept by a | rival b keeps (epoch 1)
             dog.1  b  kept by b | rival a stops (epoch 1)
             eel.1  b  kept by b | rival a stops (epoch 1)
+        "#]],
+    );
+}
+
+#[test]
+fn a_service_may_ask_for_patience_before_it_is_taken_over() {
+    check(
+        "nodes a(absent,away=60) b(gone) c
+         app x2 after=60 app.1@a app.2@b
+         web x1 after=61 web.1@a",
+        expect![[r#"
+            app.1  c  taken over by c from a, absent since 2026-01-31T12:00:00Z: this side sees 1 of 2 eligible nodes (epoch 2)
+            app.2  c  taken over by c from b, gone since 2026-01-31T12:00:00Z: this side sees 1 of 2 eligible nodes (epoch 2)
+            web.1  a  waits: a is absent since 2026-01-31T12:00:00Z, and is replaced once it is absent for 61 s (epoch 1)
+        "#]],
+    );
+}
+
+#[test]
+fn a_service_may_be_taken_over_by_every_side_or_by_nobody() {
+    check(
+        "nodes a(absent) b(absent) c(gone) d
+         app x1 takeover=always app.1@a
+         new x1 takeover=never
+         old x1 takeover=never after=9 old.1@c
+         web x1 takeover=half web.1@a",
+        expect![[r#"
+            app.1  d  taken over by d from a, absent since 2026-01-31T12:00:00Z: this side sees 1 of 3 eligible nodes (epoch 2)
+            new.1  d  new on d: it never had a holder (epoch 1)
+            old.1  c  waits: c is gone since 2026-01-31T12:00:00Z, and nobody takes it over unless that node is removed or assumed dead (epoch 1)
+            web.1  a  waits: a is absent since 2026-01-31T12:00:00Z, and this side sees only 1 of 3 eligible nodes (epoch 1)
+        "#]],
+    );
+}
+
+#[test]
+fn a_node_that_a_person_says_is_dead_is_not_waited_for() {
+    check(
+        "nodes a(dead) b(absent) c
+         app x1 takeover=never app.1@a
+         web x2 after=600 web.1@a web.2@b",
+        expect![[r#"
+            app.1  c  taken over by c from a, gone since 2026-01-31T12:00:00Z: this side sees 1 of 2 eligible nodes (epoch 2)
+            web.1  c  taken over by c from a, gone since 2026-01-31T12:00:00Z: this side sees 1 of 2 eligible nodes (epoch 2)
+            web.2  b  waits: b is absent since 2026-01-31T12:00:00Z, and is replaced once it is absent for 600 s (epoch 1)
+        "#]],
+    );
+    // Others that are away are counted as before.
+    check(
+        "nodes a(dead) b(absent) c(absent) d
+         app x1 takeover=never app.1@a
+         web x1 takeover=always web.1@a",
+        expect![[r#"
+            app.1  a  waits: a is gone since 2026-01-31T12:00:00Z, and this side sees only 1 of 3 eligible nodes (epoch 1)
+            web.1  d  taken over by d from a, gone since 2026-01-31T12:00:00Z: this side sees 1 of 3 eligible nodes (epoch 2)
+        "#]],
+    );
+}
+
+#[test]
+fn what_a_node_released_is_taken_over_whatever_the_service_says() {
+    check(
+        "nodes a(absent,disk) b
+         web x1 takeover=never after=60 web.1@a",
+        expect![[r#"
+            web.1  b  moves to b from a (its disk fails: it hangs) (epoch 2)
+        "#]],
+    );
+}
+
+#[test]
+fn a_service_may_say_who_keeps_it_when_a_node_is_back() {
+    check(
+        "nodes a b
+         api x1 return=keep_original api.1@a api.1@b(epoch=2)
+         app x1 return=keep_replacement app.1@a app.1@b(epoch=2)
+         bad x1 return=keep_replacement bad.1@a bad.1@b(epoch=2,unhealthy)
+         old x1 return=longest_running old.1@a(age=3) old.1@b(epoch=2,age=4)
+         sam x1 return=longest_running sam.1@a(age=4) sam.1@b(epoch=2,age=4)",
+        expect![[r#"
+            api.1  a  kept by a | rival b stops (epoch 1)
+            app.1  b  kept by b | rival a stops (epoch 2)
+            bad.1  a  kept by a | rival b stops (epoch 1)
+            old.1  b  kept by b | rival a stops (epoch 2)
+            sam.1  a  kept by a | rival b stops (epoch 1)
         "#]],
     );
 }
@@ -325,7 +428,7 @@ fn the_winner_of_public_function_and_placement_is_the_same() {
         .map(|(node, report)| (node, &report.holds[&web]));
     let placed = place(&view);
     assert_eq!(
-        winner(&web, wanted, holders),
+        winner(&web, wanted, OnReturn::KeepOriginal, holders),
         placed.get(&web).unwrap().holder
     );
     assert_eq!(placed.get(&web).unwrap().rivals.len(), 2);
@@ -343,6 +446,55 @@ fn ha_spreads_over_zones_then_nodes_then_prefers_the_emptiest() {
             web.2  c  new on c: it never had a holder (epoch 1)
             web.3  a  new on a: it never had a holder (epoch 1)
             web.4  c  new on c: it never had a holder (epoch 1)
+        "#]],
+    );
+}
+
+#[test]
+fn a_service_can_be_spread_over_any_labels_the_widest_first() {
+    check(
+        "nodes a(room=1,rack=1) b(room=1,rack=2) c(room=2,rack=1) d(room=2,rack=1)
+         rack x3 spread=rack
+         room x4 spread=room,rack",
+        expect![[r#"
+            rack.1  d  new on d: it never had a holder (epoch 1)
+            rack.2  b  new on b: it never had a holder (epoch 1)
+            rack.3  c  new on c: it never had a holder (epoch 1)
+            room.1  a  new on a: it never had a holder (epoch 1)
+            room.2  d  new on d: it never had a holder (epoch 1)
+            room.3  b  new on b: it never had a holder (epoch 1)
+            room.4  c  new on c: it never had a holder (epoch 1)
+        "#]],
+    );
+    // Racks of two rooms may have the same names, and nodes without the label are one part of the grid.
+    check(
+        "nodes a(rack=1) b c
+         web x2 spread=rack",
+        expect![[r#"
+            web.1  b  new on b: it never had a holder (epoch 1)
+            web.2  a  new on a: it never had a holder (epoch 1)
+        "#]],
+    );
+}
+
+#[test]
+fn a_node_has_no_more_instances_than_it_may() {
+    check(
+        "nodes a b
+         app x3 most=1
+         kept x3 most=2 kept.1@a kept.2@a kept.3@a
+         web x4 most=1 random web.1@b(pending) web.1@a web.2@a",
+        expect![[r#"
+            app.1  b  new on b: it never had a holder (epoch 1)
+            app.2  a  new on a: it never had a holder (epoch 1)
+            app.3  -  waits: no node fits (epoch 1)
+            kept.1  a  kept by a (epoch 1)
+            kept.2  a  kept by a (epoch 1)
+            kept.3  b  moves to b from a (has 2 of the service, and no node may have more) | leaving a keeps (epoch 2)
+            web.1  a  kept by a | rival b stops (epoch 1)
+            web.2  b  moves to b from a (has 1 of the service, and no node may have more) | leaving a keeps (epoch 2)
+            web.3  -  waits: no node fits (epoch 1)
+            web.4  -  waits: no node fits (epoch 1)
         "#]],
     );
 }
@@ -887,6 +1039,92 @@ fn why_says_what_was_weighed() {
           }
         ]"#]]
     .assert_eq(&serde_json::to_string_pretty(&app.instances[0].nodes).unwrap());
+}
+
+#[test]
+fn why_shows_what_a_service_is_spread_over_and_whose_node_is_full() {
+    let view = parse(
+        "nodes a(rack=1) b(rack=2) c
+         web x2 spread=rack,az most=1 web.1@a",
+    );
+    let web = explain(&view, &key("web"), Some(2));
+    expect![[r#"
+        web.2 new on c: it never had a holder
+          a  rack=1  has 1 of the service, and no node may have more
+          b  rack=2  eligible  misses 0, in rack=2 0, in az=default 0, of service 0, on node 0, score 34f3ee855d65aa14
+          c          chosen    misses 0, in rack=default 0, in az=default 0, of service 0, on node 0, score a52aabca1e1cb632
+    "#]].assert_eq(&web.to_string());
+    expect![[r#"{"node":"b","facts":["rack=2"],"verdict":"eligible","misses":0,"in_zone":0,"domains":[{"label":"rack=2","instances":0},{"label":"az=default","instances":0}],"of_service":0,"on_node":0,"score":"34f3ee855d65aa14"}"#]].assert_eq(&serde_json::to_string(&web.instances[0].nodes[1]).unwrap());
+}
+
+#[test]
+fn a_service_that_asks_for_it_is_rebalanced_one_instance_at_a_time() {
+    // The highest number, from where the most are; and it goes on while the new one is not right.
+    check(
+        "nodes a b c
+         web x4 rebalance web.1@a web.2@a web.3@a web.4@b",
+        expect![[r#"
+            web.1  a  kept by a (epoch 1)
+            web.2  a  kept by a (epoch 1)
+            web.3  c  moves to c from a: more of the service are there | leaving a keeps (epoch 2)
+            web.4  b  kept by b (epoch 1)
+        "#]],
+    );
+    check(
+        "nodes a b c
+         web x4 rebalance web.1@a web.2@a web.3@a web.3@c(epoch=2,pending) web.4@b",
+        expect![[r#"
+            web.1  a  kept by a (epoch 1)
+            web.2  a  kept by a (epoch 1)
+            web.3  c  moves to c from a: more of the service are there | leaving a keeps (epoch 2)
+            web.4  b  kept by b (epoch 1)
+        "#]],
+    );
+    check(
+        "nodes a b c
+         web x4 rebalance web.1@a web.2@a web.3@a web.3@c(epoch=2) web.4@b",
+        expect![[r#"
+            web.1  a  kept by a (epoch 1)
+            web.2  a  kept by a (epoch 1)
+            web.3  c  moves to c from a: more of the service are there | leaving a stops (epoch 2)
+            web.4  b  kept by b (epoch 1)
+        "#]],
+    );
+    // Zones come first, and a difference of one is none.
+    check(
+        "nodes a(az=1) b(az=1) c(az=2)
+         app x2 rebalance app.1@a app.2@b
+         web x3 rebalance web.1@a web.2@b web.3@c",
+        expect![[r#"
+            app.1  a  kept by a (epoch 1)
+            app.2  c  moves to c from b: more of the service are there | leaving b keeps (epoch 2)
+            web.1  a  kept by a (epoch 1)
+            web.2  b  kept by b (epoch 1)
+            web.3  c  kept by c (epoch 1)
+        "#]],
+    );
+}
+
+#[test]
+fn nothing_is_rebalanced_unless_everything_is_well() {
+    for (nodes, service) in [
+        ("a b(late)", "rebalance web.1@a web.2@a"),
+        ("a b c(absent)", "rebalance web.1@a web.2@a"),
+        ("a b", "rebalance web.1@a web.2@a(unhealthy)"),
+        ("a b", "rebalance web.1@a web.2@a(old)"),
+        ("a b", "rebalance web.1@a(updating) web.2@a"),
+        ("a b", "web.1@a web.2@a"),
+        ("a b", "rebalance service!=~db web.1@a web.2@a"),
+        ("a b(drain)", "rebalance web.1@a web.2@a"),
+    ] {
+        let view = parse(&format!("nodes {nodes}\n web x2 {service}"));
+        let placement = place(&view);
+        for number in [1, 2] {
+            let web = InstanceId::new(key("web"), number);
+            let holder = placement.get(&web).unwrap().holder;
+            assert_eq!(holder, Some(node_id("a")), "{nodes} {service}");
+        }
+    }
 }
 
 #[test]

@@ -6,13 +6,25 @@ use std::cell::OnceCell;
 use std::cmp::Reverse;
 
 use crate::id::ServiceKey;
-use crate::stack::{Service, Strategy};
+use crate::report::Report;
+use crate::stack::{Affinity, Service, Strategy};
+use crate::view::{Documents, View};
 
 use super::affinity::{Asker, Rule};
+use super::domains::Place;
 use super::filter;
 use super::score::{self, Crowd, Scores};
+use super::standard::Standard;
 use super::survey::{Holder, Node, Survey};
-use super::takeover::{self, Rank, Standard};
+use super::takeover::{self, Rank};
+
+/// What a service asks for: its own affinities, or where it has none those of the grid (as Kontena).
+pub(super) fn affinities<'v>(documents: &'v Documents, service: &'v Service) -> &'v [Affinity] {
+    match service.affinity.as_slice() {
+        [] => &documents.grid.default_affinity,
+        own => own,
+    }
+}
 
 /// The service at hand.
 #[derive(Debug)]
@@ -36,13 +48,19 @@ pub(super) struct Wanted<'v> {
 struct Candidate {
     node: usize,
     cut_off: bool,
-    zone: usize,
+    refuses: bool,
+    place: Place,
     hash: u64,
 }
 
 impl<'v> Wanted<'v> {
-    pub(super) fn new(key: &'v ServiceKey, service: &'v Service, revision: Standard) -> Self {
-        let rules = service.affinity.iter().map(Rule::new);
+    pub(super) fn new(
+        view: &'v View,
+        key: &'v ServiceKey,
+        service: &'v Service,
+        revision: Standard,
+    ) -> Self {
+        let rules = affinities(&view.documents, service).iter().map(Rule::new);
         let (soft, hard): (Vec<_>, Vec<_>) = rules.partition(|rule: &Rule<'_>| rule.affinity.soft);
         Self {
             key,
@@ -56,6 +74,11 @@ impl<'v> Wanted<'v> {
         }
     }
 
+    /// Whether the documents alone answer its affinities.
+    pub(super) fn is_documented(&self) -> bool {
+        self.hard.iter().chain(&self.soft).all(Rule::is_documented)
+    }
+
     pub(super) fn asker(&self, number: u32) -> Asker<'v> {
         Asker {
             key: self.key,
@@ -65,7 +88,7 @@ impl<'v> Wanted<'v> {
 
     /// How well a node suits an instance, given what stands and was given away already.
     pub(super) fn scores(&self, survey: &Survey<'_>, node: usize, number: u32) -> Scores {
-        let candidate = Candidate::of(survey, node);
+        let candidate = self.candidate(survey, node);
         Scores {
             crowd: self.crowd(survey, candidate, number),
             rendezvous: Reverse(score::rendezvous(
@@ -80,29 +103,29 @@ impl<'v> Wanted<'v> {
         let Candidate {
             node,
             cut_off,
-            zone,
+            refuses,
+            place,
             ..
         } = candidate;
         let misses = match self.soft.is_empty() {
             true => 0,
             false => self.misses(survey, node, number),
         };
-        let counts = match self.service.deploy.strategy {
-            Strategy::Ha | Strategy::Daemon => [
-                survey.in_zone[zone],
-                survey.on_node[node],
-                survey.totals[node],
-            ],
-            Strategy::Random => [0; 3],
-        };
-        let [zone, service, total] = counts;
-        Crowd {
+        let mut crowd = Crowd {
             cut_off,
+            refuses,
             misses,
-            zone,
-            service,
-            total,
+            ..Crowd::default()
+        };
+        match self.service.deploy.strategy {
+            Strategy::Ha | Strategy::Daemon => {
+                crowd.domains = place.map(|domain| survey.in_domain[domain as usize]);
+                crowd.service = survey.on_node[node];
+                crowd.total = survey.totals[node];
+            }
+            Strategy::Random => {}
         }
+        crowd
     }
 
     fn instance_hash(&self, number: u32) -> u64 {
@@ -143,14 +166,37 @@ impl<'v> Wanted<'v> {
         self.candidates.get_or_init(|| {
             let open = survey.open.iter().copied();
             let fitting = open.filter(|node| filter::is_suitable(survey, self, *node));
-            fitting.map(|node| Candidate::of(survey, node)).collect()
+            fitting.map(|node| self.candidate(survey, node)).collect()
         })
+    }
+
+    fn candidate(&self, survey: &Survey<'_>, node: usize) -> Candidate {
+        let Node {
+            cut_off,
+            hash,
+            report,
+            ..
+        } = survey.nodes[node];
+        Candidate {
+            node,
+            cut_off,
+            refuses: report.is_some_and(|report| self.is_refused_by(report)),
+            place: survey.domains.places[node],
+            hash,
+        }
+    }
+
+    /// Whether it refuses any instance of the service.
+    fn is_refused_by(&self, report: &Report) -> bool {
+        let mut refused = report.refusals.keys();
+        refused.any(|instance| instance.service == *self.key)
     }
 
     fn rank(&self, survey: &Survey<'_>, holder: &Holder<'_>, number: u32) -> Rank {
         let instance = self.instance_hash(number);
         let rendezvous = score::rendezvous(instance, survey.nodes[holder.node].hash);
-        takeover::rank(holder.hold, self.revision, rendezvous)
+        let on_return = self.service.deploy.offline.on_return;
+        takeover::rank(holder.hold, self.revision, on_return, rendezvous)
     }
 
     /// The holds of the instance, best first, of nodes that are away or of those that are not.
@@ -163,22 +209,5 @@ impl<'v> Wanted<'v> {
             holders.sort_by_key(|holder| self.rank(survey, holder, number));
         }
         holders
-    }
-}
-
-impl Candidate {
-    fn of(survey: &Survey<'_>, node: usize) -> Self {
-        let Node {
-            cut_off,
-            zone,
-            hash,
-            ..
-        } = survey.nodes[node];
-        Self {
-            node,
-            cut_off,
-            zone,
-            hash,
-        }
     }
 }

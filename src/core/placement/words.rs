@@ -40,6 +40,10 @@ pub(super) fn reason(view: &View, decided: &Assignment) -> String {
         Reason::Moved { from, because } => {
             format!("moves to {holder} from {} ({because})", shown(view, from))
         }
+        Reason::Rebalanced { from } => format!(
+            "moves to {holder} from {}: more of the service are there",
+            shown(view, from)
+        ),
         Reason::Pinned => format!("pinned to {holder}"),
         Reason::Daemon => format!("belongs to {holder}: one of its daemons"),
         Reason::Waits(wait) => format!("waits: {}", waits(view, wait)),
@@ -51,6 +55,17 @@ fn waits(view: &View, wait: &Wait) -> String {
         Wait::NoNodeFits => "no node fits".to_owned(),
         Wait::TooFewSeen { from, seen } => format!(
             "{} is {}, and this side sees only {seen}",
+            shown(view, from),
+            away_since(view, from)
+        ),
+        Wait::TooEarly { from, after } => format!(
+            "{} is {}, and is replaced once it is absent for {} s",
+            shown(view, from),
+            away_since(view, from),
+            after.as_secs()
+        ),
+        Wait::NotTakenOver { from } => format!(
+            "{} is {}, and nobody takes it over unless that node is removed or assumed dead",
             shown(view, from),
             away_since(view, from)
         ),

@@ -1,5 +1,6 @@
 //! When to try again: after a failed action, and after a crash.
 
+use std::collections::VecDeque;
 use std::time::Duration;
 
 use crate::time::{Instant, WallTime};
@@ -13,6 +14,12 @@ pub const STABLE_AFTER: Duration = Duration::from_secs(10);
 /// So long crashes are remembered of an instance that this node does not hold any more: it may come back in
 /// a moment, and begins where it was. Twice the longest wait between two starts, and as much again.
 pub const REMEMBERED_FOR: Duration = Duration::from_secs(120);
+
+/// So many crashes within [`CRASHES_WITHIN`] are reason to let another node try.
+pub const CRASHES_BEFORE_REFUSAL: usize = 5;
+
+/// See [`CRASHES_BEFORE_REFUSAL`].
+pub const CRASHES_WITHIN: Duration = Duration::from_secs(300);
 
 /// How long to wait after so many failures in a row: 1 s, 2 s, 4 s … up to 30 s, and after the
 /// seventh a minute, because what failed for a minute will hardly work in the next.
@@ -94,7 +101,8 @@ pub(super) struct Crashes {
     restarts: u32,
     up: Option<Instant>,
     restart_at: Option<Instant>,
-    last: Option<Instant>,
+    /// Those within [`CRASHES_WITHIN`] of the last one, oldest first; no more than count.
+    times: VecDeque<Instant>,
     /// It was told to start since it was seen running last; the answer may be lost.
     told_to_start: bool,
     /// When the container exited that was seen stopped last, by the engine's clock.
@@ -135,7 +143,11 @@ impl Crashes {
         if now.since(up) >= STABLE_AFTER {
             self.restarts = 0;
         }
-        self.last = Some(now);
+        self.times.retain(|time| now.since(*time) < CRASHES_WITHIN);
+        if self.times.len() == CRASHES_BEFORE_REFUSAL {
+            self.times.pop_front();
+        }
+        self.times.push_back(now);
         self.restart_at = Some(now + restart_delay(self.restarts));
         self.restarts = self.restarts.saturating_add(1);
     }
@@ -147,8 +159,20 @@ impl Crashes {
 
     /// Whether the next container of the instance had better know of them, though this node holds it no more.
     pub(super) fn are_recent(&self, now: Instant) -> bool {
-        self.last
-            .is_some_and(|last| now.since(last) < REMEMBERED_FOR)
+        self.times
+            .back()
+            .is_some_and(|last| now.since(*last) < REMEMBERED_FOR)
+    }
+
+    /// How many there were in the five minutes before the last one, that one included; counted up to
+    /// [`CRASHES_BEFORE_REFUSAL`].
+    pub(super) fn count(&self) -> usize {
+        self.times.len()
+    }
+
+    /// Whether another node had better try.
+    pub(super) fn are_reason_to_refuse(&self) -> bool {
+        self.times.len() >= CRASHES_BEFORE_REFUSAL
     }
 
     pub(super) fn has_crashed(&self) -> bool {
@@ -213,6 +237,20 @@ mod tests {
         crashes.runs(at(20));
         crashes.stopped(wall(30), at(30));
         assert_eq!(crashes.restart_at(), Some(at(30)));
+    }
+
+    #[test]
+    fn the_fifth_crash_in_five_minutes_is_reason_to_refuse() {
+        let mut crashes = Crashes::default();
+        for minute in 0..6 {
+            let time = 61 * minute;
+            crashes.runs(at(time));
+            crashes.stopped(wall(time), at(time));
+            assert_eq!(crashes.are_reason_to_refuse(), minute >= 4, "{minute}");
+        }
+        crashes.runs(at(900));
+        crashes.stopped(wall(900), at(900));
+        assert_eq!(crashes.count(), 1);
     }
 
     #[test]

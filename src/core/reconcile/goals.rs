@@ -123,7 +123,9 @@ impl<'a> Scene<'a> {
             // Whoever binds it looks for who has it.
             Some(Reason::Waits(Wait::NotBound)) => Departure::Drained,
             // Placement lets a loser go: whoever keeps it is right, or must be the only one.
-            Some(Reason::Kept) => Departure::Handover { winner_ready: true },
+            Some(Reason::Kept | Reason::Rebalanced { .. }) => {
+                Departure::Handover { winner_ready: true }
+            }
             Some(_) | None => Departure::Unwanted,
         }
     }

@@ -10,13 +10,15 @@ use std::time::Duration;
 
 use crate::id::RevisionHash;
 use crate::report::{Health, Hold, InstanceState};
-use crate::stack::Service;
+use crate::stack::{OnReturn, Service};
 use crate::time::{Instant, WallTime};
 
 use super::action::{Action, Container, ContainerId, ContainerState};
-use super::backoff::{Crashes, Setback};
+use super::backoff::{CRASHES_BEFORE_REFUSAL, Crashes, Setback};
 use super::trial::Trial;
 use super::wanted::Wanted;
+
+const MINUTE_MILLIS: u64 = 60_000;
 
 /// What this node has to do about an instance.
 #[derive(Clone, Copy, Debug)]
@@ -82,6 +84,8 @@ pub(super) struct Local {
     pub trial: Option<Trial>,
     pub probing: Option<Probing>,
     pub crashes: Crashes,
+    /// Whether others ask for how long its container has been up.
+    pub tells_age: bool,
     /// Running or starting failed.
     pub starting: Option<Setback>,
     /// Stopping or removing failed.
@@ -107,6 +111,7 @@ impl Default for Local {
             trial: None,
             probing: None,
             crashes: Crashes::default(),
+            tells_age: false,
             starting: None,
             stopping: None,
             decided: None,
@@ -173,6 +178,7 @@ impl Local {
         }
         self.stateful = wanted.service.stateful;
         self.grace = super::container::stop_grace(&wanted.service);
+        self.tells_age = wanted.service.deploy.offline.on_return == OnReturn::LongestRunning;
     }
 
     /// Takes note of what is seen.
@@ -243,8 +249,24 @@ impl Local {
             address: scene.best.and_then(|best| best.address),
             image: scene.best.map(|best| best.image.clone()),
             since,
+            age: self.minutes_up(scene.best, now).map_or(0, age),
             problem: condition.problem,
         })
+    }
+
+    /// For how many minutes its container has been up, where that is asked for.
+    fn minutes_up(&self, best: Option<&Container>, now: WallTime) -> Option<u64> {
+        let ContainerState::Running { since } = best.filter(|_| self.tells_age)?.state else {
+            return None;
+        };
+        Some(now.0.saturating_sub(since.0) / MINUTE_MILLIS)
+    }
+
+    /// How long it takes until its age is another one.
+    pub(super) fn ages_in(&self, best: Option<&Container>, now: WallTime) -> Option<Duration> {
+        let minutes = self.minutes_up(best, now)?;
+        let next = 1_u64.checked_shl(age(minutes).into())?;
+        Some(Duration::from_secs(60 * (next - minutes)))
     }
 
     /// Whether the container runs and answers, as far as this node was told to look.
@@ -320,8 +342,8 @@ impl Local {
         }
         match best.state {
             ContainerState::Exited { code, .. } if self.crashes.has_crashed() => {
-                Condition::new(Failed, Health::Unknown)
-                    .because(Some(format!("the container exited with status {code}")))
+                let problem = crashed(code, self.crashes.count());
+                Condition::new(Failed, Health::Unknown).because(Some(problem))
             }
             ContainerState::Exited { .. }
             | ContainerState::Created
@@ -373,6 +395,22 @@ impl Local {
         }
         let state = if scene.image_ready { Creating } else { Pending };
         Condition::new(state, Health::Unknown)
+    }
+}
+
+/// How often a minute was doubled in so many, and one more; 0 for none.
+fn age(minutes: u64) -> u8 {
+    let doublings = u64::BITS - minutes.leading_zeros();
+    u8::try_from(doublings).unwrap_or(u8::MAX)
+}
+
+/// What a container that stopped by itself is said to have done.
+fn crashed(code: i64, crashes: usize) -> String {
+    let said = format!("the container exited with status {code}");
+    match crashes {
+        0..=1 => said,
+        CRASHES_BEFORE_REFUSAL.. => format!("{said}, at least {crashes} times in five minutes"),
+        _ => format!("{said}, {crashes} times in five minutes"),
     }
 }
 

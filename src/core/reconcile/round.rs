@@ -177,6 +177,9 @@ impl<'a> Round<'a> {
             image_ready: pinned.is_some(),
             image_setback: image.as_ref().and_then(|image| images.setback(image)),
         };
+        if let Some(wait) = local.ages_in(scene.best, self.now.wall) {
+            found.wakes.push(self.now.monotonic + wait);
+        }
         let said = self.said.get(instance);
         let hold = local.hold(scene, said, self.now.wall);
         let judge = |hold| self.engine.judge(hold, local.stateful, said, self.now);
@@ -192,7 +195,15 @@ impl<'a> Round<'a> {
                 .failed
                 .extend(failure.map(|failed| (instance.clone(), failed)));
             let setbacks = [local.starting.as_ref(), scene.image_setback];
-            refuse_or_accept(refusals, wanted, setbacks, &hold, self.now.monotonic);
+            let crashes_on = local.crashes.are_reason_to_refuse();
+            refuse_or_accept(
+                refusals,
+                wanted,
+                setbacks,
+                crashes_on,
+                &hold,
+                self.now.monotonic,
+            );
         }
         found.holds.insert(instance.clone(), hold);
     }
@@ -357,6 +368,7 @@ fn refuse_or_accept(
     refusals: &mut Refusals,
     wanted: &Wanted,
     setbacks: [Option<&Setback>; 2],
+    crashes_on: bool,
     hold: &Hold,
     now: Instant,
 ) {
@@ -371,5 +383,7 @@ fn refuse_or_accept(
     let mut reasons = setbacks.into_iter().flatten();
     if let Some(setback) = reasons.find(|setback| setback.is_reason_to_refuse()) {
         refusals.refuse(&wanted.instance, aim, setback.problem.clone(), now);
+    } else if let Some(problem) = hold.problem.as_ref().filter(|_| crashes_on) {
+        refusals.refuse(&wanted.instance, aim, problem.clone(), now);
     }
 }

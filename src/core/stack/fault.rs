@@ -2,7 +2,7 @@
 
 use std::collections::BTreeSet;
 
-use super::{Port, Resources, Service, Volume, VolumeSource, size_text};
+use super::{Deploy, Port, Resources, Service, Strategy, Volume, VolumeSource, size_text};
 
 /// One thing wrong with a service, and where.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -21,8 +21,11 @@ pub enum ServiceField {
     Links,
     Volumes,
     Labels,
-    /// Has no items: the index is 0.
+    /// Has no items: the index is 0, as for those that follow.
     MemorySwap,
+    Spread,
+    MaxPerNode,
+    Rebalance,
 }
 
 /// Why a service cannot be run as it is.
@@ -44,6 +47,12 @@ pub enum InvalidService {
     SwapWithoutMemory,
     #[error("{swap} of memory and swap together is less than {memory} of memory alone", swap = size_text(*.swap), memory = size_text(*.memory))]
     SwapBelowMemory { swap: u64, memory: u64 },
+    #[error("only the strategy `ha` spreads, and the strategy is `{0}`")]
+    SpreadWithoutHa(Strategy),
+    #[error("the strategy `daemon` has `instances` on each node")]
+    MaxPerNodeOfDaemon,
+    #[error("only stateless services with the strategy `ha` can be rebalanced")]
+    RebalanceWithoutHa,
 }
 
 impl InvalidService {
@@ -53,13 +62,16 @@ impl InvalidService {
             Self::NamedVolume(_) => {
                 Some("use a path `/data` (kept with the instance) or a bind mount `/host:/data`")
             }
+            Self::MaxPerNodeOfDaemon => Some("remove `max_per_node`, and set `instances`"),
+            Self::SpreadWithoutHa(_) => Some("remove `spread`, or use the strategy `ha`"),
             Self::PortTwice { .. }
             | Self::MountTwice(_)
             | Self::VariableTwice(_)
             | Self::LinkTwice(_)
             | Self::ReservedLabel(_)
             | Self::SwapWithoutMemory
-            | Self::SwapBelowMemory { .. } => None,
+            | Self::SwapBelowMemory { .. }
+            | Self::RebalanceWithoutHa => None,
         }
     }
 }
@@ -77,6 +89,9 @@ impl Service {
         volume_faults(&self.volumes, &mut faults);
         label_faults(self, &mut faults);
         faults.extend(swap_fault(&self.resources));
+        faults.extend(spread_fault(&self.deploy));
+        faults.extend(max_per_node_fault(&self.deploy));
+        faults.extend(rebalance_fault(self));
         faults
     }
 }
@@ -173,9 +188,39 @@ fn swap_fault(resources: &Resources) -> Option<Fault> {
     })
 }
 
+fn spread_fault(deploy: &Deploy) -> Option<Fault> {
+    let is_spread = deploy.strategy == Strategy::Ha || deploy.spread.is_empty();
+    (!is_spread).then_some(Fault {
+        field: ServiceField::Spread,
+        index: 0,
+        cause: InvalidService::SpreadWithoutHa(deploy.strategy),
+    })
+}
+
+fn rebalance_fault(service: &Service) -> Option<Fault> {
+    let can = service.deploy.strategy == Strategy::Ha && !service.stateful;
+    (service.deploy.rebalance && !can).then_some(Fault {
+        field: ServiceField::Rebalance,
+        index: 0,
+        cause: InvalidService::RebalanceWithoutHa,
+    })
+}
+
+fn max_per_node_fault(deploy: &Deploy) -> Option<Fault> {
+    let is_daemon = deploy.strategy == Strategy::Daemon;
+    (is_daemon && deploy.max_per_node.is_some()).then_some(Fault {
+        field: ServiceField::MaxPerNode,
+        index: 0,
+        cause: InvalidService::MaxPerNodeOfDaemon,
+    })
+}
+
 #[cfg(test)]
 mod tests {
+    use std::num::NonZeroU32;
+
     use super::*;
+    use crate::stack::Spread;
 
     #[test]
     fn a_service_that_contradicts_itself_is_found_out() {
@@ -188,6 +233,11 @@ mod tests {
         service.labels = [("io.kontena.grid.name".to_owned(), "x".to_owned())].into();
         service.resources.memory_swap = Some(1 << 20);
         service.resources.memory = Some(2 << 20);
+        service.deploy.strategy = Strategy::Daemon;
+        service.deploy.max_per_node = NonZeroU32::new(2);
+        service.deploy.rebalance = true;
+        let rack = "label=rack".parse().unwrap();
+        service.deploy.spread = Spread::new(vec![rack]).unwrap();
         let messages: Vec<String> = service
             .faults()
             .iter()
@@ -203,6 +253,9 @@ mod tests {
                 "the path `/data/` is mounted twice",
                 "the label `io.kontena.grid.name` is reserved: `io.kontena.` belongs to Kontena",
                 "1m of memory and swap together is less than 2m of memory alone",
+                "only the strategy `ha` spreads, and the strategy is `daemon`",
+                "the strategy `daemon` has `instances` on each node",
+                "only stateless services with the strategy `ha` can be rebalanced",
             ]
         );
     }

@@ -2,17 +2,18 @@
 
 use super::Conversion;
 use super::service::Service;
+use crate::service::DEPLOY_KEYS;
 use crate::value::Value;
 use crate::yaml::Node;
-
-const OWN: [&str; 4] = ["strategy", "wait_for_port", "min_health", "interval"];
 
 impl Conversion<'_> {
     pub(super) fn deploy(&mut self, node: &Node, service: &mut Service) {
         let mut own = Vec::new();
         for (key, value) in node.entries().into_iter().flatten() {
             match key.key().as_str() {
-                name if OWN.contains(&name) => own.push((name.to_owned(), share(name, value))),
+                name if DEPLOY_KEYS.contains(&name) => {
+                    own.push((name.to_owned(), share(name, value)));
+                }
                 "replicas" => service.push(("instances".to_owned(), value.to_value())),
                 "mode" if value.text() == Some("global") => {
                     own.push(("strategy".to_owned(), Value::from("daemon")));

@@ -3,8 +3,8 @@
 use std::collections::BTreeSet;
 use std::rc::Rc;
 
-use super::keys::{HEALTH_CHECK, SERVICE, refuse};
-use super::lists;
+use super::keys::{DEPLOY, HEALTH_CHECK, OFFLINE, SERVICE, refuse};
+use super::{lists, placing};
 use crate::problem::Report;
 use crate::units;
 use crate::value::Value;
@@ -71,7 +71,7 @@ fn check_key(key: &Node, node: &Rc<Node>, surroundings: &Surroundings, report: &
         "network_mode" => checker.choice(node, &what, &["bridge", "host"]),
         "pid" => checker.choice(node, &what, &["host"]),
         "stop_signal" => checker.signal(node),
-        "stop_grace_period" => checker.grace(node),
+        "stop_grace_period" => checker.duration(node, &what),
         "only_if" | "skip_if" => checker.condition(node, &what),
         "build" => checker.build(node),
         "extends" => checker.extends(node),
@@ -198,12 +198,11 @@ impl Checker<'_> {
         }
     }
 
-    fn grace(&mut self, node: &Node) {
-        if let Some(text) = self.text(node, "`stop_grace_period`")
+    fn duration(&mut self, node: &Node, what: &str) {
+        if let Some(text) = self.text(node, what)
             && !units::is_duration(text)
         {
-            let message =
-                format!("`stop_grace_period` is `{text}`, not a duration as `30s` or `1m30s`");
+            let message = format!("{what} is `{text}`, not a duration as `30s` or `1m30s`");
             self.report.error(node.at, message);
         }
     }
@@ -305,8 +304,7 @@ impl Checker<'_> {
     }
 
     fn deploy(&mut self, node: &Rc<Node>) {
-        let keys = ["strategy", "wait_for_port", "min_health", "interval"];
-        if self.section(node, "`deploy`", &keys).is_none() {
+        if self.section(node, "`deploy`", &DEPLOY).is_none() {
             return;
         }
         if let Some(strategy) = self.optional(node, "strategy") {
@@ -327,6 +325,33 @@ impl Checker<'_> {
         {
             let message = "`interval` has to be a time as `30min`, `12h` or `7d`";
             self.report.error(interval.at, message);
+        }
+        if let Some(spread) = self.optional(node, "spread") {
+            placing::spread(self, spread);
+        }
+        if let Some(most) = self.optional(node, "max_per_node") {
+            self.integer(most, "`max_per_node`", 1..=placing::MAX_PER_NODE);
+        }
+        if let Some(rebalance) = self.optional(node, "rebalance") {
+            self.boolean(rebalance, "`rebalance`");
+        }
+        if let Some(offline) = self.optional(node, "offline") {
+            self.offline(offline);
+        }
+    }
+
+    fn offline(&mut self, node: &Rc<Node>) {
+        if self.section(node, "`offline`", &OFFLINE).is_none() {
+            return;
+        }
+        if let Some(after) = self.optional(node, "replace_after") {
+            self.duration(after, "`replace_after`");
+        }
+        if let Some(takeover) = self.optional(node, "takeover") {
+            self.choice(takeover, "`takeover`", &placing::TAKEOVER);
+        }
+        if let Some(on_return) = self.optional(node, "on_return") {
+            self.choice(on_return, "`on_return`", &placing::ON_RETURN);
         }
     }
 

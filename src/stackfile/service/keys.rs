@@ -46,6 +46,21 @@ pub(crate) const SERVICE: [&str; 38] = [
     "volumes_from",
 ];
 
+/// The keys of `deploy`; those behind `interval` are ours.
+pub(crate) const DEPLOY: [&str; 8] = [
+    "strategy",
+    "wait_for_port",
+    "min_health",
+    "interval",
+    "spread",
+    "max_per_node",
+    "offline",
+    "rebalance",
+];
+
+/// The keys of `deploy.offline`.
+pub(super) const OFFLINE: [&str; 3] = ["replace_after", "takeover", "on_return"];
+
 /// The keys of `health_check`.
 pub(super) const HEALTH_CHECK: [&str; 6] = [
     "protocol",
@@ -57,7 +72,7 @@ pub(super) const HEALTH_CHECK: [&str; 6] = [
 ];
 
 /// Keys of others, each with what to do instead.
-const FOREIGN: [(&str, &str); 17] = [
+const FOREIGN: [(&str, &str); 19] = [
     ("restart", "remove it: instances are always restarted"),
     (
         "container_name",
@@ -84,6 +99,8 @@ const FOREIGN: [(&str, &str); 17] = [
     ("strategy", "it belongs under `deploy`"),
     ("wait_for_port", "it belongs under `deploy`"),
     ("min_health", "it belongs under `deploy`"),
+    ("spread", "it belongs under `deploy`"),
+    ("max_per_node", "it belongs under `deploy`"),
     ("memory", "the key is `mem_limit`"),
     ("dockerfile", "it belongs under `build`, beside `context`"),
     ("log_driver", "it is `driver` under `logging`"),

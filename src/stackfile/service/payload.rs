@@ -4,6 +4,7 @@ use std::path::Path;
 
 use super::keys::HEALTH_CHECK;
 use super::lists::Port;
+use super::placing;
 use crate::units;
 use crate::value::Value;
 use crate::world::normal;
@@ -265,11 +266,25 @@ fn deploy(options: &Options) -> Result<Value, String> {
             Value::Integer(seconds.ok_or_else(|| format!("`interval` is `{text}`, not a time"))?)
         }
     };
-    Ok(map([
+    let mut entries = vec![
         ("wait_for_port", options.of("deploy", "wait_for_port")),
         ("min_health", options.of("deploy", "min_health")),
         ("interval", interval),
-    ]))
+    ];
+    // Ours: a file that does not say them is told as Kontena told it.
+    let own = [
+        ("spread", placing::listed(options.of("deploy", "spread"))),
+        ("max_per_node", options.of("deploy", "max_per_node")),
+        ("offline", options.of("deploy", "offline")),
+        ("rebalance", options.of("deploy", "rebalance")),
+    ];
+    entries.extend(own.into_iter().filter(|(_, value)| !value.is_null()));
+    let entries = entries.into_iter();
+    Ok(Value::Map(
+        entries
+            .map(|(key, value)| (key.to_owned(), value))
+            .collect(),
+    ))
 }
 
 fn health_check(options: &Options) -> Value {

@@ -138,6 +138,27 @@ hooks:
 }
 
 #[test]
+fn ours_is_told_beside_what_kontena_knows() {
+    check(
+        &mut service(
+            "image: a\ndeploy: {spread: label=rack, max_per_node: 2, offline: {replace_after: 2m, takeover: never}}",
+        ),
+        "services.0.deploy_opts",
+        expect![[r#"
+            wait_for_port: null
+            min_health: null
+            interval: null
+            spread:
+              - label=rack
+            max_per_node: 2
+            offline:
+              replace_after: "2m"
+              takeover: never
+        "#]],
+    );
+}
+
+#[test]
 fn what_kontena_refuses_is_refused() {
     for (lines, said) in [
         (
@@ -156,6 +177,43 @@ fn what_kontena_refuses_is_refused() {
             "deploy: {interval: 1w}",
             "`interval` has to be a time as `30min`, `12h` or `7d`",
         ),
+        (
+            "deploy: {spread: rack}",
+            "`spread` is `rack`, it has to be `label=KEY`",
+        ),
+        (
+            "deploy: {spread: [label=rack, 7]}",
+            "an item of `spread` has to be a text, this is a whole number",
+        ),
+        (
+            "deploy: {spread: [label=a, label=b, label=c, label=d]}",
+            "`spread` has 4 labels, 3 are possible",
+        ),
+        (
+            "deploy: {spread: [label=a, label=a]}",
+            "`label=a` is given twice",
+        ),
+        (
+            "deploy: {max_per_node: 0}",
+            "`max_per_node` is 0, it has to be from 1 to 10000",
+        ),
+        (
+            "deploy: {offline: {replace_after: 2}}",
+            "`replace_after` has to be a text, this is a whole number",
+        ),
+        (
+            "deploy: {offline: {replace_after: soon}}",
+            "`replace_after` is `soon`, not a duration as `30s` or `1m30s`",
+        ),
+        (
+            "deploy: {offline: {takeover: whole}}",
+            "`takeover` is `whole`, not one of half, always, never",
+        ),
+        (
+            "deploy: {offline: {return: keep_original}}",
+            "`return` is not a key of `offline`",
+        ),
+        ("spread: label=rack", "`spread` is not a key of a service"),
         (
             "ports: [22:22]",
             "a port has to be a text, this is a whole number",

@@ -12,7 +12,7 @@ use crate::membership::admission::Admission;
 use crate::network::ipam::{self, Claim, Subnet};
 use crate::network::plan::AddressPlan;
 use crate::network::vpn::Vpn;
-use crate::view::{Availability, Conflict, Grid, JoinToken, Member};
+use crate::view::{Availability, Conflict, Grid, JoinToken, LastSign, Member};
 
 #[derive(Debug, Default)]
 pub(super) struct GridPart {
@@ -21,6 +21,7 @@ pub(super) struct GridPart {
     pub(super) removed: BTreeSet<NodeId>,
     pub(super) former: BTreeMap<NodeId, NodeName>,
     pub(super) disowned: BTreeSet<NodeId>,
+    pub(super) assumed_dead: BTreeMap<NodeId, LastSign>,
     pub(super) join_tokens: BTreeMap<TokenId, JoinToken>,
     pub(super) admin_tokens: BTreeSet<[u8; 32]>,
     pub(super) vpn: Vpn,
@@ -96,6 +97,9 @@ impl GridPart {
             GridRegister::PlacementVersion => {
                 self.grid.placement_version = self.settle(name, values).unwrap_or_default();
             }
+            GridRegister::DefaultAffinity => {
+                self.grid.default_affinity = self.settle(name, values).unwrap_or_default();
+            }
             GridRegister::Admission(node) if self.roster.contains_key(&node) => {
                 let admissions: Vec<Read<Admission>> = readable(values).collect();
                 let subnet = |admission: &Admission| admission.subnet.clone();
@@ -119,6 +123,10 @@ impl GridPart {
                     member.availability = availability;
                 });
             }
+            GridRegister::AssumedDead(node) if self.roster.contains_key(&node) => {
+                let last = self.settle(name, values);
+                self.assumed_dead.extend(last.map(|last| (node, last)));
+            }
             GridRegister::Token(token) => self.read_token(log, token, values),
             GridRegister::AdminToken(hash) => {
                 self.admin_tokens.insert(hash);
@@ -131,6 +139,7 @@ impl GridPart {
             // with its token, and users are read once all revocations are known.
             GridRegister::AddressPlan
             | GridRegister::Admission(_)
+            | GridRegister::AssumedDead(_)
             | GridRegister::Removed(_)
             | GridRegister::TokenRevoked(_)
             | GridRegister::VpnUser(_)

@@ -4,6 +4,7 @@ use std::collections::BTreeMap;
 
 use super::field::{FieldProblem, FieldProblemKind};
 use super::logging::LoggingChange;
+use super::placing::PlacingChange;
 use super::privileges::PrivilegesChange;
 use super::resources::ResourcesChange;
 use super::set;
@@ -37,6 +38,7 @@ pub struct ServiceChange {
     pub wait_for_port: Option<Option<u16>>,
     /// In thousandths.
     pub min_health: Option<u16>,
+    pub placing: PlacingChange,
     /// `Some(None)`, in JSON the empty text, is the image's own.
     pub stop_signal: Option<Option<String>>,
     /// In milliseconds.
@@ -67,6 +69,7 @@ impl ServiceChange {
             strategy: Some(service.deploy.strategy),
             wait_for_port: service.deploy.wait_for_port.map(Some),
             min_health: Some(service.deploy.min_health),
+            placing: PlacingChange::from(&service.deploy),
             stop_signal: service.stop_signal.map(Some),
             stop_grace_millis: service.stop_grace_millis,
             network_mode: Some(service.network_mode).filter(|mode| *mode != NetworkMode::default()),
@@ -124,6 +127,7 @@ impl ServiceChange {
         set(&mut service.deploy.strategy, change.strategy);
         set(&mut service.deploy.wait_for_port, change.wait_for_port);
         set(&mut service.deploy.min_health, change.min_health);
+        change.placing.set_on(&mut service.deploy);
         set(&mut service.stop_signal, change.stop_signal);
         if change.stop_grace_millis.is_some() {
             service.stop_grace_millis = change.stop_grace_millis;
@@ -151,6 +155,9 @@ fn checked(service: Service) -> Result<Service, Vec<FieldProblem>> {
             ServiceField::Volumes => item("volumes"),
             ServiceField::Labels => item("labels"),
             ServiceField::MemorySwap => "memory_swap".to_owned(),
+            ServiceField::Spread => "deploy_opts.spread".to_owned(),
+            ServiceField::MaxPerNode => "deploy_opts.max_per_node".to_owned(),
+            ServiceField::Rebalance => "deploy_opts.rebalance".to_owned(),
         };
         let kind = match fault.cause {
             InvalidService::NamedVolume(_) => FieldProblemKind::NotCarriedOut,
@@ -160,7 +167,10 @@ fn checked(service: Service) -> Result<Service, Vec<FieldProblem>> {
             | InvalidService::LinkTwice(_)
             | InvalidService::ReservedLabel(_)
             | InvalidService::SwapWithoutMemory
-            | InvalidService::SwapBelowMemory { .. } => FieldProblemKind::Invalid,
+            | InvalidService::SwapBelowMemory { .. }
+            | InvalidService::SpreadWithoutHa(_)
+            | InvalidService::MaxPerNodeOfDaemon
+            | InvalidService::RebalanceWithoutHa => FieldProblemKind::Invalid,
         };
         FieldProblem {
             kind,

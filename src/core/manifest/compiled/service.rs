@@ -8,6 +8,7 @@ use serde_json::Value;
 use super::change::ServiceChange;
 use super::field::{Field, FieldProblem, Fields};
 use super::logging::LoggingChange;
+use super::placing::PlacingChange;
 use super::privileges::PrivilegesChange;
 use super::resources::ResourcesChange;
 use crate::id::ServiceName;
@@ -63,7 +64,7 @@ const OWN: [&str; 18] = [
 ];
 
 const DEPLOY: Fields = Fields {
-    known: &[&["wait_for_port", "min_health"]],
+    known: &[&["wait_for_port", "min_health"], &PlacingChange::FIELDS],
     not_yet: &["interval"],
 };
 
@@ -120,6 +121,7 @@ pub(super) fn read(body: &Field<'_>, problems: &mut Vec<FieldProblem>) -> Option
         strategy: parsed(body, "strategy", strategy, problems),
         wait_for_port: None,
         min_health: None,
+        placing: PlacingChange::default(),
         stop_signal: parsed(body, "stop_signal", signal_or_none, problems),
         stop_grace_millis: grace(body, problems),
         network_mode: parsed(body, "net", network_mode, problems),
@@ -299,4 +301,5 @@ fn read_deploy(deploy: &Field<'_>, change: &mut ServiceChange, problems: &mut Ve
         }
         share
     });
+    change.placing = PlacingChange::read(deploy, problems);
 }

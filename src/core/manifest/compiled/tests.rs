@@ -1,14 +1,17 @@
 //! Round trips, and what a wrong body is told.
 
+use std::num::NonZeroU32;
+
 use expect_test::expect;
 use proptest::collection::{btree_map, btree_set, vec};
 use proptest::option;
 use proptest::prelude::*;
+use proptest::sample::select;
 
 use super::*;
 use crate::stack::{
-    Affinity, Deploy, Link, Logging, NetworkMode, PidMode, Port, Privileges, Protocol, Resources,
-    Service, Strategy as Spread, Volume,
+    Affinity, Deploy, Link, Logging, NetworkMode, Offline, OnReturn, PidMode, Port, Privileges,
+    Protocol, Resources, Service, Spread, Strategy as Spreading, Takeover, Volume,
 };
 
 proptest! {
@@ -22,8 +25,10 @@ proptest! {
     #[test]
     fn a_change_is_read_back_and_does_what_it_says(from in any_declared(), to in any_declared()) {
         let mut from = from;
-        // A limit that the change does not speak of may contradict one that it sets.
+        // A limit or a spread that the change does not speak of may contradict what it sets.
         from.service.resources = Resources::default();
+        from.service.deploy = Deploy::default();
+        from.service.stateful &= !to.service.deploy.rebalance;
         let mut change = ServiceChange::from_declared(&to);
         change.stateful = None;
         let read = ServiceChange::read(&change.write()).unwrap();
@@ -229,16 +234,60 @@ fn any_affinity() -> impl Strategy<Value = Affinity> {
     "(node|label|service)(==|!=)~?(/\\^[a-z]+/|[a-z]+)".prop_map(|text| text.parse().unwrap())
 }
 
-fn any_deploy() -> impl Strategy<Value = Deploy> {
-    let spread = prop_oneof![Just(Spread::Ha), Just(Spread::Daemon), Just(Spread::Random)];
-    (spread, option::of(1..=u16::MAX), 0..=1_000_u16).prop_map(|(strategy, port, min_health)| {
-        Deploy {
-            strategy,
-            wait_for_port: port,
-            min_health,
-            ..Deploy::default()
-        }
+fn any_offline() -> impl Strategy<Value = Offline> {
+    let takeover = select(Takeover::NAMES).prop_map(|name| name.parse().unwrap());
+    let on_return = select(OnReturn::NAMES).prop_map(|name| name.parse().unwrap());
+    (0..=86_400_000_u64, takeover, on_return).prop_map(
+        |(replace_after_millis, takeover, on_return)| Offline {
+            replace_after_millis,
+            takeover,
+            on_return,
+            ..Offline::default()
+        },
+    )
+}
+
+fn any_spread() -> impl Strategy<Value = Spread> {
+    let labels = btree_set("label=[a-z]{1,3}", 0..3);
+    labels.prop_map(|labels| {
+        let labels = labels.iter().map(|label| label.parse().unwrap());
+        Spread::new(labels.collect()).unwrap()
     })
+}
+
+fn any_deploy() -> impl Strategy<Value = Deploy> {
+    let strategy = prop_oneof![
+        Just(Spreading::Ha),
+        Just(Spreading::Daemon),
+        Just(Spreading::Random)
+    ];
+    let port = option::of(1..=u16::MAX);
+    let most = option::of((1..=9_u32).prop_map(|most| NonZeroU32::new(most).unwrap()));
+    (
+        strategy,
+        port,
+        0..=1_000_u16,
+        any_spread(),
+        most,
+        any_offline(),
+        any::<bool>(),
+    )
+        .prop_map(
+            |(strategy, wait_for_port, min_health, spread, max_per_node, offline, rebalance)| {
+                let spreads = strategy == Spreading::Ha;
+                let is_daemon = strategy == Spreading::Daemon;
+                Deploy {
+                    strategy,
+                    wait_for_port,
+                    min_health,
+                    spread: if spreads { spread } else { Spread::default() },
+                    max_per_node: max_per_node.filter(|_| !is_daemon),
+                    offline,
+                    rebalance: rebalance && spreads,
+                    ..Deploy::default()
+                }
+            },
+        )
 }
 
 prop_compose! {

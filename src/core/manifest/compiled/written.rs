@@ -86,11 +86,12 @@ fn write_deploy(change: &ServiceChange) -> Option<Value> {
         let share = f64::from(thousandths) / 1000.0;
         deploy.insert("min_health".to_owned(), json!(share));
     }
+    change.placing.write(&mut deploy);
     (!deploy.is_empty()).then_some(Value::Object(deploy))
 }
 
 /// Whole where it can be.
-fn write_seconds(millis: u64) -> Value {
+pub(super) fn write_seconds(millis: u64) -> Value {
     if millis.is_multiple_of(1_000) {
         return json!(millis / 1_000);
     }

@@ -212,6 +212,7 @@ fn hold(address: IpAddr) -> Hold {
         address: Some(address),
         image: None,
         since: WallTime(1),
+        age: 0,
         problem: None,
     }
 }

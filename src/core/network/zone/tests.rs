@@ -578,6 +578,7 @@ fn add_hold(view: &mut View, text: &str) {
         address: Some(address),
         image: None,
         since: WallTime(0),
+        age: 0,
         problem: None,
     };
     let report = view.reports.get_mut(&node_id(node)).unwrap();

@@ -86,6 +86,7 @@ fn holding(instance: &str, address: Ipv4Addr, by: &Hand, sequence: u64) -> Signe
         address: Some(address.into()),
         image: None,
         since: WallTime(1),
+        age: 0,
         problem: None,
     };
     let mut report = Report::empty(by.node.me, order);

@@ -1,22 +1,26 @@
 //! Views as text, so that a test shows nothing but what it is about.
 //!
 //! ```text
-//! nodes a b(stale) c(az=eu,drain)      fresh|late|stale|absent|gone, drain, engine, disk, unreported,
-//!                                      newcomer, misses=NODE, number=N, cores=N, bytes=N; else a label
-//! web x2 port=80 web.1@b web.2!c       NAME xN, then any of: ha daemon random stateful stopped
-//!                                      undeployed future unreadable, port=N, cpus=N, memory=N, affinities,
-//!                                      holds `web.1@b(epoch=2,pending,unhealthy,old,updating)`,
+//! nodes a b(stale) c(az=eu,drain)      fresh|late|stale|absent|gone|dead, drain, engine, disk, unreported,
+//!                                      newcomer, misses=NODE, number=N, cores=N, bytes=N, away=SECONDS;
+//!                                      else a label
+//! web x2 port=80 web.1@b web.2!c       NAME xN, then any of: ha daemon random stateful stopped rebalance
+//!                                      undeployed future unreadable, port=N, cpus=N, memory=N, most=N, spread=KEY,KEY, affinities,
+//!                                      after=SECONDS, takeover=…, return=…,
+//!                                      holds `web.1@b(epoch=2,age=3,pending,unhealthy,old,updating)`,
 //!                                      pins `web.1->b`, refusals `web.1!b`
 //! version 2                            the grid's placement version
+//! default label==a node!=b             the grid's default affinity
 //! ```
 
 use std::collections::BTreeMap;
 use std::sync::Arc;
+use std::time::Duration;
 
 use crate::id::{EnvelopeHash, InstanceId, NodeId, RevisionHash, ServiceKey};
 use crate::placement::PLACEMENT_VERSION;
 use crate::report::{Disk, Engine, EngineState, Health, Hold, InstanceState, Report, ReportOrder};
-use crate::stack::{Port, Protocol, Service, Strategy};
+use crate::stack::{Port, Protocol, Service, Spread, Strategy};
 use crate::time::WallTime;
 use crate::view::{
     Availability, Deployed, Freshness, Lifecycle, Member, Pin, Revision, ServiceRecord, Standing,
@@ -48,6 +52,11 @@ pub(super) fn parse(text: &str) -> View {
             Some("version") => {
                 let version = words.next().unwrap().parse().unwrap();
                 Arc::make_mut(&mut view.documents).grid.placement_version = version;
+            }
+            Some("default") => {
+                let affinity = words.map(|word| word.parse().unwrap());
+                let grid = &mut Arc::make_mut(&mut view.documents).grid;
+                grid.default_affinity = affinity.collect();
             }
             Some(name) => add_service(&mut view, name, words.collect()),
         }
@@ -100,6 +109,12 @@ fn add_node(view: &mut View, word: &str) {
             report.as_mut().unwrap().engine.cpus = cores.parse().unwrap();
         } else if let Some(bytes) = attribute.strip_prefix("bytes=") {
             report.as_mut().unwrap().engine.memory_bytes = bytes.parse().unwrap();
+        } else if attribute == "dead" {
+            standing = Freshness::Gone;
+            view.absences.entry(id).or_default().assumed_dead = true;
+        } else if let Some(seconds) = attribute.strip_prefix("away=") {
+            let passed = Duration::from_secs(seconds.parse().unwrap());
+            view.absences.entry(id).or_default().passed = passed;
         } else if attribute == "drain" {
             member.availability = Availability::Drain;
         } else if attribute == "unreported" {
@@ -155,6 +170,7 @@ fn add_service(view: &mut View, name: &str, words: Vec<&str>) {
             "daemon" => service.deploy.strategy = Strategy::Daemon,
             "random" => service.deploy.strategy = Strategy::Random,
             "stateful" => service.stateful = true,
+            "rebalance" => service.deploy.rebalance = true,
             "stopped" => state = Lifecycle::Stopped,
             "undeployed" => deployed = false,
             "unreadable" => unreadable = true,
@@ -169,6 +185,24 @@ fn add_service(view: &mut View, name: &str, words: Vec<&str>) {
             }
             word if word.starts_with("memory=") => {
                 service.resources.memory = Some(word[7..].parse().unwrap());
+            }
+            word if word.starts_with("after=") => {
+                let seconds: u64 = word[6..].parse().unwrap();
+                service.deploy.offline.replace_after_millis = seconds * 1_000;
+            }
+            word if word.starts_with("takeover=") => {
+                service.deploy.offline.takeover = word[9..].parse().unwrap();
+            }
+            word if word.starts_with("return=") => {
+                service.deploy.offline.on_return = word[7..].parse().unwrap();
+            }
+            word if word.starts_with("most=") => {
+                service.deploy.max_per_node = Some(word[5..].parse().unwrap());
+            }
+            word if word.starts_with("spread=") => {
+                let labels = word[7..].split(',');
+                let labels = labels.map(|key| format!("label={key}").parse().unwrap());
+                service.deploy.spread = Spread::new(labels.collect()).unwrap();
             }
             word if word.starts_with("port=") => service.ports.push(port(&word[5..])),
             word if word.contains("->") => {
@@ -246,6 +280,7 @@ fn hold(wanted: RevisionHash, attributes: Vec<&str>) -> Hold {
             "updating" => hold.updating = true,
             "unhealthy" => hold.health = Health::Unhealthy,
             "old" => hold.revision = RevisionHash([0; 32]),
+            age if age.starts_with("age=") => hold.age = age[4..].parse().unwrap(),
             other => hold.epoch = other.strip_prefix("epoch=").unwrap().parse().unwrap(),
         }
     }
@@ -266,6 +301,7 @@ pub(super) fn right_hold(wanted: RevisionHash, epoch: u64) -> Hold {
         address: None,
         image: None,
         since: WallTime(0),
+        age: 0,
         problem: None,
     }
 }

@@ -1,6 +1,6 @@
 //! Placement, by property.
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 use std::fmt::Write;
 use std::sync::Arc;
 
@@ -38,6 +38,8 @@ fn node() -> impl Strategy<Value = String> {
         "cores=1",
         "bytes=100",
         "bytes=60,az=1",
+        "away=30",
+        "dead",
     ]);
     (state, extra).prop_map(|(state, extra)| format!("{state},{extra}"))
 }
@@ -59,6 +61,17 @@ fn service(name: &'static str) -> impl Strategy<Value = String> {
         "memory=30",
         "memory=30",
         "memory=50",
+        "most=1",
+        "most=2",
+        "spread=ssd,az",
+        "after=60",
+        "takeover=always",
+        "takeover=never after=10",
+        "return=keep_replacement",
+        "return=longest_running",
+        "rebalance",
+        "rebalance label==~ssd",
+        "rebalance most=2 spread=ssd",
     ]);
     let place = (
         1..5_u32,
@@ -150,11 +163,28 @@ fn set_freshness(view: &mut View, node: NodeId, freshness: Freshness) {
     view.standings.get_mut(&node).unwrap().freshness = freshness;
 }
 
+/// Whether zones, and the nodes of each, have as many instances as each other, or one more.
+fn is_even(view: &View, placement: &Placement) -> bool {
+    let mut zones: BTreeMap<&str, Vec<usize>> = BTreeMap::new();
+    for (node, member) in &view.documents.roster {
+        let count = placement.of_node(*node).count();
+        zones.entry(member.zone()).or_default().push(count);
+    }
+    let within_one = |counts: &[usize]| {
+        let (least, most) = (counts.iter().min(), counts.iter().max());
+        most.zip(least)
+            .is_none_or(|(most, least)| most - least <= 1)
+    };
+    let sums: Vec<usize> = zones.values().map(|counts| counts.iter().sum()).collect();
+    within_one(&sums) && zones.values().all(|counts| within_one(counts))
+}
+
 /// One line of a view, written anew, or everything carried out as it was placed.
 #[derive(Clone, Debug)]
 enum Step {
     Node(usize, String),
     Service(usize, String),
+    Default(&'static str),
     CarryOut,
 }
 
@@ -165,6 +195,7 @@ fn step() -> impl Strategy<Value = Step> {
         1 => service("db").prop_map(|line| Step::Service(1, line)),
         1 => service("web").prop_map(|line| Step::Service(2, line)),
         1 => (0..3_usize).prop_map(|at| Step::Service(at, String::new())),
+        1 => select(vec!["", "label==~ssd", "label!=az=1", "service!=web"]).prop_map(Step::Default),
         2 => Just(Step::CarryOut),
     ]
 }
@@ -175,6 +206,7 @@ proptest! {
         (mut nodes, mut services) in any_text(), steps in prop::collection::vec(step(), 1..12),
     ) {
         let mut incremental = Incremental::default();
+        let mut default = String::new();
         let mut view = parse(&[nodes.clone(), services.clone()].concat().join("\n"));
         for step in steps {
             incremental.update(&Arc::new(view.clone()));
@@ -187,9 +219,11 @@ proptest! {
                     nodes[at] = format!("nodes {}({attributes},number={})", NODES[at], at + 1);
                 }
                 Step::Service(at, line) => services[at] = line,
+                Step::Default(affinity) => default = format!("default {affinity}"),
             }
             if !carried_out {
-                view = changed(&view, &parse(&[nodes.clone(), services.clone()].concat().join("\n")));
+                let lines = [nodes.clone(), services.clone(), vec![default.clone()]];
+                view = changed(&view, &parse(&lines.concat().join("\n")));
             }
         }
     }
@@ -216,10 +250,10 @@ proptest! {
                     Reason::New | Reason::TakenOver { .. } | Reason::Moved { .. } => {
                         filter::candidate(survey, wanted, holder, number)
                     }
-                    Reason::Kept | Reason::HolderStale if !wanted.service.stateful => {
+                    Reason::Kept | Reason::HolderStale | Reason::Rebalanced { .. } if !wanted.service.stateful => {
                         filter::keeper(survey, wanted, holder, number)
                     }
-                    Reason::Kept | Reason::HolderStale | Reason::Pinned | Reason::Daemon
+                    Reason::Kept | Reason::HolderStale | Reason::Rebalanced { .. } | Reason::Pinned | Reason::Daemon
                     | Reason::Waits(_) => None,
                 };
                 wrong.extend(rejection.map(|why| format!("{key}.{number} {why}")));
@@ -281,6 +315,31 @@ proptest! {
         let before = holders(&place(&view));
         carry_out(&mut view);
         prop_assert_eq!(holders(&place(&view)), before);
+    }
+
+    #[test]
+    fn rebalancing_ends_with_an_even_spread_and_moves_one_at_a_time(
+        held in prop::collection::vec(select(&NODES[..]), 1..12),
+        zones in prop::collection::vec(select(vec!["az=1", "az=2", "az=3"]), NODES.len()),
+    ) {
+        let nodes = NODES.iter().zip(zones).map(|(name, zone)| format!("nodes {name}({zone})\n"));
+        let holds = (1..).zip(&held).map(|(number, node)| format!(" web.{number}@{node}"));
+        let holds: String = holds.collect();
+        let nodes: String = nodes.collect();
+        let mut view = parse(&format!("{nodes}web x{} rebalance{holds}", held.len()));
+        for _ in 0..=held.len() {
+            let placement = place(&view);
+            let moves = placement.assignments().filter(|(_, _, it)| it.leaving.is_some());
+            match moves.count() {
+                0 => {
+                    prop_assert!(is_even(&view, &placement));
+                    return Ok(());
+                }
+                count => prop_assert_eq!(count, 1),
+            }
+            carry_out(&mut view);
+        }
+        prop_assert!(false, "it does not end");
     }
 
     #[test]

@@ -81,6 +81,7 @@ fn view(record: ServiceRecord, of_b: BTreeMap<InstanceId, Hold>) -> View {
         documents: Arc::new(documents),
         reports: BTreeMap::from([(A, report(A, BTreeMap::new())), (B, report(B, of_b))]),
         standings: BTreeMap::from([(A, fresh), (B, fresh)]),
+        ..View::default()
     }
 }
 

@@ -84,6 +84,7 @@ pub(super) fn hold(epoch: u64, state: InstanceState) -> Hold {
         address: None,
         image: None,
         since: WallTime(0),
+        age: 0,
         problem: None,
     }
 }

@@ -5,7 +5,7 @@ use std::time::Duration;
 use crate::reconcile::action::{Action, ContainerState, Failure, Success};
 use crate::view::Lifecycle;
 
-use super::bench::{Bench, wanted};
+use super::bench::{Bench, id, wanted};
 
 #[test]
 fn a_crashed_container_is_started_again_and_not_made_anew() {
@@ -40,6 +40,40 @@ fn a_container_that_crashes_again_and_again_waits_longer_and_is_unhealthy() {
     assert_eq!(bench.state("web-1"), "running unhealthy");
     bench.seconds(10);
     assert_eq!(bench.state("web-1"), "running healthy");
+}
+
+#[test]
+fn a_node_on_which_it_crashed_five_times_in_five_minutes_refuses_that_deploy() {
+    let mut bench = Bench::with([wanted("web-1", 1)]);
+    bench.settle();
+    for crash in 1..=5 {
+        assert!(bench.instances.refusals().is_empty(), "{crash}");
+        bench.crash("web-1");
+        bench.settle();
+        while crash < 5 && bench.running().is_empty() {
+            bench.seconds(1);
+        }
+    }
+    let problem = "the container exited with status 3, at least 5 times in five minutes";
+    assert_eq!(bench.instances.refusals()[&id("web-1")], problem);
+    bench.want([wanted("web-1", 2)]);
+    bench.settle();
+    assert!(bench.instances.refusals().is_empty());
+}
+
+#[test]
+fn what_can_only_run_here_is_not_refused_however_often_it_crashes() {
+    let mut fixed = wanted("web-1", 1);
+    fixed.fixed = true;
+    let mut bench = Bench::with([fixed]);
+    bench.settle();
+    for _ in 0..6 {
+        bench.crash("web-1");
+        while bench.running().is_empty() {
+            bench.seconds(1);
+        }
+    }
+    assert!(bench.instances.refusals().is_empty());
 }
 
 #[test]
