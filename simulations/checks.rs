@@ -11,6 +11,7 @@ mod documents;
 mod due;
 mod epochs;
 mod fallen;
+mod health;
 mod membership;
 mod names;
 mod network;
@@ -190,6 +191,7 @@ impl Checks {
                 Box::new(clones::Clones::new(hosts)),
                 Box::new(patience::Patience::new(hosts)),
                 Box::new(names::Names::new(hosts)),
+                Box::<health::Illnesses>::default(),
                 Box::new(network::Networks),
                 Box::<restarts::Restarts>::default(),
                 Box::new(documents::Documents),
@@ -248,6 +250,7 @@ pub fn all() -> impl Iterator<Item = &'static Check> {
         clones::CHECKS,
         patience::CHECKS,
         names::CHECKS,
+        health::CHECKS,
         network::CHECKS,
         restarts::CHECKS,
         documents::CHECKS,

@@ -204,6 +204,6 @@ fn wanted_by(action: &Action) -> Option<String> {
         Action::Start { container } => Some(format!("start {}", container.0)),
         Action::Stop { container, .. } => Some(format!("stop {}", container.0)),
         Action::Remove { container } => Some(format!("remove {}", container.0)),
-        Action::Probe { .. } => None,
+        Action::Probe { .. } | Action::Check { .. } => None,
     }
 }

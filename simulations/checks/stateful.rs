@@ -163,7 +163,8 @@ fn to_start<'a>(scene: Scene<'a>, host: usize, action: &'a Action) -> Option<&'a
         Action::Fetch { .. }
         | Action::Stop { .. }
         | Action::Remove { .. }
-        | Action::Probe { .. } => None,
+        | Action::Probe { .. }
+        | Action::Check { .. } => None,
     }
 }
 

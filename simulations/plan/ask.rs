@@ -4,7 +4,7 @@ use std::num::NonZeroU32;
 
 use kontena_core::command::{Command, StackInput};
 use kontena_core::id::{RevisionHash, ServiceKey, ServiceName, StackName};
-use kontena_core::stack::{Deploy, OnFailure, Port, Protocol, Service, Strategy};
+use kontena_core::stack::{Deploy, HealthCheck, OnFailure, Port, Protocol, Question, Service, Strategy};
 use kontena_core::view::Availability;
 
 use crate::engine::Engine;
@@ -224,7 +224,7 @@ pub enum Shape {
     Waiting,
     Stateful,
     Daemon,
-    /// Half of its instances may be down in a rollout.
+    /// Half of its instances may be down in a rollout, and their health is checked.
     Relaxed,
     /// Only on nodes of the first zone.
     Zoned,
@@ -257,7 +257,10 @@ impl Shape {
             Self::Waiting => service.deploy.wait_for_port = Some(80),
             Self::Stateful => service.stateful = true,
             Self::Daemon => service.deploy.strategy = Strategy::Daemon,
-            Self::Relaxed => service.deploy.min_health = 500,
+            Self::Relaxed => {
+                service.deploy.min_health = 500;
+                service.health_check = Some(health_check());
+            }
             Self::Zoned => {
                 let zone = format!("label=={}", ZONES[0]);
                 service.affinity = vec![zone.parse().expect("an affinity")];
@@ -299,6 +302,16 @@ impl Shape {
             let service = Self::of(number).service(number, version);
             (service.hash(), format!("sha256:{}", service.image))
         })
+    }
+}
+
+fn health_check() -> HealthCheck {
+    let uri = "/up".to_owned();
+    HealthCheck {
+        interval: 5,
+        timeout: 2,
+        initial_delay: 5,
+        ..HealthCheck::new(Question::Http { port: 80, uri })
     }
 }
 

@@ -92,6 +92,16 @@ pub enum Deed {
         host: usize,
         all: bool,
     },
+    /// Containers whose health is checked fall ill: one that runs, or all. Only a restart makes them well.
+    FallIll {
+        host: usize,
+        all: bool,
+    },
+    /// Whatever runs here and is checked does not do its work; health checks fail, or hang.
+    Sicken {
+        host: usize,
+        hangs: bool,
+    },
     /// All containers are removed behind the node's back.
     LoseContainers {
         host: usize,
@@ -179,6 +189,7 @@ impl Deed {
             | Self::LoseAnswers { host, .. }
             | Self::IgnoreStops { host }
             | Self::Crash { host, .. }
+            | Self::Sicken { host, .. }
             | Self::LoseContainers { host }
             | Self::Squat { host, .. }
             | Self::FillDisk { host }
@@ -197,6 +208,7 @@ impl Deed {
                 ask: Ask::Leave { .. },
             } => Touched::Hosts(vec![*on]),
             Self::Seclude { .. }
+            | Self::FallIll { .. }
             | Self::Forge { .. }
             | Self::Jump { .. }
             | Self::Drift { .. }
@@ -229,6 +241,8 @@ impl Deed {
             | Self::LoseAnswers { .. }
             | Self::IgnoreStops { .. }
             | Self::Crash { .. }
+            | Self::FallIll { .. }
+            | Self::Sicken { .. }
             | Self::LoseContainers { .. }
             | Self::Squat { .. }
             | Self::BreakImage { .. }
@@ -252,6 +266,7 @@ impl Deed {
             hosts.extend(from.iter().chain(to));
         }
         if let Self::Seclude { host }
+        | Self::FallIll { host, .. }
         | Self::Forge { host }
         | Self::Jump { host, .. }
         | Self::Drift { host, .. } = self

@@ -14,6 +14,7 @@
 
 pub mod action;
 pub mod backoff;
+mod checks;
 pub mod container;
 mod engine;
 pub mod goals;

@@ -21,6 +21,7 @@ mod command;
 mod difference;
 mod environment;
 mod fault;
+mod health_check;
 mod image;
 mod link;
 mod logging;
@@ -38,6 +39,7 @@ pub use command::{InvalidCommand, split_command};
 pub use difference::{Fate, KeyDifference, ServiceDifference, Side, difference};
 pub use environment::{InvalidLabel, InvalidVariable};
 pub use fault::{Fault, InvalidService, ServiceField};
+pub use health_check::{HealthCheck, InvalidHealthCheck, Question, Written as WrittenHealthCheck};
 pub use image::{InvalidImage, image_reference};
 pub use link::InvalidLink;
 pub use logging::{InvalidLogging, Logging, log_driver, log_option};
@@ -115,6 +117,8 @@ pub struct Service {
     pub logging: Logging,
     #[serde(default)]
     pub deploy: Deploy,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub health_check: Option<HealthCheck>,
     /// Container labels that the user adds, sorted by key; `io.kontena.` is ours.
     #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
     pub labels: BTreeMap<String, String>,
@@ -150,6 +154,7 @@ impl Service {
             privileges: Privileges::default(),
             logging: Logging::default(),
             deploy: Deploy::default(),
+            health_check: None,
             labels: BTreeMap::new(),
             unknown: BTreeMap::new(),
         }
@@ -179,7 +184,11 @@ impl Service {
             &self.privileges.unknown,
             &self.logging.unknown,
         ];
-        parts.iter().any(|unknown| !unknown.is_empty())
+        let check = self.health_check.as_ref().map(|check| &check.unknown);
+        parts
+            .into_iter()
+            .chain(check)
+            .any(|unknown| !unknown.is_empty())
     }
 }
 

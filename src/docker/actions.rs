@@ -54,6 +54,7 @@ impl Docker {
                 port,
                 limit,
             } => probe(address, port, limit).await,
+            Action::Check { target, limit } => self.check(target, limit).await,
         }
     }
 

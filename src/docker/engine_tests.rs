@@ -10,8 +10,8 @@ use std::time::{Duration, Instant};
 use futures::StreamExt;
 use kontena_core::id::RevisionHash;
 use kontena_core::reconcile::action::{
-    Action, Attachment, Container, ContainerId, ContainerSpec, ContainerState, Failure, Mount,
-    Observed, Outcome, Ownership, Success,
+    Action, Attachment, Care, CheckTarget, Container, ContainerId, ContainerSpec, ContainerState,
+    Failure, Mount, Observed, Outcome, Ownership, Success,
 };
 use kontena_core::stack::{
     Logging, PidMode, Port, Privileges, Protocol, Resources, Volume, VolumeSource,
@@ -35,6 +35,7 @@ fn spec(instance: &str, script: &str) -> ContainerSpec {
             generation: 1,
             revision: RevisionHash([1; 32]),
         },
+        care: Care::default(),
         image: IMAGE.to_owned(),
         command: Some(["/bin/sh", "-c", script].map(str::to_owned).to_vec()),
         environment: vec!["COLOUR=red".to_owned()],
@@ -536,6 +537,42 @@ async fn a_probe_waits_for_the_port_and_not_longer_than_it_may() {
     let outcome = docker.carry_out(probe(300)).await;
     assert!(matches!(outcome, Err(Failure::NotReady { .. })));
     assert!(before.elapsed() < Duration::from_secs(2));
+}
+
+#[tokio::test]
+async fn a_check_runs_a_command_in_the_container_and_takes_no_longer_than_it_may() {
+    let Some(engine) = TestEngine::start().await else {
+        return;
+    };
+    let docker = &engine.docker;
+    let mut web = spec("shop/web-1", SERVE);
+    web.care.on_host = true;
+    let running = run_well(docker, &web).await;
+    assert_eq!(running.care, web.care);
+    let check = |command: &str| Action::Check {
+        target: CheckTarget::Exec {
+            container: running.id.clone(),
+            command: command.to_owned(),
+        },
+        limit: Duration::from_secs(1),
+    };
+    let well = docker.carry_out(check("test $COLOUR = red")).await;
+    assert_eq!(well, Ok(Success::Done));
+    let not_ready = |problem: &str| {
+        let problem = problem.to_owned();
+        Err(Failure::NotReady { problem })
+    };
+    let ill = docker.carry_out(check("echo first; echo no disk >&2; exit 3"));
+    assert_eq!(ill.await, not_ready("the command ended with 3: no disk"));
+    let before = Instant::now();
+    let slow = docker.carry_out(check("echo begins; sleep 30")).await;
+    assert_eq!(
+        slow,
+        not_ready("the command did not end in 1 s; it said last: begins")
+    );
+    assert!(before.elapsed() < Duration::from_secs(8));
+    assert_eq!(stop(docker, &running.id).await, Ok(Success::Done));
+    assert_eq!(docker.carry_out(check("true")).await, Err(Failure::Gone));
 }
 
 /// The grid's network with the third number `subnet`.

@@ -3,8 +3,8 @@
 use kontena_core::id::ServiceKey;
 use kontena_core::network::zone::service_name;
 use kontena_core::stack::{
-    Cpus, Deploy, Link, PidMode, Port as CorePort, Privileges as CorePrivileges, Resources,
-    Service as CoreService, Strategy,
+    Cpus, Deploy, HealthCheck as CoreHealthCheck, Link, PidMode, Port as CorePort,
+    Privileges as CorePrivileges, Resources, Service as CoreService, Strategy, WrittenHealthCheck,
 };
 use kontena_core::view::{Lifecycle, ServiceRecord};
 
@@ -12,8 +12,8 @@ use super::instances::{counts, instances};
 use super::{Snapshot, deploys};
 use crate::api::types::Time;
 use crate::api::types::service::{
-    Definition, DeployOptions, Deployed, HealthStatus, InstanceCounts, Limits, LinkRef, Port,
-    Privileges, Service, ServiceState, StackRef, Unsupported,
+    Definition, DeployOptions, Deployed, HealthCheck, HealthStatus, InstanceCounts, Limits,
+    LinkRef, Port, Privileges, Service, ServiceState, StackRef, Unsupported,
 };
 
 /// As it is listed.
@@ -117,7 +117,21 @@ fn defined(snapshot: &Snapshot, key: &ServiceKey, service: &CoreService) -> Defi
         privileges: privileges(&service.privileges),
         log_driver: service.logging.driver.clone(),
         log_opts: service.logging.options.clone(),
+        health_check: service.health_check.as_ref().map(health_check),
         unsupported: Unsupported::default(),
+    }
+}
+
+fn health_check(check: &CoreHealthCheck) -> HealthCheck {
+    let asked = WrittenHealthCheck::from(check.clone());
+    HealthCheck {
+        protocol: asked.protocol,
+        port: asked.port,
+        uri: asked.uri,
+        interval: check.interval,
+        timeout: check.timeout,
+        initial_delay: check.initial_delay,
+        cmd: asked.cmd,
     }
 }
 

@@ -11,6 +11,7 @@ use kontena_core::stack::{
 
 use super::super::failure::Failure;
 use super::container::{Limits, Output, Rights};
+use super::health_check::HealthCheckOptions;
 use super::stackless;
 
 #[derive(Args, Debug)]
@@ -84,6 +85,8 @@ struct Options {
     /// How long a container may take to stop, as `30s` or `1m30s`
     #[arg(long, value_name = "TIME", value_parser = grace_millis)]
     stop_timeout: Option<u64>,
+    #[command(flatten, next_help_heading = "Health check")]
+    health_check: HealthCheckOptions,
     #[command(flatten, next_help_heading = "Limits")]
     limits: Limits,
     #[command(flatten, next_help_heading = "Rights")]
@@ -140,7 +143,7 @@ impl Create {
             image: Some(self.image.clone()),
             stateful: self.stateful.then_some(true),
             volumes: given(&self.volumes),
-            ..self.options.change()
+            ..self.options.change()?
         };
         change.privileges.read_only = self.read_only.then_some(true);
         match change.create() {
@@ -154,7 +157,7 @@ impl Update {
     pub(super) fn change(&self) -> Result<ServiceChange, Failure> {
         let change = ServiceChange {
             image: self.image.clone(),
-            ..self.options.change()
+            ..self.options.change()?
         };
         if change == ServiceChange::default() {
             let message = format!("there is nothing to change of service `{}`", self.name);
@@ -165,8 +168,8 @@ impl Update {
 }
 
 impl Options {
-    fn change(&self) -> ServiceChange {
-        ServiceChange {
+    fn change(&self) -> Result<ServiceChange, Failure> {
+        Ok(ServiceChange {
             command: self.cmd.as_ref().map(|line| line.0.clone()),
             environment: given(&self.environment),
             ports: given(&self.ports),
@@ -182,8 +185,9 @@ impl Options {
             resources: self.limits.change(),
             privileges: self.rights.change(),
             logging: self.output.change(),
+            health_check: self.health_check.change()?,
             ..ServiceChange::default()
-        }
+        })
     }
 }
 

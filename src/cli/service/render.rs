@@ -6,7 +6,9 @@ use super::super::fields::Fields;
 use super::super::table::{Cell, Table};
 use super::super::text::{Colour, or_dash, yes_no};
 use crate::api::types::instance::{Container, Instance};
-use crate::api::types::service::{Definition, Limits, Port, Privileges, Service, ServiceState};
+use crate::api::types::service::{
+    Definition, HealthCheck, Limits, Port, Privileges, Service, ServiceState,
+};
 
 /// `STACK/SERVICE`, or `SERVICE` without one.
 pub(in crate::cli) fn name(service: &Service) -> String {
@@ -132,6 +134,9 @@ fn definition(fields: &mut Fields, definition: &Definition) {
     limits(fields, &definition.limits);
     privileges(fields, &definition.privileges);
     logging(fields, definition);
+    if let Some(check) = &definition.health_check {
+        health_check(fields, check);
+    }
     if !definition.labels.is_empty() {
         let labels = definition.labels.iter();
         fields.list(
@@ -176,6 +181,20 @@ fn logging(fields: &mut Fields, definition: &Definition) {
             }
         });
     }
+}
+
+/// In the words of Kontena's command line.
+fn health_check(fields: &mut Fields, check: &HealthCheck) {
+    fields.section("health check", |fields| {
+        fields
+            .field("protocol", &check.protocol)
+            .known("uri", check.uri.as_ref())
+            .known("port", check.port)
+            .known("cmd", check.cmd.as_ref())
+            .field("timeout", check.timeout)
+            .field("interval", check.interval)
+            .field("initial delay", check.initial_delay);
+    });
 }
 
 /// One section for each holder of an instance.
@@ -305,6 +324,15 @@ pub(in crate::cli) mod tests {
                 alias: "api".to_owned(),
             }],
             cmd: Some(vec!["nginx".to_owned(), "-g".to_owned()]),
+            health_check: Some(HealthCheck {
+                protocol: "http".to_owned(),
+                port: Some(80),
+                uri: Some("/up".to_owned()),
+                interval: 60,
+                timeout: 10,
+                initial_delay: 10,
+                cmd: None,
+            }),
             stop_grace_period: 10,
             deploy_opts: crate::api::types::service::DeployOptions {
                 min_health: 0.8,
@@ -383,6 +411,13 @@ pub(in crate::cli) mod tests {
               volumes: -
               links:
                 - demo/shop/api
+              health check:
+                protocol: http
+                uri: /up
+                port: 80
+                timeout: 10
+                interval: 60
+                initial delay: 10
               counts:
                 desired: 2
                 running: 2

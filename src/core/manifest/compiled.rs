@@ -7,6 +7,7 @@
 
 mod change;
 mod field;
+mod health_check;
 mod logging;
 mod privileges;
 mod resources;

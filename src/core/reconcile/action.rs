@@ -12,7 +12,7 @@ use serde::{Deserialize, Serialize};
 
 use crate::id::{InstanceId, RevisionHash};
 use crate::report::Engine;
-use crate::stack::{Logging, Port, Privileges, Resources, Volume};
+use crate::stack::{HealthCheck, Logging, Port, Privileges, Question, Resources, Volume};
 use crate::time::WallTime;
 
 /// Correlates an action with its outcome. Unique in one boot of the node.
@@ -49,6 +49,53 @@ pub enum Action {
         port: u16,
         limit: Duration,
     },
+    /// Ask a running container once whether it does its work, for `limit` at most. Outcome:
+    /// [`Success::Done`] if it does, [`Failure::NotReady`] if not.
+    Check {
+        target: CheckTarget,
+        limit: Duration,
+    },
+}
+
+/// Where a health check asks, and what.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum CheckTarget {
+    Http {
+        address: IpAddr,
+        port: u16,
+        uri: String,
+    },
+    Tcp {
+        address: IpAddr,
+        port: u16,
+    },
+    /// By `/bin/sh -c` in the container.
+    Exec {
+        container: ContainerId,
+        command: String,
+    },
+}
+
+impl CheckTarget {
+    /// `None` while the container has no address.
+    pub(super) fn of(check: &HealthCheck, container: &Container) -> Option<Self> {
+        let address = container.care.address(container);
+        Some(match &check.question {
+            Question::Http { port, uri } => Self::Http {
+                address: address?,
+                port: *port,
+                uri: uri.clone(),
+            },
+            Question::Tcp { port } => Self::Tcp {
+                address: address?,
+                port: *port,
+            },
+            Question::Exec { command } => Self::Exec {
+                container: container.id.clone(),
+                command: command.clone(),
+            },
+        })
+    }
 }
 
 impl Action {
@@ -56,7 +103,7 @@ impl Action {
     pub(super) fn touches_container(&self) -> bool {
         match self {
             Self::Run(_) | Self::Start { .. } | Self::Stop { .. } | Self::Remove { .. } => true,
-            Self::Fetch { .. } | Self::Probe { .. } => false,
+            Self::Fetch { .. } | Self::Probe { .. } | Self::Check { .. } => false,
         }
     }
 }
@@ -65,6 +112,7 @@ impl Action {
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct ContainerSpec {
     pub labels: Ownership,
+    pub care: Care,
     /// Kontena's name, `stack.service-N`.
     pub name: String,
     /// The image id or digest that [`Success::Image`] named.
@@ -127,12 +175,34 @@ pub struct Ownership {
     pub revision: RevisionHash,
 }
 
+/// How a container is looked after, whatever becomes of its service meanwhile: it travels with the
+/// container, as a label, so that one of an older deploy, or of a service that is removed, has its own.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Care {
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub health_check: Option<Box<HealthCheck>>,
+    /// It is in the host's network: it has no address of its own.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub on_host: bool,
+}
+
+impl Care {
+    /// Where `container` answers.
+    fn address(&self, container: &Container) -> Option<IpAddr> {
+        if self.on_host {
+            return Some(IpAddr::V4(Ipv4Addr::LOCALHOST));
+        }
+        container.address
+    }
+}
+
 /// A container of ours as the engine shows it.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Container {
     pub id: ContainerId,
     pub name: String,
     pub owner: Ownership,
+    pub care: Care,
     /// `sha256:…`
     pub image: String,
     pub state: ContainerState,

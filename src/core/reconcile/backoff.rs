@@ -140,6 +140,15 @@ impl Crashes {
         self.restarts = self.restarts.saturating_add(1);
     }
 
+    /// It was stopped because it did not do its work, for the `restarts`th time in a row after the first: as if it had
+    /// crashed, however long it was up.
+    pub(super) fn condemned(&mut self, restarts: u32, now: Instant) {
+        self.up = None;
+        self.told_to_start = false;
+        self.last = Some(now);
+        self.restart_at = Some(now + restart_delay(restarts));
+    }
+
     /// When a stopped container may be started again; `None` is at once.
     pub(super) fn restart_at(&self) -> Option<Instant> {
         self.restart_at

@@ -160,6 +160,7 @@ impl Instances {
         match subject {
             Subject::Image(key) => self.conclude_fetch(key, outcome, now),
             Subject::Instance(instance) => self.conclude(&instance, &action, outcome, now),
+            Subject::Check(instance) => self.conclude_check(&instance, outcome, now),
         }
         self.refresh(now);
     }
@@ -176,8 +177,13 @@ impl Instances {
             Subject::Image(key) => self.images.fetching(key),
             Subject::Instance(instance) => {
                 if let Some(local) = self.locals.get_mut(instance) {
-                    journal::began(self.asked.as_ref(), local.turn, instance, &action);
+                    journal::began(self.asked.as_ref(), local, instance, &action);
                     local.began(&action);
+                }
+            }
+            Subject::Check(instance) => {
+                if let Some(local) = self.locals.get_mut(instance) {
+                    local.checks.began();
                 }
             }
         }

@@ -16,6 +16,7 @@ use crate::time::{Instant, WallTime};
 use super::action::{Action, Container, ContainerId, ContainerState};
 use super::backoff::{Crashes, Setback};
 use super::trial::Trial;
+use super::checks::Checks;
 use super::wanted::Wanted;
 
 /// What this node has to do about an instance.
@@ -81,6 +82,7 @@ pub(super) struct Local {
     pub turn: Turn,
     pub trial: Option<Trial>,
     pub probing: Option<Probing>,
+    pub checks: Checks,
     pub crashes: Crashes,
     /// Running or starting failed.
     pub starting: Option<Setback>,
@@ -106,6 +108,7 @@ impl Default for Local {
             turn: Turn::default(),
             trial: None,
             probing: None,
+            checks: Checks::default(),
             crashes: Crashes::default(),
             starting: None,
             stopping: None,
@@ -169,6 +172,7 @@ impl Local {
             self.aim = aim;
             self.starting = None;
             self.crashes = Crashes::default();
+            self.checks.begin_anew();
             self.waits_for = None;
         }
         self.stateful = wanted.service.stateful;
@@ -181,6 +185,8 @@ impl Local {
         if !self.probing.as_ref().is_some_and(same) {
             self.probing = None;
         }
+        let running = best.filter(|best| matches!(best.state, ContainerState::Running { .. }));
+        let restarts = self.checks.look(running, now);
         let Some(best) = best else { return };
         self.epoch = best.owner.epoch;
         self.decided.get_or_insert(now);
@@ -200,6 +206,9 @@ impl Local {
         if !is_up(best) {
             self.probing = None;
         }
+        if let Some(restarts) = restarts {
+            self.crashes.condemned(restarts, now);
+        }
     }
 
     /// An action goes to the engine.
@@ -207,7 +216,10 @@ impl Local {
         match action {
             Action::Run(_) | Action::Start { .. } => self.crashes.starts(),
             Action::Stop { .. } => self.crashes.stops(),
-            Action::Remove { .. } | Action::Probe { .. } | Action::Fetch { .. } => {}
+            Action::Remove { .. }
+            | Action::Probe { .. }
+            | Action::Check { .. }
+            | Action::Fetch { .. } => {}
         }
     }
 
@@ -260,6 +272,18 @@ impl Local {
         if self.crashes.looping_until().is_some() {
             return Health::Unhealthy;
         }
+        match (self.port_health(task, best), &best.care.health_check) {
+            (by_port, None) => by_port,
+            (Health::Healthy, Some(_)) => self.checks.health(),
+            (Health::Unhealthy, Some(_)) => Health::Unhealthy,
+            (Health::Unknown, Some(_)) => match self.checks.health() {
+                Health::Unhealthy => Health::Unhealthy,
+                Health::Healthy | Health::Unknown => Health::Unknown,
+            },
+        }
+    }
+
+    fn port_health(&self, task: Task<'_>, best: &Container) -> Health {
         match (&self.probing, awaited_port(task, best)) {
             (Some(probing), _) => match probing.result {
                 ProbeResult::Open => Health::Unknown,
@@ -286,14 +310,9 @@ impl Local {
         }
         if is_up(best) {
             let health = self.health(scene.task, best);
-            return match &self.probing {
-                Some(Probing {
-                    result: ProbeResult::Failed { problem },
-                    ..
-                }) => Condition::new(Failed, health).because(Some(problem.clone())),
-                Some(_) | None => {
-                    Condition::new(Running, health).because(self.waiting(best, scene))
-                }
+            return match self.failed_start() {
+                Some(problem) => Condition::new(Failed, health).because(Some(problem.to_owned())),
+                None => Condition::new(Running, health).because(self.waiting(best, scene)),
             };
         }
         match scene.task {
@@ -304,6 +323,17 @@ impl Local {
                 Condition::new(Creating, Health::Unknown).because(stop_problem)
             }
             Task::Run(_) | Task::Keep => self.down(best),
+        }
+    }
+
+    /// Why the container that runs did not come up as it should.
+    fn failed_start(&self) -> Option<&str> {
+        match &self.probing {
+            Some(Probing {
+                result: ProbeResult::Failed { problem },
+                ..
+            }) => Some(problem),
+            Some(_) | None => self.checks.failure(),
         }
     }
 
@@ -320,8 +350,10 @@ impl Local {
         }
         match best.state {
             ContainerState::Exited { code, .. } if self.crashes.has_crashed() => {
+                let exited = || format!("the container exited with status {code}");
+                let condemned = self.checks.condemned().map(str::to_owned);
                 Condition::new(Failed, Health::Unknown)
-                    .because(Some(format!("the container exited with status {code}")))
+                    .because(Some(condemned.unwrap_or_else(exited)))
             }
             ContainerState::Exited { .. }
             | ContainerState::Created
@@ -347,9 +379,13 @@ impl Local {
             return Some("the container crashed repeatedly".to_owned());
         }
         match self.health(scene.task, best) {
-            Health::Unknown => awaited_port(scene.task, best)
-                .map(|port| format!("waits until port {port} accepts connections")),
-            Health::Healthy | Health::Unhealthy => None,
+            Health::Unknown => match self.port_health(scene.task, best) {
+                Health::Unknown => awaited_port(scene.task, best)
+                    .map(|port| format!("waits until port {port} accepts connections")),
+                Health::Healthy | Health::Unhealthy => self.checks.problem(),
+            },
+            Health::Unhealthy => self.checks.problem(),
+            Health::Healthy => None,
         }
     }
 

@@ -15,6 +15,7 @@ use super::images::ImageKey;
 use super::instances::Instances;
 use super::journal;
 use super::lifecycle::{Local, ProbeResult};
+use super::plan::choose;
 
 /// How long a port may take to accept its first connection (Kontena 1.x).
 const READY_WITHIN: Duration = Duration::from_secs(300);
@@ -37,6 +38,33 @@ impl Instances {
                 self.images
                     .failed(key, failure.to_string(), lesson, now.monotonic);
             }
+        }
+    }
+
+    pub(super) fn conclude_check(&mut self, instance: &InstanceId, outcome: Outcome, now: Now) {
+        let checked = self.sight.by_instance();
+        let best = checked.get(instance).and_then(|seen| choose(seen));
+        let check = best.and_then(|(best, _)| best.care.health_check.as_ref());
+        let (Some(check), Some(local)) = (check, self.locals.get_mut(instance)) else {
+            return;
+        };
+        let now = now.monotonic;
+        let answer = match outcome {
+            Ok(_) => Ok(()),
+            Err(Failure::Unreachable { .. } | Failure::Gone) => {
+                return local.checks.not_asked(check, now);
+            }
+            Err(Failure::NotReady { problem } | Failure::Refused { problem }) => Err(problem),
+            Err(
+                failure @ (Failure::NoImage { .. }
+                | Failure::Occupied { .. }
+                | Failure::PortTaken { .. }
+                | Failure::AddressTaken { .. }),
+            ) => Err(failure.to_string()),
+        };
+        if local.checks.answered(check, answer, now) {
+            let checks = &local.checks;
+            journal::health(instance, checks.health(), checks.problem().as_deref());
         }
     }
 
@@ -64,7 +92,10 @@ impl Instances {
             }
             (Action::Stop { container, .. }, _) => self.sight.stopped(container, now),
             (Action::Remove { container }, _) => self.sight.removed(container, now),
-            (Action::Run(_) | Action::Probe { .. } | Action::Fetch { .. }, _) => {}
+            (
+                Action::Run(_) | Action::Probe { .. } | Action::Check { .. } | Action::Fetch { .. },
+                _,
+            ) => {}
         }
         let Some(local) = self.locals.get_mut(instance) else {
             return;
@@ -73,7 +104,7 @@ impl Instances {
             Action::Run(_) | Action::Start { .. } => local.starting = None,
             Action::Stop { .. } | Action::Remove { .. } => local.stopping = None,
             Action::Probe { .. } => local.answered(),
-            Action::Fetch { .. } => {}
+            Action::Fetch { .. } | Action::Check { .. } => {}
         }
     }
 
@@ -103,6 +134,8 @@ impl Instances {
             Action::Run(_) | Action::Start { .. } | Action::Fetch { .. } => {
                 local.starting = Some(setback(local.starting.as_ref(), failure, now));
             }
+            // Has a subject of its own.
+            Action::Check { .. } => {}
             Action::Stop { .. } | Action::Remove { .. } => {
                 local.stopping = Some(setback(local.stopping.as_ref(), failure, now));
             }
@@ -136,7 +169,7 @@ fn container_of(action: &Action) -> Option<&ContainerId> {
         Action::Start { container }
         | Action::Stop { container, .. }
         | Action::Remove { container } => Some(container),
-        Action::Fetch { .. } | Action::Run(_) | Action::Probe { .. } => None,
+        Action::Fetch { .. } | Action::Run(_) | Action::Probe { .. } | Action::Check { .. } => None,
     }
 }
 

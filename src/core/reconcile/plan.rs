@@ -196,6 +196,17 @@ impl Local {
 
     /// Looks after a running container.
     fn watch(&mut self, task: Task<'_>, best: &Container, now: Instant) -> Step {
+        let Some(check) = &best.care.health_check else {
+            return self.await_port(task, best, now);
+        };
+        if self.checks.condemns(check, now) {
+            return self.discard(best, now);
+        }
+        let start_ends = self.checks.start_ends(check).filter(|at| *at > now);
+        earlier(self.await_port(task, best, now), start_ends)
+    }
+
+    fn await_port(&mut self, task: Task<'_>, best: &Container, now: Instant) -> Step {
         let (Some(port), Some(address)) = (awaited_port(task, best), probed_address(task, best))
         else {
             return self.probation(now);
@@ -265,11 +276,7 @@ impl Local {
         if self.turn == Turn::Granted && may_start(wanted).is_ok() {
             return self.discard(best, around.now);
         }
-        match (self.keep(task, best, around.now), again) {
-            (Step::Settled, Some(at)) => Step::Wait(at),
-            (Step::Wait(first), Some(at)) => Step::Wait(first.min(at)),
-            (step, _) => step,
-        }
+        earlier(self.keep(task, best, around.now), again)
     }
 
     /// Moves the turn on; says when to look again.
@@ -313,6 +320,15 @@ impl Local {
             Turn::Announced { since } => Some(since + ANNOUNCED_FOR),
             Turn::Waiting | Turn::Granted => None,
         }
+    }
+}
+
+/// The step, but looked at again at this time.
+fn earlier(step: Step, again: Option<Instant>) -> Step {
+    match (step, again) {
+        (Step::Settled, Some(at)) => Step::Wait(at),
+        (Step::Wait(first), Some(at)) => Step::Wait(first.min(at)),
+        (step, _) => step,
     }
 }
 

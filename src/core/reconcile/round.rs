@@ -10,8 +10,9 @@ use crate::stack::NetworkMode;
 use crate::time::{Instant, Now};
 use crate::view::{Freshness, Lifecycle};
 
-use super::action::{Action, Attachment, Container};
+use super::action::{Action, Attachment, CheckTarget, Container};
 use super::backoff::Setback;
+use super::checks::CheckStep;
 use super::engine::EngineSight;
 use super::images::{ImageKey, Images};
 use super::instances::Identity;
@@ -170,6 +171,7 @@ impl<'a> Round<'a> {
         if !self.is_in_flight(instance) {
             self.step(instance, local, pinned, found);
         }
+        self.check(instance, local, found);
         let scene = Scene {
             task,
             best: self.best(instance),
@@ -224,6 +226,32 @@ impl<'a> Round<'a> {
             Step::Do(action) => {
                 let subject = Subject::Instance(instance.clone());
                 found.ready.insert(subject, *action);
+            }
+        }
+    }
+
+    /// The next probe of its container, which waits for nothing else that is done about it.
+    fn check(&self, instance: &InstanceId, local: &Local, found: &mut Findings) {
+        let Some(best) = self.best(instance) else {
+            return;
+        };
+        let Some(check) = &best.care.health_check else {
+            return;
+        };
+        if self.is_stopping(instance) || self.queue.is_checked(instance) {
+            return;
+        }
+        match local.checks.step(self.now.monotonic) {
+            None => {}
+            Some(CheckStep::Wait(until)) => found.wakes.push(until),
+            // Without an address there is nothing to ask: the next listing brings one.
+            Some(CheckStep::Probe) => {
+                let limit = check.timeout();
+                if let Some(target) = CheckTarget::of(check, best) {
+                    let subject = Subject::Check(instance.clone());
+                    let action = Action::Check { target, limit };
+                    found.ready.insert(subject, action);
+                }
             }
         }
     }
@@ -348,7 +376,8 @@ fn address_of(action: &Action) -> Option<Ipv4Addr> {
         | Action::Start { .. }
         | Action::Stop { .. }
         | Action::Remove { .. }
-        | Action::Probe { .. } => None,
+        | Action::Probe { .. }
+        | Action::Check { .. } => None,
     }
 }
 

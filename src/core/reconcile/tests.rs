@@ -7,6 +7,7 @@ mod departures;
 mod deploys;
 mod engine;
 mod fleet;
+mod health;
 mod properties;
 mod starts;
 mod wiring;

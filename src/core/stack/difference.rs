@@ -191,6 +191,10 @@ fn add(field: String, value: Value, keys: &mut BTreeMap<String, Value>) {
                 }
             }
         }
+        ("health_check", Value::Object(parts)) => {
+            let parts = parts.into_iter();
+            keys.extend(parts.map(|(part, value)| (format!("health_check.{part}"), value)));
+        }
         ("labels", Value::Object(labels)) => {
             for (name, value) in labels {
                 keys.insert(format!("labels.{name}"), value);

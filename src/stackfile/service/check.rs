@@ -337,12 +337,19 @@ impl Checker<'_> {
         {
             return;
         }
-        if let Some(protocol) = self.required(node, "`health_check`", "protocol") {
-            self.choice(protocol, "`protocol`", &["http", "tcp"]);
+        let protocol = self.required(node, "`health_check`", "protocol");
+        if let Some(protocol) = protocol {
+            self.choice(protocol, "`protocol`", &["http", "tcp", "exec"]);
         }
-        if let Some(port) = self.required(node, "`health_check`", "port") {
+        let runs = protocol.and_then(|protocol| protocol.text()) == Some("exec");
+        if runs {
+            if let Some(command) = self.required(node, "a `health_check` by exec", "cmd") {
+                self.text(command, "`cmd`");
+            }
+        } else if let Some(port) = self.required(node, "`health_check`", "port") {
             self.integer(port, "`port`", 1..=65_535);
         }
+        self.belongs_to_protocol(node, runs);
         if let Some(uri) = self.optional(node, "uri")
             && let Some(text) = self.text(uri, "`uri`")
             && !text.starts_with('/')
@@ -364,6 +371,20 @@ impl Checker<'_> {
             let message =
                 format!("`interval` is {interval}, shorter than `timeout`, which is {timeout}");
             self.report.error(node.at, message);
+        }
+    }
+
+    /// A command is run, and a port asked: neither means anything to the other.
+    fn belongs_to_protocol(&mut self, node: &Rc<Node>, runs: bool) {
+        let foreign: &[&str] = if runs { &["port", "uri"] } else { &["cmd"] };
+        for key in foreign {
+            if let Some(value) = self.optional(node, key) {
+                let message = match runs {
+                    true => format!("`{key}` means nothing to the protocol `exec`"),
+                    false => format!("`{key}` is only for the protocol `exec`"),
+                };
+                self.report.error(value.at, message);
+            }
         }
     }
 

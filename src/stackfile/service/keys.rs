@@ -46,14 +46,15 @@ pub(crate) const SERVICE: [&str; 38] = [
     "volumes_from",
 ];
 
-/// The keys of `health_check`.
-pub(super) const HEALTH_CHECK: [&str; 6] = [
+/// The keys of `health_check`; the last is ours.
+pub(super) const HEALTH_CHECK: [&str; 7] = [
     "protocol",
     "port",
     "uri",
     "timeout",
     "interval",
     "initial_delay",
+    "cmd",
 ];
 
 /// Keys of others, each with what to do instead.

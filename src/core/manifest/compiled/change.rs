@@ -9,8 +9,8 @@ use super::resources::ResourcesChange;
 use super::set;
 use crate::id::ServiceName;
 use crate::stack::{
-    Affinity, Declared, InvalidService, Link, NetworkMode, Port, Service, ServiceField, Strategy,
-    Volume,
+    Affinity, Declared, HealthCheck, InvalidService, Link, NetworkMode, Port, Service,
+    ServiceField, Strategy, Volume,
 };
 
 /// The fields of a service that are to be set; `None` leaves one as it is. An empty list clears.
@@ -45,6 +45,8 @@ pub struct ServiceChange {
     pub resources: ResourcesChange,
     pub privileges: PrivilegesChange,
     pub logging: LoggingChange,
+    /// `Some(None)`, in JSON a check without a protocol, asks nothing.
+    pub health_check: Option<Option<HealthCheck>>,
     pub labels: Option<BTreeMap<String, String>>,
 }
 
@@ -73,6 +75,7 @@ impl ServiceChange {
             resources: ResourcesChange::from(&service.resources),
             privileges: PrivilegesChange::from(&service.privileges),
             logging: LoggingChange::from(&service.logging),
+            health_check: service.health_check.map(Some),
             labels: Some(service.labels),
         }
     }
@@ -132,6 +135,7 @@ impl ServiceChange {
         change.resources.set_on(&mut service.resources);
         change.privileges.set_on(&mut service.privileges);
         change.logging.set_on(&mut service.logging);
+        set(&mut service.health_check, change.health_check);
         set(&mut service.labels, change.labels);
         service
     }

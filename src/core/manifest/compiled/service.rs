@@ -7,6 +7,7 @@ use serde_json::Value;
 
 use super::change::ServiceChange;
 use super::field::{Field, FieldProblem, Fields};
+use super::health_check;
 use super::logging::LoggingChange;
 use super::privileges::PrivilegesChange;
 use super::resources::ResourcesChange;
@@ -34,14 +35,13 @@ const SERVICE: Fields = Fields {
         "build",
         "certificates",
         "external_links",
-        "health_check",
         "hooks",
         "secrets",
         "volumes_from",
     ],
 };
 
-const OWN: [&str; 18] = [
+const OWN: [&str; 19] = [
     "name",
     "image",
     "stateful",
@@ -60,6 +60,7 @@ const OWN: [&str; 18] = [
     "net",
     "labels",
     "entrypoint",
+    "health_check",
 ];
 
 const DEPLOY: Fields = Fields {
@@ -126,6 +127,9 @@ pub(super) fn read(body: &Field<'_>, problems: &mut Vec<FieldProblem>) -> Option
         resources: ResourcesChange::read(body, problems),
         privileges: PrivilegesChange::read(body, problems),
         logging: LoggingChange::read(body, problems),
+        health_check: body
+            .get("health_check")
+            .and_then(|field| health_check::read(&field, problems)),
         labels: body
             .get("labels")
             .and_then(|field| labels(&field, problems)),

@@ -289,6 +289,7 @@ impl Bench {
             Action::Stop { container, .. } => named("stop", container),
             Action::Remove { container } => named("remove", container),
             Action::Probe { port, .. } => format!("probe {port}"),
+            Action::Check { .. } => "check".to_owned(),
         }
     }
 }

@@ -18,6 +18,8 @@ pub(super) struct Engine {
     pub taken_addresses: BTreeSet<Ipv4Addr>,
     /// No port accepts a connection.
     pub deaf: bool,
+    /// What health checks say of every container, if not that it is well.
+    pub ill: Option<Failure>,
     created: u64,
 }
 
@@ -49,6 +51,10 @@ impl Engine {
                 problem: "connection refused".to_owned(),
             }),
             Action::Probe { .. } => Ok(Success::Done),
+            Action::Check { .. } => match &self.ill {
+                None => Ok(Success::Done),
+                Some(failure) => Err(failure.clone()),
+            },
         }
     }
 
@@ -108,6 +114,7 @@ impl Engine {
             id: ContainerId(format!("{:064x}", self.created)),
             name: spec.name.clone(),
             owner: spec.labels.clone(),
+            care: spec.care.clone(),
             image: spec.image.clone(),
             state: ContainerState::Running { since: wall },
             address: Some(spec.network.address().map_or(self.address(), IpAddr::V4)),
