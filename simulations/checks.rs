@@ -15,6 +15,7 @@ mod health;
 mod membership;
 mod names;
 mod network;
+mod parting;
 mod patience;
 mod rest;
 mod restarts;
@@ -192,6 +193,7 @@ impl Checks {
                 Box::new(patience::Patience::new(hosts)),
                 Box::new(names::Names::new(hosts)),
                 Box::<health::Illnesses>::default(),
+                Box::<parting::Partings>::default(),
                 Box::new(network::Networks),
                 Box::<restarts::Restarts>::default(),
                 Box::new(documents::Documents),
@@ -251,6 +253,7 @@ pub fn all() -> impl Iterator<Item = &'static Check> {
         patience::CHECKS,
         names::CHECKS,
         health::CHECKS,
+        parting::CHECKS,
         network::CHECKS,
         restarts::CHECKS,
         documents::CHECKS,

@@ -45,6 +45,8 @@ pub struct Engine {
     /// Containers started, ever: what must not rise when nothing changed.
     pub starts: u64,
     pub stops: u64,
+    /// Hooks that ran to their end, ever.
+    pub hooks: u64,
     /// Cores of its host.
     pub cpus: u32,
     /// Bytes that its host has.
@@ -88,6 +90,7 @@ impl Engine {
             broken_images: BTreeSet::new(),
             starts: 0,
             stops: 0,
+            hooks: 0,
             cpus: Self::CPUS,
             memory: Self::MEMORY,
             changes: Vec::new(),
@@ -112,6 +115,7 @@ impl Engine {
             Action::Stop { grace, .. } if self.trouble.ignores_stop => (*grace, *grace),
             Action::Stop { .. } => millis(50, 400),
             Action::Remove { .. } => millis(30, 100),
+            Action::Hook { .. } | Action::Command { .. } => millis(50, 3000),
             Action::Check { limit, .. } if self.trouble.sickens == Some(Illness::Hangs) => {
                 (*limit, *limit)
             }
@@ -141,6 +145,13 @@ impl Engine {
             Action::Remove { container } => self.remove_stopped(&container),
             Action::Probe { address, .. } => self.probe(address),
             Action::Check { target, .. } => self.check(&target),
+            Action::Hook { hook, .. } => self.hook(hook),
+            Action::Command {
+                container, hook, ..
+            } => match self.containers.get(&container).is_some_and(is_running) {
+                true => self.hook(hook),
+                false => Err(Failure::Gone),
+            },
         }
     }
 
@@ -187,7 +198,7 @@ impl Engine {
             id: id.clone(),
             name: spec.name,
             owner: spec.labels,
-            care: spec.care,
+            care: Box::new(spec.care),
             image: spec.image,
             state: ContainerState::Created,
             address: Some(assigned.map_or([172, 17, 0, octet].into(), IpAddr::V4)),
@@ -306,6 +317,15 @@ impl Engine {
         }
     }
 
+    fn hook(&mut self, hook: String) -> Outcome {
+        self.hooks += 1;
+        if self.trouble.fails_hooks {
+            let problem = "ended with 1".to_owned();
+            return Err(Failure::HookFailed { hook, problem });
+        }
+        Ok(Success::Done)
+    }
+
     /// A container is asked over the network, whatever the engine does.
     fn check(&self, target: &CheckTarget) -> Outcome {
         let answers = self.running().any(|container| {
@@ -402,7 +422,7 @@ impl Engine {
             id,
             name: name.clone(),
             owner,
-            care: Care::default(),
+            care: Box::new(Care::default()),
             image: "sha256:of-another-grid".to_owned(),
             state: ContainerState::Running { since: wall },
             address: Some([172, 18, 0, 2].into()),

@@ -14,6 +14,7 @@ mod command;
 mod container;
 #[cfg(test)]
 mod engine_tests;
+mod hook;
 mod labels;
 mod logs;
 mod network;

@@ -16,7 +16,7 @@ pub(super) const CHECKS: &[&Check] = &[&LEAVES, &RESTARTED];
 
 static LEAVES: Check = Check {
     name: "the-ill-leave-names",
-    says: "in calm times nobody takes a container for ready that has not done its work for 12 s",
+    says: "in calm times nobody takes a container for ready that has not done its work for 9 s",
     why: "whoever is led to it waits, and another one could have answered",
 };
 
@@ -27,9 +27,10 @@ static RESTARTED: Check = Check {
 };
 
 /// The interval of simulated checks (5 s), what an answer may take (2 s), and some exchanges.
-const KNOWN_WITHIN: Duration = Duration::from_secs(12);
+const KNOWN_WITHIN: Duration = Duration::from_secs(9);
 
-const CALM: Duration = Duration::from_secs(60);
+/// No longer than that: the third failure ends the container, and falling ill is a trouble itself.
+const CALM: Duration = KNOWN_WITHIN;
 
 /// When containers fell ill that were not restarted since.
 #[derive(Debug, Default)]

@@ -161,6 +161,8 @@ fn to_start<'a>(scene: Scene<'a>, host: usize, action: &'a Action) -> Option<&'a
             Some(&container.owner.instance)
         }
         Action::Fetch { .. }
+        | Action::Hook { .. }
+        | Action::Command { .. }
         | Action::Stop { .. }
         | Action::Remove { .. }
         | Action::Probe { .. }

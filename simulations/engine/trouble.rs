@@ -15,6 +15,8 @@ pub struct Trouble {
     pub pull: Option<Duration>,
     /// Containers ignore the stop signal, and are killed when their grace is over.
     pub ignores_stop: bool,
+    /// Hooks fail.
+    pub fails_hooks: bool,
     /// All containers that are asked how they are do not do their work.
     pub sickens: Option<Illness>,
     /// Thousandths of the answers that are lost, though the thing was done.

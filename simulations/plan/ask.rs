@@ -4,7 +4,7 @@ use std::num::NonZeroU32;
 
 use kontena_core::command::{Command, StackInput};
 use kontena_core::id::{RevisionHash, ServiceKey, ServiceName, StackName};
-use kontena_core::stack::{Deploy, HealthCheck, OnFailure, Port, Protocol, Question, Service, Strategy};
+use kontena_core::stack::{Deploy, HealthCheck, Hook, Hooks, OnFailure, Port, Protocol, Question, Service, Strategy};
 use kontena_core::view::Availability;
 
 use crate::engine::Engine;
@@ -224,7 +224,8 @@ pub enum Shape {
     Waiting,
     Stateful,
     Daemon,
-    /// Half of its instances may be down in a rollout, and their health is checked.
+    /// Half of its instances may be down in a rollout, and their health is checked; hooks run before
+    /// and after they start and before they stop.
     Relaxed,
     /// Only on nodes of the first zone.
     Zoned,
@@ -260,6 +261,7 @@ impl Shape {
             Self::Relaxed => {
                 service.deploy.min_health = 500;
                 service.health_check = Some(health_check());
+                service.hooks = hooks();
             }
             Self::Zoned => {
                 let zone = format!("label=={}", ZONES[0]);
@@ -302,6 +304,21 @@ impl Shape {
             let service = Self::of(number).service(number, version);
             (service.hash(), format!("sha256:{}", service.image))
         })
+    }
+}
+
+fn hooks() -> Hooks {
+    let hook = |name: &str, oneshot| Hook {
+        name: name.to_owned(),
+        command: "true".to_owned(),
+        instances: Default::default(),
+        oneshot,
+    };
+    Hooks {
+        pre_start: vec![hook("migrate", true), hook("warm", false)],
+        post_start: vec![hook("announce", false)],
+        pre_stop: vec![hook("drain", false)],
+        ..Hooks::default()
     }
 }
 

@@ -189,6 +189,7 @@ impl Deed {
             | Self::LoseAnswers { host, .. }
             | Self::IgnoreStops { host }
             | Self::Crash { host, .. }
+            | Self::FallIll { host, .. }
             | Self::Sicken { host, .. }
             | Self::LoseContainers { host }
             | Self::Squat { host, .. }
@@ -208,7 +209,6 @@ impl Deed {
                 ask: Ask::Leave { .. },
             } => Touched::Hosts(vec![*on]),
             Self::Seclude { .. }
-            | Self::FallIll { .. }
             | Self::Forge { .. }
             | Self::Jump { .. }
             | Self::Drift { .. }
@@ -266,7 +266,6 @@ impl Deed {
             hosts.extend(from.iter().chain(to));
         }
         if let Self::Seclude { host }
-        | Self::FallIll { host, .. }
         | Self::Forge { host }
         | Self::Jump { host, .. }
         | Self::Drift { host, .. } = self

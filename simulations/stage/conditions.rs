@@ -104,6 +104,8 @@ fn engine(active: &[&Deed], of: usize) -> EngineTrouble {
     EngineTrouble {
         hangs: holds(&Deed::HangEngine { host: of }),
         fails_starts: holds(&Deed::FailStarts { host: of }),
+        // What keeps containers from starting keeps hooks from doing their work.
+        fails_hooks: holds(&Deed::FailStarts { host: of }),
         no_pulls: holds(&Deed::NoPulls { host: of }),
         ignores_stop: holds(&Deed::IgnoreStops { host: of }),
         ..trouble

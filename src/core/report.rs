@@ -168,6 +168,9 @@ pub struct Hold {
     /// Why it failed, or what it waits for.
     #[serde(default)]
     pub problem: Option<String>,
+    /// Marks of the hooks that have run for it once and for all: whoever holds it next goes by them.
+    #[serde(default, skip_serializing_if = "BTreeSet::is_empty")]
+    pub hooks_ran: BTreeSet<String>,
 }
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]

@@ -23,7 +23,7 @@ pub(super) fn container(inspected: ContainerInspectResponse, grid: &str) -> Opti
     let labels = config.labels.unwrap_or_default();
     Some(Container {
         owner: owner(&labels)?,
-        care: care(&labels),
+        care: Box::new(care(&labels)),
         id: ContainerId(inspected.id.unwrap_or_default()),
         name: plain_name(&inspected.name.unwrap_or_default()),
         image: inspected.image.unwrap_or_default(),

@@ -105,7 +105,7 @@ mod tests {
         ]);
         let check = HealthCheck::new(Question::Tcp { port: 80 });
         let checked = Care {
-            health_check: Some(Box::new(check)),
+            health_check: Some(check),
             ..Care::default()
         };
         let plain = labels(&ours, &Care::default(), None, &extra);

@@ -225,6 +225,7 @@ fn carry_out(view: &mut View, placement: &Placement) {
             image: None,
             since: WallTime(0),
             problem: None,
+            hooks_ran: Default::default(),
         };
         let instance = InstanceId::new(key.clone(), number);
         Arc::make_mut(report).holds.insert(instance, hold);

@@ -197,6 +197,7 @@ pub(super) fn hold(
         image: Some("sha256:1234".to_owned()),
         since: WallTime(NOON + 500),
         problem: None,
+        hooks_ran: Default::default(),
     }
 }
 

@@ -79,6 +79,8 @@ pub(crate) struct Definition {
     pub(crate) log_driver: Option<String>,
     pub(crate) log_opts: BTreeMap<String, String>,
     #[serde(default)]
+    pub(crate) hooks: Vec<Hook>,
+    #[serde(default)]
     pub(crate) health_check: Option<HealthCheck>,
     #[serde(flatten)]
     pub(crate) unsupported: Unsupported,
@@ -109,6 +111,19 @@ pub(crate) struct Privileges {
     pub(crate) pid: Option<String>,
 }
 
+/// A command that is run before or after a container starts, or before it stops.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub(crate) struct Hook {
+    /// `pre_start`, `post_start` or `pre_stop`.
+    #[serde(rename = "type")]
+    pub(crate) stage: String,
+    pub(crate) name: String,
+    pub(crate) cmd: String,
+    /// `*`, or numbers as `1,2`.
+    pub(crate) instances: String,
+    pub(crate) oneshot: bool,
+}
+
 /// How its containers are asked whether they do their work. Times are in seconds.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(default)]
@@ -130,7 +145,6 @@ pub(crate) struct HealthCheck {
 #[serde(default)]
 pub(crate) struct Unsupported {
     pub(crate) volumes_from: Vec<String>,
-    pub(crate) hooks: Vec<Value>,
     pub(crate) secrets: Vec<Value>,
     pub(crate) certificates: Vec<Value>,
 }

@@ -17,7 +17,7 @@ pub(super) struct HealthCheckOptions {
     /// The container's port that is asked
     #[arg(id = "health_check_port", long = "health-check-port", value_name = "PORT", requires = "health_check_protocol", value_parser = clap::value_parser!(u16).range(1..))]
     port: Option<u16>,
-    /// For `http`: the path that is asked for [default: /]
+    /// For `http`: the path that is asked for, / unless it is given
     #[arg(
         id = "health_check_uri",
         long = "health-check-uri",
@@ -33,7 +33,7 @@ pub(super) struct HealthCheckOptions {
         requires = "health_check_protocol"
     )]
     cmd: Option<String>,
-    /// How long an answer may take [default: 10]
+    /// How long an answer may take, 10 unless it is given
     #[arg(
         id = "health_check_timeout",
         long = "health-check-timeout",
@@ -41,7 +41,7 @@ pub(super) struct HealthCheckOptions {
         requires = "health_check_protocol"
     )]
     timeout: Option<u32>,
-    /// How long after one probe the next follows [default: 60]
+    /// How long after one probe the next follows, 60 unless it is given
     #[arg(
         id = "health_check_interval",
         long = "health-check-interval",
@@ -49,7 +49,7 @@ pub(super) struct HealthCheckOptions {
         requires = "health_check_protocol"
     )]
     interval: Option<u32>,
-    /// How long after its start no failure of a container counts [default: 10]
+    /// How long after its start no failure of a container counts, 10 unless it is given
     #[arg(
         id = "health_check_initial_delay",
         long = "health-check-initial-delay",

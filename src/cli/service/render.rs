@@ -7,7 +7,7 @@ use super::super::table::{Cell, Table};
 use super::super::text::{Colour, or_dash, yes_no};
 use crate::api::types::instance::{Container, Instance};
 use crate::api::types::service::{
-    Definition, HealthCheck, Limits, Port, Privileges, Service, ServiceState,
+    Definition, HealthCheck, Hook, Limits, Port, Privileges, Service, ServiceState,
 };
 
 /// `STACK/SERVICE`, or `SERVICE` without one.
@@ -134,6 +134,9 @@ fn definition(fields: &mut Fields, definition: &Definition) {
     limits(fields, &definition.limits);
     privileges(fields, &definition.privileges);
     logging(fields, definition);
+    if !definition.hooks.is_empty() {
+        hooks(fields, &definition.hooks);
+    }
     if let Some(check) = &definition.health_check {
         health_check(fields, check);
     }
@@ -181,6 +184,20 @@ fn logging(fields: &mut Fields, definition: &Definition) {
             }
         });
     }
+}
+
+fn hooks(fields: &mut Fields, hooks: &[Hook]) {
+    fields.section("hooks", |fields| {
+        for hook in hooks {
+            fields.section(&hook.name, |fields| {
+                fields
+                    .field("type", &hook.stage)
+                    .field("cmd", &hook.cmd)
+                    .field("instances", &hook.instances)
+                    .field("oneshot", yes_no(hook.oneshot));
+            });
+        }
+    });
 }
 
 /// In the words of Kontena's command line.

@@ -8,6 +8,7 @@
 mod change;
 mod field;
 mod health_check;
+mod hooks;
 mod logging;
 mod privileges;
 mod resources;

@@ -12,7 +12,7 @@ use serde::{Deserialize, Serialize};
 
 use crate::id::{InstanceId, RevisionHash};
 use crate::report::Engine;
-use crate::stack::{HealthCheck, Logging, Port, Privileges, Question, Resources, Volume};
+use crate::stack::{HealthCheck, Hook, Logging, Port, Privileges, Question, Resources, Volume};
 use crate::time::WallTime;
 
 /// Correlates an action with its outcome. Unique in one boot of the node.
@@ -34,6 +34,22 @@ pub enum Action {
     /// is started if need be and adopted. Where one of ours with this name and an older generation
     /// is there, it is a [`Failure::Occupied`]. Outcome: [`Success::Running`].
     Run(Box<ContainerSpec>),
+    /// Run `command` by `/bin/sh -c` in a container of its own, made as `spec` says, and remove that. One that is left
+    /// over of an earlier attempt goes first. Outcome: [`Success::Done`] if it ends with 0 within `limit`, else
+    /// [`Failure::HookFailed`].
+    Hook {
+        spec: Box<ContainerSpec>,
+        hook: String,
+        command: String,
+        limit: Duration,
+    },
+    /// Run `command` by `/bin/sh -c` in a running container. Outcome as of a [`Action::Hook`].
+    Command {
+        container: ContainerId,
+        hook: String,
+        command: String,
+        limit: Duration,
+    },
     /// Start a container that exists and is stopped. Outcome: [`Success::Done`].
     Start { container: ContainerId },
     /// Send the stop signal, and SIGKILL after `grace`. A container that is gone is success.
@@ -102,7 +118,12 @@ impl Action {
     /// Whether it creates, starts, stops or removes a container.
     pub(super) fn touches_container(&self) -> bool {
         match self {
-            Self::Run(_) | Self::Start { .. } | Self::Stop { .. } | Self::Remove { .. } => true,
+            Self::Run(_)
+            | Self::Hook { .. }
+            | Self::Command { .. }
+            | Self::Start { .. }
+            | Self::Stop { .. }
+            | Self::Remove { .. } => true,
             Self::Fetch { .. } | Self::Probe { .. } | Self::Check { .. } => false,
         }
     }
@@ -180,7 +201,13 @@ pub struct Ownership {
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Care {
     #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub health_check: Option<Box<HealthCheck>>,
+    pub health_check: Option<HealthCheck>,
+    /// What is run in it once it was made and runs.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub post_start: Vec<Hook>,
+    /// What is run in it before it is stopped.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub pre_stop: Vec<Hook>,
     /// It is in the host's network: it has no address of its own.
     #[serde(default, skip_serializing_if = "std::ops::Not::not")]
     pub on_host: bool,
@@ -202,7 +229,7 @@ pub struct Container {
     pub id: ContainerId,
     pub name: String,
     pub owner: Ownership,
-    pub care: Care,
+    pub care: Box<Care>,
     /// `sha256:…`
     pub image: String,
     pub state: ContainerState,
@@ -274,6 +301,9 @@ pub enum Failure {
     /// The engine did not answer in time, or the connection broke: nobody knows what happened.
     #[error("the engine does not answer: {problem}")]
     Unreachable { problem: String },
+    /// A hook did not end with 0 in time; `problem` has the last lines that it wrote.
+    #[error("the hook `{hook}` {problem}")]
+    HookFailed { hook: String, problem: String },
     #[error("nothing accepted a connection in time: {problem}")]
     NotReady { problem: String },
 }

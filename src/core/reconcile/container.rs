@@ -9,7 +9,7 @@ use data_encoding::HEXLOWER;
 use sha2::{Digest, Sha256};
 
 use crate::id::{EnvelopeHash, InstanceId};
-use crate::stack::{NetworkMode, Question, Service, Volume, VolumeSource};
+use crate::stack::{Hook, NetworkMode, Question, Service, Volume, VolumeSource};
 
 use super::action::{Attachment, Care, ContainerSpec, Mount, Ownership};
 use super::instances::Identity;
@@ -36,7 +36,7 @@ pub fn spec(
             generation: wanted.generation,
             revision: wanted.revision,
         },
-        care: care(service),
+        care: care(service, instance.number),
         name: instance.container_name(),
         image: pinned.to_owned(),
         entrypoint: service.entrypoint.clone(),
@@ -56,9 +56,31 @@ pub fn spec(
     }
 }
 
-fn care(service: &Service) -> Care {
+/// The container of a hook before the start of the instance whose container is made as `spec` says.
+pub fn hook_spec(spec: ContainerSpec, network: Attachment) -> ContainerSpec {
+    let kind = format!("{OUR_LABELS}container.type");
+    let mut extra_labels = spec.extra_labels;
+    extra_labels.insert(kind, "service_hook".to_owned());
+    ContainerSpec {
+        name: format!("{}-hook", spec.name),
+        // Nobody is to find it, and the ports are the instance's.
+        ports: Vec::new(),
+        care: Care::default(),
+        network,
+        extra_labels,
+        ..spec
+    }
+}
+
+fn care(service: &Service, number: u32) -> Care {
+    let for_it = |hooks: &[Hook]| {
+        let hooks = hooks.iter().filter(|hook| hook.is_for(number));
+        hooks.cloned().collect::<Vec<_>>()
+    };
     Care {
-        health_check: service.health_check.clone().map(Box::new),
+        post_start: for_it(&service.hooks.post_start),
+        pre_stop: for_it(&service.hooks.pre_stop),
+        health_check: service.health_check.clone(),
         on_host: service.network_mode == NetworkMode::Host,
     }
 }

@@ -89,6 +89,9 @@ pub(super) fn began(asked: Option<&Asked>, local: &Local, instance: &InstanceId,
         Action::Remove { .. } => {
             tracing::debug!(%instance, "Removing the container of an instance");
         }
+        Action::Hook { hook, .. } | Action::Command { hook, .. } => {
+            tracing::info!(%instance, hook, "Running a hook of an instance");
+        }
         Action::Fetch { .. } | Action::Probe { .. } | Action::Check { .. } => {}
     }
 }
@@ -101,6 +104,9 @@ pub(super) fn failed(instance: &InstanceId, action: &Action, problem: &Failure) 
         }
         Action::Stop { .. } | Action::Remove { .. } => {
             tracing::warn!(%instance, %problem, "An instance was not stopped");
+        }
+        Action::Hook { .. } | Action::Command { .. } => {
+            tracing::warn!(%instance, %problem, "A hook of an instance failed");
         }
         Action::Fetch { .. } | Action::Probe { .. } | Action::Check { .. } => {}
     }

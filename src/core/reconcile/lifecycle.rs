@@ -17,6 +17,8 @@ use super::action::{Action, Container, ContainerId, ContainerState};
 use super::backoff::{Crashes, Setback};
 use super::trial::Trial;
 use super::checks::Checks;
+use super::hooks::HookRuns;
+use super::parting::Parting;
 use super::wanted::Wanted;
 
 /// What this node has to do about an instance.
@@ -81,8 +83,11 @@ pub(super) struct Local {
     pub grace: Duration,
     pub turn: Turn,
     pub trial: Option<Trial>,
+    /// Its container leaves the names, because it is to stop.
+    pub parting: Option<Parting>,
     pub probing: Option<Probing>,
     pub checks: Checks,
+    pub hooks: HookRuns,
     pub crashes: Crashes,
     /// Running or starting failed.
     pub starting: Option<Setback>,
@@ -107,8 +112,10 @@ impl Default for Local {
             grace: Duration::from_millis(Service::STOP_GRACE_MILLIS),
             turn: Turn::default(),
             trial: None,
+            parting: None,
             probing: None,
             checks: Checks::default(),
+            hooks: HookRuns::default(),
             crashes: Crashes::default(),
             starting: None,
             stopping: None,
@@ -173,8 +180,10 @@ impl Local {
             self.starting = None;
             self.crashes = Crashes::default();
             self.checks.begin_anew();
+            self.hooks.begin_anew();
             self.waits_for = None;
         }
+        self.hooks.take_over(wanted);
         self.stateful = wanted.service.stateful;
         self.grace = super::container::stop_grace(&wanted.service);
     }
@@ -186,6 +195,7 @@ impl Local {
             self.probing = None;
         }
         let running = best.filter(|best| matches!(best.state, ContainerState::Running { .. }));
+        self.hooks.look(running);
         let restarts = self.checks.look(running, now);
         let Some(best) = best else { return };
         self.epoch = best.owner.epoch;
@@ -214,9 +224,15 @@ impl Local {
     /// An action goes to the engine.
     pub(super) fn began(&mut self, action: &Action) {
         match action {
-            Action::Run(_) | Action::Start { .. } => self.crashes.starts(),
+            Action::Run(_) => {
+                self.crashes.starts();
+                self.hooks.creates();
+            }
+            Action::Start { .. } => self.crashes.starts(),
             Action::Stop { .. } => self.crashes.stops(),
             Action::Remove { .. }
+            | Action::Hook { .. }
+            | Action::Command { .. }
             | Action::Probe { .. }
             | Action::Check { .. }
             | Action::Fetch { .. } => {}
@@ -256,6 +272,7 @@ impl Local {
             image: scene.best.map(|best| best.image.clone()),
             since,
             problem: condition.problem,
+            hooks_ran: self.hooks.ran().clone(),
         })
     }
 
@@ -271,6 +288,9 @@ impl Local {
         }
         if self.crashes.looping_until().is_some() {
             return Health::Unhealthy;
+        }
+        if self.hooks.after(best).is_some() {
+            return Health::Unknown;
         }
         match (self.port_health(task, best), &best.care.health_check) {
             (by_port, None) => by_port,
@@ -377,6 +397,12 @@ impl Local {
         }
         if self.crashes.looping_until().is_some() {
             return Some("the container crashed repeatedly".to_owned());
+        }
+        if self.hooks.after(best).is_some() {
+            return Some("its hooks after the start are run".to_owned());
+        }
+        if let Some(problem) = self.hooks.problem(best) {
+            return Some(problem.to_owned());
         }
         match self.health(scene.task, best) {
             Health::Unknown => match self.port_health(scene.task, best) {

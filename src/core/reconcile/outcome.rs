@@ -59,12 +59,32 @@ impl Instances {
                 failure @ (Failure::NoImage { .. }
                 | Failure::Occupied { .. }
                 | Failure::PortTaken { .. }
+                | Failure::HookFailed { .. }
                 | Failure::AddressTaken { .. }),
             ) => Err(failure.to_string()),
         };
         if local.checks.answered(check, answer, now) {
             let checks = &local.checks;
             journal::health(instance, checks.health(), checks.problem().as_deref());
+        }
+    }
+
+    /// A hook after the start is over.
+    pub(super) fn conclude_hook(&mut self, instance: &InstanceId, outcome: Outcome) {
+        let seen = self.sight.by_instance();
+        let best = seen.get(instance).and_then(|seen| choose(seen));
+        let best = best.map(|(best, _)| best);
+        let Some(local) = self.locals.get_mut(instance) else {
+            return;
+        };
+        match outcome {
+            Ok(_) => local.hooks.after_done(best, Ok(())),
+            // Nobody knows whether it ran: it is run again once the engine answers.
+            Err(Failure::Unreachable { .. }) => {}
+            Err(failure) => {
+                tracing::warn!(%instance, %failure, "A hook of an instance failed");
+                local.hooks.after_done(best, Err(failure.to_string()));
+            }
         }
     }
 
@@ -93,14 +113,28 @@ impl Instances {
             (Action::Stop { container, .. }, _) => self.sight.stopped(container, now),
             (Action::Remove { container }, _) => self.sight.removed(container, now),
             (
-                Action::Run(_) | Action::Probe { .. } | Action::Check { .. } | Action::Fetch { .. },
+                Action::Run(_)
+                | Action::Hook { .. }
+                | Action::Command { .. }
+                | Action::Probe { .. }
+                | Action::Check { .. }
+                | Action::Fetch { .. },
                 _,
             ) => {}
         }
         let Some(local) = self.locals.get_mut(instance) else {
             return;
         };
+        let asked = self.asked.as_ref();
+        let wanted = asked.and_then(|asked| asked.wanted.get(instance));
         match action {
+            Action::Hook { .. } => {
+                local.starting = None;
+                local.hooks.before_done(wanted);
+            }
+            Action::Command { container, .. } => {
+                local.hooks.ending_done(self.sight.get(container));
+            }
             Action::Run(_) | Action::Start { .. } => local.starting = None,
             Action::Stop { .. } | Action::Remove { .. } => local.stopping = None,
             Action::Probe { .. } => local.answered(),
@@ -131,7 +165,11 @@ impl Instances {
         }
         match action {
             Action::Probe { .. } => local.did_not_answer(failure, now),
-            Action::Run(_) | Action::Start { .. } | Action::Fetch { .. } => {
+            // What is to stop is stopped all the same.
+            Action::Command { container, .. } => {
+                local.hooks.ending_done(self.sight.get(container));
+            }
+            Action::Run(_) | Action::Hook { .. } | Action::Start { .. } | Action::Fetch { .. } => {
                 local.starting = Some(setback(local.starting.as_ref(), failure, now));
             }
             // Has a subject of its own.
@@ -169,7 +207,13 @@ fn container_of(action: &Action) -> Option<&ContainerId> {
         Action::Start { container }
         | Action::Stop { container, .. }
         | Action::Remove { container } => Some(container),
-        Action::Fetch { .. } | Action::Run(_) | Action::Probe { .. } | Action::Check { .. } => None,
+        // It may have stopped only.
+        Action::Command { .. } => None,
+        Action::Fetch { .. }
+        | Action::Run(_)
+        | Action::Hook { .. }
+        | Action::Probe { .. }
+        | Action::Check { .. } => None,
     }
 }
 
@@ -184,6 +228,7 @@ fn setback(previous: Option<&Setback>, failure: &Failure, now: Instant) -> Setba
         | Failure::Gone
         | Failure::Refused { .. }
         | Failure::Unreachable { .. }
+        | Failure::HookFailed { .. }
         | Failure::NotReady { .. } => failure.to_string(),
     };
     Setback::after(previous, problem, lesson(failure, previous), now)
@@ -202,6 +247,7 @@ fn lesson(failure: &Failure, previous: Option<&Setback>) -> Lesson {
         | Failure::NoImage { .. }
         | Failure::Gone
         | Failure::Refused { .. }
+        | Failure::HookFailed { .. }
         | Failure::NotReady { .. } => Lesson::Failed,
     }
 }

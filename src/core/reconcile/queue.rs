@@ -16,7 +16,9 @@ const MAX_ENGINE: usize = 8;
 const MAX_PULLS: usize = 4;
 /// At most one for each instance of a node, of which there are hundreds at most.
 const MAX_PROBES: usize = 256;
-/// Commands of health checks in containers; each may take as long as its limit says.
+/// Containers of hooks; each may take minutes.
+const MAX_HOOKS: usize = 8;
+/// Commands in containers, of health checks and hooks; each may take as long as its limit says.
 const MAX_COMMANDS: usize = 16;
 
 /// On whose behalf an action is carried out.
@@ -34,6 +36,7 @@ enum Lane {
     Pull,
     Probe,
     Command,
+    Hook,
 }
 
 impl Lane {
@@ -43,7 +46,9 @@ impl Lane {
             Action::Check {
                 target: CheckTarget::Exec { .. },
                 ..
-            } => Self::Command,
+            }
+            | Action::Command { .. } => Self::Command,
+            Action::Hook { .. } => Self::Hook,
             Action::Probe { .. } | Action::Check { .. } => Self::Probe,
             Action::Run(_) | Action::Start { .. } | Action::Stop { .. } | Action::Remove { .. } => {
                 Self::Engine
@@ -57,6 +62,7 @@ impl Lane {
             Self::Pull => MAX_PULLS,
             Self::Probe => MAX_PROBES,
             Self::Command => MAX_COMMANDS,
+            Self::Hook => MAX_HOOKS,
         }
     }
 }

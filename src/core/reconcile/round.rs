@@ -6,7 +6,7 @@ use std::net::Ipv4Addr;
 
 use crate::id::InstanceId;
 use crate::report::{Health, Hold, InstanceState};
-use crate::stack::NetworkMode;
+use crate::stack::{Hook, NetworkMode};
 use crate::time::{Instant, Now};
 use crate::view::{Freshness, Lifecycle};
 
@@ -17,7 +17,7 @@ use super::engine::EngineSight;
 use super::images::{ImageKey, Images};
 use super::instances::Identity;
 use super::lifecycle::{Ending, Local, Scene, Task, Turn};
-use super::plan::{Decision, Step, Surroundings, choose, decide};
+use super::plan::{Decision, Step, Surroundings, choose, decide, in_container};
 use super::queue::{Queue, Subject};
 use super::refusals::Refusals;
 use super::rollout::{Peer, Rollout};
@@ -210,6 +210,10 @@ impl<'a> Round<'a> {
         let around = Surroundings {
             identity: self.identity,
             attachment: &|| self.attachment(instance, address, &avoided, &found.ready),
+            beside: &|other| {
+                let avoided = avoided.iter().copied().chain(other).collect();
+                self.attachment(instance, None, &avoided, &found.ready)
+            },
             pinned,
             rollout: &|| self.rollout(instance, &found.holds),
             only_looks: self.only_looks(),
@@ -235,12 +239,15 @@ impl<'a> Round<'a> {
         let Some(best) = self.best(instance) else {
             return;
         };
-        let Some(check) = &best.care.health_check else {
-            return;
-        };
         if self.is_stopping(instance) || self.queue.is_checked(instance) {
             return;
         }
+        if let Some(hook) = local.hooks.after(best) {
+            return self.run_after(instance, best, hook, found);
+        }
+        let Some(check) = &best.care.health_check else {
+            return;
+        };
         match local.checks.step(self.now.monotonic) {
             None => {}
             Some(CheckStep::Wait(until)) => found.wakes.push(until),
@@ -253,6 +260,20 @@ impl<'a> Round<'a> {
                     found.ready.insert(subject, action);
                 }
             }
+        }
+    }
+
+    /// The next of its hooks after the start, which hold up no stop either.
+    fn run_after(
+        &self,
+        instance: &InstanceId,
+        best: &Container,
+        hook: &Hook,
+        found: &mut Findings,
+    ) {
+        if let Task::Run(_) | Task::Keep = self.task(instance) {
+            let subject = Subject::Check(instance.clone());
+            found.ready.insert(subject, in_container(hook, best));
         }
     }
 
@@ -371,9 +392,10 @@ impl<'a> Round<'a> {
 /// The address that an action is about to take.
 fn address_of(action: &Action) -> Option<Ipv4Addr> {
     match action {
-        Action::Run(spec) => spec.network.address(),
+        Action::Run(spec) | Action::Hook { spec, .. } => spec.network.address(),
         Action::Fetch { .. }
         | Action::Start { .. }
+        | Action::Command { .. }
         | Action::Stop { .. }
         | Action::Remove { .. }
         | Action::Probe { .. }

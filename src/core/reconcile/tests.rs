@@ -8,6 +8,8 @@ mod deploys;
 mod engine;
 mod fleet;
 mod health;
+mod hooks;
+mod parting;
 mod properties;
 mod starts;
 mod wiring;

@@ -177,6 +177,10 @@ fn add(field: String, value: Value, keys: &mut BTreeMap<String, Value>) {
             }));
         }
         ("privileges", Value::Object(parts)) => keys.extend(parts),
+        ("hooks", Value::Object(stages)) => {
+            let stages = stages.into_iter();
+            keys.extend(stages.map(|(stage, value)| (format!("hooks.{stage}"), value)));
+        }
         ("logging", Value::Object(parts)) => {
             for (part, value) in parts {
                 add_logging(&part, value, keys);

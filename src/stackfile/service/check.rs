@@ -421,7 +421,7 @@ impl Checker<'_> {
             }
         }
         if let Some(instances) = self.optional(node, "instances")
-            && instances.text() != Some("*")
+            && !instances.text().is_some_and(is_numbers)
         {
             self.integer(instances, "`instances`", 1..=i64::MAX);
         }
@@ -446,4 +446,10 @@ impl Checker<'_> {
             }
         }
     }
+}
+
+/// `*`, or several numbers as Kontena's pages promise and its client refused: `1,2`.
+fn is_numbers(text: &str) -> bool {
+    let is_number = |part: &str| part.trim().parse::<u32>().is_ok_and(|number| number > 0);
+    text == "*" || text.split(',').all(is_number)
 }

@@ -257,7 +257,7 @@ fn what_kontena_refuses_is_refused() {
             "`cmd` is only for the protocol `exec`",
         ),
         (
-            "hooks: {post_start: [{name: a, cmd: b, instances: '1,2'}]}",
+            "hooks: {post_start: [{name: a, cmd: b, instances: '1,b'}]}",
             "`instances` has to be a whole number, this is a text",
         ),
         (

@@ -9,7 +9,7 @@ use super::resources::ResourcesChange;
 use super::set;
 use crate::id::ServiceName;
 use crate::stack::{
-    Affinity, Declared, HealthCheck, InvalidService, Link, NetworkMode, Port, Service,
+    Affinity, Declared, HealthCheck, Hooks, InvalidService, Link, NetworkMode, Port, Service,
     ServiceField, Strategy, Volume,
 };
 
@@ -47,6 +47,8 @@ pub struct ServiceChange {
     pub logging: LoggingChange,
     /// `Some(None)`, in JSON a check without a protocol, asks nothing.
     pub health_check: Option<Option<HealthCheck>>,
+    /// All stages at once.
+    pub hooks: Option<Hooks>,
     pub labels: Option<BTreeMap<String, String>>,
 }
 
@@ -76,6 +78,7 @@ impl ServiceChange {
             privileges: PrivilegesChange::from(&service.privileges),
             logging: LoggingChange::from(&service.logging),
             health_check: service.health_check.map(Some),
+            hooks: Some(service.hooks).filter(|hooks| !hooks.is_default()),
             labels: Some(service.labels),
         }
     }
@@ -136,6 +139,7 @@ impl ServiceChange {
         change.privileges.set_on(&mut service.privileges);
         change.logging.set_on(&mut service.logging);
         set(&mut service.health_check, change.health_check);
+        set(&mut service.hooks, change.hooks);
         set(&mut service.labels, change.labels);
         service
     }

@@ -7,10 +7,10 @@ use serde_json::Value;
 
 use super::change::ServiceChange;
 use super::field::{Field, FieldProblem, Fields};
-use super::health_check;
 use super::logging::LoggingChange;
 use super::privileges::PrivilegesChange;
 use super::resources::ResourcesChange;
+use super::{health_check, hooks};
 use crate::id::ServiceName;
 use crate::stack::{
     Deploy, Link, NetworkMode, Port, Protocol, Service, Strategy, grace_millis, image_reference,
@@ -35,13 +35,12 @@ const SERVICE: Fields = Fields {
         "build",
         "certificates",
         "external_links",
-        "hooks",
         "secrets",
         "volumes_from",
     ],
 };
 
-const OWN: [&str; 19] = [
+const OWN: [&str; 20] = [
     "name",
     "image",
     "stateful",
@@ -61,6 +60,7 @@ const OWN: [&str; 19] = [
     "labels",
     "entrypoint",
     "health_check",
+    "hooks",
 ];
 
 const DEPLOY: Fields = Fields {
@@ -130,6 +130,9 @@ pub(super) fn read(body: &Field<'_>, problems: &mut Vec<FieldProblem>) -> Option
         health_check: body
             .get("health_check")
             .and_then(|field| health_check::read(&field, problems)),
+        hooks: body
+            .get("hooks")
+            .and_then(|field| hooks::read(&field, problems)),
         labels: body
             .get("labels")
             .and_then(|field| labels(&field, problems)),

@@ -6,7 +6,7 @@ use std::fmt;
 use serde_json::{Map, Value, json};
 
 use super::change::ServiceChange;
-use super::health_check;
+use super::{health_check, hooks};
 use crate::id::ServiceName;
 use crate::stack::Link;
 
@@ -67,6 +67,7 @@ pub(super) fn write(name: Option<&ServiceName>, change: &ServiceChange) -> Value
         "health_check",
         change.health_check.as_ref().map(health_check::write),
     );
+    put("hooks", change.hooks.as_ref().map(hooks::write));
     put("labels", change.labels.as_ref().map(write_labels));
     change.resources.write(&mut body);
     change.privileges.write(&mut body);

@@ -213,6 +213,7 @@ fn hold(address: IpAddr) -> Hold {
         image: None,
         since: WallTime(1),
         problem: None,
+        hooks_ran: Default::default(),
     }
 }
 

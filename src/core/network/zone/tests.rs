@@ -579,6 +579,7 @@ fn add_hold(view: &mut View, text: &str) {
         image: None,
         since: WallTime(0),
         problem: None,
+        hooks_ran: Default::default(),
     };
     let report = view.reports.get_mut(&node_id(node)).unwrap();
     Arc::make_mut(report).holds.insert(instance, hold);

@@ -87,6 +87,7 @@ fn holding(instance: &str, address: Ipv4Addr, by: &Hand, sequence: u64) -> Signe
         image: None,
         since: WallTime(1),
         problem: None,
+        hooks_ran: Default::default(),
     };
     let mut report = Report::empty(by.node.me, order);
     report.holds.insert(instance.parse().unwrap(), hold);

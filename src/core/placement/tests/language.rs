@@ -267,5 +267,6 @@ pub(super) fn right_hold(wanted: RevisionHash, epoch: u64) -> Hold {
         image: None,
         since: WallTime(0),
         problem: None,
+        hooks_ran: Default::default(),
     }
 }

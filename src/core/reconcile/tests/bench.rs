@@ -54,6 +54,7 @@ pub(super) fn of_service(instance: &str, generation: u64, n: u32, service: Servi
         fixed: false,
         takeover: false,
         epoch_seen: 0,
+        hooks_ran: BTreeSet::new(),
         rivals: Vec::new(),
         instance,
     }
@@ -85,6 +86,7 @@ pub(super) fn hold(epoch: u64, state: InstanceState) -> Hold {
         image: None,
         since: WallTime(0),
         problem: None,
+        hooks_ran: BTreeSet::new(),
     }
 }
 
@@ -290,6 +292,8 @@ impl Bench {
             Action::Remove { container } => named("remove", container),
             Action::Probe { port, .. } => format!("probe {port}"),
             Action::Check { .. } => "check".to_owned(),
+            Action::Hook { hook, .. } => format!("before {hook}"),
+            Action::Command { hook, .. } => format!("in {hook}"),
         }
     }
 }

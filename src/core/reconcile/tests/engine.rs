@@ -20,6 +20,7 @@ pub(super) struct Engine {
     pub deaf: bool,
     /// What health checks say of every container, if not that it is well.
     pub ill: Option<Failure>,
+    pub failing_hooks: BTreeSet<String>,
     created: u64,
 }
 
@@ -51,6 +52,15 @@ impl Engine {
                 problem: "connection refused".to_owned(),
             }),
             Action::Probe { .. } => Ok(Success::Done),
+            Action::Hook { hook, .. } | Action::Command { hook, .. } => {
+                match self.failing_hooks.contains(hook) {
+                    true => Err(Failure::HookFailed {
+                        hook: hook.clone(),
+                        problem: "ended with 1: no disk".to_owned(),
+                    }),
+                    false => Ok(Success::Done),
+                }
+            }
             Action::Check { .. } => match &self.ill {
                 None => Ok(Success::Done),
                 Some(failure) => Err(failure.clone()),
@@ -114,7 +124,7 @@ impl Engine {
             id: ContainerId(format!("{:064x}", self.created)),
             name: spec.name.clone(),
             owner: spec.labels.clone(),
-            care: spec.care.clone(),
+            care: Box::new(spec.care.clone()),
             image: spec.image.clone(),
             state: ContainerState::Running { since: wall },
             address: Some(spec.network.address().map_or(self.address(), IpAddr::V4)),

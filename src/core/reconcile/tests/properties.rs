@@ -221,7 +221,11 @@ impl Story {
                 let found = self.bench.engine.containers.get(container)?;
                 Some(found.owner.instance.clone())
             }
-            Action::Fetch { .. } | Action::Probe { .. } | Action::Check { .. } => None,
+            Action::Fetch { .. }
+            | Action::Probe { .. }
+            | Action::Check { .. }
+            | Action::Hook { .. }
+            | Action::Command { .. } => None,
         }
     }
 
