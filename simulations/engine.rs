@@ -119,7 +119,7 @@ impl Engine {
             Action::Check { limit, .. } if self.trouble.sickens == Some(Illness::Hangs) => {
                 (*limit, *limit)
             }
-            Action::Probe { .. } | Action::Check { .. } => millis(1, 50),
+            Action::Probe { .. } | Action::Check { .. } | Action::LastLines { .. } => millis(1, 50),
         };
         chance.between(low, high)
     }
@@ -145,6 +145,10 @@ impl Engine {
             Action::Remove { container } => self.remove_stopped(&container),
             Action::Probe { address, .. } => self.probe(address),
             Action::Check { target, .. } => self.check(&target),
+            Action::LastLines { container } => match self.containers.contains_key(&container) {
+                true => Ok(Success::Lines(vec!["its last words".to_owned()])),
+                false => Err(Failure::Gone),
+            },
             Action::Hook { hook, .. } => self.hook(hook),
             Action::Command {
                 container, hook, ..

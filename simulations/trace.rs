@@ -124,7 +124,10 @@ fn asked(world: &World, host: usize, action: &Action) -> Option<String> {
         Action::Command {
             container, hook, ..
         } => Some(format!("hook {hook} in {}", name(container))),
-        Action::Fetch { .. } | Action::Probe { .. } | Action::Check { .. } => None,
+        Action::Fetch { .. }
+        | Action::Probe { .. }
+        | Action::Check { .. }
+        | Action::LastLines { .. } => None,
     }
 }
 

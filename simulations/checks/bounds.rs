@@ -208,6 +208,6 @@ fn wanted_by(action: &Action) -> Option<String> {
         Action::Command {
             container, hook, ..
         } => Some(format!("hook {hook} in {}", container.0)),
-        Action::Probe { .. } | Action::Check { .. } => None,
+        Action::Probe { .. } | Action::Check { .. } | Action::LastLines { .. } => None,
     }
 }

@@ -44,10 +44,22 @@ impl Topic for Partings {
             && scene.all_calm(CALM)
             && let Some(container) = scene.host(host).engine.get(container)
             && is_running(container)
+            && has_others(scene, container)
         {
             self.is_left_out(scene, host, container, findings);
         }
     }
+}
+
+/// Whether names can lead to another instance of its service: to the only one they lead until it stops.
+fn has_others(scene: Scene<'_>, container: &Container) -> bool {
+    let instance = &container.owner.instance;
+    let hosts = scene.world.hosts.iter();
+    let mut running = hosts.flat_map(|host| host.engine.running());
+    running.any(|other| {
+        let other = &other.owner.instance;
+        other.service == instance.service && other.number != instance.number
+    })
 }
 
 impl Partings {

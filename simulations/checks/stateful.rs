@@ -166,7 +166,8 @@ fn to_start<'a>(scene: Scene<'a>, host: usize, action: &'a Action) -> Option<&'a
         | Action::Stop { .. }
         | Action::Remove { .. }
         | Action::Probe { .. }
-        | Action::Check { .. } => None,
+        | Action::Check { .. }
+        | Action::LastLines { .. } => None,
     }
 }
 

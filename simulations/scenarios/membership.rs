@@ -423,10 +423,13 @@ fn a_node_whose_sponsors_removal_is_looked_through_is_a_member_again() {
 
     world.network.heal();
     world.until(2 * MINUTE, "both are members again", |world| {
-        let known = &world.hosts[0].view.documents.roster;
+        let (first, sponsor) = (&world.hosts[0].view, &world.hosts[2].view);
+        let is_heard = |node| first.is_fresh(&node) && sponsor.is_fresh(&node);
+        let is_known = |node| first.documents.roster.contains_key(&node);
         [2, 3].iter().all(|host| {
-            known.contains_key(&world.id(*host)) && world.hosts[*host].status.phase == Phase::Member
-        })
+            let is_member = world.hosts[*host].status.phase == Phase::Member;
+            is_member && is_known(world.id(*host))
+        }) && is_heard(world.id(3))
     });
     let scale = Command::ScaleService {
         key: key("web"),

@@ -22,6 +22,7 @@ mod hooks;
 mod images;
 mod instances;
 mod journal;
+mod last_words;
 mod lifecycle;
 mod outcome;
 mod parting;

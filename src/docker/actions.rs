@@ -61,6 +61,10 @@ impl Docker {
                 command,
                 limit,
             } => self.hook(&spec, hook, command, limit).await,
+            Action::LastLines { container } => {
+                let lines = self.last_lines(&container).await;
+                Ok(Success::Lines(lines.into()))
+            }
             Action::Command {
                 container,
                 hook,

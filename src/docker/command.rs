@@ -15,7 +15,7 @@ use super::{Docker, READ_LIMIT};
 /// So many of the last lines are kept of what a command writes.
 pub(super) const LINES: usize = 10;
 /// And so much of each.
-const MAX_LINE_BYTES: usize = 500;
+const MAX_LINE_BYTES: usize = 200;
 
 /// How often, and after what pause, it is asked how a command ended whose output has.
 const LOOKS: u32 = 100;

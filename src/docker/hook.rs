@@ -113,8 +113,8 @@ impl Docker {
         }
     }
 
-    /// Nothing where it cannot be read: that the hook failed is told without.
-    async fn last_lines(&self, id: &ContainerId) -> VecDeque<String> {
+    /// The end of what a container wrote; nothing where it cannot be read: that it failed is told without.
+    pub(super) async fn last_lines(&self, id: &ContainerId) -> VecDeque<String> {
         let mut tail = Tail::default();
         let options = LogsOptions {
             stdout: true,

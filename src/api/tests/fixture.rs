@@ -198,6 +198,8 @@ pub(super) fn hold(
         since: WallTime(NOON + 500),
         problem: None,
         hooks_ran: Default::default(),
+        restarts: 0,
+        exit_code: None,
     }
 }
 

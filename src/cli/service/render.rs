@@ -234,17 +234,28 @@ fn instances(fields: &mut Fields, service: &str, instances: &[Instance]) {
 
 fn instance(fields: &mut Fields, instance: &Instance) {
     let node = instance.node.as_ref().map(|node| &node.name);
+    let mut said = instance.error.iter().flat_map(|error| error.lines());
+    let error = said.next();
     fields
         .field("node", or_dash(node))
         .field("state", &instance.state)
         .field("health", &instance.health)
         .known("since", instance.since)
-        .known("error", instance.error.as_ref())
+        .known(
+            "restarts",
+            Some(instance.restarts).filter(|count| *count > 0),
+        )
+        .known("exit code", instance.exit_code)
+        .known("error", error.as_ref())
         .known("updating", instance.updating.then_some("yes"))
         .known("rev", instance.rev)
         .known("container", instance.container_id.as_ref())
         .known("ip", instance.ip.as_ref())
         .known("dns", instance.dns.as_ref());
+    let said: Vec<&str> = said.collect();
+    if !said.is_empty() {
+        fields.list("last lines", said);
+    }
 }
 
 pub(super) fn containers(containers: &[Container]) -> Table {
@@ -373,8 +384,12 @@ pub(in crate::cli) mod tests {
             deploy_rev: None,
             rev: node.map(|_| 2),
             state: if node.is_some() { "running" } else { "pending" }.to_owned(),
-            error: node.is_none().then(|| "no node fits".to_owned()),
+            error: node
+                .is_none()
+                .then(|| "no node fits\nfirst\nlast".to_owned()),
             health: if node.is_some() { "healthy" } else { "unknown" }.to_owned(),
+            restarts: if node.is_some() { 3 } else { 0 },
+            exit_code: node.map(|_| 1),
             updating: false,
             container_id: node.map(|_| "c0ffee".to_owned()),
             image_id: None,
@@ -444,6 +459,8 @@ pub(in crate::cli) mod tests {
                   node: a
                   state: running
                   health: healthy
+                  restarts: 3
+                  exit code: 1
                   rev: 2
                   container: c0ffee
                   dns: web-1.shop.demo.kontena.local
@@ -453,6 +470,9 @@ pub(in crate::cli) mod tests {
                   health: unknown
                   error: no node fits
                   dns: web-2.shop.demo.kontena.local
+                  last lines:
+                    - first
+                    - last
         "#]]
         .assert_eq(&shown(&example("shop", "web")));
     }

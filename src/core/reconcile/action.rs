@@ -50,6 +50,8 @@ pub enum Action {
         command: String,
         limit: Duration,
     },
+    /// Read the end of what a container wrote, ten lines at most. Outcome: [`Success::Lines`].
+    LastLines { container: ContainerId },
     /// Start a container that exists and is stopped. Outcome: [`Success::Done`].
     Start { container: ContainerId },
     /// Send the stop signal, and SIGKILL after `grace`. A container that is gone is success.
@@ -124,7 +126,10 @@ impl Action {
             | Self::Start { .. }
             | Self::Stop { .. }
             | Self::Remove { .. } => true,
-            Self::Fetch { .. } | Self::Probe { .. } | Self::Check { .. } => false,
+            Self::Fetch { .. }
+            | Self::Probe { .. }
+            | Self::Check { .. }
+            | Self::LastLines { .. } => false,
         }
     }
 }
@@ -277,6 +282,8 @@ pub enum Success {
         pinned: String,
     },
     Running(Box<Container>),
+    /// Without those that are empty.
+    Lines(Vec<String>),
     Done,
 }
 

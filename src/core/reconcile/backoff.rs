@@ -92,6 +92,8 @@ impl Setback {
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub(super) struct Crashes {
     restarts: u32,
+    /// All of this deploy, for people.
+    total: u32,
     up: Option<Instant>,
     restart_at: Option<Instant>,
     last: Option<Instant>,
@@ -137,6 +139,7 @@ impl Crashes {
         }
         self.last = Some(now);
         self.restart_at = Some(now + restart_delay(self.restarts));
+        self.total = self.total.saturating_add(1);
         self.restarts = self.restarts.saturating_add(1);
     }
 
@@ -146,7 +149,13 @@ impl Crashes {
         self.up = None;
         self.told_to_start = false;
         self.last = Some(now);
+        self.total = self.total.saturating_add(1);
         self.restart_at = Some(now + restart_delay(restarts));
+    }
+
+    /// How often it ended by itself, or was ended because it did not do its work, since its deploy began here.
+    pub(super) fn total(&self) -> u32 {
+        self.total
     }
 
     /// When a stopped container may be started again; `None` is at once.

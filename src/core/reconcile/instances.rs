@@ -162,10 +162,7 @@ impl Instances {
         match subject {
             Subject::Image(key) => self.conclude_fetch(key, outcome, now),
             Subject::Instance(instance) => self.conclude(&instance, &action, outcome, now),
-            Subject::Check(instance) => match matches!(action, Action::Command { .. }) {
-                true => self.conclude_hook(&instance, outcome),
-                false => self.conclude_check(&instance, outcome, now),
-            },
+            Subject::Check(instance) => self.conclude_aside(&instance, &action, outcome, now),
         }
         self.refresh(now);
     }

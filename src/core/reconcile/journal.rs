@@ -92,7 +92,10 @@ pub(super) fn began(asked: Option<&Asked>, local: &Local, instance: &InstanceId,
         Action::Hook { hook, .. } | Action::Command { hook, .. } => {
             tracing::info!(%instance, hook, "Running a hook of an instance");
         }
-        Action::Fetch { .. } | Action::Probe { .. } | Action::Check { .. } => {}
+        Action::Fetch { .. }
+        | Action::Probe { .. }
+        | Action::Check { .. }
+        | Action::LastLines { .. } => {}
     }
 }
 
@@ -108,7 +111,10 @@ pub(super) fn failed(instance: &InstanceId, action: &Action, problem: &Failure) 
         Action::Hook { .. } | Action::Command { .. } => {
             tracing::warn!(%instance, %problem, "A hook of an instance failed");
         }
-        Action::Fetch { .. } | Action::Probe { .. } | Action::Check { .. } => {}
+        Action::Fetch { .. }
+        | Action::Probe { .. }
+        | Action::Check { .. }
+        | Action::LastLines { .. } => {}
     }
 }
 

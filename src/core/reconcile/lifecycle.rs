@@ -18,6 +18,7 @@ use super::backoff::{Crashes, Setback};
 use super::trial::Trial;
 use super::checks::Checks;
 use super::hooks::HookRuns;
+use super::last_words::LastWords;
 use super::parting::Parting;
 use super::wanted::Wanted;
 
@@ -89,6 +90,10 @@ pub(super) struct Local {
     pub checks: Checks,
     pub hooks: HookRuns,
     pub crashes: Crashes,
+    /// What the container wrote before it ended by itself.
+    pub last_words: Option<LastWords>,
+    /// How it ended by itself last.
+    pub exit_code: Option<i64>,
     /// Running or starting failed.
     pub starting: Option<Setback>,
     /// Stopping or removing failed.
@@ -117,6 +122,8 @@ impl Default for Local {
             checks: Checks::default(),
             hooks: HookRuns::default(),
             crashes: Crashes::default(),
+            last_words: None,
+            exit_code: None,
             starting: None,
             stopping: None,
             decided: None,
@@ -179,6 +186,8 @@ impl Local {
             self.aim = aim;
             self.starting = None;
             self.crashes = Crashes::default();
+            self.last_words = None;
+            self.exit_code = None;
             self.checks.begin_anew();
             self.hooks.begin_anew();
             self.waits_for = None;
@@ -207,7 +216,12 @@ impl Local {
             ContainerState::Exited { .. } if ending == Ending::Asked => {
                 self.crashes = Crashes::default();
             }
-            ContainerState::Exited { at, .. } => self.crashes.stopped(at, now),
+            ContainerState::Exited { code, at } => {
+                self.crashes.stopped(at, now);
+                if self.crashes.has_crashed() {
+                    self.exit_code = Some(code);
+                }
+            }
             ContainerState::Created
             | ContainerState::Paused
             | ContainerState::Restarting
@@ -235,6 +249,7 @@ impl Local {
             | Action::Command { .. }
             | Action::Probe { .. }
             | Action::Check { .. }
+            | Action::LastLines { .. }
             | Action::Fetch { .. } => {}
         }
     }
@@ -273,6 +288,8 @@ impl Local {
             since,
             problem: condition.problem,
             hooks_ran: self.hooks.ran().clone(),
+            restarts: self.crashes.total(),
+            exit_code: self.exit_code,
         })
     }
 
@@ -331,7 +348,8 @@ impl Local {
         if is_up(best) {
             let health = self.health(scene.task, best);
             return match self.failed_start() {
-                Some(problem) => Condition::new(Failed, health).because(Some(problem.to_owned())),
+                Some(problem) => Condition::new(Failed, health)
+                    .because(Some(self.with_last_words(best, problem))),
                 None => Condition::new(Running, health).because(self.waiting(best, scene)),
             };
         }
@@ -344,6 +362,22 @@ impl Local {
             }
             Task::Run(_) | Task::Keep => self.down(best),
         }
+    }
+
+    /// The problem, and below it what the container wrote before it ended, once that is known.
+    fn with_last_words(&self, best: &Container, problem: &str) -> String {
+        let words = self.last_words.as_ref().filter(|words| words.are_of(best));
+        words.map_or_else(|| problem.to_owned(), |words| words.under(problem))
+    }
+
+    /// Whether they are to be read now.
+    pub(super) fn lacks_last_words(&self, best: &Container) -> bool {
+        let has_ended = matches!(best.state, ContainerState::Exited { .. });
+        let are_known = self
+            .last_words
+            .as_ref()
+            .is_some_and(|words| words.are_of(best));
+        has_ended && self.crashes.has_crashed() && !are_known
     }
 
     /// Why the container that runs did not come up as it should.
@@ -372,8 +406,9 @@ impl Local {
             ContainerState::Exited { code, .. } if self.crashes.has_crashed() => {
                 let exited = || format!("the container exited with status {code}");
                 let condemned = self.checks.condemned().map(str::to_owned);
+                let problem = condemned.unwrap_or_else(exited);
                 Condition::new(Failed, Health::Unknown)
-                    .because(Some(condemned.unwrap_or_else(exited)))
+                    .because(Some(self.with_last_words(best, &problem)))
             }
             ContainerState::Exited { .. }
             | ContainerState::Created
@@ -396,7 +431,7 @@ impl Local {
             return Some("the container is paused".to_owned());
         }
         if self.crashes.looping_until().is_some() {
-            return Some("the container crashed repeatedly".to_owned());
+            return Some(self.with_last_words(best, "the container crashed repeatedly"));
         }
         if self.hooks.after(best).is_some() {
             return Some("its hooks after the start are run".to_owned());

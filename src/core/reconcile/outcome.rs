@@ -14,6 +14,7 @@ use super::backoff::{FAILURES_BEFORE_REFUSAL, Lesson, Setback};
 use super::images::ImageKey;
 use super::instances::Instances;
 use super::journal;
+use super::last_words::LastWords;
 use super::lifecycle::{Local, ProbeResult};
 use super::plan::choose;
 
@@ -28,7 +29,7 @@ impl Instances {
     pub(super) fn conclude_fetch(&mut self, key: ImageKey, outcome: Outcome, now: Now) {
         match outcome {
             Ok(Success::Image { pinned }) => self.images.fetched(key, pinned),
-            Ok(Success::Running(_) | Success::Done) => {
+            Ok(Success::Running(_) | Success::Lines(_) | Success::Done) => {
                 let problem = "the engine did not say which image it fetched".to_owned();
                 self.images
                     .failed(key, problem, Lesson::Failed, now.monotonic);
@@ -41,7 +42,47 @@ impl Instances {
         }
     }
 
-    pub(super) fn conclude_check(&mut self, instance: &InstanceId, outcome: Outcome, now: Now) {
+    /// What was done beside whatever else is done about an instance.
+    pub(super) fn conclude_aside(
+        &mut self,
+        instance: &InstanceId,
+        action: &Action,
+        outcome: Outcome,
+        now: Now,
+    ) {
+        match action {
+            Action::Command { .. } => self.conclude_hook(instance, outcome),
+            Action::LastLines { container } => self.conclude_reading(instance, container, outcome),
+            Action::Fetch { .. }
+            | Action::Run(_)
+            | Action::Hook { .. }
+            | Action::Start { .. }
+            | Action::Stop { .. }
+            | Action::Remove { .. }
+            | Action::Probe { .. }
+            | Action::Check { .. } => self.conclude_check(instance, outcome, now),
+        }
+    }
+
+    /// Where nothing could be read nothing was said: it is not asked again.
+    fn conclude_reading(
+        &mut self,
+        instance: &InstanceId,
+        container: &ContainerId,
+        outcome: Outcome,
+    ) {
+        let lines = match outcome {
+            Ok(Success::Lines(lines)) => lines,
+            Ok(Success::Image { .. } | Success::Running(_) | Success::Done) | Err(_) => Vec::new(),
+        };
+        if let (Some(local), Some(container)) =
+            (self.locals.get_mut(instance), self.sight.get(container))
+        {
+            local.last_words = LastWords::new(container, lines).or(local.last_words.take());
+        }
+    }
+
+    fn conclude_check(&mut self, instance: &InstanceId, outcome: Outcome, now: Now) {
         let checked = self.sight.by_instance();
         let best = checked.get(instance).and_then(|seen| choose(seen));
         let check = best.and_then(|(best, _)| best.care.health_check.as_ref());
@@ -70,7 +111,7 @@ impl Instances {
     }
 
     /// A hook after the start is over.
-    pub(super) fn conclude_hook(&mut self, instance: &InstanceId, outcome: Outcome) {
+    fn conclude_hook(&mut self, instance: &InstanceId, outcome: Outcome) {
         let seen = self.sight.by_instance();
         let best = seen.get(instance).and_then(|seen| choose(seen));
         let best = best.map(|(best, _)| best);
@@ -118,6 +159,7 @@ impl Instances {
                 | Action::Command { .. }
                 | Action::Probe { .. }
                 | Action::Check { .. }
+                | Action::LastLines { .. }
                 | Action::Fetch { .. },
                 _,
             ) => {}
@@ -138,7 +180,7 @@ impl Instances {
             Action::Run(_) | Action::Start { .. } => local.starting = None,
             Action::Stop { .. } | Action::Remove { .. } => local.stopping = None,
             Action::Probe { .. } => local.answered(),
-            Action::Fetch { .. } | Action::Check { .. } => {}
+            Action::Fetch { .. } | Action::Check { .. } | Action::LastLines { .. } => {}
         }
     }
 
@@ -173,7 +215,7 @@ impl Instances {
                 local.starting = Some(setback(local.starting.as_ref(), failure, now));
             }
             // Has a subject of its own.
-            Action::Check { .. } => {}
+            Action::Check { .. } | Action::LastLines { .. } => {}
             Action::Stop { .. } | Action::Remove { .. } => {
                 local.stopping = Some(setback(local.stopping.as_ref(), failure, now));
             }
@@ -213,7 +255,8 @@ fn container_of(action: &Action) -> Option<&ContainerId> {
         | Action::Run(_)
         | Action::Hook { .. }
         | Action::Probe { .. }
-        | Action::Check { .. } => None,
+        | Action::Check { .. }
+        | Action::LastLines { .. } => None,
     }
 }
 

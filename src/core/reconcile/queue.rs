@@ -49,7 +49,7 @@ impl Lane {
             }
             | Action::Command { .. } => Self::Command,
             Action::Hook { .. } => Self::Hook,
-            Action::Probe { .. } | Action::Check { .. } => Self::Probe,
+            Action::Probe { .. } | Action::Check { .. } | Action::LastLines { .. } => Self::Probe,
             Action::Run(_) | Action::Start { .. } | Action::Stop { .. } | Action::Remove { .. } => {
                 Self::Engine
             }

@@ -242,6 +242,12 @@ impl<'a> Round<'a> {
         if self.is_stopping(instance) || self.queue.is_checked(instance) {
             return;
         }
+        if local.lacks_last_words(best) {
+            let container = best.id.clone();
+            let subject = Subject::Check(instance.clone());
+            found.ready.insert(subject, Action::LastLines { container });
+            return;
+        }
         if let Some(hook) = local.hooks.after(best) {
             return self.run_after(instance, best, hook, found);
         }
@@ -399,7 +405,8 @@ fn address_of(action: &Action) -> Option<Ipv4Addr> {
         | Action::Stop { .. }
         | Action::Remove { .. }
         | Action::Probe { .. }
-        | Action::Check { .. } => None,
+        | Action::Check { .. }
+        | Action::LastLines { .. } => None,
     }
 }
 

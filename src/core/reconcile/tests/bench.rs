@@ -87,6 +87,8 @@ pub(super) fn hold(epoch: u64, state: InstanceState) -> Hold {
         since: WallTime(0),
         problem: None,
         hooks_ran: BTreeSet::new(),
+        restarts: 0,
+        exit_code: None,
     }
 }
 
@@ -292,6 +294,7 @@ impl Bench {
             Action::Remove { container } => named("remove", container),
             Action::Probe { port, .. } => format!("probe {port}"),
             Action::Check { .. } => "check".to_owned(),
+            Action::LastLines { container } => named("read", container),
             Action::Hook { hook, .. } => format!("before {hook}"),
             Action::Command { hook, .. } => format!("in {hook}"),
         }

@@ -21,6 +21,8 @@ pub(super) struct Engine {
     /// What health checks say of every container, if not that it is well.
     pub ill: Option<Failure>,
     pub failing_hooks: BTreeSet<String>,
+    /// What every container writes.
+    pub written: Vec<String>,
     created: u64,
 }
 
@@ -61,6 +63,7 @@ impl Engine {
                     false => Ok(Success::Done),
                 }
             }
+            Action::LastLines { .. } => Ok(Success::Lines(self.written.clone())),
             Action::Check { .. } => match &self.ill {
                 None => Ok(Success::Done),
                 Some(failure) => Err(failure.clone()),

@@ -224,6 +224,7 @@ impl Story {
             Action::Fetch { .. }
             | Action::Probe { .. }
             | Action::Check { .. }
+            | Action::LastLines { .. }
             | Action::Hook { .. }
             | Action::Command { .. } => None,
         }
