@@ -4,7 +4,9 @@ use std::num::NonZeroU32;
 
 use kontena_core::command::{Command, StackInput};
 use kontena_core::id::{RevisionHash, ServiceKey, ServiceName, StackName};
-use kontena_core::stack::{Deploy, HealthCheck, Hook, Hooks, OnFailure, Port, Protocol, Question, Service, Strategy};
+use kontena_core::stack::{
+    Deploy, HealthCheck, Hook, Hooks, OnFailure, Port, Protocol, Question, Service, Strategy,
+};
 use kontena_core::view::Availability;
 
 use crate::engine::Engine;

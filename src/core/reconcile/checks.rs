@@ -135,6 +135,12 @@ impl Checks {
         }
     }
 
+    /// Whether the container that runs will not become good any more without a restart.
+    pub(super) fn is_hopeless(&self, check: &HealthCheck, now: Instant) -> bool {
+        let current = self.current.as_ref();
+        current.is_some_and(|current| current.is_hopeless(check, now))
+    }
+
     /// Whether the container is to be restarted.
     pub(super) fn condemns(&mut self, check: &HealthCheck, now: Instant) -> bool {
         let Some(current) = &self.current else {

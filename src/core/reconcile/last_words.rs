@@ -8,40 +8,33 @@ use super::action::{Container, ContainerId, ContainerState};
 const MAX_LINE_BYTES: usize = 200;
 const MAX_LINES: usize = 10;
 
-/// The last lines of one container, up to one of its ends.
+/// The last lines of one container, up to one of its ends or while it ran.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(super) struct LastWords {
     container: ContainerId,
-    ended: WallTime,
+    ended: Option<WallTime>,
     lines: Vec<String>,
 }
 
 impl LastWords {
-    /// Of a container that has ended; `None` while it has not.
-    pub(super) fn new(container: &Container, lines: Vec<String>) -> Option<Self> {
-        let ContainerState::Exited { at, .. } = container.state else {
-            return None;
-        };
+    pub(super) fn new(container: &Container, lines: Vec<String>) -> Self {
         let first = lines.len().saturating_sub(MAX_LINES);
         let lines = lines.into_iter().skip(first).map(shortened);
-        Some(Self {
+        Self {
             container: container.id.clone(),
-            ended: at,
+            ended: end_of(container),
             lines: lines.collect(),
-        })
+        }
     }
 
-    /// Whether they are of this end of the container.
+    /// Whether the container wrote them, before this end or another.
     pub(super) fn are_of(&self, container: &Container) -> bool {
-        let ended = match container.state {
-            ContainerState::Exited { at, .. } => at,
-            ContainerState::Created
-            | ContainerState::Running { .. }
-            | ContainerState::Paused
-            | ContainerState::Restarting
-            | ContainerState::Dead => return self.container == container.id,
-        };
-        self.container == container.id && self.ended == ended
+        self.container == container.id
+    }
+
+    /// Whether nothing newer can have been written: they are of this end of the container.
+    pub(super) fn are_its_last(&self, container: &Container) -> bool {
+        self.are_of(container) && self.ended == end_of(container)
     }
 
     /// The problem, and the lines below it.
@@ -60,4 +53,15 @@ fn shortened(mut line: String) -> String {
     line.truncate(end);
     // One line is one line, whatever was written.
     line.replace('\n', " ")
+}
+
+fn end_of(container: &Container) -> Option<WallTime> {
+    match container.state {
+        ContainerState::Exited { at, .. } => Some(at),
+        ContainerState::Created
+        | ContainerState::Running { .. }
+        | ContainerState::Paused
+        | ContainerState::Restarting
+        | ContainerState::Dead => None,
+    }
 }

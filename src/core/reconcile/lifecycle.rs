@@ -15,11 +15,11 @@ use crate::time::{Instant, WallTime};
 
 use super::action::{Action, Container, ContainerId, ContainerState};
 use super::backoff::{Crashes, Setback};
-use super::trial::Trial;
 use super::checks::Checks;
 use super::hooks::HookRuns;
 use super::last_words::LastWords;
 use super::parting::Parting;
+use super::trial::Trial;
 use super::wanted::Wanted;
 
 /// What this node has to do about an instance.
@@ -370,14 +370,20 @@ impl Local {
         words.map_or_else(|| problem.to_owned(), |words| words.under(problem))
     }
 
-    /// Whether they are to be read now.
-    pub(super) fn lacks_last_words(&self, best: &Container) -> bool {
+    /// Whether they are to be read now: it has ended by itself, or is to be ended because it never did its work.
+    pub(super) fn lacks_last_words(&self, best: &Container, now: Instant) -> bool {
+        let words = self.last_words.as_ref();
         let has_ended = matches!(best.state, ContainerState::Exited { .. });
-        let are_known = self
-            .last_words
-            .as_ref()
-            .is_some_and(|words| words.are_of(best));
-        has_ended && self.crashes.has_crashed() && !are_known
+        match &best.care.health_check {
+            _ if has_ended => {
+                self.crashes.has_crashed() && !words.is_some_and(|words| words.are_its_last(best))
+            }
+            Some(check) => {
+                let is_hopeless = self.checks.is_hopeless(check, now);
+                is_hopeless && !words.is_some_and(|words| words.are_of(best))
+            }
+            None => false,
+        }
     }
 
     /// Why the container that runs did not come up as it should.

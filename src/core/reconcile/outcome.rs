@@ -78,7 +78,7 @@ impl Instances {
         if let (Some(local), Some(container)) =
             (self.locals.get_mut(instance), self.sight.get(container))
         {
-            local.last_words = LastWords::new(container, lines).or(local.last_words.take());
+            local.last_words = Some(LastWords::new(container, lines));
         }
     }
 

@@ -227,6 +227,10 @@ impl Local {
         let Some(check) = &best.care.health_check else {
             return self.await_port(task, best, now);
         };
+        // What it wrote is part of why it failed, and is read first.
+        if self.lacks_last_words(best, now) {
+            return self.probation(now);
+        }
         if self.checks.condemns(check, now) {
             return self.discard(best, now);
         }

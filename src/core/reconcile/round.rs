@@ -242,7 +242,7 @@ impl<'a> Round<'a> {
         if self.is_stopping(instance) || self.queue.is_checked(instance) {
             return;
         }
-        if local.lacks_last_words(best) {
+        if local.lacks_last_words(best, self.now.monotonic) {
             let container = best.id.clone();
             let subject = Subject::Check(instance.clone());
             found.ready.insert(subject, Action::LastLines { container });
