@@ -424,7 +424,7 @@ fn a_node_whose_sponsors_removal_is_looked_through_is_a_member_again() {
     world.network.heal();
     world.until(2 * MINUTE, "both are members again", |world| {
         let (first, sponsor) = (&world.hosts[0].view, &world.hosts[2].view);
-        let is_heard = |node| first.is_fresh(&node) && sponsor.is_fresh(&node);
+        let is_heard = |node| sponsor.is_fresh(&node) && sponsor.reports.contains_key(&node);
         let is_known = |node| first.documents.roster.contains_key(&node);
         [2, 3].iter().all(|host| {
             let is_member = world.hosts[*host].status.phase == Phase::Member;

@@ -342,6 +342,15 @@ impl Local {
             .stopping
             .as_ref()
             .map(|setback| setback.problem.clone());
+        let shall_run = matches!(scene.task, Task::Run(_) | Task::Keep);
+        if is_up(best)
+            && shall_run
+            && self.turn != Turn::Granted
+            && let Some(problem) = self.checks.condemned()
+        {
+            let problem = self.with_last_words(best, problem);
+            return Condition::new(Failed, Health::Unhealthy).because(Some(problem));
+        }
         if is_up(best) && stops {
             return Condition::new(Stopping, Health::Unknown).because(stop_problem);
         }

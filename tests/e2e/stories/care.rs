@@ -37,12 +37,12 @@ services:
       initial_delay: 1
     hooks:
       pre_start:
-        - {{name: migrate, cmd: 'echo migrate-$KONTENA_SERVICE_INSTANCE_NUMBER >> /data/hooks', oneshot: true}}
-        - {{name: warm, cmd: 'echo warm-$KONTENA_SERVICE_INSTANCE_NUMBER >> /data/hooks', instances: 1}}
+        - {{name: migrate, cmd: 'echo migrate-$$KONTENA_SERVICE_INSTANCE_NUMBER >> /data/hooks', oneshot: true}}
+        - {{name: warm, cmd: 'echo warm-$$KONTENA_SERVICE_INSTANCE_NUMBER >> /data/hooks', instances: 1}}
       post_start:
-        - {{name: announce, cmd: 'echo announce-$KONTENA_SERVICE_INSTANCE_NUMBER >> /data/hooks'}}
+        - {{name: announce, cmd: 'echo announce-$$KONTENA_SERVICE_INSTANCE_NUMBER >> /data/hooks'}}
       pre_stop:
-        - {{name: drain, cmd: 'echo drain-$KONTENA_SERVICE_INSTANCE_NUMBER >> /data/hooks'}}
+        - {{name: drain, cmd: 'echo drain-$$KONTENA_SERVICE_INSTANCE_NUMBER >> /data/hooks'}}
 "
     )
 }
@@ -100,15 +100,17 @@ fn containers_are_checked_and_hooks_run_and_a_deploy_that_is_never_well_halts() 
         .try_kontena(&["stack", "upgrade", "care", &bad]);
     upgrade.refused(1, &["status 404"]);
     answers(&grid, 1);
-    let shown = grid.node(1).kontena(&["service", "show", "care/web"]);
-    for words in [
-        "protocol: http",
-        "type: pre_stop",
-        "unhealthy",
-        "status 404",
-    ] {
-        assert!(shown.contains(words), "`{words}` in {shown}");
-    }
+    let told = "what is wrong, and what the container said";
+    eventually(Duration::from_secs(20), told, || {
+        let shown = grid.node(1).kontena(&["service", "show", "care/web"]);
+        let words = [
+            "protocol: http",
+            "type: pre_stop",
+            "status 404",
+            "- the disk is missing",
+        ];
+        seen(words.iter().all(|words| shown.contains(words)), shown)
+    });
     let drained = hooks()
         .iter()
         .filter(|line| line.starts_with("drain"))
