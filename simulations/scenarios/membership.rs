@@ -423,13 +423,14 @@ fn a_node_whose_sponsors_removal_is_looked_through_is_a_member_again() {
 
     world.network.heal();
     world.until(2 * MINUTE, "both are members again", |world| {
-        let (first, sponsor) = (&world.hosts[0].view, &world.hosts[2].view);
-        let is_heard = |node| sponsor.is_fresh(&node) && sponsor.reports.contains_key(&node);
-        let is_known = |node| first.documents.roster.contains_key(&node);
-        [2, 3].iter().all(|host| {
-            let is_member = world.hosts[*host].status.phase == Phase::Member;
-            is_member && is_known(world.id(*host))
-        }) && is_heard(world.id(3))
+        let left = [0, 2, 3];
+        let pairs = left.iter().flat_map(|one| left.map(|other| (*one, other)));
+        let mut pairs = pairs.filter(|(one, other)| one != other);
+        pairs.all(|(one, other)| {
+            let (view, node) = (&world.hosts[one].view, world.id(other));
+            let is_heard = view.is_fresh(&node) && view.reports.contains_key(&node);
+            is_heard && world.hosts[one].status.phase == Phase::Member
+        })
     });
     let scale = Command::ScaleService {
         key: key("web"),
