@@ -11,10 +11,12 @@ mod documents;
 mod due;
 mod epochs;
 mod fallen;
+mod health;
 mod membership;
 mod names;
 mod network;
 mod offline;
+mod parting;
 mod patience;
 mod rest;
 mod restarts;
@@ -192,6 +194,8 @@ impl Checks {
                 Box::new(clones::Clones::new(hosts)),
                 Box::new(patience::Patience::new(hosts)),
                 Box::new(names::Names::new(hosts)),
+                Box::<health::Illnesses>::default(),
+                Box::<parting::Partings>::default(),
                 Box::new(network::Networks),
                 Box::<restarts::Restarts>::default(),
                 Box::new(documents::Documents),
@@ -251,6 +255,8 @@ pub fn all() -> impl Iterator<Item = &'static Check> {
         clones::CHECKS,
         patience::CHECKS,
         names::CHECKS,
+        health::CHECKS,
+        parting::CHECKS,
         network::CHECKS,
         restarts::CHECKS,
         documents::CHECKS,

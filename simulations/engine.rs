@@ -9,14 +9,14 @@ use std::time::Duration;
 use kontena_core::id::{GridId, InstanceId};
 use kontena_core::network::ipam::Subnet;
 use kontena_core::reconcile::action::{
-    Action, Container, ContainerId, ContainerSpec, ContainerState, Failure, Observed, Outcome,
-    Ownership, Success,
+    Action, Care, CheckTarget, Container, ContainerId, ContainerSpec, ContainerState, Failure,
+    Observed, Outcome, Ownership, Success,
 };
 use kontena_core::report::{Engine as About, EngineState};
 use kontena_core::stack::{Port, Service};
 use kontena_core::time::WallTime;
 
-pub use self::trouble::Trouble;
+pub use self::trouble::{Illness, Trouble};
 use crate::chance::Chance;
 
 /// One host's engine.
@@ -36,11 +36,17 @@ pub struct Engine {
     pub hung: bool,
     /// What is wrong with it for a time.
     pub trouble: Trouble,
+    /// Containers that run and do not do their work, until they are started again.
+    ill: BTreeSet<ContainerId>,
+    /// Images whose containers never do their work.
+    pub ill_images: BTreeSet<String>,
     /// Images whose containers exit at once.
     pub broken_images: BTreeSet<String>,
     /// Containers started, ever: what must not rise when nothing changed.
     pub starts: u64,
     pub stops: u64,
+    /// Hooks that ran to their end, ever.
+    pub hooks: u64,
     /// Cores of its host.
     pub cpus: u32,
     /// Bytes that its host has.
@@ -58,6 +64,8 @@ pub enum Change {
         by_node: bool,
     },
     Removed(Container),
+    /// It runs on, and does not do its work.
+    FellIll(Container),
 }
 
 impl Engine {
@@ -77,9 +85,12 @@ impl Engine {
             host,
             hung: false,
             trouble: Trouble::default(),
+            ill: BTreeSet::new(),
+            ill_images: BTreeSet::new(),
             broken_images: BTreeSet::new(),
             starts: 0,
             stops: 0,
+            hooks: 0,
             cpus: Self::CPUS,
             memory: Self::MEMORY,
             changes: Vec::new(),
@@ -104,7 +115,11 @@ impl Engine {
             Action::Stop { grace, .. } if self.trouble.ignores_stop => (*grace, *grace),
             Action::Stop { .. } => millis(50, 400),
             Action::Remove { .. } => millis(30, 100),
-            Action::Probe { .. } => millis(1, 50),
+            Action::Hook { .. } | Action::Command { .. } => millis(50, 3000),
+            Action::Check { limit, .. } if self.trouble.sickens == Some(Illness::Hangs) => {
+                (*limit, *limit)
+            }
+            Action::Probe { .. } | Action::Check { .. } | Action::LastLines { .. } => millis(1, 50),
         };
         chance.between(low, high)
     }
@@ -114,6 +129,9 @@ impl Engine {
     }
 
     pub fn carry_out(&mut self, action: Action, wall: WallTime) -> Outcome {
+        if let Action::Check { target, .. } = action {
+            return self.check(&target);
+        }
         if self.is_hung() {
             return Err(Failure::Unreachable {
                 problem: "the engine hangs".to_owned(),
@@ -126,6 +144,18 @@ impl Engine {
             Action::Stop { container, .. } => self.stop(&container, wall),
             Action::Remove { container } => self.remove_stopped(&container),
             Action::Probe { address, .. } => self.probe(address),
+            Action::Check { target, .. } => self.check(&target),
+            Action::LastLines { container } => match self.containers.contains_key(&container) {
+                true => Ok(Success::Lines(vec!["its last words".to_owned()])),
+                false => Err(Failure::Gone),
+            },
+            Action::Hook { hook, .. } => self.hook(hook),
+            Action::Command {
+                container, hook, ..
+            } => match self.containers.get(&container).is_some_and(is_running) {
+                true => self.hook(hook),
+                false => Err(Failure::Gone),
+            },
         }
     }
 
@@ -172,6 +202,7 @@ impl Engine {
             id: id.clone(),
             name: spec.name,
             owner: spec.labels,
+            care: Box::new(spec.care),
             image: spec.image,
             state: ContainerState::Created,
             address: Some(assigned.map_or([172, 17, 0, octet].into(), IpAddr::V4)),
@@ -194,6 +225,7 @@ impl Engine {
             return Ok(Success::Done);
         }
         self.starts += 1;
+        self.ill.remove(id);
         container.state = ContainerState::Running { since: wall };
         self.changes.push(Change::Started(container.clone()));
         let image = &container.image;
@@ -270,6 +302,7 @@ impl Engine {
 
     fn remove(&mut self, id: &ContainerId) {
         self.ports.remove(id);
+        self.ill.remove(id);
         if let Some(container) = self.containers.remove(id) {
             self.changes.push(Change::Removed(container));
         }
@@ -286,6 +319,54 @@ impl Engine {
                 problem: "refused".to_owned(),
             })
         }
+    }
+
+    fn hook(&mut self, hook: String) -> Outcome {
+        self.hooks += 1;
+        if self.trouble.fails_hooks {
+            let problem = "ended with 1".to_owned();
+            return Err(Failure::HookFailed { hook, problem });
+        }
+        Ok(Success::Done)
+    }
+
+    /// A container is asked over the network, whatever the engine does.
+    fn check(&self, target: &CheckTarget) -> Outcome {
+        let answers = self.running().any(|container| {
+            let is_asked = match target {
+                CheckTarget::Http { address, .. } | CheckTarget::Tcp { address, .. } => {
+                    container.address == Some(*address)
+                }
+                CheckTarget::Exec { container: id, .. } => container.id == *id,
+            };
+            let image = &container.image;
+            let mut never = self.ill_images.iter();
+            let is_never_well = never.any(|ill| image.ends_with(ill.as_str()));
+            is_asked && !is_never_well && !self.is_ill(&container.id)
+        });
+        if answers && self.trouble.sickens.is_none() {
+            return Ok(Success::Done);
+        }
+        let problem = "status 503".to_owned();
+        Err(Failure::NotReady { problem })
+    }
+
+    /// So many running containers whose health is checked do not do their work any more.
+    pub fn sicken(&mut self, count: usize) {
+        let checked = self
+            .running()
+            .filter(|container| container.care.health_check.is_some());
+        let ids: Vec<ContainerId> = checked.map(|container| container.id.clone()).collect();
+        for id in ids.into_iter().take(count) {
+            self.changes
+                .push(Change::FellIll(self.containers[&id].clone()));
+            self.ill.insert(id);
+        }
+    }
+
+    /// Whether it runs and does not do its work, until it is started again.
+    pub fn is_ill(&self, id: &ContainerId) -> bool {
+        self.ill.contains(id)
     }
 
     /// A power cut: everything stops, nothing is lost.
@@ -345,6 +426,7 @@ impl Engine {
             id,
             name: name.clone(),
             owner,
+            care: Box::new(Care::default()),
             image: "sha256:of-another-grid".to_owned(),
             state: ContainerState::Running { since: wall },
             address: Some([172, 18, 0, 2].into()),

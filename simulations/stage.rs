@@ -87,6 +87,7 @@ impl Stage {
             Deed::Move { host } => self.move_host(host),
             Deed::Jump { host, by } => self.world.hosts[host].clock.jump(by),
             Deed::Crash { host, all } => self.crash(host, all),
+            Deed::FallIll { host, all } => self.world.sicken(host, all),
             Deed::LoseContainers { host } => self.world.lose_containers(host),
             Deed::Squat { host, service } => self.squat(host, service),
             Deed::Join { host, sponsor } => self.join(host, sponsor),
@@ -104,6 +105,7 @@ impl Stage {
             | Deed::FailStarts { .. }
             | Deed::LoseAnswers { .. }
             | Deed::IgnoreStops { .. }
+            | Deed::Sicken { .. }
             | Deed::BreakImage { .. }
             | Deed::Forge { .. }
             | Deed::FillDisk { .. }

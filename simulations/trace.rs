@@ -120,7 +120,14 @@ fn asked(world: &World, host: usize, action: &Action) -> Option<String> {
         Action::Start { container } => Some(format!("start {}", name(container))),
         Action::Stop { container, .. } => Some(format!("stop {}", name(container))),
         Action::Remove { container } => Some(format!("remove {}", name(container))),
-        Action::Fetch { .. } | Action::Probe { .. } => None,
+        Action::Hook { hook, .. } => Some(format!("hook {hook}")),
+        Action::Command {
+            container, hook, ..
+        } => Some(format!("hook {hook} in {}", name(container))),
+        Action::Fetch { .. }
+        | Action::Probe { .. }
+        | Action::Check { .. }
+        | Action::LastLines { .. } => None,
     }
 }
 
@@ -135,6 +142,7 @@ fn changed(change: &Change) -> Option<String> {
             let how = if *by_node { "" } else { " ended" };
             Some(format!("-{}{how}", container.name))
         }
+        Change::FellIll(container) => Some(format!("{} falls ill", container.name)),
         Change::Removed(_) => None,
     }
 }

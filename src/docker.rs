@@ -9,9 +9,12 @@
 //! Not here: any choice. Which container, which image, when and how often again is `reconcile`'s.
 
 mod actions;
+mod check;
+mod command;
 mod container;
 #[cfg(test)]
 mod engine_tests;
+mod hook;
 mod labels;
 mod logs;
 mod network;

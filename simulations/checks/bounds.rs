@@ -204,6 +204,10 @@ fn wanted_by(action: &Action) -> Option<String> {
         Action::Start { container } => Some(format!("start {}", container.0)),
         Action::Stop { container, .. } => Some(format!("stop {}", container.0)),
         Action::Remove { container } => Some(format!("remove {}", container.0)),
-        Action::Probe { .. } => None,
+        Action::Hook { spec, hook, .. } => Some(format!("hook {hook} of {}", spec.name)),
+        Action::Command {
+            container, hook, ..
+        } => Some(format!("hook {hook} in {}", container.0)),
+        Action::Probe { .. } | Action::Check { .. } | Action::LastLines { .. } => None,
     }
 }

@@ -84,7 +84,7 @@ impl Topic for Rest {
             return;
         }
         if let Fact::Asked(action) = fact {
-            let is_look = matches!(action, Action::Probe { .. });
+            let is_look = matches!(action, Action::Probe { .. } | Action::Check { .. });
             findings.expect(is_look, &NO_ACTIONS, || {
                 format!("{}: {action:?}", name(host))
             });

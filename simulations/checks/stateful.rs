@@ -161,9 +161,13 @@ fn to_start<'a>(scene: Scene<'a>, host: usize, action: &'a Action) -> Option<&'a
             Some(&container.owner.instance)
         }
         Action::Fetch { .. }
+        | Action::Hook { .. }
+        | Action::Command { .. }
         | Action::Stop { .. }
         | Action::Remove { .. }
-        | Action::Probe { .. } => None,
+        | Action::Probe { .. }
+        | Action::Check { .. }
+        | Action::LastLines { .. } => None,
     }
 }
 

@@ -15,6 +15,19 @@ pub struct Trouble {
     pub pull: Option<Duration>,
     /// Containers ignore the stop signal, and are killed when their grace is over.
     pub ignores_stop: bool,
+    /// Hooks fail.
+    pub fails_hooks: bool,
+    /// All containers that are asked how they are do not do their work.
+    pub sickens: Option<Illness>,
     /// Thousandths of the answers that are lost, though the thing was done.
     pub loses_answers: u64,
+}
+
+/// How a container that runs answers when it does not do its work.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord)]
+pub enum Illness {
+    #[default]
+    Fails,
+    /// Not at all.
+    Hangs,
 }

@@ -5,7 +5,8 @@ use std::num::NonZeroU32;
 use kontena_core::command::{Command, StackInput};
 use kontena_core::id::{RevisionHash, ServiceKey, ServiceName, StackName};
 use kontena_core::stack::{
-    Deploy, OnFailure, OnReturn, Port, Protocol, Service, Spread, Strategy, Takeover,
+    Deploy, HealthCheck, Hook, Hooks, OnFailure, OnReturn, Port, Protocol, Question, Service,
+    Spread, Strategy, Takeover,
 };
 use kontena_core::view::Availability;
 
@@ -232,7 +233,7 @@ pub enum Shape {
     Stateful,
     Daemon,
     /// Half of its instances may be down in a rollout; spread over zones and racks, two on a node at most, and
-    /// rebalanced.
+    /// rebalanced. Their health is checked; hooks run before and after they start and before they stop.
     Relaxed,
     /// Only on nodes of the first zone; taken over by every side of a split.
     Zoned,
@@ -278,6 +279,8 @@ impl Shape {
                 let labels: Result<_, _> = labels.into_iter().collect();
                 let spread = labels.and_then(Spread::new);
                 service.deploy.spread = spread.expect("two labels");
+                service.health_check = Some(health_check());
+                service.hooks = hooks();
             }
             Self::Zoned => {
                 let zone = format!("label=={}", ZONES[0]);
@@ -327,6 +330,31 @@ impl Shape {
             let service = Self::of(number).service(number, version);
             (service.hash(), format!("sha256:{}", service.image))
         })
+    }
+}
+
+fn hooks() -> Hooks {
+    let hook = |name: &str, oneshot| Hook {
+        name: name.to_owned(),
+        command: "true".to_owned(),
+        instances: Default::default(),
+        oneshot,
+    };
+    Hooks {
+        pre_start: vec![hook("migrate", true), hook("warm", false)],
+        post_start: vec![hook("announce", false)],
+        pre_stop: vec![hook("drain", false)],
+        ..Hooks::default()
+    }
+}
+
+fn health_check() -> HealthCheck {
+    let uri = "/up".to_owned();
+    HealthCheck {
+        interval: 5,
+        timeout: 2,
+        initial_delay: 5,
+        ..HealthCheck::new(Question::Http { port: 80, uri })
     }
 }
 

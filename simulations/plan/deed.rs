@@ -92,6 +92,16 @@ pub enum Deed {
         host: usize,
         all: bool,
     },
+    /// Containers whose health is checked fall ill: one that runs, or all. Only a restart makes them well.
+    FallIll {
+        host: usize,
+        all: bool,
+    },
+    /// Whatever runs here and is checked does not do its work; health checks fail, or hang.
+    Sicken {
+        host: usize,
+        hangs: bool,
+    },
     /// All containers are removed behind the node's back.
     LoseContainers {
         host: usize,
@@ -179,6 +189,8 @@ impl Deed {
             | Self::LoseAnswers { host, .. }
             | Self::IgnoreStops { host }
             | Self::Crash { host, .. }
+            | Self::FallIll { host, .. }
+            | Self::Sicken { host, .. }
             | Self::LoseContainers { host }
             | Self::Squat { host, .. }
             | Self::FillDisk { host }
@@ -229,6 +241,8 @@ impl Deed {
             | Self::LoseAnswers { .. }
             | Self::IgnoreStops { .. }
             | Self::Crash { .. }
+            | Self::FallIll { .. }
+            | Self::Sicken { .. }
             | Self::LoseContainers { .. }
             | Self::Squat { .. }
             | Self::BreakImage { .. }

@@ -111,6 +111,7 @@ pub fn draw(seed: u64, nodes: Option<usize>, lasts: Duration) -> Plan {
     draw.lose_all_ways(seed);
     draw.upgrade_in_a_split(seed);
     draw.give_up(seed);
+    draw.fall_ill(seed);
     draw.finish()
 }
 
@@ -318,6 +319,26 @@ impl Draw {
                 chance.index(self.plan.nodes),
                 Ask::Resolve,
             );
+        }
+    }
+
+    /// Containers run, and do not do their work.
+    fn fall_ill(&mut self, seed: u64) {
+        let mut chance = Chance::new(seed, "illness");
+        if !chance.happens(300) {
+            return;
+        }
+        for _ in 0..chance.range(1, 6) {
+            let host = chance.index(self.plan.nodes);
+            let at = chance.range(MINUTE, self.ends.max(2 * MINUTE));
+            if chance.happens(600) {
+                let all = chance.happens(400);
+                self.add(at, 0, Deed::FallIll { host, all });
+            } else {
+                let lasts = chance.range(5 * SECOND, 3 * MINUTE);
+                let hangs = chance.happens(400);
+                self.add(at, lasts, Deed::Sicken { host, hangs });
+            }
         }
     }
 

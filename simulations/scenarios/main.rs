@@ -6,6 +6,7 @@ mod deploys;
 mod disks;
 mod failures;
 mod found;
+mod health;
 mod membership;
 mod placing;
 mod splits;

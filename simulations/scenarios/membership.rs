@@ -423,9 +423,13 @@ fn a_node_whose_sponsors_removal_is_looked_through_is_a_member_again() {
 
     world.network.heal();
     world.until(2 * MINUTE, "both are members again", |world| {
-        let known = &world.hosts[0].view.documents.roster;
-        [2, 3].iter().all(|host| {
-            known.contains_key(&world.id(*host)) && world.hosts[*host].status.phase == Phase::Member
+        let left = [0, 2, 3];
+        let pairs = left.iter().flat_map(|one| left.map(|other| (*one, other)));
+        let mut pairs = pairs.filter(|(one, other)| one != other);
+        pairs.all(|(one, other)| {
+            let (view, node) = (&world.hosts[one].view, world.id(other));
+            let is_heard = view.is_fresh(&node) && view.reports.contains_key(&node);
+            is_heard && world.hosts[one].status.phase == Phase::Member
         })
     });
     let scale = Command::ScaleService {

@@ -5,7 +5,7 @@ use std::collections::BTreeSet;
 use std::time::Duration;
 
 use crate::disk::Trouble as DiskTrouble;
-use crate::engine::Trouble as EngineTrouble;
+use crate::engine::{Illness, Trouble as EngineTrouble};
 use crate::network::Trouble as NetworkTrouble;
 use crate::plan::{Deed, Shape};
 use crate::world::World;
@@ -88,6 +88,13 @@ fn engine(active: &[&Deed], of: usize) -> EngineTrouble {
         {
             trouble.pull = trouble.pull.max(Some(Duration::from_millis(by)));
         }
+        if let Deed::Sicken { host, hangs } = **deed
+            && host == of
+        {
+            // Two at once: what hangs fails, too.
+            let before = trouble.sickens.unwrap_or_default();
+            trouble.sickens = Some(before.max(illness(hangs)));
+        }
         if let Deed::LoseAnswers { host, share } = **deed
             && host == of
         {
@@ -97,9 +104,18 @@ fn engine(active: &[&Deed], of: usize) -> EngineTrouble {
     EngineTrouble {
         hangs: holds(&Deed::HangEngine { host: of }),
         fails_starts: holds(&Deed::FailStarts { host: of }),
+        // What keeps containers from starting keeps hooks from doing their work.
+        fails_hooks: holds(&Deed::FailStarts { host: of }),
         no_pulls: holds(&Deed::NoPulls { host: of }),
         ignores_stop: holds(&Deed::IgnoreStops { host: of }),
         ..trouble
+    }
+}
+
+fn illness(hangs: bool) -> Illness {
+    match hangs {
+        true => Illness::Hangs,
+        false => Illness::Fails,
     }
 }
 

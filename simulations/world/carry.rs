@@ -138,6 +138,7 @@ impl World {
             | Message::Envelopes(_)
             | Message::Want(_)
             | Message::Stored(_)
+            | Message::Applied { .. }
             | Message::Cloned { .. } => true,
         };
         if is_measured {

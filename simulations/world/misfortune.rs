@@ -135,6 +135,14 @@ impl World {
         self.observe_soon(host);
     }
 
+    /// Containers of a host whose health is checked do not do their work any more, the first or all, until they are
+    /// started again.
+    pub fn sicken(&mut self, host: usize, all: bool) {
+        let count = if all { usize::MAX } else { 1 };
+        self.hosts[host].engine.sicken(count);
+        self.tell_changes(host);
+    }
+
     /// All containers of a host are removed behind its node's back.
     pub fn lose_containers(&mut self, host: usize) {
         let machine = &mut self.hosts[host];

@@ -3,6 +3,7 @@
 mod container;
 mod definition;
 mod deploys;
+mod health_check;
 mod placing;
 mod render;
 

@@ -48,6 +48,12 @@ pub(crate) fn printable(text: &str) -> String {
     printable
 }
 
+/// The same of several lines, those after the first indented.
+pub(crate) fn printable_lines(text: &str) -> String {
+    let lines: Vec<String> = text.lines().map(printable).collect();
+    lines.join("\n  ")
+}
+
 /// `3 s`, `5 min`, `2 h`, `4 d`: the largest unit that fits, rounded down. Empty for the future,
 /// where a clock is wrong.
 pub(crate) fn age(since: Time, now: Timestamp) -> String {

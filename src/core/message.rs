@@ -42,6 +42,8 @@ pub enum Message {
     Want(BTreeMap<DocumentId, Have>),
     /// These envelopes are on the sender's disk.
     Stored(Vec<EnvelopeHash>),
+    /// "The names here follow your report of this order", which said of an instance that it stops.
+    Applied { order: ReportOrder },
     /// "Somebody else speaks with your key": the two orders that alternated.
     Cloned {
         first: ReportOrder,

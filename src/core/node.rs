@@ -16,6 +16,7 @@ mod journal;
 mod leaving;
 mod networking;
 mod own;
+mod parting;
 mod presenting;
 mod relay;
 mod reports;
@@ -55,6 +56,7 @@ use inbox::Inbox;
 use joining::Joining;
 use networking::Networking;
 use own::Own;
+use parting::Partings;
 use presenting::Presenting;
 use relay::Relay;
 use reports::Reports;
@@ -297,6 +299,7 @@ pub struct Node {
     own: Own,
     networking: Networking,
     instances: Option<Instances>,
+    partings: Partings,
     work: Work,
     saving: Saving,
     writing: Writing,
@@ -332,6 +335,7 @@ impl Node {
             own: Own::new(&config, boot),
             networking: Networking::default(),
             instances: None,
+            partings: Partings::default(),
             work: Work::default(),
             saving: Saving::default(),
             writing: Writing::default(),

@@ -14,14 +14,18 @@
 
 pub mod action;
 pub mod backoff;
+mod checks;
 pub mod container;
 mod engine;
 pub mod goals;
+mod hooks;
 mod images;
 mod instances;
 mod journal;
+mod last_words;
 mod lifecycle;
 mod outcome;
+mod parting;
 mod plan;
 mod queue;
 mod refusals;

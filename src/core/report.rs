@@ -169,9 +169,22 @@ pub struct Hold {
     /// minute was doubled since, and one more; 0 for less than a minute.
     #[serde(default, skip_serializing_if = "is_young")]
     pub age: u8,
-    /// Why it failed, or what it waits for.
+    /// Why it failed, or what it waits for; below the first line the last ones that its container wrote.
     #[serde(default)]
     pub problem: Option<String>,
+    /// Marks of the hooks that have run for it once and for all: whoever holds it next goes by them.
+    #[serde(default, skip_serializing_if = "BTreeSet::is_empty")]
+    pub hooks_ran: BTreeSet<String>,
+    /// How often its container ended by itself since its deploy began here, or was ended because it did not do its work.
+    #[serde(default, skip_serializing_if = "is_zero")]
+    pub restarts: u32,
+    /// Of the last of these ends.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub exit_code: Option<i64>,
+}
+
+fn is_zero(count: &u32) -> bool {
+    *count == 0
 }
 
 #[expect(

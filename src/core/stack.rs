@@ -21,6 +21,8 @@ mod command;
 mod difference;
 mod environment;
 mod fault;
+mod health_check;
+mod hooks;
 mod image;
 mod link;
 mod logging;
@@ -40,6 +42,8 @@ pub use command::{InvalidCommand, split_command};
 pub use difference::{Fate, KeyDifference, ServiceDifference, Side, difference};
 pub use environment::{InvalidLabel, InvalidVariable};
 pub use fault::{Fault, InvalidService, ServiceField};
+pub use health_check::{HealthCheck, InvalidHealthCheck, Question, Written as WrittenHealthCheck};
+pub use hooks::{Hook, Hooks, InvalidHook, Stage};
 pub use image::{InvalidImage, image_reference};
 pub use link::InvalidLink;
 pub use logging::{InvalidLogging, Logging, log_driver, log_option};
@@ -119,6 +123,10 @@ pub struct Service {
     pub logging: Logging,
     #[serde(default)]
     pub deploy: Deploy,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub health_check: Option<HealthCheck>,
+    #[serde(default, skip_serializing_if = "Hooks::is_default")]
+    pub hooks: Hooks,
     /// Container labels that the user adds, sorted by key; `io.kontena.` is ours.
     #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
     pub labels: BTreeMap<String, String>,
@@ -154,6 +162,8 @@ impl Service {
             privileges: Privileges::default(),
             logging: Logging::default(),
             deploy: Deploy::default(),
+            health_check: None,
+            hooks: Hooks::default(),
             labels: BTreeMap::new(),
             unknown: BTreeMap::new(),
         }
@@ -183,8 +193,13 @@ impl Service {
             &self.resources.unknown,
             &self.privileges.unknown,
             &self.logging.unknown,
+            &self.hooks.unknown,
         ];
-        parts.iter().any(|unknown| !unknown.is_empty())
+        let check = self.health_check.as_ref().map(|check| &check.unknown);
+        parts
+            .into_iter()
+            .chain(check)
+            .any(|unknown| !unknown.is_empty())
     }
 }
 

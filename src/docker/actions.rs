@@ -6,7 +6,7 @@
 use std::net::{IpAddr, SocketAddr};
 use std::time::Duration;
 
-use bollard::models::ContainerInspectResponse;
+use bollard::models::{ContainerCreateBody, ContainerInspectResponse};
 use bollard::query_parameters::{
     CreateContainerOptions, CreateImageOptions, InspectContainerOptions, RemoveContainerOptions,
     StartContainerOptions, StopContainerOptions,
@@ -54,6 +54,23 @@ impl Docker {
                 port,
                 limit,
             } => probe(address, port, limit).await,
+            Action::Check { target, limit } => self.check(target, limit).await,
+            Action::Hook {
+                spec,
+                hook,
+                command,
+                limit,
+            } => self.hook(&spec, hook, command, limit).await,
+            Action::LastLines { container } => {
+                let lines = self.last_lines(&container).await;
+                Ok(Success::Lines(lines.into()))
+            }
+            Action::Command {
+                container,
+                hook,
+                command,
+                limit,
+            } => self.hook_inside(&container, hook, &command, limit).await,
         }
     }
 
@@ -130,18 +147,26 @@ impl Docker {
     }
 
     async fn create(&self, spec: &ContainerSpec) -> Result<ContainerId, Trouble> {
+        self.create_from(&spec.name, create_body(spec, &self.network))
+            .await
+    }
+
+    pub(super) async fn create_from(
+        &self,
+        name: &str,
+        body: ContainerCreateBody,
+    ) -> Result<ContainerId, Trouble> {
         let options = CreateContainerOptions {
-            name: Some(spec.name.clone()),
+            name: Some(name.to_owned()),
             ..CreateContainerOptions::default()
         };
-        let body = create_body(spec, &self.network);
         let created = self
             .call(CHANGE_LIMIT, |client| async move {
                 client.create_container(Some(options), body).await
             })
             .await?;
         for warning in &created.warnings {
-            tracing::warn!(container = %spec.name, %warning, "The engine warns");
+            tracing::warn!(container = %name, %warning, "The engine warns");
         }
         Ok(ContainerId(created.id))
     }
@@ -237,7 +262,7 @@ impl Docker {
         }
     }
 
-    async fn start_call(&self, id: &ContainerId) -> Result<(), Trouble> {
+    pub(super) async fn start_call(&self, id: &ContainerId) -> Result<(), Trouble> {
         let name = id.0.clone();
         self.call(CHANGE_LIMIT, |client| async move {
             client

@@ -10,7 +10,7 @@ use bollard::models::{
 use kontena_core::reconcile::action::{Container, ContainerId, ContainerState};
 use kontena_core::time::WallTime;
 
-use super::labels::owner;
+use super::labels::{care, owner};
 
 /// The network that a container is on unless it is told otherwise.
 const DEFAULT_NETWORK: &str = "bridge";
@@ -20,8 +20,10 @@ const DEFAULT_NETWORK: &str = "bridge";
 pub(super) fn container(inspected: ContainerInspectResponse, grid: &str) -> Option<Container> {
     let config = inspected.config.unwrap_or_default();
     let networks = inspected.network_settings.unwrap_or_default().networks;
+    let labels = config.labels.unwrap_or_default();
     Some(Container {
-        owner: owner(&config.labels.unwrap_or_default())?,
+        owner: owner(&labels)?,
+        care: Box::new(care(&labels)),
         id: ContainerId(inspected.id.unwrap_or_default()),
         name: plain_name(&inspected.name.unwrap_or_default()),
         image: inspected.image.unwrap_or_default(),

@@ -10,8 +10,8 @@ use std::time::{Duration, Instant};
 use futures::StreamExt;
 use kontena_core::id::RevisionHash;
 use kontena_core::reconcile::action::{
-    Action, Attachment, Container, ContainerId, ContainerSpec, ContainerState, Failure, Mount,
-    Observed, Outcome, Ownership, Success,
+    Action, Attachment, Care, CheckTarget, Container, ContainerId, ContainerSpec, ContainerState,
+    Failure, Mount, Observed, Outcome, Ownership, Success,
 };
 use kontena_core::stack::{
     Logging, PidMode, Port, Privileges, Protocol, Resources, Volume, VolumeSource,
@@ -35,6 +35,7 @@ fn spec(instance: &str, script: &str) -> ContainerSpec {
             generation: 1,
             revision: RevisionHash([1; 32]),
         },
+        care: Care::default(),
         image: IMAGE.to_owned(),
         command: Some(["/bin/sh", "-c", script].map(str::to_owned).to_vec()),
         environment: vec!["COLOUR=red".to_owned()],
@@ -536,6 +537,119 @@ async fn a_probe_waits_for_the_port_and_not_longer_than_it_may() {
     let outcome = docker.carry_out(probe(300)).await;
     assert!(matches!(outcome, Err(Failure::NotReady { .. })));
     assert!(before.elapsed() < Duration::from_secs(2));
+}
+
+#[tokio::test]
+async fn a_check_runs_a_command_in_the_container_and_takes_no_longer_than_it_may() {
+    let Some(engine) = TestEngine::start().await else {
+        return;
+    };
+    let docker = &engine.docker;
+    let mut web = spec("shop/web-1", SERVE);
+    web.care.on_host = true;
+    let running = run_well(docker, &web).await;
+    assert_eq!(*running.care, web.care);
+    let check = |command: &str| Action::Check {
+        target: CheckTarget::Exec {
+            container: running.id.clone(),
+            command: command.to_owned(),
+        },
+        limit: Duration::from_secs(1),
+    };
+    let well = docker.carry_out(check("test $COLOUR = red")).await;
+    assert_eq!(well, Ok(Success::Done));
+    let not_ready = |problem: &str| {
+        let problem = problem.to_owned();
+        Err(Failure::NotReady { problem })
+    };
+    let ill = docker.carry_out(check("echo no disk >&2; exit 3"));
+    assert_eq!(ill.await, not_ready("the command ended with 3: no disk"));
+    let before = Instant::now();
+    let slow = docker.carry_out(check("echo begins; sleep 30")).await;
+    assert_eq!(
+        slow,
+        not_ready("the command did not end in 1 s; it said last: begins")
+    );
+    assert!(before.elapsed() < Duration::from_secs(8));
+    assert_eq!(stop(docker, &running.id).await, Ok(Success::Done));
+    assert_eq!(docker.carry_out(check("true")).await, Err(Failure::Gone));
+}
+
+#[tokio::test]
+async fn a_hook_runs_in_a_container_of_its_own_and_says_why_it_failed() {
+    let Some(engine) = TestEngine::start().await else {
+        return;
+    };
+    let docker = &engine.docker;
+    let hook = |command: &str| {
+        let mut spec = spec("shop/web-1", SERVE);
+        spec.name = "shop.web-1-hook".to_owned();
+        Action::Hook {
+            spec: Box::new(spec),
+            hook: "migrate".to_owned(),
+            command: command.to_owned(),
+            limit: Duration::from_secs(3),
+        }
+    };
+    let well = docker.carry_out(hook("test $COLOUR = red")).await;
+    assert_eq!(well, Ok(Success::Done));
+    let failed = |problem: &str| {
+        let (hook, problem) = ("migrate".to_owned(), problem.to_owned());
+        Err(Failure::HookFailed { hook, problem })
+    };
+    let lines = "i=0; while [ $i -lt 12 ]; do i=$((i+1)); echo line $i; done; exit 4";
+    let last: Vec<String> = (3..=12).map(|number| format!("line {number}")).collect();
+    assert_eq!(
+        docker.carry_out(hook(lines)).await,
+        failed(&format!("ended with 4:\n{}", last.join("\n")))
+    );
+    let slow = docker.carry_out(hook("sleep 30")).await;
+    assert_eq!(slow, failed("did not end in 3 s"));
+    // One that was cut off half way is in nobody's way.
+    let cut = docker.carry_out(hook("sleep 30"));
+    assert!(
+        tokio::time::timeout(Duration::from_secs(2), cut)
+            .await
+            .is_err()
+    );
+    assert_eq!(docker.carry_out(hook("true")).await, Ok(Success::Done));
+    let cut = docker.carry_out(hook("sleep 30"));
+    assert!(
+        tokio::time::timeout(Duration::from_secs(2), cut)
+            .await
+            .is_err()
+    );
+    docker.remove_old_hooks(GRID).await.unwrap();
+    assert_eq!(engine.cli(&["ps", "-aq"]), "", "nothing is left over");
+}
+
+#[tokio::test]
+async fn a_hook_runs_inside_and_says_why_it_failed() {
+    let Some(engine) = TestEngine::start().await else {
+        return;
+    };
+    let docker = &engine.docker;
+    let web = run_well(docker, &spec("shop/web-1", SERVE)).await;
+    let inside = |command: &str| Action::Command {
+        container: web.id.clone(),
+        hook: "drain".to_owned(),
+        command: command.to_owned(),
+        limit: Duration::from_secs(1),
+    };
+    let well = docker.carry_out(inside("echo x >/tmp/x")).await;
+    assert_eq!(well, Ok(Success::Done));
+    let failed = |problem: &str| {
+        let (hook, problem) = ("drain".to_owned(), problem.to_owned());
+        Err(Failure::HookFailed { hook, problem })
+    };
+    assert_eq!(
+        docker.carry_out(inside("echo a; echo b; exit 2")).await,
+        failed("ended with 2:\na\nb")
+    );
+    assert_eq!(
+        docker.carry_out(inside("sleep 30")).await,
+        failed("failed: the command did not end in 1 s")
+    );
 }
 
 /// The grid's network with the third number `subnet`.

@@ -6,7 +6,7 @@
 use std::collections::{BTreeMap, HashMap};
 use std::net::Ipv4Addr;
 
-use kontena_core::reconcile::action::Ownership;
+use kontena_core::reconcile::action::{Care, Ownership};
 
 /// The grid's id: containers of another grid are left alone.
 pub(super) const GRID: &str = "io.kontena.grid.id";
@@ -19,11 +19,15 @@ const REVISION: &str = "io.kontena.revision.id";
 /// node gets.
 const OVERLAY: &str = "io.kontena.container.overlay_cidr";
 
+/// How it is looked after, as JSON.
+const CARE: &str = "io.kontena.care";
+
 const SUBNET_PREFIX: u8 = 24;
 
 /// All labels of a new container. Where an extra one has the name of an ownership label, ours stands.
 pub(super) fn labels(
     owner: &Ownership,
+    care: &Care,
     address: Option<Ipv4Addr>,
     extra: &BTreeMap<String, String>,
 ) -> HashMap<String, String> {
@@ -35,12 +39,29 @@ pub(super) fn labels(
         (REVISION, owner.revision.to_string()),
     ];
     let mut all: HashMap<String, String> = extra.clone().into_iter().collect();
-    // Nobody else says which address is ours.
+    // Nobody else says which address is ours, and what is done in its name.
     all.remove(OVERLAY);
+    all.remove(CARE);
     let overlay = address.map(|address| (OVERLAY, format!("{address}/{SUBNET_PREFIX}")));
-    let own = own.into_iter().chain(overlay);
+    let care = (*care != Care::default()).then(|| (CARE, care_text(care)));
+    let own = own.into_iter().chain(overlay).chain(care);
     all.extend(own.map(|(key, value)| (key.to_owned(), value)));
     all
+}
+
+fn care_text(care: &Care) -> String {
+    serde_json::to_string(care).expect("it holds only text keys, text and numbers")
+}
+
+/// How the container is looked after; nothing is known of one that a newer version made in words of its own.
+pub(super) fn care(labels: &HashMap<String, String>) -> Care {
+    let Some(text) = labels.get(CARE) else {
+        return Care::default();
+    };
+    serde_json::from_str(text).unwrap_or_else(|problem| {
+        tracing::warn!(%problem, "How a container is looked after cannot be read");
+        Care::default()
+    })
 }
 
 /// The last number of the container's address in the grid's network, if it was made with one.
@@ -65,6 +86,7 @@ pub(super) fn owner(labels: &HashMap<String, String>) -> Option<Ownership> {
 mod tests {
     use super::*;
     use kontena_core::id::RevisionHash;
+    use kontena_core::stack::{HealthCheck, Question};
 
     #[test]
     fn an_owner_is_read_as_it_is_written_and_cannot_be_overridden() {
@@ -78,10 +100,19 @@ mod tests {
         let extra = BTreeMap::from([
             ("team".to_owned(), "red".to_owned()),
             (EPOCH.to_owned(), "99".to_owned()),
+            (CARE.to_owned(), "{\"on_host\":true}".to_owned()),
             (OVERLAY.to_owned(), "10.80.7.1/24".to_owned()),
         ]);
-        assert_eq!(number(&labels(&ours, None, &extra)), None);
-        let mut written = labels(&ours, "10.80.7.23".parse().ok(), &extra);
+        let check = HealthCheck::new(Question::Tcp { port: 80 });
+        let checked = Care {
+            health_check: Some(check),
+            ..Care::default()
+        };
+        let plain = labels(&ours, &Care::default(), None, &extra);
+        assert_eq!(number(&plain), None);
+        assert_eq!(care(&plain), Care::default());
+        let mut written = labels(&ours, &checked, "10.80.7.23".parse().ok(), &extra);
+        assert_eq!(care(&written), checked);
         assert_eq!(number(&written), Some(23));
         assert_eq!(written.get("team").map(String::as_str), Some("red"));
         assert_eq!(owner(&written), Some(ours));

@@ -27,6 +27,7 @@ pub(super) fn create_body(spec: &ContainerSpec, network: &str) -> ContainerCreat
         env: Some(spec.environment.clone()),
         labels: Some(labels(
             &spec.labels,
+            &spec.care,
             spec.network.address(),
             &spec.extra_labels,
         )),

@@ -78,6 +78,7 @@ impl Docker {
             newest: Arc::clone(&newest),
             known: BTreeMap::new(),
             strange: BTreeSet::new(),
+            swept: None,
             in_trouble: false,
         };
         Watch {
@@ -95,6 +96,8 @@ struct Watcher {
     known: BTreeMap<ContainerId, Known>,
     /// Containers with our grid's label whose other labels cannot be read; each is told of once.
     strange: BTreeSet<String>,
+    /// The grid whose hooks of an earlier life were removed.
+    swept: Option<String>,
     /// Told once when trouble begins and once when it ends.
     in_trouble: bool,
 }
@@ -215,6 +218,10 @@ impl Watcher {
                 .await
                 .map(|_| ());
         };
+        if self.swept.as_ref() != Some(&grid) {
+            self.docker.remove_old_hooks(&grid).await?;
+            self.swept = Some(grid.clone());
+        }
         let listed = self.list(&grid).await?;
         self.inspect_unknown(&listed).await?;
         let containers = listed

@@ -226,6 +226,9 @@ fn carry_out(view: &mut View, placement: &Placement) {
             since: WallTime(0),
             age: 0,
             problem: None,
+            hooks_ran: Default::default(),
+            restarts: 0,
+            exit_code: None,
         };
         let instance = InstanceId::new(key.clone(), number);
         Arc::make_mut(report).holds.insert(instance, hold);

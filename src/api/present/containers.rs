@@ -71,7 +71,7 @@ fn container(
     })
 }
 
-/// Kontena's flags. An exit code and Docker's finer states are not reported.
+/// Kontena's flags. Docker's finer states are not reported.
 fn state(hold: &Hold) -> ContainerState {
     let (running, dead) = match hold.state {
         InstanceState::Running | InstanceState::Stopping => (true, false),
@@ -85,6 +85,6 @@ fn state(hold: &Hold) -> ContainerState {
         oom_killed: false,
         dead,
         error: hold.problem.clone().unwrap_or_default(),
-        exit_code: None,
+        exit_code: hold.exit_code.filter(|_| !running),
     }
 }

@@ -3,8 +3,9 @@
 use kontena_core::id::ServiceKey;
 use kontena_core::network::zone::service_name;
 use kontena_core::stack::{
-    Cpus, Deploy, Link, PidMode, Port as CorePort, Privileges as CorePrivileges, Resources,
-    Service as CoreService,
+    Cpus, Deploy, HealthCheck as CoreHealthCheck, Hooks as CoreHooks, Link, PidMode,
+    Port as CorePort, Privileges as CorePrivileges, Resources, Service as CoreService, Stage,
+    Strategy, WrittenHealthCheck,
 };
 use kontena_core::view::{Lifecycle, ServiceRecord};
 
@@ -12,8 +13,8 @@ use super::instances::{counts, instances};
 use super::{Snapshot, deploys};
 use crate::api::types::Time;
 use crate::api::types::service::{
-    Definition, DeployOptions, Deployed, HealthStatus, InstanceCounts, Limits, LinkRef,
-    OfflineOptions, Port, Privileges, Service, ServiceState, StackRef, Unsupported,
+    Definition, DeployOptions, Deployed, HealthCheck, HealthStatus, Hook, InstanceCounts, Limits,
+    LinkRef, OfflineOptions, Port, Privileges, Service, ServiceState, StackRef, Unsupported,
 };
 
 /// As it is listed.
@@ -117,7 +118,36 @@ fn defined(snapshot: &Snapshot, key: &ServiceKey, service: &CoreService) -> Defi
         privileges: privileges(&service.privileges),
         log_driver: service.logging.driver.clone(),
         log_opts: service.logging.options.clone(),
+        hooks: hooks(&service.hooks),
+        health_check: service.health_check.as_ref().map(health_check),
         unsupported: Unsupported::default(),
+    }
+}
+
+fn hooks(hooks: &CoreHooks) -> Vec<Hook> {
+    let of = |stage: Stage| {
+        let hooks = hooks.of(stage).iter();
+        hooks.map(move |hook| Hook {
+            stage: stage.as_str().to_owned(),
+            name: hook.name.clone(),
+            cmd: hook.command.clone(),
+            instances: hook.numbers_text(),
+            oneshot: hook.oneshot,
+        })
+    };
+    Stage::ALL.into_iter().flat_map(of).collect()
+}
+
+fn health_check(check: &CoreHealthCheck) -> HealthCheck {
+    let asked = WrittenHealthCheck::from(check.clone());
+    HealthCheck {
+        protocol: asked.protocol,
+        port: asked.port,
+        uri: asked.uri,
+        interval: check.interval,
+        timeout: check.timeout,
+        initial_delay: check.initial_delay,
+        cmd: asked.cmd,
     }
 }
 

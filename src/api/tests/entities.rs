@@ -216,6 +216,7 @@ async fn a_service_has_kontenas_fields_and_ours() {
               "deploy_rev": 7,
               "dns": "web-1.shop.home.kontena.local",
               "error": null,
+              "exit_code": null,
               "health": "healthy",
               "id": "shop.web-1",
               "image_id": "sha256:1234",
@@ -226,6 +227,7 @@ async fn a_service_has_kontenas_fields_and_ours() {
                 "name": "alpha",
                 "public_ip": "192.0.2.1"
               },
+              "restarts": 0,
               "rev": 2,
               "since": "2026-01-02T03:04:05.500Z",
               "state": "running",
@@ -236,6 +238,7 @@ async fn a_service_has_kontenas_fields_and_ours() {
               "deploy_rev": 7,
               "dns": "web-2.shop.home.kontena.local",
               "error": null,
+              "exit_code": null,
               "health": "unknown",
               "id": "shop.web-2",
               "image_id": "sha256:1234",
@@ -246,6 +249,7 @@ async fn a_service_has_kontenas_fields_and_ours() {
                 "name": "gamma",
                 "public_ip": "192.0.2.3"
               },
+              "restarts": 0,
               "rev": 2,
               "since": "2026-01-02T03:04:05.500Z",
               "state": "unknown",
@@ -334,6 +338,8 @@ async fn a_service_in_json_has_a_row_for_each_holder() {
                   "container_id": "aaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaa",
                   "ip": "172.17.0.2",
                   "since": "2026-01-02T03:04:05.500Z",
+                  "restarts": 0,
+                  "exit_code": null,
                   "problem": null
                 },
                 {
@@ -345,6 +351,8 @@ async fn a_service_in_json_has_a_row_for_each_holder() {
                   "container_id": "bbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbb",
                   "ip": "172.17.0.2",
                   "since": "2026-01-02T03:04:05.500Z",
+                  "restarts": 0,
+                  "exit_code": null,
                   "problem": null
                 }
               ]

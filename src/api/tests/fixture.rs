@@ -199,6 +199,9 @@ pub(super) fn hold(
         since: WallTime(NOON + 500),
         age: 0,
         problem: None,
+        hooks_ran: Default::default(),
+        restarts: 0,
+        exit_code: None,
     }
 }
 

@@ -26,10 +26,16 @@ pub(crate) struct Instance {
     pub(crate) rev: Option<u64>,
     /// `pending`, `creating`, `running`, `stopping`, `stopped`, `failed`, or `unknown`: its node is absent.
     pub(crate) state: String,
-    /// Why it failed, or what it waits for.
+    /// Why it failed, or what it waits for; below the first line the last ones that its container wrote.
     pub(crate) error: Option<String>,
     /// *Ours*: `healthy`, `unhealthy` or `unknown`.
     pub(crate) health: String,
+    /// *Ours*: how often its container ended by itself, or did not do its work, since its deploy began there.
+    #[serde(default)]
+    pub(crate) restarts: u32,
+    /// *Ours*: of the last of these ends.
+    #[serde(default)]
+    pub(crate) exit_code: Option<i64>,
     /// *Ours*: it is about to be replaced by its own holder.
     #[serde(default)]
     pub(crate) updating: bool,
@@ -112,7 +118,9 @@ pub(crate) struct InstanceJson {
     pub(crate) container_id: Option<String>,
     pub(crate) ip: Option<String>,
     pub(crate) since: Option<Time>,
-    /// Why it failed, or what it waits for.
+    pub(crate) restarts: u32,
+    pub(crate) exit_code: Option<i64>,
+    /// Why it failed, or what it waits for; below the first line the last ones that its container wrote.
     pub(crate) problem: Option<String>,
 }
 
@@ -127,6 +135,8 @@ impl From<Instance> for InstanceJson {
             container_id: instance.container_id,
             ip: instance.ip,
             since: instance.since,
+            restarts: instance.restarts,
+            exit_code: instance.exit_code,
             problem: instance.error,
         }
     }

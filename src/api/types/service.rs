@@ -80,6 +80,10 @@ pub(crate) struct Definition {
     pub(crate) privileges: Privileges,
     pub(crate) log_driver: Option<String>,
     pub(crate) log_opts: BTreeMap<String, String>,
+    #[serde(default)]
+    pub(crate) hooks: Vec<Hook>,
+    #[serde(default)]
+    pub(crate) health_check: Option<HealthCheck>,
     #[serde(flatten)]
     pub(crate) unsupported: Unsupported,
 }
@@ -109,15 +113,42 @@ pub(crate) struct Privileges {
     pub(crate) pid: Option<String>,
 }
 
+/// A command that is run before or after a container starts, or before it stops.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub(crate) struct Hook {
+    /// `pre_start`, `post_start` or `pre_stop`.
+    #[serde(rename = "type")]
+    pub(crate) stage: String,
+    pub(crate) name: String,
+    pub(crate) cmd: String,
+    /// `*`, or numbers as `1,2`.
+    pub(crate) instances: String,
+    pub(crate) oneshot: bool,
+}
+
+/// How its containers are asked whether they do their work. Times are in seconds.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(default)]
+pub(crate) struct HealthCheck {
+    /// `http`, `tcp`, or *ours*: `exec`.
+    pub(crate) protocol: String,
+    pub(crate) port: Option<u16>,
+    pub(crate) uri: Option<String>,
+    pub(crate) interval: u32,
+    pub(crate) timeout: u32,
+    pub(crate) initial_delay: u32,
+    /// *Ours*: for `exec`.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub(crate) cmd: Option<String>,
+}
+
 /// Fields that Kontena's command line reads and this version has nothing for.
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
 #[serde(default)]
 pub(crate) struct Unsupported {
     pub(crate) volumes_from: Vec<String>,
-    pub(crate) hooks: Vec<Value>,
     pub(crate) secrets: Vec<Value>,
     pub(crate) certificates: Vec<Value>,
-    pub(crate) health_check: Option<Value>,
 }
 
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]

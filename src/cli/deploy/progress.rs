@@ -3,7 +3,7 @@
 use std::collections::BTreeMap;
 use std::time::Duration;
 
-use super::super::text::{or_dash, printable};
+use super::super::text::{or_dash, printable_lines};
 use crate::api::types::deploy::{DeployState, InstanceDeploy, ServiceDeploy};
 
 /// With nothing new for so long, people are told what is waited for.
@@ -45,7 +45,7 @@ impl Progress {
         self.told.insert(key, seen);
         let number = instance.instance_number;
         let node = or_dash(instance.node.as_ref());
-        let error = instance.error.as_deref().map(printable);
+        let error = instance.error.as_deref().map(printable_lines);
         match (instance.state, error) {
             (DeployState::Created | DeployState::Ongoing, None) => None,
             (DeployState::Created | DeployState::Ongoing, Some(error)) => Some(format!(
@@ -74,8 +74,12 @@ fn waiting(deploys: &[ServiceDeploy]) -> Option<String> {
     let number = instance.instance_number;
     let node = instance.node.as_ref();
     let node = node.map(|node| format!(" on `{node}`")).unwrap_or_default();
-    let error = instance.error.as_deref().map(printable);
-    let error = error.map(|error| format!(": {error}")).unwrap_or_default();
+    let error = instance
+        .error
+        .as_deref()
+        .and_then(|error| error.lines().next());
+    let error = error.map(|error| format!(": {}", printable_lines(error)));
+    let error = error.unwrap_or_default();
     Some(format!(
         "waiting for instance {number} of `{service}`{node}{error}; `kontena why {service} --instance {number}` tells more"
     ))
@@ -111,12 +115,12 @@ pub(super) fn failures(deploys: &[ServiceDeploy]) -> String {
         format!(
             "`{}`: {}",
             service_name(&deploy.service_id),
-            printable(reason)
+            printable_lines(reason)
         )
     });
     let reasons: Vec<String> = reasons.collect();
     match deploys {
-        [deploy] => printable(deploy.reason.as_deref().unwrap_or("no reason is known")),
+        [deploy] => printable_lines(deploy.reason.as_deref().unwrap_or("no reason is known")),
         _ => reasons.join("; "),
     }
 }

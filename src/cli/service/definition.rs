@@ -11,6 +11,7 @@ use kontena_core::stack::{
 
 use super::super::failure::Failure;
 use super::container::{Limits, Output, Rights};
+use super::health_check::HealthCheckOptions;
 use super::placing::Placing;
 use super::stackless;
 
@@ -87,6 +88,8 @@ struct Options {
     /// How long a container may take to stop, as `30s` or `1m30s`
     #[arg(long, value_name = "TIME", value_parser = grace_millis)]
     stop_timeout: Option<u64>,
+    #[command(flatten, next_help_heading = "Health check")]
+    health_check: HealthCheckOptions,
     #[command(flatten, next_help_heading = "Limits")]
     limits: Limits,
     #[command(flatten, next_help_heading = "Rights")]
@@ -186,6 +189,7 @@ impl Options {
             privileges: self.rights.change(),
             logging: self.output.change(),
             placing: self.placing.change()?,
+            health_check: self.health_check.change()?,
             ..ServiceChange::default()
         })
     }

@@ -7,7 +7,7 @@ use super::super::table::{Cell, Table};
 use super::super::text::{Colour, or_dash, yes_no};
 use crate::api::types::instance::{Container, Instance};
 use crate::api::types::service::{
-    Definition, Limits, OfflineOptions, Port, Privileges, Service, ServiceState,
+    Definition, HealthCheck, Hook, Limits, OfflineOptions, Port, Privileges, Service, ServiceState,
 };
 
 /// `STACK/SERVICE`, or `SERVICE` without one.
@@ -143,6 +143,12 @@ fn definition(fields: &mut Fields, definition: &Definition) {
     limits(fields, &definition.limits);
     privileges(fields, &definition.privileges);
     logging(fields, definition);
+    if !definition.hooks.is_empty() {
+        hooks(fields, &definition.hooks);
+    }
+    if let Some(check) = &definition.health_check {
+        health_check(fields, check);
+    }
     if !definition.labels.is_empty() {
         let labels = definition.labels.iter();
         fields.list(
@@ -203,6 +209,34 @@ fn logging(fields: &mut Fields, definition: &Definition) {
     }
 }
 
+fn hooks(fields: &mut Fields, hooks: &[Hook]) {
+    fields.section("hooks", |fields| {
+        for hook in hooks {
+            fields.section(&hook.name, |fields| {
+                fields
+                    .field("type", &hook.stage)
+                    .field("cmd", &hook.cmd)
+                    .field("instances", &hook.instances)
+                    .field("oneshot", yes_no(hook.oneshot));
+            });
+        }
+    });
+}
+
+/// In the words of Kontena's command line.
+fn health_check(fields: &mut Fields, check: &HealthCheck) {
+    fields.section("health check", |fields| {
+        fields
+            .field("protocol", &check.protocol)
+            .known("uri", check.uri.as_ref())
+            .known("port", check.port)
+            .known("cmd", check.cmd.as_ref())
+            .field("timeout", check.timeout)
+            .field("interval", check.interval)
+            .field("initial delay", check.initial_delay);
+    });
+}
+
 /// One section for each holder of an instance.
 fn instances(fields: &mut Fields, service: &str, instances: &[Instance]) {
     if instances.is_empty() {
@@ -223,17 +257,28 @@ fn instances(fields: &mut Fields, service: &str, instances: &[Instance]) {
 
 fn instance(fields: &mut Fields, instance: &Instance) {
     let node = instance.node.as_ref().map(|node| &node.name);
+    let mut said = instance.error.iter().flat_map(|error| error.lines());
+    let error = said.next();
     fields
         .field("node", or_dash(node))
         .field("state", &instance.state)
         .field("health", &instance.health)
         .known("since", instance.since)
-        .known("error", instance.error.as_ref())
+        .known(
+            "restarts",
+            Some(instance.restarts).filter(|count| *count > 0),
+        )
+        .known("exit code", instance.exit_code)
+        .known("error", error.as_ref())
         .known("updating", instance.updating.then_some("yes"))
         .known("rev", instance.rev)
         .known("container", instance.container_id.as_ref())
         .known("ip", instance.ip.as_ref())
         .known("dns", instance.dns.as_ref());
+    let said: Vec<&str> = said.collect();
+    if !said.is_empty() {
+        fields.list("last lines", said);
+    }
 }
 
 pub(super) fn containers(containers: &[Container]) -> Table {
@@ -334,6 +379,15 @@ pub(in crate::cli) mod tests {
                 alias: "api".to_owned(),
             }],
             cmd: Some(vec!["nginx".to_owned(), "-g".to_owned()]),
+            health_check: Some(HealthCheck {
+                protocol: "http".to_owned(),
+                port: Some(80),
+                uri: Some("/up".to_owned()),
+                interval: 60,
+                timeout: 10,
+                initial_delay: 10,
+                cmd: None,
+            }),
             stop_grace_period: 10,
             deploy_opts: crate::api::types::service::DeployOptions {
                 min_health: 0.8,
@@ -365,8 +419,12 @@ pub(in crate::cli) mod tests {
             deploy_rev: None,
             rev: node.map(|_| 2),
             state: if node.is_some() { "running" } else { "pending" }.to_owned(),
-            error: node.is_none().then(|| "no node fits".to_owned()),
+            error: node
+                .is_none()
+                .then(|| "no node fits\nfirst\nlast".to_owned()),
             health: if node.is_some() { "healthy" } else { "unknown" }.to_owned(),
+            restarts: if node.is_some() { 3 } else { 0 },
+            exit_code: node.map(|_| 1),
             updating: false,
             container_id: node.map(|_| "c0ffee".to_owned()),
             image_id: None,
@@ -428,6 +486,13 @@ pub(in crate::cli) mod tests {
               volumes: -
               links:
                 - demo/shop/api
+              health check:
+                protocol: http
+                uri: /up
+                port: 80
+                timeout: 10
+                interval: 60
+                initial delay: 10
               counts:
                 desired: 2
                 running: 2
@@ -437,6 +502,8 @@ pub(in crate::cli) mod tests {
                   node: a
                   state: running
                   health: healthy
+                  restarts: 3
+                  exit code: 1
                   rev: 2
                   container: c0ffee
                   dns: web-1.shop.demo.kontena.local
@@ -446,6 +513,9 @@ pub(in crate::cli) mod tests {
                   health: unknown
                   error: no node fits
                   dns: web-2.shop.demo.kontena.local
+                  last lines:
+                    - first
+                    - last
         "#]]
         .assert_eq(&shown(&example("shop", "web")));
     }

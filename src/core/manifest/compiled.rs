@@ -7,6 +7,8 @@
 
 mod change;
 mod field;
+mod health_check;
+mod hooks;
 mod logging;
 mod placing;
 mod privileges;

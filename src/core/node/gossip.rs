@@ -77,6 +77,7 @@ impl Node {
             Message::Envelopes(envelopes) => self.changed(from, envelopes),
             Message::Want(wanted) => self.send_missing(from, &wanted),
             Message::Stored(hashes) => self.stored(from, &hashes),
+            Message::Applied { order } => self.applied(from, order),
             Message::Cloned { first, second } => self.told_cloned(first, second),
         }
     }
@@ -316,6 +317,7 @@ impl Node {
             | Message::Reports(_)
             | Message::Envelopes(_)
             | Message::Stored(_)
+            | Message::Applied { .. }
             | Message::Cloned { .. } => {}
         }
     }

@@ -273,6 +273,7 @@ fn kind(message: &Message) -> &'static str {
         Message::Envelopes(_) => "envelopes",
         Message::Want(_) => "want",
         Message::Stored(_) => "stored",
+        Message::Applied { .. } => "applied",
         Message::Cloned { .. } => "cloned",
     }
 }

@@ -294,12 +294,14 @@ impl Node {
     /// Decides what this node runs, and tells the others. A new report is itself something that is
     /// known, so it is looked at again until nothing changes; only then anything is begun.
     pub(super) fn work(&mut self, now: Now) {
+        self.heed_partings(now);
         for _ in 0..4 {
             self.reconcile(now);
             if !self.report(now) {
                 break;
             }
             self.look(now);
+            self.heed_partings(now);
         }
         if self.acts() && self.begins_actions() {
             self.begin_actions();
@@ -421,7 +423,7 @@ impl Node {
         };
         let signed = SignedReport::new(&report, &self.config.key);
         match self.reports.accept(signed.clone()) {
-            Ok(Some(_)) => {}
+            Ok(Some(_)) => self.partings.say(&report),
             // A later life of this node is known: nobody would believe this before it is overtaken.
             Ok(None) => return false,
             Err(problem) => {
@@ -483,6 +485,7 @@ impl Node {
             view: Arc::clone(&self.view),
             status,
         });
+        self.answer_partings();
     }
 
     fn why_excluded(&self) -> &'static str {

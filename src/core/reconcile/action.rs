@@ -12,7 +12,7 @@ use serde::{Deserialize, Serialize};
 
 use crate::id::{InstanceId, RevisionHash};
 use crate::report::Engine;
-use crate::stack::{Logging, Port, Privileges, Resources, Volume};
+use crate::stack::{HealthCheck, Hook, Logging, Port, Privileges, Question, Resources, Volume};
 use crate::time::WallTime;
 
 /// Correlates an action with its outcome. Unique in one boot of the node.
@@ -34,6 +34,24 @@ pub enum Action {
     /// is started if need be and adopted. Where one of ours with this name and an older generation
     /// is there, it is a [`Failure::Occupied`]. Outcome: [`Success::Running`].
     Run(Box<ContainerSpec>),
+    /// Run `command` by `/bin/sh -c` in a container of its own, made as `spec` says, and remove that. One that is left
+    /// over of an earlier attempt goes first. Outcome: [`Success::Done`] if it ends with 0 within `limit`, else
+    /// [`Failure::HookFailed`].
+    Hook {
+        spec: Box<ContainerSpec>,
+        hook: String,
+        command: String,
+        limit: Duration,
+    },
+    /// Run `command` by `/bin/sh -c` in a running container. Outcome as of a [`Action::Hook`].
+    Command {
+        container: ContainerId,
+        hook: String,
+        command: String,
+        limit: Duration,
+    },
+    /// Read the end of what a container wrote, ten lines at most. Outcome: [`Success::Lines`].
+    LastLines { container: ContainerId },
     /// Start a container that exists and is stopped. Outcome: [`Success::Done`].
     Start { container: ContainerId },
     /// Send the stop signal, and SIGKILL after `grace`. A container that is gone is success.
@@ -49,14 +67,69 @@ pub enum Action {
         port: u16,
         limit: Duration,
     },
+    /// Ask a running container once whether it does its work, for `limit` at most. Outcome:
+    /// [`Success::Done`] if it does, [`Failure::NotReady`] if not.
+    Check {
+        target: CheckTarget,
+        limit: Duration,
+    },
+}
+
+/// Where a health check asks, and what.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum CheckTarget {
+    Http {
+        address: IpAddr,
+        port: u16,
+        uri: String,
+    },
+    Tcp {
+        address: IpAddr,
+        port: u16,
+    },
+    /// By `/bin/sh -c` in the container.
+    Exec {
+        container: ContainerId,
+        command: String,
+    },
+}
+
+impl CheckTarget {
+    /// `None` while the container has no address.
+    pub(super) fn of(check: &HealthCheck, container: &Container) -> Option<Self> {
+        let address = container.care.address(container);
+        Some(match &check.question {
+            Question::Http { port, uri } => Self::Http {
+                address: address?,
+                port: *port,
+                uri: uri.clone(),
+            },
+            Question::Tcp { port } => Self::Tcp {
+                address: address?,
+                port: *port,
+            },
+            Question::Exec { command } => Self::Exec {
+                container: container.id.clone(),
+                command: command.clone(),
+            },
+        })
+    }
 }
 
 impl Action {
     /// Whether it creates, starts, stops or removes a container.
     pub(super) fn touches_container(&self) -> bool {
         match self {
-            Self::Run(_) | Self::Start { .. } | Self::Stop { .. } | Self::Remove { .. } => true,
-            Self::Fetch { .. } | Self::Probe { .. } => false,
+            Self::Run(_)
+            | Self::Hook { .. }
+            | Self::Command { .. }
+            | Self::Start { .. }
+            | Self::Stop { .. }
+            | Self::Remove { .. } => true,
+            Self::Fetch { .. }
+            | Self::Probe { .. }
+            | Self::Check { .. }
+            | Self::LastLines { .. } => false,
         }
     }
 }
@@ -65,6 +138,7 @@ impl Action {
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct ContainerSpec {
     pub labels: Ownership,
+    pub care: Care,
     /// Kontena's name, `stack.service-N`.
     pub name: String,
     /// The image id or digest that [`Success::Image`] named.
@@ -127,12 +201,40 @@ pub struct Ownership {
     pub revision: RevisionHash,
 }
 
+/// How a container is looked after, whatever becomes of its service meanwhile: it travels with the
+/// container, as a label, so that one of an older deploy, or of a service that is removed, has its own.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Care {
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub health_check: Option<HealthCheck>,
+    /// What is run in it once it was made and runs.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub post_start: Vec<Hook>,
+    /// What is run in it before it is stopped.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub pre_stop: Vec<Hook>,
+    /// It is in the host's network: it has no address of its own.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub on_host: bool,
+}
+
+impl Care {
+    /// Where `container` answers.
+    fn address(&self, container: &Container) -> Option<IpAddr> {
+        if self.on_host {
+            return Some(IpAddr::V4(Ipv4Addr::LOCALHOST));
+        }
+        container.address
+    }
+}
+
 /// A container of ours as the engine shows it.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Container {
     pub id: ContainerId,
     pub name: String,
     pub owner: Ownership,
+    pub care: Box<Care>,
     /// `sha256:…`
     pub image: String,
     pub state: ContainerState,
@@ -180,6 +282,8 @@ pub enum Success {
         pinned: String,
     },
     Running(Box<Container>),
+    /// Without those that are empty.
+    Lines(Vec<String>),
     Done,
 }
 
@@ -204,6 +308,9 @@ pub enum Failure {
     /// The engine did not answer in time, or the connection broke: nobody knows what happened.
     #[error("the engine does not answer: {problem}")]
     Unreachable { problem: String },
+    /// A hook did not end with 0 in time; `problem` has the last lines that it wrote.
+    #[error("the hook `{hook}` {problem}")]
+    HookFailed { hook: String, problem: String },
     #[error("nothing accepted a connection in time: {problem}")]
     NotReady { problem: String },
 }

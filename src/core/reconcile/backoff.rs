@@ -99,6 +99,8 @@ impl Setback {
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub(super) struct Crashes {
     restarts: u32,
+    /// All of this deploy, for people.
+    total: u32,
     up: Option<Instant>,
     restart_at: Option<Instant>,
     /// Those within [`CRASHES_WITHIN`] of the last one, oldest first; no more than count.
@@ -143,13 +145,32 @@ impl Crashes {
         if now.since(up) >= STABLE_AFTER {
             self.restarts = 0;
         }
+        self.count_in(now);
+        self.restart_at = Some(now + restart_delay(self.restarts));
+        self.restarts = self.restarts.saturating_add(1);
+    }
+
+    /// It was stopped because it did not do its work, for the `restarts`th time in a row after the first: as if it had
+    /// crashed, however long it was up.
+    pub(super) fn condemned(&mut self, restarts: u32, now: Instant) {
+        self.up = None;
+        self.told_to_start = false;
+        self.count_in(now);
+        self.restart_at = Some(now + restart_delay(restarts));
+    }
+
+    fn count_in(&mut self, now: Instant) {
+        self.total = self.total.saturating_add(1);
         self.times.retain(|time| now.since(*time) < CRASHES_WITHIN);
         if self.times.len() == CRASHES_BEFORE_REFUSAL {
             self.times.pop_front();
         }
         self.times.push_back(now);
-        self.restart_at = Some(now + restart_delay(self.restarts));
-        self.restarts = self.restarts.saturating_add(1);
+    }
+
+    /// How often it ended by itself, or was ended because it did not do its work, since its deploy began here.
+    pub(super) fn total(&self) -> u32 {
+        self.total
     }
 
     /// When a stopped container may be started again; `None` is at once.

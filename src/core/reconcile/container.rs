@@ -9,9 +9,9 @@ use data_encoding::HEXLOWER;
 use sha2::{Digest, Sha256};
 
 use crate::id::{EnvelopeHash, InstanceId};
-use crate::stack::{Service, Volume, VolumeSource};
+use crate::stack::{Hook, NetworkMode, Question, Service, Volume, VolumeSource};
 
-use super::action::{Attachment, ContainerSpec, Mount, Ownership};
+use super::action::{Attachment, Care, ContainerSpec, Mount, Ownership};
 use super::instances::Identity;
 use super::wanted::Wanted;
 
@@ -36,6 +36,7 @@ pub fn spec(
             generation: wanted.generation,
             revision: wanted.revision,
         },
+        care: care(service, instance.number),
         name: instance.container_name(),
         image: pinned.to_owned(),
         entrypoint: service.entrypoint.clone(),
@@ -52,6 +53,35 @@ pub fn spec(
         hostname: hostname(instance),
         domainname: domainname(instance, identity),
         extra_labels: labels(wanted, identity),
+    }
+}
+
+/// The container of a hook before the start of the instance whose container is made as `spec` says.
+pub fn hook_spec(spec: ContainerSpec, network: Attachment) -> ContainerSpec {
+    let kind = format!("{OUR_LABELS}container.type");
+    let mut extra_labels = spec.extra_labels;
+    extra_labels.insert(kind, "service_hook".to_owned());
+    ContainerSpec {
+        name: format!("{}-hook", spec.name),
+        // Nobody is to find it, and the ports are the instance's.
+        ports: Vec::new(),
+        care: Care::default(),
+        network,
+        extra_labels,
+        ..spec
+    }
+}
+
+fn care(service: &Service, number: u32) -> Care {
+    let for_it = |hooks: &[Hook]| {
+        let hooks = hooks.iter().filter(|hook| hook.is_for(number));
+        hooks.cloned().collect::<Vec<_>>()
+    };
+    Care {
+        post_start: for_it(&service.hooks.post_start),
+        pre_stop: for_it(&service.hooks.pre_stop),
+        health_check: service.health_check.clone(),
+        on_host: service.network_mode == NetworkMode::Host,
     }
 }
 
@@ -125,13 +155,38 @@ fn labels(wanted: &Wanted, identity: &Identity) -> BTreeMap<String, String> {
         ),
         ("container.stop_grace_period", grace.to_string()),
     ];
+    let check = health_check_labels(&wanted.service);
     let users = wanted.service.labels.iter();
     let users = users.filter(|(key, _)| !key.starts_with(OUR_LABELS));
     let ours = ours.map(|(key, value)| (format!("{OUR_LABELS}{key}"), value));
     users
         .map(|(key, value)| (key.clone(), value.clone()))
         .chain(ours)
+        .chain(check)
         .collect()
+}
+
+/// Kontena's, which its balancer read.
+fn health_check_labels(service: &Service) -> Vec<(String, String)> {
+    let Some(check) = &service.health_check else {
+        return Vec::new();
+    };
+    let mut labels = vec![
+        ("protocol", check.protocol().to_owned()),
+        ("interval", check.interval.to_string()),
+        ("timeout", check.timeout.to_string()),
+        ("initial_delay", check.initial_delay.to_string()),
+    ];
+    match &check.question {
+        Question::Http { port, uri } => {
+            labels.extend([("port", port.to_string()), ("uri", uri.clone())]);
+        }
+        Question::Tcp { port } => labels.push(("port", port.to_string())),
+        Question::Exec { .. } => {}
+    }
+    let key = |key: &str| format!("{OUR_LABELS}health_check.{key}");
+    let labels = labels.into_iter();
+    labels.map(|(name, value)| (key(name), value)).collect()
 }
 
 fn mounts(wanted: &Wanted) -> Vec<Mount> {

@@ -3,13 +3,13 @@
 //! The only place where the two modules meet: placement says who runs what, and reconciliation is
 //! told what follows for this node. No rule of its own is in here.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
 use crate::id::{InstanceId, NodeId, ServiceKey};
 use crate::placement::{Assignment, Idle, Placement, Reason, Role, ServicePlacement, Wait};
 use crate::report::{Health, Hold, InstanceState};
-use crate::stack::{Service, Strategy};
+use crate::stack::{Service, Stage, Strategy};
 use crate::time::Instant;
 use crate::view::{Deployed, Freshness, Lifecycle, ServiceRecord, View};
 
@@ -184,6 +184,7 @@ impl<'a> Scene<'a> {
             fixed: target.service.stateful || target.service.deploy.strategy == Strategy::Daemon,
             takeover: false,
             epoch_seen: 0,
+            hooks_ran: BTreeSet::new(),
             rivals: Vec::new(),
             peers: Vec::new(),
         }
@@ -201,10 +202,26 @@ impl<'a> Scene<'a> {
             takeover: matches!(assignment.reason, Reason::TakenOver { .. }),
             // The epoch of a new hold is one above all that were seen.
             epoch_seen: assignment.epoch.saturating_sub(1),
+            hooks_ran: self.hooks_ran(&wanted),
             rivals: self.rivals(&wanted.instance, assignment),
             peers,
             ..wanted
         }
+    }
+
+    /// By whoever holds it or said last that it does, in this life of the service.
+    fn hooks_ran(self, wanted: &Wanted) -> BTreeSet<String> {
+        let hooks = Stage::ALL.into_iter();
+        let mut hooks = hooks.flat_map(|stage| wanted.service.hooks.of(stage));
+        if !hooks.any(|hook| hook.oneshot) {
+            return BTreeSet::new();
+        }
+        let reports = self.view.reports.values();
+        let holds = reports.filter_map(|report| report.holds.get(&wanted.instance));
+        let of_it = holds.filter(|hold| hold.generation >= self.record.born);
+        of_it
+            .flat_map(|hold| hold.hooks_ran.iter().cloned())
+            .collect()
     }
 
     /// Other holders that are not absent. Placement chose this node, so it ranks before them.

@@ -10,6 +10,7 @@ use crate::time::{Instant, Now};
 
 use super::action::{Action, ActionId, Observed, Outcome};
 use super::engine::EngineSight;
+use super::hooks::HookRuns;
 use super::images::{ImageKey, Images};
 use super::journal;
 use super::lifecycle::Local;
@@ -37,7 +38,7 @@ pub struct Instances {
     /// No container is started or replaced before.
     acts_from: Instant,
     /// `None` until the documents are loaded and this node is a member: nothing is decided before.
-    asked: Option<Asked>,
+    pub(super) asked: Option<Asked>,
     pub(super) sight: Sight,
     engine: EngineSight,
     /// The engine was in trouble after its last listing: what it holds is not known.
@@ -80,6 +81,7 @@ impl Instances {
                 .on_trial
                 .then_some(Trial::of((hold.revision, hold.generation))),
             address: hold.address.and_then(ipv4),
+            hooks: HookRuns::remembered(hold.hooks_ran.clone()),
             ..Local::default()
         };
         Self {
@@ -160,8 +162,23 @@ impl Instances {
         match subject {
             Subject::Image(key) => self.conclude_fetch(key, outcome, now),
             Subject::Instance(instance) => self.conclude(&instance, &action, outcome, now),
+            Subject::Check(instance) => self.conclude_aside(&instance, &action, outcome, now),
         }
         self.refresh(now);
+    }
+
+    /// Everybody who may lead somebody to these instances has taken note that they stop, or are replaced.
+    pub fn heard(&mut self, instances: &[InstanceId], now: Now) {
+        let mut is_news = false;
+        for instance in instances {
+            let parting = self.locals.get_mut(instance);
+            if let Some(parting) = parting.and_then(|local| local.parting.as_mut()) {
+                is_news |= parting.heard(now.monotonic);
+            }
+        }
+        if is_news {
+            self.refresh(now);
+        }
     }
 
     /// The time of [`Instances::next_wake`] has come.
@@ -176,8 +193,15 @@ impl Instances {
             Subject::Image(key) => self.images.fetching(key),
             Subject::Instance(instance) => {
                 if let Some(local) = self.locals.get_mut(instance) {
-                    journal::began(self.asked.as_ref(), local.turn, instance, &action);
+                    journal::began(self.asked.as_ref(), local, instance, &action);
                     local.began(&action);
+                }
+            }
+            Subject::Check(instance) => {
+                if let Some(local) = self.locals.get_mut(instance)
+                    && let Action::Check { .. } = action
+                {
+                    local.checks.began();
                 }
             }
         }

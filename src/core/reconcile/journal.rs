@@ -6,10 +6,11 @@
 use std::fmt;
 
 use crate::id::InstanceId;
+use crate::report::Health;
 use crate::view::Lifecycle;
 
 use super::action::{Action, Failure};
-use super::lifecycle::Turn;
+use super::lifecycle::{Local, Turn};
 use super::round::Asked;
 use super::wanted::{Departure, Wanted};
 
@@ -22,6 +23,8 @@ pub(super) enum Why {
     TakenOver,
     /// Its container is, or was, of an older deploy, or should not be there beside another.
     Replaced,
+    /// It runs, and does not do its work: it is started again.
+    Unhealthy,
     ServiceStopped,
     Drained,
     /// Another node has it, and is healthy.
@@ -36,6 +39,7 @@ impl fmt::Display for Why {
             Self::Placed => "it was placed here",
             Self::TakenOver => "the node that had it is away",
             Self::Replaced => "it is replaced",
+            Self::Unhealthy => "its health check fails",
             Self::ServiceStopped => "its service is stopped",
             Self::Drained => "this node drains",
             Self::Yielded => "another node runs it",
@@ -62,12 +66,12 @@ pub(super) fn why_stop(asked: &Asked, instance: &InstanceId) -> Why {
     }
 }
 
-/// An action goes to the engine. `turn`: how far the replacement of an older container has come.
-pub(super) fn began(asked: Option<&Asked>, turn: Turn, instance: &InstanceId, action: &Action) {
+/// An action goes to the engine.
+pub(super) fn began(asked: Option<&Asked>, local: &Local, instance: &InstanceId, action: &Action) {
     match action {
         Action::Run(spec) => {
             let wanted = asked.and_then(|asked| asked.wanted.get(instance));
-            let why = wanted.map_or(Why::Placed, |wanted| why_start(wanted, turn));
+            let why = wanted.map_or(Why::Placed, |wanted| why_start(wanted, local.turn));
             let owner = &spec.labels;
             tracing::info!(%instance, epoch = owner.epoch, generation = owner.generation,
                 image = spec.image, %why, "Starting an instance");
@@ -76,13 +80,22 @@ pub(super) fn began(asked: Option<&Asked>, turn: Turn, instance: &InstanceId, ac
             tracing::info!(%instance, "Starting the container of an instance again");
         }
         Action::Stop { .. } => {
-            let why = asked.map_or(Why::Unwanted, |asked| why_stop(asked, instance));
+            let why = match local.checks.condemned() {
+                Some(_) => Why::Unhealthy,
+                None => asked.map_or(Why::Unwanted, |asked| why_stop(asked, instance)),
+            };
             tracing::info!(%instance, %why, "Stopping an instance");
         }
         Action::Remove { .. } => {
             tracing::debug!(%instance, "Removing the container of an instance");
         }
-        Action::Fetch { .. } | Action::Probe { .. } => {}
+        Action::Hook { hook, .. } | Action::Command { hook, .. } => {
+            tracing::info!(%instance, hook, "Running a hook of an instance");
+        }
+        Action::Fetch { .. }
+        | Action::Probe { .. }
+        | Action::Check { .. }
+        | Action::LastLines { .. } => {}
     }
 }
 
@@ -95,7 +108,21 @@ pub(super) fn failed(instance: &InstanceId, action: &Action, problem: &Failure) 
         Action::Stop { .. } | Action::Remove { .. } => {
             tracing::warn!(%instance, %problem, "An instance was not stopped");
         }
-        Action::Fetch { .. } | Action::Probe { .. } => {}
+        Action::Hook { .. } | Action::Command { .. } => {
+            tracing::warn!(%instance, %problem, "A hook of an instance failed");
+        }
+        Action::Fetch { .. }
+        | Action::Probe { .. }
+        | Action::Check { .. }
+        | Action::LastLines { .. } => {}
+    }
+}
+
+/// What its health check says of an instance has changed.
+pub(super) fn health(instance: &InstanceId, health: Health, problem: Option<&str>) {
+    match problem {
+        Some(problem) => tracing::warn!(%instance, %health, problem, "The health of an instance"),
+        None => tracing::info!(%instance, %health, "The health of an instance"),
     }
 }
 

@@ -15,6 +15,10 @@ use crate::time::{Instant, WallTime};
 
 use super::action::{Action, Container, ContainerId, ContainerState};
 use super::backoff::{CRASHES_BEFORE_REFUSAL, Crashes, Setback};
+use super::checks::Checks;
+use super::hooks::HookRuns;
+use super::last_words::LastWords;
+use super::parting::Parting;
 use super::trial::Trial;
 use super::wanted::Wanted;
 
@@ -82,10 +86,18 @@ pub(super) struct Local {
     pub grace: Duration,
     pub turn: Turn,
     pub trial: Option<Trial>,
+    /// Its container leaves the names, because it is to stop.
+    pub parting: Option<Parting>,
     pub probing: Option<Probing>,
+    pub checks: Checks,
+    pub hooks: HookRuns,
     pub crashes: Crashes,
     /// Whether others ask for how long its container has been up.
     pub tells_age: bool,
+    /// What the container wrote before it ended by itself.
+    pub last_words: Option<LastWords>,
+    /// How it ended by itself last.
+    pub exit_code: Option<i64>,
     /// Running or starting failed.
     pub starting: Option<Setback>,
     /// Stopping or removing failed.
@@ -109,9 +121,14 @@ impl Default for Local {
             grace: Duration::from_millis(Service::STOP_GRACE_MILLIS),
             turn: Turn::default(),
             trial: None,
+            parting: None,
             probing: None,
+            checks: Checks::default(),
+            hooks: HookRuns::default(),
             crashes: Crashes::default(),
             tells_age: false,
+            last_words: None,
+            exit_code: None,
             starting: None,
             stopping: None,
             decided: None,
@@ -174,8 +191,13 @@ impl Local {
             self.aim = aim;
             self.starting = None;
             self.crashes = Crashes::default();
+            self.last_words = None;
+            self.exit_code = None;
+            self.checks.begin_anew();
+            self.hooks.begin_anew();
             self.waits_for = None;
         }
+        self.hooks.take_over(wanted);
         self.stateful = wanted.service.stateful;
         self.grace = super::container::stop_grace(&wanted.service);
         self.tells_age = wanted.service.deploy.offline.on_return == OnReturn::LongestRunning;
@@ -187,6 +209,9 @@ impl Local {
         if !self.probing.as_ref().is_some_and(same) {
             self.probing = None;
         }
+        let running = best.filter(|best| matches!(best.state, ContainerState::Running { .. }));
+        self.hooks.look(running);
+        let restarts = self.checks.look(running, now);
         let Some(best) = best else { return };
         self.epoch = best.owner.epoch;
         self.decided.get_or_insert(now);
@@ -197,7 +222,12 @@ impl Local {
             ContainerState::Exited { .. } if ending == Ending::Asked => {
                 self.crashes = Crashes::default();
             }
-            ContainerState::Exited { at, .. } => self.crashes.stopped(at, now),
+            ContainerState::Exited { code, at } => {
+                self.crashes.stopped(at, now);
+                if self.crashes.has_crashed() {
+                    self.exit_code = Some(code);
+                }
+            }
             ContainerState::Created
             | ContainerState::Paused
             | ContainerState::Restarting
@@ -206,14 +236,27 @@ impl Local {
         if !is_up(best) {
             self.probing = None;
         }
+        if let Some(restarts) = restarts {
+            self.crashes.condemned(restarts, now);
+        }
     }
 
     /// An action goes to the engine.
     pub(super) fn began(&mut self, action: &Action) {
         match action {
-            Action::Run(_) | Action::Start { .. } => self.crashes.starts(),
+            Action::Run(_) => {
+                self.crashes.starts();
+                self.hooks.creates();
+            }
+            Action::Start { .. } => self.crashes.starts(),
             Action::Stop { .. } => self.crashes.stops(),
-            Action::Remove { .. } | Action::Probe { .. } | Action::Fetch { .. } => {}
+            Action::Remove { .. }
+            | Action::Hook { .. }
+            | Action::Command { .. }
+            | Action::Probe { .. }
+            | Action::Check { .. }
+            | Action::LastLines { .. }
+            | Action::Fetch { .. } => {}
         }
     }
 
@@ -251,6 +294,9 @@ impl Local {
             since,
             age: self.minutes_up(scene.best, now).map_or(0, age),
             problem: condition.problem,
+            hooks_ran: self.hooks.ran().clone(),
+            restarts: self.crashes.total(),
+            exit_code: self.exit_code,
         })
     }
 
@@ -282,6 +328,21 @@ impl Local {
         if self.crashes.looping_until().is_some() {
             return Health::Unhealthy;
         }
+        if self.hooks.after(best).is_some() {
+            return Health::Unknown;
+        }
+        match (self.port_health(task, best), &best.care.health_check) {
+            (by_port, None) => by_port,
+            (Health::Healthy, Some(_)) => self.checks.health(),
+            (Health::Unhealthy, Some(_)) => Health::Unhealthy,
+            (Health::Unknown, Some(_)) => match self.checks.health() {
+                Health::Unhealthy => Health::Unhealthy,
+                Health::Healthy | Health::Unknown => Health::Unknown,
+            },
+        }
+    }
+
+    fn port_health(&self, task: Task<'_>, best: &Container) -> Health {
         match (&self.probing, awaited_port(task, best)) {
             (Some(probing), _) => match probing.result {
                 ProbeResult::Open => Health::Unknown,
@@ -303,19 +364,24 @@ impl Local {
             .stopping
             .as_ref()
             .map(|setback| setback.problem.clone());
+        let shall_run = matches!(scene.task, Task::Run(_) | Task::Keep);
+        if is_up(best)
+            && shall_run
+            && self.turn != Turn::Granted
+            && let Some(problem) = self.checks.condemned()
+        {
+            let problem = self.with_last_words(best, problem);
+            return Condition::new(Failed, Health::Unhealthy).because(Some(problem));
+        }
         if is_up(best) && stops {
             return Condition::new(Stopping, Health::Unknown).because(stop_problem);
         }
         if is_up(best) {
             let health = self.health(scene.task, best);
-            return match &self.probing {
-                Some(Probing {
-                    result: ProbeResult::Failed { problem },
-                    ..
-                }) => Condition::new(Failed, health).because(Some(problem.clone())),
-                Some(_) | None => {
-                    Condition::new(Running, health).because(self.waiting(best, scene))
-                }
+            return match self.failed_start() {
+                Some(problem) => Condition::new(Failed, health)
+                    .because(Some(self.with_last_words(best, problem))),
+                None => Condition::new(Running, health).because(self.waiting(best, scene)),
             };
         }
         match scene.task {
@@ -326,6 +392,39 @@ impl Local {
                 Condition::new(Creating, Health::Unknown).because(stop_problem)
             }
             Task::Run(_) | Task::Keep => self.down(best),
+        }
+    }
+
+    /// The problem, and below it what the container wrote before it ended, once that is known.
+    fn with_last_words(&self, best: &Container, problem: &str) -> String {
+        let words = self.last_words.as_ref().filter(|words| words.are_of(best));
+        words.map_or_else(|| problem.to_owned(), |words| words.under(problem))
+    }
+
+    /// Whether they are to be read now: it has ended by itself, or is to be ended because it never did its work.
+    pub(super) fn lacks_last_words(&self, best: &Container, now: Instant) -> bool {
+        let words = self.last_words.as_ref();
+        let has_ended = matches!(best.state, ContainerState::Exited { .. });
+        match &best.care.health_check {
+            _ if has_ended => {
+                self.crashes.has_crashed() && !words.is_some_and(|words| words.are_its_last(best))
+            }
+            Some(check) => {
+                let is_hopeless = self.checks.is_hopeless(check, now);
+                is_hopeless && !words.is_some_and(|words| words.are_of(best))
+            }
+            None => false,
+        }
+    }
+
+    /// Why the container that runs did not come up as it should.
+    fn failed_start(&self) -> Option<&str> {
+        match &self.probing {
+            Some(Probing {
+                result: ProbeResult::Failed { problem },
+                ..
+            }) => Some(problem),
+            Some(_) | None => self.checks.failure(),
         }
     }
 
@@ -342,8 +441,11 @@ impl Local {
         }
         match best.state {
             ContainerState::Exited { code, .. } if self.crashes.has_crashed() => {
-                let problem = crashed(code, self.crashes.count());
-                Condition::new(Failed, Health::Unknown).because(Some(problem))
+                let exited = || crashed(code, self.crashes.count());
+                let condemned = self.checks.condemned().map(str::to_owned);
+                let problem = condemned.unwrap_or_else(exited);
+                Condition::new(Failed, Health::Unknown)
+                    .because(Some(self.with_last_words(best, &problem)))
             }
             ContainerState::Exited { .. }
             | ContainerState::Created
@@ -366,12 +468,22 @@ impl Local {
             return Some("the container is paused".to_owned());
         }
         if self.crashes.looping_until().is_some() {
-            return Some("the container crashed repeatedly".to_owned());
+            return Some(self.with_last_words(best, "the container crashed repeatedly"));
+        }
+        if self.hooks.after(best).is_some() {
+            return Some("its hooks after the start are run".to_owned());
+        }
+        if let Some(problem) = self.hooks.problem(best) {
+            return Some(problem.to_owned());
         }
         match self.health(scene.task, best) {
-            Health::Unknown => awaited_port(scene.task, best)
-                .map(|port| format!("waits until port {port} accepts connections")),
-            Health::Healthy | Health::Unhealthy => None,
+            Health::Unknown => match self.port_health(scene.task, best) {
+                Health::Unknown => awaited_port(scene.task, best)
+                    .map(|port| format!("waits until port {port} accepts connections")),
+                Health::Healthy | Health::Unhealthy => self.checks.problem(),
+            },
+            Health::Unhealthy => self.checks.problem(),
+            Health::Healthy => None,
         }
     }
 

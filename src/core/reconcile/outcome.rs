@@ -14,7 +14,9 @@ use super::backoff::{FAILURES_BEFORE_REFUSAL, Lesson, Setback};
 use super::images::ImageKey;
 use super::instances::Instances;
 use super::journal;
+use super::last_words::LastWords;
 use super::lifecycle::{Local, ProbeResult};
+use super::plan::choose;
 
 /// How long a port may take to accept its first connection (Kontena 1.x).
 const READY_WITHIN: Duration = Duration::from_secs(300);
@@ -27,7 +29,7 @@ impl Instances {
     pub(super) fn conclude_fetch(&mut self, key: ImageKey, outcome: Outcome, now: Now) {
         match outcome {
             Ok(Success::Image { pinned }) => self.images.fetched(key, pinned),
-            Ok(Success::Running(_) | Success::Done) => {
+            Ok(Success::Running(_) | Success::Lines(_) | Success::Done) => {
                 let problem = "the engine did not say which image it fetched".to_owned();
                 self.images
                     .failed(key, problem, Lesson::Failed, now.monotonic);
@@ -36,6 +38,93 @@ impl Instances {
                 let lesson = lesson(&failure, None);
                 self.images
                     .failed(key, failure.to_string(), lesson, now.monotonic);
+            }
+        }
+    }
+
+    /// What was done beside whatever else is done about an instance.
+    pub(super) fn conclude_aside(
+        &mut self,
+        instance: &InstanceId,
+        action: &Action,
+        outcome: Outcome,
+        now: Now,
+    ) {
+        match action {
+            Action::Command { .. } => self.conclude_hook(instance, outcome),
+            Action::LastLines { container } => self.conclude_reading(instance, container, outcome),
+            Action::Fetch { .. }
+            | Action::Run(_)
+            | Action::Hook { .. }
+            | Action::Start { .. }
+            | Action::Stop { .. }
+            | Action::Remove { .. }
+            | Action::Probe { .. }
+            | Action::Check { .. } => self.conclude_check(instance, outcome, now),
+        }
+    }
+
+    /// Where nothing could be read nothing was said: it is not asked again.
+    fn conclude_reading(
+        &mut self,
+        instance: &InstanceId,
+        container: &ContainerId,
+        outcome: Outcome,
+    ) {
+        let lines = match outcome {
+            Ok(Success::Lines(lines)) => lines,
+            Ok(Success::Image { .. } | Success::Running(_) | Success::Done) | Err(_) => Vec::new(),
+        };
+        if let (Some(local), Some(container)) =
+            (self.locals.get_mut(instance), self.sight.get(container))
+        {
+            local.last_words = Some(LastWords::new(container, lines));
+        }
+    }
+
+    fn conclude_check(&mut self, instance: &InstanceId, outcome: Outcome, now: Now) {
+        let checked = self.sight.by_instance();
+        let best = checked.get(instance).and_then(|seen| choose(seen));
+        let check = best.and_then(|(best, _)| best.care.health_check.as_ref());
+        let (Some(check), Some(local)) = (check, self.locals.get_mut(instance)) else {
+            return;
+        };
+        let now = now.monotonic;
+        let answer = match outcome {
+            Ok(_) => Ok(()),
+            Err(Failure::Unreachable { .. } | Failure::Gone) => {
+                return local.checks.not_asked(check, now);
+            }
+            Err(Failure::NotReady { problem } | Failure::Refused { problem }) => Err(problem),
+            Err(
+                failure @ (Failure::NoImage { .. }
+                | Failure::Occupied { .. }
+                | Failure::PortTaken { .. }
+                | Failure::HookFailed { .. }
+                | Failure::AddressTaken { .. }),
+            ) => Err(failure.to_string()),
+        };
+        if local.checks.answered(check, answer, now) {
+            let checks = &local.checks;
+            journal::health(instance, checks.health(), checks.problem().as_deref());
+        }
+    }
+
+    /// A hook after the start is over.
+    fn conclude_hook(&mut self, instance: &InstanceId, outcome: Outcome) {
+        let seen = self.sight.by_instance();
+        let best = seen.get(instance).and_then(|seen| choose(seen));
+        let best = best.map(|(best, _)| best);
+        let Some(local) = self.locals.get_mut(instance) else {
+            return;
+        };
+        match outcome {
+            Ok(_) => local.hooks.after_done(best, Ok(())),
+            // Nobody knows whether it ran: it is run again once the engine answers.
+            Err(Failure::Unreachable { .. }) => {}
+            Err(failure) => {
+                tracing::warn!(%instance, %failure, "A hook of an instance failed");
+                local.hooks.after_done(best, Err(failure.to_string()));
             }
         }
     }
@@ -64,16 +153,34 @@ impl Instances {
             }
             (Action::Stop { container, .. }, _) => self.sight.stopped(container, now),
             (Action::Remove { container }, _) => self.sight.removed(container, now),
-            (Action::Run(_) | Action::Probe { .. } | Action::Fetch { .. }, _) => {}
+            (
+                Action::Run(_)
+                | Action::Hook { .. }
+                | Action::Command { .. }
+                | Action::Probe { .. }
+                | Action::Check { .. }
+                | Action::LastLines { .. }
+                | Action::Fetch { .. },
+                _,
+            ) => {}
         }
         let Some(local) = self.locals.get_mut(instance) else {
             return;
         };
+        let asked = self.asked.as_ref();
+        let wanted = asked.and_then(|asked| asked.wanted.get(instance));
         match action {
+            Action::Hook { .. } => {
+                local.starting = None;
+                local.hooks.before_done(wanted);
+            }
+            Action::Command { container, .. } => {
+                local.hooks.ending_done(self.sight.get(container));
+            }
             Action::Run(_) | Action::Start { .. } => local.starting = None,
             Action::Stop { .. } | Action::Remove { .. } => local.stopping = None,
             Action::Probe { .. } => local.answered(),
-            Action::Fetch { .. } => {}
+            Action::Fetch { .. } | Action::Check { .. } | Action::LastLines { .. } => {}
         }
     }
 
@@ -100,9 +207,15 @@ impl Instances {
         }
         match action {
             Action::Probe { .. } => local.did_not_answer(failure, now),
-            Action::Run(_) | Action::Start { .. } | Action::Fetch { .. } => {
+            // What is to stop is stopped all the same.
+            Action::Command { container, .. } => {
+                local.hooks.ending_done(self.sight.get(container));
+            }
+            Action::Run(_) | Action::Hook { .. } | Action::Start { .. } | Action::Fetch { .. } => {
                 local.starting = Some(setback(local.starting.as_ref(), failure, now));
             }
+            // Has a subject of its own.
+            Action::Check { .. } | Action::LastLines { .. } => {}
             Action::Stop { .. } | Action::Remove { .. } => {
                 local.stopping = Some(setback(local.stopping.as_ref(), failure, now));
             }
@@ -136,7 +249,14 @@ fn container_of(action: &Action) -> Option<&ContainerId> {
         Action::Start { container }
         | Action::Stop { container, .. }
         | Action::Remove { container } => Some(container),
-        Action::Fetch { .. } | Action::Run(_) | Action::Probe { .. } => None,
+        // It may have stopped only.
+        Action::Command { .. } => None,
+        Action::Fetch { .. }
+        | Action::Run(_)
+        | Action::Hook { .. }
+        | Action::Probe { .. }
+        | Action::Check { .. }
+        | Action::LastLines { .. } => None,
     }
 }
 
@@ -151,6 +271,7 @@ fn setback(previous: Option<&Setback>, failure: &Failure, now: Instant) -> Setba
         | Failure::Gone
         | Failure::Refused { .. }
         | Failure::Unreachable { .. }
+        | Failure::HookFailed { .. }
         | Failure::NotReady { .. } => failure.to_string(),
     };
     Setback::after(previous, problem, lesson(failure, previous), now)
@@ -169,6 +290,7 @@ fn lesson(failure: &Failure, previous: Option<&Setback>) -> Lesson {
         | Failure::NoImage { .. }
         | Failure::Gone
         | Failure::Refused { .. }
+        | Failure::HookFailed { .. }
         | Failure::NotReady { .. } => Lesson::Failed,
     }
 }

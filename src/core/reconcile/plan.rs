@@ -6,14 +6,16 @@ use std::net::{IpAddr, Ipv4Addr};
 use std::time::Duration;
 
 use crate::report::Health;
-use crate::stack::NetworkMode;
+use crate::stack::{Hook, NetworkMode};
 use crate::time::Instant;
 
-use super::action::{Action, Attachment, Container, ContainerState};
+use super::action::{Action, Attachment, Container, ContainerSpec, ContainerState};
 use super::backoff::{FAILURES_BEFORE_REFUSAL, Lesson, Setback};
-use super::container::spec;
+use super::container::{hook_spec, spec};
+use super::hooks::{IN_CONTAINER_LIMIT, PRE_START_LIMIT};
 use super::instances::Identity;
 use super::lifecycle::{Local, ProbeResult, Probing, Task, Turn, awaited_port, is_up};
+use super::parting::Parting;
 use super::rollout::{ANNOUNCED_FOR, Hindrance, Rollout};
 use super::wanted::Wanted;
 use super::wiring::Unattached;
@@ -38,6 +40,8 @@ pub(super) struct Surroundings<'a> {
     pub identity: &'a Identity,
     /// What the next container is attached to.
     pub attachment: &'a dyn Fn() -> Result<Attachment, Unattached>,
+    /// The same for a container that runs before it, with another address than this.
+    pub beside: &'a dyn Fn(Option<Ipv4Addr>) -> Result<Attachment, Unattached>,
     /// The image of the wanted deploy, once it is there.
     pub pinned: Option<&'a str>,
     pub rollout: &'a dyn Fn() -> Rollout,
@@ -96,19 +100,23 @@ impl Local {
             Task::Run(wanted) if wanted.is_met_by(&best.owner) => {
                 self.turn = Turn::Waiting;
                 self.waits_for = None;
+                self.parting = None;
+                self.hooks.goes_on();
                 self.keep(task, best, around.now)
             }
             Task::Run(wanted) => self.replace(wanted, task, best, around),
             Task::Keep => {
                 self.turn = Turn::Waiting;
                 self.waits_for = None;
+                self.parting = None;
+                self.hooks.goes_on();
                 self.keep(task, best, around.now)
             }
             Task::Rest => {
                 self.turn = Turn::Waiting;
-                self.rest(best, around.now)
+                self.rest(task, best, around.now)
             }
-            Task::Remove => self.discard(best, around.now),
+            Task::Remove => self.take_down(task, best, around.now),
         }
     }
 
@@ -135,7 +143,24 @@ impl Local {
             Err(Unattached::Full) => return self.refused_address(around.now),
         };
         let spec = spec(wanted, around.identity, self.epoch, attachment, pinned);
+        if let Some(hook) = self.hooks.before(wanted).cloned() {
+            return self.run_before(&hook, spec, around);
+        }
         self.start(Action::Run(Box::new(spec)), around.now)
+    }
+
+    /// Runs a hook in a container of its own, beside the address that the instance's will have.
+    fn run_before(&mut self, hook: &Hook, spec: ContainerSpec, around: &Surroundings<'_>) -> Step {
+        let Ok(attachment) = (around.beside)(spec.network.address()) else {
+            return self.refused_address(around.now);
+        };
+        let action = Action::Hook {
+            spec: Box::new(hook_spec(spec, attachment)),
+            hook: hook.name.clone(),
+            command: hook.command.clone(),
+            limit: PRE_START_LIMIT,
+        };
+        self.start(action, around.now)
     }
 
     /// No address is left: the same as a port that is taken, and another node may have one.
@@ -196,6 +221,24 @@ impl Local {
 
     /// Looks after a running container.
     fn watch(&mut self, task: Task<'_>, best: &Container, now: Instant) -> Step {
+        if self.hooks.after(best).is_some() {
+            return self.probation(now);
+        }
+        let Some(check) = &best.care.health_check else {
+            return self.await_port(task, best, now);
+        };
+        // What it wrote is part of why it failed, and is read first.
+        if self.lacks_last_words(best, now) {
+            return self.probation(now);
+        }
+        if self.checks.condemns(check, now) {
+            return self.discard(best, now);
+        }
+        let start_ends = self.checks.start_ends(check).filter(|at| *at > now);
+        earlier(self.await_port(task, best, now), start_ends)
+    }
+
+    fn await_port(&mut self, task: Task<'_>, best: &Container, now: Instant) -> Step {
         let (Some(port), Some(address)) = (awaited_port(task, best), probed_address(task, best))
         else {
             return self.probation(now);
@@ -228,11 +271,40 @@ impl Local {
     }
 
     /// Stops a container and keeps it.
-    fn rest(&mut self, best: &Container, now: Instant) -> Step {
+    fn rest(&mut self, task: Task<'_>, best: &Container, now: Instant) -> Step {
         if is_up(best) {
-            return self.discard(best, now);
+            return self.take_down(task, best, now);
         }
         Step::Settled
+    }
+
+    /// Stops and then removes the container that is the instance, once nobody is led to it any more.
+    fn take_down(&mut self, task: Task<'_>, best: &Container, now: Instant) -> Step {
+        match self.parts_until(task, best, now) {
+            Some(until) if until > now => Step::Wait(until),
+            Some(_) | None => self.end(best, now),
+        }
+    }
+
+    /// Runs the hooks before the stop, stops and then removes the container that is the instance.
+    fn end(&mut self, best: &Container, now: Instant) -> Step {
+        let runs = matches!(best.state, ContainerState::Running { .. });
+        match self.hooks.ending(best).filter(|_| runs) {
+            Some(hook) => Step::Do(Box::new(in_container(hook, best))),
+            None => self.discard(best, now),
+        }
+    }
+
+    /// Until when names may lead somebody to the container; `None` where they do not. It counts from when this node
+    /// said first that it goes.
+    fn parts_until(&mut self, task: Task<'_>, best: &Container, now: Instant) -> Option<Instant> {
+        let is_known = |parting: &&Parting| parting.is_of(&best.id);
+        if let Some(parting) = self.parting.as_ref().filter(is_known) {
+            return Some(parting.over());
+        }
+        let has_name = best.assigned.is_some() && self.health(task, best) == Health::Healthy;
+        self.parting = has_name.then(|| Parting::of(&best.id, now));
+        self.parting.as_ref().map(Parting::over)
     }
 
     /// Stops and then removes a container.
@@ -263,13 +335,21 @@ impl Local {
     ) -> Step {
         let again = self.take_turn(task, best, around);
         if self.turn == Turn::Granted && may_start(wanted).is_ok() {
-            return self.discard(best, around.now);
+            // Where there is no other instance, names lead to this one until it stops.
+            return match (around.rollout)().size() > 1 {
+                true => self.take_down(task, best, around.now),
+                false => self.end(best, around.now),
+            };
         }
-        match (self.keep(task, best, around.now), again) {
-            (Step::Settled, Some(at)) => Step::Wait(at),
-            (Step::Wait(first), Some(at)) => Step::Wait(first.min(at)),
-            (step, _) => step,
-        }
+        // Who announced is out of the names already; who takes its word back is in them again.
+        self.parting = match self.turn {
+            Turn::Announced { .. } => {
+                self.parts_until(task, best, around.now);
+                self.parting.take()
+            }
+            Turn::Waiting | Turn::Granted => None,
+        };
+        earlier(self.keep(task, best, around.now), again)
     }
 
     /// Moves the turn on; says when to look again.
@@ -313,6 +393,25 @@ impl Local {
             Turn::Announced { since } => Some(since + ANNOUNCED_FOR),
             Turn::Waiting | Turn::Granted => None,
         }
+    }
+}
+
+/// Runs a hook in the instance's own container.
+pub(super) fn in_container(hook: &Hook, best: &Container) -> Action {
+    Action::Command {
+        container: best.id.clone(),
+        hook: hook.name.clone(),
+        command: hook.command.clone(),
+        limit: IN_CONTAINER_LIMIT,
+    }
+}
+
+/// The step, but looked at again at this time.
+fn earlier(step: Step, again: Option<Instant>) -> Step {
+    match (step, again) {
+        (Step::Settled, Some(at)) => Step::Wait(at),
+        (Step::Wait(first), Some(at)) => Step::Wait(first.min(at)),
+        (step, _) => step,
     }
 }
 

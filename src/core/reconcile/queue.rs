@@ -7,7 +7,7 @@ use std::collections::{BTreeMap, VecDeque};
 
 use crate::id::InstanceId;
 
-use super::action::{Action, ActionId};
+use super::action::{Action, ActionId, CheckTarget};
 use super::images::ImageKey;
 
 /// Docker creates and starts containers one after the other below the API; eight at once keep it busy.
@@ -16,12 +16,18 @@ const MAX_ENGINE: usize = 8;
 const MAX_PULLS: usize = 4;
 /// At most one for each instance of a node, of which there are hundreds at most.
 const MAX_PROBES: usize = 256;
+/// Containers of hooks; each may take minutes.
+const MAX_HOOKS: usize = 8;
+/// Commands in containers, of health checks and hooks; each may take as long as its limit says.
+const MAX_COMMANDS: usize = 16;
 
 /// On whose behalf an action is carried out.
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub(super) enum Subject {
     Instance(InstanceId),
     Image(ImageKey),
+    /// Of the instance's container, beside what else is done about it.
+    Check(InstanceId),
 }
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -29,13 +35,21 @@ enum Lane {
     Engine,
     Pull,
     Probe,
+    Command,
+    Hook,
 }
 
 impl Lane {
     fn of(action: &Action) -> Self {
         match action {
             Action::Fetch { .. } => Self::Pull,
-            Action::Probe { .. } => Self::Probe,
+            Action::Check {
+                target: CheckTarget::Exec { .. },
+                ..
+            }
+            | Action::Command { .. } => Self::Command,
+            Action::Hook { .. } => Self::Hook,
+            Action::Probe { .. } | Action::Check { .. } | Action::LastLines { .. } => Self::Probe,
             Action::Run(_) | Action::Start { .. } | Action::Stop { .. } | Action::Remove { .. } => {
                 Self::Engine
             }
@@ -47,6 +61,8 @@ impl Lane {
             Self::Engine => MAX_ENGINE,
             Self::Pull => MAX_PULLS,
             Self::Probe => MAX_PROBES,
+            Self::Command => MAX_COMMANDS,
+            Self::Hook => MAX_HOOKS,
         }
     }
 }
@@ -66,6 +82,13 @@ impl Queue {
             .values()
             .find(|(subject, _)| *subject == Subject::Instance(instance.clone()))
             .map(|(_, action)| action)
+    }
+
+    pub(super) fn is_checked(&self, instance: &InstanceId) -> bool {
+        let check = Subject::Check(instance.clone());
+        self.in_flight
+            .values()
+            .any(|(subject, _)| *subject == check)
     }
 
     pub(super) fn actions_in_flight(&self) -> impl Iterator<Item = &Action> {

@@ -6,17 +6,18 @@ use std::net::Ipv4Addr;
 
 use crate::id::InstanceId;
 use crate::report::{Health, Hold, InstanceState};
-use crate::stack::NetworkMode;
+use crate::stack::{Hook, NetworkMode};
 use crate::time::{Instant, Now};
 use crate::view::{Freshness, Lifecycle};
 
-use super::action::{Action, Attachment, Container};
+use super::action::{Action, Attachment, CheckTarget, Container};
 use super::backoff::Setback;
+use super::checks::CheckStep;
 use super::engine::EngineSight;
 use super::images::{ImageKey, Images};
 use super::instances::Identity;
 use super::lifecycle::{Ending, Local, Scene, Task, Turn};
-use super::plan::{Decision, Step, Surroundings, choose, decide};
+use super::plan::{Decision, Step, Surroundings, choose, decide, in_container};
 use super::queue::{Queue, Subject};
 use super::refusals::Refusals;
 use super::rollout::{Peer, Rollout};
@@ -170,6 +171,7 @@ impl<'a> Round<'a> {
         if !self.is_in_flight(instance) {
             self.step(instance, local, pinned, found);
         }
+        self.check(instance, local, found);
         let scene = Scene {
             task,
             best: self.best(instance),
@@ -219,6 +221,10 @@ impl<'a> Round<'a> {
         let around = Surroundings {
             identity: self.identity,
             attachment: &|| self.attachment(instance, address, &avoided, &found.ready),
+            beside: &|other| {
+                let avoided = avoided.iter().copied().chain(other).collect();
+                self.attachment(instance, None, &avoided, &found.ready)
+            },
             pinned,
             rollout: &|| self.rollout(instance, &found.holds),
             only_looks: self.only_looks(),
@@ -236,6 +242,55 @@ impl<'a> Round<'a> {
                 let subject = Subject::Instance(instance.clone());
                 found.ready.insert(subject, *action);
             }
+        }
+    }
+
+    /// The next probe of its container, which waits for nothing else that is done about it.
+    fn check(&self, instance: &InstanceId, local: &Local, found: &mut Findings) {
+        let Some(best) = self.best(instance) else {
+            return;
+        };
+        if self.is_stopping(instance) || self.queue.is_checked(instance) {
+            return;
+        }
+        if local.lacks_last_words(best, self.now.monotonic) {
+            let container = best.id.clone();
+            let subject = Subject::Check(instance.clone());
+            found.ready.insert(subject, Action::LastLines { container });
+            return;
+        }
+        if let Some(hook) = local.hooks.after(best) {
+            return self.run_after(instance, best, hook, found);
+        }
+        let Some(check) = &best.care.health_check else {
+            return;
+        };
+        match local.checks.step(self.now.monotonic) {
+            None => {}
+            Some(CheckStep::Wait(until)) => found.wakes.push(until),
+            // Without an address there is nothing to ask: the next listing brings one.
+            Some(CheckStep::Probe) => {
+                let limit = check.timeout();
+                if let Some(target) = CheckTarget::of(check, best) {
+                    let subject = Subject::Check(instance.clone());
+                    let action = Action::Check { target, limit };
+                    found.ready.insert(subject, action);
+                }
+            }
+        }
+    }
+
+    /// The next of its hooks after the start, which hold up no stop either.
+    fn run_after(
+        &self,
+        instance: &InstanceId,
+        best: &Container,
+        hook: &Hook,
+        found: &mut Findings,
+    ) {
+        if let Task::Run(_) | Task::Keep = self.task(instance) {
+            let subject = Subject::Check(instance.clone());
+            found.ready.insert(subject, in_container(hook, best));
         }
     }
 
@@ -354,12 +409,15 @@ impl<'a> Round<'a> {
 /// The address that an action is about to take.
 fn address_of(action: &Action) -> Option<Ipv4Addr> {
     match action {
-        Action::Run(spec) => spec.network.address(),
+        Action::Run(spec) | Action::Hook { spec, .. } => spec.network.address(),
         Action::Fetch { .. }
         | Action::Start { .. }
+        | Action::Command { .. }
         | Action::Stop { .. }
         | Action::Remove { .. }
-        | Action::Probe { .. } => None,
+        | Action::Probe { .. }
+        | Action::Check { .. }
+        | Action::LastLines { .. } => None,
     }
 }
 

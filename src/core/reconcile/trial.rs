@@ -89,6 +89,7 @@ impl Local {
         let never_answered =
             probing.is_some_and(|probing| matches!(probing.result, ProbeResult::Failed { .. }));
         let starts_in_vain = gave_up && hold.state == InstanceState::Failed;
-        starts_in_vain || never_answered || self.crashes.is_looping()
+        let never_well = self.checks.failure().is_some();
+        starts_in_vain || never_answered || never_well || self.crashes.is_looping()
     }
 }

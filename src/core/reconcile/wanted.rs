@@ -5,6 +5,7 @@
 //! only by a member of the grid whose documents are loaded.
 
 use std::cmp::Ordering;
+use std::collections::BTreeSet;
 use std::sync::Arc;
 
 use crate::id::{EnvelopeHash, InstanceId, NodeId, RevisionHash};
@@ -54,6 +55,8 @@ pub struct Wanted {
     pub takeover: bool,
     /// The highest epoch seen of this instance in any report, whoever sent it; 0 if it never ran.
     pub epoch_seen: u64,
+    /// Marks of the hooks that have run for this instance once and for all, as any report has it.
+    pub hooks_ran: BTreeSet<String>,
     /// Other holders of this instance that are not absent.
     pub rivals: Vec<Rival>,
     /// One for each instance number of the service that somebody has or is to have, this one included.

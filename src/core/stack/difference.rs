@@ -177,6 +177,10 @@ fn add(field: String, value: Value, keys: &mut BTreeMap<String, Value>) {
             }));
         }
         ("privileges", Value::Object(parts)) => keys.extend(parts),
+        ("hooks", Value::Object(stages)) => {
+            let stages = stages.into_iter();
+            keys.extend(stages.map(|(stage, value)| (format!("hooks.{stage}"), value)));
+        }
         ("logging", Value::Object(parts)) => {
             for (part, value) in parts {
                 add_logging(&part, value, keys);
@@ -190,6 +194,10 @@ fn add(field: String, value: Value, keys: &mut BTreeMap<String, Value>) {
                     keys.insert(format!("deploy.{key}"), value);
                 }
             }
+        }
+        ("health_check", Value::Object(parts)) => {
+            let parts = parts.into_iter();
+            keys.extend(parts.map(|(part, value)| (format!("health_check.{part}"), value)));
         }
         ("labels", Value::Object(labels)) => {
             for (name, value) in labels {

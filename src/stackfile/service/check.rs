@@ -362,12 +362,19 @@ impl Checker<'_> {
         {
             return;
         }
-        if let Some(protocol) = self.required(node, "`health_check`", "protocol") {
-            self.choice(protocol, "`protocol`", &["http", "tcp"]);
+        let protocol = self.required(node, "`health_check`", "protocol");
+        if let Some(protocol) = protocol {
+            self.choice(protocol, "`protocol`", &["http", "tcp", "exec"]);
         }
-        if let Some(port) = self.required(node, "`health_check`", "port") {
+        let runs = protocol.and_then(|protocol| protocol.text()) == Some("exec");
+        if runs {
+            if let Some(command) = self.required(node, "a `health_check` by exec", "cmd") {
+                self.text(command, "`cmd`");
+            }
+        } else if let Some(port) = self.required(node, "`health_check`", "port") {
             self.integer(port, "`port`", 1..=65_535);
         }
+        self.belongs_to_protocol(node, runs);
         if let Some(uri) = self.optional(node, "uri")
             && let Some(text) = self.text(uri, "`uri`")
             && !text.starts_with('/')
@@ -389,6 +396,20 @@ impl Checker<'_> {
             let message =
                 format!("`interval` is {interval}, shorter than `timeout`, which is {timeout}");
             self.report.error(node.at, message);
+        }
+    }
+
+    /// A command is run, and a port asked: neither means anything to the other.
+    fn belongs_to_protocol(&mut self, node: &Rc<Node>, runs: bool) {
+        let foreign: &[&str] = if runs { &["port", "uri"] } else { &["cmd"] };
+        for key in foreign {
+            if let Some(value) = self.optional(node, key) {
+                let message = match runs {
+                    true => format!("`{key}` means nothing to the protocol `exec`"),
+                    false => format!("`{key}` is only for the protocol `exec`"),
+                };
+                self.report.error(value.at, message);
+            }
         }
     }
 
@@ -425,7 +446,7 @@ impl Checker<'_> {
             }
         }
         if let Some(instances) = self.optional(node, "instances")
-            && instances.text() != Some("*")
+            && !instances.text().is_some_and(is_numbers)
         {
             self.integer(instances, "`instances`", 1..=i64::MAX);
         }
@@ -450,4 +471,10 @@ impl Checker<'_> {
             }
         }
     }
+}
+
+/// `*`, or several numbers as Kontena's pages promise and its client refused: `1,2`.
+fn is_numbers(text: &str) -> bool {
+    let is_number = |part: &str| part.trim().parse::<u32>().is_ok_and(|number| number > 0);
+    text == "*" || text.split(',').all(is_number)
 }

@@ -61,14 +61,15 @@ pub(crate) const DEPLOY: [&str; 8] = [
 /// The keys of `deploy.offline`.
 pub(super) const OFFLINE: [&str; 3] = ["replace_after", "takeover", "on_return"];
 
-/// The keys of `health_check`.
-pub(super) const HEALTH_CHECK: [&str; 6] = [
+/// The keys of `health_check`; the last is ours.
+pub(super) const HEALTH_CHECK: [&str; 7] = [
     "protocol",
     "port",
     "uri",
     "timeout",
     "interval",
     "initial_delay",
+    "cmd",
 ];
 
 /// Keys of others, each with what to do instead.

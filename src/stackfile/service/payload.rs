@@ -288,7 +288,10 @@ fn deploy(options: &Options) -> Result<Value, String> {
 }
 
 fn health_check(options: &Options) -> Value {
-    map(HEALTH_CHECK.map(|key| (key, options.of("health_check", key))))
+    // Kontena's client sends its own keys whether they are given or not.
+    let is_sent = |(key, value): &(String, Value)| key != "cmd" || !value.is_null();
+    let keys = HEALTH_CHECK.map(|key| (key.to_owned(), options.of("health_check", key)));
+    Value::Map(keys.into_iter().filter(is_sent).collect())
 }
 
 fn hooks(options: &Options) -> Value {

@@ -299,7 +299,23 @@ fn what_kontena_refuses_is_refused() {
             "`interval` is 5, shorter than `timeout`, which is 6",
         ),
         (
-            "hooks: {post_start: [{name: a, cmd: b, instances: '1,2'}]}",
+            "health_check: {protocol: grpc, port: 80}",
+            "`protocol` is `grpc`, not one of http, tcp, exec",
+        ),
+        (
+            "health_check: {protocol: exec}",
+            "a `health_check` by exec has no `cmd`",
+        ),
+        (
+            "health_check: {protocol: exec, cmd: a, port: 80}",
+            "`port` means nothing to the protocol `exec`",
+        ),
+        (
+            "health_check: {protocol: tcp, port: 80, cmd: a}",
+            "`cmd` is only for the protocol `exec`",
+        ),
+        (
+            "hooks: {post_start: [{name: a, cmd: b, instances: '1,b'}]}",
             "`instances` has to be a whole number, this is a text",
         ),
         (

@@ -10,8 +10,8 @@ use super::resources::ResourcesChange;
 use super::set;
 use crate::id::ServiceName;
 use crate::stack::{
-    Affinity, Declared, InvalidService, Link, NetworkMode, Port, Service, ServiceField, Strategy,
-    Volume,
+    Affinity, Declared, HealthCheck, Hooks, InvalidService, Link, NetworkMode, Port, Service,
+    ServiceField, Strategy, Volume,
 };
 
 /// The fields of a service that are to be set; `None` leaves one as it is. An empty list clears.
@@ -47,6 +47,10 @@ pub struct ServiceChange {
     pub resources: ResourcesChange,
     pub privileges: PrivilegesChange,
     pub logging: LoggingChange,
+    /// `Some(None)`, in JSON a check without a protocol, asks nothing.
+    pub health_check: Option<Option<HealthCheck>>,
+    /// All stages at once.
+    pub hooks: Option<Hooks>,
     pub labels: Option<BTreeMap<String, String>>,
 }
 
@@ -76,6 +80,8 @@ impl ServiceChange {
             resources: ResourcesChange::from(&service.resources),
             privileges: PrivilegesChange::from(&service.privileges),
             logging: LoggingChange::from(&service.logging),
+            health_check: service.health_check.map(Some),
+            hooks: Some(service.hooks).filter(|hooks| !hooks.is_default()),
             labels: Some(service.labels),
         }
     }
@@ -136,6 +142,8 @@ impl ServiceChange {
         change.resources.set_on(&mut service.resources);
         change.privileges.set_on(&mut service.privileges);
         change.logging.set_on(&mut service.logging);
+        set(&mut service.health_check, change.health_check);
+        set(&mut service.hooks, change.hooks);
         set(&mut service.labels, change.labels);
         service
     }

@@ -11,6 +11,7 @@ use super::logging::LoggingChange;
 use super::placing::PlacingChange;
 use super::privileges::PrivilegesChange;
 use super::resources::ResourcesChange;
+use super::{health_check, hooks};
 use crate::id::ServiceName;
 use crate::stack::{
     Deploy, Link, NetworkMode, Port, Protocol, Service, Strategy, grace_millis, image_reference,
@@ -35,14 +36,12 @@ const SERVICE: Fields = Fields {
         "build",
         "certificates",
         "external_links",
-        "health_check",
-        "hooks",
         "secrets",
         "volumes_from",
     ],
 };
 
-const OWN: [&str; 18] = [
+const OWN: [&str; 20] = [
     "name",
     "image",
     "stateful",
@@ -61,6 +60,8 @@ const OWN: [&str; 18] = [
     "net",
     "labels",
     "entrypoint",
+    "health_check",
+    "hooks",
 ];
 
 const DEPLOY: Fields = Fields {
@@ -128,6 +129,12 @@ pub(super) fn read(body: &Field<'_>, problems: &mut Vec<FieldProblem>) -> Option
         resources: ResourcesChange::read(body, problems),
         privileges: PrivilegesChange::read(body, problems),
         logging: LoggingChange::read(body, problems),
+        health_check: body
+            .get("health_check")
+            .and_then(|field| health_check::read(&field, problems)),
+        hooks: body
+            .get("hooks")
+            .and_then(|field| hooks::read(&field, problems)),
         labels: body
             .get("labels")
             .and_then(|field| labels(&field, problems)),

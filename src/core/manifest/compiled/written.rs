@@ -6,6 +6,7 @@ use std::fmt;
 use serde_json::{Map, Value, json};
 
 use super::change::ServiceChange;
+use super::{health_check, hooks};
 use crate::id::ServiceName;
 use crate::stack::Link;
 
@@ -62,6 +63,11 @@ pub(super) fn write(name: Option<&ServiceName>, change: &ServiceChange) -> Value
         change.stop_grace_millis.map(write_seconds),
     );
     put("net", change.network_mode.map(|mode| json!(mode)));
+    put(
+        "health_check",
+        change.health_check.as_ref().map(health_check::write),
+    );
+    put("hooks", change.hooks.as_ref().map(hooks::write));
     put("labels", change.labels.as_ref().map(write_labels));
     change.resources.write(&mut body);
     change.privileges.write(&mut body);

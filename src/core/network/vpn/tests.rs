@@ -214,6 +214,9 @@ fn hold(address: IpAddr) -> Hold {
         since: WallTime(1),
         age: 0,
         problem: None,
+        hooks_ran: Default::default(),
+        restarts: 0,
+        exit_code: None,
     }
 }
 

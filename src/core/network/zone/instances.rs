@@ -131,7 +131,6 @@ fn is_of_it(hold: &Hold, record: &ServiceRecord) -> bool {
     hold.generation >= record.born || record.deployed.as_ref().is_some_and(is_deployed)
 }
 
-/// Until health checks come, health is the container's state and the port that its deploy waits for.
 fn is_up(hold: &Hold) -> bool {
     hold.state == InstanceState::Running && hold.health == Health::Healthy && !hold.updating
 }

@@ -580,6 +580,9 @@ fn add_hold(view: &mut View, text: &str) {
         since: WallTime(0),
         age: 0,
         problem: None,
+        hooks_ran: Default::default(),
+        restarts: 0,
+        exit_code: None,
     };
     let report = view.reports.get_mut(&node_id(node)).unwrap();
     Arc::make_mut(report).holds.insert(instance, hold);

@@ -88,6 +88,9 @@ fn holding(instance: &str, address: Ipv4Addr, by: &Hand, sequence: u64) -> Signe
         since: WallTime(1),
         age: 0,
         problem: None,
+        hooks_ran: Default::default(),
+        restarts: 0,
+        exit_code: None,
     };
     let mut report = Report::empty(by.node.me, order);
     report.holds.insert(instance.parse().unwrap(), hold);

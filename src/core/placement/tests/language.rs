@@ -303,5 +303,8 @@ pub(super) fn right_hold(wanted: RevisionHash, epoch: u64) -> Hold {
         since: WallTime(0),
         age: 0,
         problem: None,
+        hooks_ran: Default::default(),
+        restarts: 0,
+        exit_code: None,
     }
 }

@@ -184,8 +184,9 @@ fn a_container_that_cannot_be_started_any_more_is_made_anew() {
         bench.skip(wait);
     }
     bench.settle();
+    let did = bench.did().replace("read web-1 g1, ", "");
     assert_eq!(
-        bench.did(),
+        did,
         "start web-1 g1, start web-1 g1, start web-1 g1, remove web-1 g1, run web-1 g1"
     );
     assert_eq!(bench.state("web-1"), "running healthy");
@@ -249,4 +250,57 @@ fn starts_whose_answers_are_lost_count_for_the_back_off_too() {
         }
     }
     assert!((4..=8).contains(&starts), "{starts} starts in a minute");
+}
+
+#[test]
+fn the_last_lines_of_a_crashed_container_are_part_of_what_is_said() {
+    let mut bench = Bench::with([wanted("web-1", 1)]);
+    bench.engine.written = (0..30)
+        .map(|number| format!("{number} {}", "x".repeat(500)))
+        .collect();
+    bench.settle();
+    bench.crash("web-1");
+    bench.settle();
+    bench.crash("web-1");
+    bench.settle();
+    assert_eq!(bench.state("web-1"), "failed unknown");
+    let problem = bench.problem("web-1");
+    let lines: Vec<&str> = problem.lines().collect();
+    assert_eq!(lines[0], "the container exited with status 3");
+    assert_eq!(lines.len(), 11);
+    assert!(lines[1].starts_with("20 x") && lines[10].starts_with("29 x"));
+    assert!(problem.len() < 2_200, "every node has it");
+    let hold = bench.hold("web-1");
+    assert_eq!((hold.restarts, hold.exit_code), (2, Some(3)));
+
+    bench.seconds(30);
+    assert_eq!(bench.problem("web-1"), "");
+    assert_eq!(
+        bench.hold("web-1").restarts,
+        2,
+        "that it was restarted is still said"
+    );
+    bench.want([wanted("web-1", 2)]);
+    bench.seconds(5);
+    assert_eq!(
+        bench.hold("web-1").restarts,
+        0,
+        "another deploy begins anew"
+    );
+}
+
+#[test]
+fn last_lines_that_cannot_be_read_are_asked_for_once() {
+    let mut bench = Bench::with([wanted("web-1", 1)]);
+    bench.settle();
+    bench.crash("web-1");
+    bench.settle();
+    bench.crash("web-1");
+    bench.did();
+    let (reading, _) = bench.next_action().unwrap();
+    bench.done(reading, Err(Failure::Gone));
+    assert_eq!(bench.did(), "read web-1 g1");
+    bench.settle();
+    assert!(!bench.did().contains("read"));
+    assert_eq!(bench.problem("web-1"), "the container exited with status 3");
 }

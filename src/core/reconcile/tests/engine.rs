@@ -18,6 +18,11 @@ pub(super) struct Engine {
     pub taken_addresses: BTreeSet<Ipv4Addr>,
     /// No port accepts a connection.
     pub deaf: bool,
+    /// What health checks say of every container, if not that it is well.
+    pub ill: Option<Failure>,
+    pub failing_hooks: BTreeSet<String>,
+    /// What every container writes.
+    pub written: Vec<String>,
     created: u64,
 }
 
@@ -49,6 +54,20 @@ impl Engine {
                 problem: "connection refused".to_owned(),
             }),
             Action::Probe { .. } => Ok(Success::Done),
+            Action::Hook { hook, .. } | Action::Command { hook, .. } => {
+                match self.failing_hooks.contains(hook) {
+                    true => Err(Failure::HookFailed {
+                        hook: hook.clone(),
+                        problem: "ended with 1: no disk".to_owned(),
+                    }),
+                    false => Ok(Success::Done),
+                }
+            }
+            Action::LastLines { .. } => Ok(Success::Lines(self.written.clone())),
+            Action::Check { .. } => match &self.ill {
+                None => Ok(Success::Done),
+                Some(failure) => Err(failure.clone()),
+            },
         }
     }
 
@@ -108,6 +127,7 @@ impl Engine {
             id: ContainerId(format!("{:064x}", self.created)),
             name: spec.name.clone(),
             owner: spec.labels.clone(),
+            care: Box::new(spec.care.clone()),
             image: spec.image.clone(),
             state: ContainerState::Running { since: wall },
             address: Some(spec.network.address().map_or(self.address(), IpAddr::V4)),

@@ -221,7 +221,12 @@ impl Story {
                 let found = self.bench.engine.containers.get(container)?;
                 Some(found.owner.instance.clone())
             }
-            Action::Fetch { .. } | Action::Probe { .. } => None,
+            Action::Fetch { .. }
+            | Action::Probe { .. }
+            | Action::Check { .. }
+            | Action::LastLines { .. }
+            | Action::Hook { .. }
+            | Action::Command { .. } => None,
         }
     }
 

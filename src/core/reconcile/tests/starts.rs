@@ -587,7 +587,12 @@ fn a_node_that_only_looks_starts_nothing_and_stops_what_shall_not_run() {
     let did: BTreeSet<&str> = did.split(", ").collect();
     assert_eq!(
         did,
-        BTreeSet::from(["fetch web:1", "remove old-1 g1", "stop old-1 g1"])
+        BTreeSet::from([
+            "fetch web:1",
+            "read web-1 g1",
+            "remove old-1 g1",
+            "stop old-1 g1"
+        ])
     );
     bench.seconds(2);
     let did = bench.did();

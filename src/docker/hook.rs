@@ -1,0 +1,222 @@
+//! Hooks: a command in a container of its own, and one in an instance's container.
+//!
+//! The container of a hook is no instance: it carries the label of the grid's hooks, and not that of the grid. One that
+//! an earlier life of the daemon left behind is removed when the engine is first looked at, because nobody waits for its
+//! end any more.
+
+use std::collections::{HashMap, VecDeque};
+use std::time::Duration;
+
+use bollard::container::LogOutput;
+use bollard::models::ContainerCreateBody;
+use bollard::query_parameters::{
+    ListContainersOptions, LogsOptions, RemoveContainerOptions, WaitContainerOptions,
+};
+use futures::StreamExt;
+use kontena_core::reconcile::action::{ContainerId, ContainerSpec, Failure, Outcome, Success};
+
+use super::command::{LINES, Ran, Tail};
+use super::labels::GRID;
+use super::spec::create_body;
+use super::trouble::{CONFLICT, NOT_FOUND, Trouble};
+use super::{CHANGE_LIMIT, Docker, READ_LIMIT};
+
+/// The grid whose hook runs in the container.
+const HOOK_OF: &str = "io.kontena.hook.grid";
+
+impl Docker {
+    /// Runs a hook in a container of its own.
+    pub(super) async fn hook(
+        &self,
+        spec: &ContainerSpec,
+        hook: String,
+        command: String,
+        limit: Duration,
+    ) -> Outcome {
+        self.remove_left_over(&spec.name).await?;
+        let id = self.create_hook(spec, command).await?;
+        let ran = self.run_hook(&id, limit).await;
+        // Whatever became of it. What cannot be removed now is removed before it is run again.
+        if let Err(trouble) = self.remove_hook(&id.0).await {
+            let problem = trouble.problem();
+            tracing::warn!(container = %id.0, problem, "The container of a hook is left over");
+        }
+        outcome(hook, ran?, limit)
+    }
+
+    /// Runs a hook in the container of its instance.
+    pub(super) async fn hook_inside(
+        &self,
+        container: &ContainerId,
+        hook: String,
+        command: &str,
+        limit: Duration,
+    ) -> Outcome {
+        match self.command(container, command, limit).await {
+            Ok(Ran { code, output }) => outcome(hook, Some((code, output)), limit),
+            Err(Failure::NotReady { problem } | Failure::Refused { problem }) => {
+                let problem = format!("failed: {problem}");
+                Err(Failure::HookFailed { hook, problem })
+            }
+            Err(failure) => Err(failure),
+        }
+    }
+
+    async fn create_hook(
+        &self,
+        spec: &ContainerSpec,
+        command: String,
+    ) -> Result<ContainerId, Failure> {
+        let body = hook_body(create_body(spec, &self.network), command);
+        match self.create_from(&spec.name, body).await {
+            Ok(id) => Ok(id),
+            Err(trouble) if trouble.is_status(CONFLICT) => Err(Failure::Occupied {
+                name: spec.name.clone(),
+            }),
+            Err(Trouble::Refused {
+                status: NOT_FOUND,
+                message,
+            }) => Err(Failure::NoImage {
+                image: spec.image.clone(),
+                problem: message,
+            }),
+            Err(trouble) => Err(trouble.into()),
+        }
+    }
+
+    /// How it ended and what it wrote last; `None` if it did not end in time.
+    async fn run_hook(
+        &self,
+        id: &ContainerId,
+        limit: Duration,
+    ) -> Result<Option<(i64, VecDeque<String>)>, Failure> {
+        self.start_call(id).await?;
+        let code = match tokio::time::timeout(limit, self.end_of(id)).await {
+            Ok(code) => code?,
+            Err(_) => return Ok(None),
+        };
+        Ok(Some((code, self.last_lines(id).await)))
+    }
+
+    async fn end_of(&self, id: &ContainerId) -> Result<i64, Failure> {
+        let client = self.client().await?;
+        let mut ends = client.wait_container(&id.0, None::<WaitContainerOptions>);
+        match ends.next().await {
+            Some(Ok(end)) => Ok(end.status_code),
+            // Bollard's word for an end with another code than 0.
+            Some(Err(bollard::errors::Error::DockerContainerWaitError { code, .. })) => Ok(code),
+            Some(Err(error)) => Err(Trouble::from(error).into()),
+            None => {
+                let problem = "the engine does not say how a container ended".to_owned();
+                Err(Failure::Unreachable { problem })
+            }
+        }
+    }
+
+    /// The end of what a container wrote; nothing where it cannot be read: that it failed is told without.
+    pub(super) async fn last_lines(&self, id: &ContainerId) -> VecDeque<String> {
+        let mut tail = Tail::default();
+        let options = LogsOptions {
+            stdout: true,
+            stderr: true,
+            tail: LINES.to_string(),
+            ..LogsOptions::default()
+        };
+        let read = async {
+            let Ok(client) = self.client().await else {
+                return;
+            };
+            let mut pieces = client.logs(&id.0, Some(options));
+            while let Some(Ok(piece)) = pieces.next().await {
+                match piece {
+                    LogOutput::StdOut { message }
+                    | LogOutput::StdErr { message }
+                    | LogOutput::Console { message }
+                    | LogOutput::StdIn { message } => tail.add(&message),
+                }
+            }
+        };
+        // What was read by then is enough.
+        drop(tokio::time::timeout(READ_LIMIT, read).await);
+        tail.finish()
+    }
+
+    /// One of this name that was left over, if it is a hook's; any other stays.
+    async fn remove_left_over(&self, name: &str) -> Result<(), Failure> {
+        let found = match self.inspect(name).await {
+            Ok(found) => found,
+            Err(trouble) if trouble.is_status(NOT_FOUND) => return Ok(()),
+            Err(trouble) => return Err(trouble.into()),
+        };
+        let labels = found.config.and_then(|config| config.labels);
+        if labels.is_some_and(|labels| labels.contains_key(HOOK_OF)) {
+            return Ok(self.remove_hook(name).await?);
+        }
+        Ok(())
+    }
+
+    async fn remove_hook(&self, name: &str) -> Result<(), Trouble> {
+        let options = RemoveContainerOptions {
+            v: true,
+            force: true,
+            link: false,
+        };
+        let name = name.to_owned();
+        let removed = self
+            .call(CHANGE_LIMIT, |client| async move {
+                client.remove_container(&name, Some(options)).await
+            })
+            .await;
+        match removed {
+            Err(trouble) if trouble.is_status(NOT_FOUND) => Ok(()),
+            removed => removed,
+        }
+    }
+
+    /// Removes the hooks of `grid` that an earlier life of the daemon left behind.
+    pub(super) async fn remove_old_hooks(&self, grid: &str) -> Result<(), Trouble> {
+        let label = format!("{HOOK_OF}={grid}");
+        let options = ListContainersOptions {
+            all: true,
+            filters: Some(HashMap::from([("label".to_owned(), vec![label])])),
+            ..ListContainersOptions::default()
+        };
+        let found = self
+            .call(READ_LIMIT, |client| async move {
+                client.list_containers(Some(options)).await
+            })
+            .await?;
+        for id in found.into_iter().filter_map(|summary| summary.id) {
+            tracing::info!(container = %id, "Removing a hook that nobody waits for any more");
+            self.remove_hook(&id).await?;
+        }
+        Ok(())
+    }
+}
+
+/// It runs the command in place of the image's program, and is not listed among the instances.
+fn hook_body(body: ContainerCreateBody, command: String) -> ContainerCreateBody {
+    let mut labels = body.labels.unwrap_or_default();
+    if let Some(grid) = labels.remove(GRID) {
+        labels.insert(HOOK_OF.to_owned(), grid);
+    }
+    ContainerCreateBody {
+        entrypoint: Some(vec!["/bin/sh".to_owned(), "-c".to_owned()]),
+        cmd: Some(vec![command]),
+        labels: Some(labels),
+        ..body
+    }
+}
+
+fn outcome(hook: String, ran: Option<(i64, VecDeque<String>)>, limit: Duration) -> Outcome {
+    let problem = match ran {
+        Some((0, _)) => return Ok(Success::Done),
+        Some((code, output)) if output.is_empty() => format!("ended with {code}"),
+        Some((code, output)) => {
+            let lines: Vec<String> = output.into();
+            format!("ended with {code}:\n{}", lines.join("\n"))
+        }
+        None => format!("did not end in {} s", limit.as_secs()),
+    };
+    Err(Failure::HookFailed { hook, problem })
+}
