@@ -6,6 +6,7 @@ mod deploys;
 mod health_check;
 mod placing;
 mod render;
+mod rollout;
 
 use clap::{Args, Subcommand};
 use kontena_core::id::{ServiceKey, ServiceName, StackName};

@@ -2,7 +2,7 @@
 
 use serde_json::{Value as Json, json};
 
-use crate::service::{ON_RETURN, TAKEOVER};
+use crate::service::{ON_FAILURE, ON_RETURN, TAKEOVER};
 
 /// The schema (draft 7). Values may also be texts with variables or templates in them, so that numbers
 /// and the like are not held to their type where a text is given.
@@ -155,16 +155,7 @@ fn service_keys() -> Json {
         "volumes_from": texts("SERVICE-%s"),
         "logging": section(&json!({"driver": {"type": "string"}, "options": {"type": "object"}}), &[]),
         "affinity": texts("node==NAME, label!=LABEL, service==~NAME"),
-        "deploy": section(&json!({
-            "strategy": choice(&["ha", "daemon", "random"], "ha is the default"),
-            "wait_for_port": typed("integer", "Has to accept connections before the next one is replaced"),
-            "min_health": typed("number", "The share that stays up, with a point: 0.8"),
-            "interval": {"type": ["string", "integer"], "description": "Deployed anew when older: 30min, 12h, 7d"},
-            "spread": {"type": ["string", "array"], "description": "Over which labels instances are spread, the widest first: label=KEY (label=az)"},
-            "max_per_node": typed("integer", "The most instances on one node"),
-            "offline": offline(),
-            "rebalance": typed("boolean", "Moves what runs to where fewer of it run, one after the other"),
-        }), &[]),
+        "deploy": deploy(),
         "health_check": section(&json!({
             "protocol": choice(&["http", "tcp", "exec"], "How it is asked"),
             "port": typed("integer", "The container's port"),
@@ -180,6 +171,22 @@ fn service_keys() -> Json {
         "only_if": condition,
         "skip_if": condition,
     })
+}
+
+fn deploy() -> Json {
+    let keys = json!({
+        "strategy": choice(&["ha", "daemon", "random"], "ha is the default"),
+        "wait_for_port": typed("integer", "Has to accept connections before the next one is replaced"),
+        "min_health": typed("number", "The share that stays up, with a point: 0.8"),
+        "interval": {"type": ["string", "integer"], "description": "Deployed anew when older: 30min, 12h, 7d"},
+        "spread": {"type": ["string", "array"], "description": "Over which labels instances are spread, the widest first: label=KEY (label=az)"},
+        "max_per_node": typed("integer", "The most instances on one node"),
+        "offline": offline(),
+        "on_failure": choice(&ON_FAILURE, "What becomes of a deploy that fails (halt)"),
+        "canary": typed("integer", "How many instances are replaced before the deploy is promoted"),
+        "rebalance": typed("boolean", "Moves what runs to where fewer of it run, one after the other"),
+    });
+    section(&keys, &[])
 }
 
 fn offline() -> Json {

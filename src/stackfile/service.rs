@@ -12,6 +12,7 @@ pub(crate) use check::{Surroundings, check};
 pub(crate) use environment::environment;
 pub(crate) use extend::extend;
 pub(crate) use keys::DEPLOY as DEPLOY_KEYS;
+pub(crate) use keys::ON_FAILURE;
 #[cfg(test)]
 pub(crate) use keys::SERVICE as KEYS;
 pub(crate) use payload::{Options, payload};

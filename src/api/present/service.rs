@@ -5,7 +5,7 @@ use kontena_core::network::zone::service_name;
 use kontena_core::stack::{
     Cpus, Deploy, HealthCheck as CoreHealthCheck, Hooks as CoreHooks, Link, PidMode,
     Port as CorePort, Privileges as CorePrivileges, Resources, Service as CoreService, Stage,
-    Strategy, WrittenHealthCheck,
+    WrittenHealthCheck,
 };
 use kontena_core::view::{Lifecycle, ServiceRecord};
 
@@ -207,5 +207,7 @@ fn deploy_options(deploy: &Deploy) -> DeployOptions {
             on_return: deploy.offline.on_return,
         },
         rebalance: deploy.rebalance,
+        on_failure: deploy.on_failure,
+        canary: deploy.canary,
     }
 }

@@ -13,6 +13,7 @@ use super::super::failure::Failure;
 use super::container::{Limits, Output, Rights};
 use super::health_check::HealthCheckOptions;
 use super::placing::Placing;
+use super::rollout::Rollout;
 use super::stackless;
 
 #[derive(Args, Debug)]
@@ -79,6 +80,8 @@ struct Options {
     deploy_min_health: Option<u16>,
     #[command(flatten)]
     placing: Placing,
+    #[command(flatten)]
+    rollout: Rollout,
     /// The network of its containers: the grid's, or the host's own
     #[arg(long, value_name = "MODE")]
     net: Option<Network>,
@@ -189,6 +192,7 @@ impl Options {
             privileges: self.rights.change(),
             logging: self.output.change(),
             placing: self.placing.change()?,
+            rollout: self.rollout.change(),
             health_check: self.health_check.change()?,
             ..ServiceChange::default()
         })

@@ -107,7 +107,11 @@ fn definition(fields: &mut Fields, definition: &Definition) {
         fields
             .field("min health", definition.deploy_opts.min_health)
             .known("wait for port", definition.deploy_opts.wait_for_port)
-            .known("max per node", definition.deploy_opts.max_per_node);
+            .known("max per node", definition.deploy_opts.max_per_node)
+            .known("canary", definition.deploy_opts.canary);
+        if !definition.deploy_opts.on_failure.is_halt() {
+            fields.field("on failure", definition.deploy_opts.on_failure);
+        }
         if !definition.deploy_opts.spread.is_empty() {
             fields.list("spread", &definition.deploy_opts.spread);
         }
@@ -313,7 +317,7 @@ pub(in crate::cli) mod tests {
     use super::super::super::output::Look;
     use std::num::NonZeroU32;
 
-    use kontena_core::stack::{OnReturn, Takeover};
+    use kontena_core::stack::{OnFailure, OnReturn, Takeover};
 
     use super::*;
     use crate::api::types::instance::NodeRef;
@@ -401,6 +405,8 @@ pub(in crate::cli) mod tests {
                     on_return: OnReturn::KeepOriginal,
                 },
                 rebalance: true,
+                on_failure: OnFailure::Rollback,
+                canary: NonZeroU32::new(1),
             },
             ..Definition::default()
         }

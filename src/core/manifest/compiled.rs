@@ -13,6 +13,7 @@ mod logging;
 mod placing;
 mod privileges;
 mod resources;
+mod rollout;
 mod service;
 mod written;
 
@@ -26,6 +27,7 @@ pub use logging::LoggingChange;
 pub use placing::PlacingChange;
 pub use privileges::PrivilegesChange;
 pub use resources::ResourcesChange;
+pub use rollout::RolloutChange;
 
 use crate::id::{ServiceName, StackName};
 use crate::stack::{Declared, Stack, UnknownExposed, stack_faults};

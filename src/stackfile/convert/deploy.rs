@@ -21,6 +21,7 @@ impl Conversion<'_> {
                 "mode" => {}
                 "resources" => self.resources(value, service),
                 "placement" => self.placement(value, service),
+                "update_config" => own.extend(self.update_config(value)),
                 "restart_policy" => self.note(
                     key.at,
                     "`restart_policy` is left out: instances are always restarted",
@@ -54,6 +55,25 @@ impl Conversion<'_> {
                 }
             }
         }
+    }
+
+    /// Only what becomes of an update that fails has a counterpart: Kontena's own rules say how many are replaced
+    /// at once.
+    fn update_config(&mut self, node: &Node) -> Option<(String, Value)> {
+        let mut on_failure = None;
+        for (key, value) in node.entries().into_iter().flatten() {
+            match (key.key().as_str(), value.text()) {
+                ("failure_action", Some("rollback")) => on_failure = Some("rollback"),
+                ("failure_action", Some("pause")) => on_failure = Some("halt"),
+                (name, _) => {
+                    let message = format!(
+                        "`{name}` of `update_config` is left out: a stack has no counterpart"
+                    );
+                    self.note(key.at, message);
+                }
+            }
+        }
+        on_failure.map(|what| ("on_failure".to_owned(), Value::from(what)))
     }
 
     fn placement(&mut self, node: &Node, service: &mut Service) {

@@ -47,7 +47,7 @@ pub(crate) const SERVICE: [&str; 38] = [
 ];
 
 /// The keys of `deploy`; those behind `interval` are ours.
-pub(crate) const DEPLOY: [&str; 8] = [
+pub(crate) const DEPLOY: [&str; 10] = [
     "strategy",
     "wait_for_port",
     "min_health",
@@ -56,7 +56,12 @@ pub(crate) const DEPLOY: [&str; 8] = [
     "max_per_node",
     "offline",
     "rebalance",
+    "on_failure",
+    "canary",
 ];
+
+/// What becomes of a deploy that fails.
+pub(crate) const ON_FAILURE: [&str; 2] = ["halt", "rollback"];
 
 /// The keys of `deploy.offline`.
 pub(super) const OFFLINE: [&str; 3] = ["replace_after", "takeover", "on_return"];

@@ -277,6 +277,8 @@ fn deploy(options: &Options) -> Result<Value, String> {
         ("max_per_node", options.of("deploy", "max_per_node")),
         ("offline", options.of("deploy", "offline")),
         ("rebalance", options.of("deploy", "rebalance")),
+        ("on_failure", options.of("deploy", "on_failure")),
+        ("canary", options.of("deploy", "canary")),
     ];
     entries.extend(own.into_iter().filter(|(_, value)| !value.is_null()));
     let entries = entries.into_iter();

@@ -141,7 +141,7 @@ hooks:
 fn ours_is_told_beside_what_kontena_knows() {
     check(
         &mut service(
-            "image: a\ndeploy: {spread: label=rack, max_per_node: 2, offline: {replace_after: 2m, takeover: never}}",
+            "image: a\ndeploy: {spread: label=rack, max_per_node: 2, on_failure: rollback, canary: 1, offline: {replace_after: 2m, takeover: never}}",
         ),
         "services.0.deploy_opts",
         expect![[r#"
@@ -154,6 +154,8 @@ fn ours_is_told_beside_what_kontena_knows() {
             offline:
               replace_after: "2m"
               takeover: never
+            on_failure: rollback
+            canary: 1
         "#]],
     );
 }
@@ -192,6 +194,14 @@ fn what_kontena_refuses_is_refused() {
         (
             "deploy: {spread: [label=a, label=a]}",
             "`label=a` is given twice",
+        ),
+        (
+            "deploy: {on_failure: pause}",
+            "`on_failure` is `pause`, not one of halt, rollback",
+        ),
+        (
+            "deploy: {canary: 0}",
+            "`canary` is 0, it has to be from 1 to 10000",
         ),
         (
             "deploy: {max_per_node: 0}",

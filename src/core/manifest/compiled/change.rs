@@ -7,6 +7,7 @@ use super::logging::LoggingChange;
 use super::placing::PlacingChange;
 use super::privileges::PrivilegesChange;
 use super::resources::ResourcesChange;
+use super::rollout::RolloutChange;
 use super::set;
 use crate::id::ServiceName;
 use crate::stack::{
@@ -39,6 +40,7 @@ pub struct ServiceChange {
     /// In thousandths.
     pub min_health: Option<u16>,
     pub placing: PlacingChange,
+    pub rollout: RolloutChange,
     /// `Some(None)`, in JSON the empty text, is the image's own.
     pub stop_signal: Option<Option<String>>,
     /// In milliseconds.
@@ -74,6 +76,7 @@ impl ServiceChange {
             wait_for_port: service.deploy.wait_for_port.map(Some),
             min_health: Some(service.deploy.min_health),
             placing: PlacingChange::from(&service.deploy),
+            rollout: RolloutChange::from(&service.deploy),
             stop_signal: service.stop_signal.map(Some),
             stop_grace_millis: service.stop_grace_millis,
             network_mode: Some(service.network_mode).filter(|mode| *mode != NetworkMode::default()),
@@ -134,6 +137,7 @@ impl ServiceChange {
         set(&mut service.deploy.wait_for_port, change.wait_for_port);
         set(&mut service.deploy.min_health, change.min_health);
         change.placing.set_on(&mut service.deploy);
+        change.rollout.set_on(&mut service.deploy);
         set(&mut service.stop_signal, change.stop_signal);
         if change.stop_grace_millis.is_some() {
             service.stop_grace_millis = change.stop_grace_millis;

@@ -11,6 +11,7 @@ use super::logging::LoggingChange;
 use super::placing::PlacingChange;
 use super::privileges::PrivilegesChange;
 use super::resources::ResourcesChange;
+use super::rollout::RolloutChange;
 use super::{health_check, hooks};
 use crate::id::ServiceName;
 use crate::stack::{
@@ -65,7 +66,11 @@ const OWN: [&str; 20] = [
 ];
 
 const DEPLOY: Fields = Fields {
-    known: &[&["wait_for_port", "min_health"], &PlacingChange::FIELDS],
+    known: &[
+        &["wait_for_port", "min_health"],
+        &PlacingChange::FIELDS,
+        &RolloutChange::FIELDS,
+    ],
     not_yet: &["interval"],
 };
 
@@ -123,6 +128,7 @@ pub(super) fn read(body: &Field<'_>, problems: &mut Vec<FieldProblem>) -> Option
         wait_for_port: None,
         min_health: None,
         placing: PlacingChange::default(),
+        rollout: RolloutChange::default(),
         stop_signal: parsed(body, "stop_signal", signal_or_none, problems),
         stop_grace_millis: grace(body, problems),
         network_mode: parsed(body, "net", network_mode, problems),
@@ -309,4 +315,5 @@ fn read_deploy(deploy: &Field<'_>, change: &mut ServiceChange, problems: &mut Ve
         share
     });
     change.placing = PlacingChange::read(deploy, problems);
+    change.rollout = RolloutChange::read(deploy, problems);
 }

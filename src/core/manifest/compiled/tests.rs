@@ -10,8 +10,8 @@ use proptest::sample::select;
 
 use super::*;
 use crate::stack::{
-    Affinity, Deploy, Link, Logging, NetworkMode, Offline, OnReturn, PidMode, Port, Privileges,
-    Protocol, Resources, Service, Spread, Strategy as Spreading, Takeover, Volume,
+    Affinity, Deploy, Link, Logging, NetworkMode, Offline, OnFailure, OnReturn, PidMode, Port,
+    Privileges, Protocol, Resources, Service, Spread, Strategy as Spreading, Takeover, Volume,
 };
 
 proptest! {
@@ -255,6 +255,11 @@ fn any_spread() -> impl Strategy<Value = Spread> {
     })
 }
 
+fn any_rollout() -> impl Strategy<Value = (OnFailure, Option<NonZeroU32>)> {
+    let on_failure = prop_oneof![Just(OnFailure::Halt), Just(OnFailure::Rollback)];
+    (on_failure, (0..9_u32).prop_map(NonZeroU32::new))
+}
+
 fn any_deploy() -> impl Strategy<Value = Deploy> {
     let strategy = prop_oneof![
         Just(Spreading::Ha),
@@ -271,9 +276,19 @@ fn any_deploy() -> impl Strategy<Value = Deploy> {
         most,
         any_offline(),
         any::<bool>(),
+        any_rollout(),
     )
         .prop_map(
-            |(strategy, wait_for_port, min_health, spread, max_per_node, offline, rebalance)| {
+            |(
+                strategy,
+                wait_for_port,
+                min_health,
+                spread,
+                max_per_node,
+                offline,
+                rebalance,
+                rollout,
+            )| {
                 let spreads = strategy == Spreading::Ha;
                 let is_daemon = strategy == Spreading::Daemon;
                 Deploy {
@@ -284,6 +299,8 @@ fn any_deploy() -> impl Strategy<Value = Deploy> {
                     max_per_node: max_per_node.filter(|_| !is_daemon),
                     offline,
                     rebalance: rebalance && spreads,
+                    on_failure: rollout.0,
+                    canary: rollout.1,
                     ..Deploy::default()
                 }
             },

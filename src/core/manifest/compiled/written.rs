@@ -93,6 +93,7 @@ fn write_deploy(change: &ServiceChange) -> Option<Value> {
         deploy.insert("min_health".to_owned(), json!(share));
     }
     change.placing.write(&mut deploy);
+    change.rollout.write(&mut deploy);
     (!deploy.is_empty()).then_some(Value::Object(deploy))
 }
 
