@@ -175,6 +175,7 @@ async fn a_service_has_kontenas_fields_and_ours() {
           "cpus": null,
           "created_at": "2026-01-02T03:04:05.000Z",
           "deploy_opts": {
+            "canary": null,
             "interval": null,
             "max_per_node": null,
             "min_health": 0.5,
@@ -183,6 +184,7 @@ async fn a_service_has_kontenas_fields_and_ours() {
               "replace_after": 0,
               "takeover": "half"
             },
+            "on_failure": "halt",
             "rebalance": false,
             "spread": [],
             "wait_for_port": 8080

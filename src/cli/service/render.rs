@@ -474,6 +474,8 @@ pub(in crate::cli) mod tests {
                 min health: 0.8
                 wait for port: 80
                 max per node: 2
+                canary: 1
+                on failure: rollback
                 spread:
                   - label=rack
                 offline:

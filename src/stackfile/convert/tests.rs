@@ -71,6 +71,8 @@ networks: {front: }
             cpus: 0.5
             affinity:
               - label==disk=ssd
+            deploy:
+              on_failure: rollback
           db:
             image: db
             build: "./db"
