@@ -432,6 +432,8 @@ fn a_node_whose_sponsors_removal_is_looked_through_is_a_member_again() {
             is_heard && world.hosts[one].status.phase == Phase::Member
         })
     });
+    // What each said of what it still stopped is over.
+    world.run_for(SOON);
     let scale = Command::ScaleService {
         key: key("web"),
         instances: 9,
