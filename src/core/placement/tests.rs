@@ -296,7 +296,7 @@ fn a_service_may_ask_for_patience_before_it_is_taken_over() {
 #[test]
 fn of_two_holders_that_are_away_the_one_that_is_to_be_waited_for_is() {
     check(
-        "nodes a(absent,away=60) b(absent) c(dead) d
+        "nodes a(absent,away=60) b(absent) c(dead) d e
          app x1 takeover=never app.1@a(pending) app.1@c
          web x1 after=60 web.1@a web.1@b(epoch=2,pending)",
         expect![[r#"
