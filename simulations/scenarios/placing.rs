@@ -8,9 +8,10 @@ use kontena_core::id::InstanceId;
 use kontena_core::placement::{Outcome, Supposition, departures, place, plan};
 use kontena_core::stack::{Offline, OnReturn, Service, Spread, Takeover};
 use kontena_core::view::{Availability, Freshness};
+use kontena_simulations::plan::{Ask, Deed, Plan};
 use kontena_simulations::world::World;
 
-use crate::support::{MINUTE, SOON, accept, deploy, deploy_service, grid, key};
+use crate::support::{MINUTE, SOON, accept, carry_out, deploy, deploy_service, grid, key};
 
 fn label(world: &mut World, host: usize, label: &str) {
     let labels = Command::UpdateNode {
@@ -257,6 +258,34 @@ fn a_service_that_asks_for_patience_is_taken_over_when_that_has_passed() {
     world.until(MINUTE, "it is taken over", |world| {
         world.runs_exactly("web", 1)
     });
+}
+
+#[test]
+fn of_two_holders_that_are_away_the_one_that_left_last_is_waited_for() {
+    let ask = |on, ask| Deed::Ask { on, ask };
+    let create = |service, instances| Ask::Create { service, instances };
+    let zone = |node| Ask::Zone { node, zone: 0 };
+    let scale = |instances| Ask::Scale {
+        service: 2,
+        instances,
+    };
+    let cut = Deed::Cut {
+        from: vec![3],
+        to: vec![0, 1, 2, 4],
+        both: true,
+    };
+    let plan = Plan::new(7_100_111, 5, 0)
+        .step(0, 0, ask(3, create(0, 1)))
+        .step(2_000, 0, ask(3, create(1, 3)))
+        .step(4_000, 0, ask(3, create(2, 4)))
+        .step(12_000, 0, ask(0, zone(0)))
+        .step(12_000, 0, ask(1, zone(1)))
+        .step(254_893, 604_643, cut)
+        .step(306_903, 0, ask(4, zone(4)))
+        .step(445_996, 0, ask(1, scale(1)))
+        .step(505_945, 0, ask(1, scale(4)))
+        .step(586_554, 14_087, Deed::KillHost { host: 1 });
+    carry_out(&plan);
 }
 
 #[test]

@@ -173,16 +173,20 @@ fn placed(survey: &Survey<'_>, wanted: &Wanted<'_>, number: u32) -> Assignment {
         reason,
     };
     let unreleased = |holder: &&Holder<'_>| !survey.nodes[holder.node].has_released();
-    let lost = away.iter().find(unreleased).map(|holder| Lost {
+    let lost = away.iter().filter(unreleased).map(|holder| Lost {
         from: survey.nodes[holder.node].id,
         epoch: holder.hold.epoch,
         seen: takeover::seen(survey, wanted, number),
     });
-    if let Some(Lost { from, epoch, seen }) = lost
-        && let Some(wait) = takeover::wait(survey.view, wanted.service, from, seen)
-    {
+    // Each of them may have it: whoever is to be waited for is, though another has been away for longer.
+    let mut waits = lost.clone().filter_map(|lost| {
+        let wait = takeover::wait(survey.view, wanted.service, lost.from, lost.seen)?;
+        Some((lost, wait))
+    });
+    if let Some((Lost { from, epoch, .. }, wait)) = waits.next() {
         return assignment(Some(from), epoch, Reason::Waits(wait));
     }
+    let lost = lost.clone().next();
     let highest = outgoing.iter().chain(&away).map(|h| h.hold.epoch).max();
     let epoch = highest.map_or(1, |epoch| epoch.saturating_add(1));
     let Some(node) = wanted.best(survey, number) else {

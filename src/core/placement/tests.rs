@@ -294,6 +294,19 @@ fn a_service_may_ask_for_patience_before_it_is_taken_over() {
 }
 
 #[test]
+fn of_two_holders_that_are_away_the_one_that_is_to_be_waited_for_is() {
+    check(
+        "nodes a(absent,away=60) b(absent) c(dead) d e
+         app x1 takeover=never app.1@a(pending) app.1@c
+         web x1 after=60 web.1@a web.1@b(epoch=2,pending)",
+        expect![[r#"
+            app.1  a  waits: a is absent since 2026-01-31T12:00:00Z, and nobody takes it over unless that node is removed or assumed dead (epoch 1)
+            web.1  b  waits: b is absent since 2026-01-31T12:00:00Z, and is replaced once it is absent for 60 s (epoch 2)
+        "#]],
+    );
+}
+
+#[test]
 fn a_service_may_be_taken_over_by_every_side_or_by_nobody() {
     check(
         "nodes a(absent) b(absent) c(gone) d
