@@ -157,6 +157,7 @@ services:
     # {% endif %}
     environment: [DB=$db]
     hooks: {pre_stop: [{name: bye, cmd: 'true'}]}
+    deploy: {interval: 1h}
 ";
 
 fn whole_stack() -> tempfile::TempDir {
@@ -183,7 +184,7 @@ fn a_stack_is_printed_as_the_api_is_told_of_it() {
     assert_eq!(payload["dependencies"][0]["name"], "db");
     let said = String::from_utf8(ran.stderr).unwrap();
     for expected in [
-        "`hooks` of the service `web` is not carried out yet\n  --> kontena.yml:15:5",
+        "`interval` of `deploy` of the service `web` is not carried out yet",
         "the stack has no variable `nobody`",
     ] {
         assert!(said.contains(expected), "{said}");

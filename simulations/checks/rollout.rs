@@ -38,7 +38,7 @@ static STAYS_HALTED: Check = Check {
 
 static GENERATIONS: Check = Check {
     name: "deploys-go-forward",
-    says: "the deploy that a node's documents name for one life of a service never falls, unless whoever wrote it is no member any more, or a removal of the service knew it",
+    says: "the deploy that a node's documents name for one life of a service never falls, unless whoever wrote it is no member any more, a removal of the service knew it, or it was the way back from one that lost to the other side of a split",
     why: "containers of a lower generation are replaced: falling back would replace newer ones",
 };
 
@@ -89,7 +89,11 @@ fn generations_rise(scene: Scene<'_>, host: usize, before: &Services, findings: 
         ) else {
             continue;
         };
-        let rises = is.generation >= was.generation;
+        let gave_way = was
+            .takes_back
+            .as_ref()
+            .is_some_and(|taken_back| taken_back.generation <= is.generation);
+        let rises = is.generation >= was.generation || gave_way;
         findings.expect(
             rises || counts_no_more(scene, host, key, was),
             &GENERATIONS,

@@ -385,3 +385,23 @@ fn a_copied_node_that_stands_still_has_a_minute_from_when_it_goes_on_to_know_it(
         .step(431_146, 97123, Deed::CloneDisk { from: 1, to: 7 });
     carry_out(&plan);
 }
+
+#[test]
+fn the_way_back_from_a_deploy_that_lost_to_the_other_side_of_a_split_gives_way_to_that_one() {
+    let plan = Plan::new(7_100_108, 5, 0)
+        .ask(798_734, 2, create(0, 1))
+        .step(862_739, 212_333, cut(&[0, 1, 2], &[3, 4]))
+        .ask(888_335, 1, Ask::Restart { service: 0 })
+        .ask(900_846, 1, update(0, 2))
+        .ask(961_279, 3, Ask::Stop { service: 0 })
+        .ask(
+            962_040,
+            1,
+            Ask::Abort {
+                service: 0,
+                rollback: Some(true),
+            },
+        )
+        .ask(1_072_666, 4, update(0, 4));
+    carry_out(&plan);
+}

@@ -232,7 +232,7 @@ async fn aborting_and_promoting_reach_the_node() {
     assert_eq!(aborted.object.state, DeployState::Error);
     let nonsense = json!({"back": true});
     let refused = client.post::<_, serde_json::Value>(&abort, &nonsense).await;
-    assert_eq!(refused.unwrap_err().status, Some(400));
+    assert_eq!(refused.unwrap_err().status, Some(422));
     assert!(matches!(
         noted.lock().unwrap()[..],
         [

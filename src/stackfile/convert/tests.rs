@@ -92,8 +92,9 @@ networks: {front: }
             "9: the volume `./src:/src` is left out: `./src` is on the machine of the file, not on the nodes",
             "10: `restart` is left out: instances are always restarted",
             "14: the constraint `node.role == manager` is left out: a stack has no counterpart",
-            "15: `db` has no `image`: build it, and name what is built",
-            "18: `networks` is left out: all services of a grid share one network",
+            "15: `parallelism` of `update_config` is left out: a stack has no counterpart",
+            "16: `db` has no `image`: build it, and name what is built",
+            "19: `networks` is left out: all services of a grid share one network",
         ]
     );
     assert!(Memory::with(&converted.text).value("B", "2").read().is_ok());

@@ -266,7 +266,10 @@ fn the_last_lines_of_a_crashed_container_are_part_of_what_is_said() {
     assert_eq!(bench.state("web-1"), "failed unknown");
     let problem = bench.problem("web-1");
     let lines: Vec<&str> = problem.lines().collect();
-    assert_eq!(lines[0], "the container exited with status 3");
+    assert_eq!(
+        lines[0],
+        "the container exited with status 3, 2 times in five minutes"
+    );
     assert_eq!(lines.len(), 11);
     assert!(lines[1].starts_with("20 x") && lines[10].starts_with("29 x"));
     assert!(problem.len() < 2_200, "every node has it");
@@ -302,5 +305,8 @@ fn last_lines_that_cannot_be_read_are_asked_for_once() {
     assert_eq!(bench.did(), "read web-1 g1");
     bench.settle();
     assert!(!bench.did().contains("read"));
-    assert_eq!(bench.problem("web-1"), "the container exited with status 3");
+    assert_eq!(
+        bench.problem("web-1"),
+        "the container exited with status 3, 2 times in five minutes"
+    );
 }
