@@ -5,10 +5,11 @@
 //! nobody is served worse for it; and an instance that fails long after its deploy says nothing of the deploy.
 
 use std::collections::BTreeMap;
+use std::collections::btree_map::Entry;
 use std::time::Duration;
 
 use crate::document::edit::Edit;
-use crate::id::{InstanceId, NodeId, ServiceKey};
+use crate::id::{InstanceId, NodeId, RevisionHash, ServiceKey};
 use crate::reconcile::Failed;
 use crate::report::Hold;
 use crate::stack::OnFailure;
@@ -38,50 +39,59 @@ impl Node {
             return;
         };
         let failures = instances.failures().iter();
-        let halts: Vec<(ServiceKey, u64, Edit)> = failures
+        let halts: Vec<FailedDeploy> = failures
             .filter_map(|(instance, failed)| {
                 let hold = instances.holds().get(instance)?;
-                let edit = halt(&self.view, self.me, instance, hold, failed)?;
-                Some((instance.service.clone(), failed.generation, edit))
+                failed_deploy(&self.view, self.me, instance, hold, failed)
             })
             .collect();
-        for (service, generation, edit) in halts {
-            let key = (service, generation);
-            if !self.halting.tried.contains_key(&key) {
-                self.halting.tried.insert(key, now.monotonic + AGAIN_AFTER);
-                self.queue(Job::Own(Box::new(edit)));
+        for halt in halts {
+            let key = (halt.service.clone(), halt.generation);
+            if let Entry::Vacant(entry) = self.halting.tried.entry(key) {
+                entry.insert(now.monotonic + AGAIN_AFTER);
+                self.queue(Job::Halt(Box::new(halt)));
             }
         }
     }
 }
 
-/// What is left to write of it once its turn comes: somebody else may have been first.
-pub(super) fn still_due(view: &View, edit: &Edit) -> Vec<Edit> {
-    let is_due = match edit {
-        Edit::Halt {
-            service,
-            generation,
-            ..
-        } => {
-            let record = view.documents.services.get(service);
-            let deployed = record.and_then(|record| record.deployed.as_ref());
-            deployed.is_some_and(|deployed| {
-                deployed.generation == *generation && deployed.halt.is_none()
-            })
-        }
-        _ => true,
-    };
-    is_due.then(|| edit.clone()).into_iter().collect()
+/// A deploy that failed on this node, and nobody was seen to have halted.
+#[derive(Debug)]
+pub(super) struct FailedDeploy {
+    service: ServiceKey,
+    generation: u64,
+    revision: RevisionHash,
+    cause: HaltCause,
+    rollback: bool,
+}
+
+impl FailedDeploy {
+    /// What is left to write once its turn comes: somebody else may have been first.
+    pub(super) fn edits(&self, view: &View) -> Vec<Edit> {
+        let record = view.documents.services.get(&self.service);
+        let deployed = record.and_then(|record| record.deployed.as_ref());
+        let is_due = deployed.is_some_and(|deployed| {
+            deployed.generation == self.generation && deployed.halt.is_none()
+        });
+        let edit = || Edit::Halt {
+            service: self.service.clone(),
+            generation: self.generation,
+            revision: self.revision,
+            cause: self.cause.clone(),
+            rollback: self.rollback,
+        };
+        is_due.then(edit).into_iter().collect()
+    }
 }
 
 /// What is to be written of an instance that failed for good at the deploy of record, if anything.
-fn halt(
+fn failed_deploy(
     view: &View,
     me: NodeId,
     instance: &InstanceId,
     hold: &Hold,
     failed: &Failed,
-) -> Option<Edit> {
+) -> Option<FailedDeploy> {
     let record = view.documents.services.get(&instance.service)?;
     let deployed = record.deployed.as_ref()?;
     let is_of_it =
@@ -94,7 +104,7 @@ fn halt(
     if !(hold.on_trial || is_under_way(view, me, &instance.service, deployed.generation)) {
         return None;
     }
-    Some(Edit::Halt {
+    Some(FailedDeploy {
         service: instance.service.clone(),
         generation: deployed.generation,
         revision: deployed.revision.hash,

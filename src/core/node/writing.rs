@@ -15,7 +15,7 @@ use crate::membership::token::Token;
 use crate::message::JoinCall;
 use crate::time::{Instant, Now};
 
-use super::halting::still_due;
+use super::halting::FailedDeploy;
 use super::joining::{Founding, Stranger};
 use super::saving::Purpose;
 use super::{Node, Output, Phase, Record};
@@ -50,7 +50,7 @@ pub(super) enum Job {
         call: Box<JoinCall>,
     },
     /// What this node writes by itself; nobody waits for it.
-    Own(Box<Edit>),
+    Halt(Box<FailedDeploy>),
 }
 
 /// A change that is on this disk and waits for another.
@@ -175,7 +175,7 @@ impl Node {
         match job {
             Job::Command { id, .. } => self.reply(id, Err(Refusal::Busy)),
             Job::Admit { id, .. } => self.refuse_join(id, "too many commands are waiting"),
-            Job::Own(_) => {}
+            Job::Halt(_) => {}
         }
     }
 
@@ -213,11 +213,11 @@ impl Node {
                 Ok(edits) => self.save_job(job, edits, now),
                 Err(refusal) => self.answer_admission(job, Err(refusal)),
             },
-            Job::Own(edit) if self.phase == Phase::Member => {
-                let edits = still_due(&self.view, edit);
+            Job::Halt(failed) if self.phase == Phase::Member => {
+                let edits = failed.edits(&self.view);
                 self.save_job(job, edits, now);
             }
-            Job::Own(_) => {}
+            Job::Halt(_) => {}
         }
     }
 
@@ -307,7 +307,7 @@ impl Node {
                     problem.map_or(Ok(()), |problem| Err(super::joining::not_now(problem))),
                 );
             }
-            Job::Own(_) => {
+            Job::Halt(_) => {
                 if let Err(refusal) = written {
                     tracing::warn!(%refusal, "A halt of a deploy could not be written down yet");
                 }

@@ -7,6 +7,7 @@
 )]
 
 use std::collections::BTreeSet;
+use std::io::ErrorKind;
 use std::net::{Ipv4Addr, SocketAddr};
 use std::process::Command;
 use std::sync::Arc;
@@ -150,12 +151,23 @@ struct Resolver {
     asked: Arc<AtomicU64>,
 }
 
+/// UDP and TCP on one port: that the one is free says nothing of the other.
+async fn both_ways() -> (UdpSocket, TcpListener) {
+    loop {
+        let socket = UdpSocket::bind("127.0.0.1:0").await.unwrap();
+        let address = socket.local_addr().unwrap();
+        match TcpListener::bind(address).await {
+            Ok(listener) => return (socket, listener),
+            Err(problem) => assert_eq!(problem.kind(), ErrorKind::AddrInUse),
+        }
+    }
+}
+
 async fn resolver(answers: u8, code: ResponseCode) -> Resolver {
-    let socket = UdpSocket::bind("127.0.0.1:0").await.unwrap();
+    let (socket, listener) = both_ways().await;
     let address = socket.local_addr().unwrap();
     let asked = Arc::new(AtomicU64::new(0));
     let counter = Arc::clone(&asked);
-    let listener = TcpListener::bind(address).await.unwrap();
     tokio::spawn(async move {
         let mut buffer = [0; 4096];
         loop {
@@ -508,7 +520,7 @@ async fn a_conversation_ends_with_the_address_that_it_was_begun_at() {
     // Long before it would end because nothing is asked (10 s).
     let limit = Duration::from_secs(5);
     let rest = timeout(limit, stream.read_u8()).await.unwrap();
-    assert_eq!(rest.unwrap_err().kind(), std::io::ErrorKind::UnexpectedEof);
+    assert_eq!(rest.unwrap_err().kind(), ErrorKind::UnexpectedEof);
 }
 
 #[tokio::test(flavor = "multi_thread")]
