@@ -4,15 +4,18 @@ use std::collections::BTreeMap;
 use std::net::IpAddr;
 use std::time::Duration;
 
+use kontena_core::id::InstanceId;
 use kontena_core::network::zone::{Class, TTL, zone};
 use kontena_core::node::Phase;
 use kontena_core::reconcile::action::{Action, Container};
 use kontena_core::time::Instant;
 use kontena_core::view::Freshness;
 
+use super::running::service_number;
 use super::{Check, Findings, Scene, Topic, name};
 use crate::engine::is_running;
 use crate::fact::Fact;
+use crate::plan::Shape;
 
 pub(super) const CHECKS: &[&Check] = &[&NAMES_FIRST];
 
@@ -44,21 +47,32 @@ impl Topic for Partings {
             && scene.all_calm(CALM)
             && let Some(container) = scene.host(host).engine.get(container)
             && is_running(container)
-            && has_others(scene, container)
+            && has_others(scene, host, container)
         {
             self.is_left_out(scene, host, container, findings);
         }
     }
 }
 
+/// So long an answer is kept: a second of a host's clock, which may run a thousandth faster than the world's.
+fn kept() -> Duration {
+    TTL - TTL / 1000
+}
+
 /// Whether names can lead to another instance of its service: to the only one they lead until it stops.
-fn has_others(scene: Scene<'_>, container: &Container) -> bool {
+fn has_others(scene: Scene<'_>, host: usize, container: &Container) -> bool {
     let instance = &container.owner.instance;
+    let record = scene.view(host).documents.services.get(&instance.service);
+    // One that was scaled away leaves the names as well.
+    let stays = |other: &InstanceId| {
+        let is_daemon = service_number(other).map(Shape::of) == Some(Shape::Daemon);
+        record.is_none_or(|record| is_daemon || other.number <= record.instances)
+    };
     let hosts = scene.world.hosts.iter();
     let mut running = hosts.flat_map(|host| host.engine.running());
     running.any(|other| {
         let other = &other.owner.instance;
-        other.service == instance.service && other.number != instance.number
+        other.service == instance.service && other.number != instance.number && stays(other)
     })
 }
 
@@ -97,7 +111,7 @@ impl Partings {
                 .get(&viewer)
                 .is_some_and(|all| all.contains(&address));
             let last = self.ready.get(&(viewer, address));
-            let lately = last.is_some_and(|last| scene.now().since(*last) < TTL);
+            let lately = last.is_some_and(|last| scene.now().since(*last) < kept());
             let holds_something = machine.engine.containers().next().is_some();
             let is_asked = is_fresh && holds_something && machine.status.phase == Phase::Member;
             findings.expect(!is_asked || !(answers || lately), &NAMES_FIRST, || {

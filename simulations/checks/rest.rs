@@ -166,7 +166,8 @@ impl<'a> Truth<'a> {
         for (host, container) in containers.filter(|(_, c)| c.owner.instance.service == *key) {
             let runs = (container.owner.generation, container.owner.revision);
             let wanted = (deployed.generation, deployed.revision.hash);
-            findings.expect(runs == wanted, &NEWEST, || {
+            let is_right = deployed.is_met_by(&runs.1, runs.0) && runs.0 <= wanted.0;
+            findings.expect(is_right, &NEWEST, || {
                 let name = name(host);
                 format!("{name} runs {} at {runs:?}, not {wanted:?}", container.name)
             });

@@ -211,10 +211,8 @@ fn is_unwanted(view: &View, container: &Container) -> bool {
         && (is_daemon(record) || owner.instance.number <= record.instances);
     let deployed = record.deployed.as_ref();
     // Two sides of a split, or two lives of a disk, may give one number to two deploys.
-    let is_newest = deployed.is_some_and(|deployed| {
-        owner.generation > deployed.generation
-            || owner.generation == deployed.generation && owner.revision == deployed.revision.hash
-    });
+    let is_newest =
+        deployed.is_some_and(|deployed| deployed.is_met_by(&owner.revision, owner.generation));
     !is_wanted || !is_newest
 }
 

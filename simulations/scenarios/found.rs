@@ -405,3 +405,20 @@ fn the_way_back_from_a_deploy_that_lost_to_the_other_side_of_a_split_gives_way_t
         .ask(1_072_666, 4, update(0, 4));
     carry_out(&plan);
 }
+
+#[test]
+fn a_start_that_fails_behind_a_hook_backs_off_though_the_hook_succeeds_each_time() {
+    let plan = Plan::new(6_000_090, 3, 0)
+        .ask(698_745, 1, create(4, 1))
+        .ask(789_787, 2, update(4, 3))
+        .ask(1_769_402, 2, update(4, 1))
+        .step(
+            1_770_683,
+            43762,
+            Deed::Squat {
+                host: 0,
+                service: 4,
+            },
+        );
+    carry_out(&plan);
+}

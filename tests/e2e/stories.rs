@@ -8,6 +8,7 @@ mod everyday;
 mod members;
 mod network;
 mod power;
+mod rollouts;
 mod splits;
 mod stacks;
 mod vpn;

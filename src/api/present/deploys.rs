@@ -166,19 +166,17 @@ fn outcome(deploy: &ServiceDeploy) -> Outcome {
 /// Whether the deploy of record has instances that it never brought up or failed to. One that is
 /// lost later (its node is absent, it restarts elsewhere) does not make the service deploy again.
 pub(super) fn is_under_way(snapshot: &Snapshot, key: &ServiceKey, record: &ServiceRecord) -> bool {
-    let generation = generation(record);
+    let deployed = record.deployed.as_ref();
+    let is_at_it = |hold: &Hold| {
+        deployed.is_none_or(|deployed| deployed.is_met_by(&hold.revision, hold.generation))
+    };
     let holders = holders(snapshot, key);
     let settled = |number: u32| {
         holders.iter().any(|holder| {
-            let Hold {
-                generation: held,
-                state,
-                health,
-                ..
-            } = *holder.hold;
+            let Hold { state, health, .. } = *holder.hold;
             let is_up = state == InstanceState::Running && health != Health::Unknown;
             let is_settled = is_up || state == InstanceState::Failed;
-            holder.number == number && held >= generation && is_settled
+            holder.number == number && is_at_it(holder.hold) && is_settled
         })
     };
     wanted(snapshot, key)
@@ -270,7 +268,8 @@ struct Progress {
 fn progress(number: u32, holders: &[Holder<'_>], deployed: &Deployed) -> Progress {
     let present = |holder: &&Holder<'_>| holder.number == number && !holder.absent;
     let mut present = holders.iter().filter(present);
-    let at_this_deploy = |holder: &&Holder<'_>| holder.hold.generation >= deployed.generation;
+    let at_this_deploy =
+        |holder: &&Holder<'_>| deployed.is_met_by(&holder.hold.revision, holder.hold.generation);
     let Some(holder) = present.clone().find(at_this_deploy) else {
         return not_begun(number, present.next());
     };

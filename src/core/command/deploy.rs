@@ -78,5 +78,7 @@ fn is_under_way(view: &View, key: &ServiceKey, deployed: &Deployed) -> bool {
         .iter()
         .filter(|(node, _)| view.freshness(node) < Freshness::Absent);
     let mut holds = present.flat_map(|(_, report)| &report.holds);
-    holds.any(|(instance, hold)| instance.service == *key && hold.generation < deployed.generation)
+    holds.any(|(instance, hold)| {
+        instance.service == *key && !deployed.is_met_by(&hold.revision, hold.generation)
+    })
 }

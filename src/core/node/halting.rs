@@ -101,7 +101,7 @@ fn failed_deploy(
     if !(is_of_it && is_open && is_wanted) {
         return None;
     }
-    if !(hold.on_trial || is_under_way(view, me, &instance.service, deployed.generation)) {
+    if !(hold.on_trial || is_under_way(view, me, &instance.service, deployed)) {
         return None;
     }
     Some(FailedDeploy {
@@ -114,14 +114,14 @@ fn failed_deploy(
 }
 
 /// Whether another node that is there has an instance of an older deploy.
-fn is_under_way(view: &View, me: NodeId, service: &ServiceKey, generation: u64) -> bool {
+fn is_under_way(view: &View, me: NodeId, service: &ServiceKey, deployed: &Deployed) -> bool {
     let mut reports = view.reports.iter();
     reports.any(|(node, report)| {
         let is_there = *node == me || view.freshness(node) < Freshness::Absent;
         let mut holds = report.holds.iter();
         is_there
             && holds.any(|(instance, hold)| {
-                instance.service == *service && hold.generation < generation
+                instance.service == *service && !deployed.is_met_by(&hold.revision, hold.generation)
             })
     })
 }

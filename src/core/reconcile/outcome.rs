@@ -170,10 +170,8 @@ impl Instances {
         let asked = self.asked.as_ref();
         let wanted = asked.and_then(|asked| asked.wanted.get(instance));
         match action {
-            Action::Hook { .. } => {
-                local.starting = None;
-                local.hooks.before_done(wanted);
-            }
+            // What failed before may be the start that the hook is run for: it backs off as it did.
+            Action::Hook { .. } => local.hooks.before_done(wanted),
             Action::Command { container, .. } => {
                 local.hooks.ending_done(self.sight.get(container));
             }

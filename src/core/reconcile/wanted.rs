@@ -47,6 +47,9 @@ pub struct Wanted {
     /// Nobody who is heard knows a newer deploy. So a container of one is of a deploy that is lost, and is
     /// replaced as one of an older deploy is.
     pub is_newest: bool,
+    /// It takes a deploy back: what runs of its revision and was not replaced yet is right, of whatever deploy from
+    /// this one on.
+    pub keeps_from: Option<u64>,
     /// [`Lifecycle::Stopped`]: its container is stopped and kept.
     pub state: Lifecycle,
     /// Bound to this node (stateful), or one for each node (daemon): refusing it helps nobody.
@@ -78,6 +81,7 @@ impl Wanted {
             revision: &self.revision,
             generation: self.generation,
             is_newest: self.is_newest,
+            keeps_from: self.keeps_from,
         }
     }
 }
@@ -89,6 +93,8 @@ pub struct Aim<'a> {
     pub generation: u64,
     /// [`Wanted::is_newest`].
     pub is_newest: bool,
+    /// [`Wanted::keeps_from`].
+    pub keeps_from: Option<u64>,
 }
 
 impl Aim<'_> {
@@ -98,7 +104,10 @@ impl Aim<'_> {
         match generation.cmp(&self.generation) {
             Ordering::Greater => !self.is_newest,
             Ordering::Equal => revision == self.revision,
-            Ordering::Less => false,
+            Ordering::Less => {
+                let is_kept = self.keeps_from.is_some_and(|from| generation >= from);
+                is_kept && revision == self.revision
+            }
         }
     }
 }

@@ -1,5 +1,6 @@
 //! What runs of a service, what becomes of its deploy, and the deploys before it.
 
+use std::cmp::Ordering;
 use std::fmt;
 
 use serde::{Deserialize, Serialize};
@@ -45,6 +46,16 @@ impl Deployed {
     /// Whether every instance is to run it: nobody halted it, and nobody has to promote it first.
     pub fn goes_on(&self) -> bool {
         self.halt.is_none() && self.canary().is_none()
+    }
+
+    /// Whether what runs of a deploy is right: of this one, of a newer one that only others know, or, where this one
+    /// takes another back, of the same revision and never replaced by that one.
+    pub fn is_met_by(&self, revision: &RevisionHash, generation: u64) -> bool {
+        match generation.cmp(&self.generation) {
+            Ordering::Greater => true,
+            Ordering::Equal => *revision == self.revision.hash,
+            Ordering::Less => self.takes_back.is_some() && *revision == self.revision.hash,
+        }
     }
 
     /// So many instances are replaced while nobody promoted it; `None` where nothing waits for that.

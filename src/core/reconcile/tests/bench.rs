@@ -50,6 +50,7 @@ pub(super) fn of_service(instance: &str, generation: u64, n: u32, service: Servi
         halted: None,
         canary: None,
         is_newest: false,
+        keeps_from: None,
         state: Lifecycle::Running,
         fixed: false,
         takeover: false,

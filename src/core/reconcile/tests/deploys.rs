@@ -450,3 +450,21 @@ fn a_deploy_has_failed_when_its_image_cannot_be_fetched_ten_times() {
     );
     assert_eq!(bench.state("web-1"), "running healthy");
 }
+
+#[test]
+fn the_way_back_leaves_alone_what_was_not_replaced_unless_it_is_of_an_earlier_service() {
+    let mut bench = running_second();
+    let mut back = of_service("web-2", 3, 3, Service::new("web:1"));
+    back.keeps_from = Some(1);
+    bench.want([back.clone()]);
+    bench.seconds(60);
+    assert_eq!(bench.did(), "");
+    assert!(bench.hold("web-2").problem.is_none());
+    back.keeps_from = Some(2);
+    bench.want([back]);
+    bench.seconds(60);
+    assert_eq!(
+        bench.did(),
+        "fetch web:1, stop web-2 g1, remove web-2 g1, run web-2 g3"
+    );
+}

@@ -1,0 +1,104 @@
+//! How deploys end: one that fails is taken back, one with a canary waits for a person.
+
+use crate::source::demo::images::BUSYBOX;
+use crate::support::grid::SOON;
+use crate::support::{Grid, Node, eventually, seen};
+
+const ALL: [u8; 2] = [1, 2];
+
+/// Serves a page that says which version it is.
+fn serves(version: &str) -> String {
+    format!("mkdir -p /www && echo {version} > /www/up && exec busybox httpd -f -p 80 -h /www")
+}
+
+/// Ends at once.
+const CRASHES: &str = "echo no disk >&2; exit 3";
+
+fn stack(command: &str, deploy: &str) -> String {
+    format!(
+        "\
+stack: demo/roll
+services:
+  web:
+    image: {BUSYBOX}
+    instances: 3
+    command: sh -c \"{command}\"
+    stop_signal: SIGKILL
+    deploy: {{min_health: 0.5, wait_for_port: 80, {deploy}}}
+"
+    )
+}
+
+/// Waits until the instances serve exactly these versions.
+#[track_caller]
+fn serve(grid: &Grid, expected: [&str; 3]) {
+    let what = format!("the instances to serve {expected:?}");
+    eventually(SOON, &what, || {
+        let mut found: Vec<String> = grid.lab.hosts().iter().flat_map(pages).collect();
+        found.sort();
+        seen(found == expected, found)
+    });
+}
+
+/// What the instances on a host serve; one that stops meanwhile serves nothing.
+fn pages(node: &Node<'_>) -> Vec<String> {
+    let script = "for id in $(docker ps -q --filter name=roll.web-); do docker exec $id cat /www/up; done; true";
+    let text = node.run("sh", &["-c", script]);
+    text.lines().map(str::to_owned).collect()
+}
+
+#[test]
+fn a_deploy_that_crashes_is_taken_back_and_a_canary_waits_for_its_promotion() {
+    let Some(grid) = Grid::up(2) else { return };
+    let write = |name: &str, command: &str, deploy: &str| grid.write(name, &stack(command, deploy));
+    let first = write("first.yml", &serves("one"), "on_failure: rollback");
+    grid.node(1).kontena(&["stack", "install", &first]);
+    serve(&grid, ["one", "one", "one"]);
+
+    // The command that waits for it says what was wrong, once all are back.
+    let bad = write("bad.yml", CRASHES, "on_failure: rollback");
+    let upgrade = grid
+        .node(2)
+        .try_kontena(&["stack", "upgrade", "roll", &bad]);
+    upgrade.refused(
+        1,
+        &[
+            "failed",
+            "exited with status 3",
+            "went back to what ran before",
+        ],
+    );
+    serve(&grid, ["one", "one", "one"]);
+    for node in ALL {
+        let listed = grid.node(node).kontena(&["service", "deploys", "roll/web"]);
+        let states: Vec<bool> = ["success", "rolled back", "replaced"]
+            .map(|state| listed.contains(state))
+            .into();
+        assert_eq!(states, [true, true, true], "{listed}");
+    }
+
+    // The first instance alone, until somebody says that it is well.
+    let next = write("next.yml", &serves("two"), "canary: 1");
+    let said = grid
+        .node(1)
+        .try_kontena(&["stack", "upgrade", "roll", &next]);
+    let waits = "1 of 3 instances of `roll/web` run the new revision";
+    assert!(
+        said.status.success() && said.stderr.contains(waits),
+        "{said:#?}"
+    );
+    serve(&grid, ["one", "one", "two"]);
+    grid.node(2).kontena(&["service", "promote", "roll/web"]);
+    serve(&grid, ["two", "two", "two"]);
+
+    // Or that it is not.
+    let third = write("third.yml", &serves("three"), "canary: 1");
+    grid.node(2).kontena(&["stack", "upgrade", "roll", &third]);
+    serve(&grid, ["three", "two", "two"]);
+    grid.node(1).kontena(&["service", "abort", "roll/web"]);
+    serve(&grid, ["two", "two", "two"]);
+    let over = grid.node(1).try_kontena(&["service", "abort", "roll/web"]);
+    over.refused(1, &["nothing to abort"]);
+    grid.node(1).kontena(&["stack", "rm", "--force", "roll"]);
+    grid.settled(&ALL, &[], SOON);
+}
