@@ -308,7 +308,11 @@ async fn change_and_wait<B: Serialize>(
         .await?;
     session.warn_if_on_one_only(&begun.saved);
     let what = format!("service `{name}`");
-    let deploy = deploy::finish(session, &what, &path, begun.object, wait).await?;
+    let deploy = match begun.object.halted {
+        // It was halted before, which is no failure of what is asked now.
+        true => begun.object,
+        false => deploy::finish(session, &what, &path, begun.object, wait).await?,
+    };
     session.output.talk(said);
     session.print_changed(&begun.saved, DeployJson::from(deploy))
 }

@@ -32,6 +32,7 @@ pub(in crate::api) fn current(
             finished_at: None,
             reason: None,
             awaits_promotion: false,
+            halted: false,
             instance_deploys: Vec::new(),
         },
     }
@@ -58,7 +59,8 @@ pub(in crate::api) fn by_id(
         .as_ref()
         .and_then(|deployed| deployed.takes_back.as_ref());
     if let Some(taken_back) = taken_back.filter(|taken_back| taken_back.generation == id) {
-        return Some(gone_back(taken_back, current));
+        let is_halted = record.deployed.as_ref().is_some_and(|it| it.halt.is_some());
+        return Some(gone_back(taken_back, is_halted, current));
     }
     Some(ServiceDeploy {
         id: id.to_string(),
@@ -73,11 +75,12 @@ pub(in crate::api) fn by_id(
 
 /// A deploy that all go back from is over, and failed, once they are back; until then its instances are those
 /// of the way back.
-fn gone_back(taken_back: &TakenBack, way_back: ServiceDeploy) -> ServiceDeploy {
+fn gone_back(taken_back: &TakenBack, is_halted: bool, way_back: ServiceDeploy) -> ServiceDeploy {
     let (state, went) = match way_back.state {
         DeployState::Created | DeployState::Ongoing => (DeployState::Ongoing, "all go back"),
         DeployState::Success => (DeployState::Error, "all went back"),
-        DeployState::Error => (DeployState::Error, "the way back failed as well"),
+        DeployState::Error if is_halted => (DeployState::Error, "not all could go back"),
+        DeployState::Error => (DeployState::Error, "not all are back"),
     };
     let cause = &taken_back.halt.cause;
     ServiceDeploy {
@@ -167,6 +170,9 @@ fn outcome(deploy: &ServiceDeploy) -> Outcome {
 /// lost later (its node is absent, it restarts elsewhere) does not make the service deploy again.
 pub(super) fn is_under_way(snapshot: &Snapshot, key: &ServiceKey, record: &ServiceRecord) -> bool {
     let deployed = record.deployed.as_ref();
+    if deployed.is_some_and(|deployed| !deployed.goes_on()) {
+        return false;
+    }
     let is_at_it = |hold: &Hold| {
         deployed.is_none_or(|deployed| deployed.is_met_by(&hold.revision, hold.generation))
     };
@@ -229,6 +235,7 @@ fn of_record(
             .then(|| "the service is stopped".to_owned())
             .or(halted)
             .or(failure),
+        halted: deployed.halt.is_some(),
         awaits_promotion: state == DeployState::Ongoing && awaits_promotion(deployed, &progress),
         instance_deploys: progress.into_iter().map(|progress| progress.row).collect(),
     }
@@ -245,7 +252,7 @@ fn awaits_verdict(deployed: &Deployed, progress: &[Progress]) -> bool {
         && (some_wait || failed.any(|failed| failed.on_trial))
 }
 
-/// The first few are healthy, and none of the others has begun.
+/// The first few are healthy, and others still run what was before.
 fn awaits_promotion(deployed: &Deployed, progress: &[Progress]) -> bool {
     let Some(canary) = deployed.canary() else {
         return false;
@@ -255,7 +262,16 @@ fn awaits_promotion(deployed: &Deployed, progress: &[Progress]) -> bool {
         .min(progress.len());
     let (first, others) = progress.split_at(first);
     let all = |part: &[Progress], state| part.iter().all(|progress| progress.row.state == state);
-    !others.is_empty() && all(first, DeployState::Success) && all(others, DeployState::Created)
+    // What had to be made anew, or was scaled up, is of the newer deploy.
+    let is_settled = |progress: &Progress| {
+        matches!(
+            progress.row.state,
+            DeployState::Created | DeployState::Success
+        )
+    };
+    all(first, DeployState::Success)
+        && others.iter().all(is_settled)
+        && !all(others, DeployState::Success)
 }
 
 struct Progress {
@@ -277,7 +293,11 @@ fn progress(number: u32, holders: &[Holder<'_>], deployed: &Deployed) -> Progres
         row: InstanceDeploy {
             instance_number: number,
             node: Some(holder.name.to_string()),
-            state: state(holder),
+            state: match holder.hold.generation < deployed.generation {
+                // The way back leaves it as it is, well or not.
+                true => DeployState::Success,
+                false => state(holder),
+            },
             error: holder.hold.problem.clone(),
         },
         on_trial: holder.hold.on_trial,

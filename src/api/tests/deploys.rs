@@ -126,6 +126,11 @@ async fn a_deploy_that_is_taken_back_ends_when_all_are_back() {
             });
         });
         held(&mut view, (8, Running), (8, second));
+        for report in view.reports.values_mut() {
+            for hold in Arc::make_mut(report).holds.values_mut() {
+                hold.revision = old().hash;
+            }
+        }
         view
     };
     let going = deploy(back(Creating), 7).await;

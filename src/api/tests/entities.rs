@@ -640,6 +640,7 @@ async fn a_deploy_is_done_when_every_wanted_instance_is_healthy() {
               "finished_at": "2026-01-02T03:04:05.500Z",
               "reason": "instance 2: no such image",
               "awaits_promotion": false,
+              "halted": false,
               "instance_deploys": [
                 {
                   "instance_number": 1,

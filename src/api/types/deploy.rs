@@ -20,6 +20,9 @@ pub(crate) struct ServiceDeploy {
     /// The first few run it, and the others wait until somebody promotes it.
     #[serde(default)]
     pub(crate) awaits_promotion: bool,
+    /// Nobody goes on with it.
+    #[serde(default)]
+    pub(crate) halted: bool,
     pub(crate) instance_deploys: Vec<InstanceDeploy>,
 }
 

@@ -154,6 +154,7 @@ mod tests {
             finished_at: None,
             reason: Some("instance 2: no such image".to_owned()),
             awaits_promotion: false,
+            halted: false,
             instance_deploys: instances,
         }
     }

@@ -4,7 +4,8 @@ use super::Refusal;
 use super::service::find;
 use crate::document::edit::Edit;
 use crate::id::ServiceKey;
-use crate::view::{Deployed, Freshness, HaltCause, ServiceRecord, View};
+use crate::placement::{lags, place};
+use crate::view::{Deployed, HaltCause, ServiceRecord, View};
 
 /// `service abort`: nobody goes on with the deploy. Without a wish, a deploy that waits to be promoted is taken
 /// back, and another one stays as far as it got.
@@ -14,13 +15,15 @@ pub(super) fn abort(
     rollback: Option<bool>,
 ) -> Result<Vec<Edit>, Refusal> {
     let deployed = of_record(key, find(view, key)?)?;
-    let is_canary = deployed.canary().is_some() && deployed.halt.is_none();
+    let is_under_way = is_under_way(view, key, deployed);
+    let is_canary = deployed.canary().is_some() && deployed.halt.is_none() && is_under_way;
     let rollback = rollback.unwrap_or(is_canary);
+    let halted = deployed.halt.as_ref();
     if rollback {
         check_way_back(key, deployed)?;
-    } else if deployed.halt.is_some() {
+    } else if halted.is_some() {
         return Ok(Vec::new());
-    } else if !is_under_way(view, key, deployed) {
+    } else if !is_under_way {
         let text = format!("the deploy of service `{key}` is over: there is nothing to abort");
         return Err(Refusal::Invalid(text));
     }
@@ -28,7 +31,8 @@ pub(super) fn abort(
         service: key.clone(),
         generation: deployed.generation,
         revision: deployed.revision.hash,
-        cause: HaltCause::Aborted,
+        // One that is halted already goes on to say why.
+        cause: halted.map_or(HaltCause::Aborted, |halt| halt.cause.clone()),
         rollback,
     }])
 }
@@ -50,6 +54,7 @@ pub(super) fn promote(view: &View, key: &ServiceKey) -> Result<Vec<Edit>, Refusa
     Ok(vec![Edit::Promote {
         service: key.clone(),
         generation: deployed.generation,
+        revision: deployed.revision.hash,
     }])
 }
 
@@ -71,14 +76,6 @@ fn check_way_back(key: &ServiceKey, deployed: &Deployed) -> Result<(), Refusal> 
     Err(Refusal::Invalid(text))
 }
 
-/// Whether somebody who is there still runs an older deploy.
 fn is_under_way(view: &View, key: &ServiceKey, deployed: &Deployed) -> bool {
-    let present = view
-        .reports
-        .iter()
-        .filter(|(node, _)| view.freshness(node) < Freshness::Absent);
-    let mut holds = present.flat_map(|(_, report)| &report.holds);
-    holds.any(|(instance, hold)| {
-        instance.service == *key && !deployed.is_met_by(&hold.revision, hold.generation)
-    })
+    lags(view, &place(view), key, deployed)
 }

@@ -102,6 +102,7 @@ pub enum Edit {
     Promote {
         service: ServiceKey,
         generation: u64,
+        revision: RevisionHash,
     },
     RemoveService(ServiceKey),
 }

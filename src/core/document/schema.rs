@@ -110,6 +110,13 @@ pub(crate) struct HaltOrder {
     pub(crate) cause: HaltCause,
 }
 
+/// `service/NAME/promotion/GENERATION`: those that wait for the first few may follow.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub(crate) struct PromotionOrder {
+    /// As that of a [`HaltOrder`].
+    pub(crate) revision: RevisionHash,
+}
+
 impl fmt::Display for GridRegister {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
@@ -283,6 +290,7 @@ pub(crate) fn known_fields(register: &str) -> &'static [&'static str] {
         Some(StackRegister::Service(_, ServiceRegister::Halt(_))) => {
             &["revision", "rollback", "cause"]
         }
+        Some(StackRegister::Service(_, ServiceRegister::Promotion(_))) => &["revision"],
         Some(StackRegister::Service(_, ServiceRegister::Pin(_))) => &["epoch", "node"],
         Some(
             StackRegister::Created
@@ -293,8 +301,7 @@ pub(crate) fn known_fields(register: &str) -> &'static [&'static str] {
                 ServiceRegister::Created
                 | ServiceRegister::Removed
                 | ServiceRegister::Instances
-                | ServiceRegister::Lifecycle
-                | ServiceRegister::Promotion(_),
+                | ServiceRegister::Lifecycle,
             ),
         )
         | None => &[],

@@ -12,8 +12,8 @@ use super::envelope::{Envelope, MAX_DEPENDENCIES, MAX_PAYLOAD_BYTES};
 use super::log::{Log, Trust};
 use super::replica::{Ingested, Refusal, Replica};
 use super::schema::{
-    DeployOrder, GridRegister, HaltOrder, Heads, Removal, RevisionPointer, ServiceRegister,
-    StackRegister, known_fields,
+    DeployOrder, GridRegister, HaltOrder, Heads, PromotionOrder, Removal, RevisionPointer,
+    ServiceRegister, StackRegister, known_fields,
 };
 use super::{DocumentId, SignedEnvelope};
 use crate::id::{EnvelopeHash, GridId, NodeId, RevisionHash, ServiceKey};
@@ -334,9 +334,13 @@ impl Replica {
             Edit::Promote {
                 service,
                 generation,
+                revision,
             } => {
+                let order = PromotionOrder {
+                    revision: *revision,
+                };
                 let promotion = ServiceRegister::Promotion(*generation);
-                draft.insert(register(service, promotion), fact());
+                draft.insert(register(service, promotion), json(&order));
             }
             Edit::RemoveService(service) => {
                 draft.insert(register(service, ServiceRegister::Removed), fact());
@@ -400,12 +404,14 @@ impl Replica {
         })
     }
 
-    /// What a deploy can go back to: what runs, unless that failed and has nothing before it.
+    /// What a deploy can go back to: what runs, unless that failed or was never promoted, and there is something
+    /// before it.
     fn previous(&mut self, service: &ServiceKey) -> Option<RevisionPointer> {
         let documents = self.documents();
         let deployed = documents.services.get(service)?.deployed.as_ref()?;
         let failed = deployed.halt.is_some() && deployed.takes_back.is_none();
-        let before = deployed.previous.as_ref().filter(|_| failed);
+        let is_tried = deployed.canary().is_some();
+        let before = deployed.previous.as_ref().filter(|_| failed || is_tried);
         let ran = before.unwrap_or(&deployed.revision);
         Some(RevisionPointer {
             hash: ran.hash,

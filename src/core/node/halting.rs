@@ -9,12 +9,13 @@ use std::collections::btree_map::Entry;
 use std::time::Duration;
 
 use crate::document::edit::Edit;
-use crate::id::{InstanceId, NodeId, RevisionHash, ServiceKey};
+use crate::id::{InstanceId, RevisionHash, ServiceKey};
+use crate::placement::lags;
 use crate::reconcile::Failed;
 use crate::report::Hold;
 use crate::stack::OnFailure;
 use crate::time::{Instant, Now};
-use crate::view::{Deployed, Freshness, HaltCause, Lifecycle, View};
+use crate::view::{Deployed, HaltCause, Lifecycle, View};
 
 use super::writing::Job;
 use super::{Node, Phase};
@@ -42,7 +43,7 @@ impl Node {
         let halts: Vec<FailedDeploy> = failures
             .filter_map(|(instance, failed)| {
                 let hold = instances.holds().get(instance)?;
-                failed_deploy(&self.view, self.me, instance, hold, failed)
+                self.failed_deploy(instance, hold, failed)
             })
             .collect();
         for halt in halts {
@@ -52,6 +53,39 @@ impl Node {
                 self.queue(Job::Halt(Box::new(halt)));
             }
         }
+    }
+
+    /// What is to be written of an instance that failed for good at the deploy of record, if anything.
+    fn failed_deploy(
+        &self,
+        instance: &InstanceId,
+        hold: &Hold,
+        failed: &Failed,
+    ) -> Option<FailedDeploy> {
+        let record = self.view.documents.services.get(&instance.service)?;
+        let deployed = record.deployed.as_ref()?;
+        let is_of_it =
+            (failed.revision, failed.generation) == (deployed.revision.hash, deployed.generation);
+        let is_open = deployed.halt.is_none() && deployed.previous.is_some();
+        let is_wanted = record.state == Lifecycle::Running;
+        if !(is_of_it && is_open && is_wanted) {
+            return None;
+        }
+        if !(hold.on_trial || self.is_under_way(&instance.service, deployed)) {
+            return None;
+        }
+        Some(FailedDeploy {
+            service: instance.service.clone(),
+            generation: deployed.generation,
+            revision: deployed.revision.hash,
+            cause: HaltCause::failed(instance.number, &failed.problem),
+            rollback: wants_rollback(deployed),
+        })
+    }
+
+    /// Whether somebody still has to replace an instance for it.
+    fn is_under_way(&self, service: &ServiceKey, deployed: &Deployed) -> bool {
+        lags(&self.view, self.placement(), service, deployed)
     }
 }
 
@@ -82,48 +116,6 @@ impl FailedDeploy {
         };
         is_due.then(edit).into_iter().collect()
     }
-}
-
-/// What is to be written of an instance that failed for good at the deploy of record, if anything.
-fn failed_deploy(
-    view: &View,
-    me: NodeId,
-    instance: &InstanceId,
-    hold: &Hold,
-    failed: &Failed,
-) -> Option<FailedDeploy> {
-    let record = view.documents.services.get(&instance.service)?;
-    let deployed = record.deployed.as_ref()?;
-    let is_of_it =
-        (failed.revision, failed.generation) == (deployed.revision.hash, deployed.generation);
-    let is_open = deployed.halt.is_none() && deployed.previous.is_some();
-    let is_wanted = record.state == Lifecycle::Running;
-    if !(is_of_it && is_open && is_wanted) {
-        return None;
-    }
-    if !(hold.on_trial || is_under_way(view, me, &instance.service, deployed)) {
-        return None;
-    }
-    Some(FailedDeploy {
-        service: instance.service.clone(),
-        generation: deployed.generation,
-        revision: deployed.revision.hash,
-        cause: HaltCause::failed(instance.number, &failed.problem),
-        rollback: wants_rollback(deployed),
-    })
-}
-
-/// Whether another node that is there has an instance of an older deploy.
-fn is_under_way(view: &View, me: NodeId, service: &ServiceKey, deployed: &Deployed) -> bool {
-    let mut reports = view.reports.iter();
-    reports.any(|(node, report)| {
-        let is_there = *node == me || view.freshness(node) < Freshness::Absent;
-        let mut holds = report.holds.iter();
-        is_there
-            && holds.any(|(instance, hold)| {
-                instance.service == *service && !deployed.is_met_by(&hold.revision, hold.generation)
-            })
-    })
 }
 
 fn wants_rollback(deployed: &Deployed) -> bool {

@@ -8,7 +8,7 @@ use crate::id::{InstanceId, NodeId};
 use crate::membership::admission::MAX_ADDRESSES;
 use crate::membership::vector::Life;
 use crate::message::Message;
-use crate::placement::Incremental;
+use crate::placement::{Incremental, Placement};
 use crate::reconcile::action::{ActionId, Observed, Outcome};
 use crate::reconcile::goals::{Holder, goals};
 use crate::reconcile::{Goals, Identity, Instances};
@@ -306,6 +306,10 @@ impl Node {
         if self.acts() && self.begins_actions() {
             self.begin_actions();
         }
+    }
+
+    pub(super) fn placement(&self) -> &Placement {
+        self.work.placement.placement()
     }
 
     fn begin_actions(&mut self) {

@@ -46,13 +46,15 @@ impl Peer {
     /// The instance as its holder reports it, when `aim` is wanted.
     pub fn of(number: u32, holder: Freshness, hold: &Hold, aim: Aim<'_>) -> Self {
         let current = aim.is_met_by(&hold.revision, hold.generation);
+        // What a way back leaves as it is says nothing of that way.
+        let is_of_it = current && hold.generation >= aim.generation;
         let is_broken = hold.state == InstanceState::Failed || hold.health == Health::Unhealthy;
         Self {
             number,
             holder: Some(holder),
             healthy: hold.state == InstanceState::Running && hold.health == Health::Healthy,
             current,
-            failed: current && is_broken,
+            failed: is_of_it && is_broken,
             updating: hold.updating,
         }
     }

@@ -7,7 +7,7 @@ use crate::id::RevisionHash;
 use crate::report::{Health, Hold, InstanceState};
 use crate::time::Instant;
 
-use super::backoff::{STABLE_AFTER, Setback};
+use super::backoff::{FAILURES_BEFORE_REFUSAL, STABLE_AFTER, Setback};
 use super::lifecycle::{Local, ProbeResult};
 
 /// An image that cannot be fetched fails a deploy at that try (Kontena 4.3).
@@ -81,10 +81,9 @@ impl Local {
     }
 
     fn is_hopeless(&self, hold: &Hold) -> bool {
-        let gave_up = self
-            .starting
-            .as_ref()
-            .is_some_and(Setback::is_reason_to_refuse);
+        let is_certain =
+            |setback: &Setback| setback.is_certain() && setback.failures >= FAILURES_BEFORE_REFUSAL;
+        let gave_up = self.starting.as_ref().is_some_and(is_certain);
         let probing = self.probing.as_ref();
         let never_answered =
             probing.is_some_and(|probing| matches!(probing.result, ProbeResult::Failed { .. }));

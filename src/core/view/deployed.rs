@@ -7,6 +7,7 @@ use serde::{Deserialize, Serialize};
 
 use super::Revision;
 use crate::id::{NodeId, RevisionHash};
+use crate::stack::Strategy;
 use crate::time::WallTime;
 
 /// The deploy of record.
@@ -41,6 +42,17 @@ impl Deployed {
             promoted: false,
             takes_back: None,
         }
+    }
+
+    /// Of a service with so many instances: where all are among the first few, nobody waits.
+    pub(crate) fn of(mut self, instances: u32) -> Self {
+        let service = self.revision.service.as_ref().ok();
+        let canary = service.and_then(|service| {
+            let is_counted = service.deploy.strategy != Strategy::Daemon;
+            service.deploy.canary.filter(|_| is_counted)
+        });
+        self.promoted |= canary.is_some_and(|canary| canary.get() >= instances);
+        self
     }
 
     /// Whether every instance is to run it: nobody halted it, and nobody has to promote it first.

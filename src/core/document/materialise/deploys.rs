@@ -12,7 +12,7 @@ use super::{Read, readable};
 use crate::document::graph::Index;
 use crate::document::log::Log;
 use crate::document::schema::{
-    DeployOrder, HaltOrder, RevisionPointer, ServiceRegister, StackRegister,
+    DeployOrder, HaltOrder, PromotionOrder, RevisionPointer, ServiceRegister, StackRegister,
 };
 use crate::id::{NodeId, RevisionHash, ServiceName};
 use crate::view::{DeployRecord, Deployed, Halt, HaltCause, TakenBack};
@@ -89,12 +89,16 @@ impl Reader<'_> {
     fn ordered(&self, generation: u64, order: &DeployOrder) -> Deployed {
         let revision = self.revision(order.revision, order.number);
         let previous = order.previous;
-        let promotion = ServiceRegister::Promotion(generation);
         Deployed {
             previous: previous.map(|previous| self.revision(previous.hash, previous.number)),
-            promoted: !self.alive(promotion).is_empty(),
+            promoted: self.is_promoted(generation, order.revision),
             ..Deployed::new(revision, generation, order.at)
         }
+    }
+
+    fn is_promoted(&self, generation: u64, revision: RevisionHash) -> bool {
+        let values = self.alive(ServiceRegister::Promotion(generation));
+        readable::<PromotionOrder>(&values).any(|read| read.value.revision == revision)
     }
 
     /// Everybody goes back, the first few first or not.

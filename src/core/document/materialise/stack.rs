@@ -227,13 +227,14 @@ impl Reader<'_> {
             .into_iter()
             .map(|source| self.log.entry(source).time)
             .min();
+        let wanted = instances.as_ref().map_or(1, |read| read.value);
         Some(ServiceRecord {
             creation,
             born,
             latest: self.revision(pointer.value.hash, pointer.value.number),
-            deployed: deploy.map(|read| self.deployed(&read)),
+            deployed: deploy.map(|read| self.deployed(&read).of(wanted)),
             deploys: self.deploys(service),
-            instances: instances.map_or(1, |read| read.value),
+            instances: wanted,
             state: state.map(|read| read.value).unwrap_or_default(),
             pins: self.pins(service),
             created: created.unwrap_or_default(),

@@ -205,7 +205,7 @@ fn a_deploy_with_a_canary_waits_until_it_is_promoted_and_an_abort_takes_it_back(
         Refusal::Invalid("the deploy of service `shop/web` waits for nobody".to_owned())
     );
 
-    command(&mut other, 1, &abort(None));
+    command(&mut other, 1, &abort(Some(true)));
     assert_eq!(image(&deployed(&mut other)), "nginx:1");
 }
 
@@ -246,4 +246,55 @@ fn a_halted_deploy_is_deployed_anew_without_force() {
     command(&mut a, 1, &deploy);
     let third = deployed(&mut a);
     assert!(third.generation > second.generation && third.halt.is_none());
+}
+
+#[test]
+fn what_was_never_promoted_is_nothing_to_go_back_to() {
+    let [mut a] = <[Replica; 1]>::try_from(replicas(1)).ok().unwrap();
+    create(&mut a);
+    command(&mut a, 1, &update_to(canary(1)));
+    let mut restarted = replicas(1).remove(0);
+    give(&a, &mut restarted);
+    write(&mut a, &[revision("nginx:3"), deploy("nginx:3")]);
+    let third = deployed(&mut a);
+    assert_eq!(third.previous.unwrap().hash, Service::new("nginx:1").hash());
+
+    command(&mut restarted, 1, &Command::RestartService(web()));
+    command(&mut restarted, 1, &abort(Some(true)));
+    assert_eq!(image(&deployed(&mut restarted)), "nginx:1");
+}
+
+#[test]
+fn a_promotion_is_of_one_revision() {
+    let [mut a] = <[Replica; 1]>::try_from(replicas(1)).ok().unwrap();
+    create(&mut a);
+    command(&mut a, 1, &update_to(canary(1)));
+    let other = Edit::Promote {
+        service: web(),
+        generation: deployed(&mut a).generation,
+        revision: Service::new("nginx:9").hash(),
+    };
+    write(&mut a, &[other]);
+    assert_eq!(deployed(&mut a).canary(), Some(1));
+}
+
+#[test]
+fn nobody_waits_for_a_canary_of_all() {
+    let [mut a] = <[Replica; 1]>::try_from(replicas(1)).ok().unwrap();
+    create(&mut a);
+    command(&mut a, 1, &update_to(canary(2)));
+    assert_eq!(deployed(&mut a).canary(), None);
+}
+
+#[test]
+fn a_halt_that_is_turned_into_the_way_back_still_says_what_failed() {
+    let [mut a] = <[Replica; 1]>::try_from(replicas(1)).ok().unwrap();
+    let second = updated(&mut a);
+    write(&mut a, &[failed(second.generation, "nginx:2", false)]);
+    command(&mut a, 1, &abort(Some(true)));
+    let back = deployed(&mut a).takes_back.unwrap();
+    assert_eq!(
+        back.halt.cause,
+        HaltCause::failed(2, "exited with status 1")
+    );
 }

@@ -7,7 +7,9 @@ use crate::reconcile::{Instances, Wanted};
 use crate::stack::Service;
 use crate::view::Freshness;
 
-use super::bench::{Bench, healthy, id, identity, of_service, wanted};
+use super::bench::{Bench, healthy, hold, id, identity, of_service, wanted};
+use crate::reconcile::wanted::Aim;
+use crate::report::{Health, Hold, InstanceState};
 
 /// Instance 2 of 3, of whose deploy 2 the others say this.
 fn second_of_three(first: Peer, third: Peer) -> Wanted {
@@ -467,4 +469,43 @@ fn the_way_back_leaves_alone_what_was_not_replaced_unless_it_is_of_an_earlier_se
         bench.did(),
         "fetch web:1, stop web-2 g1, remove web-2 g1, run web-2 g3"
     );
+}
+
+#[test]
+fn a_port_that_is_taken_for_a_moment_fails_no_deploy() {
+    let mut bench = Bench::with([wanted("web-1", 1)]);
+    bench.settle();
+    bench.want([of_service("web-1", 2, 1, Service::new("web:2"))]);
+    while let Some((id, action)) = bench.next_action() {
+        if matches!(action, Action::Run(_)) {
+            bench.done(id, Err(Failure::PortTaken { port: 80 }));
+            break;
+        }
+        let outcome = bench.engine.carry_out(&action, bench.now().wall);
+        bench.done(id, outcome);
+        bench.observe();
+    }
+    assert!(bench.instances.failures().is_empty());
+    bench.seconds(5);
+    assert_eq!(bench.state("web-1"), "running healthy");
+}
+
+#[test]
+fn what_the_way_back_leaves_as_it_is_does_not_hold_it_up_though_it_is_broken() {
+    let service = Service::new("web:1");
+    let hold = Hold {
+        revision: service.hash(),
+        health: Health::Unhealthy,
+        ..hold(1, InstanceState::Running)
+    };
+    let aim = |keeps_from| Aim {
+        revision: &hold.revision,
+        generation: 3,
+        is_newest: true,
+        keeps_from,
+    };
+    let kept = Peer::of(2, Freshness::Fresh, &hold, aim(Some(0)));
+    assert!(kept.current && !kept.failed);
+    let older = Peer::of(2, Freshness::Fresh, &hold, aim(None));
+    assert!(!older.current && !older.failed);
 }
