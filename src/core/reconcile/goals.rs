@@ -180,7 +180,7 @@ impl<'a> Scene<'a> {
             halted: target.deployed.halt.as_ref().map(Hindrance::of),
             canary: target.deployed.canary(),
             is_newest: self.me.is_up_to_date,
-            keeps_from: self.keeps_from(target),
+            keeps_from: target.deployed.keeps_from,
             state: Lifecycle::Running,
             fixed: target.service.stateful || target.service.deploy.strategy == Strategy::Daemon,
             takeover: false,
@@ -279,14 +279,9 @@ impl<'a> Scene<'a> {
             revision: &target.deployed.revision.hash,
             generation: target.deployed.generation,
             is_newest: self.me.is_up_to_date,
-            keeps_from: self.keeps_from(target),
+            keeps_from: target.deployed.keeps_from,
         };
         Peer::of(number, self.freshness(node), hold, aim)
-    }
-
-    fn keeps_from(self, target: Target<'_>) -> Option<u64> {
-        let is_way_back = target.deployed.takes_back.is_some();
-        is_way_back.then_some(self.record.born)
     }
 
     fn freshness(self, node: &NodeId) -> Freshness {

@@ -28,6 +28,9 @@ pub struct Deployed {
     pub promoted: bool,
     /// The deploy that this one takes back.
     pub takes_back: Option<TakenBack>,
+    /// Where it takes one back: what runs of its revision and was not replaced yet is right, of whatever deploy from
+    /// this one on. An older one is of an earlier service of the name.
+    pub keeps_from: Option<u64>,
 }
 
 impl Deployed {
@@ -41,6 +44,7 @@ impl Deployed {
             halt: None,
             promoted: false,
             takes_back: None,
+            keeps_from: None,
         }
     }
 
@@ -66,7 +70,10 @@ impl Deployed {
         match generation.cmp(&self.generation) {
             Ordering::Greater => true,
             Ordering::Equal => *revision == self.revision.hash,
-            Ordering::Less => self.takes_back.is_some() && *revision == self.revision.hash,
+            Ordering::Less => {
+                let is_kept = self.keeps_from.is_some_and(|from| generation >= from);
+                is_kept && *revision == self.revision.hash
+            }
         }
     }
 

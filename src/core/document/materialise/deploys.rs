@@ -68,8 +68,8 @@ struct Halted {
 }
 
 impl Reader<'_> {
-    /// What an order and its halts come to.
-    pub(super) fn deployed(&self, order: &Read<DeployOrder>) -> Deployed {
+    /// What an order and its halts come to, in the life of the service that began at `born`.
+    pub(super) fn deployed(&self, order: &Read<DeployOrder>, born: u64) -> Deployed {
         let generation = self.log.entry(order.source).lamport;
         let ordered = self.ordered(generation, &order.value);
         let halted = self.halted(generation, order.value.revision);
@@ -78,7 +78,10 @@ impl Reader<'_> {
         };
         let way_back = order.value.previous.filter(|_| rollback);
         match way_back.filter(|previous| previous.hash != order.value.revision) {
-            Some(previous) => self.way_back(ordered, previous, halt),
+            Some(previous) => Deployed {
+                keeps_from: Some(born),
+                ..self.way_back(ordered, previous, halt)
+            },
             None => Deployed {
                 halt: Some(halt),
                 ..ordered

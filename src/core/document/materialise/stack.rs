@@ -232,7 +232,7 @@ impl Reader<'_> {
             creation,
             born,
             latest: self.revision(pointer.value.hash, pointer.value.number),
-            deployed: deploy.map(|read| self.deployed(&read).of(wanted)),
+            deployed: deploy.map(|read| self.deployed(&read, born).of(wanted)),
             deploys: self.deploys(service),
             instances: wanted,
             state: state.map(|read| read.value).unwrap_or_default(),

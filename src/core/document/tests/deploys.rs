@@ -70,6 +70,10 @@ fn a_halt_that_wants_it_brings_back_what_ran_before_under_the_next_generation() 
     assert_eq!(image(&back), "nginx:1");
     assert_eq!(back.generation, second.generation + 1);
     assert_eq!(back.halt, None);
+    let (born, old) = (the_web(&mut a).born, back.revision.hash);
+    assert!(back.is_met_by(&old, born), "what was not replaced is right");
+    assert!(!back.is_met_by(&old, born - 1), "of an earlier service");
+    assert!(!back.is_met_by(&second.revision.hash, second.generation));
     let taken_back = back.takes_back.unwrap();
     assert_eq!(taken_back.generation, second.generation);
     assert_eq!(taken_back.revision.number, 2);
