@@ -25,6 +25,7 @@ mod running;
 mod stacks;
 mod stateful;
 mod stopping;
+mod succession;
 
 use std::fmt;
 use std::time::Duration;
@@ -187,6 +188,7 @@ impl Checks {
                 Box::<stopping::Stopping>::default(),
                 Box::<stateful::Stateful>::default(),
                 Box::<rollout::Rollouts>::default(),
+                Box::new(succession::Successions),
                 Box::<epochs::Epochs>::default(),
                 Box::<offline::Offlines>::default(),
                 Box::<acknowledged::Acknowledged>::default(),
@@ -248,6 +250,7 @@ pub fn all() -> impl Iterator<Item = &'static Check> {
         stopping::CHECKS,
         stateful::CHECKS,
         rollout::CHECKS,
+        succession::CHECKS,
         epochs::CHECKS,
         offline::CHECKS,
         acknowledged::CHECKS,

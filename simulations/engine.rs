@@ -115,6 +115,7 @@ impl Engine {
             Action::Stop { grace, .. } if self.trouble.ignores_stop => (*grace, *grace),
             Action::Stop { .. } => millis(50, 400),
             Action::Remove { .. } => millis(30, 100),
+            Action::Rename { .. } => millis(5, 30),
             Action::Hook { .. } | Action::Command { .. } => millis(50, 3000),
             Action::Check { limit, .. } if self.trouble.sickens == Some(Illness::Hangs) => {
                 (*limit, *limit)
@@ -143,6 +144,7 @@ impl Engine {
             Action::Start { container } => self.start(&container, wall),
             Action::Stop { container, .. } => self.stop(&container, wall),
             Action::Remove { container } => self.remove_stopped(&container),
+            Action::Rename { container, name } => self.rename(&container, name),
             Action::Probe { address, .. } => self.probe(address),
             Action::Check { target, .. } => self.check(&target),
             Action::LastLines { container } => match self.containers.contains_key(&container) {
@@ -297,6 +299,16 @@ impl Engine {
             return Err(Failure::Refused { problem });
         }
         self.remove(id);
+        Ok(Success::Done)
+    }
+
+    fn rename(&mut self, id: &ContainerId, name: String) -> Outcome {
+        let mut others = self.containers.values().filter(|other| other.id != *id);
+        if others.any(|other| other.name == name) || self.foreign.contains_key(&name) {
+            return Err(Failure::Occupied { name });
+        }
+        let container = self.containers.get_mut(id).ok_or(Failure::Gone)?;
+        container.name = name;
         Ok(Success::Done)
     }
 

@@ -120,6 +120,10 @@ fn asked(world: &World, host: usize, action: &Action) -> Option<String> {
         Action::Start { container } => Some(format!("start {}", name(container))),
         Action::Stop { container, .. } => Some(format!("stop {}", name(container))),
         Action::Remove { container } => Some(format!("remove {}", name(container))),
+        Action::Rename {
+            container,
+            name: new,
+        } => Some(format!("rename {} to {new}", name(container))),
         Action::Hook { hook, .. } => Some(format!("hook {hook}")),
         Action::Command {
             container, hook, ..

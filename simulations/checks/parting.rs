@@ -70,9 +70,12 @@ fn has_others(scene: Scene<'_>, host: usize, container: &Container) -> bool {
     };
     let hosts = scene.world.hosts.iter();
     let mut running = hosts.flat_map(|host| host.engine.running());
+    // The successor of an instance, too, is another one.
     running.any(|other| {
-        let other = &other.owner.instance;
-        other.service == instance.service && other.number != instance.number && stays(other)
+        other.id != container.id && {
+            let other = &other.owner.instance;
+            other.service == instance.service && stays(other)
+        }
     })
 }
 

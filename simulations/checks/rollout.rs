@@ -127,7 +127,7 @@ impl Rollouts {
         let is_for_a_deploy = container.owner.generation < deployed.generation
             && record.state == Lifecycle::Running
             && container.owner.instance.number <= record.instances;
-        if !is_for_a_deploy {
+        if !is_for_a_deploy || is_succeeded(scene, host, container) {
             return;
         }
         let me = scene.world.id(host);
@@ -192,6 +192,14 @@ impl Rollouts {
         let since = self.going.get(&(host, container.clone()));
         since.is_some_and(|since| scene.now().since(*since) < GOES_WITHIN)
     }
+}
+
+/// Whether the host runs another container of the instance: that this one goes takes nobody down
+/// ([`super::succession`] says when it may).
+fn is_succeeded(scene: Scene<'_>, host: usize, container: &Container) -> bool {
+    let mut running = scene.host(host).engine.running();
+    let instance = &container.owner.instance;
+    running.any(|other| other.id != container.id && other.owner.instance == *instance)
 }
 
 /// How many instances must run while one is replaced.

@@ -59,7 +59,7 @@ static AS_WRITTEN: Check = Check {
 
 static ONE_CONTAINER: Check = Check {
     name: "asks-for-no-twin",
-    says: "a node that nothing troubled for half a minute asks for no container of an instance of which its engine has another one",
+    says: "a node that nothing troubled for half a minute asks for no container of an instance of which its engine has another one of that name",
     why: "the engine refuses it, and whoever does not see its own containers asks again and again",
 };
 

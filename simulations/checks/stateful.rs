@@ -165,6 +165,7 @@ fn to_start<'a>(scene: Scene<'a>, host: usize, action: &'a Action) -> Option<&'a
         | Action::Command { .. }
         | Action::Stop { .. }
         | Action::Remove { .. }
+        | Action::Rename { .. }
         | Action::Probe { .. }
         | Action::Check { .. }
         | Action::LastLines { .. } => None,

@@ -5,8 +5,8 @@ use std::num::NonZeroU32;
 use kontena_core::command::{Command, StackInput};
 use kontena_core::id::{RevisionHash, ServiceKey, ServiceName, StackName};
 use kontena_core::stack::{
-    Deploy, HealthCheck, Hook, Hooks, OnFailure, OnReturn, Port, Protocol, Question, Service,
-    Spread, Strategy, Takeover,
+    Deploy, HealthCheck, Hook, Hooks, OnFailure, OnReturn, Order, Port, Protocol, Question,
+    Service, Spread, Strategy, Takeover,
 };
 use kontena_core::view::Availability;
 
@@ -298,7 +298,23 @@ impl Shape {
         }
         service.resources.memory = self.memory();
         self.roll_out(&mut service.deploy);
+        service.deploy.order = self.order(version);
         service
+    }
+
+    /// Some go from one order to the other with a deploy; what cannot start first asks for it in vain.
+    fn order(self, version: u32) -> Order {
+        let starts_first = match self {
+            Self::Plain | Self::Relaxed => version % 2 == 0,
+            Self::Waiting | Self::Published => version % 3 == 0,
+            Self::Random => true,
+            Self::Stateful | Self::Daemon | Self::Zoned => false,
+        };
+        if starts_first {
+            Order::StartFirst
+        } else {
+            Order::StopFirst
+        }
     }
 
     /// Of some a deploy that fails is taken back, of some it waits to be promoted.

@@ -32,6 +32,7 @@ mod refusals;
 pub mod rollout;
 mod round;
 mod sight;
+mod succession;
 #[cfg(test)]
 mod tests;
 mod trial;
@@ -41,5 +42,6 @@ pub mod yielding;
 
 pub use goals::{Holder, goals};
 pub use instances::{Identity, Instances};
+pub use parting::Leaves;
 pub use trial::Failed;
 pub use wanted::{Departure, Goals, Leaving, Rival, Wanted};

@@ -156,6 +156,9 @@ pub struct Hold {
     /// It replaced a container of an older deploy, and has not been healthy for long since.
     #[serde(default, skip_serializing_if = "std::ops::Not::not")]
     pub on_trial: bool,
+    /// A container that it was before still runs, and goes once the names have left it.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub former: bool,
     #[serde(default)]
     pub container: Option<String>,
     #[serde(default)]

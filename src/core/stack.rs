@@ -29,6 +29,7 @@ mod logging;
 mod network_mode;
 mod offline;
 mod on_failure;
+mod order;
 mod port;
 mod privileges;
 mod relations;
@@ -50,6 +51,7 @@ pub use logging::{InvalidLogging, Logging, log_driver, log_option};
 pub use network_mode::NetworkMode;
 pub use offline::{NotOneOf, Offline, OnReturn, Takeover};
 pub use on_failure::OnFailure;
+pub use order::Order;
 pub use port::InvalidPort;
 pub use privileges::{InvalidPrivilege, PidMode, Privileges, capability, user};
 pub use relations::{
@@ -169,6 +171,22 @@ impl Service {
         }
     }
 
+    /// Whether the new container of an instance is started before its old one stops: it is asked for, and two can run
+    /// beside each other, which a host port, the host's network, data that stays and a directory of the host that is
+    /// written to forbid.
+    pub fn starts_first(&self) -> bool {
+        let is_shared = |volume: &Volume| match volume.source {
+            VolumeSource::Anonymous => false,
+            VolumeSource::Bind(_) => !volume.is_read_only(),
+            VolumeSource::Named(_) => true,
+        };
+        self.deploy.order == Order::StartFirst
+            && !self.stateful
+            && self.ports.is_empty()
+            && self.network_mode != NetworkMode::Host
+            && !self.volumes.iter().any(is_shared)
+    }
+
     /// The canonical bytes of this revision: JSON, fields in this order, empty ones left out.
     pub fn encode(&self) -> Vec<u8> {
         serde_json::to_vec(self).expect("a service holds only text keys, text and numbers")
@@ -229,6 +247,9 @@ pub struct Deploy {
     /// Whether what runs is moved to where fewer of it run; with `ha` alone, and not if stateful.
     #[serde(default, skip_serializing_if = "is_false")]
     pub rebalance: bool,
+    /// Whether the new container is started before the old one stops.
+    #[serde(default, skip_serializing_if = "Order::is_stop_first")]
+    pub order: Order,
     /// What becomes of a deploy that fails.
     #[serde(default, skip_serializing_if = "OnFailure::is_halt")]
     pub on_failure: OnFailure,
@@ -267,6 +288,7 @@ impl Default for Deploy {
             max_per_node: None,
             offline: Offline::default(),
             rebalance: false,
+            order: Order::StopFirst,
             on_failure: OnFailure::Halt,
             canary: None,
             unknown: BTreeMap::new(),
@@ -344,6 +366,14 @@ pub struct Volume {
     /// Docker's mount flags (`ro`, `z` …), as written.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub flags: Option<String>,
+}
+
+impl Volume {
+    /// Whether the container cannot write to it.
+    pub fn is_read_only(&self) -> bool {
+        let flags = self.flags.as_deref().unwrap_or_default();
+        flags.split(',').any(|flag| flag == "ro")
+    }
 }
 
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]

@@ -9,7 +9,7 @@ use std::time::Duration;
 use bollard::models::{ContainerCreateBody, ContainerInspectResponse};
 use bollard::query_parameters::{
     CreateContainerOptions, CreateImageOptions, InspectContainerOptions, RemoveContainerOptions,
-    StartContainerOptions, StopContainerOptions,
+    RenameContainerOptions, StartContainerOptions, StopContainerOptions,
 };
 use futures::StreamExt;
 use kontena_core::reconcile::action::{
@@ -49,6 +49,7 @@ impl Docker {
             Action::Start { container } => self.start(&container).await,
             Action::Stop { container, grace } => self.stop(&container, grace).await,
             Action::Remove { container } => self.remove(&container).await,
+            Action::Rename { container, name } => self.rename(&container, &name).await,
             Action::Probe {
                 address,
                 port,
@@ -259,6 +260,38 @@ impl Docker {
                 message,
             }) if message.contains("already in progress") => Ok(Success::Done),
             removed => done_unless_there(removed),
+        }
+    }
+
+    async fn rename(&self, id: &ContainerId, name: &str) -> Outcome {
+        let options = RenameContainerOptions {
+            name: name.to_owned(),
+        };
+        let container = id.0.clone();
+        let renamed = self
+            .call(CHANGE_LIMIT, |client| async move {
+                client.rename_container(&container, options).await
+            })
+            .await;
+        match renamed {
+            // Its own name is in its way as well.
+            Err(Trouble::Refused { .. }) if self.has_name(id, name).await? => Ok(Success::Done),
+            Err(trouble) if trouble.is_status(NOT_FOUND) => Err(Failure::Gone),
+            Err(trouble) if trouble.is_status(CONFLICT) => Err(Failure::Occupied {
+                name: name.to_owned(),
+            }),
+            renamed => done_unless_there(renamed),
+        }
+    }
+
+    async fn has_name(&self, id: &ContainerId, name: &str) -> Result<bool, Failure> {
+        match self.inspect(&id.0).await {
+            Ok(inspected) => {
+                let found = inspected.name.unwrap_or_default();
+                Ok(found.trim_start_matches('/') == name)
+            }
+            Err(trouble) if trouble.is_status(NOT_FOUND) => Ok(false),
+            Err(trouble) => Err(trouble.into()),
         }
     }
 

@@ -2,7 +2,7 @@
 
 use serde_json::{Value as Json, json};
 
-use crate::service::{ON_FAILURE, ON_RETURN, TAKEOVER};
+use crate::service::{ON_FAILURE, ON_RETURN, ORDER, TAKEOVER};
 
 /// The schema (draft 7). Values may also be texts with variables or templates in them, so that numbers
 /// and the like are not held to their type where a text is given.
@@ -182,6 +182,7 @@ fn deploy() -> Json {
         "spread": {"type": ["string", "array"], "description": "Over which labels instances are spread, the widest first: label=KEY (label=az)"},
         "max_per_node": typed("integer", "The most instances on one node"),
         "offline": offline(),
+        "order": choice(&ORDER, "Whether the new container is started before the old one stops (stop-first)"),
         "on_failure": choice(&ON_FAILURE, "What becomes of a deploy that fails (halt)"),
         "canary": typed("integer", "How many instances are replaced before the deploy is promoted"),
         "rebalance": typed("boolean", "Moves what runs to where fewer of it run, one after the other"),

@@ -12,8 +12,8 @@ pub(crate) use check::{Surroundings, check};
 pub(crate) use environment::environment;
 pub(crate) use extend::extend;
 pub(crate) use keys::DEPLOY as DEPLOY_KEYS;
-pub(crate) use keys::ON_FAILURE;
 #[cfg(test)]
 pub(crate) use keys::SERVICE as KEYS;
+pub(crate) use keys::{ON_FAILURE, ORDER};
 pub(crate) use payload::{Options, payload};
 pub(crate) use placing::{ON_RETURN, TAKEOVER};

@@ -220,6 +220,7 @@ fn carry_out(view: &mut View, placement: &Placement) {
             health: Health::Healthy,
             updating: false,
             on_trial: false,
+            former: false,
             container: None,
             address: Some(Ipv4Addr::from_bits(address).into()),
             image: None,

@@ -207,6 +207,7 @@ fn deploy_options(deploy: &Deploy) -> DeployOptions {
             on_return: deploy.offline.on_return,
         },
         rebalance: deploy.rebalance,
+        order: deploy.order,
         on_failure: deploy.on_failure,
         canary: deploy.canary,
     }

@@ -193,6 +193,7 @@ pub(super) fn hold(
         health,
         updating: false,
         on_trial: false,
+        former: false,
         container: Some(container(letter)),
         address: Some("172.17.0.2".parse().unwrap()),
         image: Some("sha256:1234".to_owned()),

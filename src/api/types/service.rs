@@ -3,7 +3,7 @@
 use std::collections::BTreeMap;
 use std::num::NonZeroU32;
 
-use kontena_core::stack::{OnFailure, OnReturn, Takeover};
+use kontena_core::stack::{OnFailure, OnReturn, Order, Takeover};
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
 
@@ -216,6 +216,9 @@ pub(crate) struct DeployOptions {
     /// *Ours.*
     #[serde(default)]
     pub(crate) rebalance: bool,
+    /// *Ours.*
+    #[serde(default)]
+    pub(crate) order: Order,
     /// *Ours.*
     #[serde(default)]
     pub(crate) on_failure: OnFailure,

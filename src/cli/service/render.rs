@@ -109,6 +109,9 @@ fn definition(fields: &mut Fields, definition: &Definition) {
             .known("wait for port", definition.deploy_opts.wait_for_port)
             .known("max per node", definition.deploy_opts.max_per_node)
             .known("canary", definition.deploy_opts.canary);
+        if !definition.deploy_opts.order.is_stop_first() {
+            fields.field("order", definition.deploy_opts.order);
+        }
         if !definition.deploy_opts.on_failure.is_halt() {
             fields.field("on failure", definition.deploy_opts.on_failure);
         }
@@ -317,7 +320,7 @@ pub(in crate::cli) mod tests {
     use super::super::super::output::Look;
     use std::num::NonZeroU32;
 
-    use kontena_core::stack::{OnFailure, OnReturn, Takeover};
+    use kontena_core::stack::{OnFailure, OnReturn, Order, Takeover};
 
     use super::*;
     use crate::api::types::instance::NodeRef;
@@ -405,6 +408,7 @@ pub(in crate::cli) mod tests {
                     on_return: OnReturn::KeepOriginal,
                 },
                 rebalance: true,
+                order: Order::StartFirst,
                 on_failure: OnFailure::Rollback,
                 canary: NonZeroU32::new(1),
             },

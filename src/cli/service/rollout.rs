@@ -4,10 +4,13 @@ use std::num::NonZeroU32;
 
 use clap::Args;
 use kontena_core::manifest::compiled::RolloutChange;
-use kontena_core::stack::{OnFailure, Service};
+use kontena_core::stack::{OnFailure, Order, Service};
 
 #[derive(Args, Debug)]
 pub(super) struct Rollout {
+    /// Replace a container by stopping it first (`stop-first`), or by starting the new one beside it (`start-first`)
+    #[arg(long = "deploy-order", value_name = "ORDER")]
+    order: Option<Order>,
     /// What becomes of a deploy that fails: `halt` leaves what is replaced, `rollback` goes back to what ran before
     #[arg(long = "deploy-on-failure", value_name = "WHAT")]
     on_failure: Option<OnFailure>,
@@ -19,6 +22,7 @@ pub(super) struct Rollout {
 impl Rollout {
     pub(super) fn change(&self) -> RolloutChange {
         RolloutChange {
+            order: self.order,
             on_failure: self.on_failure,
             canary: self.canary.map(NonZeroU32::new),
         }

@@ -9,6 +9,7 @@ use std::collections::BTreeMap;
 
 use crate::id::{InstanceId, NodeId};
 use crate::message::Message;
+use crate::reconcile::Leaves;
 use crate::report::{Hold, InstanceState, Report, ReportOrder};
 use crate::time::Now;
 use crate::view::View;
@@ -18,7 +19,7 @@ use super::{Node, Output};
 #[derive(Debug, Default)]
 pub(super) struct Partings {
     /// The report that said first that an instance leaves, while it does.
-    said: BTreeMap<InstanceId, ReportOrder>,
+    said: BTreeMap<(InstanceId, Leaves), ReportOrder>,
     /// The newest report of this node that another one follows.
     applied: BTreeMap<NodeId, ReportOrder>,
     /// The newest report of each other node that was answered.
@@ -28,11 +29,15 @@ pub(super) struct Partings {
 impl Partings {
     /// What this node has just said.
     pub(super) fn say(&mut self, report: &Report) {
-        let leaves = |instance: &InstanceId| report.holds.get(instance).is_some_and(is_leaving);
-        self.said.retain(|instance, _| leaves(instance));
-        for (instance, hold) in &report.holds {
-            if is_leaving(hold) {
-                self.said.entry(instance.clone()).or_insert(report.order);
+        let holds = &report.holds;
+        self.said.retain(|(instance, leaves), _| {
+            let hold = holds.get(instance);
+            hold.is_some_and(|hold| leaving(hold).any(|other| other == *leaves))
+        });
+        for (instance, hold) in holds {
+            for leaves in leaving(hold) {
+                let said = self.said.entry((instance.clone(), leaves));
+                said.or_insert(report.order);
             }
         }
     }
@@ -43,8 +48,8 @@ impl Partings {
         *known = order.max(*known);
     }
 
-    /// The instances that everybody who is waited for has taken note of.
-    fn heard(&self, view: &View, me: &NodeId) -> Vec<InstanceId> {
+    /// What everybody who is waited for has taken note of.
+    fn heard(&self, view: &View, me: &NodeId) -> Vec<(InstanceId, Leaves)> {
         if self.said.is_empty() {
             return Vec::new();
         }
@@ -54,7 +59,7 @@ impl Partings {
             asked.all(|node| self.applied.get(node).is_some_and(|known| known >= order))
         };
         let heard = self.said.iter().filter(|(_, order)| follows(order));
-        heard.map(|(instance, _)| instance.clone()).collect()
+        heard.map(|(leaving, _)| leaving.clone()).collect()
     }
 }
 
@@ -71,9 +76,13 @@ fn clients<'a>(view: &'a View, me: &'a NodeId) -> impl Iterator<Item = &'a NodeI
         .filter(has_clients)
 }
 
-/// Whether names lead to it no more because its holder says so, and it may still run.
-fn is_leaving(hold: &Hold) -> bool {
-    hold.state == InstanceState::Stopping || hold.updating
+/// What names lead to no more because its holder says so, and may still run.
+fn leaving(hold: &Hold) -> impl Iterator<Item = Leaves> {
+    let itself = hold.state == InstanceState::Stopping || hold.updating;
+    let itself = itself.then_some(Leaves::Itself);
+    itself
+        .into_iter()
+        .chain(hold.former.then_some(Leaves::Former))
 }
 
 impl Node {
@@ -104,7 +113,10 @@ impl Node {
             .retain(|node, _| roster.contains_key(node));
         let me = self.me;
         for (node, report) in view.reports.iter().filter(|(node, _)| **node != me) {
-            let asks = report.holds.values().any(is_leaving);
+            let asks = report
+                .holds
+                .values()
+                .any(|hold| leaving(hold).next().is_some());
             let is_answered = self.partings.answered.get(node) == Some(&report.order);
             if asks && !is_answered {
                 self.partings.answered.insert(*node, report.order);

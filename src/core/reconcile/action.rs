@@ -61,6 +61,11 @@ pub enum Action {
     },
     /// Remove a stopped container; its volumes stay. A container that is gone is success.
     Remove { container: ContainerId },
+    /// Give a container this name. One that has it is success; where another has it: [`Failure::Occupied`].
+    Rename {
+        container: ContainerId,
+        name: String,
+    },
     /// Connect to a TCP port, until it accepts or `limit` is over. Outcome: [`Success::Done`].
     Probe {
         address: IpAddr,
@@ -125,7 +130,8 @@ impl Action {
             | Self::Command { .. }
             | Self::Start { .. }
             | Self::Stop { .. }
-            | Self::Remove { .. } => true,
+            | Self::Remove { .. }
+            | Self::Rename { .. } => true,
             Self::Fetch { .. }
             | Self::Probe { .. }
             | Self::Check { .. }
@@ -139,7 +145,7 @@ impl Action {
 pub struct ContainerSpec {
     pub labels: Ownership,
     pub care: Care,
-    /// Kontena's name, `stack.service-N`.
+    /// Kontena's name, `stack.service-N`, behind which `-next` stands while the one that it replaces is there.
     pub name: String,
     /// The image id or digest that [`Success::Image`] named.
     pub image: String,

@@ -44,9 +44,14 @@ impl HookRuns {
         &self.ran
     }
 
+    /// These have run as well.
+    pub(super) fn know(&mut self, ran: &BTreeSet<String>) {
+        self.ran.extend(ran.iter().cloned());
+    }
+
     /// What others say has run for the instance has run.
     pub(super) fn take_over(&mut self, wanted: &Wanted) {
-        self.ran.extend(wanted.hooks_ran.iter().cloned());
+        self.know(&wanted.hooks_ran);
     }
 
     /// Another deploy is wanted: its hooks begin with the first.

@@ -8,12 +8,13 @@ use crate::id::{GridId, GridName, InstanceId, NodeName};
 use crate::report::{Engine, Health, Hold};
 use crate::time::{Instant, Now};
 
-use super::action::{Action, ActionId, Observed, Outcome};
+use super::action::{Action, ActionId, ContainerId, Observed, Outcome};
 use super::engine::EngineSight;
 use super::hooks::HookRuns;
 use super::images::{ImageKey, Images};
 use super::journal;
 use super::lifecycle::Local;
+use super::parting::Leaves;
 use super::queue::{Queue, Subject};
 use super::refusals::Refusals;
 use super::round::{Asked, Findings, Round};
@@ -74,6 +75,7 @@ impl Instances {
     /// meanwhile would stop it for a container that does not run.
     pub fn new(identity: Identity, remembered: BTreeMap<InstanceId, Hold>) -> Self {
         let local = |hold: &Hold| Local {
+            container: hold.container.clone().map(ContainerId),
             epoch: hold.epoch,
             aim: Some((hold.revision, hold.generation)),
             decided: Some(Instant::ZERO),
@@ -161,18 +163,23 @@ impl Instances {
         };
         match subject {
             Subject::Image(key) => self.conclude_fetch(key, outcome, now),
-            Subject::Instance(instance) => self.conclude(&instance, &action, outcome, now),
-            Subject::Check(instance) => self.conclude_aside(&instance, &action, outcome, now),
+            Subject::Instance(instance, berth) => {
+                self.conclude(&instance, berth, &action, outcome, now);
+            }
+            Subject::Check(instance, berth) => {
+                self.conclude_aside(&instance, berth, &action, outcome, now);
+            }
         }
         self.refresh(now);
     }
 
-    /// Everybody who may lead somebody to these instances has taken note that they stop, or are replaced.
-    pub fn heard(&mut self, instances: &[InstanceId], now: Now) {
+    /// Everybody who may lead somebody to these containers has taken note that they stop, or are replaced.
+    pub fn heard(&mut self, leaving: &[(InstanceId, Leaves)], now: Now) {
         let mut is_news = false;
-        for instance in instances {
-            let parting = self.locals.get_mut(instance);
-            if let Some(parting) = parting.and_then(|local| local.parting.as_mut()) {
+        for (instance, leaves) in leaving {
+            let local = self.locals.get_mut(instance);
+            let parting = local.and_then(|local| local.parting_of(*leaves));
+            if let Some(parting) = parting {
                 is_news |= parting.heard(now.monotonic);
             }
         }
@@ -186,19 +193,23 @@ impl Instances {
         self.refresh(now);
     }
 
-    /// The next action to carry out. At most one is under way for each instance.
+    /// The next action to carry out. At most one is under way for each container, but for a check of it.
     pub fn poll_action(&mut self) -> Option<(ActionId, Action)> {
         let (id, subject, action) = self.queue.take()?;
         match &subject {
             Subject::Image(key) => self.images.fetching(key),
-            Subject::Instance(instance) => {
+            Subject::Instance(instance, berth) => {
                 if let Some(local) = self.locals.get_mut(instance) {
-                    journal::began(self.asked.as_ref(), local, instance, &action);
-                    local.began(&action);
+                    let is_beside = local.berth != *berth;
+                    if let Some(local) = local.at(*berth) {
+                        journal::began(self.asked.as_ref(), local, is_beside, instance, &action);
+                        local.began(&action);
+                    }
                 }
             }
-            Subject::Check(instance) => {
-                if let Some(local) = self.locals.get_mut(instance)
+            Subject::Check(instance, berth) => {
+                let local = self.locals.get_mut(instance);
+                if let Some(local) = local.and_then(|local| local.at(*berth))
                     && let Action::Check { .. } = action
                 {
                     local.checks.began();

@@ -48,8 +48,9 @@ impl fmt::Display for Why {
     }
 }
 
-pub(super) fn why_start(wanted: &Wanted, turn: Turn) -> Why {
+pub(super) fn why_start(wanted: &Wanted, turn: Turn, is_beside: bool) -> Why {
     match turn {
+        _ if is_beside => Why::Replaced,
         Turn::Granted => Why::Replaced,
         Turn::Waiting | Turn::Announced { .. } if wanted.takeover => Why::TakenOver,
         Turn::Waiting | Turn::Announced { .. } => Why::Placed,
@@ -67,11 +68,19 @@ pub(super) fn why_stop(asked: &Asked, instance: &InstanceId) -> Why {
 }
 
 /// An action goes to the engine.
-pub(super) fn began(asked: Option<&Asked>, local: &Local, instance: &InstanceId, action: &Action) {
+pub(super) fn began(
+    asked: Option<&Asked>,
+    local: &Local,
+    is_beside: bool,
+    instance: &InstanceId,
+    action: &Action,
+) {
     match action {
         Action::Run(spec) => {
             let wanted = asked.and_then(|asked| asked.wanted.get(instance));
-            let why = wanted.map_or(Why::Placed, |wanted| why_start(wanted, local.turn));
+            let why = wanted.map_or(Why::Placed, |wanted| {
+                why_start(wanted, local.turn, is_beside)
+            });
             let owner = &spec.labels;
             tracing::info!(%instance, epoch = owner.epoch, generation = owner.generation,
                 image = spec.image, %why, "Starting an instance");
@@ -82,6 +91,7 @@ pub(super) fn began(asked: Option<&Asked>, local: &Local, instance: &InstanceId,
         Action::Stop { .. } => {
             let why = match local.checks.condemned() {
                 Some(_) => Why::Unhealthy,
+                None if is_beside => Why::Replaced,
                 None => asked.map_or(Why::Unwanted, |asked| why_stop(asked, instance)),
             };
             tracing::info!(%instance, %why, "Stopping an instance");
@@ -91,6 +101,9 @@ pub(super) fn began(asked: Option<&Asked>, local: &Local, instance: &InstanceId,
         }
         Action::Hook { hook, .. } | Action::Command { hook, .. } => {
             tracing::info!(%instance, hook, "Running a hook of an instance");
+        }
+        Action::Rename { name, .. } => {
+            tracing::debug!(%instance, name, "Naming the container of an instance");
         }
         Action::Fetch { .. }
         | Action::Probe { .. }
@@ -107,6 +120,9 @@ pub(super) fn failed(instance: &InstanceId, action: &Action, problem: &Failure) 
         }
         Action::Stop { .. } | Action::Remove { .. } => {
             tracing::warn!(%instance, %problem, "An instance was not stopped");
+        }
+        Action::Rename { .. } => {
+            tracing::warn!(%instance, %problem, "The container of an instance was not named");
         }
         Action::Hook { .. } | Action::Command { .. } => {
             tracing::warn!(%instance, %problem, "A hook of an instance failed");

@@ -19,6 +19,7 @@ use super::checks::Checks;
 use super::hooks::HookRuns;
 use super::last_words::LastWords;
 use super::parting::Parting;
+use super::succession::{Berth, Beside};
 use super::trial::Trial;
 use super::wanted::Wanted;
 
@@ -78,6 +79,10 @@ pub(super) enum ProbeResult {
 /// The memory of one instance on this node.
 #[derive(Clone, Debug)]
 pub(super) struct Local {
+    pub berth: Berth,
+    /// Its container, or the last one.
+    pub container: Option<ContainerId>,
+    pub beside: Beside,
     pub epoch: u64,
     /// The deploy that was wanted last.
     pub aim: Option<(RevisionHash, u64)>,
@@ -102,6 +107,8 @@ pub(super) struct Local {
     pub starting: Option<Setback>,
     /// Stopping or removing failed.
     pub stopping: Option<Setback>,
+    /// Giving its container its name failed.
+    pub naming: Option<Setback>,
     /// Since when this node holds it, whether there is a container or not.
     pub decided: Option<Instant>,
     /// What the replacement waits for.
@@ -115,6 +122,9 @@ pub(super) struct Local {
 impl Default for Local {
     fn default() -> Self {
         Self {
+            berth: Berth::First,
+            container: None,
+            beside: Beside::Nobody,
             epoch: 0,
             aim: None,
             stateful: true,
@@ -131,6 +141,7 @@ impl Default for Local {
             exit_code: None,
             starting: None,
             stopping: None,
+            naming: None,
             decided: None,
             waits_for: None,
             address: None,
@@ -213,6 +224,7 @@ impl Local {
         self.hooks.look(running);
         let restarts = self.checks.look(running, now);
         let Some(best) = best else { return };
+        self.container = Some(best.id.clone());
         self.epoch = best.owner.epoch;
         self.decided.get_or_insert(now);
         self.address = best.assigned.or(self.address);
@@ -251,6 +263,7 @@ impl Local {
             Action::Start { .. } => self.crashes.starts(),
             Action::Stop { .. } => self.crashes.stops(),
             Action::Remove { .. }
+            | Action::Rename { .. }
             | Action::Hook { .. }
             | Action::Command { .. }
             | Action::Probe { .. }
@@ -288,6 +301,7 @@ impl Local {
             health: condition.health,
             updating: self.turn != Turn::Waiting,
             on_trial: false,
+            former: matches!(self.beside, Beside::Former(_)),
             container,
             address: scene.best.and_then(|best| best.address),
             image: scene.best.map(|best| best.image.clone()),

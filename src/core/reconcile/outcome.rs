@@ -16,7 +16,7 @@ use super::instances::Instances;
 use super::journal;
 use super::last_words::LastWords;
 use super::lifecycle::{Local, ProbeResult};
-use super::plan::choose;
+use super::succession::Berth;
 
 /// How long a port may take to accept its first connection (Kontena 1.x).
 const READY_WITHIN: Duration = Duration::from_secs(300);
@@ -46,21 +46,27 @@ impl Instances {
     pub(super) fn conclude_aside(
         &mut self,
         instance: &InstanceId,
+        berth: Berth,
         action: &Action,
         outcome: Outcome,
         now: Now,
     ) {
         match action {
-            Action::Command { .. } => self.conclude_hook(instance, outcome),
-            Action::LastLines { container } => self.conclude_reading(instance, container, outcome),
+            Action::Command { container, .. } => {
+                self.conclude_hook(instance, berth, container, outcome);
+            }
+            Action::LastLines { container } => {
+                self.conclude_reading(instance, berth, container, outcome);
+            }
             Action::Fetch { .. }
             | Action::Run(_)
             | Action::Hook { .. }
             | Action::Start { .. }
             | Action::Stop { .. }
             | Action::Remove { .. }
+            | Action::Rename { .. }
             | Action::Probe { .. }
-            | Action::Check { .. } => self.conclude_check(instance, outcome, now),
+            | Action::Check { .. } => self.conclude_check(instance, berth, outcome, now),
         }
     }
 
@@ -68,6 +74,7 @@ impl Instances {
     fn conclude_reading(
         &mut self,
         instance: &InstanceId,
+        berth: Berth,
         container: &ContainerId,
         outcome: Outcome,
     ) {
@@ -75,18 +82,22 @@ impl Instances {
             Ok(Success::Lines(lines)) => lines,
             Ok(Success::Image { .. } | Success::Running(_) | Success::Done) | Err(_) => Vec::new(),
         };
-        if let (Some(local), Some(container)) =
-            (self.locals.get_mut(instance), self.sight.get(container))
-        {
+        let local = self.locals.get_mut(instance);
+        let local = local.and_then(|local| local.at(berth));
+        if let (Some(local), Some(container)) = (local, self.sight.get(container)) {
             local.last_words = Some(LastWords::new(container, lines));
         }
     }
 
-    fn conclude_check(&mut self, instance: &InstanceId, outcome: Outcome, now: Now) {
-        let checked = self.sight.by_instance();
-        let best = checked.get(instance).and_then(|seen| choose(seen));
-        let check = best.and_then(|(best, _)| best.care.health_check.as_ref());
-        let (Some(check), Some(local)) = (check, self.locals.get_mut(instance)) else {
+    fn conclude_check(&mut self, instance: &InstanceId, berth: Berth, outcome: Outcome, now: Now) {
+        let local = self.locals.get_mut(instance);
+        let Some(local) = local.and_then(|local| local.at(berth)) else {
+            return;
+        };
+        let container = local.container.as_ref();
+        let container = container.and_then(|container| self.sight.get(container));
+        let Some(check) = container.and_then(|container| container.care.health_check.as_ref())
+        else {
             return;
         };
         let now = now.monotonic;
@@ -111,11 +122,16 @@ impl Instances {
     }
 
     /// A hook after the start is over.
-    fn conclude_hook(&mut self, instance: &InstanceId, outcome: Outcome) {
-        let seen = self.sight.by_instance();
-        let best = seen.get(instance).and_then(|seen| choose(seen));
-        let best = best.map(|(best, _)| best);
-        let Some(local) = self.locals.get_mut(instance) else {
+    fn conclude_hook(
+        &mut self,
+        instance: &InstanceId,
+        berth: Berth,
+        container: &ContainerId,
+        outcome: Outcome,
+    ) {
+        let best = self.sight.get(container);
+        let local = self.locals.get_mut(instance);
+        let Some(local) = local.and_then(|local| local.at(berth)) else {
             return;
         };
         match outcome {
@@ -132,18 +148,26 @@ impl Instances {
     pub(super) fn conclude(
         &mut self,
         instance: &InstanceId,
+        berth: Berth,
         action: &Action,
         outcome: Outcome,
         now: Now,
     ) {
         match outcome {
-            Ok(success) => self.succeeded(instance, action, success, now),
-            Err(Failure::Gone) => self.gone(instance, action, now),
-            Err(failure) => self.failed(instance, action, &failure, now),
+            Ok(success) => self.succeeded(instance, berth, action, success, now),
+            Err(Failure::Gone) => self.gone(instance, berth, action, now),
+            Err(failure) => self.failed(instance, berth, action, &failure, now),
         }
     }
 
-    fn succeeded(&mut self, instance: &InstanceId, action: &Action, success: Success, now: Now) {
+    fn succeeded(
+        &mut self,
+        instance: &InstanceId,
+        berth: Berth,
+        action: &Action,
+        success: Success,
+        now: Now,
+    ) {
         match (action, success) {
             (_, Success::Running(container)) => self.sight.started(*container, now),
             (Action::Start { container }, _) => {
@@ -153,6 +177,7 @@ impl Instances {
             }
             (Action::Stop { container, .. }, _) => self.sight.stopped(container, now),
             (Action::Remove { container }, _) => self.sight.removed(container, now),
+            (Action::Rename { container, name }, _) => self.sight.renamed(container, name),
             (
                 Action::Run(_)
                 | Action::Hook { .. }
@@ -164,7 +189,8 @@ impl Instances {
                 _,
             ) => {}
         }
-        let Some(local) = self.locals.get_mut(instance) else {
+        let local = self.locals.get_mut(instance);
+        let Some(local) = local.and_then(|local| local.at(berth)) else {
             return;
         };
         let asked = self.asked.as_ref();
@@ -177,27 +203,36 @@ impl Instances {
             }
             Action::Run(_) | Action::Start { .. } => local.starting = None,
             Action::Stop { .. } | Action::Remove { .. } => local.stopping = None,
+            Action::Rename { .. } => local.naming = None,
             Action::Probe { .. } => local.answered(),
             Action::Fetch { .. } | Action::Check { .. } | Action::LastLines { .. } => {}
         }
     }
 
     /// The container of the action is no longer there.
-    fn gone(&mut self, instance: &InstanceId, action: &Action, now: Now) {
+    fn gone(&mut self, instance: &InstanceId, berth: Berth, action: &Action, now: Now) {
         match container_of(action) {
             Some(container) => self.sight.removed(container, now),
-            None => self.failed(instance, action, &Failure::Gone, now),
+            None => self.failed(instance, berth, action, &Failure::Gone, now),
         }
     }
 
-    fn failed(&mut self, instance: &InstanceId, action: &Action, failure: &Failure, now: Now) {
+    fn failed(
+        &mut self,
+        instance: &InstanceId,
+        berth: Berth,
+        action: &Action,
+        failure: &Failure,
+        now: Now,
+    ) {
         let now = now.monotonic;
         journal::failed(instance, action, failure);
         let image_gone = matches!(failure, Failure::NoImage { .. });
         if let Some(key) = self.wanted_image(instance).filter(|_| image_gone) {
             self.images.vanished(key);
         }
-        let Some(local) = self.locals.get_mut(instance) else {
+        let local = self.locals.get_mut(instance);
+        let Some(local) = local.and_then(|local| local.at(berth)) else {
             return;
         };
         if let Failure::AddressTaken { address } = failure {
@@ -216,6 +251,9 @@ impl Instances {
             Action::Check { .. } | Action::LastLines { .. } => {}
             Action::Stop { .. } | Action::Remove { .. } => {
                 local.stopping = Some(setback(local.stopping.as_ref(), failure, now));
+            }
+            Action::Rename { .. } => {
+                local.naming = Some(setback(local.naming.as_ref(), failure, now));
             }
         }
     }
@@ -246,7 +284,8 @@ fn container_of(action: &Action) -> Option<&ContainerId> {
     match action {
         Action::Start { container }
         | Action::Stop { container, .. }
-        | Action::Remove { container } => Some(container),
+        | Action::Remove { container }
+        | Action::Rename { container, .. } => Some(container),
         // It may have stopped only.
         Action::Command { .. } => None,
         Action::Fetch { .. }

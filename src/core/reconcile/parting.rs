@@ -14,6 +14,15 @@ use super::action::ContainerId;
 /// How long others are waited for.
 const HEARD_WITHIN: Duration = Duration::from_secs(2);
 
+/// Which container of an instance leaves the names.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub enum Leaves {
+    /// That which is the instance.
+    Itself,
+    /// That which was it before.
+    Former,
+}
+
 /// One container on its way out of the names.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(super) struct Parting {

@@ -17,6 +17,7 @@ use super::instances::Identity;
 use super::lifecycle::{Local, ProbeResult, Probing, Task, Turn, awaited_port, is_up};
 use super::parting::Parting;
 use super::rollout::{ANNOUNCED_FOR, Hindrance, Rollout};
+use super::succession::{Beside, Seats, name_beside};
 use super::wanted::Wanted;
 use super::wiring::Unattached;
 use super::yielding::may_start;
@@ -45,22 +46,11 @@ pub(super) struct Surroundings<'a> {
     /// The image of the wanted deploy, once it is there.
     pub pinned: Option<&'a str>,
     pub rollout: &'a dyn Fn() -> Rollout,
+    /// It is looked after beside the container that is the instance ([`super::succession`]), which is this.
+    pub succeeds: Option<&'a Container>,
     /// This boot has only begun: no turn is taken.
     pub only_looks: bool,
     pub now: Instant,
-}
-
-/// The container that is the instance (running before stopped, then the newest deploy, then the
-/// lowest epoch), and those that should not be.
-pub(super) fn choose(containers: &[Container]) -> Option<(&Container, Vec<&Container>)> {
-    let mut ranked: Vec<&Container> = containers.iter().collect();
-    ranked.sort_by_key(|container| {
-        let owner = &container.owner;
-        let newest = std::cmp::Reverse(owner.generation);
-        (!is_up(container), newest, owner.epoch, &container.id)
-    });
-    let (best, extras) = ranked.split_first()?;
-    Some((best, extras.to_vec()))
 }
 
 /// Whether this node takes an instance upon itself that it has no container of.
@@ -87,15 +77,32 @@ impl Local {
     pub(super) fn step(
         &mut self,
         task: Task<'_>,
-        containers: &[Container],
+        seats: &Seats<'_>,
         around: &Surroundings<'_>,
     ) -> Step {
-        let Some((best, extras)) = choose(containers) else {
+        let Some(best) = seats.present else {
             return self.without(task, around);
         };
-        if let Some(extra) = extras.first() {
+        if let Some(extra) = seats.extras.first() {
             return self.discard(extra, around.now);
         }
+        let step = self.with(task, seats, best, around);
+        match task {
+            Task::Run(_) | Task::Keep if around.succeeds.is_none() => {
+                self.name(step, best, around.now)
+            }
+            Task::Run(_) | Task::Keep | Task::Rest | Task::Remove => step,
+        }
+    }
+
+    /// The container `best` is there, and no other that should not be.
+    fn with(
+        &mut self,
+        task: Task<'_>,
+        seats: &Seats<'_>,
+        best: &Container,
+        around: &Surroundings<'_>,
+    ) -> Step {
         match task {
             Task::Run(wanted) if wanted.is_met_by(&best.owner) => {
                 self.turn = Turn::Waiting;
@@ -103,6 +110,14 @@ impl Local {
                 self.parting = None;
                 self.hooks.goes_on();
                 self.keep(task, best, around.now)
+            }
+            // One after the other: what is replaced goes before it is replaced in turn.
+            Task::Run(_) if matches!(self.beside, Beside::Former(_)) => {
+                self.turn = Turn::Waiting;
+                self.keep(task, best, around.now)
+            }
+            Task::Run(wanted) if self.has_room_beside(wanted, best) => {
+                self.replace_beside(wanted, task, seats, best, around)
             }
             Task::Run(wanted) => self.replace(wanted, task, best, around),
             Task::Keep => {
@@ -142,7 +157,10 @@ impl Local {
             Err(Unattached::Pending) => return Step::Settled,
             Err(Unattached::Full) => return self.refused_address(around.now),
         };
-        let spec = spec(wanted, around.identity, self.epoch, attachment, pinned);
+        let mut spec = spec(wanted, around.identity, self.epoch, attachment, pinned);
+        if let Some(present) = around.succeeds {
+            spec.name = name_beside(present);
+        }
         if let Some(hook) = self.hooks.before(wanted).cloned() {
             return self.run_before(&hook, spec, around);
         }
@@ -187,7 +205,7 @@ impl Local {
     }
 
     /// Keeps a container running.
-    fn keep(&mut self, task: Task<'_>, best: &Container, now: Instant) -> Step {
+    pub(super) fn keep(&mut self, task: Task<'_>, best: &Container, now: Instant) -> Step {
         match best.state {
             ContainerState::Running { .. } => self.watch(task, best, now),
             // Somebody paused it, or Docker is at it: not ours to undo.
@@ -297,7 +315,12 @@ impl Local {
 
     /// Until when names may lead somebody to the container; `None` where they do not. It counts from when this node
     /// said first that it goes.
-    fn parts_until(&mut self, task: Task<'_>, best: &Container, now: Instant) -> Option<Instant> {
+    pub(super) fn parts_until(
+        &mut self,
+        task: Task<'_>,
+        best: &Container,
+        now: Instant,
+    ) -> Option<Instant> {
         let is_known = |parting: &&Parting| parting.is_of(&best.id);
         if let Some(parting) = self.parting.as_ref().filter(is_known) {
             return Some(parting.over());
@@ -407,7 +430,7 @@ pub(super) fn in_container(hook: &Hook, best: &Container) -> Action {
 }
 
 /// The step, but looked at again at this time.
-fn earlier(step: Step, again: Option<Instant>) -> Step {
+pub(super) fn earlier(step: Step, again: Option<Instant>) -> Step {
     match (step, again) {
         (Step::Settled, Some(at)) => Step::Wait(at),
         (Step::Wait(first), Some(at)) => Step::Wait(first.min(at)),
@@ -426,7 +449,7 @@ fn probed_address(task: Task<'_>, best: &Container) -> Option<IpAddr> {
 }
 
 /// The action, unless it failed lately.
-fn after(setback: Option<&Setback>, action: Action, now: Instant) -> Step {
+pub(super) fn after(setback: Option<&Setback>, action: Action, now: Instant) -> Step {
     match setback {
         Some(setback) if setback.retry_at > now => Step::Wait(setback.retry_at),
         Some(_) | None => Step::Do(Box::new(action)),

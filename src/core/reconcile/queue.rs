@@ -1,4 +1,4 @@
-//! Which action goes next: one at a time for each instance, first come first served, and bounded.
+//! Which action goes next: one at a time for each container, first come first served, and bounded.
 //!
 //! A slow pull or a port that never opens must not hold up the rest, so pulls have a lane of their
 //! own, and probes, which cost the engine nothing, have room for all.
@@ -9,6 +9,7 @@ use crate::id::InstanceId;
 
 use super::action::{Action, ActionId, CheckTarget};
 use super::images::ImageKey;
+use super::succession::Berth;
 
 /// Docker creates and starts containers one after the other below the API; eight at once keep it busy.
 const MAX_ENGINE: usize = 8;
@@ -24,10 +25,10 @@ const MAX_COMMANDS: usize = 16;
 /// On whose behalf an action is carried out.
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub(super) enum Subject {
-    Instance(InstanceId),
+    Instance(InstanceId, Berth),
     Image(ImageKey),
     /// Of the instance's container, beside what else is done about it.
-    Check(InstanceId),
+    Check(InstanceId, Berth),
 }
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -50,9 +51,11 @@ impl Lane {
             | Action::Command { .. } => Self::Command,
             Action::Hook { .. } => Self::Hook,
             Action::Probe { .. } | Action::Check { .. } | Action::LastLines { .. } => Self::Probe,
-            Action::Run(_) | Action::Start { .. } | Action::Stop { .. } | Action::Remove { .. } => {
-                Self::Engine
-            }
+            Action::Run(_)
+            | Action::Start { .. }
+            | Action::Stop { .. }
+            | Action::Remove { .. }
+            | Action::Rename { .. } => Self::Engine,
         }
     }
 
@@ -77,15 +80,24 @@ pub(super) struct Queue {
 }
 
 impl Queue {
-    pub(super) fn action_in_flight(&self, instance: &InstanceId) -> Option<&Action> {
-        self.in_flight
-            .values()
-            .find(|(subject, _)| *subject == Subject::Instance(instance.clone()))
-            .map(|(_, action)| action)
+    pub(super) fn action_in_flight(&self, instance: &InstanceId, berth: Berth) -> Option<&Action> {
+        let subject = Subject::Instance(instance.clone(), berth);
+        let mut in_flight = self.in_flight.values();
+        let found = in_flight.find(|(other, _)| *other == subject);
+        found.map(|(_, action)| action)
     }
 
-    pub(super) fn is_checked(&self, instance: &InstanceId) -> bool {
-        let check = Subject::Check(instance.clone());
+    /// Whether something is done about it, in whatever berth.
+    pub(super) fn is_busy(&self, instance: &InstanceId) -> bool {
+        let mut in_flight = self.in_flight.values();
+        in_flight.any(|(subject, _)| match subject {
+            Subject::Instance(other, _) => other == instance,
+            Subject::Image(_) | Subject::Check(..) => false,
+        })
+    }
+
+    pub(super) fn is_checked(&self, instance: &InstanceId, berth: Berth) -> bool {
+        let check = Subject::Check(instance.clone(), berth);
         self.in_flight
             .values()
             .any(|(subject, _)| *subject == check)

@@ -197,6 +197,12 @@ impl Rollout {
         self.keeps_floor(|peer| peer.number < self.number)
     }
 
+    /// Whether a container of the new deploy may be started beside the instance's: nobody goes down for it, but there
+    /// are never more at a time than would be replaced stop-first, so that nodes are not asked for twice of everything.
+    pub fn may_start_beside(&self) -> Result<(), Hindrance> {
+        self.is_its_turn()
+    }
+
     /// Whether an instance that is down or unhealthy may be replaced. That costs nobody anything, so
     /// neither order nor floor hold it: else a deploy that repairs a broken one could never begin,
     /// where the broken instance is not the first and the floor leaves no room for another.

@@ -6,7 +6,7 @@ use std::net::Ipv4Addr;
 
 use crate::id::InstanceId;
 use crate::report::{Health, Hold, InstanceState};
-use crate::stack::{Hook, NetworkMode};
+use crate::stack::NetworkMode;
 use crate::time::{Instant, Now};
 use crate::view::{Freshness, Lifecycle};
 
@@ -17,11 +17,12 @@ use super::engine::EngineSight;
 use super::images::{ImageKey, Images};
 use super::instances::Identity;
 use super::lifecycle::{Ending, Local, Scene, Task, Turn};
-use super::plan::{Decision, Step, Surroundings, choose, decide, in_container};
+use super::plan::{Decision, Step, Surroundings, decide, in_container};
 use super::queue::{Queue, Subject};
 use super::refusals::Refusals;
 use super::rollout::{Peer, Rollout};
 use super::sight::{Seen, Sight};
+use super::succession::{Berth, Beside, Seats, told_with};
 use super::trial::Failed;
 use super::wanted::{Departure, Goals, Wanted};
 use super::wiring::{self, Unattached, Wiring};
@@ -73,6 +74,18 @@ pub(super) struct Round<'a> {
     pub now: Now,
 }
 
+/// Where a step is taken: with the container that is the instance, or with the one beside it.
+#[derive(Clone, Copy)]
+struct Place<'a> {
+    instance: &'a InstanceId,
+    task: Task<'a>,
+    seats: &'a Seats<'a>,
+    /// The one that is the instance, of the one beside it.
+    beside: Option<&'a Container>,
+    /// The image of the wanted deploy, once it is there.
+    pinned: Option<&'a str>,
+}
+
 /// What a look brings forth.
 #[derive(Debug, Default)]
 pub(super) struct Findings {
@@ -93,7 +106,7 @@ impl<'a> Round<'a> {
             locals.retain(|instance, local| {
                 asked.wanted.contains_key(instance)
                     || self.seen.contains_key(instance)
-                    || self.is_in_flight(instance)
+                    || self.queue.is_busy(instance)
                     || local.crashes.are_recent(self.now.monotonic)
             });
             for (instance, wanted) in &asked.wanted {
@@ -108,15 +121,16 @@ impl<'a> Round<'a> {
     /// Takes note of what is seen of an instance, and decides whether it is taken on.
     pub(super) fn look(&self, instance: &InstanceId, local: &mut Local, found: &mut Findings) {
         let task = self.task(instance);
-        let best = self.best(instance);
-        let ending = match task {
-            _ if self.is_stopping(instance) => Ending::UnderWay,
-            Task::Rest => Ending::Asked,
-            Task::Run(_) | Task::Keep if local.turn == Turn::Granted => Ending::Asked,
-            Task::Run(_) | Task::Keep | Task::Remove => Ending::Crash,
-        };
+        let containers = self.containers(instance);
+        if self.asked.is_some() {
+            local.seat(task, containers, self.now.monotonic);
+        }
+        let seats = local.seats(containers);
+        let best = seats.present;
+        let ending = self.ending(instance, local, task);
         local.look(best, ending, self.now.monotonic);
-        if best.is_none() && !self.is_in_flight(instance) {
+        self.look_beside(instance, local, seats.beside);
+        if best.is_none() && !self.queue.is_busy(instance) {
             self.take_on(task, local, found);
         }
         let Task::Run(wanted) = task else { return };
@@ -124,6 +138,32 @@ impl<'a> Round<'a> {
         let is_right = best.is_some_and(|best| wanted.is_met_by(&best.owner));
         if !is_right && (local.decided.is_some() || self.will_take(wanted)) {
             found.missing_images.insert(ImageKey::of(wanted));
+        }
+    }
+
+    fn look_beside(&self, instance: &InstanceId, local: &mut Local, seen: Option<&Container>) {
+        match &mut local.beside {
+            Beside::Nobody => {}
+            Beside::Former(former) => former.look(seen, Ending::Asked, self.now.monotonic),
+            Beside::Successor(next) => {
+                let stops = self.is_stopping(instance, next.berth);
+                let ending = if stops {
+                    Ending::UnderWay
+                } else {
+                    Ending::Crash
+                };
+                next.look(seen, ending, self.now.monotonic);
+            }
+        }
+    }
+
+    /// What it means if its container has stopped.
+    fn ending(&self, instance: &InstanceId, local: &Local, task: Task<'_>) -> Ending {
+        match task {
+            _ if self.is_stopping(instance, local.berth) => Ending::UnderWay,
+            Task::Rest => Ending::Asked,
+            Task::Run(_) | Task::Keep if local.turn == Turn::Granted => Ending::Asked,
+            Task::Run(_) | Task::Keep | Task::Remove => Ending::Crash,
         }
     }
 
@@ -168,17 +208,21 @@ impl<'a> Round<'a> {
             Task::Rest | Task::Keep | Task::Remove => None,
         };
         let pinned = image.as_ref().and_then(|image| images.pinned(image));
-        if !self.is_in_flight(instance) {
-            self.step(instance, local, pinned, found);
+        self.step(instance, local, task, pinned, found);
+        self.step_beside(instance, local, task, pinned, found);
+        let seats = local.seats(self.containers(instance));
+        self.check(instance, local, seats.present, found);
+        if let Beside::Successor(next) = &local.beside {
+            self.check(instance, next, seats.beside, found);
         }
-        self.check(instance, local, found);
         let scene = Scene {
             task,
-            best: self.best(instance),
-            stopping: self.is_stopping(instance),
+            best: seats.present,
+            stopping: self.is_stopping(instance, local.berth),
             image_ready: pinned.is_some(),
             image_setback: image.as_ref().and_then(|image| images.setback(image)),
         };
+        let next = self.hold_beside(instance, local, seats.beside, scene);
         if let Some(wait) = local.ages_in(scene.best, self.now.wall) {
             found.wakes.push(self.now.monotonic + wait);
         }
@@ -192,31 +236,107 @@ impl<'a> Round<'a> {
             .wakes
             .extend(local.judge(&mut hold, self.now.monotonic));
         if let Task::Run(wanted) = task {
-            let failure = local.failure(&hold, scene.image_setback);
+            let (tried, hold) = match (&local.beside, &next) {
+                (Beside::Successor(tried), Some(next)) => (&**tried, next),
+                (Beside::Nobody | Beside::Former(_) | Beside::Successor(_), _) => (&*local, &hold),
+            };
+            let failure = tried.failure(hold, scene.image_setback);
             found
                 .failed
                 .extend(failure.map(|failed| (instance.clone(), failed)));
-            let setbacks = [local.starting.as_ref(), scene.image_setback];
-            let crashes_on = local.crashes.are_reason_to_refuse();
+            let setbacks = [tried.starting.as_ref(), scene.image_setback];
+            let crashes_on = tried.crashes.are_reason_to_refuse();
             refuse_or_accept(
                 refusals,
                 wanted,
                 setbacks,
                 crashes_on,
-                &hold,
+                hold,
                 self.now.monotonic,
             );
         }
+        let hold = told_with(hold, next.as_ref());
         found.holds.insert(instance.clone(), hold);
     }
 
+    /// What would be said of the successor if it were the instance.
+    fn hold_beside(
+        &self,
+        instance: &InstanceId,
+        local: &Local,
+        seen: Option<&Container>,
+        scene: Scene<'_>,
+    ) -> Option<Hold> {
+        let Beside::Successor(next) = &local.beside else {
+            return None;
+        };
+        let scene = Scene {
+            best: seen,
+            stopping: self.is_stopping(instance, next.berth),
+            ..scene
+        };
+        next.hold(scene, None, self.now.wall)
+    }
+
+    /// The next step of the container that is the instance, or is to be.
     fn step(
         &self,
         instance: &InstanceId,
         local: &mut Local,
+        task: Task<'_>,
         pinned: Option<&str>,
         found: &mut Findings,
     ) {
+        let seats = local.seats(self.containers(instance));
+        // One that is made beside it is the instance, where there is no other.
+        let waits = seats.present.is_none() && self.queue.is_busy(instance);
+        if !waits && !self.is_in_flight(instance, local.berth) {
+            let at = Place {
+                instance,
+                task,
+                seats: &seats,
+                beside: None,
+                pinned,
+            };
+            self.step_at(at, local, found);
+        }
+    }
+
+    fn step_beside(
+        &self,
+        instance: &InstanceId,
+        local: &mut Local,
+        task: Task<'_>,
+        pinned: Option<&str>,
+        found: &mut Findings,
+    ) {
+        let Seats {
+            present, beside, ..
+        } = local.seats(self.containers(instance));
+        let seats = Seats {
+            present: beside,
+            beside: None,
+            extras: Vec::new(),
+        };
+        let (other, task) = match &mut local.beside {
+            Beside::Nobody => return,
+            Beside::Successor(next) => (next, task),
+            Beside::Former(former) => (former, Task::Remove),
+        };
+        if !self.is_in_flight(instance, other.berth) {
+            let at = Place {
+                instance,
+                task,
+                seats: &seats,
+                beside: present,
+                pinned,
+            };
+            self.step_at(at, other, found);
+        }
+    }
+
+    fn step_at(&self, at: Place<'_>, local: &mut Local, found: &mut Findings) {
+        let instance = at.instance;
         let (address, avoided) = (local.address, local.avoided.clone());
         let around = Surroundings {
             identity: self.identity,
@@ -225,42 +345,50 @@ impl<'a> Round<'a> {
                 let avoided = avoided.iter().copied().chain(other).collect();
                 self.attachment(instance, None, &avoided, &found.ready)
             },
-            pinned,
-            rollout: &|| self.rollout(instance, &found.holds),
+            pinned: at.pinned,
+            rollout: &|| self.rollout(instance, at.seats.present, &found.holds),
+            succeeds: at.beside,
             only_looks: self.only_looks(),
             now: self.now.monotonic,
         };
-        let containers = self.seen.get(instance);
-        let containers = containers.map(Vec::as_slice).unwrap_or_default();
-        match local.step(self.task(instance), containers, &around) {
+        match local.step(at.task, at.seats, &around) {
             Step::Settled => {}
             Step::Wait(until) => found.wakes.push(until),
             Step::Do(action) if self.is_too_soon(instance, &action) => {
                 found.wakes.push(self.acts_from);
             }
             Step::Do(action) => {
-                let subject = Subject::Instance(instance.clone());
+                let subject = Subject::Instance(instance.clone(), local.berth);
                 found.ready.insert(subject, *action);
             }
         }
     }
 
     /// The next probe of its container, which waits for nothing else that is done about it.
-    fn check(&self, instance: &InstanceId, local: &Local, found: &mut Findings) {
-        let Some(best) = self.best(instance) else {
-            return;
-        };
-        if self.is_stopping(instance) || self.queue.is_checked(instance) {
+    fn check(
+        &self,
+        instance: &InstanceId,
+        local: &Local,
+        best: Option<&Container>,
+        found: &mut Findings,
+    ) {
+        let Some(best) = best else { return };
+        let is_stopping = self.is_stopping(instance, local.berth);
+        if is_stopping || self.queue.is_checked(instance, local.berth) {
             return;
         }
+        let subject = Subject::Check(instance.clone(), local.berth);
         if local.lacks_last_words(best, self.now.monotonic) {
             let container = best.id.clone();
-            let subject = Subject::Check(instance.clone());
             found.ready.insert(subject, Action::LastLines { container });
             return;
         }
         if let Some(hook) = local.hooks.after(best) {
-            return self.run_after(instance, best, hook, found);
+            // They hold up no stop either.
+            if let Task::Run(_) | Task::Keep = self.task(instance) {
+                found.ready.insert(subject, in_container(hook, best));
+            }
+            return;
         }
         let Some(check) = &best.care.health_check else {
             return;
@@ -272,25 +400,10 @@ impl<'a> Round<'a> {
             Some(CheckStep::Probe) => {
                 let limit = check.timeout();
                 if let Some(target) = CheckTarget::of(check, best) {
-                    let subject = Subject::Check(instance.clone());
                     let action = Action::Check { target, limit };
                     found.ready.insert(subject, action);
                 }
             }
-        }
-    }
-
-    /// The next of its hooks after the start, which hold up no stop either.
-    fn run_after(
-        &self,
-        instance: &InstanceId,
-        best: &Container,
-        hook: &Hook,
-        found: &mut Findings,
-    ) {
-        if let Task::Run(_) | Task::Keep = self.task(instance) {
-            let subject = Subject::Check(instance.clone());
-            found.ready.insert(subject, in_container(hook, best));
         }
     }
 
@@ -354,24 +467,30 @@ impl<'a> Round<'a> {
         }
     }
 
-    fn best(&self, instance: &InstanceId) -> Option<&'a Container> {
-        choose(self.seen.get(instance)?).map(|(best, _)| best)
+    fn containers(&self, instance: &InstanceId) -> &'a [Container] {
+        let seen = self.seen.get(instance);
+        seen.map(Vec::as_slice).unwrap_or_default()
     }
 
-    fn is_in_flight(&self, instance: &InstanceId) -> bool {
-        self.queue.action_in_flight(instance).is_some()
+    fn is_in_flight(&self, instance: &InstanceId, berth: Berth) -> bool {
+        self.queue.action_in_flight(instance, berth).is_some()
     }
 
-    fn is_stopping(&self, instance: &InstanceId) -> bool {
+    fn is_stopping(&self, instance: &InstanceId, berth: Berth) -> bool {
         matches!(
-            self.queue.action_in_flight(instance),
+            self.queue.action_in_flight(instance, berth),
             Some(Action::Stop { .. })
         )
     }
 
     /// The rollout as this node sees it: by the reports of others, and of its own instances by what
     /// it knows itself, `found` in this round before what it said in the last.
-    fn rollout(&self, instance: &InstanceId, found: &BTreeMap<InstanceId, Hold>) -> Rollout {
+    fn rollout(
+        &self,
+        instance: &InstanceId,
+        present: Option<&Container>,
+        found: &BTreeMap<InstanceId, Hold>,
+    ) -> Rollout {
         let all = self.asked.map(|asked| &asked.wanted);
         let wanted = all.and_then(|all| all.get(instance));
         let mut peers: BTreeMap<u32, Peer> = wanted
@@ -389,8 +508,7 @@ impl<'a> Round<'a> {
         }
         // What another service of the name left here is replaced, however the deploy stands.
         let is_of_it = |wanted: &&Wanted| {
-            let best = self.best(instance);
-            best.is_none_or(|best| best.owner.generation >= wanted.born)
+            present.is_none_or(|present| present.owner.generation >= wanted.born)
         };
         let held_up = wanted.filter(is_of_it);
         let own = Peer::vacant(instance.number);
@@ -415,6 +533,7 @@ fn address_of(action: &Action) -> Option<Ipv4Addr> {
         | Action::Command { .. }
         | Action::Stop { .. }
         | Action::Remove { .. }
+        | Action::Rename { .. }
         | Action::Probe { .. }
         | Action::Check { .. }
         | Action::LastLines { .. } => None,

@@ -95,6 +95,12 @@ impl Sight {
         self.confirm(id.clone(), Confirmed::Removed, now);
     }
 
+    pub(super) fn renamed(&mut self, id: &ContainerId, name: &str) {
+        if let Some(container) = self.containers.get_mut(id) {
+            name.clone_into(&mut container.name);
+        }
+    }
+
     fn confirm(&mut self, id: ContainerId, confirmed: Confirmed, now: Now) {
         self.confirmed.insert(id, (now.monotonic, confirmed));
     }

@@ -12,4 +12,5 @@ mod hooks;
 mod parting;
 mod properties;
 mod starts;
+mod succession;
 mod wiring;

@@ -2,7 +2,7 @@
 
 use super::Conversion;
 use super::service::Service;
-use crate::service::DEPLOY_KEYS;
+use crate::service::{DEPLOY_KEYS, ORDER};
 use crate::value::Value;
 use crate::yaml::Node;
 
@@ -57,14 +57,15 @@ impl Conversion<'_> {
         }
     }
 
-    /// Only what becomes of an update that fails has a counterpart: Kontena's own rules say how many are replaced
-    /// at once.
-    fn update_config(&mut self, node: &Node) -> Option<(String, Value)> {
-        let mut on_failure = None;
+    /// Kontena's own rules say how many are replaced at once, and how long each is watched.
+    fn update_config(&mut self, node: &Node) -> Vec<(String, Value)> {
+        let mut own = Vec::new();
+        let mut say = |key: &str, value: &str| own.push((key.to_owned(), Value::from(value)));
         for (key, value) in node.entries().into_iter().flatten() {
             match (key.key().as_str(), value.text()) {
-                ("failure_action", Some("rollback")) => on_failure = Some("rollback"),
-                ("failure_action", Some("pause")) => on_failure = Some("halt"),
+                ("failure_action", Some("rollback")) => say("on_failure", "rollback"),
+                ("failure_action", Some("pause")) => say("on_failure", "halt"),
+                ("order", Some(order)) if ORDER.contains(&order) => say("order", order),
                 (name, _) => {
                     let message = format!(
                         "`{name}` of `update_config` is left out: a stack has no counterpart"
@@ -73,7 +74,7 @@ impl Conversion<'_> {
                 }
             }
         }
-        on_failure.map(|what| ("on_failure".to_owned(), Value::from(what)))
+        own
     }
 
     fn placement(&mut self, node: &Node, service: &mut Service) {

@@ -30,7 +30,7 @@ services:
       replicas: 3
       resources: {limits: {memory: 64MB, cpus: '0.5'}}
       placement: {constraints: [node.labels.disk == ssd, node.role == manager]}
-      update_config: {parallelism: 2, failure_action: rollback}
+      update_config: {parallelism: 2, failure_action: rollback, order: start-first}
   db:
     build: ./db
     deploy: {mode: global}

@@ -3,7 +3,7 @@
 use std::collections::BTreeSet;
 use std::rc::Rc;
 
-use super::keys::{DEPLOY, HEALTH_CHECK, OFFLINE, ON_FAILURE, SERVICE, refuse};
+use super::keys::{DEPLOY, HEALTH_CHECK, OFFLINE, ON_FAILURE, ORDER, SERVICE, refuse};
 use super::{lists, placing};
 use crate::problem::Report;
 use crate::units;
@@ -337,6 +337,9 @@ impl Checker<'_> {
         }
         if let Some(offline) = self.optional(node, "offline") {
             self.offline(offline);
+        }
+        if let Some(order) = self.optional(node, "order") {
+            self.choice(order, "`order`", &ORDER);
         }
         if let Some(on_failure) = self.optional(node, "on_failure") {
             self.choice(on_failure, "`on_failure`", &ON_FAILURE);

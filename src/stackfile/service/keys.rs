@@ -47,7 +47,7 @@ pub(crate) const SERVICE: [&str; 38] = [
 ];
 
 /// The keys of `deploy`; those behind `interval` are ours.
-pub(crate) const DEPLOY: [&str; 10] = [
+pub(crate) const DEPLOY: [&str; 11] = [
     "strategy",
     "wait_for_port",
     "min_health",
@@ -56,9 +56,13 @@ pub(crate) const DEPLOY: [&str; 10] = [
     "max_per_node",
     "offline",
     "rebalance",
+    "order",
     "on_failure",
     "canary",
 ];
+
+/// Which container comes first in a replacement.
+pub(crate) const ORDER: [&str; 2] = ["stop-first", "start-first"];
 
 /// What becomes of a deploy that fails.
 pub(crate) const ON_FAILURE: [&str; 2] = ["halt", "rollback"];

@@ -141,7 +141,7 @@ hooks:
 fn ours_is_told_beside_what_kontena_knows() {
     check(
         &mut service(
-            "image: a\ndeploy: {spread: label=rack, max_per_node: 2, on_failure: rollback, canary: 1, offline: {replace_after: 2m, takeover: never}}",
+            "image: a\ndeploy: {spread: label=rack, max_per_node: 2, order: start-first, on_failure: rollback, canary: 1, offline: {replace_after: 2m, takeover: never}}",
         ),
         "services.0.deploy_opts",
         expect![[r#"
@@ -154,6 +154,7 @@ fn ours_is_told_beside_what_kontena_knows() {
             offline:
               replace_after: "2m"
               takeover: never
+            order: start-first
             on_failure: rollback
             canary: 1
         "#]],
@@ -194,6 +195,10 @@ fn what_kontena_refuses_is_refused() {
         (
             "deploy: {spread: [label=a, label=a]}",
             "`label=a` is given twice",
+        ),
+        (
+            "deploy: {order: start}",
+            "`order` is `start`, not one of stop-first, start-first",
         ),
         (
             "deploy: {on_failure: pause}",

@@ -10,8 +10,9 @@ use proptest::sample::select;
 
 use super::*;
 use crate::stack::{
-    Affinity, Deploy, Link, Logging, NetworkMode, Offline, OnFailure, OnReturn, PidMode, Port,
-    Privileges, Protocol, Resources, Service, Spread, Strategy as Spreading, Takeover, Volume,
+    Affinity, Deploy, Link, Logging, NetworkMode, Offline, OnFailure, OnReturn, Order, PidMode,
+    Port, Privileges, Protocol, Resources, Service, Spread, Strategy as Spreading, Takeover,
+    Volume,
 };
 
 proptest! {
@@ -255,9 +256,10 @@ fn any_spread() -> impl Strategy<Value = Spread> {
     })
 }
 
-fn any_rollout() -> impl Strategy<Value = (OnFailure, Option<NonZeroU32>)> {
+fn any_rollout() -> impl Strategy<Value = (OnFailure, Option<NonZeroU32>, Order)> {
+    let order = prop_oneof![Just(Order::StopFirst), Just(Order::StartFirst)];
     let on_failure = prop_oneof![Just(OnFailure::Halt), Just(OnFailure::Rollback)];
-    (on_failure, (0..9_u32).prop_map(NonZeroU32::new))
+    (on_failure, (0..9_u32).prop_map(NonZeroU32::new), order)
 }
 
 fn any_deploy() -> impl Strategy<Value = Deploy> {
@@ -301,6 +303,7 @@ fn any_deploy() -> impl Strategy<Value = Deploy> {
                     rebalance: rebalance && spreads,
                     on_failure: rollout.0,
                     canary: rollout.1,
+                    order: rollout.2,
                     ..Deploy::default()
                 }
             },

@@ -208,6 +208,7 @@ fn hold(address: IpAddr) -> Hold {
         health: Health::Healthy,
         updating: false,
         on_trial: false,
+        former: false,
         container: None,
         address: Some(address),
         image: None,

@@ -574,6 +574,7 @@ fn add_hold(view: &mut View, text: &str) {
         },
         updating: trouble == "updating",
         on_trial: false,
+        former: false,
         container: None,
         address: Some(address),
         image: None,

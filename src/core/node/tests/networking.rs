@@ -82,6 +82,7 @@ fn holding(instance: &str, address: Ipv4Addr, by: &Hand, sequence: u64) -> Signe
         health: Health::Healthy,
         updating: false,
         on_trial: false,
+        former: false,
         container: None,
         address: Some(address.into()),
         image: None,

@@ -297,6 +297,7 @@ pub(super) fn right_hold(wanted: RevisionHash, epoch: u64) -> Hold {
         health: Health::Healthy,
         updating: false,
         on_trial: false,
+        former: false,
         container: None,
         address: None,
         image: None,

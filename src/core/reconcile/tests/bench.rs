@@ -82,6 +82,7 @@ pub(super) fn hold(epoch: u64, state: InstanceState) -> Hold {
         health: Health::Healthy,
         updating: false,
         on_trial: false,
+        former: false,
         container: None,
         address: None,
         image: None,
@@ -299,6 +300,9 @@ impl Bench {
             Action::Start { container } => named("start", container),
             Action::Stop { container, .. } => named("stop", container),
             Action::Remove { container } => named("remove", container),
+            Action::Rename { container, name } => {
+                format!("{} to {name}", named("rename", container))
+            }
             Action::Probe { port, .. } => format!("probe {port}"),
             Action::Check { .. } => "check".to_owned(),
             Action::LastLines { container } => named("read", container),

@@ -50,7 +50,7 @@ fn the_start_of_a_replacement_is_told_as_one() {
         while let Some((id, action)) = bench.next_action() {
             if let Action::Run(_) = action {
                 let turn = bench.instances.locals[&web.instance].turn;
-                assert_eq!(why_start(&web, turn), why);
+                assert_eq!(why_start(&web, turn, false), why);
             }
             let outcome = bench.engine.carry_out(&action, bench.now().wall);
             bench.done(id, outcome);

@@ -50,6 +50,15 @@ impl Engine {
                 self.containers.remove(container);
                 Ok(Success::Done)
             }
+            Action::Rename { container, name } => {
+                let mut others = self.containers.values();
+                if others.any(|other| other.name == *name && other.id != *container) {
+                    return Err(Failure::Occupied { name: name.clone() });
+                }
+                let found = self.containers.get_mut(container).ok_or(Failure::Gone)?;
+                name.clone_into(&mut found.name);
+                Ok(Success::Done)
+            }
             Action::Probe { .. } if self.deaf => Err(Failure::NotReady {
                 problem: "connection refused".to_owned(),
             }),

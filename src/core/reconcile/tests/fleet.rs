@@ -10,7 +10,7 @@ use crate::reconcile::action::{Action, ActionId};
 use crate::reconcile::rollout::{Peer, floor};
 use crate::reconcile::{Goals, Instances, Wanted};
 use crate::report::{Health, Hold, InstanceState};
-use crate::stack::Service;
+use crate::stack::{Order, Service};
 use crate::time::{Instant, Now, WallTime};
 use crate::view::Freshness;
 
@@ -237,6 +237,35 @@ proptest! {
         fleet.run(Duration::from_secs(15), |fleet| least = least.min(fleet.healthy()));
         let floor = floor(min_health, n);
         prop_assert!(least >= floor, "{} were healthy, the floor is {}", least, floor);
+    }
+}
+
+proptest! {
+    #![proptest_config(ProptestConfig { cases: 32, ..ProptestConfig::default() })]
+
+    #[test]
+    fn a_rollout_that_starts_first_takes_nobody_down_and_ends(
+        n in 1_u32..8,
+        min_health in prop_oneof![Just(0_u16), Just(500), Just(800), Just(1000)],
+        report in prop::collection::vec(0_u64..450, 1..6),
+        action in 0_u64..1500,
+    ) {
+        let mut service = Service::new("web:1");
+        service.deploy.min_health = min_health;
+        service.deploy.order = Order::StartFirst;
+        let mut fleet = Fleet::new(n, service, Delays { report, action });
+        fleet.service.image = "web:2".to_owned();
+        fleet.generation = 2;
+        let (mut least, mut most) = (n, 0);
+        while !fleet.is_done() && fleet.millis < 120_000 {
+            fleet.run(Duration::from_secs(1), |fleet| {
+                least = least.min(fleet.healthy());
+                most = most.max(fleet.generations().len());
+            });
+        }
+        prop_assert_eq!(least, n);
+        prop_assert!(n < 2 || min_health == 0 || most <= 2 * n as usize, "{} containers of {}", most, n);
+        prop_assert_eq!(fleet.generations(), vec![2; n as usize]);
     }
 }
 

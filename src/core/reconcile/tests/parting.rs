@@ -2,6 +2,7 @@
 
 use std::time::Duration;
 
+use crate::reconcile::Leaves;
 use crate::reconcile::rollout::Peer;
 use crate::reconcile::wiring::Wiring;
 use crate::reconcile::{Departure, Wanted};
@@ -37,7 +38,7 @@ fn millis(bench: &mut Bench, millis: u64) {
 
 fn heard(bench: &mut Bench) {
     let now = bench.now();
-    bench.instances.heard(&[id("web-1")], now);
+    bench.instances.heard(&[(id("web-1"), Leaves::Itself)], now);
 }
 
 #[test]

@@ -5,12 +5,11 @@ use std::time::Duration;
 
 use proptest::prelude::*;
 
-use crate::id::InstanceId;
 use crate::reconcile::action::{
     Action, ActionId, Container, ContainerId, ContainerState, Failure, Outcome,
 };
 use crate::reconcile::{Departure, Leaving, Wanted};
-use crate::stack::Service;
+use crate::stack::{Order, Service};
 use crate::view::Lifecycle;
 
 use super::bench::{Bench, of_service};
@@ -79,10 +78,11 @@ struct Story {
     image: u32,
     instances: u32,
     lifecycle: Lifecycle,
+    order: Order,
 }
 
 impl Story {
-    fn new() -> Self {
+    fn new(order: Order) -> Self {
         // A container of another grid, under the name of an instance that nobody wants here.
         let mut bench = Bench::with([of_service("web-9", 1, 1, Service::new("web:1"))]);
         bench.settle();
@@ -100,11 +100,13 @@ impl Story {
             image: 1,
             instances: INSTANCES,
             lifecycle: Lifecycle::Running,
+            order,
         }
     }
 
     fn wanted(&self, number: u32) -> Wanted {
-        let service = Service::new(format!("web:{}", self.image));
+        let mut service = Service::new(format!("web:{}", self.image));
+        service.deploy.order = self.order;
         let text = format!("web-{number}");
         let mut wanted = of_service(&text, self.generation, self.instances, service);
         wanted.state = self.lifecycle;
@@ -198,36 +200,42 @@ impl Story {
         };
         self.check(&action);
         self.under_way.push((id, action));
-        let subjects: Vec<InstanceId> = self
+        let subjects: Vec<String> = self
             .under_way
             .iter()
             .filter_map(|(_, action)| self.subject(action))
             .collect();
-        let distinct: BTreeSet<&InstanceId> = subjects.iter().collect();
+        let distinct: BTreeSet<&String> = subjects.iter().collect();
         assert_eq!(
             distinct.len(),
             subjects.len(),
-            "two actions for one instance: {:?}",
+            "two actions for one container: {:?}",
             self.under_way
         );
     }
 
-    fn subject(&self, action: &Action) -> Option<InstanceId> {
-        match action {
-            Action::Run(spec) => Some(spec.labels.instance.clone()),
+    /// The container that it is about, by its name; stop-first there is one of each instance at a time.
+    fn subject(&self, action: &Action) -> Option<String> {
+        let (name, instance) = match action {
+            Action::Run(spec) => (&spec.name, &spec.labels.instance),
             Action::Start { container }
             | Action::Stop { container, .. }
+            | Action::Rename { container, .. }
             | Action::Remove { container } => {
                 let found = self.bench.engine.containers.get(container)?;
-                Some(found.owner.instance.clone())
+                (&found.name, &found.owner.instance)
             }
             Action::Fetch { .. }
             | Action::Probe { .. }
             | Action::Check { .. }
             | Action::LastLines { .. }
             | Action::Hook { .. }
-            | Action::Command { .. } => None,
-        }
+            | Action::Command { .. } => return None,
+        };
+        Some(match self.order {
+            Order::StopFirst => instance.to_string(),
+            Order::StartFirst => name.clone(),
+        })
     }
 
     /// No action touches what is not ours, or stops what is right.
@@ -322,8 +330,9 @@ proptest! {
     #[test]
     fn whatever_happens_what_is_right_stays_and_what_is_wanted_comes(
         happenings in prop::collection::vec(happening(), 0..80),
+        order in prop_oneof![Just(Order::StopFirst), Just(Order::StartFirst)],
     ) {
-        let mut story = Story::new();
+        let mut story = Story::new(order);
         story.want_all();
         for happening in happenings {
             story.happen(happening);
