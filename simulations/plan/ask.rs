@@ -305,8 +305,8 @@ impl Shape {
     /// Some go from one order to the other with a deploy; what cannot start first asks for it in vain.
     fn order(self, version: u32) -> Order {
         let starts_first = match self {
-            Self::Plain | Self::Relaxed => version % 2 == 0,
-            Self::Waiting | Self::Published => version % 3 == 0,
+            Self::Plain | Self::Relaxed => version.is_multiple_of(2),
+            Self::Waiting | Self::Published => version.is_multiple_of(3),
             Self::Random => true,
             Self::Stateful | Self::Daemon | Self::Zoned => false,
         };

@@ -1,9 +1,13 @@
 //! Commands and what becomes of them when nothing fails.
 
+use std::collections::BTreeSet;
 use std::num::NonZeroU32;
+use std::time::Duration;
 
 use kontena_core::command::Command;
-use kontena_core::stack::{OnFailure, Service, Strategy};
+use kontena_core::reconcile::action::ContainerId;
+use kontena_core::stack::{OnFailure, Order, Service, Strategy};
+use kontena_core::time::Instant;
 use kontena_core::view::Deployed;
 use kontena_simulations::plan::{Ask, Deed, Plan};
 use kontena_simulations::world::World;
@@ -168,6 +172,60 @@ fn a_deploy_that_failed_is_taken_back_where_the_service_wants_that() {
     assert!(all_run(&world, "sha256:web:1", 5), "{}", world.summary());
     assert!(deployed(&world).generation > before + 1);
     assert_eq!(deployed(&world).halt, None);
+}
+
+fn start_first(version: u32) -> Command {
+    let mut service = Service::new(format!("web:{version}"));
+    service.deploy.order = Order::StartFirst;
+    Command::UpdateService {
+        key: key("web"),
+        service: Box::new(service),
+        instances: None,
+    }
+}
+
+#[test]
+fn a_deploy_that_starts_first_takes_nobody_down() {
+    let mut world = grid(3, 19);
+    deploy(&mut world, 0, "web", 5);
+    accept(&mut world, 1, start_first(2));
+    let mut fewest = 5;
+    while !all_run(&world, "sha256:web:2", 5) {
+        world.run_for(Duration::from_millis(50));
+        fewest = fewest.min(world.running().len());
+        assert!(
+            world.now() < Instant::ZERO + 60 * SOON,
+            "{}",
+            world.summary()
+        );
+    }
+    assert_eq!(fewest, 5, "instances that run somewhere");
+    world.run_for(2 * SOON);
+    assert_eq!(ids(&world).len(), 5, "{}", world.summary());
+}
+
+/// Seed 7200011: what has no check is healthy as soon as it runs, and the old one waited to be stopped when the new one
+/// had ended.
+#[test]
+fn a_deploy_that_starts_first_and_ends_at_once_leaves_the_old_ones_as_they_are() {
+    let mut world = grid(3, 20);
+    deploy(&mut world, 0, "web", 5);
+    let old = ids(&world);
+    for host in &mut world.hosts {
+        host.engine.broken_images.insert("web:2".to_owned());
+    }
+    accept(&mut world, 1, start_first(2));
+    world.until(2 * SOON, "it is halted", |world| {
+        deployed(world).halt.is_some()
+    });
+    world.run_for(10 * SOON);
+    assert_eq!(ids(&world), old, "{}", world.summary());
+}
+
+fn ids(world: &World) -> BTreeSet<ContainerId> {
+    let engines = world.hosts.iter().map(|host| &host.engine);
+    let containers = engines.flat_map(|engine| engine.containers());
+    containers.map(|container| container.id.clone()).collect()
 }
 
 #[test]

@@ -123,7 +123,8 @@ impl<'a> Round<'a> {
         let task = self.task(instance);
         let containers = self.containers(instance);
         if self.asked.is_some() {
-            local.seat(task, containers, self.now.monotonic);
+            let is_free = |berth| !self.is_in_flight(instance, berth);
+            local.seat(task, containers, is_free, self.now.monotonic);
         }
         let seats = local.seats(containers);
         let best = seats.present;

@@ -123,8 +123,14 @@ impl Local {
         }
     }
 
-    /// Takes note of who is there beside whom. `now` is when.
-    pub(super) fn seat(&mut self, task: Task<'_>, containers: &[Container], now: Instant) {
+    /// Takes note of who is there beside whom. `is_free`: nothing is done now about the container of a berth.
+    pub(super) fn seat(
+        &mut self,
+        task: Task<'_>,
+        containers: &[Container],
+        is_free: impl Fn(Berth) -> bool,
+        now: Instant,
+    ) {
         if let Task::Run(wanted) = task {
             self.recognise(wanted, containers, now);
         }
@@ -132,6 +138,14 @@ impl Local {
         let is_there = seats.beside.is_some();
         match (&mut self.beside, task) {
             (Beside::Nobody, _) => {}
+            (Beside::Former(former), Task::Run(_))
+                if seats.beside.is_some_and(is_up)
+                    && !seats.present.is_some_and(is_up)
+                    && former.is_awaited(now)
+                    && is_free(former.berth) =>
+            {
+                self.take_back();
+            }
             (Beside::Former(_), _) if is_there => {}
             (Beside::Former(former), _) => {
                 self.hooks.know(former.hooks.ran());
@@ -260,6 +274,22 @@ impl Local {
         }
     }
 
+    /// Whether nobody has begun to end it.
+    fn is_awaited(&self, now: Instant) -> bool {
+        self.parting
+            .as_ref()
+            .is_some_and(|parting| parting.over() > now)
+    }
+
+    /// What took its place ended at once: the former is the instance again, and the other one is tried on.
+    fn take_back(&mut self) {
+        if let Beside::Former(former) = mem::take(&mut self.beside) {
+            let next = mem::replace(self, *former);
+            self.parting = None;
+            self.beside = Beside::Successor(Box::new(next));
+        }
+    }
+
     /// The container has the instance's own name, once no other has it.
     pub(super) fn name(&self, step: Step, best: &Container, now: Instant) -> Step {
         let name = best.owner.instance.container_name();
@@ -274,7 +304,7 @@ impl Local {
             now,
         ) {
             Step::Wait(at) => earlier(step, Some(at)),
-            rename => rename,
+            rename @ (Step::Settled | Step::Do(_)) => rename,
         }
     }
 }

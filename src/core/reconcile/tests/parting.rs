@@ -9,6 +9,7 @@ use crate::reconcile::{Departure, Wanted};
 
 use super::bench::{Bench, healthy, id, of_service};
 use crate::stack::Service;
+use crate::view::Lifecycle;
 
 /// One of two instances; the other one is healthy elsewhere.
 fn web(generation: u64) -> Wanted {
@@ -137,4 +138,22 @@ fn the_only_instance_of_a_service_is_replaced_at_once() {
         bench.did(),
         "fetch web:1, stop web-1 g1, remove web-1 g1, run web-1 g2"
     );
+}
+
+#[test]
+fn what_was_stopped_and_started_again_waits_as_any_other() {
+    let mut bench = bench();
+    let mut stopped = web(1);
+    stopped.state = Lifecycle::Stopped;
+    bench.want([stopped]);
+    bench.seconds(10);
+    assert_eq!(bench.did(), "stop web-1 g1");
+    bench.seconds(300);
+    bench.want([web(1)]);
+    bench.settle();
+    assert_eq!(bench.did(), "start web-1 g1");
+    assert_eq!(bench.state("web-1"), "running healthy");
+    bench.leave("web-1", Departure::Handover { winner_ready: true });
+    millis(&mut bench, 500);
+    assert_eq!(bench.did(), "");
 }

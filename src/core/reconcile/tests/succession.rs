@@ -2,7 +2,7 @@
 
 use std::collections::BTreeSet;
 
-use crate::reconcile::action::{ContainerState, Failure};
+use crate::reconcile::action::{ContainerId, ContainerState, Failure};
 use crate::reconcile::rollout::Hindrance;
 use crate::reconcile::wiring::Wiring;
 use crate::reconcile::{Departure, Leaves, Wanted};
@@ -152,6 +152,29 @@ fn a_successor_that_crashes_costs_nothing_and_fails_its_deploy() {
     assert_eq!(bench.hold("web-1").container, old);
     assert_eq!(bench.engine.containers.len(), 1, "the failed one is gone");
     assert!(bench.instances.failures().is_empty());
+}
+
+#[test]
+fn one_that_ends_as_soon_as_it_is_the_instance_is_none_any_more() {
+    let mut bench = running();
+    let old = bench.hold("web-1").container.clone();
+    bench.want([only(2, web("web:2"))]);
+    for _ in 0..2 {
+        bench.pass(std::time::Duration::from_millis(300));
+        let now = bench.now().wall;
+        let new = bench.hold("web-1").container.clone().unwrap();
+        assert_ne!(Some(&new), old.as_ref());
+        bench.engine.exit(&ContainerId(new), 3, now);
+        bench.observe();
+        assert_eq!(bench.hold("web-1").container, old);
+        assert_eq!(bench.state("web-1"), "running healthy");
+    }
+    bench.settle();
+    assert_eq!(bench.hold("web-1").container, old, "it crashed twice");
+    assert_eq!(bench.instances.failures()[&id("web-1")].generation, 2);
+    bench.seconds(60);
+    assert_eq!(bench.hold("web-1").generation, 2, "it runs now");
+    assert_eq!(bench.engine.containers.len(), 1);
 }
 
 #[test]
