@@ -7,8 +7,10 @@ use std::collections::BTreeSet;
 use std::time::Duration;
 
 use crate::stack::{Hook, Stage};
+use crate::time::Instant;
 
 use super::action::{Container, ContainerId};
+use super::backoff::{Lesson, Setback};
 use super::wanted::Wanted;
 
 /// How long a hook before the start may take: as long as a container gets to accept its first connection.
@@ -24,6 +26,8 @@ pub(super) struct HookRuns {
     creates: bool,
     /// The new container whose hooks after the start are not done yet, and how many are.
     after: Option<(ContainerId, usize)>,
+    /// The engine did not say what became of the next of these.
+    unanswered: Option<Setback>,
     /// The container that is to stop, and how many of its hooks are done.
     ending: Option<(ContainerId, usize)>,
     /// What became of the last hook after the start, if it failed.
@@ -90,6 +94,7 @@ impl HookRuns {
         if let Some(container) = running.filter(|_| self.creates) {
             self.creates = false;
             self.problem = None;
+            self.unanswered = None;
             self.after = Some((container.id.clone(), 0));
         }
         if let (Some(container), Some((id, index))) = (running, &mut self.after) {
@@ -106,8 +111,21 @@ impl HookRuns {
         best.care.post_start.get(*index)
     }
 
+    /// When the next hook after the start is run.
+    pub(super) fn after_from(&self) -> Option<Instant> {
+        self.unanswered.as_ref().map(|setback| setback.retry_at)
+    }
+
+    /// Nobody knows whether it ran: it is run again, later each time.
+    pub(super) fn after_unanswered(&mut self, problem: String, now: Instant) {
+        let before = self.unanswered.take();
+        let setback = Setback::after(before.as_ref(), problem, Lesson::Nothing, now);
+        self.unanswered = Some(setback);
+    }
+
     /// One that fails ends the row, as in Kontena.
     pub(super) fn after_done(&mut self, best: Option<&Container>, outcome: Result<(), String>) {
+        self.unanswered = None;
         let Some((id, index)) = self.after.take() else {
             return;
         };

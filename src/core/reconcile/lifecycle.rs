@@ -93,6 +93,8 @@ pub(super) struct Local {
     pub trial: Option<Trial>,
     /// Its container leaves the names, because it is to stop.
     pub parting: Option<Parting>,
+    /// The container that was said to be healthy, and when last.
+    pub ready: Option<(ContainerId, Instant)>,
     pub probing: Option<Probing>,
     pub checks: Checks,
     pub hooks: HookRuns,
@@ -132,6 +134,7 @@ impl Default for Local {
             turn: Turn::default(),
             trial: None,
             parting: None,
+            ready: None,
             probing: None,
             checks: Checks::default(),
             hooks: HookRuns::default(),
@@ -312,6 +315,20 @@ impl Local {
             restarts: self.crashes.total(),
             exit_code: self.exit_code,
         })
+    }
+
+    /// Takes note of what is said of it.
+    pub(super) fn said(&mut self, hold: &Hold, best: Option<&Container>, now: Instant) {
+        let is_ready = hold.state == InstanceState::Running && hold.health == Health::Healthy;
+        if let Some(best) = best.filter(|_| is_ready) {
+            self.ready = Some((best.id.clone(), now));
+        }
+    }
+
+    /// Whether names may lead to it still, though it is not said to be healthy any more.
+    pub(super) fn was_ready(&self, best: &Container, now: Instant) -> bool {
+        let ready = self.ready.as_ref();
+        ready.is_some_and(|(id, at)| *id == best.id && Parting::leads_on(*at, now))
     }
 
     /// For how many minutes its container has been up, where that is asked for.

@@ -53,7 +53,7 @@ impl Instances {
     ) {
         match action {
             Action::Command { container, .. } => {
-                self.conclude_hook(instance, berth, container, outcome);
+                self.conclude_hook(instance, berth, container, outcome, now);
             }
             Action::LastLines { container } => {
                 self.conclude_reading(instance, berth, container, outcome);
@@ -128,6 +128,7 @@ impl Instances {
         berth: Berth,
         container: &ContainerId,
         outcome: Outcome,
+        now: Now,
     ) {
         let best = self.sight.get(container);
         let local = self.locals.get_mut(instance);
@@ -136,8 +137,10 @@ impl Instances {
         };
         match outcome {
             Ok(_) => local.hooks.after_done(best, Ok(())),
-            // Nobody knows whether it ran: it is run again once the engine answers.
-            Err(Failure::Unreachable { .. }) => {}
+            Err(failure @ Failure::Unreachable { .. }) => {
+                let problem = failure.to_string();
+                local.hooks.after_unanswered(problem, now.monotonic);
+            }
             Err(failure) => {
                 tracing::warn!(%instance, %failure, "A hook of an instance failed");
                 local.hooks.after_done(best, Err(failure.to_string()));

@@ -46,6 +46,11 @@ impl Parting {
         self.container == *container
     }
 
+    /// Whether somebody may be led still to what was said to be ready then.
+    pub(super) fn leads_on(ready: Instant, now: Instant) -> bool {
+        now.since(ready) < HEARD_WITHIN + TTL
+    }
+
     /// Everybody who is waited for has taken note. Says whether that is news.
     pub(super) fn heard(&mut self, now: Instant) -> bool {
         let is_news = self.heard.is_none();

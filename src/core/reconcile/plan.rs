@@ -325,7 +325,9 @@ impl Local {
         if let Some(parting) = self.parting.as_ref().filter(is_known) {
             return Some(parting.over());
         }
-        let has_name = best.assigned.is_some() && self.health(task, best) == Health::Healthy;
+        let was_ready = is_up(best) && self.was_ready(best, now);
+        let is_ready = was_ready || self.health(task, best) == Health::Healthy;
+        let has_name = best.assigned.is_some() && is_ready;
         self.parting = has_name.then(|| Parting::of(&best.id, now));
         self.parting.as_ref().map(Parting::over)
     }

@@ -178,6 +178,12 @@ impl<'a> Round<'a> {
         let now = self.now.monotonic;
         match (decide(wanted, asked.takeovers_from, now), local.decided) {
             (Decision::Yield, _) => local.decided = None,
+            // Somebody had it since, who is away: whoever has it anew comes later.
+            (Decision::Take, Some(_))
+                if wanted.rivals.is_empty() && wanted.epoch_seen > local.epoch =>
+            {
+                local.epoch = wanted.epoch_seen.saturating_add(1);
+            }
             (Decision::Take | Decision::Wait(_), Some(_)) => {}
             (Decision::Wait(until), None) => found.wakes.push(until),
             (Decision::Take, None) if self.blind => {}
@@ -256,6 +262,7 @@ impl<'a> Round<'a> {
                 self.now.monotonic,
             );
         }
+        local.said(&hold, scene.best, self.now.monotonic);
         let hold = told_with(hold, next.as_ref());
         found.holds.insert(instance.clone(), hold);
     }
@@ -385,6 +392,11 @@ impl<'a> Round<'a> {
             return;
         }
         if let Some(hook) = local.hooks.after(best) {
+            let from = local.hooks.after_from();
+            if let Some(from) = from.filter(|from| *from > self.now.monotonic) {
+                found.wakes.push(from);
+                return;
+            }
             // They hold up no stop either.
             if let Task::Run(_) | Task::Keep = self.task(instance) {
                 found.ready.insert(subject, in_container(hook, best));

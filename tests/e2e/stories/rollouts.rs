@@ -24,7 +24,7 @@ services:
     instances: 3
     command: sh -c \"{command}\"
     stop_signal: SIGKILL
-    deploy: {{min_health: 0.5, wait_for_port: 80, {deploy}}}
+    deploy: {{wait_for_port: 80, {deploy}}}
 "
     )
 }
@@ -51,12 +51,16 @@ fn pages(node: &Node<'_>) -> Vec<String> {
 fn a_deploy_that_crashes_is_taken_back_and_a_canary_waits_for_its_promotion() {
     let Some(grid) = Grid::up(2) else { return };
     let write = |name: &str, command: &str, deploy: &str| grid.write(name, &stack(command, deploy));
-    let first = write("first.yml", &serves("one"), "on_failure: rollback");
+    let first = write(
+        "first.yml",
+        &serves("one"),
+        "min_health: 0.5, on_failure: rollback",
+    );
     grid.node(1).kontena(&["stack", "install", &first]);
     serve(&grid, ["one", "one", "one"]);
 
     // The command that waits for it says what was wrong, once all are back.
-    let bad = write("bad.yml", CRASHES, "on_failure: rollback");
+    let bad = write("bad.yml", CRASHES, "min_health: 0.5, on_failure: rollback");
     let upgrade = grid
         .node(2)
         .try_kontena(&["stack", "upgrade", "roll", &bad]);
@@ -78,7 +82,7 @@ fn a_deploy_that_crashes_is_taken_back_and_a_canary_waits_for_its_promotion() {
     }
 
     // The first instance alone, until somebody says that it is well.
-    let next = write("next.yml", &serves("two"), "canary: 1");
+    let next = write("next.yml", &serves("two"), "min_health: 0.5, canary: 1");
     let said = grid
         .node(1)
         .try_kontena(&["stack", "upgrade", "roll", &next]);
@@ -92,7 +96,7 @@ fn a_deploy_that_crashes_is_taken_back_and_a_canary_waits_for_its_promotion() {
     serve(&grid, ["two", "two", "two"]);
 
     // Or that it is not.
-    let third = write("third.yml", &serves("three"), "canary: 1");
+    let third = write("third.yml", &serves("three"), "min_health: 0.5, canary: 1");
     grid.node(2).kontena(&["stack", "upgrade", "roll", &third]);
     serve(&grid, ["three", "two", "two"]);
     grid.node(1).kontena(&["service", "abort", "roll/web"]);
@@ -101,4 +105,54 @@ fn a_deploy_that_crashes_is_taken_back_and_a_canary_waits_for_its_promotion() {
     over.refused(1, &["nothing to abort"]);
     grid.node(1).kontena(&["stack", "rm", "--force", "roll"]);
     grid.settled(&ALL, &[], SOON);
+}
+
+/// The containers of the service on all hosts, `NAME ID`, sorted.
+fn containers(grid: &Grid) -> Vec<String> {
+    let format = "{{.Names}} {{.ID}}";
+    let list = |node: &Node<'_>| {
+        let all = ["ps", "-a", "--filter", "name=roll.web-", "--format", format];
+        node.run("docker", &all)
+    };
+    let texts: Vec<String> = grid.lab.hosts().iter().map(list).collect();
+    let lines = texts.iter().flat_map(|text| text.lines());
+    let mut lines: Vec<String> = lines.map(str::to_owned).collect();
+    lines.sort();
+    lines
+}
+
+#[test]
+fn a_deploy_that_starts_first_leaves_what_ran_alone_until_the_new_ones_serve() {
+    let Some(grid) = Grid::up(2) else { return };
+    let write = |name: &str, command: &str| {
+        grid.write(name, &stack(command, "order: start-first, min_health: 1.0"))
+    };
+    let first = write("first.yml", &serves("one"));
+    grid.node(1).kontena(&["stack", "install", &first]);
+    serve(&grid, ["one", "one", "one"]);
+    let before = containers(&grid);
+
+    let bad = write("bad.yml", CRASHES);
+    let upgrade = grid
+        .node(2)
+        .try_kontena(&["stack", "upgrade", "roll", &bad]);
+    upgrade.refused(1, &["failed", "exited with status 3"]);
+    eventually(SOON, "the failed one to go", || {
+        let now = containers(&grid);
+        seen(now == before, now)
+    });
+
+    let next = write("next.yml", &serves("two"));
+    grid.node(2).kontena(&["stack", "upgrade", "roll", &next]);
+    serve(&grid, ["two", "two", "two"]);
+    let names = |all: &[String]| -> Vec<String> {
+        let names = all.iter().filter_map(|line| line.split(' ').next());
+        names.map(str::to_owned).collect()
+    };
+    eventually(SOON, "the new ones to have the names", || {
+        let now = names(&containers(&grid));
+        seen(now == names(&before), now)
+    });
+    let shown = grid.node(1).kontena(&["service", "show", "roll/web"]);
+    assert!(shown.contains("order: start-first"), "{shown}");
 }

@@ -1,6 +1,7 @@
 //! Hooks: when they run, and what follows if they do not.
 
 use std::collections::BTreeSet;
+use std::time::Duration;
 
 use crate::reconcile::action::Action;
 use crate::reconcile::wiring::Wiring;
@@ -233,4 +234,32 @@ fn the_container_of_a_hook_has_an_address_and_a_name_of_its_own_and_no_ports() {
         bench.done(number, outcome);
     }
     assert!(!addresses.is_empty());
+}
+
+/// Seed 6100297.
+#[test]
+fn a_hook_whose_answers_are_lost_is_run_again_ever_more_seldom() {
+    let mut bench = Bench::with([of_service("web-1", 1, 1, hooked())]);
+    let mut runs = 0;
+    let end = bench.now().monotonic + Duration::from_secs(60);
+    while bench.now().monotonic < end {
+        let Some((number, action)) = bench.next_action() else {
+            bench.skip(Duration::from_millis(250));
+            continue;
+        };
+        let is_after = matches!(&action, Action::Command { .. });
+        let outcome = bench.engine.carry_out(&action, bench.now().wall);
+        runs += u32::from(is_after);
+        let answer = if is_after {
+            Err(Bench::unreachable())
+        } else {
+            outcome
+        };
+        bench.done(number, answer);
+        bench.observe();
+    }
+    assert!(
+        (2..8).contains(&runs),
+        "it was run {runs} times in a minute"
+    );
 }

@@ -157,3 +157,30 @@ fn what_was_stopped_and_started_again_waits_as_any_other() {
     millis(&mut bench, 500);
     assert_eq!(bench.did(), "");
 }
+
+/// Seed 6000483: what is only kept counts as healthy, and is asked again once it is this node's.
+#[test]
+fn what_was_healthy_a_moment_ago_waits_though_it_is_not_known_to_be_any_more() {
+    let mut bench = bench();
+    bench.leave(
+        "web-1",
+        Departure::Handover {
+            winner_ready: false,
+        },
+    );
+    bench.settle();
+    assert_eq!(bench.state("web-1"), "running healthy");
+    bench.engine.deaf = true;
+    let mut again = web(1);
+    let mut service = (*again.service).clone();
+    service.deploy.wait_for_port = Some(80);
+    again.service = std::sync::Arc::new(service);
+    bench.want([again]);
+    millis(&mut bench, 300);
+    assert_eq!(bench.state("web-1"), "running unknown");
+    bench.leave("web-1", Departure::Handover { winner_ready: true });
+    millis(&mut bench, 500);
+    assert!(!bench.did().contains("stop"));
+    bench.seconds(3);
+    assert!(bench.did().contains("stop web-1 g1"));
+}

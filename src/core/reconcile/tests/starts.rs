@@ -611,3 +611,17 @@ fn a_doubled_outcome_is_ignored() {
     );
     assert_eq!(instances.next_wake(), None::<Instant>);
 }
+
+/// Seed 6000688: a copy of its disk had it again at the epoch of then.
+#[test]
+fn what_others_had_meanwhile_and_is_gone_here_is_had_anew() {
+    let remembered = [(id("web-1"), hold(1, InstanceState::Running))].into();
+    let mut bench = Bench::new();
+    bench.instances = Instances::new(identity(), remembered);
+    bench.observe();
+    let mut web = wanted("web-1", 1);
+    web.epoch_seen = 2;
+    bench.want([web]);
+    bench.settle();
+    assert_eq!(bench.hold("web-1").epoch, 3);
+}
