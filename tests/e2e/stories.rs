@@ -5,6 +5,7 @@ mod care;
 mod crashes;
 mod disks;
 mod everyday;
+mod load;
 mod members;
 mod network;
 mod power;
