@@ -29,9 +29,9 @@ const MORE: u64 = 20;
 /// How many failures a failed test shows.
 const SHOWN: usize = 30;
 
-/// Clients that ask on every host, until the lab is removed.
+/// Clients that ask on some hosts, until the lab is removed.
 pub(crate) struct Load<'a> {
-    lab: &'a Lab,
+    hosts: Vec<Node<'a>>,
     records: PathBuf,
     begun: Instant,
 }
@@ -74,17 +74,17 @@ fn compile(target: &Path) {
 }
 
 impl<'a> Load<'a> {
-    /// Begins on every host to ask this name, which leads to somebody already.
+    /// Begins on these hosts to ask this name, which leads to somebody already.
     #[track_caller]
-    pub(crate) fn begin(grid: &'a Grid, name: &str) -> Self {
-        let lab = &grid.lab;
-        let records = lab.directory().join("records");
+    pub(crate) fn begin(grid: &'a Grid, hosts: &[u8], name: &str) -> Self {
+        let records = grid.lab.directory().join("records");
         std::fs::create_dir_all(&records).expect("the lab's directory can be written");
-        for host in lab.hosts() {
-            begin_on(&host, name, &records);
+        let hosts: Vec<Node<'a>> = hosts.iter().map(|host| grid.node(*host)).collect();
+        for host in &hosts {
+            begin_on(host, name, &records);
         }
         let this = Self {
-            lab,
+            hosts,
             records,
             begun: Instant::now(),
         };
@@ -127,16 +127,15 @@ impl<'a> Load<'a> {
 
     /// Every failure, and on which host.
     pub(crate) fn failures(&self) -> Vec<(String, Failure)> {
-        let hosts = self.lab.hosts().into_iter();
-        let of_host = |host: Node<'_>| {
-            let lines = self.lines(&host).into_iter();
+        let of_host = |host: &Node<'_>| {
+            let lines = self.lines(host).into_iter();
             let failures = lines.filter_map(|line| match line {
                 Line::Failed(failure) => Some((host.name(), failure)),
                 Line::Answered(_) => None,
             });
             failures.collect::<Vec<_>>()
         };
-        hosts.flat_map(of_host).collect()
+        self.hosts.iter().flat_map(of_host).collect()
     }
 
     /// Waits until every client has had more requests answered, in both ways.
@@ -148,7 +147,7 @@ impl<'a> Load<'a> {
             let mut both = self.totals().zip(&before);
             both.try_for_each(|((host, now), before)| {
                 let grown = now.each >= before.each + MORE && now.kept >= before.kept + MORE;
-                seen(grown, (host, now, before))
+                seen(grown, (host, now, before, self.failures().first()))
             })
         });
     }
@@ -171,8 +170,8 @@ impl<'a> Load<'a> {
 
     /// What each host's client last said of what was answered.
     fn totals(&self) -> impl Iterator<Item = (String, Answered)> {
-        self.lab.hosts().into_iter().map(|host| {
-            let lines = self.lines(&host).into_iter().rev();
+        self.hosts.iter().map(|host| {
+            let lines = self.lines(host).into_iter().rev();
             let mut totals = lines.filter_map(|line| match line {
                 Line::Answered(totals) => Some(totals),
                 Line::Failed(_) => None,
