@@ -4,8 +4,9 @@
 //! What both do: one instance after the other, without a pause between them, in either order. What each does besides
 //! is its own. Kontena waits for each instance's port, and for the names before it stops one. Swarm goes on as soon
 //! as a container runs, and watches the last one for five seconds (its default) before it says that it is complete.
-//! Both give each container an address in a network of all hosts; Swarm's service has no virtual address
-//! (`dnsrr`), and nobody asks a registry.
+//! Kontena's containers are in its network of all hosts. Swarm is measured twice: with tasks in such a network of its
+//! own, without a virtual address (`dnsrr`), and, which is faster, with tasks that only their own hosts reach. Nobody
+//! asks a registry.
 
 use std::time::Duration;
 
@@ -16,6 +17,7 @@ use serde_json::{Value, json};
 use crate::field::{Container, Field, INSTANCE};
 use crate::figure::{Row, Samples, seconds};
 use crate::source::demo::images::{WEB, WEB_NEXT};
+use crate::swarm::Network;
 use crate::{say, swarm};
 
 const INSTANCES: usize = 6;
@@ -66,55 +68,64 @@ impl Taken {
     }
 }
 
+/// Of both orders.
+type Both = [Taken; 2];
+
 pub(crate) async fn measure(field: &Field, runs: u32) -> Result<Vec<Row>> {
-    let mut ours: [Taken; 2] = Default::default();
-    let mut swarms: [Taken; 2] = Default::default();
+    let (mut ours, mut alone, mut joined) = (Both::default(), Both::default(), Both::default());
     for _ in 0..runs {
         kontena(field, &mut ours).await?;
-        docker_swarm(field, &mut swarms).await?;
+        docker_swarm(field, Network::None, &mut alone).await?;
+        docker_swarm(field, Network::OfAllHosts, &mut joined).await?;
         for (place, (order, _)) in Order::ALL.into_iter().enumerate() {
-            let (ours, swarms) = (ours[place].last(), swarms[place].last());
-            say(&format!("{}: kontena {ours}; Swarm {swarms}", order.word()));
+            let [ours, alone, joined] = [&ours, &alone, &joined].map(|taken| taken[place].last());
+            say(&format!(
+                "{}: kontena {ours}; Swarm {alone}; Swarm with a network {joined}",
+                order.word()
+            ));
         }
     }
-    let orders = Order::ALL.iter().zip(ours.iter().zip(&swarms));
-    Ok(orders
-        .flat_map(|((order, _), (ours, swarms))| rows(*order, ours, swarms))
-        .collect())
+    let mut rows = Vec::new();
+    for (place, (order, _)) in Order::ALL.into_iter().enumerate() {
+        let of_order = [&ours[place], &alone[place], &joined[place]];
+        rows.extend(rows_until(
+            order,
+            "all new run",
+            of_order.map(|taken| &taken.running),
+        ));
+        rows.extend(rows_until(
+            order,
+            "said to be complete",
+            of_order.map(|taken| &taken.complete),
+        ));
+    }
+    Ok(rows)
 }
 
-fn rows(order: Order, ours: &Taken, swarms: &Taken) -> [Row; 4] {
+fn rows_until(order: Order, until: &str, [ours, alone, joined]: [&Samples; 3]) -> [Row; 3] {
     let word = order.word();
-    let until = "rolling deploy of 6 instances over 3 hosts";
-    let beside = |ours: &Samples, swarms: &Samples| {
-        let ratio = ours.median() / swarms.median();
-        format!("{}; {ratio:.2} × Swarm's", ours.text("s", 2))
-    };
+    let ratio = |other: &Samples| ours.median() / other.median();
     [
         Row::new(
-            format!("kontena: {until}, {word}, sent → all new run"),
-            beside(&ours.running, &swarms.running),
+            format!("kontena: rolling deploy of 6 instances, {word}: sent → {until}"),
+            format!(
+                "{}; {:.2} × Swarm's, {:.2} × with a network",
+                ours.text("s", 2),
+                ratio(alone),
+                ratio(joined)
+            ),
             "< 1 ×",
         ),
+        Row::new("– Docker Swarm: the same", alone.text("s", 2), ""),
         Row::new(
-            format!("– Docker Swarm: the same, {word}"),
-            swarms.running.text("s", 2),
-            "",
-        ),
-        Row::new(
-            format!("kontena: {until}, {word}, sent → said to be complete"),
-            beside(&ours.complete, &swarms.complete),
-            "< 1 ×",
-        ),
-        Row::new(
-            format!("– Docker Swarm: the same, {word}"),
-            swarms.complete.text("s", 2),
+            "– Docker Swarm, in a network of all hosts",
+            joined.text("s", 2),
             "",
         ),
     ]
 }
 
-async fn kontena(field: &Field, taken: &mut [Taken; 2]) -> Result<()> {
+async fn kontena(field: &Field, taken: &mut Both) -> Result<()> {
     field.begin_anew().await?;
     let body = json!({
         "name": SERVICE, "image": WEB, "instances": INSTANCES,
@@ -170,9 +181,9 @@ async fn succeeds(field: &Field, id: &str) -> Result<Timestamp> {
     said.await
 }
 
-async fn docker_swarm(field: &Field, taken: &mut [Taken; 2]) -> Result<()> {
+async fn docker_swarm(field: &Field, network: Network, taken: &mut Both) -> Result<()> {
     swarm::begin(field, 3).await?;
-    swarm::run_web(field, SERVICE, WEB, INSTANCES).await?;
+    swarm::run_web(field, SERVICE, WEB, INSTANCES, network).await?;
     for ((order, image), taken) in Order::ALL.into_iter().zip(taken) {
         let sent = Timestamp::now();
         swarm::roll(field, SERVICE, image, order.word()).await?;

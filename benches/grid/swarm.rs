@@ -14,7 +14,7 @@ use crate::source::demo::wait;
 
 /// The label by which a container is known as a task of Swarm's.
 pub(crate) const TASK: &str = "com.docker.swarm.task.id";
-/// Of the services that have one.
+/// The overlay's name.
 const NETWORK: &str = "rolling";
 const PATIENCE: Duration = Duration::from_secs(60);
 
@@ -74,21 +74,31 @@ pub(crate) async fn run_service(field: &Field, instances: u32) -> Result<()> {
     Ok(())
 }
 
-/// A service of web servers in a network of all hosts, which is rolled one task at a time.
+/// What the tasks of a service are attached to, beside their host's own bridge.
+#[derive(Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Network {
+    None,
+    /// An overlay, in which each task has an address and a name.
+    OfAllHosts,
+}
+
+/// A service of web servers, which is rolled one task at a time.
 pub(crate) async fn run_web(
     field: &Field,
     name: &str,
     image: &str,
     instances: usize,
+    network: Network,
 ) -> Result<()> {
-    let network = json!({ "Name": NETWORK, "Driver": "overlay", "CheckDuplicate": true });
-    field.engine(1).post("/networks/create", &network).await?;
+    let mut template = json!({ "ContainerSpec": { "Image": image } });
+    if network == Network::OfAllHosts {
+        let overlay = json!({ "Name": NETWORK, "Driver": "overlay", "CheckDuplicate": true });
+        field.engine(1).post("/networks/create", &overlay).await?;
+        template["Networks"] = json!([{ "Target": NETWORK }]);
+    }
     let body = json!({
         "Name": name,
-        "TaskTemplate": {
-            "ContainerSpec": { "Image": image },
-            "Networks": [{ "Target": NETWORK }],
-        },
+        "TaskTemplate": template,
         "Mode": { "Replicated": { "Replicas": instances } },
         "EndpointSpec": { "Mode": "dnsrr" },
         "UpdateConfig": { "Parallelism": 1, "Delay": 0 },
