@@ -12,7 +12,7 @@ use std::time::Duration;
 
 use anyhow::{Context, Result, ensure};
 use jiff::Timestamp;
-use serde_json::{Value, json};
+use serde_json::json;
 
 use crate::field::{Container, Field, INSTANCE};
 use crate::figure::{Row, Samples, seconds};
@@ -28,7 +28,7 @@ const LOOK: Duration = Duration::from_millis(20);
 const PATIENCE: Duration = Duration::from_secs(180);
 
 /// Whether an instance ends before its successor starts.
-#[derive(Clone, Copy, PartialEq, Eq)]
+#[derive(Clone, Copy)]
 enum Order {
     StopFirst,
     StartFirst,
@@ -38,7 +38,7 @@ impl Order {
     /// One rollout of each in a grid or swarm, to the other image and back.
     const ALL: [(Self, &'static str); 2] = [(Self::StopFirst, WEB_NEXT), (Self::StartFirst, WEB)];
 
-    /// Swarm's word; kontena's has another joint.
+    /// The word for it, which is the same for both.
     fn word(self) -> &'static str {
         match self {
             Self::StopFirst => "stop-first",
@@ -135,7 +135,10 @@ async fn kontena(field: &Field, taken: &mut Both) -> Result<()> {
     let id = deploy(field).await?;
     succeeds(field, &id).await?;
     for ((order, image), taken) in Order::ALL.into_iter().zip(taken) {
-        let body = json!({ "image": image, "deploy_opts": deploy_options(order) });
+        let body = json!({
+            "image": image,
+            "deploy_opts": { "min_health": 0.8, "wait_for_port": 80, "order": order.word() },
+        });
         field
             .daemon(1)
             .put(&Field::service_path(SERVICE), &body)
@@ -151,14 +154,6 @@ async fn kontena(field: &Field, taken: &mut Both) -> Result<()> {
     }
     // Nothing of kontena's runs while Swarm is measured.
     field.clear().await
-}
-
-fn deploy_options(order: Order) -> Value {
-    let mut options = json!({ "min_health": 0.8, "wait_for_port": 80 });
-    if order == Order::StartFirst {
-        options["order"] = json!("start_first");
-    }
-    options
 }
 
 /// Orders it; the deploy's id.

@@ -11,7 +11,6 @@ const NAME: &str = "web.load.e2e.kontena.local";
 /// One after the other: each again with the first once all were there.
 const SHAPES: [(usize, &str); 4] = [(6, "0.5"), (3, "0.8"), (4, "0.6"), (5, "0.8")];
 
-/// `order` is one more word of `deploy`, or none.
 fn stack(revision: usize, order: &str) -> String {
     let (instances, min_health) = SHAPES[revision % SHAPES.len()];
     format!(
@@ -22,7 +21,7 @@ services:
     image: {SERVER}
     instances: {instances}
     environment: [REVISION={revision}]
-    deploy: {{min_health: {min_health}, wait_for_port: 80, {order}}}
+    deploy: {{min_health: {min_health}, wait_for_port: 80, order: {order}}}
 "
     )
 }
@@ -80,6 +79,11 @@ fn notices_what_ends_badly(grid: &Grid, load: &Load<'_>) {
 }
 
 #[test]
-fn zero_failed_requests_over_deploys() {
-    no_request_fails("");
+fn zero_failed_requests_over_deploys_that_stop_first() {
+    no_request_fails("stop-first");
+}
+
+#[test]
+fn zero_failed_requests_over_deploys_that_start_first() {
+    no_request_fails("start-first");
 }
