@@ -21,7 +21,7 @@ const NAME: &str = "kontena-bench";
 const HOSTS: u8 = 3;
 const GRID: &str = "bench";
 /// The label by which a container is known as an instance of kontena's.
-const INSTANCE: &str = "io.kontena.instance";
+pub(crate) const INSTANCE: &str = "io.kontena.instance";
 /// Far above what anything here takes.
 const PATIENCE: Duration = Duration::from_secs(120);
 /// How often engines are asked whether all runs. It bounds nothing: when a container started is read from its engine.
@@ -40,6 +40,8 @@ pub(crate) struct Field {
 #[derive(Clone, Debug)]
 pub(crate) struct Container {
     pub(crate) id: String,
+    /// The id of its image.
+    pub(crate) image: String,
     pub(crate) labels: Value,
 }
 
@@ -211,9 +213,13 @@ impl Field {
             "name": name, "image": image, "instances": instances,
             "cmd": ["sleep", "1000000"], "stop_signal": "SIGKILL",
         });
-        self.daemon(1)
-            .post(&format!("/v1/grids/{GRID}/services"), &body)
-            .await?;
+        self.define(&body).await
+    }
+
+    /// The same of one that is defined so.
+    pub(crate) async fn define(&self, service: &Value) -> Result<()> {
+        let path = format!("/v1/grids/{GRID}/services");
+        self.daemon(1).post(&path, service).await?;
         Ok(())
     }
 
@@ -256,6 +262,7 @@ impl Field {
         let list = self.engine(number).get(&path).await?;
         let read = |one: &Value| Container {
             id: one["Id"].as_str().unwrap_or_default().to_owned(),
+            image: one["ImageID"].as_str().unwrap_or_default().to_owned(),
             labels: one["Labels"].clone(),
         };
         Ok(list.as_array().into_iter().flatten().map(read).collect())

@@ -18,6 +18,7 @@ mod figure;
 mod growth;
 mod http;
 mod idle;
+mod rollout;
 mod saturation;
 mod start;
 mod swarm;
@@ -89,6 +90,8 @@ enum Group {
     AbsentImage,
     /// From 3 to 30 instances, beside Docker Swarm.
     Growth,
+    /// A rolling deploy of six instances in either order, beside Docker Swarm.
+    Rollout,
     /// Docker Swarm's own answer to a killed worker and a killed leader.
     SwarmFailover,
     /// Memory and CPU of a daemon that has nothing to do.
@@ -150,6 +153,7 @@ async fn run(field: &Field, asked: &Asked, group: Group) -> Result<Vec<Row>> {
         Group::Answers => answers::measure(field, asked.runs).await,
         Group::AbsentImage => absent_image::measure(field, asked.runs).await,
         Group::Growth => growth::measure(field, asked.runs).await,
+        Group::Rollout => rollout::measure(field, asked.runs).await,
         Group::SwarmFailover => swarm::measure(field, asked.runs).await,
         Group::Idle => idle::measure(field).await,
         Group::Saturation => saturation::measure(field, asked.saturated()).await,

@@ -13,7 +13,9 @@ use crate::source::demo::images::BUSYBOX;
 use crate::source::demo::wait;
 
 /// The label by which a container is known as a task of Swarm's.
-const TASK: &str = "com.docker.swarm.task.id";
+pub(crate) const TASK: &str = "com.docker.swarm.task.id";
+/// The overlay's name.
+const NETWORK: &str = "rolling";
 const PATIENCE: Duration = Duration::from_secs(60);
 
 /// Makes one swarm of the three engines; `managers` of them decide, host 1 leads.
@@ -72,17 +74,67 @@ pub(crate) async fn run_service(field: &Field, instances: u32) -> Result<()> {
     Ok(())
 }
 
-/// Seconds from the command until the engines run so many.
-pub(crate) async fn scale(field: &Field, instances: u32) -> Result<f64> {
-    let service = field.engine(1).get("/services/s").await?;
+/// What the tasks of a service are attached to, beside their host's own bridge.
+#[derive(Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Network {
+    None,
+    /// An overlay, in which each task has an address and a name.
+    OfAllHosts,
+}
+
+/// A service of web servers, which is rolled one task at a time.
+pub(crate) async fn run_web(
+    field: &Field,
+    name: &str,
+    image: &str,
+    instances: usize,
+    network: Network,
+) -> Result<()> {
+    let mut template = json!({ "ContainerSpec": { "Image": image } });
+    if network == Network::OfAllHosts {
+        let overlay = json!({ "Name": NETWORK, "Driver": "overlay", "CheckDuplicate": true });
+        field.engine(1).post("/networks/create", &overlay).await?;
+        template["Networks"] = json!([{ "Target": NETWORK }]);
+    }
+    let body = json!({
+        "Name": name,
+        "TaskTemplate": template,
+        "Mode": { "Replicated": { "Replicas": instances } },
+        "EndpointSpec": { "Mode": "dnsrr" },
+        "UpdateConfig": { "Parallelism": 1, "Delay": 0 },
+    });
+    field.engine(1).post("/services/create", &body).await?;
+    field.wait_for(&field.numbers(), TASK, instances).await?;
+    Ok(())
+}
+
+/// Orders that all tasks be replaced by some of another image.
+pub(crate) async fn roll(field: &Field, name: &str, image: &str, order: &str) -> Result<()> {
+    change(field, name, |spec| {
+        spec["TaskTemplate"]["ContainerSpec"]["Image"] = json!(image);
+        spec["UpdateConfig"]["Order"] = json!(order);
+    })
+    .await
+}
+
+/// Writes a service's definition back, changed.
+async fn change(field: &Field, name: &str, edit: impl FnOnce(&mut Value)) -> Result<()> {
+    let service = field.engine(1).get(&format!("/services/{name}")).await?;
     let version = &service["Version"]["Index"];
     let mut spec = service["Spec"].clone();
-    spec["Mode"]["Replicated"]["Replicas"] = json!(instances);
+    edit(&mut spec);
+    let path = format!("/services/{name}/update?version={version}");
+    field.engine(1).post(&path, &spec).await?;
+    Ok(())
+}
+
+/// Seconds from the command until the engines run so many.
+pub(crate) async fn scale(field: &Field, instances: u32) -> Result<f64> {
     let sent = Timestamp::now();
-    field
-        .engine(1)
-        .post(&format!("/services/s/update?version={version}"), &spec)
-        .await?;
+    change(field, "s", |spec| {
+        spec["Mode"]["Replicated"]["Replicas"] = json!(instances);
+    })
+    .await?;
     let all = field
         .wait_for(&field.numbers(), TASK, instances as usize)
         .await?;

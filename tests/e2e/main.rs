@@ -5,6 +5,10 @@
 #![allow(clippy::unwrap_used, reason = "a panic is a failing test")]
 
 mod lab;
+/// A program of its own, whose records the stories read.
+#[path = "load/main.rs"]
+#[allow(dead_code, reason = "most of it runs in containers")]
+mod load;
 mod stories;
 #[allow(
     dead_code,

@@ -3,6 +3,7 @@
 //! Everything here blocks, so that a test reads from top to bottom, and panics with what it saw.
 
 pub(crate) mod grid;
+pub(crate) mod load;
 mod node;
 pub(crate) mod settle;
 pub(crate) mod talk;
@@ -144,6 +145,11 @@ pub(crate) fn eventually<T>(
             Err(_) => std::thread::sleep(POLL),
         }
     }
+}
+
+/// Whether the counts that take hours were asked for (`scripts/test --long`).
+pub(crate) fn long() -> bool {
+    std::env::var_os("KONTENA_TEST_LONG").is_some()
 }
 
 /// An answer for [`eventually`]: done if `holds`, else what was seen instead.

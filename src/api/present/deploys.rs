@@ -7,6 +7,7 @@ use kontena_core::view::{DeployRecord, Deployed, Lifecycle, ServiceRecord, Taken
 
 use super::Snapshot;
 use super::instances::{Holder, holders, wanted};
+use super::node::engine_problem;
 use super::revision::node_name;
 use crate::api::types::Time;
 use crate::api::types::deploy::{
@@ -204,7 +205,7 @@ fn of_record(
     let holders = holders(snapshot, key);
     let progress: Vec<Progress> = wanted(snapshot, key)
         .into_iter()
-        .map(|number| progress(number, &holders, deployed))
+        .map(|number| progress(snapshot, number, &holders, deployed))
         .collect();
     let stopped = record.state == Lifecycle::Stopped;
     let state = if stopped || deployed.halt.is_some() {
@@ -281,24 +282,36 @@ struct Progress {
     since: Option<Time>,
 }
 
-fn progress(number: u32, holders: &[Holder<'_>], deployed: &Deployed) -> Progress {
+fn progress(
+    snapshot: &Snapshot,
+    number: u32,
+    holders: &[Holder<'_>],
+    deployed: &Deployed,
+) -> Progress {
     let present = |holder: &&Holder<'_>| holder.number == number && !holder.absent;
     let mut present = holders.iter().filter(present);
     let at_this_deploy =
         |holder: &&Holder<'_>| deployed.is_met_by(&holder.hold.revision, holder.hold.generation);
     let Some(holder) = present.clone().find(at_this_deploy) else {
-        return not_begun(number, present.next());
+        return not_begun(snapshot, number, present.next());
+    };
+    let state = match holder.hold.generation < deployed.generation {
+        // The way back leaves it as it is, well or not.
+        true => DeployState::Success,
+        false => state(holder),
+    };
+    let error = match state {
+        DeployState::Success => holder.hold.problem.clone(),
+        DeployState::Created | DeployState::Ongoing | DeployState::Error => {
+            hindrance(snapshot, holder)
+        }
     };
     Progress {
         row: InstanceDeploy {
             instance_number: number,
             node: Some(holder.name.to_string()),
-            state: match holder.hold.generation < deployed.generation {
-                // The way back leaves it as it is, well or not.
-                true => DeployState::Success,
-                false => state(holder),
-            },
-            error: holder.hold.problem.clone(),
+            state,
+            error,
         },
         on_trial: holder.hold.on_trial,
         since: Time::known(holder.hold.since),
@@ -307,17 +320,27 @@ fn progress(number: u32, holders: &[Holder<'_>], deployed: &Deployed) -> Progres
 
 /// An instance that nobody holds at this deploy: `before` holds it at an older one, if anybody does, and says
 /// what it waits for.
-fn not_begun(number: u32, before: Option<&Holder<'_>>) -> Progress {
+fn not_begun(snapshot: &Snapshot, number: u32, before: Option<&Holder<'_>>) -> Progress {
     Progress {
         row: InstanceDeploy {
             instance_number: number,
             node: before.map(|holder| holder.name.to_string()),
             state: DeployState::Created,
-            error: before.and_then(|holder| holder.hold.problem.clone()),
+            error: before.and_then(|holder| hindrance(snapshot, holder)),
         },
         on_trial: false,
         since: None,
     }
+}
+
+/// What its holder says of it. An engine in trouble is left alone, so nothing is said of the instance then, and all
+/// that is wrong is the engine.
+fn hindrance(snapshot: &Snapshot, holder: &Holder<'_>) -> Option<String> {
+    let engine = || {
+        let report = snapshot.view.reports.get(holder.node)?;
+        engine_problem(report)
+    };
+    holder.hold.problem.clone().or_else(engine)
 }
 
 fn state(holder: &Holder<'_>) -> DeployState {

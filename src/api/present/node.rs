@@ -117,14 +117,18 @@ fn measured<T: Default + PartialEq>(field: impl Fn(&Engine) -> T) -> impl Fn(&En
 }
 
 fn problems(report: &Report) -> Vec<String> {
-    let engine = report.engine.state.trouble();
     let disk = match &report.disk {
         Disk::Working => None,
         Disk::Failed { since, problem } => Some((*since, problem.as_str())),
     };
-    let engine = engine.map(|trouble| problem("docker engine", trouble));
     let disk = disk.map(|trouble| problem("disk", trouble));
-    engine.into_iter().chain(disk).collect()
+    engine_problem(report).into_iter().chain(disk).collect()
+}
+
+/// What is wrong with its engine, if anything is.
+pub(super) fn engine_problem(report: &Report) -> Option<String> {
+    let trouble = report.engine.state.trouble()?;
+    Some(problem("docker engine", trouble))
 }
 
 /// What a person said of it.

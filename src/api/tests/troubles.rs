@@ -16,18 +16,38 @@ use crate::api::types::node::Node;
 
 #[tokio::test]
 async fn an_engine_in_trouble_is_a_problem_of_its_node_at_once() {
-    let mut view = view();
+    let server = Server::reading(in_trouble(view())).await;
+    let alpha: Node = server.client.get("/v1/nodes/home/alpha").await.unwrap();
+    assert_eq!(alpha.problems, [TROUBLE]);
+}
+
+const TROUBLE: &str =
+    "docker engine: in trouble since 2026-01-02T03:04:05.000Z: connection refused";
+
+/// The engine of `alpha`.
+fn in_trouble(mut view: View) -> View {
     let report = Arc::make_mut(view.reports.get_mut(&node(1)).unwrap());
     report.engine.state = EngineState::Troubled {
         since: WallTime(NOON),
         problem: "connection refused".to_owned(),
     };
-    let server = Server::reading(view).await;
-    let alpha: Node = server.client.get("/v1/nodes/home/alpha").await.unwrap();
-    assert_eq!(
-        alpha.problems,
-        ["docker engine: in trouble since 2026-01-02T03:04:05.000Z: connection refused"]
-    );
+    view
+}
+
+#[tokio::test]
+async fn a_deploy_that_waits_for_an_engine_in_trouble_says_so() {
+    let mut view = waiting();
+    let report = Arc::make_mut(view.reports.get_mut(&node(1)).unwrap());
+    report
+        .holds
+        .values_mut()
+        .for_each(|hold| hold.problem = None);
+    let server = Server::reading(in_trouble(view)).await;
+    let path = "/v1/services/home/shop/web/deploys/7";
+    let deploy: ServiceDeploy = server.client.get(path).await.unwrap();
+    let errors = deploy.instance_deploys.into_iter().map(|one| one.error);
+    let errors: Vec<Option<String>> = errors.collect();
+    assert_eq!(errors, [Some(TROUBLE.to_owned()), None]);
 }
 
 /// `web-1` runs an older deploy and waits for the image of the newer one.

@@ -222,6 +222,9 @@ pub struct Care {
     /// It is in the host's network: it has no address of its own.
     #[serde(default, skip_serializing_if = "std::ops::Not::not")]
     pub on_host: bool,
+    /// It counts as healthy once this port accepts a connection.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub wait_for_port: Option<u16>,
 }
 
 impl Care {

@@ -82,6 +82,7 @@ fn care(service: &Service, number: u32) -> Care {
         pre_stop: for_it(&service.hooks.pre_stop),
         health_check: service.health_check.clone(),
         on_host: service.network_mode == NetworkMode::Host,
+        wait_for_port: service.deploy.wait_for_port,
     }
 }
 

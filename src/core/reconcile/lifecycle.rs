@@ -557,12 +557,13 @@ fn crashed(code: i64, crashes: usize) -> String {
     }
 }
 
-/// The port that must accept a connection before this container counts as healthy. Of a container
-/// of an older deploy it is not known, and what it was found to be stands.
+/// The port that must accept a connection before this container counts as healthy: one of an older deploy may have
+/// started only when the newer one came. Of one that goes, what it was found to be stands.
 pub(super) fn awaited_port(task: Task<'_>, best: &Container) -> Option<u16> {
     match task {
         Task::Run(wanted) if wanted.is_met_by(&best.owner) => wanted.service.deploy.wait_for_port,
-        Task::Run(_) | Task::Rest | Task::Keep | Task::Remove => None,
+        Task::Run(_) | Task::Keep => best.care.wait_for_port,
+        Task::Rest | Task::Remove => None,
     }
 }
 

@@ -442,11 +442,15 @@ pub(super) fn earlier(step: Step, again: Option<Instant>) -> Step {
 
 /// Where the container answers: one in the host's network has no address of its own.
 fn probed_address(task: Task<'_>, best: &Container) -> Option<IpAddr> {
-    match task {
-        Task::Run(wanted) if wanted.service.network_mode == NetworkMode::Host => {
-            Some(IpAddr::V4(Ipv4Addr::LOCALHOST))
+    let is_on_host = match task {
+        Task::Run(wanted) if wanted.is_met_by(&best.owner) => {
+            wanted.service.network_mode == NetworkMode::Host
         }
-        Task::Run(_) | Task::Keep | Task::Rest | Task::Remove => best.address,
+        Task::Run(_) | Task::Keep | Task::Rest | Task::Remove => best.care.on_host,
+    };
+    match is_on_host {
+        true => Some(IpAddr::V4(Ipv4Addr::LOCALHOST)),
+        false => best.address,
     }
 }
 

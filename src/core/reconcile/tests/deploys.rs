@@ -92,6 +92,34 @@ fn the_old_container_runs_on_while_the_new_image_cannot_be_fetched() {
     assert_eq!(bench.state("web-1"), "running healthy");
 }
 
+/// Else names would lead to it before it serves: a service that is scaled up and changed at once.
+#[test]
+fn one_that_starts_when_a_newer_deploy_comes_is_not_healthy_before_its_port_is_open() {
+    let service = |image: &str| {
+        let mut service = Service::new(image);
+        service.deploy.wait_for_port = Some(80);
+        service
+    };
+    let mut bench = Bench::with([of_service("web-1", 1, 1, service("web:1"))]);
+    bench.engine.missing_images.insert("web:2".to_owned());
+    while let Some((id, action)) = bench.next_action() {
+        let starts = matches!(action, Action::Run(_));
+        if starts {
+            bench.want([of_service("web-1", 2, 1, service("web:2"))]);
+        }
+        let outcome = bench.engine.carry_out(&action, bench.now().wall);
+        bench.done(id, outcome);
+        if starts {
+            break;
+        }
+    }
+    assert_eq!(bench.state("web-1"), "running unknown");
+    bench.did();
+    bench.settle();
+    assert_eq!(bench.did(), "fetch web:2, probe 80");
+    assert_eq!(bench.state("web-1"), "running healthy");
+}
+
 #[test]
 fn a_container_of_a_deploy_that_this_replica_does_not_know_yet_is_kept() {
     let mut bench = Bench::with([wanted("web-1", 5)]);
