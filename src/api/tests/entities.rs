@@ -185,6 +185,7 @@ async fn a_service_has_kontenas_fields_and_ours() {
               "takeover": "half"
             },
             "on_failure": "halt",
+            "order": "stop-first",
             "rebalance": false,
             "spread": [],
             "wait_for_port": 8080
