@@ -296,7 +296,8 @@ impl Instances {
             round.look(instance, local, &mut found);
         }
         let missing = mem::take(&mut found.missing_images);
-        self.images.need(missing, &found.wanted_images);
+        self.images
+            .need(missing, &found.wanted_images, now.monotonic);
         for (instance, local) in &mut locals {
             let refusals = &mut self.refusals;
             round.plan(instance, local, &self.images, refusals, &mut found);
