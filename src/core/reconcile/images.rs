@@ -1,11 +1,13 @@
 //! Images that instances of this node wait for.
 //!
 //! Fetched once for each deploy, however many instances of it fall to this node, and apart from
-//! their containers: a long pull never delays a stop. What runs is pinned to what the engine says
-//! that the name means at that moment, so all instances of one deploy on a node run the same.
+//! their containers: a long pull never delays a stop. What runs is pinned to what the deploy says that
+//! its name meant, so that all its instances run the same; where that is not known, to what the engine
+//! says at that moment, so that those of one node do.
 
 use std::collections::{BTreeMap, BTreeSet};
 
+use crate::stack::FrozenImage;
 use crate::time::Instant;
 
 use super::backoff::{Lesson, REMEMBERED_FOR, Setback};
@@ -19,6 +21,8 @@ const MAX_REMEMBERED: usize = 64;
 pub(super) struct ImageKey {
     pub image: String,
     pub generation: u64,
+    /// What its name meant when the deploy was accepted.
+    pub frozen: Option<FrozenImage>,
 }
 
 impl ImageKey {
@@ -26,6 +30,7 @@ impl ImageKey {
         Self {
             image: wanted.service.image.clone(),
             generation: wanted.generation,
+            frozen: wanted.image.clone(),
         }
     }
 }
@@ -181,6 +186,7 @@ mod tests {
         ImageKey {
             image: "web:1".to_owned(),
             generation,
+            frozen: None,
         }
     }
 

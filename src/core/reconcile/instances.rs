@@ -303,10 +303,11 @@ impl Instances {
             round.plan(instance, local, &self.images, refusals, &mut found);
         }
         for key in self.images.due(now.monotonic) {
-            let image = key.image.clone();
-            found
-                .ready
-                .insert(Subject::Image(key), Action::Fetch { image });
+            let action = Action::Fetch {
+                image: key.image.clone(),
+                frozen: key.frozen.clone(),
+            };
+            found.ready.insert(Subject::Image(key), action);
         }
         self.locals = locals;
         found
