@@ -161,7 +161,7 @@ pub enum Command {
     RemoveVpnUser(VpnUserName),
     /// A command that deploys, and what [`images_of`] it mean: what is not in there stays with its name.
     Frozen {
-        command: Box<Command>,
+        command: Box<Self>,
         images: BTreeMap<String, FrozenImage>,
     },
 }

@@ -22,10 +22,10 @@ pub(super) fn documents(view: &mut View) -> &mut Documents {
 
 /// What images mean is not what most tests are about.
 fn without_images(command: Command) -> Command {
-    match command {
-        Command::Frozen { command, .. } => *command,
-        plain => plain,
+    if let Command::Frozen { command, .. } = command {
+        return *command;
     }
+    command
 }
 
 /// A server whose node notes each command and then does `obey`.
