@@ -13,7 +13,7 @@ use kontena_core::reconcile::action::{
     Observed, Outcome, Ownership, Success,
 };
 use kontena_core::report::{Engine as About, EngineState};
-use kontena_core::stack::{Port, Service};
+use kontena_core::stack::{FrozenImage, Port, Service};
 use kontena_core::time::WallTime;
 
 pub use self::trouble::{Illness, Trouble};
@@ -30,6 +30,8 @@ pub struct Engine {
     pub images: BTreeSet<String>,
     /// Where images are pulled from.
     pub registry: BTreeSet<String>,
+    /// What a name means here and now, if not what it says.
+    pub tags: BTreeMap<String, String>,
     created: u64,
     host: usize,
     /// It does not answer; containers go on running.
@@ -81,6 +83,7 @@ impl Engine {
             foreign: BTreeMap::new(),
             images: BTreeSet::new(),
             registry: BTreeSet::new(),
+            tags: BTreeMap::new(),
             created: 0,
             host,
             hung: false,
@@ -102,10 +105,12 @@ impl Engine {
         let millis = |low, high| (Duration::from_millis(low), Duration::from_millis(high));
         let (low, high) = match action {
             // A registry that is there and has it not says so at once.
-            Action::Fetch { image } if self.trouble.no_pulls && !self.images.contains(image) => {
+            Action::Fetch { image, frozen }
+                if self.trouble.no_pulls && !self.has(image, frozen) =>
+            {
                 millis(50, 300)
             }
-            Action::Fetch { image } if !self.images.contains(image) => {
+            Action::Fetch { image, frozen } if !self.has(image, frozen) => {
                 let pull = self.trouble.pull.unwrap_or(Duration::from_secs(4));
                 (pull / 2, pull)
             }
@@ -139,7 +144,7 @@ impl Engine {
             });
         }
         match action {
-            Action::Fetch { image } => self.fetch(image),
+            Action::Fetch { image, frozen } => self.fetch(image, &frozen),
             Action::Run(spec) => self.run(*spec, wall),
             Action::Start { container } => self.start(&container, wall),
             Action::Stop { container, .. } => self.stop(&container, wall),
@@ -161,13 +166,51 @@ impl Engine {
         }
     }
 
-    fn fetch(&mut self, image: String) -> Outcome {
-        if self.registry.contains(&image) && !self.trouble.no_pulls {
-            self.images.insert(image.clone());
+    /// What a name means now, to a registry or else here.
+    pub fn meaning(&self, image: &str) -> Option<FrozenImage> {
+        let meant = self.meant(image, &None);
+        let is_here = self.images.contains(&meant) && !self.is_hung();
+        let known = format!("sha256:{meant}");
+        if self.registry.contains(&meant) && !self.trouble.no_pulls && !self.is_hung() {
+            return Some(FrozenImage::Digest {
+                id: is_here.then(|| known.clone()),
+                digest: known,
+            });
         }
-        if self.images.contains(&image) {
+        is_here.then_some(FrozenImage::Id { id: known })
+    }
+
+    /// What the engine takes an image for: an id is `sha256:` and what its name says.
+    fn meant(&self, image: &str, frozen: &Option<FrozenImage>) -> String {
+        let by_name = || {
+            self.tags
+                .get(image)
+                .map_or(image, String::as_str)
+                .to_owned()
+        };
+        let Some(frozen) = frozen else {
+            return by_name();
+        };
+        let known = frozen.to_string();
+        let known = known.trim_start_matches("sha256:");
+        match frozen {
+            FrozenImage::Id { .. } if !self.images.contains(known) => by_name(),
+            FrozenImage::Id { .. } | FrozenImage::Digest { .. } => known.to_owned(),
+        }
+    }
+
+    fn has(&self, image: &str, frozen: &Option<FrozenImage>) -> bool {
+        self.images.contains(&self.meant(image, frozen))
+    }
+
+    fn fetch(&mut self, image: String, frozen: &Option<FrozenImage>) -> Outcome {
+        let meant = self.meant(&image, frozen);
+        if self.registry.contains(&meant) && !self.trouble.no_pulls {
+            self.images.insert(meant.clone());
+        }
+        if self.images.contains(&meant) {
             return Ok(Success::Image {
-                pinned: format!("sha256:{image}"),
+                pinned: format!("sha256:{meant}"),
             });
         }
         Err(Failure::NoImage {

@@ -9,6 +9,7 @@ mod clock;
 pub(crate) mod config;
 mod edges;
 mod effects;
+mod images;
 mod logs;
 mod naming;
 mod networking;

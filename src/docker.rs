@@ -17,6 +17,7 @@ mod engine_tests;
 mod hook;
 mod labels;
 mod logs;
+mod meaning;
 mod network;
 mod newest;
 mod spec;

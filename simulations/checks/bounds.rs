@@ -196,7 +196,7 @@ fn in_a_minute(times: &mut VecDeque<Instant>, now: Instant) -> usize {
 /// What an action is to bring about; nothing where it only looks.
 fn wanted_by(action: &Action) -> Option<String> {
     match action {
-        Action::Fetch { image } => Some(format!("fetch {image}")),
+        Action::Fetch { image, .. } => Some(format!("fetch {image}")),
         Action::Run(spec) => {
             let owner = &spec.labels;
             Some(format!("run {} of {}", owner.instance, owner.generation))

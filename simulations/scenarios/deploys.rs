@@ -4,7 +4,8 @@ use std::collections::BTreeSet;
 use std::num::NonZeroU32;
 use std::time::Duration;
 
-use kontena_core::command::Command;
+use kontena_core::command::{Command, StackInput};
+use kontena_core::id::StackName;
 use kontena_core::reconcile::action::ContainerId;
 use kontena_core::stack::{OnFailure, Order, Service, Strategy};
 use kontena_core::time::Instant;
@@ -12,7 +13,7 @@ use kontena_core::view::Deployed;
 use kontena_simulations::plan::{Ask, Deed, Plan};
 use kontena_simulations::world::World;
 
-use crate::support::{SOON, accept, carry_out, deploy, deploy_service, grid, key};
+use crate::support::{MINUTE, SOON, accept, carry_out, deploy, deploy_service, grid, key};
 
 #[test]
 fn a_service_runs_with_exactly_its_instances_spread_over_the_nodes() {
@@ -400,4 +401,116 @@ fn a_restart_replaces_a_container_once_though_one_who_is_off_held_the_instance_e
             },
         );
     carry_out(&plan);
+}
+
+#[test]
+fn all_instances_of_a_deploy_run_one_image_though_its_tag_is_moved_meanwhile() {
+    let mut world = grid(3, 22);
+    world.publish_image("web:1");
+    world.publish_image("web:2");
+    deploy(&mut world, 0, "web", 1);
+    for host in &mut world.hosts {
+        let tags = &mut host.engine.tags;
+        tags.insert("web:1".to_owned(), "web:2".to_owned());
+    }
+    let scale = Command::ScaleService {
+        key: key("web"),
+        instances: 3,
+    };
+    accept(&mut world, 1, scale);
+    world.until(SOON, "three run what one ran", |world| {
+        all_run(world, "sha256:web:1", 3)
+    });
+    accept(&mut world, 1, Command::RestartService(key("web")));
+    world.run_for(6 * SOON);
+    assert!(all_run(&world, "sha256:web:1", 3), "{}", world.summary());
+    let force = Command::DeployService {
+        key: key("web"),
+        force: true,
+    };
+    accept(&mut world, 2, force);
+    world.until(6 * SOON, "all run what the tag means now", |world| {
+        all_run(world, "sha256:web:2", 3)
+    });
+}
+
+#[test]
+fn a_node_that_has_not_what_was_built_elsewhere_runs_what_the_name_means_there() {
+    let mut world = grid(3, 23);
+    for host in &mut world.hosts[1..] {
+        host.engine.images.remove("web:1");
+        let tags = &mut host.engine.tags;
+        tags.insert("web:1".to_owned(), "web:2".to_owned());
+    }
+    deploy(&mut world, 0, "web", 3);
+    assert_eq!(count(&world, "sha256:web:1"), 1, "{}", world.summary());
+    assert_eq!(count(&world, "sha256:web:2"), 2, "{}", world.summary());
+}
+
+/// A stack of `web`, which links to `db`, of these images.
+fn shop(web: &str, db: &str) -> StackInput {
+    let mut linking = Service::new(web);
+    linking.links = vec!["db".parse().expect("a link")];
+    let services = [("web", linking, 2), ("db", Service::new(db), 1)];
+    let services = services.into_iter().map(|(name, service, instances)| {
+        let name = name.parse().expect("a name");
+        (name, (service, Some(instances)))
+    });
+    StackInput {
+        stack: "me/shop".to_owned(),
+        version: "1".to_owned(),
+        services: services.collect(),
+        ..StackInput::default()
+    }
+}
+
+#[test]
+fn a_stack_starts_and_is_updated_in_the_order_of_its_links() {
+    let mut world = grid(3, 24);
+    for image in ["db:1", "db:2"] {
+        world.publish_image(image);
+    }
+    for host in &mut world.hosts {
+        host.engine.trouble.pull = Some(MINUTE);
+    }
+    let name: StackName = "shop".parse().expect("a name");
+    let install = Command::InstallStack {
+        name: name.clone(),
+        stack: shop("web:1", "db:1"),
+    };
+    accept(&mut world, 0, install);
+    accept(&mut world, 1, Command::DeployStack(name.clone()));
+    world.run_for(2 * SOON);
+    assert_eq!(world.starts(), 0, "db is pulled: {}", world.summary());
+    world.until(2 * MINUTE, "db runs, and then web", |world| {
+        world.runs_exactly("shop/db", 1) && world.runs_exactly("shop/web", 2)
+    });
+    let upgrade = Command::UpgradeStack {
+        name: name.clone(),
+        stack: shop("web:2", "db:2"),
+    };
+    accept(&mut world, 2, upgrade);
+    accept(&mut world, 0, Command::DeployStack(name));
+    world.run_for(2 * SOON);
+    assert_eq!(count(&world, "sha256:web:1"), 2, "{}", world.summary());
+    world.until(3 * MINUTE, "db is updated, and then web", |world| {
+        count(world, "sha256:db:2") == 1 && count(world, "sha256:web:2") == 2
+    });
+}
+
+#[test]
+fn who_links_to_a_service_that_never_comes_up_starts_after_ten_minutes() {
+    let mut world = grid(2, 25);
+    let name: StackName = "shop".parse().expect("a name");
+    let install = Command::InstallStack {
+        name: name.clone(),
+        stack: shop("web:1", "nowhere:1"),
+    };
+    accept(&mut world, 0, install);
+    accept(&mut world, 0, Command::DeployStack(name));
+    world.run_for(9 * MINUTE);
+    assert_eq!(world.starts(), 0, "{}", world.summary());
+    world.until(2 * MINUTE, "web runs", |world| {
+        world.runs_exactly("shop/web", 2)
+    });
 }

@@ -422,3 +422,22 @@ fn a_start_that_fails_behind_a_hook_backs_off_though_the_hook_succeeds_each_time
         );
     carry_out(&plan);
 }
+
+#[test]
+fn an_image_that_is_needed_by_turns_is_asked_for_no_more_often_than_one_that_is_needed_all_the_time()
+ {
+    let kill = Deed::KillHost { host: 1 };
+    let copy = |to| Deed::CloneDisk { from: 0, to };
+    let plan = Plan::new(6_000_469, 2, 2)
+        .ask(2000, 1, create(1, 3))
+        .ask(4000, 1, create(2, 1))
+        .step(40000, 586_037, Deed::StopNode { host: 0 })
+        .step(66175, 0, Deed::KillNode { host: 1 })
+        .step(205_959, 369_519, kill.clone())
+        .step(278_367, 1543, kill.clone())
+        .step(369_488, 317_229, copy(2))
+        .step(407_055, 13864, kill)
+        .step(445_232, 3523, cut(&[1], &[0, 2, 3]))
+        .step(499_442, 122_110, copy(3));
+    carry_out(&plan);
+}

@@ -1,15 +1,19 @@
 //! What people do: commands, and what they wait for.
 
+use std::collections::BTreeMap;
 use std::time::Duration;
 
-use kontena_core::command::{Command, CommandId, Reply};
+use kontena_core::command::{Command, CommandId, Reply, images_of};
 use kontena_core::id::NodeName;
 use kontena_core::network::plan::AddressPlan;
 use kontena_core::node::Input;
+use kontena_core::stack::FrozenImage;
+use kontena_core::time::WallTime;
 
 use super::World;
 use crate::chance::Chance;
 use crate::fact::Fact;
+use crate::host::Host;
 use crate::queue::What;
 
 impl World {
@@ -44,6 +48,7 @@ impl World {
     pub fn give(&mut self, host: usize, command: Command) -> CommandId {
         self.commands += 1;
         let id = CommandId(self.commands);
+        let command = self.frozen(host, command);
         self.tell(host, || Fact::Given(id));
         // A loop that stands still reads it when it goes on.
         let from = self.hosts[host].stalled_until.max(self.now);
@@ -55,6 +60,24 @@ impl World {
             false => self.handle(host, Input::Command { id, command }),
         }
         id
+    }
+
+    /// As the API gives a command that deploys: with what the host's engine says of its images.
+    fn frozen(&self, host: usize, command: Command) -> Command {
+        let Host { view, engine, .. } = &self.hosts[host];
+        let images = images_of(view, self.id(host), &command, WallTime(0));
+        let meanings = images.into_iter().filter_map(|image| {
+            let meaning = engine.meaning(&image)?;
+            Some((image, meaning))
+        });
+        let images: BTreeMap<String, FrozenImage> = meanings.collect();
+        match images.is_empty() {
+            true => command,
+            false => Command::Frozen {
+                command: Box::new(command),
+                images,
+            },
+        }
     }
 
     pub fn reply(&mut self, id: CommandId) -> Option<Reply> {

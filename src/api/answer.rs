@@ -203,6 +203,7 @@ impl From<Accepted> for Saved {
         Self {
             saved_on: accepted.saved_on.iter().map(ToString::to_string).collect(),
             has_others: accepted.has_others,
+            unfrozen: Vec::new(),
         }
     }
 }

@@ -5,16 +5,18 @@
 use std::sync::Arc;
 use std::time::Duration;
 
+use futures::StreamExt;
 use futures::future::BoxFuture;
-use futures::stream::BoxStream;
-use kontena_core::command::{Accepted, Command, Reply};
+use futures::stream::{self, BoxStream};
+use kontena_core::command::{self, Accepted, Command, Reply};
 use kontena_core::id::{NodeId, NodeName};
 use kontena_core::network::plan::HostRoute;
 use kontena_core::node::{CHANGE_ANSWERED_WITHIN, JOIN_ANSWERED_WITHIN, LEAVE_ANSWERED_WITHIN};
+use kontena_core::stack::FrozenImage;
 use kontena_core::time::WallTime;
 use kontena_core::view::View;
 use tokio::sync::{mpsc, oneshot, watch};
-use tokio::time::timeout;
+use tokio::time::{Instant, timeout, timeout_at};
 
 use super::answer::Refused;
 use super::dial::Dialer;
@@ -35,8 +37,14 @@ const LEAVE_LIMIT: Duration = LEAVE_ANSWERED_WITHIN.saturating_add(DISKS);
 /// The node shows a change before or just after it answers.
 const SHOW_LIMIT: Duration = Duration::from_secs(2);
 
+/// What the images of a deploy mean is waited for so long.
+const MEANING_LIMIT: Duration = Duration::from_secs(5);
+const IMAGES_AT_ONCE: usize = 8;
+
 /// The server answers every change within this, if only that it takes too long.
-pub(super) const ANSWERED_WITHIN: Duration = LEAVE_LIMIT.saturating_add(SHOW_LIMIT);
+pub(super) const ANSWERED_WITHIN: Duration = LEAVE_LIMIT
+    .saturating_add(SHOW_LIMIT)
+    .saturating_add(MEANING_LIMIT);
 
 /// Reads the host's routes.
 pub(crate) type Routes = dyn Fn() -> anyhow::Result<Vec<HostRoute>> + Send + Sync;
@@ -48,6 +56,7 @@ pub(crate) struct Backend {
     pub(crate) commands: mpsc::Sender<Order>,
     pub(crate) logs: Arc<dyn Logs>,
     pub(crate) networks: Arc<dyn Networks>,
+    pub(crate) images: Arc<dyn Images>,
     /// Where addresses lead on this host; nowhere, for a node that takes no part in the network.
     pub(crate) routes: Box<Routes>,
     pub(crate) local: watch::Receiver<Local>,
@@ -75,6 +84,12 @@ pub(crate) struct Local {
 pub(crate) trait Networks: Send + Sync {
     /// Nodes are named by their ids in it. An error says why a node cannot be asked.
     fn of(&self, node: NodeId) -> BoxFuture<'_, Result<NodeNetwork, String>>;
+}
+
+/// Asks this node's engine what names of images mean.
+pub(crate) trait Images: Send + Sync {
+    /// `None` where it cannot tell.
+    fn meaning(&self, image: String) -> BoxFuture<'_, Option<FrozenImage>>;
 }
 
 /// Reads the logs of containers, here and on other nodes.
@@ -149,6 +164,34 @@ impl Backend {
         }
     }
 
+    /// A command that deploys, with what its images mean, and the names of those that stay as they are written
+    /// because that is not known.
+    pub(super) async fn freeze(&self, command: Command) -> (Command, Vec<String>) {
+        let view = Arc::clone(&self.view.borrow());
+        let asked = command::images_of(&view, self.me, &command, WallTime(0));
+        if asked.is_empty() {
+            return (command, Vec::new());
+        }
+        let until = Instant::now() + MEANING_LIMIT;
+        let answers = asked.into_iter().map(|image| async {
+            let meaning = timeout_at(until, self.images.meaning(image.clone())).await;
+            (image, meaning.ok().flatten())
+        });
+        let answers: Vec<_> = stream::iter(answers)
+            .buffered(IMAGES_AT_ONCE)
+            .collect()
+            .await;
+        let unknown = answers.iter().filter(|(_, meaning)| meaning.is_none());
+        let unknown = unknown.map(|(image, _)| image.clone()).collect();
+        let known = answers.into_iter();
+        let images = known.filter_map(|(image, meaning)| Some((image, meaning?)));
+        let frozen = Command::Frozen {
+            command: Box::new(command),
+            images: images.collect(),
+        };
+        (frozen, unknown)
+    }
+
     /// The newest view, once it shows a change that was saved, or after a while all the same: the
     /// change may have changed nothing, or may be overtaken by another one.
     pub(super) async fn view_with(
@@ -199,6 +242,7 @@ fn limit_of(command: &Command) -> Duration {
         | Command::CloseVpn(_)
         | Command::AddVpnUser { .. }
         | Command::LimitVpnUser { .. }
-        | Command::RemoveVpnUser(_) => CHANGE_LIMIT,
+        | Command::RemoveVpnUser(_)
+        | Command::Frozen { .. } => CHANGE_LIMIT,
     }
 }

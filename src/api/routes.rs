@@ -213,10 +213,15 @@ async fn change(
     command: Command,
     is_shown: impl Fn(&View) -> bool,
 ) -> Result<(Saved, Snapshot), Refused> {
+    let (command, unknown) = backend.freeze(command).await;
     let accepted = backend.carry_out(command).await?;
     let view = backend.view_with(is_shown).await?;
     let snapshot = Snapshot::of(view).ok_or_else(|| Refused::from(Refusal::NoGrid))?;
-    Ok((accepted.into(), snapshot))
+    let saved = Saved {
+        unfrozen: unknown,
+        ..accepted.into()
+    };
+    Ok((saved, snapshot))
 }
 
 /// Carries out a command whose answer shows nothing but how it was saved.

@@ -41,6 +41,10 @@ pub(crate) struct Saved {
     /// Whether there are other nodes, which should have it too; false where nothing had to be saved.
     #[serde(default)]
     pub(crate) has_others: bool,
+    /// Images that it deploys and of which neither the engine nor a registry could say what they mean: each node
+    /// runs what it finds under the name.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub(crate) unfrozen: Vec<String>,
 }
 
 impl Saved {

@@ -103,7 +103,7 @@ pub(crate) async fn init(session: &Session, asked: Init) -> Result<(), Failure> 
         subnet: asked.subnet.map(String::from),
     };
     let Changed { object, saved } = session.client.post(paths::INIT, &request).await?;
-    session.warn_if_on_one_only(&saved);
+    session.warn_of(&saved);
     if session.output.is_json() {
         return session.print_changed(&saved, object);
     }

@@ -306,7 +306,7 @@ async fn change_and_wait<B: Serialize>(
         .client
         .post(&format!("{path}/{what}"), request)
         .await?;
-    session.warn_if_on_one_only(&begun.saved);
+    session.warn_of(&begun.saved);
     let what = format!("service `{name}`");
     let deploy = match begun.object.halted {
         // It was halted before, which is no failure of what is asked now.

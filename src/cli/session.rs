@@ -144,7 +144,7 @@ impl Session {
     /// As [`Self::print_change`], for people alone.
     pub(crate) fn tell(&self, said: &str, saved: &Saved) {
         self.output.talk(said);
-        self.warn_if_on_one_only(saved);
+        self.warn_of(saved);
     }
 
     /// One change for each name, until one fails. The `--json` is one document: an object for one
@@ -198,9 +198,15 @@ impl Session {
         })
     }
 
-    pub(crate) fn warn_if_on_one_only(&self, saved: &Saved) {
+    pub(crate) fn warn_of(&self, saved: &Saved) {
         if saved.on_one_only() {
             self.output.warn("saved on this node only");
+        }
+        for image in &saved.unfrozen {
+            let image = printable(image);
+            self.output.warn(&format!(
+                "nobody can say what `{image}` means now: each node runs what it finds under that name"
+            ));
         }
     }
 }
@@ -265,6 +271,7 @@ mod tests {
         let saved = Saved {
             saved_on: vec!["a".to_owned()],
             has_others: true,
+            unfrozen: Vec::new(),
         };
         (saved, json!({ "name": name }))
     }

@@ -451,7 +451,7 @@ async fn deploy(
         .client
         .post(&format!("{path}/deploy"), &json!({}))
         .await?;
-    session.warn_if_on_one_only(&begun.saved);
+    session.warn_of(&begun.saved);
     let what = format!("stack `{name}`");
     let deploy = deploy::finish(session, &what, &path, begun.object, wait).await?;
     session

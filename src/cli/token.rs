@@ -61,7 +61,7 @@ pub(crate) async fn run(session: &Session, asked: Token) -> Result<(), Failure> 
 
 async fn create(session: &Session) -> Result<(), Failure> {
     let made: Changed<NewJoinToken> = session.client.post(paths::JOIN_TOKENS, &json!({})).await?;
-    session.warn_if_on_one_only(&made.saved);
+    session.warn_of(&made.saved);
     if session.output.is_json() {
         return session.print_changed(&made.saved, made.object);
     }

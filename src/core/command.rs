@@ -4,6 +4,7 @@
 //! signed change per document, and answered when it is durable.
 
 mod deploy;
+mod frozen;
 mod grid;
 mod join_address;
 mod member;
@@ -20,10 +21,11 @@ use crate::id::{
 };
 use crate::network::plan::{AddressPlan, HostRoute, Range};
 use crate::network::vpn::{Entry, Reach, VpnKey};
-use crate::stack::{Affinity, Service};
+use crate::stack::{Affinity, FrozenImage, Service};
 use crate::time::WallTime;
 use crate::view::{Availability, LastSign, Lifecycle, Member, RevisionName, View};
 
+pub use frozen::images_of;
 pub use join_address::{JoinAddress, NotAnAddress};
 pub use resolve::{Take, resolve_input};
 pub use service::MAX_INSTANCES;
@@ -157,6 +159,11 @@ pub enum Command {
     },
     /// Revokes every key of the name, for good.
     RemoveVpnUser(VpnUserName),
+    /// A command that deploys, and what [`images_of`] it mean: what is not in there stays with its name.
+    Frozen {
+        command: Box<Self>,
+        images: BTreeMap<String, FrozenImage>,
+    },
 }
 
 /// A stack as it comes from a stack file.
@@ -297,6 +304,10 @@ pub fn edits(
         Command::AddVpnUser { name, key, reach } => vpn::add(view, name, *key, reach),
         Command::LimitVpnUser { name, reach } => vpn::limit(view, name, reach),
         Command::RemoveVpnUser(name) => vpn::remove(view, name),
+        Command::Frozen { command, images } => {
+            let edits = edits(view, me, command, wall)?;
+            Ok(frozen::freeze(view, edits, images))
+        }
     }
 }
 

@@ -24,6 +24,7 @@ mod instances;
 mod journal;
 mod last_words;
 mod lifecycle;
+mod order;
 mod outcome;
 mod parting;
 mod plan;
@@ -42,6 +43,7 @@ pub mod yielding;
 
 pub use goals::{Holder, goals};
 pub use instances::{Identity, Instances};
+pub use order::Awaited;
 pub use parting::Leaves;
 pub use trial::Failed;
 pub use wanted::{Departure, Goals, Leaving, Rival, Wanted};

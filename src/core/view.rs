@@ -23,7 +23,7 @@ use crate::network::ipam::Subnet;
 use crate::network::plan::AddressPlan;
 use crate::network::vpn::Vpn;
 use crate::report::Report;
-use crate::stack::{Affinity, Service};
+use crate::stack::{Affinity, FrozenImage, Service};
 use crate::time::WallTime;
 
 pub use absence::{Absence, LastSign};
@@ -241,6 +241,8 @@ pub struct Revision {
     pub number: u64,
     /// `Err` says why this version of Kontena cannot read it: such a service keeps what it runs.
     pub service: Result<Arc<Service>, String>,
+    /// Of one that is deployed: what the name of its image meant then, if that was known.
+    pub image: Option<FrozenImage>,
 }
 
 /// What people want of a service as a whole.

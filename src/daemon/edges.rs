@@ -26,6 +26,7 @@ use crate::p2p::{P2p, P2pEvent};
 use super::addresses::addresses;
 use super::config::{self, Config};
 use super::effects::{Effects, input_of, message_of};
+use super::images::EngineImages;
 use super::logs::NodeLogs;
 use super::naming::{self, Naming};
 use super::networking::{self, Networking, NodeNetworks, Setting, is_question};
@@ -169,6 +170,7 @@ impl Edges {
                 commands,
                 logs: Arc::<NodeLogs>::clone(&logs),
                 networks: Arc::new(network.of_nodes.clone()),
+                images: Arc::new(EngineImages(docker.clone())),
                 routes: routes_of(config.overlay.clone()),
                 local: locals,
                 dialer: Dialer::default(),

@@ -15,6 +15,7 @@ use futures::StreamExt;
 use kontena_core::reconcile::action::{
     Action, Container, ContainerId, ContainerSpec, ContainerState, Failure, Outcome, Success,
 };
+use kontena_core::stack::FrozenImage;
 use tokio::net::TcpStream;
 use tokio::time::Instant;
 
@@ -44,7 +45,7 @@ impl Docker {
     /// half done is seen by [`Docker::watch`], and the same action completes it.
     pub(crate) async fn carry_out(&self, action: Action) -> Outcome {
         match action {
-            Action::Fetch { image } => self.fetch(&image).await,
+            Action::Fetch { image, frozen } => self.fetch(&image, frozen.as_ref()).await,
             Action::Run(spec) => self.run(&spec).await,
             Action::Start { container } => self.start(&container).await,
             Action::Stop { container, grace } => self.stop(&container, grace).await,
@@ -75,7 +76,18 @@ impl Docker {
         }
     }
 
-    async fn fetch(&self, image: &str) -> Outcome {
+    async fn fetch(&self, image: &str, frozen: Option<&FrozenImage>) -> Outcome {
+        if let Some(id) = frozen.and_then(FrozenImage::id)
+            && let Some(pinned) = self.image_id(id).await?
+        {
+            return Ok(Success::Image { pinned });
+        }
+        let reference = frozen.and_then(|frozen| frozen.reference(image));
+        self.fetch_named(reference.as_deref().unwrap_or(image))
+            .await
+    }
+
+    async fn fetch_named(&self, image: &str) -> Outcome {
         if let Some(pinned) = self.image_id(image).await? {
             return Ok(Success::Image { pinned });
         }

@@ -200,7 +200,8 @@ async fn an_image_is_pinned_if_present_and_missed_quickly_if_not() {
     };
     let fetch = |image: &str| {
         let image = image.to_owned();
-        engine.docker.carry_out(Action::Fetch { image })
+        let frozen = None;
+        engine.docker.carry_out(Action::Fetch { image, frozen })
     };
     let Ok(Success::Image { pinned }) = fetch(IMAGE).await else {
         panic!("the image is there");

@@ -187,6 +187,7 @@ fn record() -> ServiceRecord {
         hash: service.hash(),
         number: 1,
         service: Ok(Arc::new(service)),
+        image: None,
     };
     ServiceRecord {
         creation: EnvelopeHash([0; 32]),

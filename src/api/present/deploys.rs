@@ -121,6 +121,7 @@ fn way_back_row(
         id: current.id.clone(),
         revision: deployed.revision.number,
         revision_id: deployed.revision.hash.to_string(),
+        image: deployed.revision.image.as_ref().map(ToString::to_string),
         state: outcome(current),
         created_at: current.created_at,
         node: node_name(snapshot, &taken_back.halt.by),
@@ -141,6 +142,7 @@ fn order_row(
         id: order.generation.to_string(),
         revision: order.number,
         revision_id: order.revision.to_string(),
+        image: order.image.as_ref().map(ToString::to_string),
         state: match newest {
             _ if order.is_taken_back => Outcome::RolledBack,
             _ if halted.is_some() => Outcome::Halted,

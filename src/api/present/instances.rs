@@ -7,6 +7,7 @@ use kontena_core::id::{InstanceId, NodeId, NodeName, RevisionHash, ServiceKey};
 use kontena_core::network::zone::instance_name;
 use kontena_core::placement::ServicePlacement;
 use kontena_core::report::{Health, Hold, InstanceState};
+use kontena_core::stack::FrozenImage;
 use kontena_core::view::ServiceRecord;
 
 use super::Snapshot;
@@ -157,8 +158,22 @@ fn held_row(
         updating: hold.updating,
         container_id: hold.container.clone(),
         image_id: hold.image.clone(),
+        other_image: runs_another_image(record, hold),
         ip: hold.address.map(|address| address.to_string()),
         since: Time::known(hold.since),
+    }
+}
+
+/// Where no registry has the image of a deploy, a node that has it not runs what the name means there.
+fn runs_another_image(record: &ServiceRecord, hold: &Hold) -> bool {
+    let Some(deployed) = &record.deployed else {
+        return false;
+    };
+    match (&deployed.revision.image, &hold.image) {
+        (Some(FrozenImage::Id { id }), Some(runs)) => {
+            hold.generation == deployed.generation && id != runs
+        }
+        (Some(FrozenImage::Id { .. } | FrozenImage::Digest { .. }) | None, _) => false,
     }
 }
 
@@ -188,6 +203,7 @@ fn pending_row(snapshot: &Snapshot, key: &ServiceKey, number: u32) -> Instance {
         updating: false,
         container_id: None,
         image_id: None,
+        other_image: false,
         ip: None,
         since: None,
     }

@@ -54,6 +54,7 @@ pub(in crate::api) fn listed(
         revision_id: record.latest.hash.to_string(),
         counts,
         deployed: record.deployed.as_ref().map(|deployed| Deployed {
+            image: deployed.revision.image.as_ref().map(ToString::to_string),
             revision: deployed.revision.number,
             revision_id: deployed.revision.hash.to_string(),
             deploy: deployed.generation.to_string(),

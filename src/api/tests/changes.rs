@@ -20,6 +20,14 @@ pub(super) fn documents(view: &mut View) -> &mut Documents {
     Arc::make_mut(&mut view.documents)
 }
 
+/// What images mean is not what most tests are about.
+fn without_images(command: Command) -> Command {
+    if let Command::Frozen { command, .. } = command {
+        return *command;
+    }
+    command
+}
+
 /// A server whose node notes each command and then does `obey`.
 pub(super) async fn noting(
     mut obey: impl FnMut(&Command, &mut View) -> Reply + Send + 'static,
@@ -27,6 +35,7 @@ pub(super) async fn noting(
     let noted = Arc::new(Mutex::new(Vec::new()));
     let notes = noted.clone();
     let server = Server::start(view(), move |command, view| {
+        let command = without_images(command);
         let reply = obey(&command, view);
         notes.lock().unwrap().push(command);
         reply
@@ -401,4 +410,39 @@ async fn a_join_token_is_made_and_revoked() {
         .await
         .unwrap_err();
     assert!(refused.is_not_found());
+}
+
+#[tokio::test]
+async fn a_deploy_is_given_with_what_its_image_means_and_warns_where_nobody_can_tell() {
+    let noted: Arc<Mutex<Vec<Command>>> = Arc::default();
+    let notes = noted.clone();
+    let server = Server::start(view(), move |command, _| {
+        notes.lock().unwrap().push(command);
+        accepted()
+    })
+    .await;
+    let path = "/v1/services/home/shop/web";
+    let body = json!({"force": true});
+    let deploy: Changed<ServiceDeploy> = server
+        .client
+        .post(&format!("{path}/deploy"), &body)
+        .await
+        .unwrap();
+    assert!(deploy.saved.unfrozen.is_empty());
+    let unknown: Changed<Service> = server
+        .client
+        .put(path, &json!({"image": "nowhere:1"}))
+        .await
+        .unwrap();
+    assert_eq!(unknown.saved.unfrozen, ["nowhere:1"]);
+    let noted = noted.lock().unwrap();
+    let [
+        Command::Frozen { images, .. },
+        Command::Frozen { images: none, .. },
+    ] = noted.as_slice()
+    else {
+        panic!("{noted:?}");
+    };
+    assert_eq!(images["nginx:1.25"].to_string(), "sha256:d1");
+    assert!(none.is_empty());
 }

@@ -27,6 +27,7 @@ fn old() -> Revision {
         hash: service.hash(),
         number: 1,
         service: Ok(Arc::new(service)),
+        image: None,
     }
 }
 
@@ -180,6 +181,7 @@ fn order(generation: u64, number: u64, is_taken_back: bool) -> DeployRecord {
         generation,
         revision: RevisionHash([5; 32]),
         number,
+        image: None,
         at: WallTime(NOON),
         by: node(1),
         halt: is_taken_back.then(halt),

@@ -193,6 +193,7 @@ async fn a_service_has_kontenas_fields_and_ours() {
           "deployed": {
             "at": "2026-01-02T03:04:05.000Z",
             "deploy": "7",
+            "image": null,
             "revision": 2,
             "revision_id": "3380634edd7548ba5ff4841ccb2894e0d35db3e7dbea377e5fa81a71d5feabf8"
           },
@@ -230,6 +231,7 @@ async fn a_service_has_kontenas_fields_and_ours() {
                 "name": "alpha",
                 "public_ip": "192.0.2.1"
               },
+              "other_image": false,
               "restarts": 0,
               "rev": 2,
               "since": "2026-01-02T03:04:05.500Z",
@@ -252,6 +254,7 @@ async fn a_service_has_kontenas_fields_and_ours() {
                 "name": "gamma",
                 "public_ip": "192.0.2.3"
               },
+              "other_image": false,
               "restarts": 0,
               "rev": 2,
               "since": "2026-01-02T03:04:05.500Z",

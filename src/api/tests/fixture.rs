@@ -12,7 +12,7 @@ use kontena_core::network::plan::{AddressPlan, HostRoute};
 use kontena_core::report::{
     Disk, Engine, EngineState, Health, Hold, InstanceState, Report, ReportOrder,
 };
-use kontena_core::stack::Service;
+use kontena_core::stack::{FrozenImage, Service};
 use kontena_core::time::WallTime;
 use kontena_core::view::{
     Availability, Conflict, Deployed, Documents, Freshness, Grid, Lifecycle, Member, Revision,
@@ -21,7 +21,7 @@ use kontena_core::view::{
 use sha2::{Digest, Sha256};
 use tokio::sync::{mpsc, oneshot, watch};
 
-use crate::api::backend::{Backend, Local, LogLine, LogOptions, LogSource, Logs, Networks};
+use crate::api::backend::{Backend, Images, Local, LogLine, LogOptions, LogSource, Logs, Networks};
 use crate::api::client::{ApiError, Client};
 use crate::api::server::{Listeners, serve};
 use crate::api::target::Target;
@@ -176,6 +176,7 @@ fn revision(service: Service, number: u64) -> Revision {
         hash: service.hash(),
         number,
         service: Ok(Arc::new(service)),
+        image: None,
     }
 }
 
@@ -306,6 +307,7 @@ impl Server {
             commands,
             logs: logs.clone(),
             networks: Arc::new(FakeNetworks),
+            images: Arc::new(FakeImages),
             routes: Box::new(|| Ok(vec![route()])),
             local: watch::channel(Local {
                 phase,
@@ -419,6 +421,25 @@ impl Logs for FakeLogs {
         self.followers.lock().unwrap().push((container, sender));
         let later = stream::poll_fn(move |context| receiver.poll_recv(context));
         lines.chain(later.map(Ok)).boxed()
+    }
+}
+
+/// An engine that knows one image that was built here, one that nobody has, and all others from a registry.
+struct FakeImages;
+
+impl Images for FakeImages {
+    fn meaning(&self, image: String) -> BoxFuture<'_, Option<FrozenImage>> {
+        let meaning = match image.as_str() {
+            "built:1" => Some(FrozenImage::Id {
+                id: "sha256:b1".to_owned(),
+            }),
+            "nowhere:1" => None,
+            _ => Some(FrozenImage::Digest {
+                digest: "sha256:d1".to_owned(),
+                id: Some("sha256:a1".to_owned()),
+            }),
+        };
+        Box::pin(async move { meaning })
     }
 }
 

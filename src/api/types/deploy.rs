@@ -50,6 +50,9 @@ pub(crate) struct DeployRow {
     pub(crate) revision: u64,
     /// Its hash, 64 hexadecimal digits.
     pub(crate) revision_id: String,
+    /// What the name of its image meant then; null where nobody could tell.
+    #[serde(default)]
+    pub(crate) image: Option<String>,
     pub(crate) state: Outcome,
     pub(crate) created_at: Option<Time>,
     /// The name of the node that took the command, or of the one that saw it fail.

@@ -43,6 +43,9 @@ pub(crate) struct Instance {
     pub(crate) container_id: Option<String>,
     /// *Ours*: the image id that it runs.
     pub(crate) image_id: Option<String>,
+    /// *Ours*: that is not the image that the deploy was accepted with: its node has only another one of the name.
+    #[serde(default)]
+    pub(crate) other_image: bool,
     /// *Ours.*
     pub(crate) ip: Option<String>,
     /// *Ours*: since when it is in this state, by its node's clock.

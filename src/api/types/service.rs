@@ -263,6 +263,10 @@ pub(crate) struct Deployed {
     pub(crate) revision_id: String,
     /// The id of the deploy of record, for `…/deploys/{deploy}`.
     pub(crate) deploy: String,
+    /// What the name of its image meant then: the digest of a registry, else the engine's id. Null where nobody could
+    /// tell: each node runs what it finds.
+    #[serde(default)]
+    pub(crate) image: Option<String>,
     pub(crate) at: Option<Time>,
 }
 

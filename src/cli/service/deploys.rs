@@ -38,6 +38,7 @@ fn table(deploys: &[DeployRow]) -> Table {
     let mut table = Table::new(&[
         "DEPLOY",
         "REVISION",
+        "IMAGE",
         "CREATED AT",
         "NODE",
         "STATE",
@@ -47,6 +48,7 @@ fn table(deploys: &[DeployRow]) -> Table {
         table.row([
             Cell::from(&deploy.id),
             Cell::from(deploy.revision.to_string()),
+            Cell::from(short(deploy.image.as_deref())),
             Cell::from(or_dash(deploy.created_at.as_ref())),
             Cell::from(&deploy.node),
             Cell::from(deploy.state.as_str()),
@@ -56,12 +58,26 @@ fn table(deploys: &[DeployRow]) -> Table {
     table
 }
 
+/// As Docker cuts ids.
+fn short(image: Option<&str>) -> String {
+    let Some(image) = image else {
+        return "-".to_owned();
+    };
+    image
+        .trim_start_matches("sha256:")
+        .chars()
+        .take(12)
+        .collect()
+}
+
 /// A deploy in `--json`.
 #[derive(Serialize)]
 struct DeployRowJson {
     id: String,
     revision: u64,
     revision_id: String,
+    /// What the name of its image meant then; null where nobody could tell.
+    image: Option<String>,
     state: Outcome,
     created_at: Option<Time>,
     node: String,
@@ -74,6 +90,7 @@ impl From<DeployRow> for DeployRowJson {
             id: deploy.id,
             revision: deploy.revision,
             revision_id: deploy.revision_id,
+            image: deploy.image,
             state: deploy.state,
             created_at: deploy.created_at,
             node: deploy.node,

@@ -80,6 +80,7 @@ pub(super) fn shown(service: &Service) -> String {
                         .as_ref(),
                 ),
             )
+            .known("deployed image", deployed_image(service))
             .known("stack revision", service.stack_revision)
             .field("stateful", yes_no(service.definition.stateful))
             .field("scaling", service.instances)
@@ -99,6 +100,13 @@ pub(super) fn shown(service: &Service) -> String {
         );
     });
     fields.finish()
+}
+
+/// What the image's name meant when it was deployed.
+fn deployed_image(service: &Service) -> Option<&str> {
+    let deployed = service.deployed.as_ref()?;
+    let unknown = "as each node finds it: nobody could say what its name means";
+    Some(deployed.image.as_deref().unwrap_or(unknown))
 }
 
 fn definition(fields: &mut Fields, definition: &Definition) {
@@ -279,6 +287,7 @@ fn instance(fields: &mut Fields, instance: &Instance) {
         .known("error", error.as_ref())
         .known("updating", instance.updating.then_some("yes"))
         .known("rev", instance.rev)
+        .known("other image", other_image(instance))
         .known("container", instance.container_id.as_ref())
         .known("ip", instance.ip.as_ref())
         .known("dns", instance.dns.as_ref());
@@ -286,6 +295,14 @@ fn instance(fields: &mut Fields, instance: &Instance) {
     if !said.is_empty() {
         fields.list("last lines", said);
     }
+}
+
+/// Its node has another image of the name than the one that the deploy was accepted with.
+fn other_image(instance: &Instance) -> Option<&str> {
+    instance
+        .image_id
+        .as_deref()
+        .filter(|_| instance.other_image)
 }
 
 pub(super) fn containers(containers: &[Container]) -> Table {
@@ -363,6 +380,7 @@ pub(in crate::cli) mod tests {
                 revision: 2,
                 revision_id: "1e".repeat(32),
                 deploy: "5".to_owned(),
+                image: Some(format!("sha256:{}", "d1".repeat(32))),
                 at: None,
             }),
             problem: None,
@@ -438,6 +456,7 @@ pub(in crate::cli) mod tests {
             updating: false,
             container_id: node.map(|_| "c0ffee".to_owned()),
             image_id: None,
+            other_image: false,
             ip: None,
             since: None,
         }
@@ -469,6 +488,7 @@ pub(in crate::cli) mod tests {
               revision: 3
               revision id: 0f0f0f0f0f0f0f0f0f0f0f0f0f0f0f0f0f0f0f0f0f0f0f0f0f0f0f0f0f0f0f0f
               deployed revision: 2
+              deployed image: sha256:d1d1d1d1d1d1d1d1d1d1d1d1d1d1d1d1d1d1d1d1d1d1d1d1d1d1d1d1d1d1d1d1
               stack revision: 1
               stateful: no
               scaling: 2
@@ -479,6 +499,7 @@ pub(in crate::cli) mod tests {
                 wait for port: 80
                 max per node: 2
                 canary: 1
+                order: start-first
                 on failure: rollback
                 spread:
                   - label=rack

@@ -65,6 +65,7 @@ pub(super) fn update(
         edits.push(Edit::Deploy {
             service: key.clone(),
             revision,
+            image: None,
         });
     }
     if let (Some(instances), true) = (instances, record.deployed.is_some()) {
@@ -121,6 +122,7 @@ pub(super) fn deploy(view: &View, key: &ServiceKey, force: bool) -> Result<Vec<E
         edits.push(Edit::Deploy {
             service: key.clone(),
             revision: record.latest.hash,
+            image: None,
         });
     }
     if record.state == Lifecycle::Stopped {
@@ -148,6 +150,7 @@ pub(super) fn scale(view: &View, key: &ServiceKey, instances: u32) -> Result<Vec
         edits.push(Edit::Deploy {
             service: key.clone(),
             revision: record.latest.hash,
+            image: None,
         });
     }
     edits.extend(bind(view, key, service, instances));
@@ -173,10 +176,10 @@ pub(super) fn set_state(
 }
 
 /// `service restart`: the same revision under a new generation, so that every container is replaced in
-/// turn and the floor of healthy instances holds. (Kontena restarted them all at once.)
+/// turn and the floor of healthy instances holds, of the image that runs. (Kontena restarted them all at once.)
 pub(super) fn restart(view: &View, key: &ServiceKey) -> Result<Vec<Edit>, Refusal> {
     let record = find(view, key)?;
-    let Some(revision) = deployed_revision(record) else {
+    let Some(deployed) = &record.deployed else {
         return Err(Refusal::Invalid(format!(
             "service `{key}` was never deployed"
         )));
@@ -186,7 +189,8 @@ pub(super) fn restart(view: &View, key: &ServiceKey) -> Result<Vec<Edit>, Refusa
     }
     Ok(vec![Edit::Deploy {
         service: key.clone(),
-        revision,
+        revision: deployed.revision.hash,
+        image: deployed.revision.image.clone(),
     }])
 }
 

@@ -8,7 +8,7 @@ use crate::id::{GridName, NodeId, NodeName, RevisionHash, ServiceKey, StackName,
 use crate::membership::admission::Admission;
 use crate::network::plan::AddressPlan;
 use crate::network::vpn::{Entry, Reach, UserRecord, VpnKey};
-use crate::stack::Affinity;
+use crate::stack::{Affinity, FrozenImage};
 use crate::view::{Availability, HaltCause, LastSign, Lifecycle, Pin, StackRecord};
 
 /// One register's new value. The document that it lies in follows from what it is.
@@ -84,6 +84,8 @@ pub enum Edit {
     Deploy {
         service: ServiceKey,
         revision: RevisionHash,
+        /// What its image means, if that is known.
+        image: Option<FrozenImage>,
     },
     Pin {
         service: ServiceKey,

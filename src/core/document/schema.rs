@@ -13,6 +13,7 @@ use serde::{Deserialize, Serialize};
 use super::DocumentId;
 use crate::id::{EnvelopeHash, NodeId, RevisionHash, ServiceName, TokenId};
 use crate::network::vpn::VpnKey;
+use crate::stack::FrozenImage;
 use crate::time::WallTime;
 use crate::view::HaltCause;
 
@@ -90,14 +91,27 @@ pub(crate) struct RevisionPointer {
 }
 
 /// `service/NAME/deploy`. Its generation is the lamport clock of its envelope.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub(crate) struct DeployOrder {
     pub(crate) revision: RevisionHash,
     pub(crate) number: u64,
     pub(crate) at: WallTime,
     /// What ran before and did not fail; `None` where nothing did.
     #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub(crate) previous: Option<RevisionPointer>,
+    pub(crate) previous: Option<PreviousDeploy>,
+    /// What the name of its image meant to the engine of the node that took the command; `None` where nobody could
+    /// tell: then it is what each node finds.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub(crate) image: Option<FrozenImage>,
+}
+
+/// What a deploy can go back to.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub(crate) struct PreviousDeploy {
+    pub(crate) hash: RevisionHash,
+    pub(crate) number: u64,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub(crate) image: Option<FrozenImage>,
 }
 
 /// `service/NAME/halt/GENERATION`: nobody goes on with that deploy. Whoever writes it has not seen one.
@@ -285,7 +299,7 @@ pub(crate) fn known_fields(register: &str) -> &'static [&'static str] {
         ],
         Some(StackRegister::Service(_, ServiceRegister::Revision)) => &["hash", "number"],
         Some(StackRegister::Service(_, ServiceRegister::Deploy)) => {
-            &["revision", "number", "at", "previous"]
+            &["revision", "number", "at", "previous", "image"]
         }
         Some(StackRegister::Service(_, ServiceRegister::Halt(_))) => {
             &["revision", "rollback", "cause"]

@@ -163,6 +163,7 @@ pub(super) fn deploy(image: &str) -> Edit {
     Edit::Deploy {
         service: web(),
         revision: Service::new(image).hash(),
+        image: None,
     }
 }
 

@@ -12,8 +12,8 @@ use super::envelope::{Envelope, MAX_DEPENDENCIES, MAX_PAYLOAD_BYTES};
 use super::log::{Log, Trust};
 use super::replica::{Ingested, Refusal, Replica};
 use super::schema::{
-    DeployOrder, GridRegister, HaltOrder, Heads, PromotionOrder, Removal, RevisionPointer,
-    ServiceRegister, StackRegister, known_fields,
+    DeployOrder, GridRegister, HaltOrder, Heads, PreviousDeploy, PromotionOrder, Removal,
+    RevisionPointer, ServiceRegister, StackRegister, known_fields,
 };
 use super::{DocumentId, SignedEnvelope};
 use crate::id::{EnvelopeHash, GridId, NodeId, RevisionHash, ServiceKey};
@@ -299,13 +299,18 @@ impl Replica {
             Edit::Lifecycle { service, state } => {
                 draft.insert(register(service, ServiceRegister::Lifecycle), json(state));
             }
-            Edit::Deploy { service, revision } => {
+            Edit::Deploy {
+                service,
+                revision,
+                image,
+            } => {
                 let number = self.number_of(service, revision, document, draft)?;
                 let order = DeployOrder {
                     revision: *revision,
                     number,
                     at: time,
                     previous: self.previous(service),
+                    image: image.clone(),
                 };
                 draft.insert(register(service, ServiceRegister::Deploy), json(&order));
             }
@@ -406,16 +411,17 @@ impl Replica {
 
     /// What a deploy can go back to: what runs, unless that failed or was never promoted, and there is something
     /// before it.
-    fn previous(&mut self, service: &ServiceKey) -> Option<RevisionPointer> {
+    fn previous(&mut self, service: &ServiceKey) -> Option<PreviousDeploy> {
         let documents = self.documents();
         let deployed = documents.services.get(service)?.deployed.as_ref()?;
         let failed = deployed.halt.is_some() && deployed.takes_back.is_none();
         let is_tried = deployed.canary().is_some();
         let before = deployed.previous.as_ref().filter(|_| failed || is_tried);
         let ran = before.unwrap_or(&deployed.revision);
-        Some(RevisionPointer {
+        Some(PreviousDeploy {
             hash: ran.hash,
             number: ran.number,
+            image: ran.image.clone(),
         })
     }
 

@@ -159,7 +159,8 @@ impl Node {
             | Command::CloseVpn(_)
             | Command::AddVpnUser { .. }
             | Command::LimitVpnUser { .. }
-            | Command::RemoveVpnUser(_) => {
+            | Command::RemoveVpnUser(_)
+            | Command::Frozen { .. } => {
                 let command = Box::new(command);
                 self.queue(Job::Command { id, command });
             }

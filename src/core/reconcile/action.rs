@@ -12,7 +12,9 @@ use serde::{Deserialize, Serialize};
 
 use crate::id::{InstanceId, RevisionHash};
 use crate::report::Engine;
-use crate::stack::{HealthCheck, Hook, Logging, Port, Privileges, Question, Resources, Volume};
+use crate::stack::{
+    FrozenImage, HealthCheck, Hook, Logging, Port, Privileges, Question, Resources, Volume,
+};
 use crate::time::WallTime;
 
 /// Correlates an action with its outcome. Unique in one boot of the node.
@@ -27,9 +29,13 @@ pub struct ContainerId(pub String);
 /// One thing to do with the engine.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Action {
-    /// Make sure that the image is on the engine: nothing where it is present, else a pull.
-    /// Outcome: [`Success::Image`].
-    Fetch { image: String },
+    /// Make sure that the image is on the engine: nothing where it is present, else a pull. Where it is `frozen` that
+    /// and no other: by its id, else by its digest; of one that only has an id, and is not here, what its name means
+    /// here. Outcome: [`Success::Image`].
+    Fetch {
+        image: String,
+        frozen: Option<FrozenImage>,
+    },
     /// Create and start a container. Where one with this name and these labels is there already, it
     /// is started if need be and adopted. Where one of ours with this name and an older generation
     /// is there, it is a [`Failure::Occupied`]. Outcome: [`Success::Running`].

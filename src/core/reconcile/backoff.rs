@@ -11,8 +11,8 @@ pub const FAILURES_BEFORE_REFUSAL: u32 = 3;
 /// A container that was up for this long has started well: its crashes are forgotten (Kontena 1.4).
 pub const STABLE_AFTER: Duration = Duration::from_secs(10);
 
-/// So long crashes are remembered of an instance that this node does not hold any more: it may come back in
-/// a moment, and begins where it was. Twice the longest wait between two starts, and as much again.
+/// So long crashes are remembered of an instance that this node does not hold any more, and failures of an image that
+/// nobody needs: it may come back in a moment, and begins where it was. Twice the longest wait between two starts, and as much again.
 pub const REMEMBERED_FOR: Duration = Duration::from_secs(120);
 
 /// So many crashes within [`CRASHES_WITHIN`] are reason to let another node try.

@@ -6,13 +6,14 @@
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
-use crate::id::{InstanceId, NodeId, ServiceKey};
+use crate::id::{InstanceId, NodeId, ServiceKey, ServiceName};
 use crate::placement::{Assignment, Idle, Placement, Reason, Role, ServicePlacement, Wait};
 use crate::report::{Health, Hold, InstanceState};
 use crate::stack::{Service, Stage, Strategy};
 use crate::time::Instant;
 use crate::view::{Deployed, Freshness, Lifecycle, ServiceRecord, View};
 
+use super::order::Awaited;
 use super::rollout::{Hindrance, Peer};
 use super::wanted::{Aim, Departure, Goals, Leaving, Rival, Wanted};
 
@@ -73,21 +74,105 @@ impl<'a> Scene<'a> {
             ServicePlacement::Idle(Idle::Stopped) => self.ask_to_rest(goals),
             ServicePlacement::Frozen(_) => self.leave_all(Departure::Unjudged, goals),
             ServicePlacement::Placed(assignments) => {
-                self.ask_to_run(assignments, goals);
+                self.ask_to_run(placement, assignments, goals);
                 self.ask_to_leave(placement, goals);
             }
         }
     }
 
-    fn ask_to_run(self, assignments: &BTreeMap<u32, Assignment>, goals: &mut Goals) {
+    fn ask_to_run(
+        self,
+        placement: &Placement,
+        assignments: &BTreeMap<u32, Assignment>,
+        goals: &mut Goals,
+    ) {
         let Some(target) = self.target() else { return };
         let mine = |assignment: &Assignment| assignment.holder == Some(self.me.node);
-        let mut peers: Option<Vec<Peer>> = None;
+        let mut of_all: Option<(Vec<Peer>, Option<Awaited>)> = None;
         for (number, assignment) in assignments.iter().filter(|(_, each)| mine(each)) {
-            let peers = peers.get_or_insert_with(|| self.peers(target, assignments));
+            let (peers, awaited) = of_all.get_or_insert_with(|| {
+                let peers = self.peers(target, assignments);
+                (peers, self.awaited(target, placement))
+            });
             let wanted = self.wanted(*number, assignment, target, peers.clone());
-            goals.wanted.push(wanted);
+            goals.wanted.push(Wanted {
+                awaited: awaited.clone(),
+                ..wanted
+            });
         }
+    }
+
+    /// The first service that it links to and is to wait for.
+    fn awaited(self, target: Target<'_>, placement: &Placement) -> Option<Awaited> {
+        let links = target.service.links.iter();
+        let within = links.filter(|link| {
+            let stack = link.stack.as_ref();
+            stack.is_none_or(|stack| *stack == self.key.stack) && link.service != self.key.service
+        });
+        let mut awaited = within.filter_map(|link| self.awaits(&link.service, target, placement));
+        let first = awaited.next()?;
+        (!self.has_begun(target)).then_some(first)
+    }
+
+    /// Within a stack a service waits for one that was deployed by the same change, or later: a service that is
+    /// deployed by itself later waits for nobody.
+    fn awaits(
+        self,
+        service: &ServiceName,
+        target: Target<'_>,
+        placement: &Placement,
+    ) -> Option<Awaited> {
+        let key = ServiceKey::new(self.key.stack.clone(), service.clone());
+        let (key, record) = self.view.documents.services.get_key_value(&key)?;
+        let linked = Scene {
+            key,
+            record,
+            ..self
+        };
+        let its = linked.target()?;
+        let Some(ServicePlacement::Placed(assignments)) = placement.services.get(key) else {
+            return None;
+        };
+        let is_older = its.deployed.generation < target.deployed.generation;
+        let went_back = its.deployed.takes_back.is_some();
+        if is_older || (!went_back && linked.is_ready(its, assignments)) {
+            return None;
+        }
+        Some(Awaited {
+            service: service.clone(),
+            is_held: went_back || !its.deployed.goes_on(),
+            is_first: target.deployed.previous.is_none(),
+        })
+    }
+
+    /// Whether each instance that somebody has, and can be reached, is healthy at the wanted deploy.
+    fn is_ready(self, target: Target<'_>, assignments: &BTreeMap<u32, Assignment>) -> bool {
+        let peers = self.peers(target, assignments);
+        let is_done = |peer: &Peer| peer.is_done() || peer.is_skippable();
+        assignments.is_empty() || (peers.iter().any(Peer::is_done) && peers.iter().all(is_done))
+    }
+
+    /// Whether any instance of it, as far as anybody said, has begun with the deploy: has a container where it is the
+    /// first one, else is replaced or was.
+    fn has_begun(self, target: Target<'_>) -> bool {
+        let Deployed {
+            generation,
+            previous,
+            ..
+        } = target.deployed;
+        let has_begun = |hold: &Hold| match previous {
+            None => hold.container.is_some() && hold.generation >= self.record.born,
+            Some(_) => {
+                let is_made = hold.container.is_some() && hold.generation >= *generation;
+                is_made || hold.updating || hold.on_trial
+            }
+        };
+        let first = InstanceId::new(self.key.clone(), 0);
+        let last = InstanceId::new(self.key.clone(), u32::MAX);
+        let reports = self.view.reports.values();
+        let said = reports.flat_map(|report| report.holds.range(&first..=&last));
+        let own = self.me.holds.range(&first..=&last);
+        said.chain(own).any(|(_, hold)| has_begun(hold))
     }
 
     /// What this node holds of the service and is not to run.
@@ -176,11 +261,13 @@ impl<'a> Scene<'a> {
             revision: revision.hash,
             revision_number: revision.number,
             generation: target.deployed.generation,
+            image: revision.image.clone(),
             born: self.record.born,
             halted: target.deployed.halt.as_ref().map(Hindrance::of),
             canary: target.deployed.canary(),
             is_newest: self.me.is_up_to_date,
             keeps_from: target.deployed.keeps_from,
+            awaited: None,
             state: Lifecycle::Running,
             fixed: target.service.stateful || target.service.deploy.strategy == Strategy::Daemon,
             takeover: false,

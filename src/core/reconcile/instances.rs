@@ -296,16 +296,18 @@ impl Instances {
             round.look(instance, local, &mut found);
         }
         let missing = mem::take(&mut found.missing_images);
-        self.images.need(missing, &found.wanted_images);
+        self.images
+            .need(missing, &found.wanted_images, now.monotonic);
         for (instance, local) in &mut locals {
             let refusals = &mut self.refusals;
             round.plan(instance, local, &self.images, refusals, &mut found);
         }
         for key in self.images.due(now.monotonic) {
-            let image = key.image.clone();
-            found
-                .ready
-                .insert(Subject::Image(key), Action::Fetch { image });
+            let action = Action::Fetch {
+                image: key.image.clone(),
+                frozen: key.frozen.clone(),
+            };
+            found.ready.insert(Subject::Image(key), action);
         }
         self.locals = locals;
         found

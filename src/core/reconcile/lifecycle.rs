@@ -18,6 +18,7 @@ use super::backoff::{CRASHES_BEFORE_REFUSAL, Crashes, Setback};
 use super::checks::Checks;
 use super::hooks::HookRuns;
 use super::last_words::LastWords;
+use super::order::Order;
 use super::parting::Parting;
 use super::succession::{Berth, Beside};
 use super::trial::Trial;
@@ -98,6 +99,7 @@ pub(super) struct Local {
     pub probing: Option<Probing>,
     pub checks: Checks,
     pub hooks: HookRuns,
+    pub order: Order,
     pub crashes: Crashes,
     /// Whether others ask for how long its container has been up.
     pub tells_age: bool,
@@ -138,6 +140,7 @@ impl Default for Local {
             probing: None,
             checks: Checks::default(),
             hooks: HookRuns::default(),
+            order: Order::default(),
             crashes: Crashes::default(),
             tells_age: false,
             last_words: None,
@@ -209,6 +212,7 @@ impl Local {
             self.exit_code = None;
             self.checks.begin_anew();
             self.hooks.begin_anew();
+            self.order = Order::default();
             self.waits_for = None;
         }
         self.hooks.take_over(wanted);
@@ -492,6 +496,9 @@ impl Local {
         if let Some(setback) = scene.image_setback {
             return Some(setback.problem.clone());
         }
+        if let Some(awaited) = self.order.awaited() {
+            return Some(awaited.to_string());
+        }
         if let Some(hindrance) = &self.waits_for {
             return Some(hindrance.clone());
         }
@@ -535,6 +542,9 @@ impl Local {
                 Pending
             };
             return Condition::new(state, Health::Unknown).because(Some(setback.problem.clone()));
+        }
+        if let Some(awaited) = self.order.awaited() {
+            return Condition::new(Pending, Health::Unknown).because(Some(awaited.to_string()));
         }
         let state = if scene.image_ready { Creating } else { Pending };
         Condition::new(state, Health::Unknown)

@@ -72,7 +72,7 @@ impl Peer {
     }
 
     /// An absent holder's instance does not hold up the others; nor does one without a holder.
-    fn is_skippable(&self) -> bool {
+    pub(super) fn is_skippable(&self) -> bool {
         match self.holder {
             Some(Freshness::Fresh | Freshness::Late | Freshness::Stale) => false,
             Some(Freshness::Absent | Freshness::Gone) | None => true,
@@ -84,7 +84,7 @@ impl Peer {
         self.healthy && self.holder.is_some_and(Freshness::is_online)
     }
 
-    fn is_done(&self) -> bool {
+    pub(super) fn is_done(&self) -> bool {
         self.current && self.healthy
     }
 }

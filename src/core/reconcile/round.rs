@@ -215,7 +215,10 @@ impl<'a> Round<'a> {
             Task::Rest | Task::Keep | Task::Remove => None,
         };
         let pinned = image.as_ref().and_then(|image| images.pinned(image));
-        self.step(instance, local, task, pinned, found);
+        self.look_at_order(instance, local, task, found);
+        // Whoever waits for others does nothing with the image that is there.
+        let usable = pinned.filter(|_| local.order.awaited().is_none());
+        self.step(instance, local, task, usable, found);
         self.step_beside(instance, local, task, pinned, found);
         let seats = local.seats(self.containers(instance));
         self.check(instance, local, seats.present, found);
@@ -284,6 +287,29 @@ impl<'a> Round<'a> {
             ..scene
         };
         next.hold(scene, None, self.now.wall)
+    }
+
+    /// What it waits for in the order of links: before it is made for the first time, or begins to be replaced.
+    /// One that is down already, or has lost its container, waits for nobody.
+    fn look_at_order(
+        &self,
+        instance: &InstanceId,
+        local: &mut Local,
+        task: Task<'_>,
+        found: &mut Findings,
+    ) {
+        let awaited = match task {
+            Task::Run(wanted) => wanted.awaited.as_ref(),
+            Task::Keep | Task::Rest | Task::Remove => None,
+        };
+        let is_untouched = local.turn == Turn::Waiting && matches!(local.beside, Beside::Nobody);
+        let begins = match local.seats(self.containers(instance)).present {
+            Some(_) => is_untouched,
+            None => awaited.is_some_and(|awaited| awaited.is_first),
+        };
+        let awaited = awaited.filter(|_| begins);
+        let wake = local.order.look(awaited, self.now.monotonic);
+        found.wakes.extend(wake);
     }
 
     /// The next step of the container that is the instance, or is to be.

@@ -10,11 +10,12 @@ use std::sync::Arc;
 
 use crate::id::{EnvelopeHash, InstanceId, NodeId, RevisionHash};
 use crate::report::Hold;
-use crate::stack::Service;
+use crate::stack::{FrozenImage, Service};
 use crate::time::Instant;
 use crate::view::Lifecycle;
 
 use super::action::Ownership;
+use super::order::Awaited;
 use super::rollout::{Hindrance, Peer};
 
 /// All that is asked of this node now.
@@ -37,6 +38,8 @@ pub struct Wanted {
     /// Counts along the service's history: for a label that people read.
     pub revision_number: u64,
     pub generation: u64,
+    /// What the image's name meant when this deploy was accepted; `None` where nobody could tell.
+    pub image: Option<FrozenImage>,
     /// What is of an older deploy is of an earlier service of the name
     /// ([`crate::view::ServiceRecord::born`]).
     pub born: u64,
@@ -50,6 +53,8 @@ pub struct Wanted {
     /// It takes a deploy back: what runs of its revision and was not replaced yet is right, of whatever deploy from
     /// this one on.
     pub keeps_from: Option<u64>,
+    /// What its service waits for before anything of it begins with this deploy.
+    pub awaited: Option<Awaited>,
     /// [`Lifecycle::Stopped`]: its container is stopped and kept.
     pub state: Lifecycle,
     /// Bound to this node (stateful), or one for each node (daemon): refusing it helps nobody.

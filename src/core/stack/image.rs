@@ -35,6 +35,17 @@ pub fn image_reference(text: &str) -> Result<String, InvalidImage> {
     }
 }
 
+/// The name of an image, without its tag.
+pub fn repository(image: &str) -> &str {
+    let tagged = image.split_once('@').map_or(image, |(tagged, _)| tagged);
+    split_tag(tagged).0
+}
+
+/// Whether a reference names one content for ever.
+pub fn has_digest(image: &str) -> bool {
+    image.contains('@')
+}
+
 /// A colon before the last slash belongs to the registry's port.
 fn split_tag(tagged: &str) -> (&str, Option<&str>) {
     match tagged.rsplit_once(':') {

@@ -7,7 +7,7 @@ use serde::{Deserialize, Serialize};
 
 use super::Revision;
 use crate::id::{NodeId, RevisionHash};
-use crate::stack::Strategy;
+use crate::stack::{FrozenImage, Strategy};
 use crate::time::WallTime;
 
 /// The deploy of record.
@@ -142,6 +142,8 @@ pub struct DeployRecord {
     pub revision: RevisionHash,
     /// Counts along the service's history.
     pub number: u64,
+    /// What the name of its image meant, if that was known.
+    pub image: Option<FrozenImage>,
     pub at: WallTime,
     /// The node that took the command.
     pub by: NodeId,

@@ -12,10 +12,10 @@ use super::{Read, readable};
 use crate::document::graph::Index;
 use crate::document::log::Log;
 use crate::document::schema::{
-    DeployOrder, HaltOrder, PromotionOrder, RevisionPointer, ServiceRegister, StackRegister,
+    DeployOrder, HaltOrder, PreviousDeploy, PromotionOrder, ServiceRegister, StackRegister,
 };
 use crate::id::{NodeId, RevisionHash, ServiceName};
-use crate::view::{DeployRecord, Deployed, Halt, HaltCause, TakenBack};
+use crate::view::{DeployRecord, Deployed, Halt, HaltCause, Revision, TakenBack};
 
 /// Every order to deploy that the log has. An order never changes, so that each is read once.
 #[derive(Debug, Default)]
@@ -76,7 +76,7 @@ impl Reader<'_> {
         let Some(Halted { halt, rollback }) = halted else {
             return ordered;
         };
-        let way_back = order.value.previous.filter(|_| rollback);
+        let way_back = order.value.previous.as_ref().filter(|_| rollback);
         match way_back.filter(|previous| previous.hash != order.value.revision) {
             Some(previous) => Deployed {
                 keeps_from: Some(born),
@@ -90,12 +90,22 @@ impl Reader<'_> {
     }
 
     fn ordered(&self, generation: u64, order: &DeployOrder) -> Deployed {
-        let revision = self.revision(order.revision, order.number);
-        let previous = order.previous;
+        let revision = Revision {
+            image: order.image.clone(),
+            ..self.revision(order.revision, order.number)
+        };
+        let previous = order.previous.as_ref();
         Deployed {
-            previous: previous.map(|previous| self.revision(previous.hash, previous.number)),
+            previous: previous.map(|previous| self.revision_of(previous)),
             promoted: self.is_promoted(generation, order.revision),
             ..Deployed::new(revision, generation, order.at)
+        }
+    }
+
+    fn revision_of(&self, previous: &PreviousDeploy) -> Revision {
+        Revision {
+            image: previous.image.clone(),
+            ..self.revision(previous.hash, previous.number)
         }
     }
 
@@ -105,7 +115,7 @@ impl Reader<'_> {
     }
 
     /// Everybody goes back, the first few first or not.
-    fn way_back(&self, failed: Deployed, previous: RevisionPointer, halt: Halt) -> Deployed {
+    fn way_back(&self, failed: Deployed, previous: &PreviousDeploy, halt: Halt) -> Deployed {
         let generation = failed.generation + 1;
         let again = self.halted(generation, previous.hash);
         Deployed {
@@ -117,11 +127,7 @@ impl Reader<'_> {
                 generation: failed.generation,
                 halt: halt.clone(),
             }),
-            ..Deployed::new(
-                self.revision(previous.hash, previous.number),
-                generation,
-                halt.at,
-            )
+            ..Deployed::new(self.revision_of(previous), generation, halt.at)
         }
     }
 
@@ -167,11 +173,13 @@ impl Reader<'_> {
         let is_taken_back = halted.as_ref().is_some_and(|halted| halted.rollback)
             && order
                 .previous
+                .as_ref()
                 .is_some_and(|previous| previous.hash != order.revision);
         DeployRecord {
             generation: entry.lamport,
             revision: order.revision,
             number: order.number,
+            image: order.image.clone(),
             at: order.at,
             by: NodeId(entry.author),
             halt: halted.map(|halted| halted.halt),

@@ -325,6 +325,7 @@ impl Reader<'_> {
             hash,
             number,
             service,
+            image: None,
         }
     }
 

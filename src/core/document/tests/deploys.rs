@@ -2,8 +2,11 @@
 
 use super::history::{command, try_command};
 use super::*;
-use crate::command::{Command, Refusal};
-use crate::view::{Deployed, HaltCause};
+use std::collections::BTreeMap;
+
+use crate::command::{Command, Refusal, images_of};
+use crate::stack::FrozenImage;
+use crate::view::{Deployed, HaltCause, View};
 
 fn failed(generation: u64, image: &str, rollback: bool) -> Edit {
     Edit::Halt {
@@ -301,4 +304,77 @@ fn a_halt_that_is_turned_into_the_way_back_still_says_what_failed() {
         back.halt.cause,
         HaltCause::failed(2, "exited with status 1")
     );
+}
+
+fn digest(text: &str) -> FrozenImage {
+    FrozenImage::Digest {
+        digest: format!("sha256:{text}"),
+        id: None,
+    }
+}
+
+/// As a node takes a command that deploys: its engine says what `image` means.
+fn frozen(command: Command, image: &str, meaning: &str) -> Command {
+    Command::Frozen {
+        command: Box::new(command),
+        images: BTreeMap::from([(image.to_owned(), digest(meaning))]),
+    }
+}
+
+fn deploy_again(force: bool) -> Command {
+    Command::DeployService { key: web(), force }
+}
+
+#[test]
+fn a_deploy_keeps_what_its_image_meant_and_the_next_one_asks_anew() {
+    let [mut a] = <[Replica; 1]>::try_from(replicas(1)).ok().unwrap();
+    create(&mut a);
+    command(&mut a, 1, &frozen(deploy_again(true), "nginx:1", "one"));
+    assert_eq!(deployed(&mut a).revision.image, Some(digest("one")));
+    command(&mut a, 1, &Command::RestartService(web()));
+    assert_eq!(deployed(&mut a).revision.image, Some(digest("one")));
+    command(&mut a, 1, &frozen(deploy_again(true), "nginx:1", "two"));
+    assert_eq!(deployed(&mut a).revision.image, Some(digest("two")));
+    command(&mut a, 1, &deploy_again(true));
+    assert_eq!(deployed(&mut a).revision.image, None);
+    let orders = the_web(&mut a).deploys;
+    let images: Vec<_> = orders.iter().map(|order| order.image.clone()).collect();
+    let [one, two] = [digest("one"), digest("two")].map(Some);
+    assert_eq!(images, [None, two, one.clone(), one, None]);
+}
+
+#[test]
+fn the_way_back_goes_to_the_image_that_ran() {
+    let [mut a] = <[Replica; 1]>::try_from(replicas(1)).ok().unwrap();
+    create(&mut a);
+    command(&mut a, 1, &frozen(deploy_again(true), "nginx:1", "one"));
+    let update = update_to(Service::new("nginx:2"));
+    command(&mut a, 1, &frozen(update, "nginx:2", "two"));
+    let second = deployed(&mut a);
+    assert_eq!(second.revision.image, Some(digest("two")));
+    write(&mut a, &[failed(second.generation, "nginx:2", true)]);
+    let back = deployed(&mut a);
+    assert_eq!(back.revision.image, Some(digest("one")));
+    assert_eq!(back.takes_back.unwrap().revision.image, Some(digest("two")));
+}
+
+#[test]
+fn it_is_asked_what_an_image_means_where_a_command_deploys_it() {
+    let [mut a] = <[Replica; 1]>::try_from(replicas(1)).ok().unwrap();
+    create(&mut a);
+    let pinned = format!("nginx@sha256:{}", "a".repeat(64));
+    let mut asked = |command: &Command| {
+        let view = View {
+            documents: a.documents(),
+            ..View::default()
+        };
+        let images = images_of(&view, node(1), command, WallTime(7));
+        images.into_iter().collect::<Vec<_>>().join(" ")
+    };
+    assert_eq!(asked(&deploy_again(true)), "nginx:1");
+    assert_eq!(asked(&deploy_again(false)), "", "it runs already");
+    assert_eq!(asked(&update_to(Service::new("nginx:2"))), "nginx:2");
+    assert_eq!(asked(&update_to(Service::new(pinned))), "");
+    let other = "other".parse().unwrap();
+    assert_eq!(asked(&Command::RestartService(other)), "", "it is refused");
 }

@@ -518,6 +518,7 @@ fn add_service(view: &mut View, words: &str) {
         hash: service.hash(),
         number: 1,
         service: Ok(Arc::new(service)),
+        image: None,
     };
     let stopped = words.get(2) == Some(&"stopped");
     let record = ServiceRecord {

@@ -222,6 +222,7 @@ fn add_service(view: &mut View, name: &str, words: Vec<&str>) {
         } else {
             Ok(Arc::new(service.clone()))
         },
+        image: None,
     };
     for word in reported {
         report(view, &key, service.hash(), word);

@@ -16,14 +16,15 @@ use crate::view::{
 
 use super::bench::{hold, id};
 
-const A: NodeId = NodeId([1; 32]);
-const B: NodeId = NodeId([2; 32]);
+pub(super) const A: NodeId = NodeId([1; 32]);
+pub(super) const B: NodeId = NodeId([2; 32]);
 
-fn record(service: Service, instances: u32) -> ServiceRecord {
+pub(super) fn record(service: Service, instances: u32) -> ServiceRecord {
     let revision = Revision {
         hash: service.hash(),
         number: 3,
         service: Ok(Arc::new(service)),
+        image: None,
     };
     ServiceRecord {
         creation: EnvelopeHash([0; 32]),
@@ -39,7 +40,7 @@ fn record(service: Service, instances: u32) -> ServiceRecord {
     }
 }
 
-fn member(name: &str, number: u32) -> Member {
+pub(super) fn member(name: &str, number: u32) -> Member {
     Member {
         name: name.parse().unwrap(),
         sponsor: A,
@@ -52,7 +53,7 @@ fn member(name: &str, number: u32) -> Member {
     }
 }
 
-fn report(node: NodeId, holds: BTreeMap<InstanceId, Hold>) -> Arc<Report> {
+pub(super) fn report(node: NodeId, holds: BTreeMap<InstanceId, Hold>) -> Arc<Report> {
     Arc::new(Report {
         placement_version: 1,
         engine: Engine {

@@ -46,11 +46,13 @@ pub(super) fn of_service(instance: &str, generation: u64, n: u32, service: Servi
         creation: EnvelopeHash([6; 32]),
         revision_number: generation,
         generation,
+        image: None,
         born: 0,
         halted: None,
         canary: None,
         is_newest: false,
         keeps_from: None,
+        awaited: None,
         state: Lifecycle::Running,
         fixed: false,
         takeover: false,
@@ -295,7 +297,10 @@ impl Bench {
             None => format!("{verb} ?"),
         };
         match action {
-            Action::Fetch { image } => format!("fetch {image}"),
+            Action::Fetch { image, frozen } => match frozen {
+                Some(frozen) => format!("fetch {image} as {frozen}"),
+                None => format!("fetch {image}"),
+            },
             Action::Run(spec) => format!("run {} g{}", spec.name, spec.labels.generation),
             Action::Start { container } => named("start", container),
             Action::Stop { container, .. } => named("stop", container),

@@ -7,6 +7,7 @@ use crate::reconcile::action::{
     Action, Container, ContainerId, ContainerSpec, ContainerState, Failure, Observed, Outcome,
     Success,
 };
+use crate::stack::FrozenImage;
 use crate::time::WallTime;
 
 #[derive(Clone, Debug, Default)]
@@ -33,7 +34,10 @@ impl Engine {
 
     pub(super) fn carry_out(&mut self, action: &Action, wall: WallTime) -> Outcome {
         match action {
-            Action::Fetch { image } => self.fetch(image),
+            Action::Fetch { image, frozen } => match frozen.as_ref().and_then(FrozenImage::id) {
+                Some(id) => self.fetch(id.trim_start_matches("sha256:")),
+                None => self.fetch(image),
+            },
             Action::Run(spec) => self.run(spec, wall),
             Action::Start { container } => self.start(container, wall),
             Action::Stop { container, .. } => {

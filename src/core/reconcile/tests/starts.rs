@@ -9,7 +9,7 @@ use crate::id::{EnvelopeHash, NodeId};
 use crate::reconcile::action::{Attachment, ContainerId, Failure, Success};
 use crate::reconcile::{Instances, Rival, Wanted};
 use crate::report::{EngineState, InstanceState};
-use crate::stack::{Port, Protocol, Service, Volume, VolumeSource};
+use crate::stack::{FrozenImage, Port, Protocol, Service, Volume, VolumeSource};
 use crate::time::{Instant, WallTime};
 use crate::view::Lifecycle;
 
@@ -624,4 +624,18 @@ fn what_others_had_meanwhile_and_is_gone_here_is_had_anew() {
     bench.want([web]);
     bench.settle();
     assert_eq!(bench.hold("web-1").epoch, 3);
+}
+
+#[test]
+fn an_image_that_was_frozen_is_what_runs_whatever_its_name_means_here() {
+    let frozen = FrozenImage::Id {
+        id: "sha256:first".to_owned(),
+    };
+    let mut bench = Bench::with([Wanted {
+        image: Some(frozen),
+        ..wanted("web-1", 1)
+    }]);
+    bench.settle();
+    assert_eq!(bench.did(), "fetch web:1 as sha256:first, run web-1 g1");
+    assert_eq!(bench.container("web-1").image, "sha256:first");
 }
