@@ -84,7 +84,7 @@ pub enum Ask {
     Leave {
         force: bool,
     },
-    /// Installs the one stack of a run, which is never deployed, with the services of these bits.
+    /// Installs the one stack of a run with the services of these bits.
     Install {
         services: u8,
         version: u32,
@@ -94,6 +94,8 @@ pub enum Ask {
         services: u8,
         version: u32,
     },
+    /// Runs its newest revision, right or wrong.
+    DeployStack,
     /// Settles as it is what two sides of a split gave it.
     Resolve,
     /// Scales what does not exist, by more than is allowed.
@@ -153,6 +155,7 @@ impl Ask {
                 name: stack(),
                 stack: input(services, version),
             }],
+            Self::DeployStack => vec![Command::DeployStack(stack())],
             Self::Resolve => vec![Command::ResolveStack {
                 name: stack(),
                 take: None,
