@@ -97,18 +97,15 @@ impl<'h> Sides<'h> {
     }
 
     fn have(&self, service: &ServiceName) -> bool {
-        let (with, without): (Vec<_>, Vec<_>) = self
-            .newest
-            .iter()
-            .partition(|side| side.services.contains(service));
+        let newest = self.newest.iter().copied();
+        let (with, without): (Vec<&StackRecord>, Vec<&StackRecord>) =
+            newest.partition(|side| side.services.contains(service));
         if with.is_empty() || without.is_empty() {
             return without.is_empty();
         }
         let was = self.base.and_then(|base| base.definitions.get(service));
-        was.is_none_or(|was| {
-            with.iter()
-                .any(|side| side.definitions.get(service) != Some(was))
-        })
+        let is_changed = |side: &&StackRecord| side.definitions.get(service) != was;
+        was.is_none() || with.iter().any(is_changed)
     }
 }
 

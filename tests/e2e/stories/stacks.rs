@@ -210,7 +210,8 @@ fn a_family_with_data_goes_through_its_whole_life() {
     let values = ["-v", "mode=calm", "-v", "db.size=3"];
     let install = [&["stack", "install", "--no-deploy", &first], &values[..]].concat();
     node(2).kontena(&install);
-    grid.settled(&ALL, &[], SOON);
+    let recorded = grid.same_answer(&ALL, &["stack", "show", "site"]);
+    assert_eq!(recorded["state"], "initialized", "{recorded}");
     node(1).kontena(&["stack", "deploy", "site-db", "site"]);
     let all = [("site-db/store", 1), ("site/web", 2)];
     grid.settled(&ALL, &all, SOON);
@@ -237,7 +238,6 @@ fn a_family_with_data_goes_through_its_whole_life() {
         &second,
     ];
     node(3).kontena(&upgrade);
-    grid.settled(&ALL, &all, SOON);
     assert_eq!(
         Container::find(&grid, "site-db.store-1").variable("SIZE"),
         "3"
