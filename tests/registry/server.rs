@@ -2,7 +2,7 @@
 //! (`docs/design/registries.md`). What one that means harm answers is a function of its own.
 
 use std::io::{BufRead, BufReader, Read, Write};
-use std::net::{TcpListener, TcpStream};
+use std::net::TcpListener;
 use std::sync::{Arc, Mutex};
 use std::thread;
 
