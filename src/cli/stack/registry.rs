@@ -53,11 +53,13 @@ pub(super) enum Command {
         /// Leave out versions such as `1.0.0-rc.1`
         #[arg(long, overrides_with = "pre")]
         no_pre: bool,
+        /// Have versions such as `1.0.0-rc.1` too (the default)
         #[arg(long, hide = true)]
         pre: bool,
         /// Leave out stacks that not everybody may see
         #[arg(long, overrides_with = "private")]
         no_private: bool,
+        /// Have stacks too that not everybody may see (the default)
         #[arg(long, hide = true)]
         private: bool,
         /// Only stacks with this tag; may be given again
