@@ -6,6 +6,7 @@
 mod acknowledged;
 mod beginnings;
 mod bounds;
+mod changes;
 mod clones;
 mod documents;
 mod due;

@@ -15,7 +15,7 @@ pub use calm::Calm;
 
 use crate::clock::Clock;
 use crate::disk::Disk;
-use crate::plan::{Ask, Deed, Plan, SERVICES, Shape, VERSIONS, key};
+use crate::plan::{Ask, Deed, Plan, SERVICES, Shape, VERSIONS, key, stack_images};
 use crate::world::World;
 
 /// A grid that has just been formed is left alone for so long.
@@ -47,6 +47,9 @@ impl Stage {
         let mut world = World::new(plan.hosts(), plan.seed);
         for (service, version) in (0..SERVICES).flat_map(|s| (1..=VERSIONS).map(move |v| (s, v))) {
             let image = Shape::of(service).service(service, version).image;
+            world.publish_image(&image);
+        }
+        for image in stack_images() {
             world.publish_image(&image);
         }
         for step in &plan.steps {

@@ -16,6 +16,7 @@ mod entropy;
 mod laptop;
 mod network;
 mod p2p;
+mod registry;
 mod telemetry;
 
 use std::ffi::OsString;

@@ -32,6 +32,11 @@ const LAYERS: &[(&str, &[&str], &str)] = &[
         "an edge imports the core and its one library",
     ),
     (
+        "src/registry",
+        EDGES_AND_ABOVE,
+        "an edge imports the core and its one library",
+    ),
+    (
         "src/laptop",
         &[
             "crate::p2p",

@@ -84,7 +84,7 @@ pub enum Ask {
     Leave {
         force: bool,
     },
-    /// Installs the one stack of a run, which is never deployed, with the services of these bits.
+    /// Installs the one stack of a run with the services of these bits.
     Install {
         services: u8,
         version: u32,
@@ -94,6 +94,8 @@ pub enum Ask {
         services: u8,
         version: u32,
     },
+    /// Runs its newest revision, right or wrong.
+    DeployStack,
     /// Settles as it is what two sides of a split gave it.
     Resolve,
     /// Scales what does not exist, by more than is allowed.
@@ -153,6 +155,7 @@ impl Ask {
                 name: stack(),
                 stack: input(services, version),
             }],
+            Self::DeployStack => vec![Command::DeployStack(stack())],
             Self::Resolve => vec![Command::ResolveStack {
                 name: stack(),
                 take: None,
@@ -175,11 +178,21 @@ fn stack() -> StackName {
     "shop".parse().expect("a stack name")
 }
 
+/// The image of service `pN` of the stack.
+fn stack_image(bit: u32, version: u32) -> String {
+    format!("p{bit}:{version}")
+}
+
+/// Every image that the stack may run.
+pub fn stack_images() -> impl Iterator<Item = String> {
+    (0..u8::BITS).flat_map(|bit| (1..=VERSIONS).map(move |version| stack_image(bit, version)))
+}
+
 fn input(services: u8, version: u32) -> StackInput {
     let bits = (0..u8::BITS).filter(|bit| services >> bit & 1 == 1);
     let services = bits.map(|bit| {
         let name: ServiceName = format!("p{bit}").parse().expect("a service name");
-        let service = Service::new(format!("p{bit}:{version}"));
+        let service = Service::new(stack_image(bit, version));
         (name, (service, Some(version)))
     });
     StackInput {

@@ -303,6 +303,7 @@ fn named_by(ask: &Ask) -> Option<usize> {
         | Ask::Leave { .. }
         | Ask::Install { .. }
         | Ask::Upgrade { .. }
+        | Ask::DeployStack
         | Ask::Resolve
         | Ask::Nonsense { .. } => None,
     }

@@ -110,6 +110,7 @@ pub fn draw(seed: u64, nodes: Option<usize>, lasts: Duration) -> Plan {
     draw.die_beside_a_stall(seed);
     draw.lose_all_ways(seed);
     draw.upgrade_in_a_split(seed);
+    draw.deploy_in_a_split(seed);
     draw.give_up(seed);
     draw.fall_ill(seed);
     draw.finish()
@@ -303,7 +304,6 @@ impl Draw {
         let (services, version) = (0b0111, 1);
         self.ask(25 * SECOND, 0, Ask::Install { services, version });
         for on in [0, border] {
-            // Mostly one: what a side adds is told from what it drops by the first numbers alone.
             for _ in 0..=u8::from(chance.happens(200)) {
                 let services = u8::try_from(chance.range(1, 31)).expect("five bits");
                 let version = u32::try_from(chance.range(1, 3)).expect("a small number");
@@ -319,6 +319,30 @@ impl Draw {
                 chance.index(self.plan.nodes),
                 Ask::Resolve,
             );
+        }
+    }
+
+    /// What is recorded of the stack is deployed soon after, where it was recorded; mostly.
+    fn deploy_in_a_split(&mut self, seed: u64) {
+        let mut chance = Chance::new(seed, "deploys of stacks");
+        if !chance.happens(600) {
+            return;
+        }
+        let recorded = self.plan.steps.iter().filter_map(|step| {
+            let Deed::Ask { on, ask } = &step.deed else {
+                return None;
+            };
+            let records = matches!(
+                ask,
+                Ask::Install { .. } | Ask::Upgrade { .. } | Ask::Resolve
+            );
+            records.then_some((step.at, *on))
+        });
+        for (at, on) in recorded.collect::<Vec<_>>() {
+            let at = at + chance.range(SECOND, 15 * SECOND);
+            if chance.happens(700) {
+                self.ask(at.min(self.ends.max(MINUTE)), on, Ask::DeployStack);
+            }
         }
     }
 

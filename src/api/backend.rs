@@ -237,7 +237,8 @@ fn limit_of(command: &Command) -> Duration {
         | Command::DeployStack(_)
         | Command::StopStack(_)
         | Command::RestartStack(_)
-        | Command::RemoveStack(_)
+        | Command::RemoveStack { .. }
+        | Command::LabelStack { .. }
         | Command::OpenVpn { .. }
         | Command::CloseVpn(_)
         | Command::AddVpnUser { .. }

@@ -104,6 +104,15 @@ impl Client {
             .await
     }
 
+    pub(crate) async fn patch<B: Serialize, T: DeserializeOwned>(
+        &self,
+        path: &str,
+        body: &B,
+    ) -> Result<T, ApiError> {
+        self.exchange(Method::PATCH, path, encode(body), CHANGE_LIMIT)
+            .await
+    }
+
     pub(crate) async fn delete<T: DeserializeOwned>(&self, path: &str) -> Result<T, ApiError> {
         self.exchange(Method::DELETE, path, Bytes::new(), CHANGE_LIMIT)
             .await

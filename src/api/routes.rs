@@ -139,6 +139,7 @@ fn of_stacks() -> Router<Arc<Backend>> {
             STACK,
             get(stacks::show)
                 .put(stacks::upgrade)
+                .patch(stacks::label)
                 .delete(stacks::remove),
         )
         .route(&under("deploy"), post(deploys::deploy_stack))

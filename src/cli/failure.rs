@@ -4,6 +4,7 @@ use std::fmt;
 
 use crate::api::client::ApiError;
 use crate::api::target::InvalidTarget;
+use crate::registry::Refused;
 
 /// Why a command did not do what was asked.
 #[derive(Debug)]
@@ -66,6 +67,15 @@ impl From<ApiError> for Failure {
         Self::Failed(Complaint {
             message: error.message,
             hint: error.hint,
+        })
+    }
+}
+
+impl From<Refused> for Failure {
+    fn from(refused: Refused) -> Self {
+        Self::Failed(Complaint {
+            message: refused.why,
+            hint: refused.hint,
         })
     }
 }

@@ -6,7 +6,9 @@ mod echo;
 mod family;
 mod file;
 mod history;
+mod labels;
 mod plan;
+mod registry;
 mod remove;
 mod render;
 mod resolve;
@@ -71,6 +73,12 @@ enum Command {
     /// Build the images of services that have `build`, and push them; asks no node
     #[command(after_help = "Example:\n  kontena stack build --no-push web")]
     Build(build::Build),
+    /// Stacks of a registry: find them, fetch them, and give others yours; asks no node
+    #[command(visible_alias = "reg", after_help = registry::EXAMPLE)]
+    Registry {
+        #[command(subcommand)]
+        command: registry::Command,
+    },
     /// Print a JSON schema of stack files, for editors
     #[command(after_help = "Example:\n  kontena stack schema > kontena.schema.json")]
     Schema,
@@ -94,7 +102,7 @@ enum Command {
         /// The stack
         #[arg(value_parser = stack_name)]
         name: StackName,
-        /// The stack file, or `-` for standard input
+        /// The stack file, `-` for standard input, a URL, or USER/STACK[:VERSION] of a registry
         #[arg(default_value = "kontena.yml")]
         file: PathBuf,
         #[command(flatten)]
@@ -235,6 +243,14 @@ enum Command {
         #[arg(long)]
         force: bool,
     },
+    /// List and change the labels of a stack
+    ///
+    /// They are for people: nothing follows from them. The next upgrade or rollback says anew what there is.
+    #[command(after_help = "Example:\n  kontena stack label add shop team=blue")]
+    Label {
+        #[command(subcommand)]
+        command: labels::Command,
+    },
     /// Print the logs of a stack, or of some of its services
     #[command(after_help = "Example:\n  kontena stack logs -f shop web")]
     Logs {
@@ -251,7 +267,7 @@ enum Command {
 
 #[derive(Args, Debug)]
 struct File {
-    /// The stack file, or `-` for standard input
+    /// The stack file, `-` for standard input, a URL, or USER/STACK[:VERSION] of a registry
     #[arg(default_value = "kontena.yml")]
     file: PathBuf,
     /// What it is installed as [default: the last part of the file's own name]
@@ -331,7 +347,11 @@ fn revision(text: &str) -> Result<String, String> {
 pub(crate) fn is_offline(asked: &Stack) -> bool {
     matches!(
         asked.command,
-        Command::Validate { .. } | Command::Convert { .. } | Command::Build(_) | Command::Schema
+        Command::Validate { .. }
+            | Command::Convert { .. }
+            | Command::Build(_)
+            | Command::Registry { .. }
+            | Command::Schema
     )
 }
 
@@ -349,6 +369,7 @@ pub(crate) fn run_offline(
         } => validate::validate(output, grid, &file, &values, shape),
         Command::Convert { file, name } => file::convert(output, &file, name.as_ref()),
         Command::Build(asked) => build::build(output, grid, &asked),
+        Command::Registry { command } => registry::run(output, command),
         Command::Schema => output.json(&kontena_stackfile::schema()),
         Command::Install { .. }
         | Command::Upgrade { .. }
@@ -363,6 +384,7 @@ pub(crate) fn run_offline(
         | Command::Show { .. }
         | Command::Inspect { .. }
         | Command::Rm { .. }
+        | Command::Label { .. }
         | Command::Logs { .. } => unreachable!("these ask a node"),
     }
 }
@@ -372,6 +394,7 @@ pub(crate) async fn run(session: &Session, asked: Stack) -> Result<(), Failure> 
         Command::Validate { .. }
         | Command::Convert { .. }
         | Command::Build(_)
+        | Command::Registry { .. }
         | Command::Schema => {
             unreachable!("it was carried out without a session")
         }
@@ -432,6 +455,7 @@ pub(crate) async fn run(session: &Session, asked: Stack) -> Result<(), Failure> 
             keep_dependencies,
             force,
         } => remove::remove(session, &names.names, keep_dependencies, force).await,
+        Command::Label { command } => labels::run(session, command).await,
         Command::Logs {
             name,
             services,

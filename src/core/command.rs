@@ -21,7 +21,7 @@ use crate::id::{
 };
 use crate::network::plan::{AddressPlan, HostRoute, Range};
 use crate::network::vpn::{Entry, Reach, VpnKey};
-use crate::stack::{Affinity, FrozenImage, Service};
+use crate::stack::{Affinity, FrozenImage, Service, StackLabel};
 use crate::time::WallTime;
 use crate::view::{Availability, LastSign, Lifecycle, Member, RevisionName, View};
 
@@ -140,7 +140,16 @@ pub enum Command {
     DeployStack(StackName),
     StopStack(StackName),
     RestartStack(StackName),
-    RemoveStack(StackName),
+    /// Together with stacks that it brought along: all of them or none. One that is gone already is no fault.
+    RemoveStack {
+        name: StackName,
+        with: Vec<StackName>,
+    },
+    /// Adds and removes labels of a stack; what is neither added nor removed stays.
+    LabelStack {
+        name: StackName,
+        labels: BTreeMap<StackLabel, bool>,
+    },
     /// Lets VPN users in at a node; said anew, it changes where they find it.
     OpenVpn {
         node: NodeId,
@@ -176,7 +185,7 @@ pub struct StackInput {
     /// One of `services`.
     pub expose: Option<ServiceName>,
     /// As those of [`crate::view::StackRecord`].
-    pub labels: Vec<String>,
+    pub labels: Vec<StackLabel>,
     pub variables: BTreeMap<String, serde_json::Value>,
     pub parent: Option<StackName>,
     /// `None` instances: 1 when new, else unchanged.
@@ -298,7 +307,8 @@ pub fn edits(
         Command::DeployStack(name) => stack::deploy(view, name),
         Command::StopStack(name) => stack::stop(view, name),
         Command::RestartStack(name) => stack::restart(view, name),
-        Command::RemoveStack(name) => stack::remove(view, name),
+        Command::RemoveStack { name, with } => stack::remove(view, name, with),
+        Command::LabelStack { name, labels } => stack::label(view, name, labels),
         Command::OpenVpn { node, entry } => vpn::open(view, *node, *entry),
         Command::CloseVpn(node) => vpn::close(view, *node),
         Command::AddVpnUser { name, key, reach } => vpn::add(view, name, *key, reach),

@@ -36,6 +36,7 @@ mod privileges;
 mod relations;
 mod resources;
 mod spread;
+mod stack_label;
 mod stop;
 mod volume;
 
@@ -61,6 +62,7 @@ pub use relations::{
 };
 pub use resources::{Cpus, InvalidCpus, InvalidSize, Resources, size_bytes, size_text};
 pub use spread::{InvalidSpread, Spread, SpreadLabel};
+pub use stack_label::{InvalidStackLabel, StackLabel};
 pub use stop::{InvalidGrace, InvalidSignal, grace_millis, stop_signal};
 pub use volume::InvalidVolume;
 

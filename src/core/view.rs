@@ -23,7 +23,7 @@ use crate::network::ipam::Subnet;
 use crate::network::plan::AddressPlan;
 use crate::network::vpn::Vpn;
 use crate::report::Report;
-use crate::stack::{Affinity, FrozenImage, Service};
+use crate::stack::{Affinity, FrozenImage, Service, StackLabel};
 use crate::time::WallTime;
 
 pub use absence::{Absence, LastSign};
@@ -185,9 +185,9 @@ pub struct StackRecord {
     /// The service that has the stack's own name in DNS too.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub expose: Option<ServiceName>,
-    /// `KEY=VALUE`, for people.
+    /// For people.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
-    pub labels: Vec<String>,
+    pub labels: Vec<StackLabel>,
     /// What the file's variables were given, but what has to do with the vault: the defaults of the next upgrade.
     #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
     pub variables: BTreeMap<String, serde_json::Value>,

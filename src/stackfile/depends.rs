@@ -82,10 +82,8 @@ impl Walk<'_> {
         let target = match find(stack, location, self.world) {
             Ok(target) => target,
             Err(problem) => {
-                report.error(
-                    key.at,
-                    format!("the dependency `{name}` on `{stack}`: {problem}"),
-                );
+                let message = format!("the dependency `{name}` on `{stack}`: {problem}");
+                report.error_or_hint(key.at, message, problem.hint().map(str::to_owned));
                 return None;
             }
         };

@@ -37,7 +37,11 @@ impl File {
         let text = world.read(location).map_err(|problem| {
             let mut findings = Findings::default();
             let message = format!("failed to read `{name}`: {problem}");
-            findings.problem(Problem::of_file(&name, message));
+            let found = Problem::of_file(&name, message);
+            findings.problem(match problem.hint() {
+                Some(hint) => found.with_hint(hint),
+                None => found,
+            });
             findings
         })?;
         let text = text.strip_prefix('\u{feff}').unwrap_or(&text);

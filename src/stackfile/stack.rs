@@ -233,6 +233,7 @@ impl Reading<'_, '_> {
             &variables,
             &dependencies,
             self.parent.as_deref(),
+            self.world.registry(),
         );
         let secret = variables.declared.iter().filter(|one| one.is_secret);
         let mut answers: Vec<(String, Value)> = Vec::new();
@@ -366,6 +367,7 @@ fn payload(
     variables: &Variables,
     dependencies: &[Dependency],
     parent: Option<&str>,
+    registry: Option<String>,
 ) -> Value {
     let raw = |key: &str| match file.raw.get(key) {
         Some(node) if !node.is_null() => node.to_value(),
@@ -373,8 +375,9 @@ fn payload(
     };
     let or = |value: Value, otherwise: Value| if value.is_null() { otherwise } else { value };
     let registry = match &file.location {
-        Location::File(_) | Location::Text { .. } => "file://".to_owned(),
-        Location::Registry(place) | Location::Url(place) => place.clone(),
+        Location::Registry(_) => registry.unwrap_or_default(),
+        // A text of the web too, in Kontena's words.
+        Location::File(_) | Location::Text { .. } | Location::Url(_) => "file://".to_owned(),
     };
     let dependencies_value = match dependencies {
         [] => Value::Null,

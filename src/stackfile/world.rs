@@ -37,15 +37,10 @@ impl Location {
     pub fn is_registry_reference(text: &str) -> bool {
         let name = text.split_once(':').map_or(text, |(name, _)| name);
         let valid = |c: char| c.is_ascii_alphanumeric() || matches!(c, '_' | '.' | '-');
-        match name.split_once('/') {
-            Some((user, stack)) => {
-                !user.is_empty()
-                    && !stack.is_empty()
-                    && user.chars().all(valid)
-                    && stack.chars().all(valid)
-            }
-            None => false,
-        }
+        // `../redis` is a path.
+        let is_name = |part: &str| part.chars().all(valid) && part.chars().any(|c| c != '.');
+        name.split_once('/')
+            .is_some_and(|(user, stack)| is_name(user) && is_name(stack))
     }
 }
 
@@ -83,13 +78,28 @@ pub enum ReadProblem {
     Missing,
     /// In words, without the name of what was to be read.
     Failed(String),
+    /// The same, and what can be done about it.
+    Refused {
+        why: String,
+        hint: String,
+    },
+}
+
+impl ReadProblem {
+    /// What can be done about it.
+    pub fn hint(&self) -> Option<&str> {
+        match self {
+            Self::Refused { hint, .. } => Some(hint),
+            Self::Missing | Self::Failed(_) => None,
+        }
+    }
 }
 
 impl fmt::Display for ReadProblem {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
             Self::Missing => f.write_str("there is no such file"),
-            Self::Failed(why) => f.write_str(why),
+            Self::Failed(why) | Self::Refused { why, .. } => f.write_str(why),
         }
     }
 }
@@ -136,6 +146,11 @@ pub trait World {
     /// How problems name a file.
     fn shown(&self, location: &Location) -> String {
         location.to_string()
+    }
+
+    /// The address of the registry that `user/stack` is sought in.
+    fn registry(&self) -> Option<String> {
+        None
     }
 
     fn environment(&mut self, _name: &str) -> Option<String> {
@@ -188,6 +203,9 @@ mod tests {
             ("redis.yml", false),
             ("/a/b", false),
             ("a/b/c", false),
+            ("../redis", false),
+            ("./redis.yml", false),
+            ("a.b/..", false),
         ] {
             assert_eq!(Location::is_registry_reference(text), expected, "{text}");
         }

@@ -37,7 +37,7 @@ pub(in crate::api) fn stack(snapshot: &Snapshot, name: &StackName, record: &Stac
         source: record.source.clone(),
         services,
         expose: record.expose.as_ref().map(ToString::to_string),
-        labels: record.labels.clone(),
+        labels: record.labels.iter().map(ToString::to_string).collect(),
         variables: record.variables.clone(),
         metadata: BTreeMap::new(),
         parent: record.parent.as_ref().map(named),

@@ -1,12 +1,16 @@
 //! Stacks, but for deploying them.
 
+use std::collections::BTreeMap;
+
 use axum::Json;
 use axum::extract::{Path, State};
 use axum::http::StatusCode;
 use kontena_core::command::{Command, StackInput};
 use kontena_core::id::{ServiceKey, StackName};
 use kontena_core::manifest::compiled::{self, Compiled};
+use kontena_core::stack::StackLabel;
 use kontena_core::view::View;
+use serde::Deserialize;
 use serde_json::Value;
 
 use super::services::refused;
@@ -14,8 +18,8 @@ use super::{Answer, Shared, Two, change, saved, snapshot_of, stack_name};
 use crate::api::answer::Refused;
 use crate::api::backend::Backend;
 use crate::api::present::{Snapshot, stack as present};
-use crate::api::request::{Body, NoBody};
-use crate::api::types::stack::{Stack, Stacks};
+use crate::api::request::{Body, NoBody, Parameters};
+use crate::api::types::stack::{Relabel, Stack, Stacks};
 use crate::api::types::{Changed, Saved};
 
 pub(super) async fn list(State(backend): Shared, Path(grid): Path<String>) -> Answer<Stacks> {
@@ -132,10 +136,63 @@ pub(super) fn input(compiled: Compiled) -> StackInput {
     }
 }
 
-pub(super) async fn remove(State(backend): Shared, Path((grid, stack)): Two) -> Answer<Saved> {
+/// `PATCH /v1/stacks/{grid}/{stack}`: its labels. Nothing that runs changes.
+pub(super) async fn label(
+    State(backend): Shared,
+    Path((grid, stack)): Two,
+    Body(wanted): Body<Relabel>,
+) -> Answer<Changed<Stack>> {
+    let name = stack_name(&stack)?;
+    let snapshot = snapshot_of(&backend, &grid)?;
+    let labels = relabelled(&snapshot.stack(&name)?.labels, wanted);
+    let is_labelled = |view: &View| {
+        let record = view.documents.stacks.get(&name);
+        let has = |label| record.is_some_and(|record| record.labels.contains(label));
+        record.is_none() || labels.iter().all(|(label, present)| has(label) == *present)
+    };
+    let command = Command::LabelStack {
+        name: name.clone(),
+        labels: labels.clone(),
+    };
+    let (how, snapshot) = change(&backend, command, is_labelled).await?;
+    Ok(saved(shown(&snapshot, &name)?, how))
+}
+
+/// Which labels shall be there, and which not; a label that is added and removed is added.
+fn relabelled(present: &[StackLabel], wanted: Relabel) -> BTreeMap<StackLabel, bool> {
+    let mut labels = BTreeMap::new();
+    if let Some(all) = wanted.labels {
+        labels.extend(present.iter().map(|label| (label.clone(), false)));
+        labels.extend(all.into_iter().map(|label| (label, true)));
+    }
+    labels.extend(wanted.remove.into_iter().map(|label| (label, false)));
+    labels.extend(wanted.add.into_iter().map(|label| (label, true)));
+    labels
+}
+
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+pub(super) struct Removal {
+    /// *Ours*: names of stacks that go with it, all or none, with commas.
+    #[serde(default)]
+    with: String,
+}
+
+/// `DELETE /v1/stacks/{grid}/{stack}?with=a,b`.
+pub(super) async fn remove(
+    State(backend): Shared,
+    Path((grid, stack)): Two,
+    Parameters(removal): Parameters<Removal>,
+) -> Answer<Saved> {
     let name = existing(&backend, &grid, &stack)?;
-    let gone = |view: &View| !view.documents.stacks.contains_key(&name);
-    let command = Command::RemoveStack(name.clone());
+    let with = removal.with.split(',').filter(|name| !name.is_empty());
+    let with: Vec<StackName> = with.map(stack_name).collect::<Result<_, _>>()?;
+    let all: Vec<StackName> = with.iter().chain([&name]).cloned().collect();
+    let gone = |view: &View| {
+        let mut all = all.iter();
+        !all.any(|name| view.documents.stacks.contains_key(name))
+    };
+    let command = Command::RemoveStack { name, with };
     let (how, _) = change(&backend, command, gone).await?;
     Ok(Json(how))
 }

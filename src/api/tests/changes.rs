@@ -220,6 +220,46 @@ async fn scaling_stopping_starting_and_removing_reach_the_node() {
 }
 
 #[tokio::test]
+async fn labels_of_a_stack_are_changed_one_by_one_or_given_whole_as_kontena_does() {
+    let (server, noted) = noting(|command, view| {
+        let Command::LabelStack { name, labels } = command else {
+            panic!("{command:?}");
+        };
+        let stack = documents(view).stacks.get_mut(name).unwrap();
+        let present = labels.iter().filter(|(_, present)| **present);
+        stack.labels = present.map(|(label, _)| label.clone()).collect();
+        accepted()
+    })
+    .await;
+    let path = "/v1/stacks/home/shop";
+    let some = json!({"add": ["team=a", "tier=1"]});
+    let changed: Changed<Stack> = server.client.patch(path, &some).await.unwrap();
+    assert_eq!(changed.object.labels, ["team=a", "tier=1"]);
+    let all = json!({"labels": ["team=b", "tier=1"]});
+    let changed: Changed<Stack> = server.client.patch(path, &all).await.unwrap();
+    assert_eq!(changed.object.labels, ["team=b", "tier=1"]);
+    let Command::LabelStack { labels, .. } = noted.lock().unwrap()[1].clone() else {
+        panic!("that was the second one");
+    };
+    let labels: Vec<(&str, bool)> = labels
+        .iter()
+        .map(|(label, is)| (label.as_str(), *is))
+        .collect();
+    assert_eq!(
+        labels,
+        [("team=a", false), ("team=b", true), ("tier=1", true)]
+    );
+    for (path, body) in [
+        (path, json!({"add": ["Team=a"]})),
+        (path, json!({"nothing": []})),
+        ("/v1/stacks/home/nothing", json!({"add": []})),
+    ] {
+        let refused: Result<Value, _> = server.client.patch(path, &body).await;
+        assert!(refused.is_err(), "{body}");
+    }
+}
+
+#[tokio::test]
 async fn a_stack_is_installed_and_upgraded_from_its_compiled_form() {
     let (server, noted) = noting(|command, view| {
         match command {

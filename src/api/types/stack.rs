@@ -2,6 +2,7 @@
 
 use std::collections::BTreeMap;
 
+use kontena_core::stack::StackLabel;
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
 
@@ -42,6 +43,21 @@ pub(crate) struct Stack {
     pub(crate) children: Vec<StackReference>,
     /// *Ours.*
     pub(crate) conflicts: Vec<StackConflict>,
+}
+
+/// The body of `PATCH /v1/stacks/{grid}/{stack}`.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub(crate) struct Relabel {
+    /// Kontena's: all labels that there shall be. `None` leaves those that are not named here.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub(crate) labels: Option<Vec<StackLabel>>,
+    /// *Ours*, so that nobody takes away what somebody else just added.
+    #[serde(default)]
+    pub(crate) add: Vec<StackLabel>,
+    /// *Ours.*
+    #[serde(default)]
+    pub(crate) remove: Vec<StackLabel>,
 }
 
 /// A stack that another speaks of.

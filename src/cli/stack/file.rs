@@ -41,7 +41,9 @@ impl Reading<'_> {
         if let Err(problem) = world.read(&location) {
             let name = world.shown(&location);
             let failure = Failure::failed(format!("failed to read `{name}`: {problem}"));
-            return Err(failure.hint("name the stack file, or change to its folder"));
+            let hint = problem.hint();
+            let hint = hint.unwrap_or("name the stack file, or change to its folder");
+            return Err(failure.hint(hint));
         }
         let mut all = self.known;
         all.extend(given.clone());

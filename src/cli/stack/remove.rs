@@ -19,20 +19,21 @@ pub(super) async fn remove(
 ) -> Result<(), Failure> {
     let grid = session.grid().await?;
     let remove_one = async |name: &StackName| {
-        let answer = session.client.get(&paths::stack(&grid, name)).await;
-        let stack: Stack = answer.map_err(about(format!("stack `{name}`")))?;
-        let installed = match keep_dependencies {
-            true => Vec::new(),
-            false => family::installed(session, &grid).await?,
-        };
-        let below = family::below(&installed, name.as_str());
-        announce(session, &stack, &below);
-        confirm(&session.output, "remove stack", name.as_str(), force)?;
-        let saved = remove_stack(session, &grid, name.as_str()).await?;
-        // A stack goes before what it links to.
-        for stack in &below {
-            remove_stack(session, &grid, &stack.name).await?;
+        let installed = family::installed(session, &grid).await?;
+        let own = installed.iter().find(|stack| stack.name == name.as_str());
+        let mut below = family::below(&installed, name.as_str());
+        if keep_dependencies && own.is_some() {
+            below.clear();
         }
+        let going = own.into_iter().chain(below.iter().copied());
+        let going: Vec<&str> = going.map(|stack| stack.name.as_str()).collect();
+        if going.is_empty() {
+            return Err(Failure::failed(format!("stack `{name}` does not exist"))
+                .hint("`kontena stack ls` lists what there is"));
+        }
+        announce(session, name, own, &below);
+        confirm(&session.output, "remove stack", name.as_str(), force)?;
+        let saved = remove_together(session, &grid, &going).await?;
         let below: Vec<&str> = below.iter().map(|stack| stack.name.as_str()).collect();
         Ok((saved, json!({"name": name, "dependencies": below})))
     };
@@ -40,10 +41,17 @@ pub(super) async fn remove(
 }
 
 /// Says what goes and what stays.
-fn announce(session: &Session, stack: &Stack, below: &[&Stack]) {
-    if !stack.services.is_empty() {
-        let said = plan::text(&plan::of_removal(stack));
-        session.output.talk(said.trim_end());
+fn announce(session: &Session, name: &StackName, own: Option<&Stack>, below: &[&Stack]) {
+    match own {
+        Some(stack) if stack.services.is_empty() => {}
+        Some(stack) => {
+            let said = plan::text(&plan::of_removal(stack));
+            session.output.talk(said.trim_end());
+        }
+        // Another side of a split removed it while this one brought more along.
+        None => session.output.warn(&format!(
+            "stack `{name}` is gone already: what it brought along is still there"
+        )),
     }
     for stack in below {
         let said = plan::text(&plan::of_removal(stack));
@@ -55,15 +63,24 @@ fn announce(session: &Session, stack: &Stack, below: &[&Stack]) {
     }
 }
 
-pub(super) async fn remove_stack(
+/// Removes stacks, all of them or none: there is at least one.
+pub(super) async fn remove_together(
     session: &Session,
     grid: &GridName,
-    name: &str,
+    names: &[&str],
 ) -> Result<Saved, Failure> {
-    let parsed: Result<StackName, _> = name.parse();
-    let parsed = parsed.map_err(|problem| Failure::failed(format!("stack `{name}`: {problem}")))?;
-    let answer = session.client.delete(&paths::stack(grid, &parsed)).await;
-    let saved: Saved = answer.map_err(about(format!("stack `{name}`")))?;
-    session.tell(&format!("removed stack `{name}`"), &saved);
+    let [first, with @ ..] = names else {
+        return Err(Failure::failed("no stack is named"));
+    };
+    let parsed: Result<StackName, _> = first.parse();
+    let parsed =
+        parsed.map_err(|problem| Failure::failed(format!("stack `{first}`: {problem}")))?;
+    let path = format!("{}?with={}", paths::stack(grid, &parsed), with.join(","));
+    let answer = session.client.delete(&path).await;
+    let saved: Saved = answer.map_err(about(format!("stack `{first}`")))?;
+    for name in names {
+        session.output.talk(&format!("removed stack `{name}`"));
+    }
+    session.warn_of(&saved);
     Ok(saved)
 }

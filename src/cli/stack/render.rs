@@ -20,6 +20,7 @@ pub(super) fn table(stacks: &[(usize, &Stack)]) -> Table {
         "SERVICES",
         "STATE",
         "EXPOSED PORTS",
+        "LABELS",
     ]);
     for (depth, stack) in stacks {
         let indent = "  ".repeat(*depth);
@@ -30,6 +31,7 @@ pub(super) fn table(stacks: &[(usize, &Stack)]) -> Table {
             stack.services.len().to_string().into(),
             Cell::coloured(stack.state.as_str(), colour(stack.state)),
             ports(&exposed(stack)).into(),
+            stack.labels.join(",").into(),
         ]);
     }
     table
@@ -191,12 +193,14 @@ mod tests {
     }
 
     #[test]
-    fn stacks_are_listed_with_the_ports_of_their_services() {
+    fn stacks_are_listed_with_the_ports_of_their_services_and_their_labels() {
+        let mut shop = shop();
+        shop.labels = vec!["team=a".to_owned(), "tier=1".to_owned()];
         expect![[r"
-            NAME  STACK      VERSION  SERVICES  STATE              EXPOSED PORTS
-            shop  demo/shop  0.1.0    1         partially_running  0.0.0.0:8080->80/tcp
+            NAME  STACK      VERSION  SERVICES  STATE              EXPOSED PORTS         LABELS
+            shop  demo/shop  0.1.0    1         partially_running  0.0.0.0:8080->80/tcp  team=a,tier=1
         "]]
-        .assert_eq(&table(&[(0, &shop())]).render(Look::PLAIN));
+        .assert_eq(&table(&[(0, &shop)]).render(Look::PLAIN));
     }
 
     #[test]

@@ -13,7 +13,7 @@ use super::super::session::Session;
 use super::family::{self, Family};
 use super::file::{self, Reading};
 use super::plan::WholePlan;
-use super::remove::remove_stack;
+use super::remove::remove_together;
 use super::values::Values;
 use super::{Consent, Deploy, File, history, plan, revision};
 use crate::api::client::ApiError;
@@ -170,6 +170,7 @@ pub(super) async fn upgrade(
         true => Vec::new(),
         false => no_longer_there(&installed, name, &below),
     };
+    warn_of_labels(session, &installed, below.iter().chain([&own]));
     let plan = whole_plan(session, &grid, &installed, &own, &below, &gone).await?;
     if given.consent.dry_run {
         return plan::print(session, &plan);
@@ -187,6 +188,28 @@ pub(super) async fn upgrade(
         gone: gone.iter().map(|stack| stack.name.clone()).collect(),
     };
     follow_up(session, &grid, name, recorded, deploy, wait).await
+}
+
+/// A file says all labels of a stack: those that were added since go.
+fn warn_of_labels<'c>(
+    session: &Session,
+    installed: &[WireStack],
+    files: impl Iterator<Item = &'c Compiled>,
+) {
+    for file in files {
+        let current = installed
+            .iter()
+            .find(|stack| stack.name == file.name.as_str());
+        let is_kept = |label: &str| file.labels.iter().any(|kept| kept.as_str() == label);
+        for label in current.into_iter().flat_map(|stack| &stack.labels) {
+            if !is_kept(label) {
+                session.output.warn(&format!(
+                    "stack `{}` loses the label `{label}`, which its file does not have",
+                    file.name
+                ));
+            }
+        }
+    }
 }
 
 fn is_there(installed: &[WireStack], name: &StackName) -> bool {
@@ -333,8 +356,9 @@ pub(super) async fn follow_up(
         super::deploy(session, grid, below, wait).await?;
     }
     let (saved, _) = super::deploy(session, grid, name, wait).await?;
-    for gone in &recorded.gone {
-        remove_stack(session, grid, gone).await?;
+    if !recorded.gone.is_empty() {
+        let gone: Vec<&str> = recorded.gone.iter().map(String::as_str).collect();
+        remove_together(session, grid, &gone).await?;
     }
     if !session.output.is_json() {
         return Ok(());

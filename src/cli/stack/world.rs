@@ -1,5 +1,6 @@
-//! The world of a stack file on this machine: its disk, its environment, its terminal.
+//! The world of a stack file on this machine: its disk, its environment, its terminal, and the web.
 
+use std::collections::BTreeMap;
 use std::fs::File;
 use std::io::{IsTerminal, Read};
 use std::path::{Path, PathBuf};
@@ -12,8 +13,10 @@ use sha2::{Digest, Sha256};
 
 use super::super::failure::Failure;
 use super::super::output::Output;
+use super::registry;
 use crate::api::types::service::Service;
 use crate::entropy::entropy;
+use crate::registry::{InvalidReference, Limits, Reference, Refused, Web};
 
 pub(super) struct Machine<'a> {
     output: &'a Output,
@@ -24,6 +27,8 @@ pub(super) struct Machine<'a> {
     services: Option<Vec<Service>>,
     /// Standard input, once it was read.
     input: Option<String>,
+    /// What registries and the web answered, or did not: each is asked once, and so says one thing.
+    elsewhere: BTreeMap<Location, Result<String, ReadProblem>>,
 }
 
 impl<'a> Machine<'a> {
@@ -36,10 +41,11 @@ impl<'a> Machine<'a> {
             random: Random { seed, drawn: 0 },
             services,
             input: None,
+            elsewhere: BTreeMap::new(),
         })
     }
 
-    /// Where the stack file is that the user names; `-` is standard input.
+    /// Where the stack file is that the user names: `-` is standard input; what is no file may be in a registry.
     pub(super) fn location(&self, path: &Path) -> Location {
         if path.as_os_str() == "-" {
             return Location::Text {
@@ -47,7 +53,29 @@ impl<'a> Machine<'a> {
                 folder: self.folder.clone(),
             };
         }
-        Location::file(&self.folder, &path.display().to_string())
+        let text = path.display().to_string();
+        if text.contains("://") {
+            return Location::Url(text);
+        }
+        let file = Location::file(&self.folder, &text);
+        let is_there = self.folder.join(path).exists();
+        match !is_there && Location::is_registry_reference(&text) {
+            true => Location::Registry(text),
+            false => file,
+        }
+    }
+
+    fn read_elsewhere(&mut self, location: &Location) -> Result<String, ReadProblem> {
+        if let Some(known) = self.elsewhere.get(location) {
+            return known.clone();
+        }
+        let answer = match location {
+            Location::Registry(name) => pulled(self.output, name),
+            Location::Url(url) => Web::new(Limits::default()).read(url).map_err(refused),
+            Location::File(_) | Location::Text { .. } => Err(ReadProblem::Missing),
+        };
+        self.elsewhere.insert(location.clone(), answer.clone());
+        answer
     }
 
     fn read_input(&mut self) -> Result<String, ReadProblem> {
@@ -90,6 +118,28 @@ impl<'a> Machine<'a> {
             (true, false) => Some(Value::List(chosen)),
             (false, false) => Some(chosen.swap_remove(0)),
         }
+    }
+}
+
+/// The text of a stack of the registry that the environment names.
+fn pulled(output: &Output, name: &str) -> Result<String, ReadProblem> {
+    let stack: Reference = name
+        .parse()
+        .map_err(|problem: InvalidReference| ReadProblem::Failed(problem.to_string()))?;
+    let registry = registry::open(output).map_err(|problem| {
+        let why = format!("there is no such file, and {}", problem.why);
+        refused(Refused::new(why).hint(problem.hint.unwrap_or_default()))
+    })?;
+    registry.pull(&stack).map_err(refused)
+}
+
+fn refused(refused: Refused) -> ReadProblem {
+    match refused.hint {
+        Some(hint) => ReadProblem::Refused {
+            why: refused.why,
+            hint,
+        },
+        None => ReadProblem::Failed(refused.why),
     }
 }
 
@@ -141,13 +191,7 @@ impl World for Machine<'_> {
                 Err(problem) => Err(ReadProblem::Failed(problem.to_string())),
             },
             Location::Text { .. } => self.read_input(),
-            Location::Registry(_) => Err(ReadProblem::Failed(
-                "registries of stacks cannot be asked yet: keep the file beside this one"
-                    .to_owned(),
-            )),
-            Location::Url(_) => Err(ReadProblem::Failed(
-                "stacks of the web cannot be read yet: keep the file beside this one".to_owned(),
-            )),
+            Location::Registry(_) | Location::Url(_) => self.read_elsewhere(location),
         }
     }
 
@@ -161,6 +205,10 @@ impl World for Machine<'_> {
                 location.to_string()
             }
         }
+    }
+
+    fn registry(&self) -> Option<String> {
+        registry::url()
     }
 
     fn environment(&mut self, name: &str) -> Option<String> {

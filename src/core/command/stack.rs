@@ -3,12 +3,12 @@
 //! An install or upgrade stores; `deploy` makes it run (Kontena 3.7). Services that a revision no
 //! longer has stay until the stack is deployed.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 use super::{Refusal, StackInput, service};
 use crate::document::edit::Edit;
 use crate::id::{ServiceKey, ServiceName, StackName};
-use crate::stack::UnknownExposed;
+use crate::stack::{StackLabel, UnknownExposed};
 use crate::time::WallTime;
 use crate::view::{
     ConflictSubject, Definition, History, Lifecycle, RevisionName, StackRecord, View,
@@ -172,13 +172,66 @@ pub(super) fn restart(view: &View, name: &StackName) -> Result<Vec<Edit>, Refusa
     each(view, name, |key| service::restart(view, key))
 }
 
-/// Removes the stack and all its services; refused while a service of another stack links to one.
-pub(super) fn remove(view: &View, name: &StackName) -> Result<Vec<Edit>, Refusal> {
+/// Removes stacks and all their services; refused while a service of another stack links to one.
+pub(super) fn remove(
+    view: &View,
+    name: &StackName,
+    with: &[StackName],
+) -> Result<Vec<Edit>, Refusal> {
     find(view, name)?;
-    let going = services(view, name);
-    let mut edits = each(view, name, |key| service::remove(view, key, &going))?;
-    edits.push(Edit::RemoveStack(name.clone()));
+    let is_there = |name: &&StackName| view.documents.stacks.contains_key(*name);
+    let names: BTreeSet<&StackName> = with.iter().filter(is_there).chain([name]).collect();
+    let going: Vec<ServiceKey> = names.iter().flat_map(|name| services(view, name)).collect();
+    let mut edits = Vec::new();
+    for key in &going {
+        edits.extend(service::remove(view, key, &going)?);
+    }
+    edits.extend(names.into_iter().cloned().map(Edit::RemoveStack));
     Ok(edits)
+}
+
+/// Changes labels, and nothing that runs: no revision is recorded.
+pub(super) fn label(
+    view: &View,
+    name: &StackName,
+    labels: &BTreeMap<StackLabel, bool>,
+) -> Result<Vec<Edit>, Refusal> {
+    let has = &find(view, name)?.labels;
+    let is_there = |label: &StackLabel| has.contains(label);
+    let missing = labels
+        .iter()
+        .find(|(label, present)| !**present && !is_there(label));
+    if let Some((label, _)) = missing {
+        return Err(Refusal::NotFound {
+            what: "label",
+            name: label.to_string(),
+        });
+    }
+    let changed: Vec<(&StackLabel, &bool)> = labels
+        .iter()
+        .filter(|(label, present)| **present != is_there(label))
+        .collect();
+    let added = changed.iter().filter(|(_, present)| **present).count();
+    let removed = changed.len() - added;
+    check_label_count(has.len().saturating_sub(removed) + added)?;
+    let edits = changed
+        .into_iter()
+        .map(|(label, present)| Edit::StackLabel {
+            stack: name.clone(),
+            label: label.clone(),
+            present: *present,
+        });
+    Ok(edits.collect())
+}
+
+fn check_label_count(count: usize) -> Result<(), Refusal> {
+    match count > StackLabel::MAX_OF_A_STACK {
+        true => Err(Refusal::Invalid(format!(
+            "a stack has at most {} labels",
+            StackLabel::MAX_OF_A_STACK
+        ))),
+        false => Ok(()),
+    }
 }
 
 fn each(
@@ -199,6 +252,7 @@ fn define(view: &View, name: &StackName, input: &StackInput) -> Result<Vec<Edit>
         return Err(Refusal::Invalid(format!("stack `{name}` has no services")));
     }
     check_exposed(input)?;
+    check_label_count(input.labels.len())?;
     let keys: Vec<ServiceKey> = input
         .services
         .keys()

@@ -8,7 +8,7 @@ use crate::id::{GridName, NodeId, NodeName, RevisionHash, ServiceKey, StackName,
 use crate::membership::admission::Admission;
 use crate::network::plan::AddressPlan;
 use crate::network::vpn::{Entry, Reach, UserRecord, VpnKey};
-use crate::stack::{Affinity, FrozenImage};
+use crate::stack::{Affinity, FrozenImage, StackLabel};
 use crate::view::{Availability, HaltCause, LastSign, Lifecycle, Pin, StackRecord};
 
 /// One register's new value. The document that it lies in follows from what it is.
@@ -67,6 +67,12 @@ pub enum Edit {
         record: StackRecord,
     },
     RemoveStack(StackName),
+    /// Until the next revision, which says anew what there is.
+    StackLabel {
+        stack: StackName,
+        label: StackLabel,
+        present: bool,
+    },
     /// The newest definition: canonical bytes of a [`crate::stack::Service`], kept under their hash.
     Revision {
         service: ServiceKey,

@@ -13,7 +13,7 @@ use serde::{Deserialize, Serialize};
 use super::DocumentId;
 use crate::id::{EnvelopeHash, NodeId, RevisionHash, ServiceName, TokenId};
 use crate::network::vpn::VpnKey;
-use crate::stack::FrozenImage;
+use crate::stack::{FrozenImage, StackLabel};
 use crate::time::WallTime;
 use crate::view::HaltCause;
 
@@ -46,6 +46,8 @@ pub(crate) enum StackRegister {
     /// A new incarnation: a stack is there if it was created outside the past of its removals.
     Created,
     Removed,
+    /// Whether the stack has this label; it counts until a revision that knew it.
+    Label(StackLabel),
     /// The canonical bytes of a definition, under their hash.
     Definition(RevisionHash),
     Service(ServiceName, ServiceRegister),
@@ -189,6 +191,7 @@ impl fmt::Display for StackRegister {
             Self::Record => write!(f, "stack"),
             Self::Created => write!(f, "created"),
             Self::Removed => write!(f, "removed"),
+            Self::Label(label) => write!(f, "label/{label}"),
             Self::Definition(hash) => write!(f, "revision/{hash}"),
             Self::Service(name, register) => write!(f, "service/{name}/{register}"),
         }
@@ -197,6 +200,10 @@ impl fmt::Display for StackRegister {
 
 impl StackRegister {
     pub(crate) fn parse(name: &str) -> Option<Self> {
+        // A label may have slashes of its own.
+        if let Some(label) = name.strip_prefix("label/") {
+            return label.parse().ok().map(Self::Label);
+        }
         let parts: Vec<&str> = name.split('/').collect();
         Some(match parts.as_slice() {
             ["stack"] => Self::Record,
@@ -309,6 +316,7 @@ pub(crate) fn known_fields(register: &str) -> &'static [&'static str] {
         Some(
             StackRegister::Created
             | StackRegister::Removed
+            | StackRegister::Label(_)
             | StackRegister::Definition(_)
             | StackRegister::Service(
                 _,

@@ -2,8 +2,10 @@
 
 mod conflicts;
 mod deploys;
+mod families;
 mod history;
 mod hostile;
+mod labels;
 mod merge;
 mod properties;
 mod removal;

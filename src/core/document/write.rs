@@ -289,6 +289,12 @@ impl Replica {
             Edit::RemoveStack(_) => {
                 draft.insert(StackRegister::Removed.to_string(), fact());
             }
+            Edit::StackLabel { label, present, .. } => {
+                draft.insert(
+                    StackRegister::Label(label.clone()).to_string(),
+                    json(present),
+                );
+            }
             Edit::Revision { service, encoded } => self.draft_revision(service, encoded, draft)?,
             Edit::Instances { service, instances } => {
                 draft.insert(
@@ -470,7 +476,9 @@ fn document_of(edit: &Edit) -> DocumentId {
         | Edit::VpnUser { .. }
         | Edit::VpnReach { .. }
         | Edit::RevokeVpnKey(_) => DocumentId::Grid,
-        Edit::Stack { stack, .. } | Edit::RemoveStack(stack) => DocumentId::Stack(stack.clone()),
+        Edit::Stack { stack, .. } | Edit::StackLabel { stack, .. } | Edit::RemoveStack(stack) => {
+            DocumentId::Stack(stack.clone())
+        }
         Edit::Revision { service, .. }
         | Edit::Instances { service, .. }
         | Edit::Lifecycle { service, .. }

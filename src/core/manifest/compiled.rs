@@ -30,7 +30,7 @@ pub use resources::ResourcesChange;
 pub use rollout::RolloutChange;
 
 use crate::id::{ServiceName, StackName};
-use crate::stack::{Declared, Stack, UnknownExposed, stack_faults};
+use crate::stack::{Declared, Stack, StackLabel, UnknownExposed, stack_faults};
 use field::{Field, Fields};
 
 /// A stack on its way to be installed.
@@ -41,8 +41,8 @@ pub struct Compiled {
     pub stack: Stack,
     /// The text of the file, for `stack inspect`.
     pub source: Option<String>,
-    /// `KEY=VALUE`, for people.
-    pub labels: Vec<String>,
+    /// For people.
+    pub labels: Vec<StackLabel>,
     /// What its variables were given: the defaults of the next upgrade.
     pub variables: BTreeMap<String, Value>,
     /// The stack that brought it along.
@@ -177,22 +177,12 @@ fn read_stack(body: &Field<'_>, problems: &mut Vec<FieldProblem>) -> Option<Comp
     })
 }
 
-fn read_labels(body: &Field<'_>, problems: &mut Vec<FieldProblem>) -> Vec<String> {
+fn read_labels(body: &Field<'_>, problems: &mut Vec<FieldProblem>) -> Vec<StackLabel> {
     let items = body.get("labels").and_then(|list| list.items(problems));
     let items = items.into_iter().flatten();
     items
-        .filter_map(|item| item.parsed(stack_label, problems))
+        .filter_map(|item| item.parsed(str::parse::<StackLabel>, problems))
         .collect()
-}
-
-/// As Kontena's: the key is of lower case letters, digits, `.` and `-`.
-fn stack_label(text: &str) -> Result<String, String> {
-    let is_of_key =
-        |c: char| c.is_ascii_lowercase() || c.is_ascii_digit() || matches!(c, '.' | '-');
-    match text.split_once('=') {
-        Some((key, _)) if !key.is_empty() && key.chars().all(is_of_key) => Ok(text.to_owned()),
-        Some(_) | None => Err(format!("`{text}` is not a label: expected `KEY=VALUE`")),
-    }
 }
 
 fn read_variables(body: &Field<'_>, problems: &mut Vec<FieldProblem>) -> BTreeMap<String, Value> {

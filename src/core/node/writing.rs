@@ -154,7 +154,8 @@ impl Node {
             | Command::DeployStack(_)
             | Command::StopStack(_)
             | Command::RestartStack(_)
-            | Command::RemoveStack(_)
+            | Command::RemoveStack { .. }
+            | Command::LabelStack { .. }
             | Command::OpenVpn { .. }
             | Command::CloseVpn(_)
             | Command::AddVpnUser { .. }

@@ -76,7 +76,7 @@ impl Node {
     }
 
     /// The value of a key of a mapping.
-    pub(crate) fn get(&self, key: &str) -> Option<&Rc<Self>> {
+    pub fn get(&self, key: &str) -> Option<&Rc<Self>> {
         self.entry(key).map(|(_, value)| value)
     }
 

@@ -5,9 +5,9 @@ use std::path::{Path, PathBuf};
 
 use serde_json::Value;
 
-use crate::source::demo::images::{BUSYBOX, WEB, WEB_NEXT};
+use crate::source::demo::images::{BUSYBOX, REDIS, WEB, WEB_NEXT};
 use crate::support::grid::{LATER, SOON};
-use crate::support::{Grid, eventually, say, seen};
+use crate::support::{Grid, Node, eventually, say, seen};
 
 const ALL: [u8; 3] = [1, 2, 3];
 
@@ -194,7 +194,184 @@ fn a_stack_brings_others_along_keeps_its_answers_and_takes_them_with_it() {
     assert_eq!(list.as_array().map(Vec::len), Some(0), "{list}");
 }
 
-/// As their authors wrote them; one image stands in for all of theirs.
+/// With variables, links, a volume that Docker makes and a folder of the hosts, a stack below, and all that can be
+/// done to it.
+#[test]
+fn a_family_with_data_goes_through_its_whole_life() {
+    let Some(grid) = Grid::up(3) else { return };
+    let node = |number| grid.node(number);
+    let pages = grid.lab.directory().join("pages");
+    std::fs::create_dir(&pages).expect("the lab's directory can be written");
+    std::fs::write(pages.join("motto"), "slow and steady").expect("it was made");
+    grid.write("db.yml", DATABASE);
+    let first = grid.write("first.yml", &site(WEB, &pages));
+    let second = grid.write("second.yml", &site(WEB_NEXT, &pages));
+
+    let values = ["-v", "mode=calm", "-v", "db.size=3"];
+    let install = [&["stack", "install", "--no-deploy", &first], &values[..]].concat();
+    node(2).kontena(&install);
+    let recorded = grid.same_answer(&ALL, &["stack", "show", "site"]);
+    assert_eq!(recorded["state"], "initialized", "{recorded}");
+    node(1).kontena(&["stack", "deploy", "site-db", "site"]);
+    let all = [("site-db/store", 1), ("site/web", 2)];
+    grid.settled(&ALL, &all, SOON);
+    let store = Container::find(&grid, "site-db.store-1");
+    assert_eq!(store.variable("SIZE"), "3");
+    assert_eq!(store.ask("SET visits 41"), "OK");
+    assert_eq!(store.ask("SAVE"), "OK");
+    let web = Container::find(&grid, "site.web-1");
+    assert_eq!(web.run(&["cat", "/pages/motto"]), "slow and steady");
+    eventually(SOON, "the linked store to answer the web", || {
+        let script = "(printf 'GET visits\\r\\n'; sleep 0.3) | busybox nc -w 2 $STORE 6379";
+        let answer = web.try_run(&["sh", "-c", script])?;
+        seen(answer.contains("41"), answer)
+    });
+
+    // What an upgrade records runs when it is deployed.
+    let upgrade = [
+        "stack",
+        "upgrade",
+        "--no-deploy",
+        "-v",
+        "db.size=4",
+        "site",
+        &second,
+    ];
+    node(3).kontena(&upgrade);
+    assert_eq!(
+        Container::find(&grid, "site-db.store-1").variable("SIZE"),
+        "3"
+    );
+    node(1).kontena(&["stack", "deploy", "site-db"]);
+    node(1).kontena(&["stack", "deploy", "site"]);
+    grid.settled(&ALL, &all, SOON);
+    let store = Container::find(&grid, "site-db.store-1");
+    assert_eq!(store.variable("SIZE"), "4");
+    assert_eq!(store.ask("GET visits"), "41", "the volume is the same one");
+    let web = Container::find(&grid, "site.web-1");
+    assert_eq!(web.variable("MODE"), "calm", "an answer of last time");
+    assert_eq!(web.variable("VERSION"), "2");
+
+    node(2).kontena(&["stack", "rollback", "site-db"]);
+    node(2).kontena(&["stack", "rollback", "site"]);
+    grid.settled(&ALL, &all, SOON);
+    let store = Container::find(&grid, "site-db.store-1");
+    assert_eq!(
+        (store.variable("SIZE"), store.ask("GET visits")),
+        ("3".into(), "41".into())
+    );
+    assert_eq!(
+        Container::find(&grid, "site.web-1").variable("VERSION"),
+        "1"
+    );
+    let values = node(3).kontena(&["stack", "show", "--values", "site-db"]);
+    assert!(values.contains("size: 3"), "{values}");
+
+    node(1).kontena(&["stack", "label", "add", "site", "team=blue", "tier=1"]);
+    node(2).kontena(&["stack", "label", "rm", "site", "tier=1"]);
+    let labels = grid.same_answer(&ALL, &["stack", "label", "ls", "site"]);
+    assert_eq!(labels, serde_json::json!(["team=blue"]));
+    let list = node(3).kontena(&["stack", "ls"]);
+    assert!(list.contains("team=blue"), "{list}");
+
+    let needed = node(3).try_kontena(&["stack", "rm", "--force", "site-db"]);
+    needed.refused(1, &["`site/web` links to it"]);
+    let volumes = ["volume", "ls", "--quiet", "--filter", "name=site-db."];
+    let data = store.node.docker(&volumes);
+    let removed = node(3).try_kontena(&["stack", "rm", "--force", "site"]);
+    assert!(removed.status.success(), "{removed:?}");
+    assert!(
+        removed.stderr.contains("removed stack `site-db`"),
+        "{removed:?}"
+    );
+    grid.settled(&ALL, &[], SOON);
+    assert_eq!(store.node.docker(&volumes), data, "data stays");
+    assert!(!data.is_empty());
+    assert!(pages.join("motto").exists());
+}
+
+const DATABASE: &str = "\
+stack: demo/db
+version: 1.0.0
+variables:
+  size: {type: integer}
+services:
+  store:
+    image: redis:demo
+    stateful: true
+    volumes: [/data]
+    environment: [\"SIZE=$size\"]
+";
+
+fn site(image: &str, pages: &Path) -> String {
+    let pages = pages.display();
+    format!(
+        "\
+stack: demo/site
+version: 1.0.0
+variables:
+  mode: {{type: string}}
+depends:
+  db: {{stack: db.yml}}
+services:
+  web:
+    image: {image}
+    instances: 2
+    links: [\"$db/store\"]
+    volumes: [\"{pages}:/pages:ro\"]
+    environment: [\"MODE=$mode\", \"STORE=store.$db.${{GRID}}.kontena.local\"]
+    deploy:
+      wait_for_port: 80
+"
+    )
+}
+
+/// A container, and the host that has it.
+struct Container<'a> {
+    node: Node<'a>,
+    name: String,
+}
+
+impl<'a> Container<'a> {
+    #[track_caller]
+    fn find(grid: &'a Grid, name: &str) -> Self {
+        let mut nodes = ALL.into_iter().map(|number| grid.node(number));
+        let node = nodes.find(|node| node.containers().iter().any(|one| one == name));
+        let Some(node) = node else {
+            panic!("no host runs `{name}`");
+        };
+        let name = name.to_owned();
+        Self { node, name }
+    }
+
+    fn try_run(&self, program: &[&str]) -> Result<String, String> {
+        let arguments = [&["exec", &self.name], program].concat();
+        let said = self.node.try_docker(&arguments)?;
+        Ok(said.trim().to_owned())
+    }
+
+    #[track_caller]
+    fn run(&self, program: &[&str]) -> String {
+        match self.try_run(program) {
+            Ok(said) => said,
+            Err(problem) => panic!("{program:?} in {}: {problem}", self.name),
+        }
+    }
+
+    #[track_caller]
+    fn variable(&self, name: &str) -> String {
+        self.run(&["sh", "-c", &format!("echo ${name}")])
+    }
+
+    /// What its database answers.
+    #[track_caller]
+    fn ask(&self, command: &str) -> String {
+        let words: Vec<&str> = command.split(' ').collect();
+        self.run(&[&["redis-cli"], &words[..]].concat())
+    }
+}
+
+/// As their authors wrote them, with images of ours that stand in for theirs.
 #[test]
 fn public_stack_files_run() {
     let Some(folder) = public_files() else {
@@ -203,18 +380,17 @@ fn public_stack_files_run() {
     };
     let Some(grid) = Grid::up(3) else { return };
     let images = [
-        "redis:3.2-alpine",
-        "redis:3-alpine",
-        "redis:3.0.7-alpine",
-        "redis:3.2.8-alpine",
-        "foo:latest",
-        "mattipaksula/xpra:latest",
+        (REDIS, "redis:3.2-alpine"),
+        (REDIS, "redis:3-alpine"),
+        (REDIS, "redis:3.0.7-alpine"),
+        (REDIS, "redis:3.2.8-alpine"),
+        (WEB, "foo:latest"),
+        (WEB, "mattipaksula/xpra:latest"),
     ];
-    for (node, image) in ALL
-        .iter()
-        .flat_map(|node| images.map(|image| (*node, image)))
-    {
-        grid.node(node).docker(&["tag", WEB, image]);
+    for node in ALL.map(|number| grid.node(number)) {
+        for (ours, theirs) in images {
+            node.docker(&["tag", ours, theirs]);
+        }
     }
     let path = |file: &str| folder.join(file).display().to_string();
     let fixture = |file: &str| path(&format!("kontena_kontena__{file}.yml"));
@@ -246,6 +422,9 @@ fn public_stack_files_run() {
     grid.settled(&ALL, &services, LATER);
     let shown = grid.node(3).kontena(&["stack", "show", "old"]);
     assert!(shown.contains("image: redis:3.2.8-alpine"), "{shown}");
+    for database in ["counting.redis-1", "old.redis-1", "redis.db-1"] {
+        assert_eq!(Container::find(&grid, database).ask("PING"), "PONG");
+    }
 }
 
 /// The collection beside the repository, if it is there.

@@ -56,6 +56,7 @@ fn ordered(register: &str) -> Option<ServiceName> {
         | StackRegister::Record
         | StackRegister::Created
         | StackRegister::Removed
+        | StackRegister::Label(_)
         | StackRegister::Definition(_) => None,
     }
 }

@@ -17,7 +17,7 @@ use crate::document::graph::Index;
 use crate::document::log::{Log, Value};
 use crate::document::schema::{DeployOrder, RevisionPointer, ServiceRegister, StackRegister};
 use crate::id::{RevisionHash, ServiceName, StackName};
-use crate::stack::Service;
+use crate::stack::{Service, StackLabel};
 use crate::time::WallTime;
 use crate::view::{
     Conflict, ConflictSubject, ConflictValue, History, Lifecycle, Pin, Revision, ServiceRecord,
@@ -55,6 +55,7 @@ impl StackPart {
         self.contested.clear();
         self.read_definitions(log);
         let mut services: BTreeMap<ServiceName, Registers<'_>> = BTreeMap::new();
+        let mut labels: Vec<(StackLabel, &[Value])> = Vec::new();
         for (register, values) in log.registers() {
             match StackRegister::parse(register) {
                 Some(StackRegister::Service(service, register)) => {
@@ -63,6 +64,7 @@ impl StackPart {
                         .or_default()
                         .insert(register, values);
                 }
+                Some(StackRegister::Label(label)) => labels.push((label, values)),
                 Some(
                     StackRegister::Record
                     | StackRegister::Created
@@ -77,6 +79,10 @@ impl StackPart {
         self.recorded.read(log);
         self.orders.read(log);
         let recorded = self.read_record(&document, log, &removals);
+        if let (Some(record), Some(recorded)) = (&mut self.record, recorded) {
+            let later = removals.iter().copied().chain([recorded]);
+            relabel(record, log, &labels, &later.collect::<Vec<_>>());
+        }
         self.history = Arc::new(self.recorded.history(log, &removals, &self.definitions));
         for (service, registers) in services {
             let mut services = self.record.iter().flat_map(|record| &record.services);
@@ -160,6 +166,28 @@ impl StackPart {
             ..winner.value
         });
         Some(winner.source)
+    }
+}
+
+/// What was said of labels beside the revision in force or after it: what a revision or a removal knew is gone.
+fn relabel(
+    record: &mut StackRecord,
+    log: &Log,
+    labels: &[(StackLabel, &[Value])],
+    knowing: &[Index],
+) {
+    let is_known = |source: Index| {
+        knowing
+            .iter()
+            .any(|later| log.graph.reaches(*later, source))
+    };
+    for (label, values) in labels {
+        let mut said = readable::<bool>(values).filter(|read| !is_known(read.source));
+        let Some(said) = said.next() else { continue };
+        record.labels.retain(|other| other != label);
+        if said.value {
+            record.labels.push(label.clone());
+        }
     }
 }
 
@@ -414,6 +442,7 @@ fn definition(register: &str) -> Option<RevisionHash> {
         StackRegister::Record
         | StackRegister::Created
         | StackRegister::Removed
+        | StackRegister::Label(_)
         | StackRegister::Service(..) => None,
     }
 }

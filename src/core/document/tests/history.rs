@@ -159,7 +159,10 @@ fn a_stack_that_was_removed_and_comes_again_begins_a_new_history() {
     command(
         &mut first,
         1,
-        &Command::RemoveStack("shop".parse().unwrap()),
+        &Command::RemoveStack {
+            name: "shop".parse().unwrap(),
+            with: Vec::new(),
+        },
     );
     assert!(first.documents().histories.is_empty());
     command(&mut first, 1, &install(&[("web", "a:2")]));

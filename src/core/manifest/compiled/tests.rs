@@ -398,7 +398,7 @@ prop_compose! {
         source in option::of("\\PC{0,9}"),
         services in btree_map(name::<ServiceName>(), any_declared(), 1..4),
         exposes in any::<bool>(),
-        labels in vec("[a-z.]{1,4}=\\PC{0,3}", 0..3),
+        labels in vec("[a-z.]{1,4}=\\PC{0,3}".prop_map(|label| label.parse().unwrap()), 0..3),
         variables in btree_map("[a-z]{1,3}", any::<u32>().prop_map(Value::from), 0..3),
         parent in option::of(name::<StackName>()),
     ) -> Compiled {
