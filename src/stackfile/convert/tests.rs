@@ -73,6 +73,7 @@ networks: {front: }
               - label==disk=ssd
             deploy:
               on_failure: rollback
+              order: start-first
           db:
             image: db
             build: "./db"
