@@ -5,6 +5,16 @@
 
 mod answers;
 mod reference;
+/// `HOST` or `HOST:PORT`: nobody listens on the way to it.
+fn is_this_machine(host: &str) -> bool {
+    if host.starts_with("[::1]") {
+        return true;
+    }
+    let name = host.split(':').next().unwrap_or_default();
+    let address = name.parse::<std::net::Ipv4Addr>();
+    name == "localhost" || address.is_ok_and(|address| address.is_loopback())
+}
+
 #[cfg(test)]
 mod tests;
 mod web;
@@ -78,10 +88,9 @@ impl Registry {
         let Some(place) = self.url.strip_prefix("http://") else {
             return false;
         };
-        let is_here = ["localhost", "127.", "[::1]"]
-            .iter()
-            .any(|host| place.starts_with(host));
-        self.token.is_some() && !is_here
+        let host = place.split('/').next().unwrap_or_default();
+        let host = host.rsplit_once('@').map_or(host, |(_, host)| host);
+        self.token.is_some() && !is_this_machine(host)
     }
 
     /// The text of a stack file; of the newest version where none is named.

@@ -186,7 +186,11 @@ pub struct StackRecord {
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub expose: Option<ServiceName>,
     /// For people.
-    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    #[serde(
+        default,
+        skip_serializing_if = "Vec::is_empty",
+        deserialize_with = "StackLabel::those_that_are_right"
+    )]
     pub labels: Vec<StackLabel>,
     /// What the file's variables were given, but what has to do with the vault: the defaults of the next upgrade.
     #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]

@@ -17,15 +17,12 @@ impl Docker {
         let here = self.inspect_image(image).await;
         let digest_here = here.as_ref().and_then(|here| digest_of(image, here));
         let id = here.and_then(|here| here.id);
-        match (id, digest_here) {
-            (Some(id), None) => Some(FrozenImage::Id { id }),
-            (id, digest_here) => {
-                let digest = self.digest_in_registry(image).await;
-                let digest = digest.or_else(|| digest_here.clone())?;
-                let id = id.filter(|_| digest_here.as_ref() == Some(&digest));
-                Some(FrozenImage::Digest { digest, id })
-            }
-        }
+        let asks = id.is_none() || digest_here.is_some();
+        let elsewhere = match asks {
+            true => self.digest_in_registry(image).await,
+            false => None,
+        };
+        decide(id, digest_here, elsewhere)
     }
 
     async fn inspect_image(&self, image: &str) -> Option<ImageInspect> {
@@ -48,6 +45,29 @@ impl Docker {
                 tracing::debug!(image, "The registry is silent");
                 None
             }
+        }
+    }
+}
+
+/// What is frozen: by the engine's id and the digest that it has, and the digest that the registry says.
+///
+/// An engine with the containerd store gives every image a digest, which is its id, whether it came from a registry or was
+/// built there. So that digest proves nothing, and another one under the name in a registry is somebody else's image,
+/// as far as anybody can tell: unless the registry has the very same, the image is taken for one that was built here.
+fn decide(
+    id: Option<String>,
+    here: Option<String>,
+    elsewhere: Option<String>,
+) -> Option<FrozenImage> {
+    match (id, here, elsewhere) {
+        (Some(id), None, _) => Some(FrozenImage::Id { id }),
+        (Some(id), Some(here), elsewhere) if id == here && elsewhere.as_ref() != Some(&here) => {
+            Some(FrozenImage::Id { id })
+        }
+        (id, here, elsewhere) => {
+            let digest = elsewhere.or_else(|| here.clone())?;
+            let id = id.filter(|_| here.as_ref() == Some(&digest));
+            Some(FrozenImage::Digest { digest, id })
         }
     }
 }
@@ -77,6 +97,41 @@ mod tests {
             repo_digests: Some(digests.iter().map(ToString::to_string).collect()),
             ..ImageInspect::default()
         }
+    }
+
+    #[test]
+    fn what_may_have_been_built_here_is_not_taken_from_a_registry() {
+        let some = |text: &str| Some(text.to_owned());
+        let built = |id: &str| Some(FrozenImage::Id { id: id.to_owned() });
+        let from = |digest: &str, id: Option<&str>| {
+            Some(FrozenImage::Digest {
+                digest: digest.to_owned(),
+                id: id.map(str::to_owned),
+            })
+        };
+        let (id, digest, moved) = ("sha256:aa", "sha256:bb", "sha256:cc");
+        // The older store: only what came from a registry has a digest.
+        assert_eq!(decide(some(id), None, None), built(id));
+        assert_eq!(decide(some(id), some(digest), None), from(digest, Some(id)));
+        assert_eq!(
+            decide(some(id), some(digest), some(digest)),
+            from(digest, Some(id))
+        );
+        assert_eq!(
+            decide(some(id), some(digest), some(moved)),
+            from(moved, None)
+        );
+        // containerd's: what is built has one too.
+        assert_eq!(decide(some(digest), some(digest), None), built(digest));
+        assert_eq!(
+            decide(some(digest), some(digest), some(moved)),
+            built(digest)
+        );
+        let confirmed = from(digest, Some(digest));
+        assert_eq!(decide(some(digest), some(digest), some(digest)), confirmed);
+        // Not here.
+        assert_eq!(decide(None, None, some(moved)), from(moved, None));
+        assert_eq!(decide(None, None, None), None);
     }
 
     #[test]

@@ -3,6 +3,7 @@
 mod push;
 mod render;
 
+use std::io::IsTerminal;
 use std::path::PathBuf;
 
 use anyhow::Context;
@@ -11,6 +12,7 @@ use clap::Subcommand;
 use super::super::confirm::confirm;
 use super::super::failure::Failure;
 use super::super::output::Output;
+use super::super::text::printable;
 use crate::registry::{Included, Reference, Refused, Registry};
 
 pub(super) const EXAMPLE: &str = "Example:
@@ -178,11 +180,18 @@ pub(super) fn url() -> Option<String> {
     Some(registry.url().to_owned())
 }
 
+/// A registry is somebody else's: nothing that a terminal would obey.
+fn harmless(text: &str) -> String {
+    let lines: Vec<String> = text.lines().map(printable).collect();
+    lines.join("\n")
+}
+
 fn pull(output: &Output, stack: &Reference, file: Option<PathBuf>) -> Result<(), Failure> {
     let text = open(output)?.pull(stack)?;
     let Some(file) = file else {
         return match output.is_json() {
             true => output.json(&serde_json::json!({"name": stack.to_string(), "source": text})),
+            false if std::io::stdout().is_terminal() => output.data(&harmless(&text)),
             false => output.data(&text),
         };
     };

@@ -22,7 +22,7 @@ pub(super) async fn remove(
         let installed = family::installed(session, &grid).await?;
         let own = installed.iter().find(|stack| stack.name == name.as_str());
         let mut below = family::below(&installed, name.as_str());
-        if keep_dependencies && own.is_some() {
+        if keep_dependencies {
             below.clear();
         }
         let going = own.into_iter().chain(below.iter().copied());

@@ -102,8 +102,12 @@ impl<'a> Scene<'a> {
         }
     }
 
-    /// The first service that it links to and is to wait for.
+    /// The first service that it links to and is to wait for. Who goes back waits for nobody: what it links to may be
+    /// going back as well, and for good.
     fn awaited(self, target: Target<'_>, placement: &Placement) -> Option<Awaited> {
+        if target.deployed.takes_back.is_some() {
+            return None;
+        }
         let links = target.service.links.iter();
         let within = links.filter(|link| {
             let stack = link.stack.as_ref();
@@ -115,7 +119,8 @@ impl<'a> Scene<'a> {
     }
 
     /// Within a stack a service waits for one that was deployed by the same change, or later: a service that is
-    /// deployed by itself later waits for nobody.
+    /// deployed by itself later waits for nobody. One that was never deployed before waits for the same change alone,
+    /// because that none of it runs may have another reason, long after.
     fn awaits(
         self,
         service: &ServiceName,
@@ -135,13 +140,15 @@ impl<'a> Scene<'a> {
         };
         let is_older = its.deployed.generation < target.deployed.generation;
         let went_back = its.deployed.takes_back.is_some();
-        if is_older || (!went_back && linked.is_ready(its, assignments)) {
+        let is_first = target.deployed.previous.is_none();
+        let is_later = its.deployed.generation > target.deployed.generation;
+        if is_older || (is_first && is_later) || (!went_back && linked.is_ready(its, assignments)) {
             return None;
         }
         Some(Awaited {
             service: service.clone(),
             is_held: went_back || !its.deployed.goes_on(),
-            is_first: target.deployed.previous.is_none(),
+            is_first,
         })
     }
 

@@ -49,12 +49,12 @@ impl Order {
     /// Takes note of what is to be awaited now. Says when to look again, if that ends by itself.
     pub(super) fn look(&mut self, awaited: Option<&Awaited>, now: Instant) -> Option<Instant> {
         self.awaited = None;
-        let awaited = awaited?;
-        let over = *self.since.get_or_insert(now) + AWAITED_FOR;
-        if awaited.is_held {
-            self.awaited = Some(awaited.clone());
+        let Some(awaited) = awaited.filter(|awaited| !awaited.is_held) else {
+            self.awaited = awaited.cloned();
+            self.since = None;
             return None;
-        }
+        };
+        let over = *self.since.get_or_insert(now) + AWAITED_FOR;
         if over <= now {
             return None;
         }

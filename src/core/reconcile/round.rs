@@ -16,7 +16,7 @@ use super::checks::CheckStep;
 use super::engine::EngineSight;
 use super::images::{ImageKey, Images};
 use super::instances::Identity;
-use super::lifecycle::{Ending, Local, Scene, Task, Turn};
+use super::lifecycle::{Ending, Local, Scene, Task, Turn, is_up};
 use super::plan::{Decision, Step, Surroundings, decide, in_container};
 use super::queue::{Queue, Subject};
 use super::refusals::Refusals;
@@ -266,7 +266,7 @@ impl<'a> Round<'a> {
             );
         }
         local.said(&hold, scene.best, self.now.monotonic);
-        let hold = told_with(hold, next.as_ref());
+        let hold = told_with(hold, next.as_ref(), local.former_problem());
         found.holds.insert(instance.clone(), hold);
     }
 
@@ -298,16 +298,22 @@ impl<'a> Round<'a> {
         task: Task<'_>,
         found: &mut Findings,
     ) {
-        let awaited = match task {
-            Task::Run(wanted) => wanted.awaited.as_ref(),
+        let wanted = match task {
+            Task::Run(wanted) => Some(wanted),
             Task::Keep | Task::Rest | Task::Remove => None,
         };
         let is_untouched = local.turn == Turn::Waiting && matches!(local.beside, Beside::Nobody);
-        let begins = match local.seats(self.containers(instance)).present {
-            Some(_) => is_untouched,
-            None => awaited.is_some_and(|awaited| awaited.is_first),
+        let present = local.seats(self.containers(instance)).present;
+        let begins = |wanted: &&Wanted| match present {
+            Some(present) => is_untouched && is_up(present) && !wanted.is_met_by(&present.owner),
+            None => wanted
+                .awaited
+                .as_ref()
+                .is_some_and(|awaited| awaited.is_first),
         };
-        let awaited = awaited.filter(|_| begins);
+        let awaited = wanted
+            .filter(begins)
+            .and_then(|wanted| wanted.awaited.as_ref());
         let wake = local.order.look(awaited, self.now.monotonic);
         found.wakes.extend(wake);
     }

@@ -151,6 +151,9 @@ impl Local {
                 self.hooks.know(former.hooks.ran());
                 self.beside = Beside::Nobody;
             }
+            // It is being made, and will be the instance.
+            (Beside::Successor(next), Task::Run(_))
+                if seats.present.is_none() && !is_there && !is_free(next.berth) => {}
             // What it was to take the place of is gone.
             (Beside::Successor(_), Task::Run(_)) if seats.present.is_none() && is_there => {
                 self.succeed();
@@ -161,6 +164,17 @@ impl Local {
             }
             (Beside::Successor(_), _) => self.beside = Beside::Nobody,
         }
+    }
+
+    /// Why what was the instance is still there, if the engine refuses to end it.
+    pub(super) fn former_problem(&self) -> Option<&str> {
+        let Beside::Former(former) = &self.beside else {
+            return None;
+        };
+        former
+            .stopping
+            .as_ref()
+            .map(|setback| setback.problem.as_str())
     }
 
     /// Whether it is still to take the place of `present`.
@@ -309,8 +323,11 @@ impl Local {
     }
 }
 
-/// What is said of the instance while its successor is tried.
-pub(super) fn told_with(mut hold: Hold, next: Option<&Hold>) -> Hold {
+/// What is said of the instance while its successor is tried, or while what it was does not go.
+pub(super) fn told_with(mut hold: Hold, next: Option<&Hold>, former: Option<&str>) -> Hold {
+    if let (None, Some(problem)) = (&hold.problem, former) {
+        hold.problem = Some(format!("its earlier container does not go: {problem}"));
+    }
     let Some(next) = next else { return hold };
     let said = match next.state {
         InstanceState::Failed => "its new container failed",

@@ -3,7 +3,7 @@
 use std::fmt;
 use std::str::FromStr;
 
-use serde::{Deserialize, Serialize};
+use serde::{Deserialize, Deserializer, Serialize};
 
 /// As Kontena's: the key is of lower case letters, digits, `.` and `-`; the value may be empty.
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
@@ -19,6 +19,15 @@ impl StackLabel {
 
     pub fn as_str(&self) -> &str {
         &self.0
+    }
+
+    /// Of a record that may be of an older version, which took more for labels: the others are left out.
+    pub(crate) fn those_that_are_right<'de, D: Deserializer<'de>>(
+        from: D,
+    ) -> Result<Vec<Self>, D::Error> {
+        let texts = Vec::<String>::deserialize(from)?;
+        let labels = texts.iter().filter_map(|text| text.parse().ok());
+        Ok(labels.collect())
     }
 }
 

@@ -14,6 +14,8 @@ use crate::value::Value;
 
 /// A stack file needs six.
 pub(super) const MAX_DEPTH: usize = 64;
+/// So many lists and mappings may stand as keys within each other; an unquoted `{{ x }}` is one.
+pub(super) const MAX_KEYS: usize = 3;
 /// What all aliases together may add, in nodes and bytes.
 pub(super) const MAX_ALIASED: usize = 4 << 20;
 /// What a template may make of the largest file.
@@ -279,8 +281,7 @@ impl Composer<'_> {
         if anchor > 0 {
             self.anchors.insert(anchor, Rc::clone(&node));
         }
-        self.attach(node, merges);
-        Ok(())
+        self.attach(node, merges)
     }
 
     fn alias(&mut self, anchor: usize, at: usize) -> Result<(), Stop> {
@@ -298,19 +299,24 @@ impl Composer<'_> {
         if self.open.len() + node.height > MAX_DEPTH {
             return Err(too_deep(at));
         }
-        self.attach(node, false);
-        Ok(())
+        self.attach(node, false)
     }
 
-    fn attach(&mut self, node: Rc<Node>, merges: bool) {
+    fn attach(&mut self, node: Rc<Node>, merges: bool) -> Result<(), Stop> {
         match self.open.last_mut().map(|open| &mut open.children) {
             None => self.root = Some(node),
             Some(Children::List(items)) => items.push(node),
             Some(Children::Map { entries, key }) => match key.take() {
+                None if node.as_key() > MAX_KEYS => {
+                    let message =
+                        format!("more than {MAX_KEYS} keys that are no texts, in each other");
+                    return Err(Stop::new(node.at, message));
+                }
                 None => *key = Some(Key { node, merges }),
                 Some(key) => entries.push((key, node)),
             },
         }
+        Ok(())
     }
 
     /// The entries of a mapping, each key once: a later one wins, and so does what `<<` brings over

@@ -14,6 +14,8 @@ pub struct Node {
     pub(crate) height: usize,
     /// What it costs to walk through it: nodes and bytes, with aliases counted each time.
     pub(crate) weight: usize,
+    /// How many lists and mappings stand as keys within each other: each doubles the quotes of what stands in it.
+    pub(crate) keys: usize,
 }
 
 /// Key and value, in the order in which the keys first stand.
@@ -34,11 +36,30 @@ impl Node {
             Kind::List(items) => measure(items.iter()),
             Kind::Map(entries) => measure(entries.iter().flat_map(|(key, value)| [key, value])),
         };
+        let keys = match &kind {
+            Kind::Scalar(_) => 0,
+            Kind::List(items) => items.iter().map(|item| item.keys).max().unwrap_or(0),
+            Kind::Map(entries) => {
+                let keys = entries
+                    .iter()
+                    .map(|(key, value)| value.keys.max(key.as_key()));
+                keys.max().unwrap_or(0)
+            }
+        };
         Self {
             at,
             kind,
             height,
             weight,
+            keys,
+        }
+    }
+
+    /// [`Node::keys`] of what has it as a key.
+    pub(crate) fn as_key(&self) -> usize {
+        match &self.kind {
+            Kind::Scalar(_) => 0,
+            Kind::List(_) | Kind::Map(_) => self.keys + 1,
         }
     }
 

@@ -82,6 +82,15 @@ fn depth_and_size_are_bounded() {
     assert!(inspect(&large).contains("larger than 1 MiB"));
 }
 
+/// What is written of a key in a key has its quotes quoted again.
+#[test]
+fn keys_in_keys_are_bounded() {
+    let nested = |levels: usize| format!("{}x: 1", "? ".repeat(levels));
+    assert!(inspect(&nested(3)).contains("=>"));
+    assert!(inspect(&nested(4)).contains("more than 3 keys that are no texts"));
+    assert!(inspect(&nested(60)).contains("more than 3 keys that are no texts"));
+}
+
 #[test]
 fn an_alias_in_its_own_anchor_and_unknown_tags_are_refused() {
     assert!(inspect("a: &x [*x]").contains("within its own anchor"));

@@ -11,7 +11,7 @@ use crate::reconcile::{Awaited, Holder, Wanted, goals};
 use crate::report::{Health, Hold, InstanceState};
 use crate::stack::{Link, Service};
 use crate::time::WallTime;
-use crate::view::{Deployed, Freshness, Halt, HaltCause, ServiceRecord, Standing, View};
+use crate::view::{Deployed, Freshness, Halt, HaltCause, ServiceRecord, Standing, TakenBack, View};
 
 fn waiting(instance: &str, generation: u64, is_first: bool, is_held: bool) -> Wanted {
     Wanted {
@@ -198,6 +198,13 @@ fn what_was_deployed_later_by_itself_waits_for_nobody() {
     scene.deployed("web").generation += 1;
     assert_eq!(scene.awaited(), None);
     scene.deployed("db").generation += 2;
+    assert_eq!(
+        scene.awaited(),
+        None,
+        "that none of it runs may have another reason"
+    );
+    let previous = scene.deployed("web").revision.clone();
+    scene.deployed("web").previous = Some(previous);
     assert_eq!(scene.awaited().as_deref(), WAITS);
     scene.service("db").deployed = None;
     assert_eq!(scene.awaited(), None, "nobody deployed it");
@@ -214,4 +221,68 @@ fn an_update_waits_without_a_limit_for_one_that_is_halted() {
         at: WallTime(0),
     });
     assert_eq!(scene.awaited().as_deref(), HELD);
+}
+
+#[test]
+fn who_goes_back_waits_for_nobody() {
+    let mut scene = Scene::new();
+    for service in ["db", "web"] {
+        let taken_back = TakenBack {
+            generation: 1,
+            revision: scene.deployed(service).revision.clone(),
+            halt: Halt {
+                cause: HaltCause::Aborted,
+                by: A,
+                at: WallTime(0),
+            },
+        };
+        let deployed = scene.deployed(service);
+        deployed.generation = 2;
+        deployed.takes_back = Some(taken_back);
+    }
+    assert_eq!(scene.awaited(), None);
+}
+
+#[test]
+fn an_instance_that_is_down_waits_for_nobody() {
+    let mut bench = Bench::with([wanted("web-1", 1)]);
+    bench.settle();
+    let id = bench.container("web-1").id.clone();
+    let now = bench.now().wall;
+    bench.engine.exit(&id, 1, now);
+    bench.did();
+    let update = Wanted {
+        peers: vec![healthy(1, false)],
+        ..waiting("web-1", 2, false, true)
+    };
+    bench.want([update]);
+    bench.observe();
+    bench.seconds(60);
+    assert_eq!(bench.hold("web-1").generation, 2);
+}
+
+#[test]
+fn what_is_right_already_waits_for_nothing() {
+    let mut bench = Bench::with([wanted("web-1", 1)]);
+    bench.settle();
+    bench.want([waiting("web-1", 1, false, true)]);
+    bench.seconds(60);
+    assert_eq!(bench.hold("web-1").problem, None);
+}
+
+#[test]
+fn the_ten_minutes_begin_once_the_linked_deploy_goes_on() {
+    let mut bench = Bench::with([wanted("web-1", 1)]);
+    bench.settle();
+    let update = |is_held| Wanted {
+        peers: vec![healthy(1, false)],
+        ..waiting("web-1", 2, false, is_held)
+    };
+    bench.want([update(true)]);
+    bench.seconds(3600);
+    bench.want([update(false)]);
+    bench.seconds(599);
+    assert_eq!(bench.hold("web-1").generation, 1);
+    bench.seconds(5);
+    assert_eq!(bench.hold("web-1").generation, 2);
 }

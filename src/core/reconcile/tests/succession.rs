@@ -380,3 +380,46 @@ fn a_name_that_somebody_else_has_keeps_nothing_from_running() {
     bench.seconds(60);
     assert_eq!(bench.container("web-1").name, "web-1");
 }
+
+#[test]
+fn a_former_that_the_engine_does_not_end_is_told_of() {
+    let mut bench = running();
+    bench.want([only(2, web("web:2"))]);
+    bench.pass(std::time::Duration::from_millis(500));
+    bench.skip(std::time::Duration::from_secs(4));
+    let problem = "device busy".to_owned();
+    bench.answer(Err(Failure::Refused { problem }));
+    assert!(bench.did().contains("stop web-1 g1"));
+    assert_eq!(
+        bench.problem("web-1"),
+        "its earlier container does not go: device busy"
+    );
+    bench.seconds(60);
+    assert_eq!(bench.hold("web-1").problem, None);
+}
+
+#[test]
+fn one_that_is_being_made_when_the_old_one_is_lost_runs_its_hooks_all_the_same() {
+    let mut bench = running();
+    let mut service = web("web:2");
+    service.hooks.post_start = vec![Hook {
+        name: "announce".to_owned(),
+        command: "true".to_owned(),
+        instances: BTreeSet::new(),
+        oneshot: false,
+    }];
+    bench.want([only(2, service)]);
+    bench.answer(Ok(crate::reconcile::action::Success::Image {
+        pinned: "sha256:web:2".to_owned(),
+    }));
+    let (number, action) = bench.next_action().expect("it is made");
+    let old = bench.container("web-1").id.clone();
+    bench.engine.containers.remove(&old);
+    bench.observe();
+    let outcome = bench.engine.carry_out(&action, bench.now().wall);
+    bench.done(number, outcome);
+    bench.observe();
+    bench.settle();
+    let did = bench.did();
+    assert!(did.contains("in announce"), "{did}");
+}
