@@ -3,6 +3,9 @@
 use super::scalar;
 use crate::value::{Value, quoted};
 
+/// YAML looks no farther for the colon behind a key (1,024 characters, with what stands around it).
+const MAX_KEY: usize = 1000;
+
 /// A document in block style, with a line break at its end.
 pub fn print(value: &Value) -> String {
     let mut printed = String::new();
@@ -15,10 +18,23 @@ fn print_map(entries: &[(String, Value)], indent: usize, printed: &mut String) {
         if index > 0 {
             push_indent(indent, printed);
         }
-        printed.push_str(&text(key));
-        printed.push(':');
+        print_key(key, indent, printed);
         print_child(value, indent + 2, printed);
     }
+}
+
+/// A long key has to be announced.
+fn print_key(key: &str, indent: usize, printed: &mut String) {
+    let key = text(key);
+    if key.chars().count() > MAX_KEY {
+        printed.push_str("? ");
+        printed.push_str(&key);
+        printed.push('\n');
+        push_indent(indent, printed);
+    } else {
+        printed.push_str(&key);
+    }
+    printed.push(':');
 }
 
 fn print_list(items: &[Value], indent: usize, printed: &mut String) {

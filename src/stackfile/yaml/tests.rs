@@ -91,6 +91,17 @@ fn keys_in_keys_are_bounded() {
     assert!(inspect(&nested(60)).contains("more than 3 keys that are no texts"));
 }
 
+/// Found by `scripts/fuzz` (seed 20261126, number 36728).
+#[test]
+fn a_long_key_reads_back_as_the_same() {
+    let keys = ["a".repeat(1_500), "\"=>".repeat(600), "ä".repeat(1_001)];
+    let entries = keys
+        .into_iter()
+        .map(|key| (key, Value::List(vec![Value::Null])));
+    let value = Value::Map(vec![("m".to_owned(), Value::Map(entries.collect()))]);
+    assert_eq!(parse("f", &print(&value)), Ok(value));
+}
+
 #[test]
 fn an_alias_in_its_own_anchor_and_unknown_tags_are_refused() {
     assert!(inspect("a: &x [*x]").contains("within its own anchor"));
