@@ -22,7 +22,7 @@ static SUCCEEDED: Check = Check {
 
 static NO_CROWD: Check = Check {
     name: "two-at-most",
-    says: "a host runs two containers of one instance only where the newer one's service starts first, and never three",
+    says: "a host runs two containers of one instance only where the service of the one with another name starts first, and never three",
     why: "what may not run twice would share its port or its data with itself",
 };
 
@@ -82,11 +82,9 @@ fn is_no_crowd(scene: Scene<'_>, host: usize, container: &Container, findings: &
     let running = scene.host(host).engine.running();
     let here = running.filter(|other| other.owner.instance == *instance);
     let here: Vec<&Container> = here.collect();
-    let mut newest = here
-        .iter()
-        .max_by_key(|other| other.owner.generation)
-        .into_iter();
-    let starts_first = newest.any(|newest| service(newest).is_some_and(|it| it.starts_first()));
+    let name = instance.container_name();
+    let mut beside = here.iter().filter(|other| other.name != name);
+    let starts_first = beside.all(|other| service(other).is_some_and(|it| it.starts_first()));
     let most = if starts_first { 2 } else { 1 };
     findings.expect(here.len() <= most, &NO_CROWD, || {
         let names: Vec<&String> = here.iter().map(|other| &other.name).collect();

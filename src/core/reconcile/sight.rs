@@ -96,7 +96,12 @@ impl Sight {
     }
 
     pub(super) fn renamed(&mut self, id: &ContainerId, name: &str) {
-        if let Some(container) = self.containers.get_mut(id) {
+        let confirmed = self.confirmed.get_mut(id);
+        let believed = confirmed.and_then(|(_, confirmed)| match confirmed {
+            Confirmed::Running { container, .. } | Confirmed::Exited(container) => Some(container),
+            Confirmed::Removed => None,
+        });
+        for container in self.containers.get_mut(id).into_iter().chain(believed) {
             name.clone_into(&mut container.name);
         }
     }

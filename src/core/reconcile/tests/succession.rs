@@ -423,3 +423,23 @@ fn one_that_is_being_made_when_the_old_one_is_lost_runs_its_hooks_all_the_same()
     let did = bench.did();
     assert!(did.contains("in announce"), "{did}");
 }
+
+/// Seed 8000289: what the engine had listed before its answer came was believed for two seconds.
+#[test]
+fn a_container_is_named_once() {
+    let mut bench = running();
+    bench.want([only(2, web("web:2"))]);
+    for _ in 0..2 {
+        let (number, action) = bench.next_action().expect("it is fetched and made");
+        let outcome = bench.engine.carry_out(&action, bench.now().wall);
+        bench.observe();
+        bench.done(number, outcome);
+        bench.observe();
+    }
+    let now = bench.now();
+    bench.instances.heard(&[(id("web-1"), Leaves::Former)], now);
+    bench.seconds(2);
+    bench.seconds(10);
+    let names = bench.log.iter().filter(|line| line.starts_with("rename"));
+    assert_eq!(names.count(), 1, "{:?}", bench.log);
+}
