@@ -82,8 +82,8 @@ fn is_no_crowd(scene: Scene<'_>, host: usize, container: &Container, findings: &
     let running = scene.host(host).engine.running();
     let here = running.filter(|other| other.owner.instance == *instance);
     let here: Vec<&Container> = here.collect();
-    let name = instance.container_name();
-    let mut beside = here.iter().filter(|other| other.name != name);
+    let own = instance.container_name();
+    let mut beside = here.iter().filter(|other| other.name != own);
     let starts_first = beside.all(|other| service(other).is_some_and(|it| it.starts_first()));
     let most = if starts_first { 2 } else { 1 };
     findings.expect(here.len() <= most, &NO_CROWD, || {
