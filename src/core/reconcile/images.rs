@@ -152,25 +152,25 @@ impl Images {
 
     pub(super) fn fetching(&mut self, key: &ImageKey) {
         let setback = self.setback(key).cloned();
-        self.become_state(key.clone(), ImageState::Fetching { setback });
+        self.set(key.clone(), ImageState::Fetching { setback });
     }
 
     pub(super) fn fetched(&mut self, key: ImageKey, pinned: String) {
-        self.become_state(key, ImageState::Ready { pinned });
+        self.set(key, ImageState::Ready { pinned });
     }
 
     pub(super) fn failed(&mut self, key: ImageKey, problem: String, lesson: Lesson, now: Instant) {
         let setback = Setback::after(self.setback(&key), problem, lesson, now);
         let setback = Some(setback);
-        self.become_state(key, ImageState::Missing { setback });
+        self.set(key, ImageState::Missing { setback });
     }
 
     /// It was there, and is no longer: it is fetched again.
     pub(super) fn vanished(&mut self, key: ImageKey) {
-        self.become_state(key, ImageState::Missing { setback: None });
+        self.set(key, ImageState::Missing { setback: None });
     }
 
-    fn become_state(&mut self, key: ImageKey, state: ImageState) {
+    fn set(&mut self, key: ImageKey, state: ImageState) {
         let idle_since = None;
         self.known.insert(key, Known { state, idle_since });
     }
