@@ -441,3 +441,43 @@ fn an_image_that_is_needed_by_turns_is_asked_for_no_more_often_than_one_that_is_
         .step(499_442, 122_110, copy(3));
     carry_out(&plan);
 }
+
+#[test]
+fn what_a_lost_side_bound_of_an_earlier_life_binds_nothing_of_a_service_that_is_made_anew() {
+    let scale = Ask::Scale {
+        service: 1,
+        instances: 3,
+    };
+    let plan = Plan::new(8_000_490, 4, 2)
+        .ask(2000, 3, create(1, 1))
+        .step(
+            58_837,
+            0,
+            Deed::Join {
+                host: 4,
+                sponsor: 3,
+            },
+        )
+        .step(683_166, 106_242, cut(&[0, 2], &[1, 3, 4, 5]))
+        .ask(694_150, 0, scale)
+        .ask(699_356, 1, Ask::Remove { service: 1 })
+        .step(762_035, 568_672, cut(&[1, 3], &[0, 2, 4, 5]))
+        .ask(1_282_670, 1, create(1, 2));
+    carry_out(&plan);
+}
+
+#[test]
+fn a_service_that_one_side_deploys_away_while_the_other_lists_it_again_is_told() {
+    let upgrade = |services, version| Ask::Upgrade { services, version };
+    let install = Ask::Install {
+        services: 7,
+        version: 1,
+    };
+    let plan = Plan::new(8_000_280, 6, 2)
+        .ask(25_000, 0, install)
+        .step(2_282_330, 52_058, cut(&[0, 1, 2, 3], &[4, 5]))
+        .ask(2_301_677, 0, upgrade(27, 2))
+        .ask(2_308_973, 0, Ask::DeployStack)
+        .ask(2_309_484, 4, upgrade(4, 1));
+    carry_out(&plan);
+}

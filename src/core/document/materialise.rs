@@ -8,6 +8,7 @@ mod contested;
 mod deploys;
 mod grid;
 mod history;
+mod life;
 mod stack;
 mod vpn;
 

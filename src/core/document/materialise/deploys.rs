@@ -189,11 +189,8 @@ impl Reader<'_> {
     }
 
     fn counts(&self, source: Index) -> bool {
-        let is_removed = || {
-            let mut removals = self.removals.iter();
-            removals.any(|removal| self.log.graph.reaches(*removal, source))
-        };
-        !self.log.entry(source).quarantined && !self.log.is_masked(source) && !is_removed()
+        let is_looked_through = self.log.entry(source).quarantined || self.log.is_masked(source);
+        !is_looked_through && self.life.has(source)
     }
 }
 

@@ -4,6 +4,7 @@
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
+use super::life::Life;
 use super::stack::{Definitions, defined};
 use crate::document::graph::Index;
 use crate::document::log::Log;
@@ -35,10 +36,10 @@ impl Recorded {
     pub(super) fn history(
         &mut self,
         log: &Log,
-        removals: &[Index],
+        life: &Life<'_>,
         definitions: &Definitions,
     ) -> History {
-        let mut alive = self.alive(log, removals);
+        let mut alive = self.alive(log, life);
         alive.sort_by_key(|source| log.rank(*source));
         let mut newest: Vec<(Index, Arc<StackRecord>)> = alive
             .into_iter()
@@ -61,10 +62,10 @@ impl Recorded {
     pub(super) fn base(
         &mut self,
         log: &Log,
-        removals: &[Index],
+        life: &Life<'_>,
         sides: &[Index],
     ) -> Option<Arc<StackRecord>> {
-        let mut before = self.alive(log, removals);
+        let mut before = self.alive(log, life);
         before.retain(|source| {
             let is_past = |side: &Index| side != source && log.graph.reaches(*side, *source);
             sides.iter().all(is_past)
@@ -76,14 +77,12 @@ impl Recorded {
             .next()
     }
 
-    fn alive(&self, log: &Log, removals: &[Index]) -> Vec<Index> {
-        let is_gone = |source: Index| {
-            log.entry(source).quarantined
-                || log.is_masked(source)
-                || removals.iter().any(|r| log.graph.reaches(*r, source))
+    fn alive(&self, log: &Log, life: &Life<'_>) -> Vec<Index> {
+        let counts = |source: &Index| {
+            let is_looked_through = log.entry(*source).quarantined || log.is_masked(*source);
+            !is_looked_through && life.has(*source)
         };
-        let sources = self.sources.iter().copied();
-        sources.filter(|source| !is_gone(*source)).collect()
+        self.sources.iter().copied().filter(counts).collect()
     }
 
     /// `None` where this version cannot read it.

@@ -2,7 +2,7 @@
 //!
 //! A service is there if it was created outside of the past of its removals (and its stack's). What
 //! was written in the past of a removal is gone with it; what was written beside it does not bring
-//! the service back, but is listed.
+//! the service back and is no part of one that is made anew ([`Life`]), but is listed.
 
 use std::collections::BTreeMap;
 use std::sync::Arc;
@@ -10,6 +10,7 @@ use std::sync::Arc;
 use super::contested::{contested, kept_though_dropped, presence};
 use super::deploys::Orders;
 use super::history::{Recorded, merged_services};
+use super::life::Life;
 use super::{Read, conflict, readable, shown};
 use crate::document::DocumentId;
 use crate::document::change::Write;
@@ -18,7 +19,6 @@ use crate::document::log::{Log, Value};
 use crate::document::schema::{DeployOrder, RevisionPointer, ServiceRegister, StackRegister};
 use crate::id::{RevisionHash, ServiceName, StackName};
 use crate::stack::{Service, StackLabel};
-use crate::time::WallTime;
 use crate::view::{
     Conflict, ConflictSubject, ConflictValue, History, Lifecycle, Pin, Revision, ServiceRecord,
     StackConflict, StackRecord,
@@ -76,23 +76,26 @@ impl StackPart {
         }
         let document = DocumentId::Stack(name.clone());
         let removals = sources(named(log, &StackRegister::Removed));
+        let life = Life::new(&log.graph, removals, named(log, &StackRegister::Created));
         self.recorded.read(log);
         self.orders.read(log);
-        let recorded = self.read_record(&document, log, &removals);
+        let recorded = self.read_record(&document, log, &life);
         if let (Some(record), Some(recorded)) = (&mut self.record, recorded) {
-            let later = removals.iter().copied().chain([recorded]);
-            relabel(record, log, &labels, &later.collect::<Vec<_>>());
+            relabel(record, log, &labels, &life, recorded);
         }
-        self.history = Arc::new(self.recorded.history(log, &removals, &self.definitions));
+        self.history = Arc::new(self.recorded.history(log, &life, &self.definitions));
         for (service, registers) in services {
             let mut services = self.record.iter().flat_map(|record| &record.services);
             let is_wanted = services.any(|wanted| *wanted == service);
             let mut reader = Reader {
                 document: &document,
                 log,
-                dropped_by: recorded.filter(|_| !is_wanted),
+                recorded: match is_wanted {
+                    true => InForce::Lists(recorded),
+                    false => InForce::Drops(recorded),
+                },
                 contested: &mut self.contested,
-                removals: removals.clone(),
+                life: life_of(log, &registers, &life),
                 registers,
                 definitions: &self.definitions,
                 orders: &self.orders,
@@ -128,30 +131,16 @@ impl StackPart {
     }
 
     /// Answers the entry that recorded the revision in force.
-    fn read_record(
-        &mut self,
-        document: &DocumentId,
-        log: &Log,
-        removals: &[usize],
-    ) -> Option<Index> {
-        let alive = |value: &&Value| !removals.iter().any(|r| log.graph.reaches(*r, value.source));
-        let created: Vec<WallTime> = named(log, &StackRegister::Created)
-            .iter()
-            .filter(alive)
-            .map(|value| log.entry(value.source).time)
-            .collect();
-        let created = created.into_iter().min()?;
-        let values: Vec<Value> = named(log, &StackRegister::Record)
-            .iter()
-            .filter(alive)
-            .cloned()
-            .collect();
+    fn read_record(&mut self, document: &DocumentId, log: &Log, life: &Life<'_>) -> Option<Index> {
+        let created = life.creations().iter();
+        let created = created.map(|source| log.entry(*source).time).min()?;
+        let values = life.of(named(log, &StackRegister::Record));
         let records: Vec<Read<StackRecord>> = readable(&values).collect();
         let version = |record: &StackRecord| format!("{} {}", record.stack, record.version);
         self.conflicts
             .extend(conflict(document, "stack", &records, version));
         let sides: Vec<Index> = records.iter().map(|read| read.source).collect();
-        let base = self.recorded.base(log, removals, &sides);
+        let base = self.recorded.base(log, life, &sides);
         let values: Vec<&StackRecord> = records.iter().map(|read| &read.value).collect();
         let services = merged_services(base.as_deref(), &values);
         self.contested
@@ -174,15 +163,12 @@ fn relabel(
     record: &mut StackRecord,
     log: &Log,
     labels: &[(StackLabel, &[Value])],
-    knowing: &[Index],
+    life: &Life<'_>,
+    recorded: Index,
 ) {
-    let is_known = |source: Index| {
-        knowing
-            .iter()
-            .any(|later| log.graph.reaches(*later, source))
-    };
+    let counts = |source: Index| life.has(source) && !log.graph.reaches(recorded, source);
     for (label, values) in labels {
-        let mut said = readable::<bool>(values).filter(|read| !is_known(read.source));
+        let mut said = readable::<bool>(values).filter(|read| counts(read.source));
         let Some(said) = said.next() else { continue };
         record.labels.retain(|other| other != label);
         if said.value {
@@ -194,31 +180,38 @@ fn relabel(
 pub(super) struct Reader<'a> {
     document: &'a DocumentId,
     pub(super) log: &'a Log,
-    /// The entries that removed it, or its stack.
-    pub(super) removals: Vec<usize>,
+    pub(super) life: Life<'a>,
     registers: Registers<'a>,
     definitions: &'a Definitions,
     pub(super) orders: &'a Orders,
-    /// The entry that recorded a revision without this service.
-    dropped_by: Option<Index>,
+    recorded: InForce,
     conflicts: &'a mut Vec<Conflict>,
     contested: &'a mut Vec<StackConflict>,
 }
 
+/// Whether the revision of the stack that is in force has the service, and the entry that recorded it.
+#[derive(Clone, Copy, Debug)]
+enum InForce {
+    Lists(Option<Index>),
+    Drops(Option<Index>),
+}
+
+/// The life of a service: who removes its stack removes it as well.
+fn life_of<'a>(log: &'a Log, registers: &Registers<'_>, stack: &Life<'a>) -> Life<'a> {
+    let values = |register| registers.get(&register).copied().unwrap_or_default();
+    let removed = sources(values(ServiceRegister::Removed));
+    let removals = stack.removals().iter().copied().chain(removed).collect();
+    Life::new(&log.graph, removals, values(ServiceRegister::Created))
+}
+
 impl Reader<'_> {
     fn read(&mut self, service: &ServiceName) -> Option<ServiceRecord> {
-        self.removals
-            .extend(sources(self.values(ServiceRegister::Removed)));
-        let created: Vec<usize> = self
-            .alive(ServiceRegister::Created)
-            .iter()
-            .map(|value| value.source)
-            .collect();
+        self.list_lost_edits(service);
+        let created = self.life.creations().to_vec();
         // Two sides of a split may have created it: the order of the changes says which was first.
-        let Some(first) = created.iter().min_by_key(|source| self.log.rank(**source)) else {
-            self.list_lost_edits(service);
-            return None;
-        };
+        let first = created
+            .iter()
+            .min_by_key(|source| self.log.rank(**source))?;
         let (creation, born) = (self.log.entry(*first).hash, self.log.entry(*first).lamport);
         let definitions = self.definitions;
         let pointer = self.settle(
@@ -276,18 +269,9 @@ impl Reader<'_> {
         self.registers.get(&register).copied().unwrap_or_default()
     }
 
-    /// The values that no removal knew.
+    /// The values that are a part of its life.
     pub(super) fn alive(&self, register: ServiceRegister) -> Vec<Value> {
-        let gone = |value: &&Value| {
-            self.removals
-                .iter()
-                .any(|r| self.log.graph.reaches(*r, value.source))
-        };
-        self.values(register)
-            .iter()
-            .filter(|value| !gone(value))
-            .cloned()
-            .collect()
+        self.life.of(self.values(register))
     }
 
     /// The winner of a register; what else there is is listed, both ways.
@@ -336,7 +320,7 @@ impl Reader<'_> {
 
     /// Lists what was changed beside the revision that dropped the service.
     fn tell_of_drop(&mut self, service: &ServiceName, touched: Vec<Index>) {
-        let Some(dropped) = self.dropped_by else {
+        let InForce::Drops(Some(dropped)) = self.recorded else {
             return;
         };
         let graph = &self.log.graph;
@@ -379,36 +363,65 @@ impl Reader<'_> {
 
     /// A removal wins over an edit beside it, but the edit is shown.
     fn list_lost_edits(&mut self, service: &ServiceName) {
-        let edits = self
+        let is_gone = self.life.creations().is_empty();
+        let is_told = |register: ServiceRegister| is_gone || is_what_people_say(register);
+        let edits: Vec<(ServiceRegister, Value)> = self
             .registers
-            .keys()
-            .filter(|register| is_edit(**register))
-            .map(|register| (*register, self.alive(*register)));
-        let edits: Vec<(ServiceRegister, Vec<Value>)> = edits.collect();
-        let mut others: Vec<String> = edits
             .iter()
-            .flat_map(|(register, values)| {
-                values
-                    .iter()
-                    .map(move |value| format!("{register} = {}", value.text))
-            })
+            .filter(|(register, _)| is_edit(**register) && is_told(**register))
+            .flat_map(|(register, values)| values.iter().map(|value| (*register, value.clone())))
+            .filter(|(_, value)| self.life.misses(value.source))
+            .collect();
+        if self.life.removals().is_empty() {
+            return;
+        }
+        self.list_removal(service, &edits, is_gone);
+        if is_gone {
+            let beside = edits.iter().map(|(_, value)| value.source);
+            self.tell_of_removal(service, beside.collect());
+        }
+    }
+
+    fn list_removal(
+        &mut self,
+        service: &ServiceName,
+        edits: &[(ServiceRegister, Value)],
+        is_gone: bool,
+    ) {
+        let others = edits.iter();
+        let mut others: Vec<String> = others
+            .map(|(register, value)| format!("{register} = {}", value.text))
             .collect();
         others.sort_unstable();
-        if !others.is_empty() && !self.removals.is_empty() {
-            let register = StackRegister::Service(service.clone(), ServiceRegister::Removed);
-            self.conflicts.push(Conflict {
-                document: self.document.to_string(),
-                register: register.to_string(),
-                applied: "removed".to_owned(),
-                others,
-            });
-            let beside = edits.iter().flat_map(|(_, values)| sources(values));
-            let removals = self.removals.iter();
-            if let Some(removal) = removals.max_by_key(|source| self.log.rank(**source)) {
-                let beside: Vec<Index> = beside.collect();
-                self.contested
-                    .extend(presence(self.log, service, *removal, &beside, false));
+        if others.is_empty() {
+            return;
+        }
+        let register = StackRegister::Service(service.clone(), ServiceRegister::Removed);
+        let applied = match is_gone {
+            true => "removed",
+            false => "removed and made anew",
+        };
+        self.conflicts.push(Conflict {
+            document: self.document.to_string(),
+            register: register.to_string(),
+            applied: applied.to_owned(),
+            others,
+        });
+    }
+
+    /// Tells of a service that one side removed for good while another changed it, or gave the stack a
+    /// revision that has it.
+    fn tell_of_removal(&mut self, service: &ServiceName, mut beside: Vec<Index>) {
+        let removals = self.life.removals().iter();
+        if let Some(removal) = removals.max_by_key(|source| self.log.rank(**source)) {
+            if let InForce::Lists(Some(recorded)) = self.recorded
+                && !self.log.graph.reaches(recorded, *removal)
+                && self.life.misses(recorded)
+            {
+                beside.push(recorded);
             }
+            self.contested
+                .extend(presence(self.log, service, *removal, &beside, false));
         }
     }
 }
@@ -459,6 +472,18 @@ fn is_edit(register: ServiceRegister) -> bool {
         ServiceRegister::Removed | ServiceRegister::Halt(_) | ServiceRegister::Promotion(_) => {
             false
         }
+    }
+}
+
+fn is_what_people_say(register: ServiceRegister) -> bool {
+    match register {
+        ServiceRegister::Revision | ServiceRegister::Instances | ServiceRegister::Lifecycle => true,
+        ServiceRegister::Created
+        | ServiceRegister::Removed
+        | ServiceRegister::Deploy
+        | ServiceRegister::Pin(_)
+        | ServiceRegister::Halt(_)
+        | ServiceRegister::Promotion(_) => false,
     }
 }
 

@@ -227,6 +227,41 @@ fn a_service_that_is_gone_though_the_other_side_changed_it_may_be_brought_back()
 }
 
 #[test]
+fn a_service_that_is_gone_though_the_other_side_has_it_again_may_be_brought_back() {
+    let mut sides = apart(&[("web", "a:1"), ("db", "b:1")]);
+    command(&mut sides[0], 1, &upgrade(&[("web", "a:1")]));
+    let [a, b] = &mut sides;
+    sync(a, b, 1 << 20);
+    let name = "shop".parse().unwrap();
+    command(&mut sides[0], 1, &Command::DeployStack(name));
+    command(&mut sides[1], 2, &upgrade(&[("web", "a:1"), ("db", "b:1")]));
+    let listed = newest(&mut sides[1]);
+    assert_eq!(told(&mut sides), ["db Presence: 1 dropped | 2 kept"]);
+    assert_eq!(image(&mut sides[0], "db"), None);
+    command(&mut sides[0], 1, &resolve(Some((&listed, &[]))));
+    assert_eq!(meet(&mut sides), []);
+    assert_eq!(image(&mut sides[1], "db").as_deref(), Some("b:1"));
+}
+
+#[test]
+fn an_upgrade_beside_a_removal_is_no_revision_of_a_stack_that_is_installed_anew() {
+    let mut sides = apart(&[("web", "a:1"), ("db", "b:1")]);
+    let name: crate::id::StackName = "shop".parse().unwrap();
+    let remove = Command::RemoveStack {
+        name: name.clone(),
+        with: Vec::new(),
+    };
+    command(&mut sides[0], 1, &remove);
+    command(&mut sides[0], 1, &install(&[("web", "a:3")]));
+    command(&mut sides[1], 2, &upgrade(&[("web", "a:2"), ("db", "b:1")]));
+    assert_eq!(meet(&mut sides), []);
+    assert_eq!(image(&mut sides[1], "web").as_deref(), Some("a:3"));
+    assert_eq!(image(&mut sides[1], "db"), None);
+    let documents = sides[1].documents();
+    assert_eq!(documents.histories[&name].revisions.len(), 1);
+}
+
+#[test]
 fn a_change_beside_the_upgrade_that_drops_the_service_is_told() {
     let mut sides = apart(&[("web", "a:1"), ("db", "b:1")]);
     command(&mut sides[0], 1, &upgrade(&[("db", "b:1")]));

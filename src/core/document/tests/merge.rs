@@ -178,6 +178,37 @@ fn a_service_that_is_made_again_has_nothing_of_the_old_one() {
 }
 
 #[test]
+fn what_was_written_beside_a_removal_is_no_part_of_a_service_that_is_made_anew() {
+    let (mut a, mut b) = two_with_web();
+    let pin = Edit::Pin {
+        service: web(),
+        number: 2,
+        pin: Pin {
+            epoch: 1,
+            node: node(2),
+        },
+    };
+    write(&mut b, &[scale(9), pin, deploy("nginx:1")]);
+    write(&mut a, &[Edit::RemoveService(web())]);
+    write(&mut a, &[revision("nginx:2")]);
+    let documents = meet(&mut a, &mut b);
+    let made_anew = &documents.services[&web()];
+    assert_eq!(made_anew.instances, 1);
+    assert!(made_anew.pins.is_empty(), "{:?}", made_anew.pins);
+    assert!(made_anew.deployed.is_none());
+    let [lost] = documents.conflicts.as_slice() else {
+        panic!("{:?}", documents.conflicts);
+    };
+    assert_eq!(lost.applied, "removed and made anew");
+    assert_eq!(lost.others, ["instances = 9"]);
+
+    write(&mut b, &[scale(2)]);
+    let documents = meet(&mut a, &mut b);
+    assert_eq!(documents.services[&web()].instances, 2);
+    assert!(documents.conflicts.is_empty(), "whoever knew it has spoken");
+}
+
+#[test]
 fn a_service_stays_the_same_one_through_all_that_is_changed_of_it() {
     let (mut a, mut b) = two_with_web();
     let first = the_web(&mut a).creation;
