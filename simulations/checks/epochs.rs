@@ -1,7 +1,7 @@
 //! Epochs: each change of holder is told by a higher number.
 
 use kontena_core::id::{InstanceId, NodeId};
-use kontena_core::report::Report;
+use kontena_core::report::{Hold, Report};
 
 use super::stopping::is_bound;
 use super::{Check, Findings, Scene, Topic, name};
@@ -56,6 +56,16 @@ fn compare(host: usize, instance: &InstanceId, was: &Report, is: &Report, findin
     });
 }
 
+/// Whether another machine with its identity has it at that epoch: what that one says is its own word too, until
+/// each of the two knows of the other.
+fn copy_has(scene: Scene<'_>, host: usize, instance: &InstanceId, hold: &Hold) -> bool {
+    let me = scene.world.id(host);
+    let hosts = scene.world.hosts.iter().enumerate();
+    let copies = hosts.filter(|(other, machine)| *other != host && machine.id() == me);
+    let mut containers = copies.flat_map(|(_, machine)| machine.engine.running());
+    containers.any(|it| it.owner.instance == *instance && it.owner.epoch == hold.epoch)
+}
+
 fn is_above(
     scene: Scene<'_>,
     host: usize,
@@ -66,7 +76,7 @@ fn is_above(
     let hold = &is.holds[instance];
     // A container that was found on the engine brings its own epoch. Of a stateful instance the binding
     // decides; of a daemon's, the node: another holder of its number only had the number.
-    if hold.container.is_some() || is_bound(instance) {
+    if hold.container.is_some() || is_bound(instance) || copy_has(scene, host, instance, hold) {
         return;
     }
     let view = scene.view(host);

@@ -41,7 +41,7 @@ static NO_MORE: Check = Check {
 
 static BALANCED: Check = Check {
     name: "rebalanced-is-even",
-    says: "after faults a service that is rebalanced has at most one more in one zone than in another with room, and on one node than on another of its zone",
+    says: "after faults, and while no member is away, a service that is rebalanced has at most one more in one zone than in another with room, and on one node than on another of its zone",
     why: "who asks for it wants new nodes to be used; and as a grid at rest asks for nothing, it ends",
 };
 
@@ -274,7 +274,9 @@ impl<'a> Truth<'a> {
         let is_newest = |owner: &Ownership| Some((owner.generation, owner.revision)) == aim;
         let are_well = of_it().count() == record.instances as usize
             && of_it().all(|(_, container)| is_newest(&container.owner));
-        if !service.deploy.rebalance || !are_well {
+        let mut members = self.documents.roster.keys();
+        let all_are_there = members.all(|node| self.present.contains(node));
+        if !service.deploy.rebalance || !are_well || !all_are_there {
             return;
         }
         let mut zones: BTreeMap<&str, Vec<usize>> = BTreeMap::new();

@@ -2,6 +2,7 @@
 
 use std::collections::BTreeSet;
 use std::net::Ipv4Addr;
+use std::sync::Arc;
 use std::time::Duration;
 
 use kontena_core::id::{InstanceId, NodeId, NodeName};
@@ -226,13 +227,21 @@ fn takes_work(scene: Scene<'_>, host: usize, before: &View, findings: &mut Findi
         findings.expect(may, &TAKES_NEW_WORK, || {
             format!("{} takes {instance} as {row:?}", name(host))
         });
-        // It decided on one of the two, or on one in between.
-        let better = [before, view].map(|view| better_reached(view, &me, instance));
+        // It decided on one of the two, or on one in between; and before it said that it has them.
+        let undecided = [before, view].map(|view| saying(view, was));
+        let better = undecided.map(|view| better_reached(&view, &me, instance));
         let is_last = better.iter().any(Option::is_none);
         findings.expect(is_last, &CUT_OFF_LAST, || {
             format!("{} takes {instance}, and {better:?} could", name(host))
         });
     }
+}
+
+/// A view in which a node still says what it said before.
+fn saying(view: &View, said: &Report) -> View {
+    let mut view = view.clone();
+    view.reports.insert(said.node, Arc::new(said.clone()));
+    view
 }
 
 /// Of all that it says to hold.

@@ -24,7 +24,7 @@ static BOUND: Check = Check {
 
 static ONCE: Check = Check {
     name: "stateful-once",
-    says: "a stateful instance never starts while another host runs it, unless both are bound to it by documents that have not met, or the other one is of an earlier life of the service",
+    says: "a stateful instance never starts while another host runs it, unless both are bound to it by documents that have not met, or have just met at the other one alone, or the other one is of an earlier life of the service",
     why: "two writers of one volume lose data (rules of the mesh 2)",
 };
 
@@ -33,6 +33,9 @@ static DUPLICATES_GO: Check = Check {
     says: "after two calm minutes no instance runs in two places",
     why: "a duplicate of a split is settled on contact, within the stop grace",
 };
+
+/// The grace of a stop, and a moment to begin.
+const STOPS_WITHIN: Duration = Duration::from_secs(12);
 
 /// A duplicate must be gone after so long without any trouble: the grace of a stop is 10 s.
 const CALM: Duration = Duration::from_secs(120);
@@ -44,6 +47,8 @@ pub(super) struct Stateful {
     /// The life of the service that a host made its newest container of an instance for: another one
     /// has another volume.
     lives: BTreeMap<(usize, InstanceId), (ContainerId, Option<EnvelopeHash>)>,
+    /// Since when a host that runs an instance knows that it is bound to another one.
+    unbound: BTreeMap<(usize, InstanceId), Instant>,
 }
 
 impl Topic for Stateful {
@@ -61,6 +66,7 @@ impl Topic for Stateful {
             self.ended(scene, host, &container.owner.instance);
         }
         if let Fact::Shown { .. } = fact {
+            self.note_unbound(scene, host);
             self.lingers(scene, findings);
         }
     }
@@ -98,6 +104,32 @@ impl Stateful {
         }
     }
 
+    fn note_unbound(&mut self, scene: Scene<'_>, host: usize) {
+        let here = self.places.iter();
+        let here = here.filter(|(one, (places, _))| is_stateful(one) && places.contains(&host));
+        for (instance, _) in here {
+            let at = (host, instance.clone());
+            match believes_bound(scene, host, instance) {
+                true => drop(self.unbound.remove(&at)),
+                false => drop(self.unbound.entry(at).or_insert(scene.now())),
+            }
+        }
+    }
+
+    /// Whether a host has just learnt that another one has it, which was never told that this one does.
+    fn is_about_to_stop(
+        &self,
+        scene: Scene<'_>,
+        host: usize,
+        other: usize,
+        one: &InstanceId,
+    ) -> bool {
+        let since = self.unbound.get(&(other, one.clone()));
+        let report = scene.view(host).reports.get(&scene.world.id(other));
+        let is_told = report.is_some_and(|report| report.holds.contains_key(one));
+        !is_told && since.is_some_and(|since| scene.now().since(*since) < STOPS_WITHIN)
+    }
+
     /// Whether two hosts made their containers for two lives of a service.
     fn are_of_two_lives(&self, instance: &InstanceId, hosts: [usize; 2]) -> bool {
         let life = |host| self.lives.get(&(host, instance.clone()))?.1;
@@ -129,7 +161,9 @@ impl Stateful {
         for other in others {
             let have_not_met =
                 believes_bound(scene, *other, instance) && believes_bound(scene, host, instance);
-            let is_excused = have_not_met || self.are_of_two_lives(instance, [host, *other]);
+            let is_excused = have_not_met
+                || self.are_of_two_lives(instance, [host, *other])
+                || self.is_about_to_stop(scene, host, *other, instance);
             findings.expect(is_excused, &ONCE, || {
                 format!(
                     "{} starts {instance}, which {} runs",

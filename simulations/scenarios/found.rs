@@ -481,3 +481,96 @@ fn a_service_that_one_side_deploys_away_while_the_other_lists_it_again_is_told()
         .ask(2_309_484, 4, upgrade(4, 1));
     carry_out(&plan);
 }
+
+#[test]
+fn an_instance_for_which_a_reached_node_has_no_room_left_goes_to_one_that_is_cut_off() {
+    let scale = Ask::Scale {
+        service: 4,
+        instances: 3,
+    };
+    let plan = Plan::new(9_000_400, 4, 0)
+        .ask(8000, 0, create(4, 1))
+        .ask(321_633, 2, scale)
+        .step(414_401, 129_543, Deed::KillNode { host: 2 })
+        .step(437_764, 127_537, Deed::Seclude { host: 0 })
+        .ask(538_506, 3, Ask::Drain { node: 3 });
+    carry_out(&plan);
+}
+
+#[test]
+fn of_two_machines_with_one_identity_each_says_what_the_other_has() {
+    let install = Ask::Install {
+        services: 7,
+        version: 1,
+    };
+    let plan = Plan::new(9_000_662, 3, 2)
+        .ask(25_000, 0, install)
+        .ask(26_950, 0, Ask::DeployStack)
+        .step(432_962, 261_342, cut(&[1], &[0, 2, 3, 4]))
+        .step(666_264, 85_118, cut(&[2], &[0, 1, 3, 4]))
+        .step(729_921, 104_223, Deed::CloneDisk { from: 2, to: 3 })
+        .step(740_386, 16_000, cut(&[1], &[0, 2, 3, 4]));
+    carry_out(&plan);
+}
+
+#[test]
+fn nothing_is_rebalanced_while_a_member_that_was_admitted_never_came() {
+    let one_way = Deed::Cut {
+        from: vec![1],
+        to: vec![0, 2, 3, 4],
+        both: false,
+    };
+    let join = Deed::Join {
+        host: 4,
+        sponsor: 1,
+    };
+    let plan = Plan::new(9_000_547, 3, 2)
+        .step(1_561_141, 346_748, one_way)
+        .ask(1_648_806, 2, create(4, 4))
+        .step(1_873_171, 0, join);
+    carry_out(&plan);
+}
+
+#[test]
+fn what_both_sides_bound_is_given_up_by_the_one_that_hears_the_other() {
+    let scale = |instances| Ask::Scale {
+        service: 1,
+        instances,
+    };
+    let one_way = Deed::Cut {
+        from: vec![0],
+        to: vec![1],
+        both: false,
+    };
+    let plan = Plan::new(9_000_844, 2, 0)
+        .ask(2000, 1, create(1, 1))
+        .step(808_254, 564_738, one_way)
+        .ask(907_943, 0, scale(2))
+        .ask(1_357_690, 1, scale(4));
+    carry_out(&plan);
+}
+
+#[test]
+fn a_node_that_knows_that_it_is_a_copy_takes_nothing_more() {
+    let one_way = Deed::Cut {
+        from: vec![3],
+        to: vec![0, 1, 2, 4, 5],
+        both: false,
+    };
+    let zone = Ask::Zone { node: 0, zone: 1 };
+    let plan = Plan::new(9_000_969, 4, 2)
+        .ask(0, 0, create(5, 2))
+        .step(0, 0, Deed::Drift { host: 0, by: -37 })
+        .step(0, 0, Deed::Drift { host: 1, by: 197 })
+        .ask(4000, 2, create(7, 2))
+        .ask(6000, 3, create(0, 3))
+        .ask(12_000, 0, zone)
+        .step(97_517, 79_073, cut(&[0], &[1, 2, 3, 4, 5]))
+        .step(123_166, 701, Deed::DamageDisk { host: 2 })
+        .step(146_592, 48_408, one_way)
+        .step(163_712, 73_138, Deed::Double { share: 84 })
+        .step(168_659, 97_071, Deed::CloneDisk { from: 3, to: 4 })
+        .step(174_571, 39_555, cut(&[2], &[0, 1, 3, 4, 5]))
+        .step(178_005, 21_330, Deed::CloneDisk { from: 3, to: 5 });
+    carry_out(&plan);
+}

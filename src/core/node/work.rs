@@ -376,11 +376,12 @@ impl Node {
 
     /// What a node sees that does nothing: its report stays true, and its timer goes on.
     fn only_look(&mut self, now: Now) {
-        if let Some(instances) = &mut self.instances
-            && instances
-                .next_wake()
-                .is_some_and(|wake| wake <= now.monotonic)
-        {
+        let Some(instances) = &mut self.instances else {
+            return;
+        };
+        instances.only_look_from_now_on(now);
+        let wake = instances.next_wake();
+        if wake.is_some_and(|wake| wake <= now.monotonic) {
             instances.wake(now);
         }
     }

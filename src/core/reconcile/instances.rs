@@ -3,6 +3,7 @@
 use std::collections::BTreeMap;
 use std::mem;
 use std::net::{IpAddr, Ipv4Addr};
+use std::time::Duration;
 
 use crate::id::{GridId, GridName, InstanceId, NodeName};
 use crate::report::{Engine, Health, Hold};
@@ -22,6 +23,9 @@ use super::sight::Sight;
 use super::trial::{Failed, Trial};
 use super::wanted::Goals;
 use super::wiring::Wiring;
+
+/// Longer than any boot lasts: ten years.
+const FOR_GOOD: Duration = Duration::from_secs(10 * 365 * 24 * 3600);
 
 /// Whose containers these are.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -129,6 +133,11 @@ impl Instances {
             self.acts_from = at;
             self.refresh(now);
         }
+    }
+
+    /// Nothing is taken over or begun any more in this boot: it is not known what is asked of this node.
+    pub fn only_look_from_now_on(&mut self, now: Now) {
+        self.only_look_until(Instant::ZERO + FOR_GOOD, now);
     }
 
     /// What is asked of this node now, as a whole. Only a member of the grid with loaded documents
