@@ -15,6 +15,7 @@ pub(crate) mod types;
 mod answer;
 pub(crate) mod carry;
 pub(crate) mod dial;
+mod exec;
 mod logs;
 mod present;
 mod request;

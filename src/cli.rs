@@ -1,15 +1,18 @@
 //! The command line: what a user can say, asked of a node over its API.
 //!
-//! In: arguments and environment. Out: an exit code: 0 done, 1 failed, 2 used in the wrong way. One
+//! In: arguments and environment. Out: an exit code: 0 done, 1 failed, 2 used in the wrong way; that of a command in
+//! a container is handed on. One
 //! file for each group of commands; `output` alone prints, and what is printed is made by pure
 //! functions. Not here: any rule of the grid: nodes decide.
 
 mod completion;
 mod confirm;
+mod container;
 mod contexts_file;
 mod daemon;
 mod demo;
 mod deploy;
+mod exec;
 mod failure;
 mod fields;
 mod globals;
@@ -68,7 +71,8 @@ A node of the grid:
 
 What runs:
   stack       Services that come together: install, upgrade, deploy, ls, show, logs, rm …
-  service     One image in numbered instances: create, deploy, scale, ls, show, logs, rm …
+  service     One image in numbered instances: create, deploy, scale, exec, logs, rm …
+  container   Single containers: ls, exec, inspect, logs
   why         Explain where a service runs
   plan        What would happen if: a node drains, dies, joins …
 
@@ -128,6 +132,7 @@ It waits for `kontena init` or `kontena join`.")]
     Network(network::Network),
     Stack(stack::Stack),
     Service(service::Service),
+    Container(container::Container),
     Why(why::Why),
     Plan(plan::Plan),
     Vpn(vpn::Vpn),
@@ -178,6 +183,7 @@ fn exit_code(output: &Output, result: Result<(), Failure>) -> ExitCode {
         Ok(()) | Err(Failure::ReaderGone) => ExitCode::SUCCESS,
         Err(Failure::Reported) => ExitCode::FAILURE,
         Err(Failure::ReportedUsage) => ExitCode::from(2),
+        Err(Failure::Ended(code)) => ExitCode::from(code),
         Err(Failure::Failed(complaint)) => {
             output.complain(&complaint);
             ExitCode::FAILURE
@@ -234,6 +240,7 @@ async fn ask(
         }
         Command::Stack(asked) => stack::run(&session(&globals)?, asked).await,
         Command::Service(asked) => service::run(&session(&globals)?, asked).await,
+        Command::Container(asked) => container::run(&session(&globals)?, asked).await,
         Command::Why(asked) => why::run(&session(&globals)?, asked).await,
         Command::Plan(asked) => plan::run(&session(&globals)?, asked).await,
         Command::Proxy(asked) => proxy::run(&session(&globals)?, asked).await,

@@ -7,6 +7,7 @@
 mod addresses;
 mod clock;
 pub(crate) mod config;
+mod containers;
 mod edges;
 mod effects;
 mod images;
@@ -15,6 +16,7 @@ mod naming;
 mod networking;
 mod node_name;
 pub(crate) mod preflight;
+mod streams;
 
 use std::time::Duration;
 

@@ -14,6 +14,7 @@ mod command;
 mod container;
 #[cfg(test)]
 mod engine_tests;
+mod exec;
 mod hook;
 mod labels;
 mod logs;
@@ -32,6 +33,7 @@ use anyhow::{Context, bail};
 use bollard::API_DEFAULT_VERSION;
 use bollard::errors::Error;
 
+pub(crate) use exec::{ExecId, ExecOptions, Piece, Running};
 pub(crate) use logs::{LogLine, LogOptions, LogStream};
 pub(crate) use network::{BridgeNetwork, Ensured, Removed};
 pub(crate) use watch::Watch;

@@ -61,6 +61,12 @@ impl Refused {
             .hint(format!("`kontena service show {key}` lists its instances"))
     }
 
+    /// A container that is known, and in which nothing can be done now.
+    pub(super) fn not_running(name: &str, state: &str) -> Self {
+        let message = format!("container `{name}` does not run: it is {state}");
+        Self::new(StatusCode::CONFLICT, ErrorKind::Invalid, message)
+    }
+
     pub(super) fn no_route(method: &str, path: &str) -> Self {
         let message = format!("`{method} {path}` is not part of this version's API");
         Self::new(StatusCode::NOT_FOUND, ErrorKind::NotSupported, message)

@@ -15,6 +15,8 @@ use kontena_core::node::{CHANGE_ANSWERED_WITHIN, JOIN_ANSWERED_WITHIN, LEAVE_ANS
 use kontena_core::stack::FrozenImage;
 use kontena_core::time::WallTime;
 use kontena_core::view::View;
+use serde_json::Value;
+use tokio::io::{AsyncRead, AsyncWrite};
 use tokio::sync::{mpsc, oneshot, watch};
 use tokio::time::{Instant, timeout, timeout_at};
 
@@ -56,6 +58,7 @@ pub(crate) struct Backend {
     pub(crate) commands: mpsc::Sender<Order>,
     pub(crate) logs: Arc<dyn Logs>,
     pub(crate) networks: Arc<dyn Networks>,
+    pub(crate) containers: Arc<dyn Containers>,
     pub(crate) images: Arc<dyn Images>,
     /// Where addresses lead on this host; nowhere, for a node that takes no part in the network.
     pub(crate) routes: Box<Routes>,
@@ -84,6 +87,26 @@ pub(crate) struct Local {
 pub(crate) trait Networks: Send + Sync {
     /// Nodes are named by their ids in it. An error says why a node cannot be asked.
     fn of(&self, node: NodeId) -> BoxFuture<'_, Result<NodeNetwork, String>>;
+}
+
+/// Bytes in both directions.
+pub(crate) trait Carried: AsyncRead + AsyncWrite + Send + Unpin {}
+
+impl<T: AsyncRead + AsyncWrite + Send + Unpin> Carried for T {}
+
+/// Reaches into containers, by Docker's ids of them, here and on other nodes. An error says why a node cannot be
+/// asked, or what its engine says against it.
+pub(crate) trait Containers: Send + Sync {
+    /// A connection to a command that is still to be named: frames of [`super::types::exec`]. Dropping it ends the
+    /// command.
+    fn exec(
+        &self,
+        node: NodeId,
+        container: String,
+    ) -> BoxFuture<'_, Result<Box<dyn Carried>, String>>;
+
+    /// What the engine says of a container, as it says it.
+    fn inspect(&self, node: NodeId, container: String) -> BoxFuture<'_, Result<Value, String>>;
 }
 
 /// Asks this node's engine what names of images mean.

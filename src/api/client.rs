@@ -27,7 +27,7 @@ pub(crate) use error::ApiError;
 
 use super::backend::ANSWERED_WITHIN;
 use super::target::Target;
-use super::types::{CARRIED, MAX_BODY_BYTES};
+use super::types::MAX_BODY_BYTES;
 
 /// A node on the same host answers at once; one across the world in a round trip.
 const CONNECT_LIMIT: Duration = Duration::from_secs(5);
@@ -133,13 +133,17 @@ impl Client {
         Ok(lines::parsed(lines::split(response.into_body())))
     }
 
-    /// The connection, handed over: what is written goes to whatever the path leads to.
-    pub(crate) async fn carried(&self, path: &str) -> Result<TokioIo<Upgraded>, ApiError> {
+    /// The connection, handed over to a protocol: what is written goes to whatever the path leads to.
+    pub(crate) async fn carried(
+        &self,
+        path: &str,
+        protocol: &'static str,
+    ) -> Result<TokioIo<Upgraded>, ApiError> {
         let asked = Asked::now(&Method::GET, path);
         let mut request = self.request(Method::GET, path, Bytes::new())?;
         let headers = request.headers_mut();
         headers.insert(CONNECTION, HeaderValue::from_static("Upgrade"));
-        headers.insert(UPGRADE, HeaderValue::from_static(CARRIED));
+        headers.insert(UPGRADE, HeaderValue::from_static(protocol));
         let answer = timeout(READ_LIMIT, self.exchanged(request)).await;
         let answer = answer.map_err(|_| ApiError::silent(&self.target, READ_LIMIT))?;
         asked.tell(&answer);

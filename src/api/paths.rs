@@ -83,6 +83,18 @@ pub(crate) fn proxy(grid: &GridName, key: &ServiceKey, port: u16) -> String {
     format!("/v1/proxy/{grid}/{}/{}/{port}", key.stack, key.service)
 }
 
+pub(crate) fn containers(grid: &GridName, all: bool) -> String {
+    match all {
+        true => format!("/v1/containers/{grid}?all=1"),
+        false => format!("/v1/containers/{grid}"),
+    }
+}
+
+/// Of an id `GRID/NODE/CONTAINER`. Add `/exec`, which takes `Upgrade: kontena-exec`, `/inspect` or `/logs`.
+pub(crate) fn container(id: &str) -> String {
+    format!("/v1/containers/{id}")
+}
+
 /// Why an instance is where it is, or why it is nowhere. To ask for one, add `?instance=N`.
 pub(crate) fn why(key: &ServiceKey) -> String {
     format!("/v1/why/{}/{}", key.stack, key.service)

@@ -2,8 +2,10 @@
 
 mod about;
 mod conflicts;
+mod containers;
 mod deploys;
 mod grids;
+mod handover;
 mod logs;
 mod membership;
 mod network;
@@ -86,7 +88,15 @@ fn of_grids() -> Router<Arc<Backend>> {
             post(nodes::assume_dead),
         )
         .route("/v1/grids/{grid}/plan", post(plan::plan))
-        .route("/v1/containers/{grid}", get(grids::containers))
+        .route("/v1/containers/{grid}", get(containers::list))
+        .route(
+            "/v1/containers/{grid}/{node}/{name}/exec",
+            get(containers::exec).post(containers::run),
+        )
+        .route(
+            "/v1/containers/{grid}/{node}/{name}/inspect",
+            get(containers::inspect),
+        )
         .route("/v1/grids/{grid}/container_logs", get(logs::of_grid))
         .route(
             "/v1/containers/{grid}/{node}/{name}/logs",

@@ -8,6 +8,7 @@
 pub(crate) mod conflict;
 pub(crate) mod deploy;
 pub(crate) mod error;
+pub(crate) mod exec;
 pub(crate) mod grid;
 pub(crate) mod instance;
 pub(crate) mod log;

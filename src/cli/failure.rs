@@ -17,6 +17,8 @@ pub(crate) enum Failure {
     Reported,
     /// As `Usage`, and all that is to be said was said.
     ReportedUsage,
+    /// What was run in a container ended with this code, which is not 0, and has said itself what there is to say.
+    Ended(u8),
     /// Whoever read standard output wants no more of it. That is a success.
     ReaderGone,
 }
@@ -48,6 +50,7 @@ impl Failure {
             Self::Usage(complaint) => Self::Usage(hinted(complaint)),
             Self::Reported => Self::Reported,
             Self::ReportedUsage => Self::ReportedUsage,
+            Self::Ended(code) => Self::Ended(code),
             Self::ReaderGone => Self::ReaderGone,
         }
     }

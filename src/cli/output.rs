@@ -114,6 +114,12 @@ impl Output {
         Ok((read > 0).then(|| line.trim().to_owned()))
     }
 
+    /// Standard output and standard error, for what is handed on as it comes: whoever reads slowly keeps nothing else
+    /// waiting.
+    pub(crate) fn streams(&self) -> (tokio::io::Stdout, tokio::io::Stderr) {
+        (tokio::io::stdout(), tokio::io::stderr())
+    }
+
     /// Standard output, for what writes on its own.
     pub(crate) fn writer(&self) -> impl Write + use<> {
         io::stdout()

@@ -18,6 +18,7 @@ use super::session::Session;
 use crate::api::carry::carry_both;
 use crate::api::client::Client;
 use crate::api::paths;
+use crate::api::types::CARRIED;
 use crate::api::types::service::Service;
 
 /// Connections at a time on each port.
@@ -144,7 +145,7 @@ async fn accept(
 }
 
 async fn carry(client: &Client, path: &str, stream: TcpStream) -> Result<(), String> {
-    let carried = client.carried(path).await;
+    let carried = client.carried(path, CARRIED).await;
     let carried = carried.map_err(|problem| problem.to_string())?;
     // Either side may break off: whoever connected sees that.
     let _ = carry_both(stream, carried).await;

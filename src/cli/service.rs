@@ -3,6 +3,7 @@
 mod container;
 mod definition;
 mod deploys;
+mod exec;
 mod health_check;
 mod placing;
 mod render;
@@ -174,6 +175,16 @@ What is not given stays as it is.")]
         #[command(flatten)]
         options: LogOptions,
     },
+    /// Run a command in an instance, or in all
+    ///
+    /// Its exit code is this command's: 126 where there is no such program. With Ctrl-C, or where the connection
+    /// breaks, the command is ended too.
+    #[command(after_help = "Example:
+  kontena service exec -it shop/web sh
+  kontena service exec --all --shell shop/web 'nginx -t && nginx -s reload'
+
+Options stand before the service; what follows it belongs to the command.")]
+    Exec(exec::Exec),
     /// List the containers of a service
     #[command(after_help = "Example:\n  kontena service containers shop/web")]
     Containers {
@@ -232,6 +243,7 @@ pub(crate) async fn run(session: &Session, asked: Service) -> Result<(), Failure
             let instance = instance.map(|number| ("instance", number.to_string()));
             logs::print(session, &path, instance.into_iter().collect(), &options).await
         }
+        Command::Exec(asked) => exec::exec(session, &asked).await,
         Command::Containers { name, quiet } => containers(session, &name, quiet).await,
     }
 }

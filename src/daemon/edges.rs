@@ -25,12 +25,14 @@ use crate::p2p::{P2p, P2pEvent};
 
 use super::addresses::addresses;
 use super::config::{self, Config};
+use super::containers::NodeContainers;
 use super::effects::{Effects, input_of, message_of};
 use super::images::EngineImages;
 use super::logs::NodeLogs;
 use super::naming::{self, Naming};
-use super::networking::{self, Networking, NodeNetworks, Setting, is_question};
+use super::networking::{self, Networking, NodeNetworks, Setting};
 use super::node_name::default_name;
+use super::streams::Answering;
 
 /// Commands that wait to be taken; the node itself queues and answers that it is busy.
 const ORDERS: usize = 64;
@@ -63,6 +65,7 @@ pub(super) struct Edges {
     orders: mpsc::Receiver<Order>,
     watch: Watch,
     logs: Arc<NodeLogs>,
+    containers: NodeContainers,
     network: Network,
     api: Api,
     local: watch::Sender<Local>,
@@ -162,7 +165,9 @@ impl Edges {
             footprint: Arc::new(footprint),
             told: tellings,
         });
-        let logs = Arc::new(NodeLogs::new(key.node_id(), docker.clone(), p2p.clone()));
+        let me = key.node_id();
+        let logs = Arc::new(NodeLogs::new(me, docker.clone(), p2p.clone()));
+        let containers = NodeContainers::new(me, docker.clone(), p2p.clone(), views.clone());
         let api = Api::start(
             listeners,
             Backend {
@@ -170,11 +175,12 @@ impl Edges {
                 commands,
                 logs: Arc::<NodeLogs>::clone(&logs),
                 networks: Arc::new(network.of_nodes.clone()),
+                containers: Arc::new(containers.clone()),
                 images: Arc::new(EngineImages(docker.clone())),
                 routes: routes_of(config.overlay.clone()),
                 local: locals,
                 dialer: Dialer::default(),
-                me: key.node_id(),
+                me,
                 default_name: default_name(&gethostname::gethostname().to_string_lossy()),
                 entropy,
                 version: env!("CARGO_PKG_VERSION"),
@@ -191,6 +197,7 @@ impl Edges {
             orders,
             watch,
             logs,
+            containers,
             network,
             api,
             local,
@@ -214,12 +221,8 @@ impl Edges {
             Some(done) = self.inputs.recv() => input(done),
             Some(order) = self.orders.recv() => Happened::Order(Box::new(order)),
             event = self.p2p_events.recv() => match event {
-                Some(P2pEvent::Stream { from, header, stream }) if is_question(&header) => {
-                    self.network.of_nodes.serve(from, stream);
-                    Happened::Nothing
-                }
                 Some(P2pEvent::Stream { from, header, stream }) => {
-                    self.logs.serve(from, header, stream);
+                    self.answering().serve(from, header, stream);
                     Happened::Nothing
                 }
                 Some(P2pEvent::Message { from, bytes, answers }) => {
@@ -237,6 +240,14 @@ impl Edges {
             }
             sight = self.network.networking.changed() => input(Input::Network(sight)),
             _ = self.look.tick() => self.look_at_addresses(),
+        }
+    }
+
+    fn answering(&self) -> Answering<'_> {
+        Answering {
+            networks: &self.network.of_nodes,
+            containers: &self.containers,
+            logs: &self.logs,
         }
     }
 
@@ -277,6 +288,7 @@ impl Edges {
         self.refuse_orders();
         self.effects.answer_no_more();
         self.effects.flush(GOODBYE).await;
+        self.containers.end().await;
         self.network.end(network).await;
         self.api.end().await?;
         let saver = self.effects.into_saver();

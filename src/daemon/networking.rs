@@ -35,7 +35,7 @@ use crate::disk::Footprint;
 use crate::docker::Docker;
 use crate::network::Names;
 
-pub(super) use question::{NodeNetworks, is_question};
+pub(super) use question::NodeNetworks;
 
 /// How often everything is looked at again: engines, administrators and boots remove parts of it. Rules that
 /// somebody flushed are missing for so long.

@@ -26,7 +26,7 @@ pub(super) const MAX_HEADER_BYTES: usize = 64 * 1024;
 const OPEN_LIMIT: Duration = Duration::from_secs(5);
 
 /// Streams that others have opened here, at once; each may cost a yamux window of memory.
-const STREAMS: usize = 64;
+const STREAMS: usize = 256;
 
 /// One stream with a member; both ends read and write. Dropping it resets it.
 pub(crate) struct PeerStream {

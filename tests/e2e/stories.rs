@@ -5,6 +5,7 @@ mod care;
 mod crashes;
 mod disks;
 mod everyday;
+mod exec;
 mod interrupted;
 mod load;
 mod maintenance;

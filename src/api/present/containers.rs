@@ -21,6 +21,21 @@ pub(in crate::api) fn of_service(snapshot: &Snapshot, key: &ServiceKey) -> Vec<C
     containers
 }
 
+/// A container that a node reported, by its name: Docker's id of it, and whether it runs.
+pub(in crate::api) fn find(
+    snapshot: &Snapshot,
+    node: &NodeId,
+    name: &str,
+) -> Option<(String, InstanceState)> {
+    if snapshot.is_absent(node) {
+        return None;
+    }
+    let report = snapshot.view.reports.get(node)?;
+    let mut holds = report.holds.iter();
+    let (_, hold) = holds.find(|(id, _)| id.container_name() == name)?;
+    Some((hold.container.clone()?, hold.state))
+}
+
 fn select(snapshot: &Snapshot, is_meant: impl Fn(&InstanceId) -> bool) -> Vec<Container> {
     let mut containers = Vec::new();
     for (node, member, report) in snapshot.reports() {

@@ -1,16 +1,14 @@
-//! The grid, and all its containers.
+//! The grid.
 
 use axum::Json;
 use axum::extract::{Path, State};
 use kontena_core::command::Command;
-use serde::Deserialize;
 
 use super::{Answer, Shared, change, saved, snapshot, snapshot_of};
 use crate::api::present;
-use crate::api::request::{Body, Parameters};
+use crate::api::request::Body;
 use crate::api::types::Changed;
 use crate::api::types::grid::{Grid, GridChange, Grids};
-use crate::api::types::instance::Containers;
 use crate::api::types::membership::Phase;
 
 /// `GET /v1/grids`: the grid of this node, or none.
@@ -57,23 +55,4 @@ pub(super) async fn update(
     })
     .await?;
     Ok(saved(present::grid::grid(&snapshot), how))
-}
-
-#[derive(Deserialize)]
-#[serde(deny_unknown_fields)]
-pub(super) struct Which {
-    /// Kontena's `all=1`: with those that do not run.
-    all: Option<String>,
-}
-
-/// `GET /v1/containers/{grid}`.
-pub(super) async fn containers(
-    State(backend): Shared,
-    Path(grid): Path<String>,
-    Parameters(which): Parameters<Which>,
-) -> Answer<Containers> {
-    let snapshot = snapshot_of(&backend, &grid)?;
-    let mut containers = present::containers::of_grid(&snapshot);
-    containers.retain(|container| which.all.is_some() || container.state.running);
-    Ok(Json(Containers { containers }))
 }

@@ -3,9 +3,10 @@
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::{Arc, Mutex};
 
-use futures::StreamExt;
+use bytes::Bytes;
 use futures::future::BoxFuture;
 use futures::stream::{self, BoxStream};
+use futures::{SinkExt, StreamExt};
 use kontena_core::command::{Accepted, Command, Reply};
 use kontena_core::id::{EnvelopeHash, GridId, InstanceId, NodeId, RevisionHash, ServiceKey};
 use kontena_core::network::plan::{AddressPlan, HostRoute};
@@ -18,13 +19,18 @@ use kontena_core::view::{
     Availability, Conflict, Deployed, Documents, Freshness, Grid, Lifecycle, Member, Revision,
     ServiceRecord, StackRecord, Standing, View,
 };
+use serde_json::{Value, json};
 use sha2::{Digest, Sha256};
+use tokio::io::{DuplexStream, duplex};
 use tokio::sync::{mpsc, oneshot, watch};
 
-use crate::api::backend::{Backend, Images, Local, LogLine, LogOptions, LogSource, Logs, Networks};
+use crate::api::backend::{
+    Backend, Carried, Containers, Images, Local, LogLine, LogOptions, LogSource, Logs, Networks,
+};
 use crate::api::client::{ApiError, Client};
 use crate::api::server::{Listeners, serve};
 use crate::api::target::Target;
+use crate::api::types::exec::{Heard, Said, Size, Start, answering};
 use crate::api::types::membership::Phase;
 use crate::api::types::network::{NodeNetwork, Peer, Way};
 
@@ -266,6 +272,7 @@ pub(super) struct Server {
     pub(super) client: Client,
     pub(super) view: watch::Sender<Arc<View>>,
     pub(super) logs: Arc<FakeLogs>,
+    pub(super) containers: Arc<FakeContainers>,
     /// Where it answers TCP.
     pub(super) tcp: std::net::SocketAddr,
     folder: tempfile::TempDir,
@@ -302,11 +309,13 @@ impl Server {
         let (commands, orders) = mpsc::channel(8);
         tokio::spawn(obeying(orders, sender.clone(), Box::new(obey)));
         let logs = Arc::new(FakeLogs::default());
+        let containers = Arc::new(FakeContainers::default());
         let backend = Backend {
             view: receiver,
             commands,
             logs: logs.clone(),
             networks: Arc::new(FakeNetworks),
+            containers: containers.clone(),
             images: Arc::new(FakeImages),
             routes: Box::new(|| Ok(vec![route()])),
             local: watch::channel(Local {
@@ -333,6 +342,7 @@ impl Server {
             client: Client::new(Target::Socket(socket)),
             view: sender,
             logs,
+            containers,
             tcp,
             folder,
             stop: Some(stop),
@@ -342,15 +352,12 @@ impl Server {
 
     /// The answer as indented JSON.
     pub(super) async fn get(&self, path: &str) -> String {
-        let value: serde_json::Value = self.client.get(path).await.unwrap();
+        let value: Value = self.client.get(path).await.unwrap();
         serde_json::to_string_pretty(&value).unwrap()
     }
 
     pub(super) async fn refused(&self, path: &str) -> ApiError {
-        self.client
-            .get::<serde_json::Value>(path)
-            .await
-            .unwrap_err()
+        self.client.get::<Value>(path).await.unwrap_err()
     }
 
     /// Stops it and waits for the end; the folder of its socket is what remains.
@@ -440,6 +447,82 @@ impl Images for FakeImages {
             }),
         };
         Box::pin(async move { meaning })
+    }
+}
+
+/// Containers in which `cat` writes what it reads, `exit N` ends with N, `say TEXT` writes it byte by byte, and nothing
+/// else is there. `sleep` never ends.
+#[derive(Default)]
+pub(super) struct FakeContainers {
+    /// What was asked for.
+    pub(super) asked: Arc<Mutex<Vec<Start>>>,
+    /// What was said beside the input.
+    pub(super) resized: Arc<Mutex<Vec<Size>>>,
+    /// How many commands are over.
+    pub(super) over: Arc<watch::Sender<usize>>,
+}
+
+impl FakeContainers {
+    async fn run(
+        io: DuplexStream,
+        asked: Arc<Mutex<Vec<Start>>>,
+        resized: Arc<Mutex<Vec<Size>>>,
+    ) -> Option<()> {
+        let mut words = answering(io);
+        let Some(Ok(Said::Start(start))) = words.next().await else {
+            return None;
+        };
+        asked.lock().unwrap().push(start.clone());
+        let command: Vec<&str> = start.command.iter().map(String::as_str).collect();
+        let last = match command.as_slice() {
+            ["exit", code] => Heard::Ended(code.parse().unwrap()),
+            ["say", text] => {
+                for byte in text.bytes() {
+                    let piece = Bytes::copy_from_slice(&[byte]);
+                    words.send(Heard::Output(piece)).await.ok()?;
+                }
+                words
+                    .send(Heard::Errors(Bytes::from_static(b"\xff")))
+                    .await
+                    .ok()?;
+                Heard::Ended(0)
+            }
+            ["cat" | "sleep"] => loop {
+                match words.next().await?.ok()? {
+                    Said::Input(bytes) => words.send(Heard::Output(bytes)).await.ok()?,
+                    Said::InputEnds => break Heard::Ended(0),
+                    Said::Resize(size) => resized.lock().unwrap().push(size),
+                    Said::Alive | Said::Start(_) => {}
+                }
+            },
+            _ => Heard::Failed("there is no such command".to_owned()),
+        };
+        words.send(last).await.ok()?;
+        words.close().await.ok()
+    }
+}
+
+impl Containers for FakeContainers {
+    fn exec(&self, asked: NodeId, _: String) -> BoxFuture<'_, Result<Box<dyn Carried>, String>> {
+        if asked == node(2) {
+            return Box::pin(async { Err("it is cut off".to_owned()) });
+        }
+        let (near, far) = duplex(1024);
+        let running = Self::run(far, self.asked.clone(), self.resized.clone());
+        let over = self.over.clone();
+        tokio::spawn(async move {
+            running.await;
+            over.send_modify(|over| *over += 1);
+        });
+        Box::pin(async move { Ok(Box::new(near) as Box<dyn Carried>) })
+    }
+
+    fn inspect(&self, asked: NodeId, container: String) -> BoxFuture<'_, Result<Value, String>> {
+        let told = match asked == node(2) {
+            true => Err("it is cut off".to_owned()),
+            false => Ok(json!({"Id": container, "HostConfig": {"Memory": 0}})),
+        };
+        Box::pin(async move { told })
     }
 }
 

@@ -3,10 +3,11 @@
 
 use super::fixture::{Server, accepted, view};
 use crate::api::client::ApiError;
+use crate::api::types::CARRIED;
 use crate::api::types::error::ErrorKind;
 
 async fn refused(server: &Server, path: &str) -> ApiError {
-    match server.client.carried(path).await {
+    match server.client.carried(path, CARRIED).await {
         Ok(_) => panic!("`{path}` was carried"),
         Err(refused) => refused,
     }

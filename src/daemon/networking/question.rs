@@ -1,6 +1,6 @@
 //! How the network of a node is: asked of the task here, or over a stream of the node that has it.
 //!
-//! On the wire: the header is [`Question`] as JSON; the answer is one [`NodeNetwork`] as JSON.
+//! On the wire the answer is one [`NodeNetwork`] as JSON.
 
 use std::time::Duration;
 
@@ -8,7 +8,6 @@ use futures::FutureExt;
 use futures::future::BoxFuture;
 use kontena_core::id::NodeId;
 use kontena_names::Meter;
-use serde::{Deserialize, Serialize};
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::sync::oneshot;
 use tokio::time::timeout;
@@ -16,23 +15,12 @@ use tokio::time::timeout;
 use super::Questions;
 use crate::api::backend::Networks;
 use crate::api::types::network::NodeNetwork;
+use crate::daemon::streams::Purpose;
 use crate::p2p::{P2p, PeerStream};
 
 /// About 4,000 peers of 300 bytes each.
 const MAX_ANSWER: u64 = 2 * 1024 * 1024;
 const LIMIT: Duration = Duration::from_secs(5);
-
-/// What a node asks another for.
-#[derive(Clone, Copy, Debug, Serialize, Deserialize)]
-#[serde(deny_unknown_fields)]
-struct Question {
-    network: bool,
-}
-
-/// Whether the header of a stream asks for the network.
-pub(in crate::daemon) fn is_question(header: &[u8]) -> bool {
-    serde_json::from_slice::<Question>(header).is_ok()
-}
 
 /// The networks of all nodes, as this node can ask for them.
 #[derive(Clone)]
@@ -72,7 +60,7 @@ impl NodeNetworks {
     }
 
     async fn there(&self, node: NodeId) -> Result<NodeNetwork, String> {
-        let header = serde_json::to_vec(&Question { network: true }).map_err(|e| e.to_string())?;
+        let header = Purpose::Network(true).header()?;
         let stream = self.p2p.open_stream(node, &header).await;
         let stream = stream.map_err(|problem| format!("{problem:#}"))?;
         let mut bytes = Vec::new();
@@ -118,18 +106,5 @@ impl Networks for NodeNetworks {
             timeout(LIMIT, asking).await.map_err(silent)?
         }
         .boxed()
-    }
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn a_question_about_the_network_is_no_question_about_a_log() {
-        assert!(is_question(br#"{"network":true}"#));
-        let log = br#"{"container":"c","tail":null,"since":null,"follow":false}"#;
-        assert!(!is_question(log));
-        assert!(!is_question(b""));
     }
 }

@@ -129,6 +129,21 @@ impl Node<'_> {
         self.lab.wait(work)
     }
 
+    /// Runs a shell's script inside the host, which may call `kontena` as somebody there would and leave files in
+    /// `$T`; what it printed.
+    #[track_caller]
+    pub(crate) fn shell(&self, script: &str) -> String {
+        let folder = self.lab.kontena.parent().expect("a program is in a folder");
+        let socket = self.host.kontena_socket();
+        let ready = format!(
+            "export PATH={}:$PATH KONTENA_SOCKET={} T={}\n{script}",
+            folder.display(),
+            socket.display(),
+            self.disk().display()
+        );
+        self.run("sh", &["-c", &ready])
+    }
+
     #[track_caller]
     pub(crate) fn start_daemon(&self) {
         self.lab.wait(self.host.start_daemon(&self.lab.kontena));

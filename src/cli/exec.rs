@@ -1,0 +1,300 @@
+//! A command in a container: what is typed goes there, what it writes comes here byte for byte, and its exit code is
+//! this program's.
+//!
+//! Not here: which container (`container`, `service/exec`).
+
+mod input;
+mod terminal;
+
+use std::future::pending;
+use std::io::{self, IsTerminal};
+
+use bytes::Bytes;
+use clap::Args;
+use futures::stream::{SplitSink, SplitStream};
+use futures::{SinkExt, StreamExt};
+use hyper::upgrade::Upgraded;
+use hyper_util::rt::TokioIo;
+use serde::Serialize;
+use tokio::io::{AsyncWrite, AsyncWriteExt};
+use tokio::sync::mpsc;
+use tokio::time::{MissedTickBehavior, interval, timeout};
+use tokio_util::codec::Framed;
+
+use self::terminal::Terminal;
+use super::failure::Failure;
+use super::session::Session;
+use crate::api::types::exec::{
+    ALIVE_EVERY, EXEC, Frames, Heard, MAX_FRAME, SILENCE, Said, Size, Start, asking,
+};
+
+/// The most that `--json` keeps of what a command writes.
+const MAX_KEPT: usize = 64 << 20;
+
+/// What every command in a container can be given.
+#[derive(Args, Clone, Debug)]
+pub(crate) struct Options {
+    /// Give the words to `/bin/sh -c`, with blanks between them
+    #[arg(long)]
+    shell: bool,
+    /// Pass standard input on to the command
+    #[arg(short, long)]
+    interactive: bool,
+    /// Give the command a terminal: this one
+    #[arg(short, long)]
+    tty: bool,
+}
+
+/// How a command in a container ended, for `--json`.
+#[derive(Debug, Serialize)]
+pub(crate) struct Ended {
+    /// `NODE/CONTAINER`.
+    pub(crate) container: String,
+    pub(crate) exit_code: i64,
+    /// What is no UTF-8 in it is U+FFFD.
+    pub(crate) stdout: String,
+    pub(crate) stderr: String,
+}
+
+impl Options {
+    /// Options that cannot be had together, and a terminal that is none.
+    pub(crate) fn check(&self, session: &Session, command: &[String]) -> Result<(), Failure> {
+        if session.output.is_json() && (self.interactive || self.tty) {
+            return Err(Failure::usage("`--json` goes with neither `-i` nor `-t`")
+                .hint("it prints what the command wrote once it has ended"));
+        }
+        if self.tty && !io::stdin().is_terminal() {
+            return Err(Failure::usage("`-t` needs a terminal as standard input")
+                .hint("leave `-t` out: `-i` alone passes input on as it is"));
+        }
+        let length: usize = command.iter().map(|word| word.len() + 8).sum();
+        match length + 1024 > MAX_FRAME {
+            true => Err(Failure::usage("the command is longer than 255 KiB")
+                .hint("pass it as input: `-i … sh < FILE`")),
+            false => Ok(()),
+        }
+    }
+}
+
+/// Runs a command in the container at `path`, and answers its exit code.
+pub(crate) async fn run(
+    session: &Session,
+    path: &str,
+    options: &Options,
+    command: &[String],
+) -> Result<i64, Failure> {
+    let terminal = options.tty.then(Terminal::raw).transpose();
+    let terminal = terminal.map_err(|problem| {
+        Failure::failed(format!("failed to make the terminal ready: {problem}"))
+    })?;
+    let start = start(options, command, terminal.as_ref().and_then(Terminal::size));
+    let (to_command, from_command) = begin(session, path, start).await?;
+    let input = options.interactive.then(input::read);
+    let (output, errors) = session.output.streams();
+    tokio::select! {
+        code = hear(from_command, output, errors) => code,
+        signal = terminal::told_to_end(), if terminal.is_some() => Ok(signal),
+        () = speak(to_command, input, terminal.as_ref()) => Err(gone()),
+    }
+}
+
+/// Runs a command in the container at `path` without input, and keeps what it wrote.
+pub(crate) async fn kept(
+    session: &Session,
+    path: &str,
+    container: String,
+    options: &Options,
+    command: &[String],
+) -> Result<Ended, Failure> {
+    let start = start(options, command, None);
+    let (to_command, from_command) = begin(session, path, start).await?;
+    let (mut output, mut errors) = (Kept::default(), Kept::default());
+    let exit_code = tokio::select! {
+        code = hear(from_command, &mut output, &mut errors) => code?,
+        () = speak(to_command, None, None) => return Err(gone()),
+    };
+    Ok(Ended {
+        container,
+        exit_code,
+        stdout: output.text(),
+        stderr: errors.text(),
+    })
+}
+
+/// A command's exit code as this program's: of what a shell can see, 255 is left for the rest.
+pub(crate) fn exit(code: i64) -> Result<(), Failure> {
+    match u8::try_from(code) {
+        Ok(0) => Ok(()),
+        Ok(code) => Err(Failure::Ended(code)),
+        Err(_) => Err(Failure::Ended(u8::MAX)),
+    }
+}
+
+fn start(options: &Options, command: &[String], size: Option<Size>) -> Start {
+    Start {
+        command: command.to_vec(),
+        shell: options.shell,
+        tty: options.tty,
+        stdin: options.interactive,
+        size,
+    }
+}
+
+type Connection = Framed<TokioIo<Upgraded>, Frames<Heard, Said>>;
+type ToCommand = SplitSink<Connection, Said>;
+type FromCommand = SplitStream<Connection>;
+
+async fn begin(
+    session: &Session,
+    path: &str,
+    start: Start,
+) -> Result<(ToCommand, FromCommand), Failure> {
+    let connection = session
+        .client
+        .carried(&format!("{path}/exec"), EXEC)
+        .await?;
+    let (mut to_command, from_command) = asking(connection).split();
+    let said = to_command.send(Said::Start(start)).await;
+    said.map_err(|_| gone())?;
+    Ok((to_command, from_command))
+}
+
+fn gone() -> Failure {
+    Failure::failed("the connection to the command broke off")
+        .hint("it was ended if its node noticed: look before repeating it")
+}
+
+/// Says what is typed, how large the terminal is, and that somebody is there, until nobody hears it.
+async fn speak(
+    mut command: ToCommand,
+    mut input: Option<mpsc::Receiver<Bytes>>,
+    terminal: Option<&Terminal>,
+) {
+    let mut alive = interval(ALIVE_EVERY);
+    alive.set_missed_tick_behavior(MissedTickBehavior::Delay);
+    let mut resizes = terminal.map(Terminal::resizes);
+    loop {
+        let word = tokio::select! {
+            bytes = next_of(&mut input) => match bytes {
+                Some(bytes) => Said::Input(bytes),
+                None => {
+                    input = None;
+                    Said::InputEnds
+                }
+            },
+            size = next_of(&mut resizes) => match size {
+                Some(size) => Said::Resize(size),
+                None => {
+                    resizes = None;
+                    continue;
+                }
+            },
+            _ = alive.tick() => Said::Alive,
+        };
+        if command.send(word).await.is_err() {
+            return;
+        }
+    }
+}
+
+/// Waits for ever where there is nothing to wait for.
+async fn next_of<T>(from: &mut Option<mpsc::Receiver<T>>) -> Option<T> {
+    match from {
+        Some(from) => from.recv().await,
+        None => pending().await,
+    }
+}
+
+async fn hear(
+    mut command: FromCommand,
+    mut output: impl AsyncWrite + Unpin,
+    mut errors: impl AsyncWrite + Unpin,
+) -> Result<i64, Failure> {
+    loop {
+        match timeout(SILENCE, command.next()).await {
+            Ok(Some(Ok(Heard::Output(bytes)))) => write(&mut output, &bytes).await?,
+            Ok(Some(Ok(Heard::Errors(bytes)))) => write(&mut errors, &bytes).await?,
+            Ok(Some(Ok(Heard::Alive))) => {}
+            Ok(Some(Ok(Heard::Ended(code)))) => return Ok(code),
+            Ok(Some(Ok(Heard::Failed(problem)))) => return Err(Failure::failed(problem)),
+            Ok(Some(Err(_)) | None) | Err(_) => return Err(gone()),
+        }
+    }
+}
+
+async fn write(to: &mut (impl AsyncWrite + Unpin), bytes: &[u8]) -> Result<(), Failure> {
+    let written = async {
+        to.write_all(bytes).await?;
+        to.flush().await
+    };
+    written.await.map_err(|problem: io::Error| {
+        if problem.kind() == io::ErrorKind::BrokenPipe {
+            Failure::ReaderGone
+        } else {
+            Failure::failed(format!("failed to write what the command wrote: {problem}"))
+        }
+    })
+}
+
+/// What a command wrote, for later.
+#[derive(Debug, Default)]
+struct Kept(Vec<u8>);
+
+impl Kept {
+    fn text(self) -> String {
+        String::from_utf8_lossy(&self.0).into_owned()
+    }
+}
+
+impl AsyncWrite for Kept {
+    fn poll_write(
+        mut self: std::pin::Pin<&mut Self>,
+        _: &mut std::task::Context<'_>,
+        bytes: &[u8],
+    ) -> std::task::Poll<io::Result<usize>> {
+        if self.0.len() + bytes.len() > MAX_KEPT {
+            let problem = format!("it is more than {} MiB", MAX_KEPT >> 20);
+            return std::task::Poll::Ready(Err(io::Error::other(problem)));
+        }
+        self.0.extend_from_slice(bytes);
+        std::task::Poll::Ready(Ok(bytes.len()))
+    }
+
+    fn poll_flush(
+        self: std::pin::Pin<&mut Self>,
+        _: &mut std::task::Context<'_>,
+    ) -> std::task::Poll<io::Result<()>> {
+        std::task::Poll::Ready(Ok(()))
+    }
+
+    fn poll_shutdown(
+        self: std::pin::Pin<&mut Self>,
+        _: &mut std::task::Context<'_>,
+    ) -> std::task::Poll<io::Result<()>> {
+        std::task::Poll::Ready(Ok(()))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn an_exit_code_is_handed_on_as_far_as_a_shell_can_see_it() {
+        let seen = |code| match exit(code) {
+            Ok(()) => 0,
+            Err(Failure::Ended(code)) => code,
+            Err(other) => panic!("{other:?}"),
+        };
+        for (code, expected) in [
+            (0, 0),
+            (1, 1),
+            (126, 126),
+            (255, 255),
+            (256, 255),
+            (-1, 255),
+        ] {
+            assert_eq!(seen(code), expected, "{code}");
+        }
+    }
+}

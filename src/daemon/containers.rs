@@ -1,0 +1,167 @@
+//! Commands in containers, and what engines say of containers: here, or over a stream from the node that has them.
+//!
+//! On the wire: frames of [`crate::api::types::exec`] for a command; one JSON value for what the engine says.
+
+mod session;
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use futures::FutureExt;
+use futures::future::BoxFuture;
+use kontena_core::id::NodeId;
+use kontena_core::reconcile::action::ContainerId;
+use kontena_core::view::View;
+use serde_json::Value;
+use tokio::io::{AsyncReadExt, AsyncWriteExt, duplex};
+use tokio::sync::{Semaphore, watch};
+use tokio::time::timeout;
+
+use self::session::Session;
+use super::streams::{OfContainer, Purpose};
+use crate::api::backend::{Carried, Containers};
+use crate::docker::Docker;
+use crate::p2p::{P2p, PeerStream};
+
+/// Commands that run in this node's containers at a time, whoever asked for them.
+const MOST: usize = 128;
+
+/// On its way between the API here and the command here.
+const PIPE: usize = 256 * 1024;
+
+const MAX_ANSWER: u64 = 8 << 20;
+const LIMIT: Duration = Duration::from_secs(15);
+/// A command that is told to end has two seconds.
+const END_LIMIT: Duration = Duration::from_secs(4);
+
+/// The containers of all nodes, as this node can reach them.
+#[derive(Clone)]
+pub(super) struct NodeContainers {
+    me: NodeId,
+    docker: Docker,
+    p2p: P2p,
+    view: watch::Receiver<Arc<View>>,
+    places: Arc<Semaphore>,
+    /// Changed once this node serves no more.
+    life: watch::Sender<bool>,
+}
+
+impl NodeContainers {
+    pub(super) fn new(
+        me: NodeId,
+        docker: Docker,
+        p2p: P2p,
+        view: watch::Receiver<Arc<View>>,
+    ) -> Self {
+        Self {
+            me,
+            docker,
+            p2p,
+            view,
+            places: Arc::new(Semaphore::new(MOST)),
+            life: watch::Sender::new(false),
+        }
+    }
+
+    /// Ends every command that somebody waits for.
+    pub(super) async fn end(&self) {
+        self.life.send_replace(true);
+        let most = u32::try_from(MOST).unwrap_or(u32::MAX);
+        let ended = timeout(END_LIMIT, self.places.acquire_many(most)).await;
+        if ended.is_err() {
+            tracing::warn!("Commands in containers were left behind");
+        }
+    }
+
+    /// Of this grid: what carries another one's labels is not there.
+    fn grid(&self) -> Option<String> {
+        let grid = self.view.borrow().documents.grid.id;
+        grid.map(|grid| grid.to_string())
+    }
+
+    fn session(&self, from: NodeId, container: String) -> Session {
+        Session {
+            docker: self.docker.clone(),
+            grid: self.grid(),
+            container: ContainerId(container),
+            from,
+            place: Arc::clone(&self.places).try_acquire_owned().ok(),
+            life: self.life.subscribe(),
+        }
+    }
+
+    /// Carries a command out for a member that asks for it.
+    pub(super) fn serve_exec(&self, from: NodeId, container: String, stream: PeerStream) {
+        tokio::spawn(self.session(from, container).run(stream));
+    }
+
+    /// Tells a member what the engine says.
+    pub(super) fn serve_inspect(&self, from: NodeId, container: String, stream: PeerStream) {
+        let containers = self.clone();
+        tokio::spawn(async move {
+            let answered = timeout(LIMIT, containers.answer(container, stream)).await;
+            if let Ok(Err(problem)) = answered {
+                tracing::debug!(node = %from.short(), problem = format!("{problem:#}"), "What the engine says of a container was not told");
+            }
+        });
+    }
+
+    async fn answer(&self, container: String, mut stream: PeerStream) -> anyhow::Result<()> {
+        let told = self.told_here(container).await;
+        stream.write_all(&serde_json::to_vec(&told)?).await?;
+        Ok(stream.shutdown().await?)
+    }
+
+    async fn told_here(&self, container: String) -> Result<Value, String> {
+        let grid = self.grid().ok_or("this node is in no grid")?;
+        self.docker
+            .inspect_whole(&ContainerId(container), &grid)
+            .await
+    }
+
+    async fn told_there(&self, node: NodeId, container: String) -> Result<Value, String> {
+        let header = Purpose::Inspect(OfContainer { container }).header()?;
+        let stream = self.p2p.open_stream(node, &header).await;
+        let stream = stream.map_err(|problem| format!("{problem:#}"))?;
+        let mut bytes = Vec::new();
+        let read = stream.take(MAX_ANSWER).read_to_end(&mut bytes).await;
+        read.map_err(|problem| problem.to_string())?;
+        let told: Result<Result<Value, String>, _> = serde_json::from_slice(&bytes);
+        told.map_err(|problem| format!("its answer cannot be read: {problem}"))?
+    }
+}
+
+impl Containers for NodeContainers {
+    fn exec(
+        &self,
+        node: NodeId,
+        container: String,
+    ) -> BoxFuture<'_, Result<Box<dyn Carried>, String>> {
+        async move {
+            if node == self.me {
+                let (near, far) = duplex(PIPE);
+                tokio::spawn(self.session(node, container).run(far));
+                return Ok(Box::new(near) as Box<dyn Carried>);
+            }
+            let header = Purpose::Exec(OfContainer { container }).header()?;
+            let stream = self.p2p.open_stream(node, &header).await;
+            let stream = stream.map_err(|problem| format!("{problem:#}"))?;
+            Ok(Box::new(stream) as Box<dyn Carried>)
+        }
+        .boxed()
+    }
+
+    fn inspect(&self, node: NodeId, container: String) -> BoxFuture<'_, Result<Value, String>> {
+        async move {
+            let asking = async {
+                match node == self.me {
+                    true => self.told_here(container).await,
+                    false => self.told_there(node, container).await,
+                }
+            };
+            let silent = |_| format!("no answer in {} s", LIMIT.as_secs());
+            timeout(LIMIT, asking).await.map_err(silent)?
+        }
+        .boxed()
+    }
+}

@@ -1,0 +1,187 @@
+//! A command in a container, with its input and output, and a terminal where one is wanted.
+//!
+//! The connection to the command is made here and not by bollard, whose reader takes what a terminal shows for the head
+//! of a frame where it begins with a byte below 3. Not here: who may ask, and what is said to him.
+
+mod ending;
+mod hijack;
+mod pieces;
+
+use std::time::Duration;
+
+use bollard::exec::{CreateExecOptions, ResizeExecOptions};
+use kontena_core::reconcile::action::ContainerId;
+use serde_json::Value;
+use tokio::io::{ReadHalf, WriteHalf, split};
+use tokio_util::codec::FramedRead;
+
+pub(crate) use pieces::Piece;
+
+use self::hijack::Hijacked;
+use self::pieces::Pieces;
+use super::labels::GRID;
+use super::trouble::{CONFLICT, NOT_FOUND, Trouble};
+use super::{Docker, READ_LIMIT};
+
+/// How often it is asked how a command ended whose output has; ever more seldom.
+const FIRST_LOOK: Duration = Duration::from_millis(10);
+const LAST_LOOK: Duration = Duration::from_secs(1);
+
+/// What is read at once.
+const BUFFER: usize = 64 * 1024;
+
+/// The command that is wanted.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) struct ExecOptions {
+    pub(crate) command: Vec<String>,
+    pub(crate) tty: bool,
+    pub(crate) stdin: bool,
+    /// Width and height of the terminal, in characters.
+    pub(crate) size: Option<(u16, u16)>,
+}
+
+/// A command that runs.
+pub(crate) struct Running {
+    /// The engine's name of it.
+    pub(crate) id: ExecId,
+    pub(crate) output: FramedRead<ReadHalf<Hijacked>, Pieces>,
+    /// Shut down, it is the end of the command's input.
+    pub(crate) input: WriteHalf<Hijacked>,
+}
+
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) struct ExecId(String);
+
+impl Docker {
+    /// Starts a command in a container of the grid. Any other container is not there.
+    ///
+    /// # Errors
+    /// What the engine says against it, for people.
+    pub(crate) async fn exec(
+        &self,
+        container: &ContainerId,
+        grid: &str,
+        options: &ExecOptions,
+    ) -> Result<Running, String> {
+        self.check_ours(container, grid).await?;
+        let created = self.create_exec(container, options).await;
+        let id = created.map_err(|trouble| refused(&trouble))?;
+        let hijacked = self.start_exec(&id, options).await;
+        let hijacked = hijacked.map_err(|trouble| refused(&trouble))?;
+        let (output, input) = split(hijacked);
+        let pieces = Pieces::of(options.tty);
+        Ok(Running {
+            id,
+            output: FramedRead::with_capacity(output, pieces, BUFFER),
+            input,
+        })
+    }
+
+    async fn check_ours(&self, container: &ContainerId, grid: &str) -> Result<(), String> {
+        let inspected = self.inspect(&container.0).await;
+        let inspected = inspected.map_err(|trouble| refused(&trouble))?;
+        let labels = inspected.config.and_then(|config| config.labels);
+        let of_grid = labels.and_then(|mut labels| labels.remove(GRID));
+        match of_grid.as_deref() == Some(grid) {
+            true => Ok(()),
+            false => Err("it is no container of this grid".to_owned()),
+        }
+    }
+
+    async fn create_exec(
+        &self,
+        container: &ContainerId,
+        options: &ExecOptions,
+    ) -> Result<ExecId, Trouble> {
+        let name = container.0.clone();
+        let wanted = CreateExecOptions {
+            attach_stdin: Some(options.stdin),
+            attach_stdout: Some(true),
+            attach_stderr: Some(true),
+            tty: Some(options.tty),
+            cmd: Some(options.command.clone()),
+            ..CreateExecOptions::default()
+        };
+        let created = self
+            .call(READ_LIMIT, |client| async move {
+                client.create_exec(&name, wanted).await
+            })
+            .await?;
+        Ok(ExecId(created.id))
+    }
+
+    /// Says how large the terminal is that shows it. One that has ended already needs no size.
+    pub(crate) async fn resize_exec(&self, id: &ExecId, width: u16, height: u16) {
+        let name = id.0.clone();
+        let options = ResizeExecOptions { height, width };
+        let resized = self
+            .call(READ_LIMIT, |client| async move {
+                client.resize_exec(&name, options).await
+            })
+            .await;
+        if let Err(trouble) = resized {
+            tracing::debug!(problem = trouble.problem(), "A terminal was not resized");
+        }
+    }
+
+    /// Waits for the end of a command, and answers its exit code.
+    ///
+    /// # Errors
+    /// The engine does not know it any more, or does not answer.
+    pub(crate) async fn exec_ended(&self, id: &ExecId) -> Result<i64, String> {
+        let mut pause = FIRST_LOOK;
+        loop {
+            let inspected = self.inspect_exec(id).await;
+            let inspected = inspected.map_err(|trouble| refused(&trouble))?;
+            if let (Some(code), false) = (inspected.exit_code, inspected.running == Some(true)) {
+                return Ok(code);
+            }
+            tokio::time::sleep(pause).await;
+            pause = (pause * 2).min(LAST_LOOK);
+        }
+    }
+
+    async fn inspect_exec(
+        &self,
+        id: &ExecId,
+    ) -> Result<bollard::models::ExecInspectResponse, Trouble> {
+        let name = id.0.clone();
+        self.call(READ_LIMIT, |client| async move {
+            client.inspect_exec(&name).await
+        })
+        .await
+    }
+
+    /// What the engine says of a container of the grid, as it says it.
+    ///
+    /// # Errors
+    /// What the engine says against it, for people.
+    pub(crate) async fn inspect_whole(
+        &self,
+        container: &ContainerId,
+        grid: &str,
+    ) -> Result<Value, String> {
+        let path = format!("/containers/{}/json", container.0);
+        let told = self.read(&path).await;
+        let told = told.map_err(|trouble| refused(&trouble))?;
+        let of_grid = told.pointer("/Config/Labels").and_then(|it| it.get(GRID));
+        match of_grid.and_then(Value::as_str) == Some(grid) {
+            true => Ok(told),
+            false => Err("it is no container of this grid".to_owned()),
+        }
+    }
+}
+
+/// In words for people, who know the container by its name.
+fn refused(trouble: &Trouble) -> String {
+    match trouble {
+        Trouble::Refused {
+            status: NOT_FOUND, ..
+        } => "its container is not there any more".to_owned(),
+        Trouble::Refused {
+            status: CONFLICT, ..
+        } => "its container does not run".to_owned(),
+        Trouble::Refused { message, .. } => message.clone(),
+        Trouble::Unreachable(problem) => format!("the Docker engine does not answer: {problem}"),
+    }
+}
