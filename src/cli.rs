@@ -12,6 +12,7 @@ mod contexts_file;
 mod daemon;
 mod demo;
 mod deploy;
+mod elsewhere;
 mod exec;
 mod failure;
 mod fields;
@@ -37,6 +38,7 @@ mod text;
 mod token;
 mod version;
 mod vpn;
+mod whoami;
 mod why;
 
 use std::ffi::OsString;
@@ -65,8 +67,8 @@ A node of the grid:
   join        Make this node a member of a grid
   leave       Leave the grid for good
   token       Join tokens: create, ls, rm
-  grid        The grid at hand: show, ls, update, current, use
-  node        The members of the grid: ls, show, update, drain, activate, label, rm
+  grid        The grid at hand: show, ls, update, logs, health, env, use
+  node        The members of the grid: ls, show, health, update, drain, ssh, label, rm
   network     How the nodes reach each other: ls
 
 What runs:
@@ -83,6 +85,7 @@ The network:
 This program:
   demo        Show a whole grid on this one machine
   master      Contexts: nodes to ask from another machine
+  whoami      Who is asking which node
   version     Versions of this program and of the node that is asked
   completion  A script that completes commands in your shell
 
@@ -138,6 +141,7 @@ It waits for `kontena init` or `kontena join`.")]
     Vpn(vpn::Vpn),
     Proxy(proxy::Proxy),
     Master(master::Master),
+    Whoami(whoami::Whoami),
     Version(version::Version),
     Completion(completion::Completion),
     Demo(demo::Demo),
@@ -145,14 +149,18 @@ It waits for `kontena init` or `kontena join`.")]
 
 /// Carries out one command line; the first argument is the program's name.
 pub(crate) fn run(arguments: impl IntoIterator<Item = OsString>) -> ExitCode {
-    let cli = match parse(arguments) {
+    let arguments: Vec<OsString> = arguments.into_iter().collect();
+    let environment = |name: &str| std::env::var(name).ok();
+    let cli = match parse(arguments.clone()) {
         Ok(cli) => cli,
         Err(error) => {
+            if let Some(failure) = elsewhere::explained(&arguments, &error) {
+                return exit_code(&Output::new(false, &environment), Err(failure));
+            }
             output::usage_text(&error);
             return ExitCode::from(if error.use_stderr() { 2 } else { 0 });
         }
     };
-    let environment = |name: &str| std::env::var(name).ok();
     let output = Output::new(cli.globals.json, &environment);
     if cli.globals.debug && !matches!(cli.command, Command::Daemon(_)) {
         telemetry::start(LevelFilter::DEBUG);
@@ -245,6 +253,7 @@ async fn ask(
         Command::Plan(asked) => plan::run(&session(&globals)?, asked).await,
         Command::Proxy(asked) => proxy::run(&session(&globals)?, asked).await,
         Command::Vpn(asked) => vpn::run(&session(&globals)?, environment, asked).await,
+        Command::Whoami(asked) => whoami::run(&session(&globals)?, asked).await,
         Command::Version(asked) => version::run(&output, || session(&globals), asked).await,
         Command::Demo(asked) => {
             globals.refuse_target("demo")?;

@@ -56,14 +56,19 @@ fn compare(host: usize, instance: &InstanceId, was: &Report, is: &Report, findin
     });
 }
 
-/// Whether another machine with its identity has it at that epoch: what that one says is its own word too, until
-/// each of the two knows of the other.
+/// Whether another machine with its identity has it at that epoch, or says so: what that one says is its own word
+/// too, until each of the two knows of the other.
 fn copy_has(scene: Scene<'_>, host: usize, instance: &InstanceId, hold: &Hold) -> bool {
     let me = scene.world.id(host);
     let hosts = scene.world.hosts.iter().enumerate();
-    let copies = hosts.filter(|(other, machine)| *other != host && machine.id() == me);
-    let mut containers = copies.flat_map(|(_, machine)| machine.engine.running());
-    containers.any(|it| it.owner.instance == *instance && it.owner.epoch == hold.epoch)
+    let mut copies = hosts.filter(|(other, machine)| *other != host && machine.id() == me);
+    copies.any(|(other, machine)| {
+        let mut running = machine.engine.running();
+        let said = scene.view(other).reports.get(&me);
+        let said = said.and_then(|report| report.holds.get(instance));
+        said.is_some_and(|said| said.epoch == hold.epoch)
+            || running.any(|it| it.owner.instance == *instance && it.owner.epoch == hold.epoch)
+    })
 }
 
 fn is_above(

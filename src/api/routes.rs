@@ -62,6 +62,7 @@ pub(super) fn protected() -> Router<Arc<Backend>> {
 fn of_this_node() -> Router<Arc<Backend>> {
     Router::new()
         .route("/v1/status", get(about::status))
+        .route("/v1/user", get(about::user))
         .route("/v1/init", post(membership::init))
         .route("/v1/join", post(membership::join))
         .route("/v1/leave", post(membership::leave))
@@ -127,6 +128,8 @@ fn of_services() -> Router<Arc<Backend>> {
         .route(&under("start"), post(services::start))
         .route(&under("stop"), post(services::stop))
         .route(&under("restart"), post(services::restart))
+        .route(&under("envs"), post(services::set_variable))
+        .route(&under("envs/{name}"), delete(services::unset_variable))
         .route(&under("instances"), get(services::instances))
         .route(&under("containers"), get(services::containers))
         .route(&under("container_logs"), get(logs::of_service))

@@ -14,7 +14,9 @@ use std::time::Duration;
 
 use anyhow::Context;
 use axum::Router;
+use axum::http::{HeaderName, HeaderValue};
 use axum::middleware;
+use axum::response::Response;
 use hyper::server::conn::http1;
 use hyper_util::rt::{TokioIo, TokioTimer};
 use hyper_util::service::TowerToHyperService;
@@ -112,11 +114,21 @@ pub(crate) async fn serve(
     socket::remove(&socket);
 }
 
+/// The version whose API this is, for Kontena's own clients: they warn of any that is further away than 1.6.
+const KONTENA_VERSION: HeaderValue = HeaderValue::from_static("1.6.0");
+
 /// For whoever may open the socket.
 fn local(backend: &Arc<Backend>) -> Router {
     routes::open()
         .merge(routes::protected())
+        .layer(middleware::map_response(with_version))
         .with_state(Arc::clone(backend))
+}
+
+async fn with_version(mut response: Response) -> Response {
+    let name = HeaderName::from_static("x-kontena-version");
+    response.headers_mut().insert(name, KONTENA_VERSION);
+    response
 }
 
 /// For whoever has the administrator's token; the rest learns the version.
@@ -124,6 +136,7 @@ fn remote(backend: &Arc<Backend>) -> Router {
     let auth = middleware::from_fn_with_state(Arc::clone(backend), auth::check);
     routes::open()
         .merge(routes::protected().layer(auth))
+        .layer(middleware::map_response(with_version))
         .with_state(Arc::clone(backend))
 }
 

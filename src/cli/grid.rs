@@ -1,14 +1,17 @@
 //! `grid`: the grid of the asked node. There is one: a node belongs to one grid.
 
+mod environment;
+mod health;
 mod trusted_subnet;
 
 use clap::{Args, Subcommand};
-use kontena_core::id::GridName;
+use kontena_core::id::{GridName, NodeName, ServiceKey};
 use kontena_core::stack::Affinity;
 
 use self::trusted_subnet::TrustedSubnet;
 use super::failure::Failure;
 use super::fields::Fields;
+use super::logs::{self, LogOptions};
 use super::session::{Session, about};
 use super::table::Table;
 use super::text::or_dash;
@@ -53,6 +56,28 @@ enum Command {
     )]
     Update(Update),
     TrustedSubnet(TrustedSubnet),
+    /// Print the logs of all containers
+    #[command(
+        after_help = "Example:\n  kontena grid logs -f --node a --service shop/web\n\nEach option may be repeated; a line has to fit all kinds that are given."
+    )]
+    Logs(Logs),
+    /// Tell whether the grid can look after itself: exit code 1 where fewer than half of its nodes are online
+    #[command(after_help = "Example:\n  kontena grid health")]
+    Health {
+        /// Another name than that of the grid at hand is an error
+        name: Option<GridName>,
+    },
+    /// Print what another program needs to ask the same node, as variables of a shell
+    #[command(
+        after_help = "Example:\n  kontena grid env --export > grid.env\n\nA shell takes it with `. ./grid.env`. It holds the token, where there is one."
+    )]
+    Env {
+        /// Another name than that of the grid at hand is an error
+        name: Option<GridName>,
+        /// Put `export` before each
+        #[arg(short, long)]
+        export: bool,
+    },
     /// For scripts of Kontena 1.x: succeeds if this is the grid at hand
     #[command(after_help = "Example:\n  kontena grid use production")]
     Use {
@@ -62,6 +87,21 @@ enum Command {
         #[arg(long)]
         silent: bool,
     },
+}
+
+#[derive(Args, Debug)]
+struct Logs {
+    /// Only of this node
+    #[arg(long = "node", value_name = "NODE")]
+    nodes: Vec<NodeName>,
+    /// Only of this service
+    #[arg(long = "service", value_name = "[STACK/]SERVICE")]
+    services: Vec<ServiceKey>,
+    /// Only of this container
+    #[arg(short, long = "container", value_name = "CONTAINER")]
+    containers: Vec<String>,
+    #[command(flatten)]
+    options: LogOptions,
 }
 
 #[derive(Args, Debug)]
@@ -87,8 +127,46 @@ pub(crate) async fn run(session: &Session, asked: Grid) -> Result<(), Failure> {
         Command::Current { name: false } => show(session, None).await,
         Command::Update(asked) => update(session, &asked).await,
         Command::TrustedSubnet(asked) => trusted_subnet::run(session, asked.command).await,
+        Command::Logs(asked) => print_logs(session, &asked).await,
+        Command::Health { name } => {
+            at_hand(session, name.as_ref()).await?;
+            health::health(session).await
+        }
+        Command::Env { name, export } => {
+            let grid = at_hand(session, name.as_ref()).await?;
+            environment::print(session, &grid, export)
+        }
         Command::Use { name, silent } => use_grid(session, &name, silent).await,
     }
+}
+
+/// The grid at hand, which has to be the one that is named.
+async fn at_hand(session: &Session, name: Option<&GridName>) -> Result<GridName, Failure> {
+    let at_hand = session.grid().await?;
+    if let Some(name) = name {
+        check(&at_hand, name)?;
+    }
+    Ok(at_hand)
+}
+
+async fn print_logs(session: &Session, asked: &Logs) -> Result<(), Failure> {
+    let grid = session.grid().await?;
+    let path = format!("{}/container_logs", paths::grid(&grid));
+    let nodes = listed(&asked.nodes);
+    let services = listed(&asked.services);
+    let containers = listed(&asked.containers);
+    let query = [
+        ("nodes", nodes),
+        ("services", services),
+        ("containers", containers),
+    ];
+    let query = query.into_iter().filter(|(_, names)| !names.is_empty());
+    logs::print(session, &path, query.collect(), &asked.options).await
+}
+
+fn listed(names: &[impl ToString]) -> String {
+    let names: Vec<String> = names.iter().map(ToString::to_string).collect();
+    names.join(",")
 }
 
 async fn list(session: &Session, quiet: bool) -> Result<(), Failure> {
@@ -113,10 +191,7 @@ fn table(grids: &[WireGrid]) -> Table {
 }
 
 async fn show(session: &Session, name: Option<GridName>) -> Result<(), Failure> {
-    let at_hand = session.grid().await?;
-    if let Some(name) = name {
-        check(&at_hand, &name)?;
-    }
+    let at_hand = at_hand(session, name.as_ref()).await?;
     let grid: WireGrid = session.client.get(&paths::grid(&at_hand)).await?;
     let text = shown(&grid);
     session.print_object(&GridJson::from(grid), || text)
@@ -127,10 +202,7 @@ async fn update(session: &Session, asked: &Update) -> Result<(), Failure> {
         return Err(Failure::usage("there is nothing to change")
             .hint("give `--default-affinity` or `--no-default-affinity`"));
     }
-    let at_hand = session.grid().await?;
-    if let Some(name) = &asked.name {
-        check(&at_hand, name)?;
-    }
+    let at_hand = at_hand(session, asked.name.as_ref()).await?;
     let change = GridChange {
         default_affinity: Some(asked.default_affinity.clone()),
     };

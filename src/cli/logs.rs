@@ -127,6 +127,7 @@ async fn follow(
     mut query: Vec<(&str, String)>,
 ) -> Result<(), Failure> {
     query.push(("follow", "1".to_owned()));
+    query.push(("missing", "1".to_owned()));
     let mut follower = Follower {
         session,
         prefixes: Prefixes::default(),

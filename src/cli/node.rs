@@ -1,8 +1,10 @@
 //! `node`: the members of the grid.
 
 mod drain;
+pub(super) mod health;
 mod labels;
 mod render;
+mod ssh;
 
 use clap::{Args, Subcommand, ValueEnum};
 use jiff::Timestamp;
@@ -84,6 +86,17 @@ enum Command {
         #[arg(long)]
         force: bool,
     },
+    /// Tell whether a node works: exit code 1 where it does not
+    #[command(after_help = "Example:\n  kontena node health a")]
+    Health {
+        /// The node
+        node: NodeName,
+    },
+    /// Open a shell on a node's host, by `ssh`
+    #[command(
+        after_help = "Example:\n  kontena node ssh a --user root\n  kontena node ssh a -- uptime\n\nIts exit code is that of `ssh`."
+    )]
+    Ssh(ssh::Ssh),
     /// Labels of a node
     Label(Label),
 }
@@ -123,6 +136,8 @@ impl From<Wanted> for Availability {
 pub(crate) async fn run(session: &Session, asked: Node) -> Result<(), Failure> {
     match asked.command {
         Command::Ls { quiet } => list(session, quiet).await,
+        Command::Health { node } => health::health(session, &node).await,
+        Command::Ssh(asked) => ssh::ssh(session, &asked).await,
         Command::Show {
             node,
             network: true,

@@ -40,6 +40,8 @@ impl Output {
         let set = |name: &str| environment(name).filter(|value| !value.is_empty());
         let colour = set("NO_COLOR").is_none() && set("TERM").as_deref() != Some("dumb");
         let columns = set("COLUMNS").and_then(|columns| columns.parse().ok());
+        // Some set it to 0 where they do not know.
+        let columns = columns.filter(|columns| *columns > 0);
         Self {
             look: Look {
                 width: columns.or_else(terminal_width),

@@ -3,8 +3,10 @@
 mod container;
 mod definition;
 mod deploys;
+mod environment;
 mod exec;
 mod health_check;
+mod links;
 mod placing;
 mod render;
 mod rollout;
@@ -185,6 +187,27 @@ What is not given stays as it is.")]
 
 Options stand before the service; what follows it belongs to the command.")]
     Exec(exec::Exec),
+    Env(environment::Environment),
+    /// Link a service to another, which it needs
+    #[command(after_help = "Example:\n  kontena service link web shop/db")]
+    Link {
+        /// A service, as `web` or `shop/web`
+        #[arg(value_name = "[STACK/]SERVICE")]
+        name: ServiceKey,
+        /// The service that it needs
+        #[arg(value_name = "[STACK/]TARGET")]
+        target: ServiceKey,
+    },
+    /// Take a link away
+    #[command(after_help = "Example:\n  kontena service unlink web shop/db")]
+    Unlink {
+        /// A service, as `web` or `shop/web`
+        #[arg(value_name = "[STACK/]SERVICE")]
+        name: ServiceKey,
+        /// The service that it needed
+        #[arg(value_name = "[STACK/]TARGET")]
+        target: ServiceKey,
+    },
     /// List the containers of a service
     #[command(after_help = "Example:\n  kontena service containers shop/web")]
     Containers {
@@ -244,6 +267,9 @@ pub(crate) async fn run(session: &Session, asked: Service) -> Result<(), Failure
             logs::print(session, &path, instance.into_iter().collect(), &options).await
         }
         Command::Exec(asked) => exec::exec(session, &asked).await,
+        Command::Env(asked) => environment::run(session, asked).await,
+        Command::Link { name, target } => links::link(session, &name, &target).await,
+        Command::Unlink { name, target } => links::unlink(session, &name, &target).await,
         Command::Containers { name, quiet } => containers(session, &name, quiet).await,
     }
 }

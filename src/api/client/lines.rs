@@ -45,6 +45,7 @@ pub(super) fn parsed<T: DeserializeOwned>(
 impl Rest {
     async fn line(&mut self) -> Option<Result<BytesMut, ApiError>> {
         loop {
+            self.skip_blanks();
             if let Some(end) = self.buffer.iter().position(|byte| *byte == b'\n') {
                 let line = self.buffer.split_to(end);
                 self.buffer.advance(1);
@@ -57,6 +58,13 @@ impl Rest {
                 return end;
             }
         }
+    }
+
+    /// A server says a blank now and then, so that its silence is not taken for its end.
+    fn skip_blanks(&mut self) {
+        let blanks = self.buffer.iter().take_while(|byte| **byte == b' ');
+        let blanks = blanks.count();
+        self.buffer.advance(blanks);
     }
 
     /// Reads more; at the end, `Err` with what is left to give.

@@ -1,6 +1,7 @@
 //! The containers that members reported. What an absent node once ran is left out, as in Kontena.
 
 use kontena_core::id::{InstanceId, NodeId, ServiceKey};
+use kontena_core::network::zone::DOMAIN;
 use kontena_core::report::{Hold, InstanceState};
 use kontena_core::view::{Member, ServiceRecord};
 
@@ -34,6 +35,13 @@ pub(in crate::api) fn find(
     let mut holds = report.holds.iter();
     let (_, hold) = holds.find(|(id, _)| id.container_name() == name)?;
     Some((hold.container.clone()?, hold.state))
+}
+
+/// Whether a node has or had a container of this name, by what it said last: its log may be there still.
+pub(in crate::api) fn is_known(snapshot: &Snapshot, node: &NodeId, name: &str) -> bool {
+    let report = snapshot.view.reports.get(node);
+    let mut holds = report.iter().flat_map(|report| report.holds.keys());
+    holds.any(|id| id.container_name() == name)
 }
 
 fn select(snapshot: &Snapshot, is_meant: impl Fn(&InstanceId) -> bool) -> Vec<Container> {
@@ -71,7 +79,7 @@ fn container(
         image: service.map(|service| service.image.clone()),
         cmd: service.and_then(|service| service.command.clone()),
         hostname: Some(format!("{}-{}", id.service.service, id.number)),
-        domainname: None,
+        domainname: Some(domainname(snapshot, &id.service)),
         ip_address: hold.address.map(|address| address.to_string()),
         created_at: Time::known(hold.since),
         deploy_rev: hold.generation,
@@ -84,6 +92,14 @@ fn container(
         state: state(hold),
         name,
     })
+}
+
+/// The domain of its stack, in which its host name is.
+fn domainname(snapshot: &Snapshot, key: &ServiceKey) -> String {
+    match key.stack.is_null() {
+        true => format!("{}.{DOMAIN}", snapshot.grid),
+        false => format!("{}.{}.{DOMAIN}", key.stack, snapshot.grid),
+    }
 }
 
 /// Kontena's flags. Docker's finer states are not reported.

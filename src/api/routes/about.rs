@@ -5,13 +5,23 @@ use axum::extract::State;
 
 use super::Shared;
 use crate::api::backend::Backend;
-use crate::api::types::membership::{Status, Version};
+use crate::api::types::membership::{Status, User, Version};
 
 /// `GET /` and `GET /v1/ping`. Answered to anybody.
 pub(super) async fn version(State(backend): Shared) -> Json<Version> {
     Json(Version {
         name: "kontena".to_owned(),
         version: backend.version.to_owned(),
+    })
+}
+
+/// `GET /v1/user`: who asks. Until there are users, whoever may ask may do everything.
+pub(super) async fn user() -> Json<User> {
+    const ADMINISTRATOR: &str = "administrator";
+    Json(User {
+        id: ADMINISTRATOR.to_owned(),
+        name: ADMINISTRATOR.to_owned(),
+        email: ADMINISTRATOR.to_owned(),
     })
 }
 

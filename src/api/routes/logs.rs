@@ -1,26 +1,33 @@
 //! The logs of a service, a stack, a container or the whole grid.
 
+use std::time::Duration;
+
 use axum::Json;
 use axum::body::{Body, Bytes};
 use axum::extract::{Path, State};
 use axum::http::header::{CONTENT_TYPE, HeaderValue};
 use axum::response::{IntoResponse, Response};
-use futures::StreamExt;
+use futures::{Stream, StreamExt, stream};
 use kontena_core::id::{ServiceName, StackName};
 use serde::Deserialize;
+use tokio::time::timeout;
 
 use super::services::existing;
 use super::{Shared, Three, Two, snapshot_of, stack_name};
 use crate::api::answer::Refused;
 use crate::api::backend::Backend;
 use crate::api::logs::{LineId, Range, Selection, follow, read};
+use crate::api::present;
 use crate::api::request::Parameters;
 use crate::api::types::Time;
+use crate::api::types::log::FollowedLine;
 
 /// Kontena's own default.
 const DEFAULT_LINES: u32 = 100;
 /// What a terminal keeps; more would be read from all nodes at once.
 const MAX_LINES: u32 = 10_000;
+/// Kontena's command line waits for 60 s by itself.
+const QUIET: Duration = Duration::from_secs(5);
 
 /// Kontena's parameters, all of them texts.
 #[derive(Debug, Default, Deserialize)]
@@ -39,6 +46,8 @@ pub(super) struct Query {
     /// `SERVICE`, `STACK/SERVICE` or `GRID/STACK/SERVICE`.
     services: Option<String>,
     containers: Option<String>,
+    /// *Ours*, `1` or `true`: lines that say whose log cannot be read, between the others of a followed log.
+    missing: Option<String>,
 }
 
 pub(super) async fn of_grid(
@@ -82,7 +91,11 @@ pub(super) async fn of_container(
     Path((grid, node, name)): Three,
     Parameters(query): Parameters<Query>,
 ) -> Result<Response, Refused> {
-    snapshot_of(&backend, &grid)?.node(&node)?;
+    let snapshot = snapshot_of(&backend, &grid)?;
+    let (id, _) = snapshot.node(&node)?;
+    if !present::containers::is_known(&snapshot, id, &name) {
+        return Err(Refused::not_found("container", &format!("{node}/{name}")));
+    }
     let selection = Selection {
         nodes: vec![node],
         containers: vec![name],
@@ -103,19 +116,38 @@ async fn answer(
     let range = range(query)?;
     if is_set(query.follow.as_deref())? {
         let lines = follow(backend.logs.clone(), backend.view.clone(), selection, range);
-        return Ok(streamed(lines.map(|line| {
+        let with_missing = is_set(query.missing.as_deref())?;
+        let lines = lines.filter(move |line| {
+            let is_told = with_missing || !matches!(line, FollowedLine::Missing { .. });
+            std::future::ready(is_told)
+        });
+        return Ok(streamed(kept_alive(lines.map(|line| {
             let mut text = serde_json::to_vec(&line)?;
             text.push(b'\n');
             Ok::<_, serde_json::Error>(Bytes::from(text))
-        })));
+        }))));
     }
     let logs = read(backend.logs.as_ref(), &snapshot, &selection, &range).await;
     Ok(Json(logs).into_response())
 }
 
+/// A blank whenever nothing else was said for a while: clients take a silent connection for a dead one, and Kontena's
+/// server did the same.
+fn kept_alive<E>(
+    chunks: impl Stream<Item = Result<Bytes, E>> + Send + 'static,
+) -> impl Stream<Item = Result<Bytes, E>> + Send + 'static {
+    let chunks = Box::pin(chunks);
+    stream::unfold(chunks, |mut chunks| async move {
+        match timeout(QUIET, chunks.next()).await {
+            Ok(chunk) => Some((chunk?, chunks)),
+            Err(_) => Some((Ok(Bytes::from_static(b" ")), chunks)),
+        }
+    })
+}
+
 /// One JSON object and a line break per chunk: Kontena's command line reads chunks.
 fn streamed(
-    lines: impl futures::Stream<Item = Result<Bytes, serde_json::Error>> + Send + 'static,
+    lines: impl Stream<Item = Result<Bytes, serde_json::Error>> + Send + 'static,
 ) -> Response {
     let mut response = Body::from_stream(lines).into_response();
     let json = HeaderValue::from_static("application/json");
@@ -184,4 +216,21 @@ fn service(text: &str) -> Result<(Option<StackName>, ServiceName), Refused> {
         Some(stack.parse().map_err(invalid)?),
         service.parse().map_err(invalid)?,
     ))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[tokio::test(start_paused = true)]
+    async fn whoever_waits_for_a_quiet_log_hears_a_blank_now_and_then() {
+        let line = Bytes::from_static(b"{}\n");
+        let late = stream::once(async {
+            tokio::time::sleep(QUIET * 2 + QUIET / 2).await;
+            Ok::<_, ()>(Bytes::from_static(b"{}\n"))
+        });
+        let said: Vec<_> = kept_alive(late).collect().await;
+        let blank = || Ok(Bytes::from_static(b" "));
+        assert_eq!(said, [blank(), blank(), Ok(line)]);
+    }
 }

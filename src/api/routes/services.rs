@@ -6,11 +6,12 @@ use axum::http::StatusCode;
 use kontena_core::command::Command;
 use kontena_core::id::{ServiceKey, StackName};
 use kontena_core::manifest::compiled::{FieldProblem, ServiceChange};
+use kontena_core::stack::Service as CoreService;
 use kontena_core::view::{Lifecycle, View};
 use serde::Deserialize;
 use serde_json::Value;
 
-use super::{Answer, Shared, Three, change, saved, service_key, snapshot_of};
+use super::{Answer, Four, Shared, Three, change, saved, service_key, snapshot_of};
 use crate::api::answer::Refused;
 use crate::api::backend::Backend;
 use crate::api::present::{Snapshot, containers as present_containers, service as present};
@@ -93,18 +94,32 @@ pub(super) async fn update(
 ) -> Answer<Changed<Service>> {
     let snapshot = snapshot_of(&backend, &grid)?;
     let key = service_key(&stack, &service)?;
-    let record = snapshot.service(&key)?;
     let wanted = ServiceChange::read(&body).map_err(|problems| refused(&problems))?;
     check_name(&wanted, &key)?;
-    let current = record.latest.service.as_ref().map_err(|problem| {
-        Refused::invalid(format!("this version cannot read the service: {problem}"))
-    })?;
     let mut service = wanted
-        .apply(current)
+        .apply(current(&snapshot, &key)?)
         .map_err(|problems| refused(&problems))?;
     // Links as they were read name their stack, also where it is this one.
     service.localize_links(&key.stack);
-    let (hash, instances) = (service.hash(), wanted.instances);
+    redefine(&backend, key, service, wanted.instances).await
+}
+
+/// The newest definition of a service.
+fn current<'s>(snapshot: &'s Snapshot, key: &ServiceKey) -> Result<&'s CoreService, Refused> {
+    let latest = &snapshot.service(key)?.latest;
+    let service = latest.service.as_deref();
+    service.map_err(|problem| {
+        Refused::invalid(format!("this version cannot read the service: {problem}"))
+    })
+}
+
+async fn redefine(
+    backend: &Backend,
+    key: ServiceKey,
+    service: CoreService,
+    instances: Option<u32>,
+) -> Answer<Changed<Service>> {
+    let hash = service.hash();
     let command = Command::UpdateService {
         key: key.clone(),
         service: Box::new(service),
@@ -115,8 +130,57 @@ pub(super) async fn update(
             record.latest.hash == hash && instances.is_none_or(|count| count == record.instances)
         })
     };
-    let (how, snapshot) = change(&backend, command, is_updated).await?;
+    let (how, snapshot) = change(backend, command, is_updated).await?;
     Ok(saved(shown(&snapshot, &key)?, how))
+}
+
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+pub(super) struct Variable {
+    /// `NAME=VALUE`.
+    env: String,
+}
+
+/// `POST …/envs`: sets one variable, new or not.
+pub(super) async fn set_variable(
+    State(backend): Shared,
+    Path((grid, stack, service)): Three,
+    Body(wanted): Body<Variable>,
+) -> Answer<Changed<Service>> {
+    let name = CoreService::variable_name(&wanted.env);
+    let name = name.map_err(|problem| Refused::invalid(format!("env: {problem}")))?;
+    let snapshot = snapshot_of(&backend, &grid)?;
+    let key = service_key(&stack, &service)?;
+    let mut service = current(&snapshot, &key)?.clone();
+    let mut variables = service.environment.iter_mut();
+    match variables.find(|variable| names(variable, name)) {
+        Some(variable) => variable.clone_from(&wanted.env),
+        None => service.environment.push(wanted.env.clone()),
+    }
+    redefine(&backend, key, service, None).await
+}
+
+/// `DELETE …/envs/NAME`.
+pub(super) async fn unset_variable(
+    State(backend): Shared,
+    Path((grid, stack, service, name)): Four,
+) -> Answer<Changed<Service>> {
+    let snapshot = snapshot_of(&backend, &grid)?;
+    let key = service_key(&stack, &service)?;
+    let mut service = current(&snapshot, &key)?.clone();
+    let before = service.environment.len();
+    service
+        .environment
+        .retain(|variable| !names(variable, &name));
+    if service.environment.len() == before {
+        return Err(Refused::not_found("variable", &name));
+    }
+    redefine(&backend, key, service, None).await
+}
+
+/// Whether `NAME=VALUE` is of this name.
+fn names(variable: &str, name: &str) -> bool {
+    variable.split_once('=').is_some_and(|(of, _)| of == name)
 }
 
 /// A name in the body of an update must be the one in the path: there is no renaming.

@@ -486,3 +486,55 @@ async fn a_deploy_is_given_with_what_its_image_means_and_warns_where_nobody_can_
     assert_eq!(images["nginx:1.25"].to_string(), "sha256:d1");
     assert!(none.is_empty());
 }
+
+/// The newest definition of `shop/web` follows what is commanded.
+fn redefining(command: Command, view: &mut View) -> Reply {
+    let Command::UpdateService { key, service, .. } = without_images(command) else {
+        panic!("only services are changed here");
+    };
+    let documents = Arc::make_mut(&mut view.documents);
+    let latest = &mut documents.services.get_mut(&key).unwrap().latest;
+    latest.hash = service.hash();
+    latest.service = Ok(Arc::from(service));
+    accepted()
+}
+
+#[tokio::test]
+async fn single_variables_are_set_changed_and_taken_away() {
+    let server = Server::start(view(), redefining).await;
+    let path = "/v1/services/home/shop/web";
+    let set = |variable: &str| json!({"env": variable});
+    let variables = async || {
+        let service: Value = server.client.get(path).await.unwrap();
+        service["env"].clone()
+    };
+    let before = variables().await;
+    for variable in ["LEVEL=debug", "LEVEL=info", "EMPTY="] {
+        let _: Value = server
+            .client
+            .post(&format!("{path}/envs"), &set(variable))
+            .await
+            .unwrap();
+    }
+    let mut expected = before.as_array().unwrap().clone();
+    expected.extend(["LEVEL=info".into(), "EMPTY=".into()]);
+    assert_eq!(variables().await, Value::from(expected));
+    for name in ["LEVEL", "EMPTY"] {
+        let _: Value = server
+            .client
+            .delete(&format!("{path}/envs/{name}"))
+            .await
+            .unwrap();
+    }
+    assert_eq!(variables().await, before);
+    let missing = server
+        .client
+        .delete::<Value>(&format!("{path}/envs/LEVEL"))
+        .await;
+    assert_eq!(missing.unwrap_err().kind, ErrorKind::NotFound);
+    let wrong = server
+        .client
+        .post::<_, Value>(&format!("{path}/envs"), &set("LEVEL"))
+        .await;
+    assert_eq!(wrong.unwrap_err().kind, ErrorKind::Invalid);
+}

@@ -409,7 +409,7 @@ async fn the_containers_of_absent_nodes_are_hidden() {
               "container_id": "aaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaa",
               "created_at": "2026-01-02T03:04:05.500Z",
               "deploy_rev": 7,
-              "domainname": null,
+              "domainname": "shop.home.kontena.local",
               "health_status": {
                 "status": "healthy",
                 "updated_at": "2026-01-02T03:04:05.500Z"

@@ -99,7 +99,7 @@ async fn a_log_of_what_does_not_exist_is_404_by_its_name() {
             "service `shop/nope` does not exist",
         ),
         (
-            "/v1/stacks/home/shop/container_logs?services=shop/nope&follow=1",
+            "/v1/stacks/home/shop/container_logs?services=shop/nope&follow=1&missing=1",
             "service `shop/nope` does not exist",
         ),
         (
@@ -178,7 +178,7 @@ async fn following_goes_on_into_containers_that_come_later() {
     server.logs.put('d', vec![Ok(line(5, "hello"))]);
     let lines = server
         .client
-        .follow::<FollowedLine>(&format!("{LOGS}?follow=1"))
+        .follow::<FollowedLine>(&format!("{LOGS}?follow=1&missing=1"))
         .await;
     let mut lines = pin!(lines.unwrap());
     let mut first = vec![next(&mut lines).await, next(&mut lines).await];
@@ -208,7 +208,7 @@ async fn a_stopping_server_ends_followed_logs() {
     server.logs.put('a', vec![Ok(line(1, "old"))]);
     let lines = server
         .client
-        .follow::<FollowedLine>(&format!("{LOGS}?follow=1"))
+        .follow::<FollowedLine>(&format!("{LOGS}?follow=1&missing=1"))
         .await;
     let mut lines = pin!(lines.unwrap());
     assert!(lines.next().await.is_some());
@@ -224,7 +224,7 @@ async fn a_stopping_server_ends_followed_logs() {
 async fn whoever_stops_following_stops_the_reading() {
     let server = Server::reading(view()).await;
     server.logs.put('a', vec![Ok(line(1, "old"))]);
-    let path = format!("{LOGS}?follow=1");
+    let path = format!("{LOGS}?follow=1&missing=1");
     let lines = server.client.follow::<FollowedLine>(&path).await;
     let mut lines = Box::pin(lines.unwrap());
     assert!(lines.next().await.is_some());

@@ -103,6 +103,15 @@ pub(crate) struct Status {
     pub(crate) problems: Vec<String>,
 }
 
+/// The answer of `GET /v1/user`.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub(crate) struct User {
+    pub(crate) id: String,
+    pub(crate) name: String,
+    /// What Kontena's command line shows.
+    pub(crate) email: String,
+}
+
 /// Where a node is on its way through life.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "lowercase")]

@@ -30,7 +30,7 @@ pub(super) fn table(nodes: &[Node], now: Timestamp) -> Table {
 }
 
 /// `online`, `online (late)`, `offline 5 min`.
-fn status(node: &Node, now: Timestamp) -> String {
+pub(super) fn status(node: &Node, now: Timestamp) -> String {
     match node.status {
         NodeStatus::Created => "created".to_owned(),
         NodeStatus::Connecting => "connecting".to_owned(),
