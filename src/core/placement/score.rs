@@ -44,6 +44,8 @@ pub(super) struct Crowd {
     pub service: u32,
     /// Instances of all services on the node, so that an empty node comes first.
     pub total: u32,
+    /// It has not got the service's image, as far as it says.
+    pub lacks_image: bool,
 }
 
 /// A bijection that spreads every bit of `z` over all of the result.
