@@ -14,4 +14,5 @@ mod power;
 mod rollouts;
 mod splits;
 mod stacks;
+mod standby;
 mod vpn;

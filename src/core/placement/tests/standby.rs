@@ -73,7 +73,7 @@ fn whoever_has_the_image_goes_on_to_stand_by_and_the_first_of_them_takes_over() 
     check(
         &format!("nodes a b(absent) c(image=web) d\n{web}"),
         expect![[r#"
-            web.1  c  taken over by c from b: this side sees 3 of 4 eligible nodes (epoch 2)
+            web.1  c  taken over by c from b, absent since 2026-01-31T12:00:00Z: this side sees 3 of 4 eligible nodes (epoch 2)
         "#]],
     );
 }
