@@ -235,7 +235,7 @@ fn weight(survey: &Survey<'_>, wanted: &Wanted<'_>, node: usize, number: u32) ->
             .map(|(label, instances)| Domain { label, instances })
             .collect(),
         of_service: crowd.service,
-        on_node: crowd.total,
+        on_node: crowd.fullness.total(),
         has_image: wanted.has_image(survey, node),
         score: format!("{:016x}", rendezvous.0),
     }

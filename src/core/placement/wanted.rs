@@ -13,7 +13,7 @@ use crate::view::{Documents, View};
 use super::affinity::{Asker, Rule};
 use super::domains::Place;
 use super::filter;
-use super::score::{self, Crowd, Scores};
+use super::score::{self, Crowd, Fullness, Scores};
 use super::standard::Standard;
 use super::survey::{Holder, Node, Survey};
 use super::takeover::{self, Rank};
@@ -126,8 +126,7 @@ impl<'v> Wanted<'v> {
             Strategy::Ha | Strategy::Daemon => {
                 crowd.domains = place.map(|domain| survey.in_domain[domain as usize]);
                 crowd.service = survey.on_node[node];
-                crowd.total = survey.totals[node];
-                crowd.lacks_image = lacks_image;
+                crowd.fullness = Fullness::new(survey.totals[node], lacks_image);
             }
             Strategy::Random => {}
         }
