@@ -24,6 +24,7 @@ mod restarts;
 mod rollout;
 mod running;
 mod stacks;
+mod standby;
 mod stateful;
 mod stopping;
 mod succession;
@@ -203,6 +204,7 @@ impl Checks {
                 Box::<restarts::Restarts>::default(),
                 Box::new(documents::Documents),
                 Box::new(stacks::Stacks),
+                Box::new(standby::Standbys),
                 Box::<rest::Rest>::default(),
                 Box::new(bounds::Bounds::new(hosts)),
             ],
@@ -265,6 +267,7 @@ pub fn all() -> impl Iterator<Item = &'static Check> {
         restarts::CHECKS,
         documents::CHECKS,
         stacks::CHECKS,
+        standby::CHECKS,
         rest::CHECKS,
         bounds::CHECKS,
         DRIVING,

@@ -199,7 +199,8 @@ impl Engine {
         }
     }
 
-    fn has(&self, image: &str, frozen: &Option<FrozenImage>) -> bool {
+    /// Whether an image is here, as a deploy asks for it.
+    pub fn has(&self, image: &str, frozen: &Option<FrozenImage>) -> bool {
         self.images.contains(&self.meant(image, frozen))
     }
 

@@ -288,6 +288,7 @@ impl Shape {
                 service.deploy.min_health = 500;
                 service.deploy.max_per_node = NonZeroU32::new(2);
                 service.deploy.rebalance = true;
+                service.deploy.standby_images = 1;
                 let labels = ["label=az", "label=rack"].map(|label| label.parse());
                 let labels: Result<_, _> = labels.into_iter().collect();
                 let spread = labels.and_then(Spread::new);

@@ -10,4 +10,5 @@ mod health;
 mod membership;
 mod placing;
 mod splits;
+mod standby;
 mod support;

@@ -21,6 +21,7 @@ mod presenting;
 mod relay;
 mod reports;
 mod saving;
+mod standing_by;
 mod stopping;
 #[cfg(test)]
 mod tests;
@@ -61,6 +62,7 @@ use presenting::Presenting;
 use relay::Relay;
 use reports::Reports;
 use saving::Saving;
+use standing_by::StandingBy;
 use stopping::Stopping;
 use work::Work;
 use writing::Writing;
@@ -306,6 +308,7 @@ pub struct Node {
     halting: Halting,
     joining: Joining,
     presenting: Presenting,
+    standing_by: StandingBy,
     stopping: Stopping,
     chance: Chance,
     view: Arc<View>,
@@ -342,6 +345,7 @@ impl Node {
             halting: Halting::default(),
             joining: Joining::default(),
             presenting: Presenting::default(),
+            standing_by: StandingBy::default(),
             stopping: Stopping::default(),
             chance: Chance::new(config.seed, "node"),
             view: Arc::default(),
@@ -422,6 +426,7 @@ impl Node {
                 .map(|at| (at, "absences")),
             self.leave_wake().map(|at| (at, "leaving")),
             self.stopping.next_wake().map(|at| (at, "stopping")),
+            self.stand_by_wake().map(|at| (at, "standing by")),
         ]
         .into_iter()
         .flatten()

@@ -25,6 +25,7 @@ mod lagging;
 mod plan;
 mod score;
 mod standard;
+mod standby;
 mod survey;
 mod takeover;
 #[cfg(test)]
@@ -43,11 +44,12 @@ use survey::Survey;
 use wanted::Wanted;
 
 pub use departures::{Departing, Fate, departures};
-pub use explain::{Domain, Explained, Explanation, Row, Verdict, Weight, explain};
+pub use explain::{Domain, Explained, Explanation, Row, Standby, Verdict, Weight, explain};
 pub use incremental::Incremental;
 pub use lagging::lags;
 pub use plan::{Change, Outcome, Plan, Supposition, plan};
 use standard::Standard;
+pub use standby::{Candidacy, StandbyImage, standbys};
 pub use survey::DAEMON_STRIDE;
 pub use takeover::{Seen, winner};
 

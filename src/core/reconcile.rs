@@ -33,6 +33,7 @@ mod refusals;
 pub mod rollout;
 mod round;
 mod sight;
+mod standby;
 mod succession;
 #[cfg(test)]
 mod tests;
@@ -45,5 +46,6 @@ pub use goals::{Holder, goals};
 pub use instances::{Identity, Instances};
 pub use order::Awaited;
 pub use parting::Leaves;
+pub use standby::MAX_STANDBY;
 pub use trial::Failed;
 pub use wanted::{Departure, Goals, Leaving, Rival, Wanted};

@@ -12,6 +12,7 @@ use serde::{Deserialize, Serialize};
 
 use crate::id::{InstanceId, NodeId, RevisionHash};
 use crate::identity::{Context, Seal, SecretKey, verify};
+use crate::stack::ImageMark;
 use crate::time::WallTime;
 
 /// The order of one node's reports: boot counter, then the boot's random nonce, then the sequence.
@@ -45,6 +46,13 @@ pub struct Report {
     /// Instances that it was asked to run and refuses, and why.
     #[serde(default)]
     pub refusals: BTreeMap<InstanceId, String>,
+    /// Images that it has ready for services that it holds nothing of: it stands by for them. What it holds needs no
+    /// entry.
+    #[serde(default, skip_serializing_if = "BTreeSet::is_empty")]
+    pub images: BTreeSet<ImageMark>,
+    /// Images that it wants to have ready and could not fetch, and why.
+    #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
+    pub missing_images: BTreeMap<ImageMark, String>,
     /// Its data plane; `None` where none runs.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub network: Option<Network>,
@@ -274,6 +282,8 @@ impl Report {
             restarting: false,
             holds: BTreeMap::new(),
             refusals: BTreeMap::new(),
+            images: BTreeSet::new(),
+            missing_images: BTreeMap::new(),
             network: None,
             unknown: BTreeMap::new(),
         }

@@ -25,6 +25,7 @@ mod frozen;
 mod health_check;
 mod hooks;
 mod image;
+mod image_mark;
 mod link;
 mod logging;
 mod network_mode;
@@ -49,6 +50,7 @@ pub use frozen::FrozenImage;
 pub use health_check::{HealthCheck, InvalidHealthCheck, Question, Written as WrittenHealthCheck};
 pub use hooks::{Hook, Hooks, InvalidHook, Stage};
 pub use image::{InvalidImage, has_digest, image_reference, repository};
+pub use image_mark::{ImageMark, InvalidImageMark};
 pub use link::InvalidLink;
 pub use logging::{InvalidLogging, Logging, log_driver, log_option};
 pub use network_mode::NetworkMode;
@@ -261,11 +263,20 @@ pub struct Deploy {
     /// promotes the deploy.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub canary: Option<NonZeroU32>,
+    /// So many of the nodes that come next keep the image ready.
+    #[serde(
+        default = "Deploy::default_standby_images",
+        skip_serializing_if = "Deploy::is_default_standby_images"
+    )]
+    pub standby_images: u8,
     #[serde(flatten)]
     pub unknown: BTreeMap<String, serde_json::Value>,
 }
 
 impl Deploy {
+    /// The most nodes that keep an image ready, and as many as do unless somebody says otherwise.
+    pub const MAX_STANDBY_IMAGES: u8 = 2;
+
     /// A share from 0 to 1 in thousandths, or `None` if it is not one.
     pub fn thousandths(share: f64) -> Option<u16> {
         #[expect(
@@ -279,6 +290,18 @@ impl Deploy {
 
     fn default_min_health() -> u16 {
         800
+    }
+
+    fn default_standby_images() -> u8 {
+        Self::MAX_STANDBY_IMAGES
+    }
+
+    #[expect(
+        clippy::trivially_copy_pass_by_ref,
+        reason = "serde passes a reference to what it may skip"
+    )]
+    fn is_default_standby_images(images: &u8) -> bool {
+        *images == Self::MAX_STANDBY_IMAGES
     }
 }
 
@@ -295,6 +318,7 @@ impl Default for Deploy {
             order: Order::StopFirst,
             on_failure: OnFailure::Halt,
             canary: None,
+            standby_images: Self::default_standby_images(),
             unknown: BTreeMap::new(),
         }
     }

@@ -185,6 +185,7 @@ fn deploy() -> Json {
         "order": choice(&ORDER, "Whether the new container is started before the old one stops (stop-first)"),
         "on_failure": choice(&ON_FAILURE, "What becomes of a deploy that fails (halt)"),
         "canary": typed("integer", "How many instances are replaced before the deploy is promoted"),
+        "standby_images": typed("integer", "How many of the nodes that come next keep the image ready: 0, 1 or 2 (2)"),
         "rebalance": typed("boolean", "Moves what runs to where fewer of it run, one after the other"),
     });
     section(&keys, &[])

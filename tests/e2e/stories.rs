@@ -15,4 +15,5 @@ mod power;
 mod rollouts;
 mod splits;
 mod stacks;
+mod standby;
 mod vpn;

@@ -5,6 +5,7 @@
 pub(crate) mod grid;
 pub(crate) mod load;
 mod node;
+pub(crate) mod registry;
 pub(crate) mod settle;
 pub(crate) mod talk;
 

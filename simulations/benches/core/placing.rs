@@ -1,4 +1,4 @@
-//! Placement of 10,000 instances on 1,000 nodes: from nothing, at rest, and after one change.
+//! Placement of 10,000 instances on 1,000 nodes: from nothing, at rest, and after one change; and who comes next.
 
 use std::collections::BTreeMap;
 use std::net::Ipv4Addr;
@@ -87,6 +87,45 @@ pub(crate) fn measure(report: &mut dyn FnMut(Row)) {
         figure: follow(worse),
         aim: "",
     });
+    measure_standby(report);
+}
+
+/// One of the looks that each node takes at who comes next: at 64 of 1,000 services. One node has nothing and is a
+/// candidate of all, so that it has to look at all others for each.
+fn measure_standby(report: &mut dyn FnMut(Row)) {
+    let mut view = view_of(1_000, INSTANCES / 10);
+    let placement = place(&view);
+    carry_out(&mut view, &placement);
+    let mut documents = Documents::clone(&view.documents);
+    add_node(&mut documents, &mut view, NODES + 1);
+    view.documents = Arc::new(documents);
+    let mut incremental = Incremental::default();
+    incremental.update(&Arc::new(view));
+    for (who, numbers) in [
+        ("a node like all", 1..=20),
+        ("an empty node", NODES + 1..=NODES + 1),
+    ] {
+        let mut times = Times::default();
+        for number in numbers {
+            times.measure_many(16, || look_through(&incremental, id(number)));
+        }
+        report(Row {
+            what: format!("– 64 of 1,000 services looked at by {who}, for standby images"),
+            figure: times.in_milliseconds(),
+            aim: "< 5 ms",
+        });
+    }
+}
+
+fn look_through(incremental: &Incremental, node: NodeId) {
+    let mut after = None;
+    loop {
+        let slice = incremental.candidacies(&node, after.as_ref(), 64);
+        let Some((last, _)) = slice.last() else {
+            return;
+        };
+        after = Some(last.clone());
+    }
 }
 
 fn without(view: &View, number: u32) -> View {
@@ -133,14 +172,18 @@ fn id(number: u32) -> NodeId {
 }
 
 fn view() -> View {
+    view_of(SERVICES, INSTANCES)
+}
+
+fn view_of(services: usize, instances: u32) -> View {
     let mut documents = Documents::default();
     documents.grid.placement_version = PLACEMENT_VERSION;
     let mut view = View::default();
     for number in 1..=NODES {
         add_node(&mut documents, &mut view, number);
     }
-    documents.services = (0..SERVICES)
-        .map(|number| (service_key(number), record()))
+    documents.services = (0..services)
+        .map(|number| (service_key(number), record(instances)))
         .collect();
     view.documents = Arc::new(documents);
     view
@@ -181,7 +224,7 @@ fn empty_report(node: NodeId) -> Report {
     }
 }
 
-fn record() -> ServiceRecord {
+fn record(instances: u32) -> ServiceRecord {
     let service = Service::new("web:1");
     let revision = Revision {
         hash: service.hash(),
@@ -195,7 +238,7 @@ fn record() -> ServiceRecord {
         latest: revision.clone(),
         deployed: Some(Deployed::new(revision, 1, WallTime(0))),
         deploys: Arc::default(),
-        instances: INSTANCES,
+        instances,
         state: Lifecycle::Running,
         pins: BTreeMap::new(),
         created: WallTime(0),

@@ -208,6 +208,7 @@ fn deploy_options(deploy: &Deploy) -> DeployOptions {
             on_return: deploy.offline.on_return,
         },
         rebalance: deploy.rebalance,
+        standby_images: Some(deploy.standby_images),
         order: deploy.order,
         on_failure: deploy.on_failure,
         canary: deploy.canary,

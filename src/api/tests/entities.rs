@@ -188,6 +188,7 @@ async fn a_service_has_kontenas_fields_and_ours() {
             "order": "stop-first",
             "rebalance": false,
             "spread": [],
+            "standby_images": 2,
             "wait_for_port": 8080
           },
           "deployed": {

@@ -246,6 +246,8 @@ pub(super) fn add_report(
         restarting: false,
         holds: holds.collect(),
         refusals: BTreeMap::new(),
+        images: BTreeSet::new(),
+        missing_images: BTreeMap::new(),
         network: None,
         unknown: BTreeMap::new(),
     };

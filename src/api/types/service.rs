@@ -218,6 +218,9 @@ pub(crate) struct DeployOptions {
     pub(crate) rebalance: bool,
     /// *Ours.*
     #[serde(default)]
+    pub(crate) standby_images: Option<u8>,
+    /// *Ours.*
+    #[serde(default)]
     pub(crate) order: Order,
     /// *Ours.*
     #[serde(default)]

@@ -4,7 +4,7 @@ use std::num::NonZeroU32;
 
 use clap::Args;
 use kontena_core::manifest::compiled::PlacingChange;
-use kontena_core::stack::{OnReturn, Service, Spread, SpreadLabel, Takeover, grace_millis};
+use kontena_core::stack::{Deploy, OnReturn, Service, Spread, SpreadLabel, Takeover, grace_millis};
 
 use super::super::failure::Failure;
 
@@ -28,6 +28,9 @@ pub(super) struct Placing {
     /// Whether what runs moves to where fewer of it run, one instance after the other: `true` or `false`
     #[arg(long, value_name = "BOOL")]
     deploy_rebalance: Option<bool>,
+    /// How many of the nodes that come next keep the image ready: 0, 1 or 2
+    #[arg(long, value_name = "N", value_parser = clap::value_parser!(u8).range(..=i64::from(Deploy::MAX_STANDBY_IMAGES)))]
+    deploy_standby_images: Option<u8>,
 }
 
 impl Placing {
@@ -43,6 +46,7 @@ impl Placing {
             takeover: self.offline_takeover,
             on_return: self.offline_on_return,
             rebalance: self.deploy_rebalance,
+            standby_images: self.deploy_standby_images,
         })
     }
 }

@@ -1,6 +1,6 @@
 //! Services as people read them. Pure.
 
-use kontena_core::stack::size_text;
+use kontena_core::stack::{Deploy, size_text};
 
 use super::super::fields::Fields;
 use super::super::table::{Cell, Table};
@@ -131,6 +131,9 @@ fn definition(fields: &mut Fields, definition: &Definition) {
             "rebalance",
             definition.deploy_opts.rebalance.then_some("yes"),
         );
+        let standby = definition.deploy_opts.standby_images;
+        let said = standby.filter(|images| *images != Deploy::MAX_STANDBY_IMAGES);
+        fields.known("standby images", said);
     });
     fields
         .field("net", &definition.net)
@@ -426,6 +429,7 @@ pub(in crate::cli) mod tests {
                     on_return: OnReturn::KeepOriginal,
                 },
                 rebalance: true,
+                standby_images: Some(1),
                 order: Order::StartFirst,
                 on_failure: OnFailure::Rollback,
                 canary: NonZeroU32::new(1),
@@ -508,6 +512,7 @@ pub(in crate::cli) mod tests {
                   takeover: always
                   on return: keep_original
                 rebalance: yes
+                standby images: 1
               net:
               stop timeout: 10 s
               affinity: -

@@ -297,6 +297,7 @@ impl Node {
         self.heed_partings(now);
         for _ in 0..4 {
             self.reconcile(now);
+            self.stand_by(now);
             if !self.report(now) {
                 break;
             }
@@ -306,6 +307,11 @@ impl Node {
         if self.acts() && self.begins_actions() {
             self.begin_actions();
         }
+    }
+
+    /// The placement of the newest view, as it is followed.
+    pub(super) fn followed(&self) -> &Incremental {
+        &self.work.placement
     }
 
     pub(super) fn placement(&self) -> &Placement {
@@ -387,7 +393,7 @@ impl Node {
     }
 
     /// Whether this node decides about containers: as a member, or to stop what it ran as one.
-    fn acts(&self) -> bool {
+    pub(super) fn acts(&self) -> bool {
         let has_grid = self.view.documents.grid.id.is_some();
         match self.phase {
             Phase::Member | Phase::Leaving | Phase::Removed => has_grid,
@@ -421,6 +427,8 @@ impl Node {
                 report.engine = instances.engine(now);
                 report.holds = instances.holds().clone();
                 report.refusals = instances.refusals().clone();
+                report.images = instances.ready_images().clone();
+                report.missing_images = instances.missing_images().clone();
                 report.network = network;
             });
         let Some(report) = next else {

@@ -13,6 +13,7 @@ use crate::stack::Strategy;
 use crate::view::{Availability, Freshness, View};
 
 use super::score::Scores;
+use super::standby::standbys;
 use super::survey::Survey;
 use super::wanted::Wanted;
 use super::words::{name, reason, shown};
@@ -53,6 +54,19 @@ pub struct Row {
     /// What the node says of the instance that it holds: why it failed, or what it waits for.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub problem: Option<String>,
+    /// Whether it comes next for the service, and so has its image ready, or should have.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub standby: Option<Standby>,
+}
+
+/// A node that is to keep the image of the service ready.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Standby {
+    /// Whether it says that it has the image.
+    pub has_image: bool,
+    /// Why it has not, if it says so.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub problem: Option<String>,
 }
 
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
@@ -89,6 +103,9 @@ pub struct Weight {
     pub of_service: u32,
     /// Instances of all services on the node.
     pub on_node: u32,
+    /// It says that it has the image, and comes before those that are equal otherwise and do not.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub has_image: bool,
     /// The rendezvous score, 16 hexadecimal digits (JSON numbers are not exact that far).
     pub score: String,
 }
@@ -114,6 +131,7 @@ pub fn explain(view: &View, key: &ServiceKey, number: Option<u32>) -> Explanatio
         explanation.problem = Some("no such service".to_owned());
         return explanation;
     };
+    let standbys = standbys(view, key);
     let mut survey = Survey::of(view);
     for (earlier, record) in services.range(..key) {
         place_service(&mut survey, earlier, record, &mut |_, _, _, _| ());
@@ -126,7 +144,7 @@ pub fn explain(view: &View, key: &ServiceKey, number: Option<u32>) -> Explanatio
             if number.is_none_or(|number| number == at) {
                 explanation
                     .instances
-                    .push(explained(survey, wanted, at, decided));
+                    .push(explained(survey, wanted, at, decided, &standbys));
             }
         },
     );
@@ -154,10 +172,15 @@ fn explained(
     wanted: &Wanted<'_>,
     number: u32,
     decided: &Assignment,
+    standbys: &[NodeId],
 ) -> Explained {
-    let mut nodes: Vec<Row> = (0..survey.nodes.len())
-        .map(|node| row(survey, wanted, number, node, decided))
-        .collect();
+    let row = |node: usize| Row {
+        standby: standbys
+            .contains(&survey.nodes[node].id)
+            .then(|| standby(survey, wanted, node)),
+        ..row(survey, wanted, number, node, decided)
+    };
+    let mut nodes: Vec<Row> = (0..survey.nodes.len()).map(row).collect();
     nodes.sort_by(|a, b| a.node.cmp(&b.node));
     let outgoing = decided.leaving.iter().chain(&decided.rivals);
     Explained {
@@ -188,7 +211,16 @@ fn row(
             None => Verdict::Eligible { weight: weight() },
         },
         problem: problem(survey, wanted, number, node),
+        standby: None,
     }
+}
+
+fn standby(survey: &Survey<'_>, wanted: &Wanted<'_>, node: usize) -> Standby {
+    let has_image = wanted.has_image(survey, node);
+    let report = survey.nodes[node].report.filter(|_| !has_image);
+    let missing = report.map(|report| &report.missing_images);
+    let problem = missing.and_then(|missing| missing.get(&wanted.mark(survey)).cloned());
+    Standby { has_image, problem }
 }
 
 fn weight(survey: &Survey<'_>, wanted: &Wanted<'_>, node: usize, number: u32) -> Weight {
@@ -203,7 +235,8 @@ fn weight(survey: &Survey<'_>, wanted: &Wanted<'_>, node: usize, number: u32) ->
             .map(|(label, instances)| Domain { label, instances })
             .collect(),
         of_service: crowd.service,
-        on_node: crowd.total,
+        on_node: crowd.fullness.total(),
+        has_image: wanted.has_image(survey, node),
         score: format!("{:016x}", rendezvous.0),
     }
 }
@@ -293,12 +326,26 @@ impl Explained {
         let names = names.max().unwrap_or(0);
         let widest = facts.iter().map(|facts| chars(facts)).max().unwrap_or(0);
         for (row, facts) in self.nodes.iter().zip(&facts) {
-            writeln!(f, "  {:names$}  {facts:widest$}  {}", row.node, row.verdict)?;
+            write!(f, "  {:names$}  {facts:widest$}  {}", row.node, row.verdict)?;
+            if let Some(standby) = &row.standby {
+                write!(f, "; {standby}")?;
+            }
+            writeln!(f)?;
             if let Some(problem) = &row.problem {
                 writeln!(f, "  {:names$}  says: {problem}", "")?;
             }
         }
         Ok(())
+    }
+}
+
+impl fmt::Display for Standby {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match (self.has_image, &self.problem) {
+            (true, _) => f.write_str("standby"),
+            (false, None) => f.write_str("standby without image"),
+            (false, Some(problem)) => write!(f, "standby without image: {problem}"),
+        }
     }
 }
 
@@ -321,6 +368,7 @@ impl fmt::Display for Weight {
             domains,
             of_service,
             on_node,
+            has_image,
             score,
         } = self;
         if *refuses {
@@ -333,9 +381,10 @@ impl fmt::Display for Weight {
         for Domain { label, instances } in domains {
             write!(f, "in {label} {instances}, ")?;
         }
-        write!(
-            f,
-            "of service {of_service}, on node {on_node}, score {score}"
-        )
+        write!(f, "of service {of_service}, on node {on_node}, ")?;
+        if *has_image {
+            f.write_str("has the image, ")?;
+        }
+        write!(f, "score {score}")
     }
 }

@@ -11,6 +11,7 @@
 //! a bearing on any service, and all are decided anew.
 
 use std::collections::{BTreeMap, BTreeSet};
+use std::ops::Bound;
 use std::sync::Arc;
 
 use crate::id::{InstanceId, NodeId, ServiceKey};
@@ -18,6 +19,7 @@ use crate::report::Report;
 use crate::stack::{AffinityKey, Strategy};
 use crate::view::{Documents, Member, ServiceRecord, View};
 
+use super::standby::{Candidacy, candidacy};
 use super::survey::{Survey, deployed};
 use super::wanted::affinities;
 use super::{Assignment, Placement, Reason, ServicePlacement, place, place_again, place_service};
@@ -89,6 +91,50 @@ impl Incremental {
             add_whole(&mut affected, self.traits.contending.iter());
         }
         self.place_some(&affected);
+    }
+
+    /// What those `services` of the view that follow `after` are to a node that keeps images ready, in the order of
+    /// their keys; `most` of them at a time.
+    pub fn candidacies(
+        &self,
+        node: &NodeId,
+        after: Option<&ServiceKey>,
+        most: usize,
+    ) -> Vec<(ServiceKey, Candidacy)> {
+        let from = after.map_or(Bound::Unbounded, Bound::Excluded);
+        let services = &self.view.documents.services;
+        let services = services.range((from, Bound::Unbounded)).take(most);
+        let services: Vec<_> = services.collect();
+        let mut survey = self.survey_of(&services);
+        let Some(me) = survey.index(node) else {
+            return Vec::new();
+        };
+        let candidacy = |(key, record)| {
+            (
+                ServiceKey::clone(key),
+                candidacy(&mut survey, me, key, record),
+            )
+        };
+        services.into_iter().map(candidacy).collect()
+    }
+
+    /// All that has a bearing on these services.
+    fn survey_of(&self, services: &[(&ServiceKey, &ServiceRecord)]) -> Survey<'_> {
+        if self.traits.entangled {
+            return Survey::of(&self.view);
+        }
+        let keys: BTreeSet<&ServiceKey> = services.iter().map(|(key, _)| *key).collect();
+        let contending = self.traits.contending.iter();
+        let contending = contending.filter(|key| !keys.contains(key));
+        let all = keys.iter().copied().chain(contending);
+        let held = all.clone().flat_map(|key| self.held(key, &Extent::Whole));
+        let mut survey = Survey::of_instances(&self.view, held);
+        for key in all {
+            if let Some((key, record)) = self.view.documents.services.get_key_value(key) {
+                survey.reserve_pins(key, record);
+            }
+        }
+        survey
     }
 
     fn place_all(&mut self) {

@@ -42,8 +42,25 @@ pub(super) struct Crowd {
     pub domains: Place,
     /// Instances of this service on the node.
     pub service: u32,
-    /// Instances of all services on the node, so that an empty node comes first.
-    pub total: u32,
+    /// An empty node comes first, and of equals one that has the image.
+    pub fullness: Fullness,
+}
+
+/// Instances of all services on a node, twice, and one more where the node does not say that it has the service's image: one number,
+/// because the best of all nodes is looked for by it for each instance.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord)]
+pub(super) struct Fullness(u32);
+
+impl Fullness {
+    #[inline]
+    pub(super) fn new(total: u32, lacks_image: bool) -> Self {
+        Self(total << 1 | u32::from(lacks_image))
+    }
+
+    /// Instances of all services.
+    pub(super) fn total(self) -> u32 {
+        self.0 >> 1
+    }
 }
 
 /// A bijection that spreads every bit of `z` over all of the result.

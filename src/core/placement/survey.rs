@@ -55,6 +55,10 @@ impl Node<'_> {
         self.report.is_some_and(Report::has_released)
     }
 
+    fn tells_images(&self) -> bool {
+        self.report.is_some_and(|report| !report.images.is_empty())
+    }
+
     /// How many instances it holds, of all services.
     fn fullness(&self) -> u32 {
         let holds = self.report.filter(|_| !self.is_away());
@@ -89,6 +93,8 @@ pub(super) struct Survey<'v> {
     beginnings: Vec<u64>,
     /// The nodes that take new work of a service that asks for nothing.
     pub open: Vec<usize>,
+    /// Whether any node says which images it has.
+    pub images_told: bool,
     /// By number, then in the order of nodes. Those of the service at hand are in `at_hand`.
     holders: BTreeMap<&'v ServiceKey, Vec<Holder<'v>>>,
     at_hand: Option<(&'v ServiceKey, Vec<Holder<'v>>)>,
@@ -158,6 +164,7 @@ impl<'v> Survey<'v> {
             view,
             beginnings: nodes.iter().map(|node| beginning(&node.id)).collect(),
             open: Vec::new(),
+            images_told: nodes.iter().any(Node::tells_images),
             spreads: Vec::new(),
             domains: Rc::default(),
             in_domain: Vec::new(),
@@ -270,6 +277,24 @@ impl<'v> Survey<'v> {
             self.in_domain[*domain as usize] += 1;
         }
         self.on_node[node] += 1;
+    }
+
+    /// Who holds the service at hand, by number, away or not.
+    pub(super) fn held_at_hand(&self) -> &[Holder<'v>] {
+        let at_hand = self.at_hand.as_ref();
+        at_hand.map_or(&[], |(_, holders)| holders)
+    }
+
+    /// The service is at hand, and nothing of it is decided: its instances are where nodes that are not away hold them.
+    pub(super) fn begin_as_held(&mut self, key: &'v ServiceKey, service: &'v Service) {
+        self.begin(key, service);
+        let held = self.held_at_hand().iter();
+        let present = held.filter(|holder| !self.nodes[holder.node].is_away());
+        let present: Vec<_> = present.map(|holder| (holder.node, holder.number)).collect();
+        for (node, _) in &present {
+            self.count_kept(*node);
+        }
+        self.present.insert(key, present);
     }
 
     /// Takes back what [`Self::count_kept`] counted of one.

@@ -4,6 +4,7 @@ mod kontena;
 mod language;
 mod plans;
 mod properties;
+mod standby;
 
 use std::fmt::Write;
 use std::sync::Arc;

@@ -7,13 +7,13 @@ use std::cmp::Reverse;
 
 use crate::id::ServiceKey;
 use crate::report::Report;
-use crate::stack::{Affinity, Service, Strategy};
+use crate::stack::{Affinity, ImageMark, Service, Strategy};
 use crate::view::{Documents, View};
 
 use super::affinity::{Asker, Rule};
 use super::domains::Place;
 use super::filter;
-use super::score::{self, Crowd, Scores};
+use super::score::{self, Crowd, Fullness, Scores};
 use super::standard::Standard;
 use super::survey::{Holder, Node, Survey};
 use super::takeover::{self, Rank};
@@ -38,6 +38,8 @@ pub(super) struct Wanted<'v> {
     pub fixed: bool,
     soft: Vec<Rule<'v>>,
     hash: u64,
+    /// What its image is known by, once somebody asks.
+    mark: OnceCell<ImageMark>,
     /// The fresh nodes that nothing fixed rejects: found when the first instance is placed.
     candidates: OnceCell<Vec<Candidate>>,
 }
@@ -50,6 +52,7 @@ struct Candidate {
     cut_off: bool,
     refuses: bool,
     place: Place,
+    lacks_image: bool,
     hash: u64,
 }
 
@@ -70,6 +73,7 @@ impl<'v> Wanted<'v> {
             hard,
             soft,
             hash: score::service_hash(key),
+            mark: OnceCell::new(),
             candidates: OnceCell::new(),
         }
     }
@@ -105,6 +109,7 @@ impl<'v> Wanted<'v> {
             cut_off,
             refuses,
             place,
+            lacks_image,
             ..
         } = candidate;
         let misses = match self.soft.is_empty() {
@@ -121,7 +126,7 @@ impl<'v> Wanted<'v> {
             Strategy::Ha | Strategy::Daemon => {
                 crowd.domains = place.map(|domain| survey.in_domain[domain as usize]);
                 crowd.service = survey.on_node[node];
-                crowd.total = survey.totals[node];
+                crowd.fullness = Fullness::new(survey.totals[node], lacks_image);
             }
             Strategy::Random => {}
         }
@@ -182,8 +187,27 @@ impl<'v> Wanted<'v> {
             cut_off,
             refuses: report.is_some_and(|report| self.is_refused_by(report)),
             place: survey.domains.places[node],
+            lacks_image: survey.images_told && !self.has_image(survey, node),
             hash,
         }
+    }
+
+    /// Whether the node says that it has the service's image ready.
+    pub(super) fn has_image(&self, survey: &Survey<'_>, node: usize) -> bool {
+        let report = survey.nodes[node].report;
+        report.is_some_and(|report| {
+            !report.images.is_empty() && report.images.contains(&self.mark(survey))
+        })
+    }
+
+    /// What the image of the deploy of record is known by.
+    pub(super) fn mark(&self, survey: &Survey<'_>) -> ImageMark {
+        *self.mark.get_or_init(|| {
+            let record = survey.view.documents.services.get(self.key);
+            let deployed = record.and_then(|record| record.deployed.as_ref());
+            let frozen = deployed.and_then(|deployed| deployed.revision.image.as_ref());
+            ImageMark::of(&self.service.image, frozen)
+        })
     }
 
     /// Whether it refuses any instance of the service.

@@ -1,12 +1,14 @@
 //! All instances of this node: what is asked, seen and under way, and the actions that follow.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::mem;
 use std::net::{IpAddr, Ipv4Addr};
 use std::time::Duration;
 
 use crate::id::{GridId, GridName, InstanceId, NodeName};
+use crate::placement::StandbyImage;
 use crate::report::{Engine, Health, Hold};
+use crate::stack::ImageMark;
 use crate::time::{Instant, Now};
 
 use super::action::{Action, ActionId, ContainerId, Observed, Outcome};
@@ -20,6 +22,7 @@ use super::queue::{Queue, Subject};
 use super::refusals::Refusals;
 use super::round::{Asked, Findings, Round};
 use super::sight::Sight;
+use super::standby::Standby;
 use super::trial::{Failed, Trial};
 use super::wanted::Goals;
 use super::wiring::Wiring;
@@ -50,11 +53,14 @@ pub struct Instances {
     blind: bool,
     pub(super) locals: BTreeMap<InstanceId, Local>,
     pub(super) images: Images,
+    standby: Standby,
     pub(super) queue: Queue,
     refusals: Refusals,
     holds: BTreeMap<InstanceId, Hold>,
     refused: BTreeMap<InstanceId, String>,
     failed: BTreeMap<InstanceId, Failed>,
+    ready_images: BTreeSet<ImageMark>,
+    missing_images: BTreeMap<ImageMark, String>,
     version: u64,
     wake: Option<Instant>,
 }
@@ -103,11 +109,14 @@ impl Instances {
                 .map(|(instance, hold)| (instance.clone(), local(hold)))
                 .collect(),
             images: Images::default(),
+            standby: Standby::default(),
             queue: Queue::default(),
             refusals: Refusals::default(),
             holds: remembered.into_iter().map(unproved).collect(),
             refused: BTreeMap::new(),
             failed: BTreeMap::new(),
+            ready_images: BTreeSet::new(),
+            missing_images: BTreeMap::new(),
             version: 0,
             wake: None,
         }
@@ -147,6 +156,14 @@ impl Instances {
         self.refresh(now);
     }
 
+    /// The images that are to be ready for services that this node holds nothing of, all of them;
+    /// [`super::MAX_STANDBY`] at most.
+    pub fn stand_by(&mut self, images: BTreeMap<ImageMark, StandbyImage>, now: Now) {
+        if self.standby.keep(images, now.monotonic) {
+            self.refresh(now);
+        }
+    }
+
     /// What the Docker edge sees.
     pub fn observe(&mut self, observed: Observed, now: Now) {
         match observed {
@@ -172,6 +189,7 @@ impl Instances {
         };
         match subject {
             Subject::Image(key) => self.conclude_fetch(key, outcome, now),
+            Subject::Standby(mark) => self.standby.conclude(mark, outcome, now.monotonic),
             Subject::Instance(instance, berth) => {
                 self.conclude(&instance, berth, &action, outcome, now);
             }
@@ -207,6 +225,7 @@ impl Instances {
         let (id, subject, action) = self.queue.take()?;
         match &subject {
             Subject::Image(key) => self.images.fetching(key),
+            Subject::Standby(_) => {}
             Subject::Instance(instance, berth) => {
                 if let Some(local) = self.locals.get_mut(instance) {
                     let is_beside = local.berth != *berth;
@@ -243,6 +262,16 @@ impl Instances {
         &self.refused
     }
 
+    /// Images that are ready for services that this node holds nothing of.
+    pub fn ready_images(&self) -> &BTreeSet<ImageMark> {
+        &self.ready_images
+    }
+
+    /// Images that are to be ready and could not be fetched, and why.
+    pub fn missing_images(&self) -> &BTreeMap<ImageMark, String> {
+        &self.missing_images
+    }
+
     /// Instances that failed for good at the wanted deploy.
     pub fn failures(&self) -> &BTreeMap<InstanceId, Failed> {
         &self.failed
@@ -253,7 +282,7 @@ impl Instances {
         self.engine.report(now.monotonic)
     }
 
-    /// Rises whenever [`Instances::holds`], [`Instances::refusals`] or the state of the engine changed.
+    /// Rises whenever what this node says of its instances, images and engine changed.
     pub fn version(&self) -> u64 {
         self.version
     }
@@ -318,8 +347,20 @@ impl Instances {
             };
             found.ready.insert(Subject::Image(key), action);
         }
+        self.plan_standby(&mut found, now.monotonic);
         self.locals = locals;
         found
+    }
+
+    /// What nothing here needs yet is fetched when nothing else is to be done.
+    fn plan_standby(&self, found: &mut Findings, now: Instant) {
+        let mut subjects = found.ready.keys();
+        let is_other = |subject: &Subject| !matches!(subject, Subject::Check(..));
+        let is_busy = self.queue.is_fetching() || subjects.any(is_other);
+        let may_fetch = self.asked.is_some() && now >= self.acts_from && !is_busy;
+        if let Some((mark, action)) = self.standby.due(now).filter(|_| may_fetch) {
+            found.ready.insert(Subject::Standby(mark), action);
+        }
     }
 
     /// Before the first listing: what is remembered stands, unless the engine has failed.
@@ -345,6 +386,7 @@ impl Instances {
         wakes.extend(self.engine.fails_at(now));
         wakes.extend(self.refusals.next_expiry());
         wakes.extend(self.images.next_retry(now));
+        wakes.extend(self.standby.next_look(now));
         wakes.push(self.acts_from);
         wakes.into_iter().filter(|at| *at > now).min()
     }
@@ -352,10 +394,14 @@ impl Instances {
     fn publish(&mut self, holds: BTreeMap<InstanceId, Hold>, now: Now) {
         let refused = self.refusals.report();
         let engine_changed = self.engine.take_change(now.monotonic);
-        if engine_changed || holds != self.holds || refused != self.refused {
+        let (ready, missing) = (self.standby.ready(), self.standby.missing());
+        let images_changed = ready != self.ready_images || missing != self.missing_images;
+        if engine_changed || images_changed || holds != self.holds || refused != self.refused {
             self.version += 1;
             self.holds = holds;
             self.refused = refused;
+            self.ready_images = ready;
+            self.missing_images = missing;
         }
     }
 

@@ -6,6 +6,7 @@
 use std::collections::{BTreeMap, VecDeque};
 
 use crate::id::InstanceId;
+use crate::stack::ImageMark;
 
 use super::action::{Action, ActionId, CheckTarget};
 use super::images::ImageKey;
@@ -27,6 +28,8 @@ const MAX_COMMANDS: usize = 16;
 pub(super) enum Subject {
     Instance(InstanceId, Berth),
     Image(ImageKey),
+    /// That nothing here needs yet.
+    Standby(ImageMark),
     /// Of the instance's container, beside what else is done about it.
     Check(InstanceId, Berth),
 }
@@ -35,15 +38,20 @@ pub(super) enum Subject {
 enum Lane {
     Engine,
     Pull,
+    /// Of what nothing here needs yet: it takes no place of what is needed.
+    Standby,
     Probe,
     Command,
     Hook,
 }
 
 impl Lane {
-    fn of(action: &Action) -> Self {
+    fn of(subject: &Subject, action: &Action) -> Self {
         match action {
-            Action::Fetch { .. } => Self::Pull,
+            Action::Fetch { .. } => match subject {
+                Subject::Standby(_) => Self::Standby,
+                Subject::Image(_) | Subject::Instance(..) | Subject::Check(..) => Self::Pull,
+            },
             Action::Check {
                 target: CheckTarget::Exec { .. },
                 ..
@@ -63,6 +71,7 @@ impl Lane {
         match self {
             Self::Engine => MAX_ENGINE,
             Self::Pull => MAX_PULLS,
+            Self::Standby => 1,
             Self::Probe => MAX_PROBES,
             Self::Command => MAX_COMMANDS,
             Self::Hook => MAX_HOOKS,
@@ -92,7 +101,7 @@ impl Queue {
         let mut in_flight = self.in_flight.values();
         in_flight.any(|(subject, _)| match subject {
             Subject::Instance(other, _) => other == instance,
-            Subject::Image(_) | Subject::Check(..) => false,
+            Subject::Image(_) | Subject::Standby(_) | Subject::Check(..) => false,
         })
     }
 
@@ -101,6 +110,12 @@ impl Queue {
         self.in_flight
             .values()
             .any(|(subject, _)| *subject == check)
+    }
+
+    /// Whether any image is on its way.
+    pub(super) fn is_fetching(&self) -> bool {
+        let mut actions = self.actions_in_flight();
+        actions.any(|action| matches!(action, Action::Fetch { .. }))
     }
 
     pub(super) fn actions_in_flight(&self) -> impl Iterator<Item = &Action> {
@@ -123,7 +138,7 @@ impl Queue {
         let at = self.order.iter().position(|subject| {
             self.ready
                 .get(subject)
-                .is_some_and(|action| self.has_room(action))
+                .is_some_and(|action| self.has_room(subject, action))
         })?;
         let subject = self.order.remove(at)?;
         let action = self.ready.remove(&subject)?;
@@ -138,12 +153,10 @@ impl Queue {
         self.in_flight.remove(&id)
     }
 
-    fn has_room(&self, action: &Action) -> bool {
-        let lane = Lane::of(action);
-        let busy = self
-            .in_flight
-            .values()
-            .filter(|(_, other)| Lane::of(other) == lane);
+    fn has_room(&self, subject: &Subject, action: &Action) -> bool {
+        let lane = Lane::of(subject, action);
+        let in_flight = self.in_flight.values();
+        let busy = in_flight.filter(|(subject, action)| Lane::of(subject, action) == lane);
         busy.count() < lane.room()
     }
 }

@@ -12,6 +12,7 @@ mod hooks;
 mod order;
 mod parting;
 mod properties;
+mod standby;
 mod starts;
 mod succession;
 mod wiring;

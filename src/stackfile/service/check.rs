@@ -335,6 +335,9 @@ impl Checker<'_> {
         if let Some(rebalance) = self.optional(node, "rebalance") {
             self.boolean(rebalance, "`rebalance`");
         }
+        if let Some(images) = self.optional(node, "standby_images") {
+            self.integer(images, "`standby_images`", 0..=placing::MAX_STANDBY_IMAGES);
+        }
         if let Some(offline) = self.optional(node, "offline") {
             self.offline(offline);
         }

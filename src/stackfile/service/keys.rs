@@ -47,7 +47,7 @@ pub(crate) const SERVICE: [&str; 38] = [
 ];
 
 /// The keys of `deploy`; those behind `interval` are ours.
-pub(crate) const DEPLOY: [&str; 11] = [
+pub(crate) const DEPLOY: [&str; 12] = [
     "strategy",
     "wait_for_port",
     "min_health",
@@ -56,6 +56,7 @@ pub(crate) const DEPLOY: [&str; 11] = [
     "max_per_node",
     "offline",
     "rebalance",
+    "standby_images",
     "order",
     "on_failure",
     "canary",

@@ -277,6 +277,7 @@ fn deploy(options: &Options) -> Result<Value, String> {
         ("max_per_node", options.of("deploy", "max_per_node")),
         ("offline", options.of("deploy", "offline")),
         ("rebalance", options.of("deploy", "rebalance")),
+        ("standby_images", options.of("deploy", "standby_images")),
         ("order", options.of("deploy", "order")),
         ("on_failure", options.of("deploy", "on_failure")),
         ("canary", options.of("deploy", "canary")),

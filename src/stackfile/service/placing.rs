@@ -10,6 +10,9 @@ use crate::yaml::Node;
 /// As many as a service may have.
 pub(super) const MAX_PER_NODE: i64 = 10_000;
 
+/// So many nodes keep an image ready unless a file says otherwise.
+pub(super) const MAX_STANDBY_IMAGES: i64 = 2;
+
 /// Who may start what a node that is away ran.
 pub(crate) const TAKEOVER: [&str; 3] = ["half", "always", "never"];
 

@@ -141,7 +141,7 @@ hooks:
 fn ours_is_told_beside_what_kontena_knows() {
     check(
         &mut service(
-            "image: a\ndeploy: {spread: label=rack, max_per_node: 2, order: start-first, on_failure: rollback, canary: 1, offline: {replace_after: 2m, takeover: never}}",
+            "image: a\ndeploy: {spread: label=rack, max_per_node: 2, order: start-first, on_failure: rollback, canary: 1, standby_images: 0, offline: {replace_after: 2m, takeover: never}}",
         ),
         "services.0.deploy_opts",
         expect![[r#"
@@ -154,6 +154,7 @@ fn ours_is_told_beside_what_kontena_knows() {
             offline:
               replace_after: "2m"
               takeover: never
+            standby_images: 0
             order: start-first
             on_failure: rollback
             canary: 1
@@ -211,6 +212,10 @@ fn what_kontena_refuses_is_refused() {
         (
             "deploy: {max_per_node: 0}",
             "`max_per_node` is 0, it has to be from 1 to 10000",
+        ),
+        (
+            "deploy: {standby_images: 3}",
+            "`standby_images` is 3, it has to be from 0 to 2",
         ),
         (
             "deploy: {offline: {replace_after: 2}}",

@@ -2,6 +2,7 @@
 //!
 //! ```text
 //! load client NAME PORT RECORD   asks NAME for pages without pause, and writes into RECORD what came of it
+//! load registry PORT FOLDER      has the images that lie in FOLDER
 //! load serve PORT FLAG           answers, until the file FLAG is there; ends when all that was asked is answered
 //! ```
 //!
@@ -10,6 +11,7 @@
 pub(crate) mod client;
 pub(crate) mod http;
 pub(crate) mod record;
+pub(crate) mod registry;
 pub(crate) mod server;
 
 use std::path::Path;
@@ -25,7 +27,10 @@ fn main() -> ExitCode {
             number(port).and_then(|port| client::run(name, port, Path::new(record)))
         }
         ["serve", port, flag] => number(port).and_then(|port| server::run(port, Path::new(flag))),
-        _ => Err("usage: load client NAME PORT RECORD | load serve PORT FLAG".to_owned()),
+        ["registry", port, folder] => {
+            number(port).and_then(|port| registry::run(port, Path::new(folder)))
+        }
+        _ => Err("usage: load client NAME PORT RECORD | load registry PORT FOLDER | load serve PORT FLAG".to_owned()),
     };
     match ended {
         Ok(()) => ExitCode::SUCCESS,

@@ -61,7 +61,7 @@ pub(crate) fn install(lab: &Lab) {
 
 /// By the compiler that built the test. Nothing of the machine is needed where it runs.
 #[track_caller]
-fn compile(target: &Path) {
+pub(crate) fn compile(target: &Path) {
     let source = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/e2e/load/main.rs");
     let output = Command::new(Path::new(env!("CARGO")).with_file_name("rustc"))
         .args(["--edition", "2024", "--crate-name", "load", "-O"])

@@ -26,11 +26,19 @@ pub struct PlacingChange {
     pub takeover: Option<Takeover>,
     pub on_return: Option<OnReturn>,
     pub rebalance: Option<bool>,
+    /// How many of the nodes that come next keep the image ready.
+    pub standby_images: Option<u8>,
 }
 
 impl PlacingChange {
     /// Of the object `deploy_opts`.
-    pub(super) const FIELDS: [&str; 4] = ["spread", "max_per_node", "offline", "rebalance"];
+    pub(super) const FIELDS: [&str; 5] = [
+        "spread",
+        "max_per_node",
+        "offline",
+        "rebalance",
+        "standby_images",
+    ];
 
     pub(super) fn from(deploy: &Deploy) -> Self {
         let offline = &deploy.offline;
@@ -41,6 +49,8 @@ impl PlacingChange {
             takeover: said(offline.takeover),
             on_return: said(offline.on_return),
             rebalance: said(deploy.rebalance),
+            standby_images: Some(deploy.standby_images)
+                .filter(|images| *images != Deploy::MAX_STANDBY_IMAGES),
         }
     }
 
@@ -54,6 +64,10 @@ impl PlacingChange {
             rebalance: deploy
                 .get("rebalance")
                 .and_then(|field| field.boolean(problems)),
+            standby_images: deploy
+                .get("standby_images")
+                .and_then(|field| field.number(0, Deploy::MAX_STANDBY_IMAGES.into(), problems))
+                .and_then(|images| images.try_into().ok()),
             ..Self::read_offline(deploy, problems)
         }
     }
@@ -102,6 +116,9 @@ impl PlacingChange {
         if let Some(rebalance) = self.rebalance {
             deploy.insert("rebalance".to_owned(), json!(rebalance));
         }
+        if let Some(images) = self.standby_images {
+            deploy.insert("standby_images".to_owned(), json!(images));
+        }
         let offline = self.write_offline();
         if !offline.is_empty() {
             deploy.insert("offline".to_owned(), Value::Object(offline));
@@ -115,6 +132,7 @@ impl PlacingChange {
         super::set(&mut deploy.offline.takeover, self.takeover);
         super::set(&mut deploy.offline.on_return, self.on_return);
         super::set(&mut deploy.rebalance, self.rebalance);
+        super::set(&mut deploy.standby_images, self.standby_images);
     }
 }
 

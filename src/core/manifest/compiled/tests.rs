@@ -277,7 +277,7 @@ fn any_deploy() -> impl Strategy<Value = Deploy> {
         any_spread(),
         most,
         any_offline(),
-        any::<bool>(),
+        (any::<bool>(), 0..=Deploy::MAX_STANDBY_IMAGES),
         any_rollout(),
     )
         .prop_map(
@@ -288,7 +288,7 @@ fn any_deploy() -> impl Strategy<Value = Deploy> {
                 spread,
                 max_per_node,
                 offline,
-                rebalance,
+                (rebalance, standby_images),
                 rollout,
             )| {
                 let spreads = strategy == Spreading::Ha;
@@ -301,6 +301,7 @@ fn any_deploy() -> impl Strategy<Value = Deploy> {
                     max_per_node: max_per_node.filter(|_| !is_daemon),
                     offline,
                     rebalance: rebalance && spreads,
+                    standby_images,
                     on_failure: rollout.0,
                     canary: rollout.1,
                     order: rollout.2,

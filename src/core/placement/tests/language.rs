@@ -2,10 +2,10 @@
 //!
 //! ```text
 //! nodes a b(stale) c(az=eu,drain)      fresh|late|stale|absent|gone|dead, drain, engine, disk, unreported,
-//!                                      newcomer, misses=NODE, number=N, cores=N, bytes=N, away=SECONDS;
+//!                                      newcomer, image=SERVICE, lacks=SERVICE, misses=NODE, number=N, cores=N, bytes=N, away=SECONDS;
 //!                                      else a label
 //! web x2 port=80 web.1@b web.2!c       NAME xN, then any of: ha daemon random stateful stopped rebalance
-//!                                      undeployed future unreadable, port=N, cpus=N, memory=N, most=N, spread=KEY,KEY, affinities,
+//!                                      undeployed future unreadable, port=N, cpus=N, memory=N, most=N, standbys=N, spread=KEY,KEY, affinities,
 //!                                      after=SECONDS, takeover=…, return=…,
 //!                                      holds `web.1@b(epoch=2,age=3,pending,unhealthy,old,updating)`,
 //!                                      pins `web.1->b`, refusals `web.1!b`
@@ -20,7 +20,7 @@ use std::time::Duration;
 use crate::id::{EnvelopeHash, InstanceId, NodeId, RevisionHash, ServiceKey};
 use crate::placement::PLACEMENT_VERSION;
 use crate::report::{Disk, Engine, EngineState, Health, Hold, InstanceState, Report, ReportOrder};
-use crate::stack::{Port, Protocol, Service, Spread, Strategy};
+use crate::stack::{ImageMark, Port, Protocol, Service, Spread, Strategy};
 use crate::time::WallTime;
 use crate::view::{
     Availability, Deployed, Freshness, Lifecycle, Member, Pin, Revision, ServiceRecord, Standing,
@@ -105,6 +105,11 @@ fn add_node(view: &mut View, word: &str) {
             let network = &mut report.as_mut().unwrap().network;
             let network = network.get_or_insert_default();
             network.unreachable.insert(node_id(other));
+        } else if let Some(service) = attribute.strip_prefix("image=") {
+            report.as_mut().unwrap().images.insert(mark(service));
+        } else if let Some(service) = attribute.strip_prefix("lacks=") {
+            let missing = &mut report.as_mut().unwrap().missing_images;
+            missing.insert(mark(service), "no registry has it".to_owned());
         } else if let Some(cores) = attribute.strip_prefix("cores=") {
             report.as_mut().unwrap().engine.cpus = cores.parse().unwrap();
         } else if let Some(bytes) = attribute.strip_prefix("bytes=") {
@@ -144,6 +149,11 @@ fn add_node(view: &mut View, word: &str) {
     if let Some(report) = report {
         view.reports.insert(id, Arc::new(report));
     }
+}
+
+/// Of the image that [`add_service`] gives a service.
+pub(super) fn mark(service: &str) -> ImageMark {
+    ImageMark::of(&format!("{service}:1"), None)
 }
 
 pub(super) fn empty_report(node: NodeId) -> Report {
@@ -198,6 +208,9 @@ fn add_service(view: &mut View, name: &str, words: Vec<&str>) {
             }
             word if word.starts_with("most=") => {
                 service.deploy.max_per_node = Some(word[5..].parse().unwrap());
+            }
+            word if word.starts_with("standbys=") => {
+                service.deploy.standby_images = word[9..].parse().unwrap();
             }
             word if word.starts_with("spread=") => {
                 let labels = word[7..].split(',');

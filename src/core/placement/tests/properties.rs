@@ -8,11 +8,11 @@ use proptest::prelude::*;
 use proptest::sample::{Index, select};
 
 use super::language::{empty_report, key, node_id, parse, right_hold};
-use crate::id::{InstanceId, NodeId};
+use crate::id::{InstanceId, NodeId, ServiceKey};
 use crate::placement::survey::Survey;
 use crate::placement::{
-    Assignment, Incremental, Placement, Reason, Verdict, Wait, explain, filter, place,
-    place_service,
+    Assignment, Candidacy, Incremental, Placement, Reason, Verdict, Wait, explain, filter, place,
+    place_service, standbys,
 };
 use crate::stack;
 use crate::view::{Freshness, Standing, View};
@@ -38,6 +38,10 @@ fn node() -> impl Strategy<Value = String> {
         "cores=1",
         "bytes=100",
         "bytes=60,az=1",
+        "image=web",
+        "image=app,image=web",
+        "image=app,az=2",
+        "no-standby",
         "away=30",
         "dead",
     ]);
@@ -69,6 +73,8 @@ fn service(name: &'static str) -> impl Strategy<Value = String> {
         "takeover=never after=10",
         "return=keep_replacement",
         "return=longest_running",
+        "standbys=1",
+        "standbys=0",
         "rebalance",
         "rebalance label==~ssd",
         "rebalance most=2 spread=ssd",
@@ -163,6 +169,32 @@ fn set_freshness(view: &mut View, node: NodeId, freshness: Freshness) {
     view.standings.get_mut(&node).unwrap().freshness = freshness;
 }
 
+/// Who stands by for what, as each node finds out by itself, two services at a time.
+fn standbys_asked(incremental: &Incremental, view: &View) -> BTreeSet<(ServiceKey, NodeId)> {
+    let mut found = BTreeSet::new();
+    for node in view.documents.roster.keys() {
+        let mut after = None;
+        loop {
+            let slice = incremental.candidacies(node, after.as_ref(), 2);
+            let Some((last, _)) = slice.last() else { break };
+            after = Some(last.clone());
+            let is_one = |candidacy: &Candidacy| matches!(candidacy, Candidacy::StandsBy(_));
+            let ones = slice.into_iter().filter(|(_, candidacy)| is_one(candidacy));
+            found.extend(ones.map(|(key, _)| (key, *node)));
+        }
+    }
+    found
+}
+
+fn standbys_found(view: &View) -> BTreeSet<(ServiceKey, NodeId)> {
+    let services = view.documents.services.keys();
+    let found = services.flat_map(|key| {
+        let nodes = standbys(view, key).into_iter();
+        nodes.map(|node| (key.clone(), node))
+    });
+    found.collect()
+}
+
 /// Whether zones, and the nodes of each, have as many instances as each other, or one more.
 fn is_even(view: &View, placement: &Placement) -> bool {
     let mut zones: BTreeMap<&str, Vec<usize>> = BTreeMap::new();
@@ -211,6 +243,7 @@ proptest! {
         for step in steps {
             incremental.update(&Arc::new(view.clone()));
             prop_assert_eq!(incremental.placement(), &place(&view));
+            prop_assert_eq!(standbys_asked(&incremental, &view), standbys_found(&view));
             let carried_out = matches!(step, Step::CarryOut);
             match step {
                 Step::CarryOut => carry_out(&mut view),
