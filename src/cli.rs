@@ -5,6 +5,7 @@
 //! file for each group of commands; `output` alone prints, and what is printed is made by pure
 //! functions. Not here: any rule of the grid: nodes decide.
 
+mod complete;
 mod completion;
 mod confirm;
 mod container;
@@ -144,6 +145,8 @@ It waits for `kontena init` or `kontena join`.")]
     Whoami(whoami::Whoami),
     Version(version::Version),
     Completion(completion::Completion),
+    #[command(hide = true)]
+    Complete(complete::Complete),
     Demo(demo::Demo),
 }
 
@@ -261,7 +264,10 @@ async fn ask(
         }
         Command::Completion(asked) => {
             globals.refuse_target("completion")?;
-            completion::run(&output, Cli::command(), &asked)
+            completion::run(&output, &asked)
+        }
+        Command::Complete(asked) => {
+            complete::run(&output, &tree(), || session(&globals), asked).await
         }
         Command::Daemon(_) => unreachable!("the daemon makes a runtime of its own"),
     }

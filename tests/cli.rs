@@ -331,3 +331,55 @@ fn program(line: &str) -> Command {
         .stdin(Stdio::null());
     command
 }
+
+/// What a shell answers to a script, with the program in its path; `None`, with a message, where there is no such shell.
+fn shell(name: &str, arguments: &[&str], script: &str) -> Option<String> {
+    let folder = tempfile::tempdir().unwrap();
+    std::os::unix::fs::symlink(env!("CARGO_BIN_EXE_kontena"), folder.path().join("kontena"))
+        .unwrap();
+    let path = format!("{}:/usr/bin:/bin", folder.path().display());
+    let ran = Command::new(name)
+        .args(arguments)
+        .arg(script)
+        .env_clear()
+        .env("PATH", path)
+        .env("HOME", "/nonexistent")
+        .env("KONTENA_SOCKET", "/nonexistent/kontena.sock")
+        .output();
+    let Ok(ran) = ran else {
+        eprintln!("skipped: there is no {name} here");
+        return None;
+    };
+    assert!(ran.status.success(), "{ran:?}");
+    Some(String::from_utf8(ran.stdout).unwrap())
+}
+
+#[test]
+fn a_real_bash_completes_commands_options_and_values() {
+    for (typed, expected) in [
+        ("service sh", "show\n"),
+        ("stack label a", "add\n"),
+        ("node update a --avail", "--availability\n"),
+        ("node update a --availability d", "drain\n"),
+        ("node show ", ""),
+    ] {
+        let words: Vec<String> = typed.split(' ').map(|word| format!("'{word}'")).collect();
+        let script = format!(
+            "source <(kontena completion bash); COMP_WORDS=(kontena {}); COMP_CWORD={}; _kontena; \
+             ((${{#COMPREPLY[@]}})) && printf '%s\\n' \"${{COMPREPLY[@]}}\"; true",
+            words.join(" "),
+            words.len()
+        );
+        let said = shell("bash", &["--norc", "-c"], &script);
+        assert_eq!(said.as_deref(), Some(expected), "{typed}");
+    }
+}
+
+#[test]
+fn a_real_zsh_completes_commands() {
+    let script = "compdef() { : }; compadd() { print -l -- $found }; \
+         source <(kontena completion zsh); words=(kontena service sh); CURRENT=3; _kontena";
+    if let Some(said) = shell("zsh", &["-f", "-c"], script) {
+        assert_eq!(said, "show\n");
+    }
+}

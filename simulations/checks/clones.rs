@@ -13,7 +13,7 @@ pub(super) const CHECKS: &[&Check] = &[&KNOWS, &ONLY_COPIES];
 
 static KNOWS: Check = Check {
     name: "copies-know-it",
-    says: "of two hosts that run with one identity, and that nothing else troubles, each knows it within a minute",
+    says: "of two hosts that run with one identity, that nothing else troubles, and that hear a third, each knows it within a minute",
     why: "both run what is bound to one of them, and two writers of one volume lose data",
 };
 
@@ -52,7 +52,7 @@ impl Clones {
         let speaks = |host: &usize| scene.view(*host).documents.grid.id.is_some();
         let id = scene.world.id(hosts[0]);
         let are_two = |host: &usize| is_old(host) && is_alone(host) && speaks(host);
-        if !hosts.iter().all(are_two) || !has_witness(scene, &id) {
+        if !hosts.iter().all(are_two) || !has_witness(scene, &id, hosts) {
             return;
         }
         for host in hosts {
@@ -64,11 +64,15 @@ impl Clones {
     }
 }
 
-/// Somebody whom nothing troubles speaks to both.
-fn has_witness(scene: Scene<'_>, id: &NodeId) -> bool {
+/// Somebody whom nothing troubles speaks to both, and both hear of him: a copy may be on a host that nobody knows, and
+/// know of nobody where he is now.
+fn has_witness(scene: Scene<'_>, id: &NodeId, hosts: [usize; 2]) -> bool {
     let mut others = scene.members().filter(|(_, machine)| machine.id() != *id);
-    others.any(|(host, machine)| {
-        scene.is_calm(host, WITHIN) && machine.view.documents.roster.contains_key(id)
+    others.any(|(other, machine)| {
+        let is_heard = |host: &usize| scene.view(*host).is_fresh(&machine.id());
+        scene.is_calm(other, WITHIN)
+            && machine.view.documents.roster.contains_key(id)
+            && hosts.iter().all(is_heard)
     })
 }
 

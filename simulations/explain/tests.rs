@@ -96,7 +96,7 @@ fn two_of_five_nodes_die_and_return() {
             with n3, n4 back
               shop/agent.3  n3  runs again after 8.2 s
               shop/agent.4  n4  runs again after 8.2 s
-              shop/db.1     n3  runs again after 8.23 s
+              shop/db.1     n3  runs again after 8.3 s
               moved by the return: nothing
         "#]],
     );

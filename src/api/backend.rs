@@ -64,6 +64,8 @@ pub(crate) struct Backend {
     pub(crate) routes: Box<Routes>,
     pub(crate) local: watch::Receiver<Local>,
     pub(crate) dialer: Dialer,
+    /// Held from the reading of a definition to its change, by those who change a part of one.
+    pub(crate) definitions: tokio::sync::Mutex<()>,
     pub(crate) me: NodeId,
     /// What this node is called where nobody says otherwise: from the host's name.
     pub(crate) default_name: NodeName,

@@ -1,5 +1,6 @@
 //! Bytes in both directions between two ends, until both have ended.
 
+use std::future::pending;
 use std::io;
 use std::time::Duration;
 
@@ -26,6 +27,28 @@ pub(crate) async fn carry_both(
     let ended = watch::Sender::new(false);
     tokio::try_join!(carry(from_a, to_b, &ended), carry(from_b, to_a, &ended))?;
     Ok(())
+}
+
+/// Carries for a command in a container: what it says counts, to its last word, though it may listen no more.
+///
+/// # Errors
+/// Whoever asked is gone, or rests for too long once he has said all.
+pub(crate) async fn carry_command(
+    asker: impl AsyncRead + AsyncWrite + Unpin,
+    command: impl AsyncRead + AsyncWrite + Unpin,
+) -> io::Result<()> {
+    let ((from_asker, to_asker), (from_command, to_command)) = (split(asker), split(command));
+    let ended = watch::Sender::new(false);
+    let asks = async {
+        if let Err(problem) = carry(from_asker, to_command, &ended).await {
+            tracing::trace!(%problem, "A command takes no more input");
+        }
+        pending::<()>().await
+    };
+    tokio::select! {
+        answered = carry(from_command, to_asker, &ended) => answered,
+        () = asks => Ok(()),
+    }
 }
 
 async fn carry(
@@ -80,6 +103,27 @@ mod tests {
         let carried = carry_both(near, far).await;
         assert_eq!(carried.unwrap_err().kind(), io::ErrorKind::TimedOut);
         assert_eq!(begun.elapsed().as_secs(), REST_LIMIT.as_secs());
+    }
+
+    #[tokio::test]
+    async fn the_last_words_of_a_command_arrive_though_it_takes_no_more_input() {
+        for _ in 0..50 {
+            let (asker, near) = duplex(64);
+            let (far, command) = duplex(4096);
+            let carrying = tokio::spawn(carry_command(near, far));
+            let (mut from_asker, mut to_asker) = split(asker);
+            let asking =
+                tokio::spawn(async move { while to_asker.write_all(b"more").await.is_ok() {} });
+            let (mut listens, mut speaks) = split(command);
+            listens.read_exact(&mut [0; 4]).await.unwrap();
+            speaks.write_all(&[7; 2048]).await.unwrap();
+            drop((listens, speaks));
+            let mut heard = Vec::new();
+            from_asker.read_to_end(&mut heard).await.unwrap();
+            assert_eq!(heard.len(), 2048);
+            asking.abort();
+            carrying.abort();
+        }
     }
 
     #[tokio::test(start_paused = true)]

@@ -8,6 +8,7 @@
 
 mod text;
 
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
 use axum::extract::ws::{CloseFrame, Message, WebSocket};
@@ -42,6 +43,7 @@ const FAILED: u16 = 4000;
 /// For a command that is waited for: its time, and what it may write.
 const RUN_LIMIT: Duration = Duration::from_secs(60);
 const MAX_OUTPUT: usize = 8 << 20;
+const TOO_LONG: &str = "the command is longer than 255 KiB";
 
 /// What the client asked for beside the command.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -89,6 +91,9 @@ pub(super) async fn speak(socket: WebSocket, command: Box<dyn Carried>, flags: F
         )
         .await;
     };
+    if start.is_too_long() {
+        return close(&mut to_client, Err(TOO_LONG.to_owned())).await;
+    }
     if command.send(Said::Start(start)).await.is_err() {
         return close(
             &mut to_client,
@@ -97,9 +102,10 @@ pub(super) async fn speak(socket: WebSocket, command: Box<dyn Carried>, flags: F
         .await;
     }
     let (to_command, from_command) = command.split();
+    let is_reading = AtomicBool::new(true);
     let ended = tokio::select! {
-        ended = hear(from_command, &mut to_client) => ended,
-        () = say(&mut from_client, to_command, flags) => return,
+        ended = hear(from_command, &mut to_client, &is_reading) => ended,
+        () = say(&mut from_client, to_command, flags, &is_reading) => return,
     };
     if let Some(ended) = ended {
         close(&mut to_client, ended).await;
@@ -135,7 +141,12 @@ async fn next_words(client: &mut FromClient) -> Option<Words> {
 }
 
 /// Hands on what the client says, until it has left or is silent for too long.
-async fn say(client: &mut FromClient, mut command: SplitSink<Command, Said>, flags: Flags) {
+async fn say(
+    client: &mut FromClient,
+    mut command: SplitSink<Command, Said>,
+    flags: Flags,
+    is_reading: &AtomicBool,
+) {
     let mut alive = interval(ALIVE_EVERY);
     alive.set_missed_tick_behavior(MissedTickBehavior::Delay);
     let mut silent_until = Instant::now() + SILENCE;
@@ -148,7 +159,14 @@ async fn say(client: &mut FromClient, mut command: SplitSink<Command, Said>, fla
                 }
                 continue;
             }
-            () = sleep_until(silent_until) => return,
+            // Who does not read what is there is asked nothing, and says nothing.
+            () = sleep_until(silent_until) => match is_reading.load(Ordering::Relaxed) {
+                true => return,
+                false => {
+                    silent_until = Instant::now() + SILENCE;
+                    continue;
+                }
+            },
         };
         let Some(words) = words else { return };
         silent_until = Instant::now() + SILENCE;
@@ -177,6 +195,7 @@ fn said(words: Words, flags: Flags) -> Vec<Said> {
 async fn hear(
     mut command: SplitStream<Command>,
     client: &mut ToClient,
+    is_reading: &AtomicBool,
 ) -> Option<Result<i64, String>> {
     let mut ping = interval(PING_EVERY);
     let (mut output, mut errors) = (Text::default(), Text::default());
@@ -203,7 +222,9 @@ async fn hear(
                 return Some(Err("the node of the container is gone".to_owned()));
             }
         };
+        is_reading.store(false, Ordering::Relaxed);
         tell(client, stream, chunk).await?;
+        is_reading.store(true, Ordering::Relaxed);
     }
 }
 
@@ -254,6 +275,9 @@ pub(super) async fn run_to_the_end(
 
 async fn collect(mut command: Command, start: Start) -> Result<Output, Refused> {
     let gone = || Refused::unreachable("the node of the container: it is gone");
+    if start.is_too_long() {
+        return Err(Refused::invalid(TOO_LONG));
+    }
     command.send(Said::Start(start)).await.map_err(|_| gone())?;
     let mut alive = interval(ALIVE_EVERY);
     let (mut output, mut errors) = (Vec::new(), Vec::new());

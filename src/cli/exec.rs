@@ -6,6 +6,7 @@
 mod input;
 mod terminal;
 
+use std::convert::Infallible;
 use std::future::pending;
 use std::io::{self, IsTerminal};
 
@@ -25,7 +26,7 @@ use self::terminal::Terminal;
 use super::failure::Failure;
 use super::session::Session;
 use crate::api::types::exec::{
-    ALIVE_EVERY, EXEC, Frames, Heard, MAX_FRAME, SILENCE, Said, Size, Start, asking,
+    ALIVE_EVERY, EXEC, Frames, Heard, SILENCE, Said, Size, Start, asking,
 };
 
 /// The most that `--json` keeps of what a command writes.
@@ -67,8 +68,7 @@ impl Options {
             return Err(Failure::usage("`-t` needs a terminal as standard input")
                 .hint("leave `-t` out: `-i` alone passes input on as it is"));
         }
-        let length: usize = command.iter().map(|word| word.len() + 8).sum();
-        match length + 1024 > MAX_FRAME {
+        match start(self, command, None).is_too_long() {
             true => Err(Failure::usage("the command is longer than 255 KiB")
                 .hint("pass it as input: `-i … sh < FILE`")),
             false => Ok(()),
@@ -83,18 +83,29 @@ pub(crate) async fn run(
     options: &Options,
     command: &[String],
 ) -> Result<i64, Failure> {
-    let terminal = options.tty.then(Terminal::raw).transpose();
-    let terminal = terminal.map_err(|problem| {
+    let start = start(options, command, terminal::size().filter(|_| options.tty));
+    let (to_command, from_command) = begin(session, path, start).await?;
+    let resizes = options.tty.then(terminal::resizes);
+    let input = options.interactive.then(input::read);
+    // Where nothing is typed into it, the keys keep their meaning here.
+    let is_typed = options.tty && options.interactive;
+    let terminal = is_typed.then(Terminal::raw).transpose();
+    let mut terminal = terminal.map_err(|problem| {
         Failure::failed(format!("failed to make the terminal ready: {problem}"))
     })?;
-    let start = start(options, command, terminal.as_ref().and_then(Terminal::size));
-    let (to_command, from_command) = begin(session, path, start).await?;
-    let input = options.interactive.then(input::read);
     let (output, errors) = session.output.streams();
     tokio::select! {
         code = hear(from_command, output, errors) => code,
-        signal = terminal::told_to_end(), if terminal.is_some() => Ok(signal),
-        () = speak(to_command, input, terminal.as_ref()) => Err(gone()),
+        signal = told_to_end(terminal.as_mut()) => Ok(signal),
+        never = speak(to_command, input, resizes) => match never {},
+    }
+}
+
+async fn told_to_end(terminal: Option<&mut Terminal>) -> i64 {
+    match terminal {
+        Some(terminal) => terminal.told_to_end().await,
+        // They end this program at once.
+        None => pending().await,
     }
 }
 
@@ -111,7 +122,7 @@ pub(crate) async fn kept(
     let (mut output, mut errors) = (Kept::default(), Kept::default());
     let exit_code = tokio::select! {
         code = hear(from_command, &mut output, &mut errors) => code?,
-        () = speak(to_command, None, None) => return Err(gone()),
+        never = speak(to_command, None, None) => match never {},
     };
     Ok(Ended {
         container,
@@ -164,15 +175,14 @@ fn gone() -> Failure {
         .hint("it was ended if its node noticed: look before repeating it")
 }
 
-/// Says what is typed, how large the terminal is, and that somebody is there, until nobody hears it.
+/// Says what is typed, how large the terminal is, and that somebody is there.
 async fn speak(
     mut command: ToCommand,
     mut input: Option<mpsc::Receiver<Bytes>>,
-    terminal: Option<&Terminal>,
-) {
+    mut resizes: Option<mpsc::Receiver<Size>>,
+) -> Infallible {
     let mut alive = interval(ALIVE_EVERY);
     alive.set_missed_tick_behavior(MissedTickBehavior::Delay);
-    let mut resizes = terminal.map(Terminal::resizes);
     loop {
         let word = tokio::select! {
             bytes = next_of(&mut input) => match bytes {
@@ -192,7 +202,8 @@ async fn speak(
             _ = alive.tick() => Said::Alive,
         };
         if command.send(word).await.is_err() {
-            return;
+            // It listens no more: what it says last is still to be heard.
+            return pending().await;
         }
     }
 }

@@ -12,10 +12,8 @@ fn the_tree_of_commands_contradicts_itself_nowhere() {
 #[test]
 fn the_first_help_names_every_command_once_and_no_other() {
     let tree = Cli::command();
-    let mut known: Vec<&str> = tree
-        .get_subcommands()
-        .map(clap::Command::get_name)
-        .collect();
+    let shown = tree.get_subcommands().filter(|sub| !sub.is_hide_set());
+    let mut known: Vec<&str> = shown.map(clap::Command::get_name).collect();
     let rows = HELP.lines().filter_map(|line| line.strip_prefix("  "));
     let mut named: Vec<&str> = rows
         .filter_map(|row| row.split_whitespace().next())
@@ -154,4 +152,56 @@ fn what_kontena_has_and_this_version_has_not_is_an_error_with_a_suggestion() {
             .contains("unexpected argument")
     );
     assert!(refused("kontena service show Web").contains("not a valid service name"));
+}
+
+/// The rows of `docs/kontena-commands.md`: a command's words, and what is said of it.
+fn rows() -> impl Iterator<Item = (Vec<&'static str>, &'static str)> {
+    let table = include_str!("../../docs/kontena-commands.md");
+    let rows = table.lines().filter_map(|line| line.strip_prefix("| `"));
+    rows.map(|row| {
+        let (command, rest) = row.split_once("` | ").expect("a row has three cells");
+        let (state, _) = rest.split_once(" | ").expect("a row has three cells");
+        // What follows in capitals or brackets is no part of the name; of two spellings the first counts.
+        let is_name = |word: &&str| word.starts_with(|c: char| c.is_ascii_lowercase());
+        let mut words = Vec::new();
+        let mut is_other = false;
+        for word in command.split(' ').take_while(is_name) {
+            if !is_other {
+                words.push(word.trim_end_matches(','));
+            }
+            is_other = word.ends_with(',');
+        }
+        (words, state)
+    })
+}
+
+#[test]
+fn the_table_of_kontenas_commands_is_true() {
+    let tree = Cli::command();
+    let mut count = 0;
+    for (words, state) in rows() {
+        count += 1;
+        let mut at = Some(&tree);
+        for word in &words {
+            at = at.and_then(|command| command.find_subcommand(word));
+        }
+        let is_here = at.is_some();
+        let line: Vec<std::ffi::OsString> =
+            ["kontena"].iter().chain(&words).map(Into::into).collect();
+        let refused = super::parse(line.clone()).err();
+        let is_explained =
+            refused.is_some_and(|error| super::elsewhere::explained(&line, &error).is_some());
+        let expected = match state {
+            "same" | "different" => (true, false),
+            "no meaning" => (false, true),
+            "not yet" => (false, false),
+            other => panic!("{words:?}: {other}"),
+        };
+        assert_eq!(
+            (is_here, is_explained),
+            expected,
+            "{words:?} is said to be: {state}"
+        );
+    }
+    assert_eq!(count, 159);
 }

@@ -180,6 +180,7 @@ impl Edges {
                 routes: routes_of(config.overlay.clone()),
                 local: locals,
                 dialer: Dialer::default(),
+                definitions: tokio::sync::Mutex::default(),
                 me,
                 default_name: default_name(&gethostname::gethostname().to_string_lossy()),
                 entropy,

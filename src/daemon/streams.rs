@@ -3,7 +3,8 @@
 //! On the wire, the header is a [`Purpose`] as JSON; one that is none asks for a log (`logs`).
 
 use kontena_core::id::NodeId;
-use serde::{Deserialize, Serialize};
+use serde::de::Error as _;
+use serde::{Deserialize, Deserializer, Serialize};
 
 use super::containers::NodeContainers;
 use super::logs::NodeLogs;
@@ -25,7 +26,18 @@ pub(super) enum Purpose {
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub(super) struct OfContainer {
     /// Docker's id.
+    #[serde(deserialize_with = "container_id")]
     pub(super) container: String,
+}
+
+/// It becomes part of a path that the engine is asked for, and is looked for in the names of control groups.
+fn container_id<'de, D: Deserializer<'de>>(deserializer: D) -> Result<String, D::Error> {
+    let id = String::deserialize(deserializer)?;
+    let is_id = id.len() == 64 && id.bytes().all(|byte| byte.is_ascii_hexdigit());
+    match is_id {
+        true => Ok(id),
+        false => Err(D::Error::custom("it is no id of a container")),
+    }
 }
 
 impl Purpose {
@@ -62,14 +74,17 @@ mod tests {
 
     #[test]
     fn each_purpose_is_told_from_the_others_and_from_a_log() {
+        let id = "c0de".repeat(16);
         let of = || OfContainer {
-            container: "c".to_owned(),
+            container: id.clone(),
         };
         for (text, expected) in [
             (r#"{"network":true}"#, Some(Purpose::Network(true))),
-            (r#"{"exec":{"container":"c"}}"#, Some(Purpose::Exec(of()))),
+            (r#"{"exec":{"container":"ID"}}"#, Some(Purpose::Exec(of()))),
+            (r#"{"exec":{"container":"c"}}"#, None),
+            (r#"{"inspect":{"container":"x/export?a="}}"#, None),
             (
-                r#"{"inspect":{"container":"c"}}"#,
+                r#"{"inspect":{"container":"ID"}}"#,
                 Some(Purpose::Inspect(of())),
             ),
             (
@@ -78,7 +93,7 @@ mod tests {
             ),
             ("", None),
         ] {
-            assert_eq!(purpose(text), expected, "{text}");
+            assert_eq!(purpose(&text.replace("ID", &id)), expected, "{text}");
         }
     }
 }

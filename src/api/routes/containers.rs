@@ -13,7 +13,7 @@ use super::handover::{hand_over, is_asked_for};
 use super::{Answer, Shared, Three, snapshot_of};
 use crate::api::answer::Refused;
 use crate::api::backend::{Backend, Carried};
-use crate::api::carry::carry_both;
+use crate::api::carry::carry_command;
 use crate::api::exec::{Flags, MAX_MESSAGE, Output, run_to_the_end, speak};
 use crate::api::present;
 use crate::api::request::{Body, Parameters};
@@ -114,7 +114,7 @@ pub(super) async fn exec(
     if is_asked_for(request.headers(), EXEC) {
         let command = meant.command(&backend).await?;
         return Ok(hand_over(request, EXEC, |io| async move {
-            if let Err(problem) = carry_both(io, command).await {
+            if let Err(problem) = carry_command(io, command).await {
                 tracing::debug!(%problem, "A connection to a command broke");
             }
         }));

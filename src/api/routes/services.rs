@@ -149,6 +149,7 @@ pub(super) async fn set_variable(
 ) -> Answer<Changed<Service>> {
     let name = CoreService::variable_name(&wanted.env);
     let name = name.map_err(|problem| Refused::invalid(format!("env: {problem}")))?;
+    let _alone = backend.definitions.lock().await;
     let snapshot = snapshot_of(&backend, &grid)?;
     let key = service_key(&stack, &service)?;
     let mut service = current(&snapshot, &key)?.clone();
@@ -165,6 +166,7 @@ pub(super) async fn unset_variable(
     State(backend): Shared,
     Path((grid, stack, service, name)): Four,
 ) -> Answer<Changed<Service>> {
+    let _alone = backend.definitions.lock().await;
     let snapshot = snapshot_of(&backend, &grid)?;
     let key = service_key(&stack, &service)?;
     let mut service = current(&snapshot, &key)?.clone();

@@ -327,6 +327,7 @@ impl Server {
             })
             .1,
             dialer: crate::api::dial::Dialer::default(),
+            definitions: tokio::sync::Mutex::default(),
             me: node(1),
             default_name: "myhost".parse().unwrap(),
             entropy: || Ok([7; 32]),

@@ -43,6 +43,14 @@ pub(crate) struct Start {
     pub(crate) size: Option<Size>,
 }
 
+impl Start {
+    /// Whether it does not fit into a frame.
+    pub(crate) fn is_too_long(&self) -> bool {
+        let length = serde_json::to_vec(self).map_or(usize::MAX, |text| text.len());
+        length >= MAX_FRAME
+    }
+}
+
 /// Of a terminal, in characters.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub(crate) struct Size {

@@ -1,7 +1,6 @@
 //! The terminal of whoever asks: every key goes to the command as it is, and what it was before comes back at the end,
 //! however that comes.
 
-use std::future::pending;
 use std::io;
 
 use rustix::termios::{OptionalActions, Termios, tcgetattr, tcgetwinsize, tcsetattr};
@@ -13,39 +12,37 @@ use crate::api::types::exec::Size;
 /// Made raw; dropped, it is as it was.
 pub(super) struct Terminal {
     before: Termios,
+    /// What ends programs: taken before it is raw, so that none of them ends this one too soon.
+    endings: [Signal; 4],
 }
 
 impl Terminal {
     /// # Errors
     /// Standard input is none.
     pub(super) fn raw() -> io::Result<Self> {
+        let endings = [
+            signal(SignalKind::hangup())?,
+            signal(SignalKind::interrupt())?,
+            signal(SignalKind::quit())?,
+            signal(SignalKind::terminate())?,
+        ];
         let before = tcgetattr(io::stdin())?;
         let mut raw = before.clone();
         raw.make_raw();
         tcsetattr(io::stdin(), OptionalActions::Flush, &raw)?;
-        Ok(Self { before })
+        Ok(Self { before, endings })
     }
 
-    pub(super) fn size(&self) -> Option<Size> {
-        size()
-    }
-
-    /// Its size, each time that it changes.
-    pub(super) fn resizes(&self) -> mpsc::Receiver<Size> {
-        let (sizes, resizes) = mpsc::channel(1);
-        tokio::spawn(async move {
-            let Ok(mut changed) = signal(SignalKind::window_change()) else {
-                return;
-            };
-            while changed.recv().await.is_some() {
-                if let Some(size) = size()
-                    && sizes.send(size).await.is_err()
-                {
-                    return;
-                }
-            }
-        });
-        resizes
+    /// Waits for a signal that ends programs: the exit code of it.
+    pub(super) async fn told_to_end(&mut self) -> i64 {
+        let [hangup, interrupt, quit, terminate] = &mut self.endings;
+        let number = tokio::select! {
+            _ = hangup.recv() => SignalKind::hangup(),
+            _ = interrupt.recv() => SignalKind::interrupt(),
+            _ = quit.recv() => SignalKind::quit(),
+            _ = terminate.recv() => SignalKind::terminate(),
+        };
+        128 + i64::from(number.as_raw_value())
     }
 }
 
@@ -57,7 +54,8 @@ impl Drop for Terminal {
     }
 }
 
-fn size() -> Option<Size> {
+/// Of the terminal that standard input is.
+pub(super) fn size() -> Option<Size> {
     let size = tcgetwinsize(io::stdin()).ok()?;
     Some(Size {
         width: size.ws_col,
@@ -65,21 +63,20 @@ fn size() -> Option<Size> {
     })
 }
 
-/// Waits for a signal that ends programs, so that the terminal is put back first: the exit code of it.
-pub(super) async fn told_to_end() -> i64 {
-    const TERMINATED: i64 = 128 + 15;
-    const HUNG_UP: i64 = 128 + 1;
-    let mut terminate = signal(SignalKind::terminate()).ok();
-    let mut hangup = signal(SignalKind::hangup()).ok();
-    tokio::select! {
-        () = received(&mut terminate) => TERMINATED,
-        () = received(&mut hangup) => HUNG_UP,
-    }
-}
-
-async fn received(signal: &mut Option<Signal>) {
-    match signal {
-        Some(signal) => drop(signal.recv().await),
-        None => pending().await,
-    }
+/// Its size, each time that it changes.
+pub(super) fn resizes() -> mpsc::Receiver<Size> {
+    let (sizes, resizes) = mpsc::channel(1);
+    tokio::spawn(async move {
+        let Ok(mut changed) = signal(SignalKind::window_change()) else {
+            return;
+        };
+        while changed.recv().await.is_some() {
+            if let Some(size) = size()
+                && sizes.send(size).await.is_err()
+            {
+                return;
+            }
+        }
+    });
+    resizes
 }

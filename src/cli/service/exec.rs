@@ -51,10 +51,11 @@ pub(super) async fn exec(session: &Session, asked: &Exec) -> Result<(), Failure>
         match run {
             Ok(0) => {}
             Ok(code) => outcome = exec::exit(code),
+            Err(Failure::ReaderGone) => return Err(Failure::ReaderGone),
             Err(failure) if asked.skip => {
                 outcome = Err(reported(session, container, failure));
             }
-            Err(failure) => return Err(failure),
+            Err(failure) => outcome = Err(failure),
         }
         if outcome.is_err() && !asked.skip {
             break;

@@ -21,6 +21,8 @@ use crate::docker::{Docker, ExecOptions, Piece, Running};
 
 /// For the command to be named.
 const START_LIMIT: Duration = Duration::from_secs(10);
+/// For whoever asked, once he was told the end.
+const LEAVES_WITHIN: Duration = Duration::from_secs(2);
 
 pub(super) struct Session {
     pub(super) docker: Docker,
@@ -51,7 +53,11 @@ impl Session {
     /// Carries out what is said over `io`.
     pub(super) async fn run<T: AsyncRead + AsyncWrite + Unpin>(self, io: T) {
         let (mut asker, mut words) = answering(io).split();
-        let first = timeout(START_LIMIT, words.next()).await;
+        let mut life = self.life.clone();
+        let first = tokio::select! {
+            first = timeout(START_LIMIT, words.next()) => first,
+            _ = life.wait_for(|is_over| *is_over) => return,
+        };
         let Ok(Some(Ok(Said::Start(start)))) = first else {
             return;
         };
@@ -71,9 +77,17 @@ impl Session {
         if !matches!(timeout(SILENCE, said).await, Ok(Ok(()))) {
             tracing::debug!("Nobody heard how a command ended");
         }
+        // What is still on its way here would be answered with a break, before the last words are read.
+        let leaves = async { while let Some(Ok(_)) = words.next().await {} };
+        if timeout(LEAVES_WITHIN, leaves).await.is_err() {
+            tracing::debug!("Whoever asked for a command stays though it has ended");
+        }
     }
 
     async fn started(&self, start: &Start) -> Result<Running, String> {
+        if *self.life.borrow() {
+            return Err("its node stops".to_owned());
+        }
         if self.place.is_none() {
             return Err("too many commands run on its node".to_owned());
         }

@@ -10,41 +10,66 @@ use std::time::Duration;
 
 use kontena_core::reconcile::action::ContainerId;
 use rustix::process::{Pid, Signal, kill_process};
+use tokio::time::{Instant, sleep};
 
 use super::{Docker, ExecId};
 
 /// Between the word that its terminal is gone and the end.
 const GRACE: Duration = Duration::from_secs(2);
 const LOOK: Duration = Duration::from_millis(50);
+/// From the engine's answer to the process, on a busy host.
+const STARTS_WITHIN: Duration = Duration::from_secs(10);
 
 impl Docker {
     /// Ends a command and what it started: SIGHUP, and SIGKILL where that does not end it.
     pub(crate) async fn end_exec(&self, container: &ContainerId, id: &ExecId) {
-        let inspected = match self.inspect_exec(id).await {
-            Ok(inspected) => inspected,
-            Err(trouble) => {
-                let problem = trouble.problem();
-                tracing::warn!(
-                    container = container.0,
-                    problem,
-                    "A command that nobody waits for was not ended"
-                );
-                return;
-            }
-        };
-        let session = inspected.pid.and_then(|pid| i32::try_from(pid).ok());
-        let Some(session) = session.filter(|pid| *pid > 1) else {
+        let Some(session) = self.session_of_exec(container, id).await else {
             return;
         };
         signal(&members(session, container), Signal::HUP);
-        let until = tokio::time::Instant::now() + GRACE;
-        while tokio::time::Instant::now() < until {
+        let until = Instant::now() + GRACE;
+        while Instant::now() < until {
             if members(session, container).is_empty() {
                 return;
             }
-            tokio::time::sleep(LOOK).await;
+            sleep(LOOK).await;
         }
         signal(&members(session, container), Signal::KILL);
+    }
+}
+
+impl Docker {
+    /// The number of a command's session, once it has one; none where it has ended, or nobody knows. An engine answers
+    /// before it has started a command, and starts it though nobody waits for it any more.
+    async fn session_of_exec(&self, container: &ContainerId, id: &ExecId) -> Option<i32> {
+        let until = Instant::now() + STARTS_WITHIN;
+        while Instant::now() < until {
+            let inspected = match self.inspect_exec(id).await {
+                Ok(inspected) => inspected,
+                Err(trouble) => {
+                    let problem = trouble.problem();
+                    tracing::warn!(
+                        container = container.0,
+                        problem,
+                        "A command that nobody waits for was not ended"
+                    );
+                    return None;
+                }
+            };
+            let session = inspected.pid.and_then(|pid| i32::try_from(pid).ok());
+            if let Some(session) = session.filter(|pid| *pid > 1) {
+                return Some(session);
+            }
+            if inspected.exit_code.is_some() {
+                return None;
+            }
+            sleep(LOOK).await;
+        }
+        tracing::warn!(
+            container = container.0,
+            "A command that nobody waits for has not begun, and may still"
+        );
+        None
     }
 }
 
