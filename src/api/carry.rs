@@ -43,7 +43,7 @@ pub(crate) async fn carry_command(
         if let Err(problem) = carry(from_asker, to_command, &ended).await {
             tracing::trace!(%problem, "A command takes no more input");
         }
-        pending::<()>().await
+        pending::<()>().await;
     };
     tokio::select! {
         answered = carry(from_command, to_asker, &ended) => answered,

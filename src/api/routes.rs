@@ -82,6 +82,7 @@ fn of_grids() -> Router<Arc<Backend>> {
             "/v1/nodes/{grid}/{node}",
             get(nodes::show).put(nodes::update).delete(nodes::remove),
         )
+        .route("/v1/nodes/{grid}/{node}/health", get(nodes::health))
         .route("/v1/nodes/{grid}/{node}/network", get(network::show))
         .route("/v1/nodes/{grid}/{node}/departures", get(nodes::departures))
         .route(

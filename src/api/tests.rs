@@ -12,6 +12,7 @@ mod entities;
 mod errors;
 mod exec;
 mod fixture;
+mod kontena;
 mod logs;
 mod network;
 mod placing;

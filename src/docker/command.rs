@@ -9,6 +9,7 @@ use futures::StreamExt;
 use kontena_core::reconcile::action::{ContainerId, Failure};
 use tokio::time::Instant;
 
+use super::exec::ExecId;
 use super::trouble::{CONFLICT, Trouble};
 use super::{Docker, READ_LIMIT};
 
@@ -30,8 +31,8 @@ pub(super) struct Ran {
 }
 
 impl Docker {
-    /// Runs `command` by `/bin/sh -c` in a container, for `limit` at most. One that takes longer goes on in the
-    /// container, because Docker can end none: it is [`Failure::NotReady`], and so is one that cannot be started.
+    /// Runs `command` by `/bin/sh -c` in a container, for `limit` at most. One that takes longer is ended: it is
+    /// [`Failure::NotReady`], and so is one that cannot be started.
     pub(super) async fn command(
         &self,
         container: &ContainerId,
@@ -43,7 +44,10 @@ impl Docker {
         let mut tail = Tail::default();
         match tokio::time::timeout_at(deadline, self.follow_command(&id, &mut tail)).await {
             Ok(ended) => ended?,
-            Err(_) => return Err(too_slow(limit, &tail)),
+            Err(_) => {
+                self.end_exec(container, &ExecId::from(id)).await;
+                return Err(too_slow(limit, &tail));
+            }
         }
         let code = self.exit_code(&id).await?;
         let output = tail.finish();

@@ -52,6 +52,12 @@ pub(crate) struct Running {
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) struct ExecId(String);
 
+impl From<String> for ExecId {
+    fn from(id: String) -> Self {
+        Self(id)
+    }
+}
+
 impl Docker {
     /// Starts a command in a container of the grid. Any other container is not there.
     ///

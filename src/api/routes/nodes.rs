@@ -9,7 +9,7 @@ use super::{Answer, Shared, Two, change, changed, saved, snapshot_of};
 use crate::api::answer::Refused;
 use crate::api::present;
 use crate::api::request::{Body, NoBody, Parameters};
-use crate::api::types::node::{Departures, Node, NodeChange, Nodes};
+use crate::api::types::node::{Departures, EtcdHealth, Node, NodeChange, NodeHealth, Nodes};
 use crate::api::types::{Changed, Saved};
 
 pub(super) async fn list(State(backend): Shared, Path(grid): Path<String>) -> Answer<Nodes> {
@@ -22,6 +22,23 @@ pub(super) async fn show(State(backend): Shared, Path((grid, name)): Two) -> Ans
     let snapshot = snapshot_of(&backend, &grid)?;
     let (id, _) = snapshot.node(&name)?;
     Ok(Json(present::node::node(&snapshot, id)))
+}
+
+/// `GET /v1/nodes/{grid}/{node}/health`: Kontena's form, in which the engine and the disk stand where etcd stood.
+pub(super) async fn health(State(backend): Shared, Path((grid, name)): Two) -> Answer<NodeHealth> {
+    let snapshot = snapshot_of(&backend, &grid)?;
+    let (id, _) = snapshot.node(&name)?;
+    let node = present::node::node(&snapshot, id);
+    let problems = node.problems.join("; ");
+    Ok(Json(NodeHealth {
+        name: node.name,
+        status: node.status,
+        connected_at: node.connected_at,
+        etcd_health: EtcdHealth {
+            health: problems.is_empty(),
+            error: (!problems.is_empty()).then_some(problems),
+        },
+    }))
 }
 
 /// `GET /v1/nodes/{grid}/{node}/departures`: what it still has that does not fall to it. *Ours.*

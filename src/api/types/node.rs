@@ -82,6 +82,22 @@ pub(crate) enum NodeStatus {
     Offline,
 }
 
+/// The answer of `GET /v1/nodes/{grid}/{node}/health`.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub(crate) struct NodeHealth {
+    pub(crate) name: String,
+    pub(crate) status: NodeStatus,
+    pub(crate) connected_at: Option<Time>,
+    pub(crate) etcd_health: EtcdHealth,
+}
+
+/// There is no etcd: whether the node's engine and disk work.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub(crate) struct EtcdHealth {
+    pub(crate) health: bool,
+    pub(crate) error: Option<String>,
+}
+
 /// The answer of `GET /v1/nodes/{grid}/{node}/departures`.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub(crate) struct Departures {

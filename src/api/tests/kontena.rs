@@ -1,0 +1,416 @@
+//! Every call of Kontena's own command line that has a counterpart, spoken as plain HTTP: the path, what is sent, and
+//! the fields that it reads from the answer.
+
+use std::fmt::Write as _;
+
+use serde_json::{Value, json};
+use tokio::io::{AsyncReadExt, AsyncWriteExt};
+use tokio::net::TcpStream;
+
+use super::fixture::{ADMIN_TOKEN, Server, accepted, view};
+
+/// A call: verb, path, body, and pointers into the answer that have to lead to something; `[]` is any element.
+struct Call(
+    &'static str,
+    &'static str,
+    Option<Value>,
+    &'static [&'static str],
+);
+
+const WEB: &str = "/v1/services/home/shop/web";
+
+fn reads() -> Vec<Call> {
+    let get = |path, fields| Call("GET", path, None, fields);
+    vec![
+        get("/", &["/version"]),
+        get("/v1/user", &["/email"]),
+        get(
+            "/v1/grids",
+            &[
+                "/grids/0/id",
+                "/grids/0/name",
+                "/grids/0/token",
+                "/grids/0/initial_size",
+                "/grids/0/default_affinity",
+                "/grids/0/subnet",
+                "/grids/0/supernet",
+                "/grids/0/node_count",
+                "/grids/0/service_count",
+                "/grids/0/container_count",
+                "/grids/0/user_count",
+                "/grids/0/stats",
+                "/grids/0/logs",
+            ],
+        ),
+        get(
+            "/v1/grids/home",
+            &["/name", "/trusted_subnets", "/initial_size"],
+        ),
+        get(
+            "/v1/grids/home/container_logs?limit=10&nodes=alpha&services=shop%2Fweb&containers=shop.web-1",
+            &["/logs"],
+        ),
+        get(
+            "/v1/grids/home/nodes",
+            &[
+                "/nodes/0/id",
+                "/nodes/0/node_id",
+                "/nodes/0/name",
+                "/nodes/0/agent_version",
+                "/nodes/0/status",
+                "/nodes/0/created_at",
+                "/nodes/0/connected_at",
+                "/nodes/0/connected",
+                "/nodes/0/initial_member",
+                "/nodes/0/node_number",
+                "/nodes/0/labels",
+                "/nodes/0/public_ip",
+                "/nodes/0/private_ip",
+                "/nodes/0/overlay_ip",
+                "/nodes/0/cpus",
+                "/nodes/0/mem_total",
+                "/nodes/0/engine_root_dir",
+                "/nodes/0/resource_usage",
+            ],
+        ),
+        get(
+            "/v1/nodes/home/alpha",
+            &[
+                "/id",
+                "/node_id",
+                "/name",
+                "/agent_version",
+                "/docker_version",
+                "/connected",
+                "/connected_at",
+                "/last_seen_at",
+                "/availability",
+                "/public_ip",
+                "/private_ip",
+                "/overlay_ip",
+                "/os",
+                "/kernel_version",
+                "/driver",
+                "/volume_drivers",
+                "/initial_member",
+                "/labels",
+                "/cpus",
+            ],
+        ),
+        get(
+            "/v1/nodes/home/alpha/health",
+            &["/name", "/status", "/connected_at", "/etcd_health/health"],
+        ),
+        get(
+            "/v1/grids/home/services?stack=shop",
+            &[
+                "/services/0/id",
+                "/services/0/name",
+                "/services/0/stack/id",
+                "/services/0/stack/name",
+                "/services/0/updated_at",
+                "/services/0/stateful",
+                "/services/0/state",
+                "/services/0/image",
+                "/services/0/instances",
+                "/services/0/instance_counts/running",
+                "/services/0/ports",
+                "/services/0/health_status/healthy",
+                "/services/0/health_status/total",
+            ],
+        ),
+        get(
+            WEB,
+            &[
+                "/id",
+                "/name",
+                "/created_at",
+                "/updated_at",
+                "/stack/id",
+                "/state",
+                "/image",
+                "/revision",
+                "/stack_revision",
+                "/stateful",
+                "/instances",
+                "/strategy",
+                "/read_only",
+                "/stop_signal",
+                "/stop_grace_period",
+                "/deploy_opts/min_health",
+                "/deploy_opts/wait_for_port",
+                "/deploy_opts/interval",
+                "/dns",
+                "/affinity",
+                "/cmd",
+                "/hooks",
+                "/secrets",
+                "/certificates",
+                "/env",
+                "/net",
+                "/ports/0/ip",
+                "/ports/0/node_port",
+                "/ports/0/container_port",
+                "/ports/0/protocol",
+                "/volumes",
+                "/volumes_from",
+                "/links/0/id",
+                "/links/0/alias",
+                "/cap_add",
+                "/cap_drop",
+                "/log_driver",
+                "/log_opts",
+                "/cpus",
+                "/cpu_shares",
+                "/memory",
+                "/memory_swap",
+                "/shm_size",
+                "/pid",
+                "/health_status/healthy",
+            ],
+        ),
+        get(
+            "/v1/services/home/shop/web/instances",
+            &[
+                "/instances/0/id",
+                "/instances/0/instance_number",
+                "/instances/0/node/name",
+                "/instances/0/deploy_rev",
+                "/instances/0/rev",
+                "/instances/0/state",
+                "/instances/0/error",
+            ],
+        ),
+        get(
+            "/v1/services/home/shop/web/containers",
+            &[
+                "/containers/0/id",
+                "/containers/0/name",
+                "/containers/0/instance_number",
+                "/containers/0/status",
+                "/containers/0/node/name",
+                "/containers/0/node/public_ip",
+                "/containers/0/hostname",
+                "/containers/0/domainname",
+                "/containers/0/ip_address",
+                "/containers/0/deploy_rev",
+                "/containers/0/service_rev",
+                "/containers/0/health_status/status",
+                "/containers/0/state/error",
+                "/containers/0/state/exit_code",
+            ],
+        ),
+        get(
+            "/v1/services/home/shop/web/container_logs?limit=100&since=2026-01-01T00%3A00%3A00Z",
+            &["/logs"],
+        ),
+        get(
+            "/v1/grids/home/stacks",
+            &[
+                "/stacks/0/name",
+                "/stacks/0/stack",
+                "/stacks/0/version",
+                "/stacks/0/state",
+                "/stacks/0/labels",
+                "/stacks/0/parent",
+                "/stacks/0/children",
+                "/stacks/0/services/0/ports",
+                "/stacks/0/services/0/health_status/healthy",
+            ],
+        ),
+        get(
+            "/v1/stacks/home/shop",
+            &[
+                "/name",
+                "/stack",
+                "/version",
+                "/revision",
+                "/state",
+                "/created_at",
+                "/updated_at",
+                "/expose",
+                "/source",
+                "/labels",
+                "/variables",
+                "/metadata",
+                "/parent",
+                "/children",
+                "/services/0/id",
+                "/services/0/name",
+                "/services/0/instances",
+            ],
+        ),
+        get("/v1/stacks/home/shop/container_logs?limit=100", &["/logs"]),
+        get(
+            "/v1/containers/home?all=1",
+            &[
+                "/containers/0/name",
+                "/containers/0/node/name",
+                "/containers/0/image",
+                "/containers/0/cmd",
+                "/containers/0/created_at",
+                "/containers/0/state/paused",
+                "/containers/0/state/restarting",
+                "/containers/0/state/oom_killed",
+                "/containers/0/state/dead",
+                "/containers/0/state/running",
+            ],
+        ),
+        get("/v1/containers/home/alpha/shop.web-1/inspect", &["/Id"]),
+        get(
+            "/v1/containers/home/alpha/shop.web-1/logs?limit=100",
+            &["/logs"],
+        ),
+    ]
+}
+
+fn changes() -> Vec<Call> {
+    let deploy: &[&str] = &[
+        "/id",
+        "/service_id",
+        "/state",
+        "/finished_at",
+        "/reason",
+        "/instance_deploys",
+    ];
+    let of_stack: &[&str] = &["/id", "/stack_id", "/state", "/service_deploys"];
+    vec![
+        Call(
+            "PUT",
+            "/v1/grids/home",
+            Some(json!({"default_affinity": ["label==az=a"]})),
+            &[],
+        ),
+        Call(
+            "PUT",
+            "/v1/nodes/home/alpha",
+            Some(json!({"labels": ["az=a", "ssd"]})),
+            &[],
+        ),
+        Call(
+            "PUT",
+            "/v1/nodes/home/alpha",
+            Some(json!({"availability": "active"})),
+            &[],
+        ),
+        Call(
+            "PUT",
+            WEB,
+            Some(json!({"env": ["A=b"], "links": [{"name": "db", "alias": "database"}]})),
+            &[],
+        ),
+        Call(
+            "POST",
+            "/v1/services/home/shop/web/deploy",
+            Some(json!({"force": true})),
+            deploy,
+        ),
+        Call(
+            "POST",
+            "/v1/services/home/shop/web/scale",
+            Some(json!({"instances": 2})),
+            deploy,
+        ),
+        Call(
+            "POST",
+            "/v1/services/home/shop/web/start",
+            Some(json!({})),
+            &[],
+        ),
+        Call(
+            "POST",
+            "/v1/services/home/shop/web/stop",
+            Some(json!({})),
+            &[],
+        ),
+        Call(
+            "POST",
+            "/v1/services/home/shop/web/restart",
+            Some(json!({})),
+            &[],
+        ),
+        Call(
+            "POST",
+            "/v1/services/home/shop/web/envs",
+            Some(json!({"env": "A=b"})),
+            &[],
+        ),
+        Call("DELETE", "/v1/services/home/shop/web/envs/MODE", None, &[]),
+        Call("DELETE", "/v1/services/home/null/redis", None, &[]),
+        Call(
+            "PATCH",
+            "/v1/stacks/home/shop",
+            Some(json!({"labels": ["team=a"]})),
+            &[],
+        ),
+        Call(
+            "POST",
+            "/v1/stacks/home/shop/deploy",
+            Some(json!({})),
+            of_stack,
+        ),
+        Call("POST", "/v1/stacks/home/shop/stop", Some(json!({})), &[]),
+        Call("POST", "/v1/stacks/home/shop/restart", Some(json!({})), &[]),
+        Call("DELETE", "/v1/stacks/home/shop", None, &[]),
+        Call(
+            "POST",
+            "/v1/containers/home/alpha/shop.web-1/exec",
+            Some(json!({"cmd": ["say", "hi"]})),
+            &["/0/0", "/1"],
+        ),
+    ]
+}
+
+/// The status and the body of an answer.
+async fn asked(server: &Server, call: &Call) -> (u16, Value) {
+    let Call(verb, path, body, _) = call;
+    let token = data_encoding::HEXLOWER.encode(&ADMIN_TOKEN);
+    let body = body.as_ref().map(Value::to_string).unwrap_or_default();
+    let mut request = format!("{verb} {path} HTTP/1.1\r\nHost: master:9292\r\n");
+    write!(request, "Authorization: Bearer {token}\r\nAccept: application/json\r\nContent-Type: application/json\r\n").unwrap();
+    write!(
+        request,
+        "User-Agent: kontena-cli/1.6.0\r\nConnection: close\r\nContent-Length: {}\r\n\r\n{body}",
+        body.len()
+    )
+    .unwrap();
+    let mut stream = TcpStream::connect(server.tcp).await.unwrap();
+    stream.write_all(request.as_bytes()).await.unwrap();
+    let mut answer = String::new();
+    stream.read_to_string(&mut answer).await.unwrap();
+    let (head, body) = answer.split_once("\r\n\r\n").unwrap();
+    assert!(
+        head.to_lowercase().contains("x-kontena-version: 1.6"),
+        "{head}"
+    );
+    let status = head.split(' ').nth(1).unwrap().parse().unwrap();
+    (status, serde_json::from_str(body).unwrap_or(Value::Null))
+}
+
+async fn wrong(calls: Vec<Call>) -> Vec<String> {
+    let mut wrong = Vec::new();
+    for call in calls {
+        let server = Server::start(view(), |_, _| accepted()).await;
+        let (status, answer) = asked(&server, &call).await;
+        let Call(verb, path, _, fields) = &call;
+        if !(200..300).contains(&status) {
+            wrong.push(format!("{verb} {path}: {status} {answer}"));
+            continue;
+        }
+        let missing = fields
+            .iter()
+            .filter(|field| answer.pointer(field).is_none());
+        wrong.extend(missing.map(|field| format!("{verb} {path}: no {field}")));
+    }
+    wrong
+}
+
+#[tokio::test]
+async fn what_kontenas_command_line_reads_is_there() {
+    assert_eq!(wrong(reads()).await, [""; 0]);
+}
+
+#[tokio::test]
+async fn what_kontenas_command_line_changes_is_taken() {
+    assert_eq!(wrong(changes()).await, [""; 0]);
+}
