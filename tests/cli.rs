@@ -2,6 +2,7 @@
 #![allow(clippy::unwrap_used, reason = "a panic is a failing test")]
 
 use std::fs::Permissions;
+use std::io::Write;
 use std::os::unix::fs::PermissionsExt;
 use std::path::Path;
 use std::process::{Command, Output, Stdio};
@@ -347,7 +348,7 @@ fn shell(name: &str, arguments: &[&str], script: &str) -> Option<String> {
         .env("KONTENA_SOCKET", "/nonexistent/kontena.sock")
         .output();
     let Ok(ran) = ran else {
-        eprintln!("skipped: there is no {name} here");
+        writeln!(std::io::stderr(), "skipped: there is no {name} here").unwrap();
         return None;
     };
     assert!(ran.status.success(), "{ran:?}");
