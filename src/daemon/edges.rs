@@ -118,7 +118,7 @@ impl Network {
     }
 }
 
-/// The API's server, from outside.
+/// The API's server, from outside. It answers from the node's first view on; who asks sooner waits for it.
 struct Api {
     task: JoinHandle<()>,
     stop: oneshot::Sender<()>,
@@ -126,11 +126,22 @@ struct Api {
 
 impl Api {
     fn start(listeners: Listeners, backend: Backend) -> Self {
-        let (stop, stopped) = oneshot::channel();
-        let task = tokio::spawn(server::serve(listeners, Arc::new(backend), async {
-            // Dropping the sender means the same.
-            let _ = stopped.await;
-        }));
+        let (stop, mut stopped) = oneshot::channel();
+        let mut views = backend.view.clone();
+        let task = tokio::spawn(async move {
+            // Who asks before the node shows anything would take it for one of no grid.
+            let is_over = tokio::select! {
+                _ = views.changed() => false,
+                _ = &mut stopped => true,
+            };
+            let stop = async {
+                if !is_over {
+                    // Dropping the sender means the same.
+                    let _ = stopped.await;
+                }
+            };
+            server::serve(listeners, Arc::new(backend), stop).await;
+        });
         Self { task, stop }
     }
 
