@@ -13,7 +13,7 @@ use super::failure::Failure;
 use super::logs::{self, LogOptions};
 use super::session::{Session, about};
 use super::table::Table;
-use super::text::{age, printable};
+use super::text::{age, or_dash, printable};
 use crate::api::paths;
 use crate::api::types::Time;
 use crate::api::types::instance::{Container as Listed, Containers};
@@ -208,17 +208,13 @@ fn table(containers: &[Listed], now: jiff::Timestamp) -> Table {
         let created = container.created_at.map(|since| age(since, now));
         table.row([
             format!("{}/{}", container.node.name, container.name).into(),
-            container.image.clone().unwrap_or_else(dash).into(),
-            command.unwrap_or_else(dash).into(),
-            created.unwrap_or_else(dash).into(),
+            or_dash(container.image.as_ref()).into(),
+            or_dash(command.as_ref()).into(),
+            or_dash(created.as_ref()).into(),
             status(container).into(),
         ]);
     }
     table
-}
-
-fn dash() -> String {
-    "-".to_owned()
 }
 
 fn status(container: &Listed) -> String {

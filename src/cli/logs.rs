@@ -230,7 +230,7 @@ fn with_query(path: &str, query: &[(&str, String)]) -> String {
 }
 
 /// As a URL wants it (RFC 3986).
-fn encoded(value: &str) -> String {
+pub(crate) fn encoded(value: &str) -> String {
     let mut text = String::new();
     for byte in value.bytes() {
         if byte.is_ascii_alphanumeric() || b"-._~".contains(&byte) {

@@ -11,6 +11,7 @@ use crate::api::paths;
 use crate::api::types::Changed;
 use crate::api::types::service::{Service as WireService, ServiceJson};
 use crate::cli::failure::Failure;
+use crate::cli::logs::encoded;
 use crate::cli::session::{Session, about};
 use crate::cli::text::printable;
 
@@ -89,18 +90,6 @@ pub(super) async fn run(session: &Session, asked: Environment) -> Result<(), Fai
             session.change_each(&variables, gone).await
         }
     }
-}
-
-/// As a URL wants it (RFC 3986): names of variables may hold anything but `=`.
-fn encoded(name: &str) -> String {
-    let is_plain = |byte: &u8| byte.is_ascii_alphanumeric() || b"-._~".contains(byte);
-    let bytes = name.bytes();
-    bytes
-        .map(|byte| match is_plain(&byte) {
-            true => char::from(byte).to_string(),
-            false => format!("%{byte:02X}"),
-        })
-        .collect()
 }
 
 async fn path(session: &Session, name: &ServiceKey) -> Result<String, Failure> {
