@@ -20,6 +20,7 @@ mod departures;
 mod domains;
 mod explain;
 mod filter;
+mod front;
 mod incremental;
 mod lagging;
 mod plan;

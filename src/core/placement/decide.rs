@@ -13,6 +13,7 @@ use crate::view::{Availability, Freshness, Pin, ServiceRecord};
 
 use super::balance::{self, Move};
 use super::filter::{self, Rejection};
+use super::front::Front;
 use super::survey::{DAEMON_STRIDE, Holder, Survey};
 use super::takeover::{self, Seen, is_right};
 use super::wanted::Wanted;
@@ -72,8 +73,9 @@ fn stateless<'v>(
             None => loose.push(number),
         }
     }
+    let mut front = Front::of(wanted);
     for number in loose {
-        let assignment = placed(survey, wanted, number);
+        let assignment = placed(survey, wanted, &mut front, number);
         settle(survey, number, assignment);
     }
 }
@@ -160,7 +162,12 @@ fn kept(survey: &Survey<'_>, wanted: &Wanted<'_>, number: u32) -> Option<Assignm
 }
 
 /// A stateless instance that nobody may keep goes to the best node, if this side may decide that.
-fn placed(survey: &Survey<'_>, wanted: &Wanted<'_>, number: u32) -> Assignment {
+fn placed<'v>(
+    survey: &Survey<'v>,
+    wanted: &Wanted<'v>,
+    front: &mut Front,
+    number: u32,
+) -> Assignment {
     let outgoing = wanted.holders(survey, number, false);
     let away = wanted.holders(survey, number, true);
     let mut leaving = outgoing.iter().map(|holder| survey.nodes[holder.node].id);
@@ -189,7 +196,7 @@ fn placed(survey: &Survey<'_>, wanted: &Wanted<'_>, number: u32) -> Assignment {
     let lost = lost.clone().next();
     let highest = outgoing.iter().chain(&away).map(|h| h.hold.epoch).max();
     let epoch = highest.map_or(1, |epoch| epoch.saturating_add(1));
-    let Some(node) = wanted.best(survey, number) else {
+    let Some(node) = front.best(survey, wanted, number) else {
         let waits = assignment(None, epoch, Reason::Waits(Wait::NoNodeFits));
         return without_successor(survey, &outgoing, waits);
     };

@@ -47,13 +47,13 @@ pub(super) struct Wanted<'v> {
 /// A node that may be given instances, with what its score is made of close together: every instance
 /// that is placed goes through all of them.
 #[derive(Clone, Copy, Debug)]
-struct Candidate {
-    node: usize,
+pub(super) struct Candidate {
+    pub node: usize,
     cut_off: bool,
     refuses: bool,
     place: Place,
     lacks_image: bool,
-    hash: u64,
+    pub hash: u64,
 }
 
 impl<'v> Wanted<'v> {
@@ -83,6 +83,11 @@ impl<'v> Wanted<'v> {
         self.hard.iter().chain(&self.soft).all(Rule::is_documented)
     }
 
+    /// Whether a node suits all of its instances alike, and never better for being given one of them.
+    pub(super) fn suits_all_alike(&self) -> bool {
+        self.soft.iter().all(Rule::is_fixed)
+    }
+
     pub(super) fn asker(&self, number: u32) -> Asker<'v> {
         Asker {
             key: self.key,
@@ -102,8 +107,9 @@ impl<'v> Wanted<'v> {
         }
     }
 
+    /// The part of a node's scores that others share.
     #[inline]
-    fn crowd(&self, survey: &Survey<'_>, candidate: Candidate, number: u32) -> Crowd {
+    pub(super) fn crowd(&self, survey: &Survey<'_>, candidate: Candidate, number: u32) -> Crowd {
         let Candidate {
             node,
             cut_off,
@@ -133,7 +139,7 @@ impl<'v> Wanted<'v> {
         crowd
     }
 
-    fn instance_hash(&self, number: u32) -> u64 {
+    pub(super) fn instance_hash(&self, number: u32) -> u64 {
         score::instance_hash(self.hash, number)
     }
 
@@ -167,7 +173,7 @@ impl<'v> Wanted<'v> {
         best.map(|(_, node)| node)
     }
 
-    fn candidates(&self, survey: &Survey<'v>) -> &[Candidate] {
+    pub(super) fn candidates(&self, survey: &Survey<'v>) -> &[Candidate] {
         self.candidates.get_or_init(|| {
             let open = survey.open.iter().copied();
             let fitting = open.filter(|node| filter::is_suitable(survey, self, *node));

@@ -9,10 +9,13 @@ use proptest::sample::{Index, select};
 
 use super::language::{empty_report, key, node_id, parse, right_hold};
 use crate::id::{InstanceId, NodeId, ServiceKey};
+use crate::placement::front::Front;
+use crate::placement::standard::Standard;
 use crate::placement::survey::Survey;
+use crate::placement::wanted::Wanted;
 use crate::placement::{
     Assignment, Candidacy, Incremental, Placement, Reason, Verdict, Wait, explain, filter, place,
-    place_service, standbys,
+    place_service, readable, standbys,
 };
 use crate::stack;
 use crate::view::{Freshness, Standing, View};
@@ -233,6 +236,24 @@ fn step() -> impl Strategy<Value = Step> {
 }
 
 proptest! {
+    #[test]
+    fn the_front_answers_what_a_look_at_all_candidates_answers(view in any_view(), numbers in 1..12_u32) {
+        let mut survey = Survey::of(&view);
+        for (key, record) in &view.documents.services {
+            let Ok(service) = readable(&view, record) else { continue };
+            let wanted = Wanted::new(&view, key, service, Standard::of(record));
+            survey.begin(key, service);
+            let mut front = Front::of(&wanted);
+            for number in 1..=numbers {
+                let best = wanted.best(&survey, number);
+                prop_assert_eq!(front.best(&survey, &wanted, number), best);
+                if let Some(node) = best {
+                    survey.assign(key, service, number, node);
+                }
+            }
+        }
+    }
+
     #[test]
     fn what_is_placed_after_a_change_is_what_is_placed_from_nothing(
         (mut nodes, mut services) in any_text(), steps in prop::collection::vec(step(), 1..12),
