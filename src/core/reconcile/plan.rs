@@ -360,8 +360,9 @@ impl Local {
     ) -> Step {
         let again = self.take_turn(task, best, around);
         if self.turn == Turn::Granted && may_start(wanted).is_ok() {
-            // Where there is no other instance, names lead to this one until it stops.
-            return match (around.rollout)().size() > 1 {
+            // Where there is no other, of no number and no other holder's, names lead to this one until it stops.
+            let has_others = (around.rollout)().size() > 1 || !wanted.rivals.is_empty();
+            return match has_others {
                 true => self.take_down(task, best, around.now),
                 false => self.end(best, around.now),
             };

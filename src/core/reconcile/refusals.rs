@@ -44,6 +44,12 @@ impl Refusals {
         self.0.remove(instance);
     }
 
+    /// It runs here after all, at this deploy.
+    pub(super) fn accept_at(&mut self, instance: &InstanceId, aim: (RevisionHash, u64)) {
+        self.0
+            .retain(|refused, refusal| refused != instance || refusal.aim != aim);
+    }
+
     /// Another deploy is another question.
     pub(super) fn aim_at(&mut self, instance: &InstanceId, aim: (RevisionHash, u64)) {
         if self

@@ -265,6 +265,9 @@ impl<'a> Round<'a> {
                 self.now.monotonic,
             );
         }
+        if let Task::Keep = task {
+            accept_what_runs(refusals, instance, &hold);
+        }
         local.said(&hold, scene.best, self.now.monotonic);
         let hold = told_with(hold, next.as_ref(), local.former_problem());
         found.holds.insert(instance.clone(), hold);
@@ -582,6 +585,13 @@ fn address_of(action: &Action) -> Option<Ipv4Addr> {
         | Action::Probe { .. }
         | Action::Check { .. }
         | Action::LastLines { .. } => None,
+    }
+}
+
+/// Nobody else could have it, so it stayed where it had failed, and works there now.
+fn accept_what_runs(refusals: &mut Refusals, instance: &InstanceId, hold: &Hold) {
+    if hold.state == InstanceState::Running && hold.health == Health::Healthy {
+        refusals.accept_at(instance, (hold.revision, hold.generation));
     }
 }
 

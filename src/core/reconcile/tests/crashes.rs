@@ -2,6 +2,7 @@
 
 use std::time::Duration;
 
+use crate::reconcile::Departure;
 use crate::reconcile::action::{Action, ContainerState, Failure, Success};
 use crate::view::Lifecycle;
 
@@ -58,6 +59,26 @@ fn a_node_on_which_it_crashed_five_times_in_five_minutes_refuses_that_deploy() {
     assert_eq!(bench.instances.refusals()[&id("web-1")], problem);
     bench.want([wanted("web-1", 2)]);
     bench.settle();
+    assert!(bench.instances.refusals().is_empty());
+}
+
+/// Seed 9501066: whoever refused it elsewhere would get it ten minutes later, from a node where it works.
+#[test]
+fn what_nobody_else_could_have_and_runs_here_after_all_is_not_refused_any_more() {
+    let mut bench = Bench::with([wanted("web-1", 1)]);
+    bench.settle();
+    for crash in 1..=5 {
+        bench.crash("web-1");
+        bench.settle();
+        while crash < 5 && bench.running().is_empty() {
+            bench.seconds(1);
+        }
+    }
+    assert!(!bench.instances.refusals().is_empty());
+    let winner_ready = false;
+    bench.leave("web-1", Departure::Handover { winner_ready });
+    bench.seconds(60);
+    assert_eq!(bench.state("web-1"), "running healthy");
     assert!(bench.instances.refusals().is_empty());
 }
 

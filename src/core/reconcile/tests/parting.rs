@@ -2,12 +2,14 @@
 
 use std::time::Duration;
 
+use crate::id::NodeId;
 use crate::reconcile::Leaves;
 use crate::reconcile::rollout::Peer;
 use crate::reconcile::wiring::Wiring;
-use crate::reconcile::{Departure, Wanted};
+use crate::reconcile::{Departure, Rival, Wanted};
+use crate::report::InstanceState;
 
-use super::bench::{Bench, healthy, id, of_service};
+use super::bench::{Bench, healthy, hold, id, of_service};
 use crate::stack::Service;
 use crate::view::Lifecycle;
 
@@ -138,6 +140,26 @@ fn the_only_instance_of_a_service_is_replaced_at_once() {
         bench.did(),
         "fetch web:1, stop web-1 g1, remove web-1 g1, run web-1 g2"
     );
+}
+
+/// Seed 9700204: both sides of a split ran it, and names lead to both.
+#[test]
+fn the_only_instance_of_a_service_leaves_the_names_where_another_holds_it_too() {
+    let mut bench = bench();
+    let mut only = web(2);
+    only.peers.truncate(1);
+    only.rivals.push(Rival {
+        node: NodeId([9; 32]),
+        hold: hold(1, InstanceState::Running),
+        ranks_before_us: false,
+    });
+    bench.want([only]);
+    millis(&mut bench, 10);
+    assert_eq!(bench.did(), "fetch web:1");
+    assert_eq!(bench.state("web-1"), "stopping unknown");
+    heard(&mut bench);
+    millis(&mut bench, 1000);
+    assert_eq!(bench.did(), "stop web-1 g1, remove web-1 g1, run web-1 g2");
 }
 
 #[test]

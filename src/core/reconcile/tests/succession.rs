@@ -5,7 +5,7 @@ use std::collections::BTreeSet;
 use crate::reconcile::action::{ContainerId, ContainerState, Failure};
 use crate::reconcile::rollout::Hindrance;
 use crate::reconcile::wiring::Wiring;
-use crate::reconcile::{Departure, Leaves, Wanted};
+use crate::reconcile::{Awaited, Departure, Leaves, Wanted};
 use crate::stack::{Hook, NetworkMode, Order, Port, Protocol, Service, Volume, VolumeSource};
 
 use super::bench::{Bench, healthy, id, of_service};
@@ -38,6 +38,30 @@ fn begun(service: Service) -> Bench {
     bench.settle();
     bench.did();
     bench
+}
+
+#[test]
+fn no_successor_is_begun_before_what_the_service_links_to_is_there() {
+    let mut bench = running();
+    let update = Wanted {
+        awaited: Some(Awaited {
+            service: "db".parse().unwrap(),
+            is_held: false,
+            is_first: false,
+        }),
+        ..only(2, web("web:2"))
+    };
+    bench.want([update]);
+    bench.seconds(60);
+    assert_eq!(bench.did(), "fetch web:2");
+    assert_eq!(bench.state("web-1"), "running healthy");
+    assert_eq!(bench.problem("web-1"), "waits for `db`, which it links to");
+    bench.want([only(2, web("web:2"))]);
+    bench.seconds(10);
+    assert_eq!(
+        bench.did(),
+        "run web-1-next g2, stop web-1 g1, remove web-1 g1, rename web-1-next g2 to web-1"
+    );
 }
 
 fn waits_for_port(image: &str) -> Service {
