@@ -17,6 +17,7 @@ mod membership;
 mod names;
 mod network;
 mod offline;
+mod order;
 mod parting;
 mod patience;
 mod rest;
@@ -192,6 +193,7 @@ impl Checks {
                 Box::<rollout::Rollouts>::default(),
                 Box::new(succession::Successions),
                 Box::<epochs::Epochs>::default(),
+                Box::<order::Orders>::default(),
                 Box::<offline::Offlines>::default(),
                 Box::<acknowledged::Acknowledged>::default(),
                 Box::new(membership::Membership),
@@ -256,6 +258,7 @@ pub fn all() -> impl Iterator<Item = &'static Check> {
         succession::CHECKS,
         epochs::CHECKS,
         offline::CHECKS,
+        order::CHECKS,
         acknowledged::CHECKS,
         membership::CHECKS,
         clones::CHECKS,

@@ -121,6 +121,11 @@ impl Engine {
             Action::Stop { .. } => millis(50, 400),
             Action::Remove { .. } => millis(30, 100),
             Action::Rename { .. } => millis(5, 30),
+            Action::Hook { limit, .. } | Action::Command { limit, .. }
+                if self.trouble.hangs_hooks =>
+            {
+                (*limit, *limit)
+            }
             Action::Hook { .. } | Action::Command { .. } => millis(50, 3000),
             Action::Check { limit, .. } if self.trouble.sickens == Some(Illness::Hangs) => {
                 (*limit, *limit)
@@ -128,6 +133,18 @@ impl Engine {
             Action::Probe { .. } | Action::Check { .. } | Action::LastLines { .. } => millis(1, 50),
         };
         chance.between(low, high)
+    }
+
+    /// What comes of a hook that begins now and does not end by itself.
+    pub fn hangs_in(&self, action: &Action) -> Option<Failure> {
+        let (Action::Hook { hook, limit, .. } | Action::Command { hook, limit, .. }) = action
+        else {
+            return None;
+        };
+        let problem = format!("did not end within {limit:?}");
+        let hook = hook.clone();
+        let failure = Failure::HookFailed { hook, problem };
+        self.trouble.hangs_hooks.then_some(failure)
     }
 
     pub fn is_hung(&self) -> bool {

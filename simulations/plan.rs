@@ -11,7 +11,7 @@ mod draw;
 use std::fmt;
 use std::time::Duration;
 
-pub use ask::{Ask, SERVICES, Shape, VERSIONS, key, stack_images};
+pub use ask::{Ask, SERVICES, Shape, VERSIONS, key, rebuilt, stack_images};
 pub use deed::{Deed, Touched};
 pub use draw::draw;
 

@@ -7,7 +7,7 @@ use kontena_core::command::{Command, CommandId};
 use kontena_core::id::NodeId;
 use kontena_core::message::{JoinAnswer, JoinCall, Message, Presentation, Presented};
 use kontena_core::node::{Record, SaveId};
-use kontena_core::reconcile::action::{Action, ActionId, Outcome};
+use kontena_core::reconcile::action::{Action, ActionId, Failure, Outcome};
 use kontena_core::time::Instant;
 
 /// Something that is going to happen to a host.
@@ -50,6 +50,8 @@ pub(crate) enum What {
         power: u64,
         id: ActionId,
         action: Action,
+        /// It will come to this, whatever becomes of the engine.
+        fails: Option<Failure>,
     },
     Done {
         id: ActionId,

@@ -15,7 +15,7 @@ pub use calm::Calm;
 
 use crate::clock::Clock;
 use crate::disk::Disk;
-use crate::plan::{Ask, Deed, Plan, SERVICES, Shape, VERSIONS, key, stack_images};
+use crate::plan::{Ask, Deed, Plan, SERVICES, Shape, VERSIONS, key, rebuilt, stack_images};
 use crate::world::World;
 
 /// A grid that has just been formed is left alone for so long.
@@ -47,6 +47,7 @@ impl Stage {
         let mut world = World::new(plan.hosts(), plan.seed);
         for (service, version) in (0..SERVICES).flat_map(|s| (1..=VERSIONS).map(move |v| (s, v))) {
             let image = Shape::of(service).service(service, version).image;
+            world.publish_image(&rebuilt(&image));
             world.publish_image(&image);
         }
         for image in stack_images() {
@@ -110,6 +111,8 @@ impl Stage {
             | Deed::IgnoreStops { .. }
             | Deed::Sicken { .. }
             | Deed::BreakImage { .. }
+            | Deed::MoveTag { .. }
+            | Deed::HangHooks { .. }
             | Deed::Forge { .. }
             | Deed::FillDisk { .. }
             | Deed::SlowDisk { .. } => {}
@@ -123,7 +126,8 @@ impl Stage {
             return;
         };
         self.apply_conditions();
-        self.calm.trouble_ends(&deed.touches(), self.world.now());
+        let over = self.world.now() + deed.lingers();
+        self.calm.trouble_ends(&deed.touches(), over);
         if let Deed::StopNode { host } = deed
             && self.world.hosts[host].is_up()
         {

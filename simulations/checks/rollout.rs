@@ -6,7 +6,7 @@ use std::time::Duration;
 use kontena_core::id::{InstanceId, ServiceKey};
 use kontena_core::placement::{Placement, Role, place};
 use kontena_core::reconcile::action::{Action, Container, ContainerId};
-use kontena_core::report::InstanceState;
+use kontena_core::report::{Health, InstanceState};
 use kontena_core::stack::{Service, Strategy};
 use kontena_core::time::Instant;
 use kontena_core::view::{Deployed, Lifecycle, ServiceRecord};
@@ -127,6 +127,7 @@ impl Rollouts {
         let is_for_a_deploy = container.owner.generation < deployed.generation
             && record.state == Lifecycle::Running
             && container.owner.instance.number <= record.instances;
+        let is_for_a_deploy = is_for_a_deploy && !is_ill(scene, host, container);
         if !is_for_a_deploy || is_succeeded(scene, host, container) {
             return;
         }
@@ -192,6 +193,17 @@ impl Rollouts {
         let since = self.going.get(&(host, container.clone()));
         since.is_some_and(|since| scene.now().since(*since) < GOES_WITHIN)
     }
+}
+
+/// Whether its health check ends it, whatever is deployed: it is started again as it was.
+fn is_ill(scene: Scene<'_>, host: usize, container: &Container) -> bool {
+    let engine = &scene.host(host).engine;
+    let is_sick = engine.trouble.sickens.is_some() && container.care.health_check.is_some();
+    let report = scene.view(host).reports.get(&scene.world.id(host));
+    let hold = report.and_then(|report| report.holds.get(&container.owner.instance));
+    let of_it = hold.filter(|hold| hold.container.as_ref() == Some(&container.id.0));
+    let is_told = of_it.is_some_and(|hold| hold.health == Health::Unhealthy);
+    is_sick || is_told || engine.is_ill(&container.id)
 }
 
 /// Whether the host runs another container of the instance: that this one goes takes nobody down

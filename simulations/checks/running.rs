@@ -9,6 +9,7 @@ use kontena_core::id::{InstanceId, NodeId, NodeName};
 use kontena_core::placement::{Role, Verdict, explain, place};
 use kontena_core::reconcile::action::{Action, ContainerSpec};
 use kontena_core::report::Report;
+use kontena_core::stack::FrozenImage;
 use kontena_core::view::{Availability, Member, View};
 
 use super::{Check, Findings, Scene, Topic, name};
@@ -22,6 +23,7 @@ pub(super) const CHECKS: &[&Check] = &[
     &CUT_OFF_LAST,
     &NEVER_OLDER,
     &AS_WRITTEN,
+    &ONE_IMAGE,
     &ONE_CONTAINER,
     &PORTS_APART,
     &ADDRESSES_APART,
@@ -56,6 +58,12 @@ static AS_WRITTEN: Check = Check {
     name: "runs-what-was-written",
     says: "what is started is a revision that somebody wrote as a whole, with its own image",
     why: "a merge of two definitions is a third one that nobody asked for",
+};
+
+static ONE_IMAGE: Check = Check {
+    name: "runs-one-image-of-a-deploy",
+    says: "what is started of the deploy that a node's documents name is what its image's name meant when that was accepted, but where it was built on one host and is not on this one",
+    why: "a tag that is moved meanwhile would make one deploy run two things, and a rollback bring back a third",
 };
 
 static ONE_CONTAINER: Check = Check {
@@ -156,9 +164,30 @@ fn is_allowed(scene: Scene<'_>, host: usize, spec: &ContainerSpec, findings: &mu
         let generation = spec.labels.generation;
         format!("{} runs {instance} of deploy {generation}", name(host))
     });
+    let frozen = deployed.filter(|it| it.generation == spec.labels.generation);
+    let frozen = frozen.and_then(|deployed| deployed.revision.image.as_ref());
+    let may = frozen.is_none_or(|frozen| is_it(&scene.host(host).engine, frozen, &spec.image));
+    findings.expect(may, &ONE_IMAGE, || {
+        let image = &spec.image;
+        format!(
+            "{} runs {instance} from {image}, not {frozen:?}",
+            name(host)
+        )
+    });
     findings.expect(was_written(spec), &AS_WRITTEN, || {
         format!("{} runs {instance} from {}", name(host), spec.image)
     });
+}
+
+/// What was built on one host, and is in no registry, may be another thing elsewhere.
+fn is_it(engine: &Engine, frozen: &FrozenImage, image: &str) -> bool {
+    let is_alike = frozen.to_string() == image;
+    match frozen {
+        FrozenImage::Digest { .. } => is_alike,
+        FrozenImage::Id { id } => {
+            is_alike || !engine.images.contains(id.trim_start_matches("sha256:"))
+        }
+    }
 }
 
 /// Who could have an instance that `me` takes, where most find no way to `me` and do find one to that other. Bound
@@ -266,8 +295,8 @@ fn was_written(spec: &ContainerSpec) -> bool {
     let Some(number) = service_number(&spec.labels.instance) else {
         return true;
     };
-    let written = (spec.labels.revision, spec.image.clone());
-    Shape::revisions(number).any(|revision| revision == written)
+    let mut revisions = Shape::revisions(number);
+    revisions.any(|(hash, images)| hash == spec.labels.revision && images.contains(&spec.image))
 }
 
 /// `s3` is service 3.

@@ -17,6 +17,8 @@ pub struct Trouble {
     pub ignores_stop: bool,
     /// Hooks fail.
     pub fails_hooks: bool,
+    /// Hooks go on until they are ended, and fail.
+    pub hangs_hooks: bool,
     /// All containers that are asked how they are do not do their work.
     pub sickens: Option<Illness>,
     /// Thousandths of the answers that are lost, though the thing was done.

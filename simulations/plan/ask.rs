@@ -5,7 +5,7 @@ use std::num::NonZeroU32;
 use kontena_core::command::{Command, StackInput};
 use kontena_core::id::{RevisionHash, ServiceKey, ServiceName, StackName};
 use kontena_core::stack::{
-    Deploy, HealthCheck, Hook, Hooks, OnFailure, OnReturn, Order, Port, Protocol, Question,
+    Deploy, HealthCheck, Hook, Hooks, Link, OnFailure, OnReturn, Order, Port, Protocol, Question,
     Service, Spread, Strategy, Takeover,
 };
 use kontena_core::view::Availability;
@@ -188,11 +188,20 @@ pub fn stack_images() -> impl Iterator<Item = String> {
     (0..u8::BITS).flat_map(|bit| (1..=VERSIONS).map(move |version| stack_image(bit, version)))
 }
 
+/// What an image's name means when it was built anew.
+pub fn rebuilt(image: &str) -> String {
+    format!("{image}.rebuilt")
+}
+
 fn input(services: u8, version: u32) -> StackInput {
     let bits = (0..u8::BITS).filter(|bit| services >> bit & 1 == 1);
     let services = bits.map(|bit| {
         let name: ServiceName = format!("p{bit}").parse().expect("a service name");
-        let service = Service::new(stack_image(bit, version));
+        let mut service = Service::new(stack_image(bit, version));
+        service.links = links(services, bit, version);
+        if version == 3 {
+            service.deploy.order = Order::StartFirst;
+        }
         (name, (service, Some(version)))
     });
     StackInput {
@@ -201,6 +210,14 @@ fn input(services: u8, version: u32) -> StackInput {
         services: services.collect(),
         ..StackInput::default()
     }
+}
+
+/// In most revisions a service links to the one before it: none ever to one after it, so that no merge makes a circle.
+fn links(services: u8, bit: u32, version: u32) -> Vec<Link> {
+    let before = (0..bit).rev().find(|before| services >> before & 1 == 1);
+    let before = before.filter(|_| version != 2);
+    let link = |before| format!("p{before}").parse().expect("a link");
+    before.map(link).into_iter().collect()
 }
 
 fn deploy(service: usize, force: bool) -> Command {
@@ -354,11 +371,15 @@ impl Shape {
         }
     }
 
-    /// Every revision that anybody can have written of a service, with the image that it runs.
-    pub fn revisions(number: usize) -> impl Iterator<Item = (RevisionHash, String)> {
+    /// Every revision that anybody can have written of a service, with the images that its name means at times.
+    pub fn revisions(number: usize) -> impl Iterator<Item = (RevisionHash, [String; 2])> {
         (1..=VERSIONS).map(move |version| {
             let service = Self::of(number).service(number, version);
-            (service.hash(), format!("sha256:{}", service.image))
+            let images = [service.image.clone(), rebuilt(&service.image)];
+            (
+                service.hash(),
+                images.map(|image| format!("sha256:{image}")),
+            )
         })
     }
 }

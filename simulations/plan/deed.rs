@@ -1,8 +1,12 @@
 //! One thing that befalls a grid: a fault, or what somebody does.
 
 use std::collections::BTreeSet;
+use std::time::Duration;
 
 use super::Ask;
+
+/// How long a hook is waited for at most: those before a start.
+const LONGEST_HOOK: Duration = Duration::from_secs(300);
 
 /// Times are milliseconds, shares thousandths, hosts numbers from 0.
 ///
@@ -117,6 +121,16 @@ pub enum Deed {
         version: u32,
     },
 
+    /// As long as it lasts the name of this version's image means what was built anew, everywhere.
+    MoveTag {
+        service: usize,
+        version: u32,
+    },
+    /// Hooks on the host do not end by themselves.
+    HangHooks {
+        host: usize,
+    },
+
     /// With its reports the host sends forged ones of all others, signed by itself: nobody may be troubled by
     /// that.
     Forge {
@@ -191,6 +205,7 @@ impl Deed {
             | Self::Crash { host, .. }
             | Self::FallIll { host, .. }
             | Self::Sicken { host, .. }
+            | Self::HangHooks { host }
             | Self::LoseContainers { host }
             | Self::Squat { host, .. }
             | Self::FillDisk { host }
@@ -209,11 +224,20 @@ impl Deed {
                 ask: Ask::Leave { .. },
             } => Touched::Hosts(vec![*on]),
             Self::Seclude { .. }
+            | Self::MoveTag { .. }
             | Self::Forge { .. }
             | Self::Jump { .. }
             | Self::Drift { .. }
             | Self::Ask { .. } => Touched::Nobody,
         }
+    }
+
+    /// How long what was begun meanwhile may go on after it.
+    pub fn lingers(&self) -> Duration {
+        if let Self::HangHooks { .. } = self {
+            return LONGEST_HOOK;
+        }
+        Duration::ZERO
     }
 
     /// The host that is down as long as this lasts.
@@ -246,6 +270,8 @@ impl Deed {
             | Self::LoseContainers { .. }
             | Self::Squat { .. }
             | Self::BreakImage { .. }
+            | Self::MoveTag { .. }
+            | Self::HangHooks { .. }
             | Self::Forge { .. }
             | Self::FillDisk { .. }
             | Self::SlowDisk { .. }

@@ -574,3 +574,63 @@ fn a_node_that_knows_that_it_is_a_copy_takes_nothing_more() {
         .step(178_005, 21_330, Deed::CloneDisk { from: 3, to: 5 });
     carry_out(&plan);
 }
+
+#[test]
+fn what_a_health_check_ends_is_started_again_though_its_deploy_was_aborted() {
+    let service = 4;
+    let abort = Ask::Abort {
+        service,
+        rollback: None,
+    };
+    let falls_ill = Deed::FallIll {
+        host: 3,
+        all: false,
+    };
+    let plan = Plan::new(9_500_759, 4, 0)
+        .ask(8000, 1, create(service, 4))
+        .ask(157_356, 2, update(service, 2))
+        .ask(164_446, 3, abort)
+        .step(276_734, 0, falls_ill);
+    carry_out(&plan);
+}
+
+#[test]
+fn an_only_instance_that_both_sides_ran_leaves_the_names_before_it_is_replaced() {
+    let upgrade = |services, version| Ask::Upgrade { services, version };
+    let install = Ask::Install {
+        services: 7,
+        version: 1,
+    };
+    let plan = Plan::new(9_700_204, 2, 0)
+        .ask(25000, 0, install)
+        .step(817_734, 124_484, cut(&[0], &[1]))
+        .ask(830_738, 0, upgrade(10, 1))
+        .ask(834_749, 0, Ask::DeployStack)
+        .ask(843_687, 0, upgrade(14, 1))
+        .ask(844_156, 1, upgrade(28, 3))
+        .ask(851_046, 0, Ask::DeployStack)
+        .ask(852_946, 1, Ask::DeployStack)
+        .step(880_970, 16420, Deed::DamageDisk { host: 0 });
+    carry_out(&plan);
+}
+
+#[test]
+fn what_two_nodes_refused_stays_where_it_works_again() {
+    let fails = |host| Deed::FailStarts { host };
+    let install = Ask::Install {
+        services: 7,
+        version: 1,
+    };
+    let service = 0;
+    let plan = Plan::new(9_501_066, 2, 0)
+        .ask(25000, 0, install)
+        .ask(31633, 0, Ask::DeployStack)
+        .step(1_500_974, 334_071, fails(1))
+        .ask(1_646_220, 1, create(service, 3))
+        .step(1_745_637, 231_960, fails(0))
+        .step(1_849_322, 550_678, fails(1))
+        .ask(1_919_320, 0, Ask::Restart { service })
+        .ask(1_962_182, 1, Ask::Remove { service })
+        .ask(2_185_093, 1, create(service, 4));
+    carry_out(&plan);
+}

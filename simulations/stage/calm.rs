@@ -34,14 +34,15 @@ impl Calm {
                 _ => Duration::ZERO,
             };
             trouble.under_way += 1;
-            trouble.last = now;
+            trouble.last = trouble.last.max(now);
         });
     }
 
-    pub(super) fn trouble_ends(&mut self, touched: &Touched, now: Instant) {
+    /// `at` may be later than now: what was begun goes on until then.
+    pub(super) fn trouble_ends(&mut self, touched: &Touched, at: Instant) {
         self.each(touched, |trouble| {
             trouble.under_way = trouble.under_way.saturating_sub(1);
-            trouble.last = now;
+            trouble.last = trouble.last.max(at);
         });
     }
 

@@ -1,13 +1,13 @@
 //! What holds as long as deeds last. It is made anew from all that are under way whenever one begins
 //! or ends, so that two of one kind cannot undo each other.
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 use std::time::Duration;
 
 use crate::disk::Trouble as DiskTrouble;
 use crate::engine::{Illness, Trouble as EngineTrouble};
 use crate::network::Trouble as NetworkTrouble;
-use crate::plan::{Deed, Shape};
+use crate::plan::{Deed, Shape, rebuilt};
 use crate::world::World;
 
 /// Puts the conditions in place. Gives the hosts whose engine began or ceased to hang.
@@ -20,6 +20,7 @@ pub(super) fn apply(world: &mut World, active: &[&Deed]) -> Vec<usize> {
         let hung = host.engine.is_hung();
         host.engine.trouble = engine(active, index);
         host.engine.broken_images = broken_images(active);
+        host.engine.tags = tags(active);
         host.disk.trouble = disk(active, index);
         if host.engine.is_hung() != hung {
             changed.push(index);
@@ -106,6 +107,7 @@ fn engine(active: &[&Deed], of: usize) -> EngineTrouble {
         fails_starts: holds(&Deed::FailStarts { host: of }),
         // What keeps containers from starting keeps hooks from doing their work.
         fails_hooks: holds(&Deed::FailStarts { host: of }),
+        hangs_hooks: holds(&Deed::HangHooks { host: of }),
         no_pulls: holds(&Deed::NoPulls { host: of }),
         ignores_stop: holds(&Deed::IgnoreStops { host: of }),
         ..trouble
@@ -127,6 +129,17 @@ fn broken_images(active: &[&Deed]) -> BTreeSet<String> {
         }
     }
     broken
+}
+
+fn tags(active: &[&Deed]) -> BTreeMap<String, String> {
+    let mut tags = BTreeMap::new();
+    for deed in active {
+        if let Deed::MoveTag { service, version } = deed {
+            let image = Shape::of(*service).service(*service, *version).image;
+            tags.insert(image.clone(), rebuilt(&image));
+        }
+    }
+    tags
 }
 
 fn disk(active: &[&Deed], of: usize) -> DiskTrouble {

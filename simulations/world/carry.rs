@@ -82,9 +82,19 @@ impl World {
     fn give_to_engine(&mut self, host: usize, id: ActionId, action: Action) {
         let machine = &mut self.hosts[host];
         let latency = machine.engine.latency(&action, &mut machine.chance);
+        let fails = machine.engine.hangs_in(&action);
         let power = machine.power;
         self.tell(host, || Fact::Asked(action.clone()));
-        self.after(latency, host, What::Carry { power, id, action });
+        self.after(
+            latency,
+            host,
+            What::Carry {
+                power,
+                id,
+                action,
+                fails,
+            },
+        );
     }
 
     fn send(&mut self, from: usize, to: NodeId, message: &Message) {

@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use kontena_core::message::{JoinCall, Message};
 use kontena_core::node::{Input, Output, Record, SaveId};
-use kontena_core::reconcile::action::{Action, ActionId, Failure};
+use kontena_core::reconcile::action::{Action, ActionId, Failure, Outcome};
 
 use super::World;
 use crate::fact::Fact;
@@ -52,8 +52,14 @@ impl World {
                 self.tell(host, || Fact::ToldToStop);
                 self.handle(host, Input::Stopping);
             }
-            What::Carry { power, id, action } if self.hosts[host].power == power => {
-                self.carry_out(host, life, id, action);
+            What::Carry {
+                power,
+                id,
+                action,
+                fails,
+            } if self.hosts[host].power == power => {
+                let outcome = self.carry_out(host, action, fails);
+                self.answer(host, life, id, outcome);
             }
             What::Carry { .. } => {}
             What::Done { id, outcome } => self.handle(host, Input::Done { id, outcome }),
@@ -91,10 +97,17 @@ impl World {
 
     /// The engine carries an action out even if the node that asked for it has died meanwhile. The
     /// answer goes to the life that asked.
-    fn carry_out(&mut self, host: usize, life: u64, id: ActionId, action: Action) {
+    fn carry_out(&mut self, host: usize, action: Action, fails: Option<Failure>) -> Outcome {
         let machine = &mut self.hosts[host];
         let wall = machine.clock.read(self.now).wall;
-        let mut outcome = machine.engine.carry_out(action, wall);
+        match fails {
+            Some(failure) => Err(failure),
+            None => machine.engine.carry_out(action, wall),
+        }
+    }
+
+    fn answer(&mut self, host: usize, life: u64, id: ActionId, mut outcome: Outcome) {
+        let machine = &mut self.hosts[host];
         if machine.chance.happens(machine.engine.trouble.loses_answers) {
             let problem = "the connection broke".to_owned();
             outcome = Err(Failure::Unreachable { problem });

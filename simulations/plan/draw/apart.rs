@@ -1,0 +1,243 @@
+//! What some plans have beside their faults: each is drawn by a chance of its own, so that a plan is with it what it
+//! is without.
+
+use super::{Draw, MINUTE, SECOND};
+use crate::chance::Chance;
+use crate::plan::{Ask, Deed, Step, VERSIONS};
+
+impl Draw {
+    pub(super) fn add_what_is_drawn_apart(&mut self, seed: u64) {
+        self.lie(seed);
+        self.restart_in_a_row(seed);
+        self.join_in_a_split(seed);
+        self.die_beside_a_stall(seed);
+        self.lose_all_ways(seed);
+        self.upgrade_in_a_split(seed);
+        self.deploy_in_a_split(seed);
+        self.give_up(seed);
+        self.fall_ill(seed);
+        self.move_tags(seed);
+        self.hang_hooks(seed);
+    }
+
+    fn lie(&mut self, seed: u64) {
+        let mut chance = Chance::new(seed, "forgeries");
+        if chance.happens(100) {
+            let host = chance.index(self.plan.nodes);
+            let (at, lasts) = (40 * SECOND, self.ends);
+            self.add(at, lasts, Deed::Forge { host });
+        }
+    }
+
+    /// The daemon dies as soon as it is started: what one life of it says may come after the words of the next.
+    fn restart_in_a_row(&mut self, seed: u64) {
+        let mut chance = Chance::new(seed, "restarts in a row");
+        if chance.happens(250) {
+            let (host, times) = (chance.index(self.plan.nodes), chance.range(2, 5));
+            let first = chance.range(MINUTE, self.ends.max(2 * MINUTE));
+            for at in first..first + times {
+                self.add(at, 0, Deed::KillNode { host });
+            }
+        }
+    }
+
+    /// Both sides of a split admit somebody, where no sponsor is removed.
+    fn join_in_a_split(&mut self, seed: u64) {
+        let mut chance = Chance::new(seed, "joins in a split");
+        let removes = |step: &Step| {
+            matches!(
+                step.deed,
+                Deed::Replace { .. }
+                    | Deed::Ask {
+                        ask: Ask::RemoveNode { .. },
+                        ..
+                    }
+            )
+        };
+        if chance.happens(150) && !self.plan.steps.iter().any(removes) {
+            let (nodes, spares) = (self.plan.nodes, self.plan.nodes..self.plan.hosts());
+            let border = 1 + chance.index(nodes - 1);
+            let (mut from, mut to): (Vec<usize>, Vec<usize>) =
+                (0..nodes).partition(|n| *n < border);
+            let sponsors = [0, border];
+            let at = chance.range(MINUTE, self.ends.max(2 * MINUTE));
+            for (host, sponsor) in spares.zip(sponsors) {
+                match sponsor {
+                    0 => from.push(host),
+                    _ => to.push(host),
+                }
+                let at = at + chance.range(SECOND, 20 * SECOND);
+                self.add(at, 0, Deed::Join { host, sponsor });
+            }
+            let (lasts, both) = (chance.range(30 * SECOND, 2 * MINUTE), true);
+            self.add(at, lasts, Deed::Cut { from, to, both });
+        }
+    }
+
+    /// A host dies while the loop of another stands still, which hears nothing of it.
+    fn die_beside_a_stall(&mut self, seed: u64) {
+        let mut chance = Chance::new(seed, "deaths beside a stall");
+        if chance.happens(150) {
+            let (host, other) = (chance.index(self.plan.nodes), chance.index(self.plan.nodes));
+            let at = chance.range(MINUTE, self.ends.max(2 * MINUTE));
+            let lasts = chance.range(4 * SECOND, 12 * SECOND);
+            self.add(at, lasts, Deed::Stall { host });
+            if host != other {
+                let at = at + chance.below(lasts);
+                let lasts = chance.range(MINUTE, 3 * MINUTE);
+                self.add(at, lasts, Deed::KillHost { host: other });
+            }
+        }
+    }
+
+    /// The data plane of a host carries nothing for a while, again and again; longer than it takes to be told.
+    fn lose_all_ways(&mut self, seed: u64) {
+        let mut chance = Chance::new(seed, "lost ways");
+        if chance.happens(200) {
+            for _ in 0..chance.range(1, 4) {
+                let host = chance.index(self.plan.nodes);
+                let at = chance.range(MINUTE, self.ends.max(2 * MINUTE));
+                let lasts = chance.range(5 * SECOND, 5 * MINUTE);
+                self.add(at, lasts, Deed::Seclude { host });
+            }
+        }
+    }
+
+    /// Somebody says of nodes that are not heard of that they are dead: of one that is, or of the other side of a split.
+    fn give_up(&mut self, seed: u64) {
+        let mut chance = Chance::new(seed, "nodes given up");
+        if !chance.happens(250) {
+            return;
+        }
+        let by = chance.index(self.plan.nodes);
+        let at = chance.range(MINUTE, self.ends.max(2 * MINUTE));
+        let lasts = chance.range(30 * SECOND, 4 * MINUTE);
+        let lost: Vec<usize> = (0..self.plan.nodes)
+            .filter(|host| *host != by && chance.happens(600))
+            .collect();
+        match chance.happens(500) {
+            true => {
+                let from = (0..self.plan.nodes).filter(|host| !lost.contains(host));
+                let (from, to, both) = (from.collect(), lost.clone(), true);
+                self.add(at, lasts, Deed::Cut { from, to, both });
+            }
+            false => {
+                for host in lost.clone() {
+                    self.add(at, lasts, Deed::KillHost { host });
+                }
+            }
+        }
+        for node in lost {
+            let said = at + chance.range(4 * SECOND, lasts);
+            self.ask(said.min(self.ends), by, Ask::AssumeDead { node });
+        }
+    }
+
+    /// Both sides of a split give one stack other services and other definitions; later somebody settles it.
+    fn upgrade_in_a_split(&mut self, seed: u64) {
+        let mut chance = Chance::new(seed, "upgrades in a split");
+        if !chance.happens(350) {
+            return;
+        }
+        let border = 1 + chance.index(self.plan.nodes - 1);
+        let (from, to): (Vec<usize>, Vec<usize>) = (0..self.plan.nodes).partition(|n| *n < border);
+        let (at, both) = (chance.range(MINUTE, self.ends.max(2 * MINUTE)), true);
+        let lasts = chance.range(40 * SECOND, 3 * MINUTE);
+        let (services, version) = (0b0111, 1);
+        self.ask(25 * SECOND, 0, Ask::Install { services, version });
+        for on in [0, border] {
+            for _ in 0..=u8::from(chance.happens(200)) {
+                let services = u8::try_from(chance.range(1, 31)).expect("five bits");
+                let version = u32::try_from(chance.range(1, 3)).expect("a small number");
+                let at = at + chance.range(2 * SECOND, 30 * SECOND);
+                self.ask(at, on, Ask::Upgrade { services, version });
+            }
+        }
+        self.add(at, lasts, Deed::Cut { from, to, both });
+        if chance.happens(300) {
+            let at = at + lasts + chance.range(5 * SECOND, MINUTE);
+            self.ask(
+                at.min(self.ends),
+                chance.index(self.plan.nodes),
+                Ask::Resolve,
+            );
+        }
+    }
+
+    /// What is recorded of the stack is deployed soon after, where it was recorded; mostly.
+    fn deploy_in_a_split(&mut self, seed: u64) {
+        let mut chance = Chance::new(seed, "deploys of stacks");
+        if !chance.happens(600) {
+            return;
+        }
+        let recorded = self.plan.steps.iter().filter_map(|step| {
+            let Deed::Ask { on, ask } = &step.deed else {
+                return None;
+            };
+            let records = matches!(
+                ask,
+                Ask::Install { .. } | Ask::Upgrade { .. } | Ask::Resolve
+            );
+            records.then_some((step.at, *on))
+        });
+        for (at, on) in recorded.collect::<Vec<_>>() {
+            let at = at + chance.range(SECOND, 15 * SECOND);
+            if chance.happens(700) {
+                self.ask(at.min(self.ends.max(MINUTE)), on, Ask::DeployStack);
+            }
+        }
+    }
+
+    /// Containers run, and do not do their work.
+    fn fall_ill(&mut self, seed: u64) {
+        let mut chance = Chance::new(seed, "illness");
+        if !chance.happens(300) {
+            return;
+        }
+        for _ in 0..chance.range(1, 6) {
+            let host = chance.index(self.plan.nodes);
+            let at = chance.range(MINUTE, self.ends.max(2 * MINUTE));
+            if chance.happens(600) {
+                let all = chance.happens(400);
+                self.add(at, 0, Deed::FallIll { host, all });
+            } else {
+                let lasts = chance.range(5 * SECOND, 3 * MINUTE);
+                let hangs = chance.happens(400);
+                self.add(at, lasts, Deed::Sicken { host, hangs });
+            }
+        }
+    }
+
+    /// What was built is built anew under the same name, while services are deployed; sometimes the name goes back.
+    fn move_tags(&mut self, seed: u64) {
+        let mut chance = Chance::new(seed, "moved tags");
+        if !chance.happens(300) {
+            return;
+        }
+        for _ in 0..chance.range(1, 5) {
+            let service = self.numbered(chance.index(self.services));
+            let version = u32::try_from(chance.range(1, u64::from(VERSIONS))).expect("small");
+            let at = chance.range(20 * SECOND, self.ends.max(2 * MINUTE));
+            let lasts = chance.range(30 * SECOND, 20 * MINUTE);
+            self.add(at, lasts, Deed::MoveTag { service, version });
+            if chance.happens(600) {
+                let (on, force) = (chance.index(self.plan.nodes), true);
+                let at = at + chance.below(lasts);
+                self.ask(at.min(self.ends), on, Ask::Deploy { service, force });
+            }
+        }
+    }
+
+    /// Hooks that do not end by themselves: before a start, after it, and before a stop.
+    fn hang_hooks(&mut self, seed: u64) {
+        let mut chance = Chance::new(seed, "hooks that hang");
+        if chance.happens(250) {
+            for _ in 0..chance.range(1, 4) {
+                let host = chance.index(self.plan.nodes);
+                let at = chance.range(20 * SECOND, self.ends.max(2 * MINUTE));
+                let lasts = chance.range(5 * SECOND, 8 * MINUTE);
+                self.add(at, lasts, Deed::HangHooks { host });
+            }
+        }
+    }
+}
