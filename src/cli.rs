@@ -13,8 +13,10 @@ mod contexts_file;
 mod daemon;
 mod demo;
 mod deploy;
+mod echo;
 mod elsewhere;
 mod exec;
+mod external_registry;
 mod failure;
 mod fields;
 mod globals;
@@ -78,6 +80,7 @@ What runs:
   container   Single containers: ls, exec, inspect, logs
   why         Explain where a service runs
   plan        What would happen if: a node drains, dies, joins …
+  external-registry  Registries that ask for a password: add, ls, rm
 
 The network:
   proxy       Ports of this machine that lead to services
@@ -139,6 +142,7 @@ It waits for `kontena init` or `kontena join`.")]
     Container(container::Container),
     Why(why::Why),
     Plan(plan::Plan),
+    ExternalRegistry(external_registry::ExternalRegistryCommand),
     Vpn(vpn::Vpn),
     Proxy(proxy::Proxy),
     Master(master::Master),
@@ -255,6 +259,9 @@ async fn ask(
         Command::Why(asked) => why::run(&session(&globals)?, asked).await,
         Command::Plan(asked) => plan::run(&session(&globals)?, asked).await,
         Command::Proxy(asked) => proxy::run(&session(&globals)?, asked).await,
+        Command::ExternalRegistry(asked) => {
+            external_registry::run(&session(&globals)?, asked).await
+        }
         Command::Vpn(asked) => vpn::run(&session(&globals)?, environment, asked).await,
         Command::Whoami(asked) => whoami::run(&session(&globals)?, asked).await,
         Command::Version(asked) => version::run(&output, || session(&globals), asked).await,

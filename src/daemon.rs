@@ -16,6 +16,7 @@ mod naming;
 mod networking;
 mod node_name;
 pub(crate) mod preflight;
+mod registries;
 mod streams;
 
 use std::time::Duration;

@@ -17,6 +17,7 @@ mod engine_tests;
 mod exec;
 mod hook;
 mod labels;
+mod login;
 mod logs;
 mod meaning;
 mod network;
@@ -25,19 +26,23 @@ mod spec;
 mod trouble;
 mod watch;
 
+use std::fmt;
 use std::future::Future;
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
 use anyhow::{Context, bail};
 use bollard::API_DEFAULT_VERSION;
+use bollard::auth::DockerCredentials;
 use bollard::errors::Error;
 
 pub(crate) use exec::{ExecId, ExecOptions, Piece, Running};
+pub(crate) use login::{Login, Logins};
 pub(crate) use logs::{LogLine, LogOptions, LogStream};
 pub(crate) use network::{BridgeNetwork, Ensured, Removed};
 pub(crate) use watch::Watch;
 
+use login::NoLogins;
 use trouble::Trouble;
 
 /// Where Docker listens unless it is told otherwise.
@@ -55,12 +60,19 @@ const CHANGE_LIMIT: Duration = Duration::from_secs(120);
 const OUT_OF_THE_WAY: Duration = Duration::from_secs(30 * 24 * 60 * 60);
 
 /// A Docker engine, there or not. Clones share one negotiated client.
-#[derive(Clone, Debug)]
+#[derive(Clone)]
 pub(crate) struct Docker {
     address: Arc<str>,
     /// The grid's network on this engine.
     network: Arc<str>,
     client: Arc<Mutex<Option<bollard::Docker>>>,
+    logins: Arc<dyn Logins>,
+}
+
+impl fmt::Debug for Docker {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "Docker({})", self.address)
+    }
 }
 
 impl Docker {
@@ -79,7 +91,19 @@ impl Docker {
             address: address.into(),
             network: network.into(),
             client: Arc::default(),
+            logins: Arc::new(NoLogins),
         })
+    }
+
+    /// The same engine, which asks registries as whom these say.
+    pub(crate) fn with_logins(self, logins: Arc<dyn Logins>) -> Self {
+        Self { logins, ..self }
+    }
+
+    /// As whom the registry of an image is asked.
+    fn credentials(&self, image: &str) -> Result<Option<DockerCredentials>, String> {
+        let login = self.logins.login(image)?;
+        Ok(login.map(DockerCredentials::from))
     }
 
     /// Where the engine is, as it was understood.

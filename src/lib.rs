@@ -17,6 +17,7 @@ mod laptop;
 mod network;
 mod p2p;
 mod registry;
+mod sealed;
 mod telemetry;
 
 use std::ffi::OsString;

@@ -269,6 +269,9 @@ fn limit_of(command: &Command) -> Duration {
         | Command::AddVpnUser { .. }
         | Command::LimitVpnUser { .. }
         | Command::RemoveVpnUser(_)
+        | Command::AddRegistry { .. }
+        | Command::RemoveRegistry(_)
+        | Command::ShareRegistry { .. }
         | Command::Frozen { .. } => CHANGE_LIMIT,
     }
 }

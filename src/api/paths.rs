@@ -2,6 +2,7 @@
 //!
 //! They are made of validated names and need no escaping.
 
+use kontena_core::external_registry::RegistryName;
 use kontena_core::id::{GridName, NodeName, ServiceKey, StackName, VpnUserName};
 
 pub(crate) const STATUS: &str = "/v1/status";
@@ -60,6 +61,15 @@ pub(crate) fn stacks(grid: &GridName) -> String {
 /// `/container_logs`.
 pub(crate) fn stack(grid: &GridName, stack: &StackName) -> String {
     format!("/v1/stacks/{grid}/{stack}")
+}
+
+/// Listing and adding.
+pub(crate) fn external_registries(grid: &GridName) -> String {
+    format!("/v1/grids/{grid}/external_registries")
+}
+
+pub(crate) fn external_registry(grid: &GridName, registry: &RegistryName) -> String {
+    format!("/v1/external_registries/{grid}/{registry}")
 }
 
 pub(crate) fn vpn(grid: &GridName) -> String {

@@ -8,6 +8,7 @@ pub(super) mod deploys;
 pub(super) mod grid;
 pub(super) mod instances;
 pub(super) mod node;
+pub(super) mod registry;
 pub(super) mod revision;
 pub(super) mod service;
 pub(super) mod stack;

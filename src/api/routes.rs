@@ -12,6 +12,7 @@ mod network;
 mod nodes;
 mod plan;
 mod proxy;
+mod registries;
 mod revisions;
 mod services;
 mod stacks;
@@ -54,6 +55,7 @@ pub(super) fn protected() -> Router<Arc<Backend>> {
         .merge(of_services())
         .merge(of_stacks())
         .merge(of_vpn())
+        .merge(of_registries())
         .fallback(no_route)
         .method_not_allowed_fallback(no_route)
         .layer(DefaultBodyLimit::max(MAX_BODY_BYTES))
@@ -177,6 +179,18 @@ fn of_vpn() -> Router<Arc<Backend>> {
         .route(&under("entries/{node}"), put(vpn::open).delete(vpn::close))
         .route(&under("users"), post(vpn::add))
         .route(&under("users/{user}"), put(vpn::limit).delete(vpn::remove))
+}
+
+fn of_registries() -> Router<Arc<Backend>> {
+    Router::new()
+        .route(
+            "/v1/grids/{grid}/external_registries",
+            get(registries::list).post(registries::add),
+        )
+        .route(
+            "/v1/external_registries/{grid}/{name}",
+            delete(registries::remove),
+        )
 }
 
 async fn no_route(method: Method, uri: Uri) -> Refused {

@@ -17,6 +17,7 @@ mod logs;
 mod network;
 mod placing;
 mod proxy;
+mod registries;
 mod revisions;
 mod tcp;
 mod troubles;

@@ -16,6 +16,7 @@ pub(crate) mod membership;
 pub(crate) mod network;
 pub(crate) mod node;
 pub(crate) mod plan;
+pub(crate) mod registry;
 pub(crate) mod revision;
 pub(crate) mod service;
 pub(crate) mod stack;

@@ -2,7 +2,6 @@
 
 mod build;
 mod carried;
-mod echo;
 mod family;
 mod file;
 mod history;

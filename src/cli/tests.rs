@@ -9,6 +9,25 @@ fn the_tree_of_commands_contradicts_itself_nowhere() {
     Cli::command().debug_assert();
 }
 
+/// clap fills in both from one of them, and contradicts nothing.
+#[test]
+fn no_argument_is_taken_for_an_option_of_every_command() {
+    fn check(command: &clap::Command, globals: &[String]) {
+        for argument in command.get_positionals() {
+            let id = argument.get_id().to_string();
+            assert!(!globals.contains(&id), "`{}`: {id}", command.get_name());
+        }
+        for sub in command.get_subcommands() {
+            check(sub, globals);
+        }
+    }
+    let tree = Cli::command();
+    let globals = tree.get_arguments().filter(|each| each.is_global_set());
+    let globals: Vec<String> = globals.map(|each| each.get_id().to_string()).collect();
+    assert!(globals.contains(&"url".to_owned()));
+    check(&tree, &globals);
+}
+
 #[test]
 fn the_first_help_names_every_command_once_and_no_other() {
     let tree = Cli::command();
@@ -26,7 +45,7 @@ fn the_first_help_names_every_command_once_and_no_other() {
 #[test]
 fn the_first_help_fits_one_screen() {
     let help = Cli::command().term_width(100).render_help().to_string();
-    assert!(help.lines().count() <= 45, "{help}");
+    assert!(help.lines().count() <= 46, "{help}");
     assert!(
         help.lines().all(|line| line.chars().count() <= 100),
         "{help}"

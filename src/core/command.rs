@@ -8,6 +8,7 @@ mod frozen;
 mod grid;
 mod join_address;
 mod member;
+mod registry;
 mod resolve;
 mod service;
 mod stack;
@@ -16,6 +17,7 @@ mod vpn;
 use std::collections::BTreeMap;
 
 use crate::document::edit::Edit;
+use crate::external_registry::{Account, RegistryName, SealedKey};
 use crate::id::{
     GridName, NodeId, NodeName, ServiceKey, ServiceName, StackName, TokenId, VpnUserName,
 };
@@ -168,6 +170,18 @@ pub enum Command {
     },
     /// Revokes every key of the name, for good.
     RemoveVpnUser(VpnUserName),
+    /// Credentials of a registry, with the password's key sealed for some members; they take the place of others.
+    AddRegistry {
+        name: RegistryName,
+        account: Box<Account>,
+        keys: BTreeMap<NodeId, SealedKey>,
+    },
+    RemoveRegistry(RegistryName),
+    /// Gives more members the key: those that cannot open it, or have one already, are left out.
+    ShareRegistry {
+        name: RegistryName,
+        keys: BTreeMap<NodeId, SealedKey>,
+    },
     /// A command that deploys, and what [`images_of`] it mean: what is not in there stays with its name.
     Frozen {
         command: Box<Self>,
@@ -314,6 +328,13 @@ pub fn edits(
         Command::AddVpnUser { name, key, reach } => vpn::add(view, name, *key, reach),
         Command::LimitVpnUser { name, reach } => vpn::limit(view, name, reach),
         Command::RemoveVpnUser(name) => vpn::remove(view, name),
+        Command::AddRegistry {
+            name,
+            account,
+            keys,
+        } => registry::add(view, name, account, keys),
+        Command::RemoveRegistry(name) => registry::remove(view, name),
+        Command::ShareRegistry { name, keys } => Ok(registry::share(view, name, keys)),
         Command::Frozen { command, images } => {
             let edits = edits(view, me, command, wall)?;
             Ok(frozen::freeze(view, edits, images))

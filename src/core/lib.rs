@@ -9,6 +9,7 @@ pub mod access;
 pub mod chance;
 pub mod command;
 pub mod document;
+pub mod external_registry;
 pub mod id;
 pub mod identity;
 pub mod manifest;

@@ -15,6 +15,7 @@ use std::sync::Arc;
 
 use serde::{Deserialize, Serialize};
 
+use crate::external_registry::{Registry, RegistryName};
 use crate::id::{
     EnvelopeHash, GridId, GridName, NodeId, NodeName, RevisionHash, ServiceKey, ServiceName,
     StackName, TokenId,
@@ -82,6 +83,8 @@ pub struct Documents {
     /// SHA-256 of each administrator token that is valid for the API over TCP.
     pub admin_tokens: BTreeSet<[u8; 32]>,
     pub vpn: Vpn,
+    /// Where images are pulled from with a name and a password.
+    pub registries: BTreeMap<RegistryName, Registry>,
     pub stacks: BTreeMap<StackName, StackRecord>,
     /// Of each stack that is installed.
     pub histories: BTreeMap<StackName, Arc<History>>,

@@ -32,6 +32,7 @@ use super::logs::NodeLogs;
 use super::naming::{self, Naming};
 use super::networking::{self, Networking, NodeNetworks, Setting};
 use super::node_name::default_name;
+use super::registries::{self, GridLogins};
 use super::streams::Answering;
 
 /// Commands that wait to be taken; the node itself queues and answers that it is busy.
@@ -68,6 +69,8 @@ pub(super) struct Edges {
     containers: NodeContainers,
     network: Network,
     api: Api,
+    /// Of the registries' passwords.
+    sharing: JoinHandle<()>,
     local: watch::Sender<Local>,
     status: watch::Receiver<Status>,
     listen: Vec<SocketAddr>,
@@ -154,7 +157,11 @@ impl Api {
 
 impl Edges {
     pub(super) async fn open(config: &Config, disk: Disk, key: &SecretKey) -> anyhow::Result<Self> {
-        let docker = docker(config)?;
+        let (view, views) = watch::channel(Arc::default());
+        let docker = docker(config)?.with_logins(Arc::new(GridLogins {
+            views: views.clone(),
+            identity: key.clone(),
+        }));
         let (events, p2p_events) = mpsc::channel(EVENTS);
         let listen = bindable(config);
         let p2p = P2p::start(key, &listen, events)?;
@@ -162,10 +169,14 @@ impl Edges {
         let footprint = Footprint::read(&config.data_dir)?;
         let (saver, saved) = disk.start()?;
         let (input, inputs) = mpsc::channel(INPUTS);
-        let (view, views) = watch::channel(Arc::default());
         let (status, statuses) = watch::channel(Status::default());
         let (grid, grids) = watch::channel(None);
         let (commands, orders) = mpsc::channel(ORDERS);
+        let sharing = tokio::spawn(registries::share(
+            views.clone(),
+            commands.clone(),
+            key.clone(),
+        ));
         let (local, locals) = watch::channel(Local::default());
         let (told, tellings) = watch::channel(None);
         let network = Network::start(config, key, &p2p, &views, |names| Setting {
@@ -212,6 +223,7 @@ impl Edges {
             containers,
             network,
             api,
+            sharing,
             local,
             status: statuses,
             listen,
@@ -302,6 +314,7 @@ impl Edges {
         self.effects.flush(GOODBYE).await;
         self.containers.end().await;
         self.network.end(network).await;
+        self.sharing.abort();
         self.api.end().await?;
         let saver = self.effects.into_saver();
         tokio::task::spawn_blocking(move || saver.close())

@@ -6,6 +6,7 @@
 use std::net::{IpAddr, SocketAddr};
 use std::time::Duration;
 
+use bollard::auth::DockerCredentials;
 use bollard::models::{ContainerCreateBody, ContainerInspectResponse};
 use bollard::query_parameters::{
     CreateContainerOptions, CreateImageOptions, InspectContainerOptions, RemoveContainerOptions,
@@ -98,7 +99,9 @@ impl Docker {
         if image.starts_with("sha256:") {
             return Err(missing("no image with this id is on this node".to_owned()));
         }
-        self.pull(image).await.map_err(|trouble| match trouble {
+        let credentials = self.credentials(image).map_err(missing)?;
+        let pulled = self.pull(image, credentials).await;
+        pulled.map_err(|trouble| match trouble {
             Trouble::Refused { message, .. } => missing(message),
             Trouble::Unreachable(problem) => Failure::Unreachable { problem },
         })?;
@@ -124,13 +127,17 @@ impl Docker {
     }
 
     /// Pulls with a limit on silence, not on the whole: a large image over a thin line takes hours.
-    async fn pull(&self, image: &str) -> Result<(), Trouble> {
+    async fn pull(
+        &self,
+        image: &str,
+        credentials: Option<DockerCredentials>,
+    ) -> Result<(), Trouble> {
         let client = self.client().await?;
         let options = CreateImageOptions {
             from_image: Some(image.to_owned()),
             ..CreateImageOptions::default()
         };
-        let mut progress = Box::pin(client.create_image(Some(options), None, None));
+        let mut progress = Box::pin(client.create_image(Some(options), None, credentials));
         let mut limit = REGISTRY_LIMIT;
         loop {
             let Ok(next) = tokio::time::timeout(limit, progress.next()).await else {

@@ -33,7 +33,9 @@ impl Docker {
 
     async fn digest_in_registry(&self, image: &str) -> Option<String> {
         let client = self.client().await.ok()?;
-        let asked = client.inspect_registry_image(image, None);
+        // Without a password that it has not been given yet, a public image is known all the same.
+        let credentials = self.credentials(image).unwrap_or_default();
+        let asked = client.inspect_registry_image(image, credentials);
         let answer = tokio::time::timeout(REGISTRY_LIMIT, asked).await;
         match answer {
             Ok(Ok(found)) => found.descriptor.digest,

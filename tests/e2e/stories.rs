@@ -12,6 +12,7 @@ mod maintenance;
 mod members;
 mod network;
 mod power;
+mod registries;
 mod rollouts;
 mod splits;
 mod stacks;

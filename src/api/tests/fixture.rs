@@ -8,6 +8,7 @@ use futures::future::BoxFuture;
 use futures::stream::{self, BoxStream};
 use futures::{SinkExt, StreamExt};
 use kontena_core::command::{Accepted, Command, Reply};
+use kontena_core::external_registry::{Account, Lock, Registry, SealedText};
 use kontena_core::id::{EnvelopeHash, GridId, InstanceId, NodeId, RevisionHash, ServiceKey};
 use kontena_core::network::plan::{AddressPlan, HostRoute};
 use kontena_core::report::{
@@ -74,6 +75,23 @@ pub(super) fn view() -> View {
     view
 }
 
+/// Whose password nobody can open.
+fn registry() -> Registry {
+    Registry {
+        account: Account {
+            url: "https://quay.io".to_owned(),
+            username: "robot".to_owned(),
+            email: None,
+            password: SealedText {
+                lock: Lock([1; 32]),
+                text: Vec::new(),
+            },
+        },
+        since: WallTime(NOON),
+        keys: BTreeMap::new(),
+    }
+}
+
 fn documents(web: ServiceRecord) -> Documents {
     let member = |number: u32, name: &str, labels: &[&str], availability| Member {
         name: name.parse().unwrap(),
@@ -116,6 +134,7 @@ fn documents(web: ServiceRecord) -> Documents {
             applied: "2".to_owned(),
             others: vec!["3".to_owned()],
         }],
+        registries: BTreeMap::from([("quay.io".parse().unwrap(), registry())]),
         ..Documents::default()
     }
 }

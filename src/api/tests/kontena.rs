@@ -25,6 +25,14 @@ fn reads() -> Vec<Call> {
         get("/", &["/version"]),
         get("/v1/user", &["/email"]),
         get(
+            "/v1/grids/home/external_registries",
+            &[
+                "/external_registries/0/name",
+                "/external_registries/0/username",
+                "/external_registries/0/email",
+            ],
+        ),
+        get(
             "/v1/grids",
             &[
                 "/grids/0/id",
@@ -352,6 +360,15 @@ fn changes() -> Vec<Call> {
         Call("POST", "/v1/stacks/home/shop/stop", Some(json!({})), &[]),
         Call("POST", "/v1/stacks/home/shop/restart", Some(json!({})), &[]),
         Call("DELETE", "/v1/stacks/home/shop", None, &[]),
+        Call(
+            "POST",
+            "/v1/grids/home/external_registries",
+            Some(json!({
+                "username": "me", "password": "x", "email": null, "url": "https://quay.io"
+            })),
+            &[],
+        ),
+        Call("DELETE", "/v1/external_registries/home/quay.io", None, &[]),
         Call(
             "POST",
             "/v1/containers/home/alpha/shop.web-1/exec",

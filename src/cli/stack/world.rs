@@ -226,7 +226,7 @@ impl World for Machine<'_> {
         match &question.answer {
             AnswerKind::Text { shown: true } => self.line(&text).map(Value::Text),
             AnswerKind::Text { shown: false } => {
-                let _hidden = super::echo::hide();
+                let _hidden = crate::cli::echo::hide();
                 self.line(&text).map(Value::Text)
             }
             AnswerKind::YesNo => self

@@ -4,6 +4,7 @@
 //! of a nested map that two sides create at once. A deletion is a register too: automerge lets a
 //! deletion swallow a concurrent edit.
 
+use crate::external_registry::{Account, RegistryName, SealedKey};
 use crate::id::{GridName, NodeId, NodeName, RevisionHash, ServiceKey, StackName, TokenId};
 use crate::membership::admission::Admission;
 use crate::network::plan::AddressPlan;
@@ -60,6 +61,16 @@ pub enum Edit {
     },
     /// A tombstone for ever: a revoked key never counts again.
     RevokeVpnKey(VpnKey),
+    /// `None`: images are pulled from there without credentials.
+    Registry {
+        name: RegistryName,
+        account: Option<Account>,
+    },
+    RegistryKey {
+        name: RegistryName,
+        node: NodeId,
+        key: SealedKey,
+    },
 
     // --- document `stack/NAME` ---
     Stack {

@@ -9,6 +9,7 @@ mod deploys;
 mod grid;
 mod history;
 mod life;
+mod registries;
 mod stack;
 mod vpn;
 
@@ -63,6 +64,7 @@ impl Parts {
             join_tokens: self.grid.join_tokens.clone(),
             admin_tokens: self.grid.admin_tokens.clone(),
             vpn: self.grid.vpn.clone(),
+            registries: self.grid.registries.clone(),
             conflicts: self.grid.conflicts.clone(),
             ..Documents::default()
         };

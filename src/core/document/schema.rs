@@ -11,6 +11,7 @@ use data_encoding::HEXLOWER;
 use serde::{Deserialize, Serialize};
 
 use super::DocumentId;
+use crate::external_registry::RegistryName;
 use crate::id::{EnvelopeHash, NodeId, RevisionHash, ServiceName, TokenId};
 use crate::network::vpn::VpnKey;
 use crate::stack::{FrozenImage, StackLabel};
@@ -37,6 +38,9 @@ pub(crate) enum GridRegister {
     VpnUser(VpnKey),
     VpnReach(VpnKey),
     VpnRevoked(VpnKey),
+    Registry(RegistryName),
+    /// What opens the registry's password, for one node.
+    RegistryKey(RegistryName, NodeId),
 }
 
 /// A register of a document `stack/NAME`.
@@ -153,6 +157,8 @@ impl fmt::Display for GridRegister {
             Self::VpnUser(key) => write!(f, "vpn-user/{}", key.hex()),
             Self::VpnReach(key) => write!(f, "vpn-user/{}/reach", key.hex()),
             Self::VpnRevoked(key) => write!(f, "vpn-user/{}/revoked", key.hex()),
+            Self::Registry(name) => write!(f, "registry/{name}"),
+            Self::RegistryKey(name, node) => write!(f, "registry/{name}/key/{node}"),
         }
     }
 }
@@ -180,6 +186,10 @@ impl GridRegister {
             ["vpn-user", key] => Self::VpnUser(VpnKey::from_hex(key)?),
             ["vpn-user", key, "reach"] => Self::VpnReach(VpnKey::from_hex(key)?),
             ["vpn-user", key, "revoked"] => Self::VpnRevoked(VpnKey::from_hex(key)?),
+            ["registry", name] => Self::Registry(name.parse().ok()?),
+            ["registry", name, "key", node] => {
+                Self::RegistryKey(name.parse().ok()?, node.parse().ok()?)
+            }
             _ => return None,
         })
     }
@@ -286,6 +296,8 @@ pub(crate) fn known_fields(register: &str) -> &'static [&'static str] {
         Some(GridRegister::AssumedDead(_)) => return &["boot", "nonce", "counter"],
         Some(GridRegister::VpnEntry(_)) => return &["address"],
         Some(GridRegister::VpnUser(_)) => return &["name", "host"],
+        Some(GridRegister::Registry(_)) => return &["url", "username", "email", "password"],
+        Some(GridRegister::RegistryKey(..)) => return &["lock", "key"],
         Some(_) | None => {}
     }
     match StackRegister::parse(register) {

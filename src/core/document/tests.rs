@@ -8,6 +8,7 @@ mod hostile;
 mod labels;
 mod merge;
 mod properties;
+mod registries;
 mod removal;
 mod saving;
 mod vpn;

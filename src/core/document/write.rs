@@ -279,6 +279,12 @@ impl Replica {
             Edit::VpnUser { key, user } => grid(GridRegister::VpnUser(*key), json(user)),
             Edit::VpnReach { key, reach } => grid(GridRegister::VpnReach(*key), json(reach)),
             Edit::RevokeVpnKey(key) => grid(GridRegister::VpnRevoked(*key), fact()),
+            Edit::Registry { name, account } => {
+                grid(GridRegister::Registry(name.clone()), json(account));
+            }
+            Edit::RegistryKey { name, node, key } => {
+                grid(GridRegister::RegistryKey(name.clone(), *node), json(key));
+            }
 
             Edit::Stack { stack, record } => {
                 if !self.documents().stacks.contains_key(stack) {
@@ -475,7 +481,9 @@ fn document_of(edit: &Edit) -> DocumentId {
         | Edit::VpnEntry { .. }
         | Edit::VpnUser { .. }
         | Edit::VpnReach { .. }
-        | Edit::RevokeVpnKey(_) => DocumentId::Grid,
+        | Edit::RevokeVpnKey(_)
+        | Edit::Registry { .. }
+        | Edit::RegistryKey { .. } => DocumentId::Grid,
         Edit::Stack { stack, .. } | Edit::StackLabel { stack, .. } | Edit::RemoveStack(stack) => {
             DocumentId::Stack(stack.clone())
         }

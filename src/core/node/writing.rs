@@ -161,6 +161,9 @@ impl Node {
             | Command::AddVpnUser { .. }
             | Command::LimitVpnUser { .. }
             | Command::RemoveVpnUser(_)
+            | Command::AddRegistry { .. }
+            | Command::RemoveRegistry(_)
+            | Command::ShareRegistry { .. }
             | Command::Frozen { .. } => {
                 let command = Box::new(command);
                 self.queue(Job::Command { id, command });

@@ -2,7 +2,7 @@
 //!
 //! ```text
 //! load client NAME PORT RECORD   asks NAME for pages without pause, and writes into RECORD what came of it
-//! load registry PORT FOLDER      has the images that lie in FOLDER
+//! load registry PORT FOLDER      has the images that lie in FOLDER; for those who send AUTHORIZATION, if that is given
 //! load serve PORT FLAG           answers, until the file FLAG is there; ends when all that was asked is answered
 //! ```
 //!
@@ -28,9 +28,13 @@ fn main() -> ExitCode {
         }
         ["serve", port, flag] => number(port).and_then(|port| server::run(port, Path::new(flag))),
         ["registry", port, folder] => {
-            number(port).and_then(|port| registry::run(port, Path::new(folder)))
+            number(port).and_then(|port| registry::run(port, Path::new(folder), None))
         }
-        _ => Err("usage: load client NAME PORT RECORD | load registry PORT FOLDER | load serve PORT FLAG".to_owned()),
+        ["registry", port, folder, authorization] => {
+            let run = |port| registry::run(port, Path::new(folder), Some(authorization));
+            number(port).and_then(run)
+        }
+        _ => Err("usage: load client NAME PORT RECORD | load registry PORT FOLDER [AUTHORIZATION] | load serve PORT FLAG".to_owned()),
     };
     match ended {
         Ok(()) => ExitCode::SUCCESS,

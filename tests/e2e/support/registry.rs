@@ -2,6 +2,7 @@
 
 use std::path::{Path, PathBuf};
 
+use data_encoding::BASE64;
 use serde_json::{Value, json};
 
 use super::load::compile;
@@ -16,14 +17,23 @@ const NAME: &str = "ready";
 /// Puts an image of the lab's first host into a registry that every host has; what it is called there. Nobody has it by that name.
 #[track_caller]
 pub(crate) fn publish(lab: &Lab, image: &str) -> String {
+    publish_for(lab, image, None)
+}
+
+/// The same, for those alone who have this name and password: `NAME:PASSWORD`.
+#[track_caller]
+pub(crate) fn publish_for(lab: &Lab, image: &str, account: Option<&str>) -> String {
     let folder = lab.directory().join("registry");
     write(&lab.host(1), image, &folder);
     let program = lab.directory().join(PROGRAM);
     compile(&program);
+    let account = account.map(|account| BASE64.encode(account.as_bytes()));
+    let authorization = account.map(|account| format!("'Basic {account}'"));
     let script = format!(
-        "setsid {} registry {PORT} {} >/dev/null 2>&1 </dev/null & echo $! >{}",
+        "setsid {} registry {PORT} {} {} >/dev/null 2>&1 </dev/null & echo $! >{}",
         program.display(),
         folder.display(),
+        authorization.unwrap_or_default(),
         process()
     );
     for host in lab.hosts() {

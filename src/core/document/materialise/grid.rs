@@ -7,6 +7,7 @@ use crate::access::Members;
 use crate::document::DocumentId;
 use crate::document::log::{Log, Value};
 use crate::document::schema::GridRegister;
+use crate::external_registry::{Registry, RegistryName};
 use crate::id::{GridId, NodeId, NodeName, TokenId};
 use crate::membership::admission::Admission;
 use crate::network::ipam::{self, Claim, Subnet};
@@ -25,6 +26,7 @@ pub(super) struct GridPart {
     pub(super) join_tokens: BTreeMap<TokenId, JoinToken>,
     pub(super) admin_tokens: BTreeSet<[u8; 32]>,
     pub(super) vpn: Vpn,
+    pub(super) registries: BTreeMap<RegistryName, Registry>,
     pub(super) conflicts: Vec<Conflict>,
 }
 
@@ -49,6 +51,7 @@ pub(super) fn read(id: GridId, log: &Log, members: &Members) -> GridPart {
     }
     part.tell_names_apart();
     part.read_vpn_users(log);
+    part.read_registry_keys(log);
     part
 }
 
@@ -135,15 +138,17 @@ impl GridPart {
             GridRegister::VpnRevoked(key) => {
                 self.vpn.revoked.insert(key);
             }
+            GridRegister::Registry(registry) => self.read_registry(log, registry, name, values),
             // The plan was read first, a removed node has no row, a removal is judged by `Members`, a revocation is read
-            // with its token, and users are read once all revocations are known.
+            // with its token, users are read once all revocations are known, and keys once all registries are.
             GridRegister::AddressPlan
             | GridRegister::Admission(_)
             | GridRegister::AssumedDead(_)
             | GridRegister::Removed(_)
             | GridRegister::TokenRevoked(_)
             | GridRegister::VpnUser(_)
-            | GridRegister::VpnReach(_) => {}
+            | GridRegister::VpnReach(_)
+            | GridRegister::RegistryKey(..) => {}
         }
     }
 
@@ -169,10 +174,21 @@ impl GridPart {
         name: &str,
         values: &[Value],
     ) -> Option<T> {
+        self.settle_shown(name, values, shown)
+            .map(|read| read.value)
+    }
+
+    /// The same, where people are shown something else than the whole value.
+    pub(super) fn settle_shown<T: serde::de::DeserializeOwned>(
+        &mut self,
+        name: &str,
+        values: &[Value],
+        show: impl Fn(&T) -> String,
+    ) -> Option<Read<T>> {
         let read: Vec<Read<T>> = readable(values).collect();
         self.conflicts
-            .extend(conflict(&DocumentId::Grid, name, &read, shown));
-        read.into_iter().next().map(|read| read.value)
+            .extend(conflict(&DocumentId::Grid, name, &read, show));
+        read.into_iter().next()
     }
 
     fn read_token(&mut self, log: &Log, token: TokenId, values: &[Value]) {

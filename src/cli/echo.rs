@@ -3,10 +3,10 @@
 use rustix::termios::{LocalModes, OptionalActions, Termios, tcgetattr, tcsetattr};
 
 /// As long as it lives, what is typed is not shown.
-pub(super) struct Hidden(Option<Termios>);
+pub(crate) struct Hidden(Option<Termios>);
 
 /// Hides what is typed from now on; without a terminal there is nothing to hide.
-pub(super) fn hide() -> Hidden {
+pub(crate) fn hide() -> Hidden {
     let Ok(before) = tcgetattr(std::io::stdin()) else {
         return Hidden(None);
     };
