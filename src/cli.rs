@@ -24,6 +24,7 @@ mod master;
 mod membership;
 mod network;
 mod node;
+mod openapi;
 mod output;
 mod plan;
 mod proxy;
@@ -147,6 +148,8 @@ It waits for `kontena init` or `kontena join`.")]
     Completion(completion::Completion),
     #[command(hide = true)]
     Complete(complete::Complete),
+    #[command(hide = true)]
+    Openapi(openapi::Openapi),
     Demo(demo::Demo),
 }
 
@@ -182,7 +185,7 @@ fn parse(arguments: impl IntoIterator<Item = OsString>) -> Result<Cli, clap::Err
 fn tree() -> clap::Command {
     let mut tree = Cli::command();
     tree.build();
-    ["daemon", "demo", "completion"]
+    ["daemon", "demo", "completion", "openapi"]
         .into_iter()
         .fold(tree, |tree, name| {
             tree.mut_subcommand(name, globals::hide_target)
@@ -265,6 +268,10 @@ async fn ask(
         Command::Completion(asked) => {
             globals.refuse_target("completion")?;
             completion::run(&output, &asked)
+        }
+        Command::Openapi(_) => {
+            globals.refuse_target("openapi")?;
+            openapi::run(&output)
         }
         Command::Complete(asked) => {
             complete::run(&output, &tree(), || session(&globals), asked).await

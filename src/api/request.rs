@@ -1,9 +1,9 @@
-//! What comes in: bodies and query parameters, checked.
+//! What comes in: paths, bodies and query parameters, checked.
 
 use std::time::Duration;
 
 use axum::body::Bytes;
-use axum::extract::{FromRequest, FromRequestParts, Query, Request};
+use axum::extract::{FromRequest, FromRequestParts, Path, Query, Request};
 use axum::http::StatusCode;
 use axum::http::request::Parts;
 use serde::de::DeserializeOwned;
@@ -26,7 +26,7 @@ impl<T: DeserializeOwned, S: Send + Sync> FromRequest<S> for Body<T> {
     async fn from_request(request: Request, state: &S) -> Result<Self, Refused> {
         let bytes = timeout(BODY_LIMIT, Bytes::from_request(request, state))
             .await
-            .map_err(|_| Refused::invalid("the body did not arrive in time"))?
+            .map_err(|_| Refused::body_late(BODY_LIMIT))?
             .map_err(|problem| match problem.status() {
                 StatusCode::PAYLOAD_TOO_LARGE => Refused::too_large(MAX_BODY_BYTES),
                 _ => Refused::invalid(format!("the body cannot be read: {}", problem.body_text())),
@@ -55,6 +55,20 @@ impl<S: Send + Sync> FromRequest<S> for NoBody {
                 Err(Refused::invalid("the body has to be an object"))
             }
         }
+    }
+}
+
+/// What the path names. What is no text names nothing.
+pub(super) struct Segments<T>(pub(super) T);
+
+impl<T: DeserializeOwned + Send, S: Send + Sync> FromRequestParts<S> for Segments<T> {
+    type Rejection = Refused;
+
+    async fn from_request_parts(parts: &mut Parts, state: &S) -> Result<Self, Refused> {
+        Path::from_request_parts(parts, state)
+            .await
+            .map(|Path(segments)| Self(segments))
+            .map_err(|_| Refused::not_found("path", parts.uri.path()))
     }
 }
 

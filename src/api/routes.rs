@@ -1,4 +1,7 @@
-//! Which path is answered by what.
+//! Which path is answered by what, and what the document of the API says of it.
+//!
+//! A route is one line: its path, its handler, and a sentence by way of a kind (`reads`, `changes` …), which says how it
+//! may fail. All else follows from the types of the handler.
 
 mod about;
 mod conflicts;
@@ -20,9 +23,10 @@ mod why;
 
 use std::sync::Arc;
 
-use axum::extract::{DefaultBodyLimit, Path, State};
+use aide::axum::ApiRouter;
+use aide::axum::routing::{delete_with, get_with, post_with, put_with};
+use axum::extract::{DefaultBodyLimit, State};
 use axum::http::{Method, Uri};
-use axum::routing::{delete, get, post, put};
 use axum::{Json, Router};
 use kontena_core::command::{Command, Refusal};
 use kontena_core::id::{ServiceKey, StackName};
@@ -31,6 +35,8 @@ use serde::Serialize;
 
 use super::answer::Refused;
 use super::backend::Backend;
+use super::openapi::operation::{asks, changes, document, hands_over, joins, reads, runs, tells};
+use super::page::Paged;
 use super::present::Snapshot;
 use super::types::{Changed, MAX_BODY_BYTES, Saved};
 
@@ -38,155 +44,418 @@ use super::types::{Changed, MAX_BODY_BYTES, Saved};
 type Shared = State<Arc<Backend>>;
 /// What most routes answer.
 type Answer<T> = Result<Json<T>, Refused>;
+/// What lists answer.
+type List<T> = Result<Paged<T>, Refused>;
+type Routes = ApiRouter<Arc<Backend>>;
+
+/// The groups of the document.
+pub(super) const NODE: &str = "node";
+pub(super) const GRIDS: &str = "grids";
+pub(super) const CONTAINERS: &str = "containers";
+pub(super) const SERVICES: &str = "services";
+pub(super) const STACKS: &str = "stacks";
+pub(super) const VPN: &str = "vpn";
 
 /// Answered to anybody: whether and what is there.
 pub(super) fn open() -> Router<Arc<Backend>> {
-    Router::new()
-        .route("/", get(about::version))
-        .route("/v1/ping", get(about::version))
+    Router::from(open_routes()).method_not_allowed_fallback(wrong_method)
 }
 
 /// Answered to whoever may command this node.
 pub(super) fn protected() -> Router<Arc<Backend>> {
-    Router::new()
-        .merge(of_this_node())
-        .merge(of_grids())
-        .merge(of_services())
-        .merge(of_stacks())
-        .merge(of_vpn())
+    Router::from(protected_routes())
         .fallback(no_route)
-        .method_not_allowed_fallback(no_route)
+        .method_not_allowed_fallback(wrong_method)
         .layer(DefaultBodyLimit::max(MAX_BODY_BYTES))
 }
 
-fn of_this_node() -> Router<Arc<Backend>> {
-    Router::new()
-        .route("/v1/status", get(about::status))
-        .route("/v1/user", get(about::user))
-        .route("/v1/init", post(membership::init))
-        .route("/v1/join", post(membership::join))
-        .route("/v1/leave", post(membership::leave))
-        .route(
+/// Of [`open`], with what the document says of them.
+pub(super) fn open_routes() -> Routes {
+    let routes = ApiRouter::new()
+        .api_route("/", get_with(about::version, tells("The version")))
+        .api_route("/v1/ping", get_with(about::version, tells("The version")))
+        .api_route(
+            "/v1/openapi.json",
+            get_with(about::document, document("This document")),
+        );
+    of(NODE, routes)
+}
+
+/// Of [`protected`], with what the document says of them.
+pub(super) fn protected_routes() -> Routes {
+    ApiRouter::new()
+        .merge(of(NODE, of_this_node()))
+        .merge(of(GRIDS, of_grids()))
+        .merge(of(CONTAINERS, of_containers()))
+        .merge(of(SERVICES, of_services()))
+        .merge(of(SERVICES, of_deploys()))
+        .merge(of(STACKS, of_stacks()))
+        .merge(of(VPN, of_vpn()))
+}
+
+/// All of these belong to one group.
+fn of(group: &str, routes: Routes) -> Routes {
+    routes.with_path_items(|item| item.tag(group))
+}
+
+fn of_this_node() -> Routes {
+    ApiRouter::new()
+        .api_route(
+            "/v1/status",
+            get_with(about::status, tells("The state of the asked node")),
+        )
+        .api_route("/v1/user", get_with(about::user, tells("Who asks")))
+        .api_route(
+            "/v1/init",
+            post_with(
+                membership::init,
+                changes("Make the node the first of a grid"),
+            ),
+        )
+        .api_route(
+            "/v1/join",
+            post_with(
+                membership::join,
+                joins("Make the node a member of another node's grid"),
+            ),
+        )
+        .api_route(
+            "/v1/leave",
+            post_with(membership::leave, changes("Leave the grid for good")),
+        )
+        .api_route(
             "/v1/join_tokens",
-            get(membership::tokens).post(membership::create_token),
+            get_with(membership::tokens, reads("Join tokens, the oldest first")).post_with(
+                membership::create_token,
+                changes("Make a join token, shown this once"),
+            ),
         )
-        .route("/v1/join_tokens/{id}", delete(membership::revoke_token))
-}
-
-fn of_grids() -> Router<Arc<Backend>> {
-    Router::new()
-        .route("/v1/grids", get(grids::list))
-        .route("/v1/grids/{grid}", get(grids::show).put(grids::update))
-        .route("/v1/grids/{grid}/nodes", get(nodes::list))
-        .route(
-            "/v1/nodes/{grid}/{node}",
-            get(nodes::show).put(nodes::update).delete(nodes::remove),
-        )
-        .route("/v1/nodes/{grid}/{node}/health", get(nodes::health))
-        .route("/v1/nodes/{grid}/{node}/network", get(network::show))
-        .route("/v1/nodes/{grid}/{node}/departures", get(nodes::departures))
-        .route(
-            "/v1/nodes/{grid}/{node}/assume_dead",
-            post(nodes::assume_dead),
-        )
-        .route("/v1/grids/{grid}/plan", post(plan::plan))
-        .route("/v1/containers/{grid}", get(containers::list))
-        .route(
-            "/v1/containers/{grid}/{node}/{name}/exec",
-            get(containers::exec).post(containers::run),
-        )
-        .route(
-            "/v1/containers/{grid}/{node}/{name}/inspect",
-            get(containers::inspect),
-        )
-        .route("/v1/grids/{grid}/container_logs", get(logs::of_grid))
-        .route(
-            "/v1/containers/{grid}/{node}/{name}/logs",
-            get(logs::of_container),
+        .api_route(
+            "/v1/join_tokens/{id}",
+            delete_with(
+                membership::revoke_token,
+                changes("Admit nobody with a token any more"),
+            ),
         )
 }
 
-fn of_services() -> Router<Arc<Backend>> {
-    const SERVICE: &str = "/v1/services/{grid}/{stack}/{service}";
+fn of_grids() -> Routes {
+    const NODE: &str = "/v1/nodes/{grid}/{node}";
+    let under = |part: &str| format!("{NODE}/{part}");
+    ApiRouter::new()
+        .api_route(
+            "/v1/grids",
+            get_with(grids::list, tells("The grid of the node, or none")),
+        )
+        .api_route(
+            "/v1/grids/{grid}",
+            get_with(grids::show, reads("A grid"))
+                .put_with(grids::update, changes("Change a grid: absent fields stay")),
+        )
+        .api_route(
+            "/v1/grids/{grid}/nodes",
+            get_with(nodes::list, reads("The members, by number")),
+        )
+        .api_route(
+            NODE,
+            get_with(nodes::show, reads("A member"))
+                .put_with(
+                    nodes::update,
+                    changes("Change a member: absent fields stay"),
+                )
+                .delete_with(nodes::remove, changes("Remove a member for good")),
+        )
+        .api_route(
+            &under("health"),
+            get_with(nodes::health, reads("Whether engine and disk work")),
+        )
+        .api_route(
+            &under("network"),
+            get_with(network::show, asks("How it reaches the others")),
+        )
+        .api_route(
+            &under("departures"),
+            get_with(nodes::departures, reads("What it has and is to give up")),
+        )
+        .api_route(
+            &under("assume_dead"),
+            post_with(
+                nodes::assume_dead,
+                changes("Wait for an absent node no more"),
+            ),
+        )
+        .api_route(
+            "/v1/grids/{grid}/plan",
+            post_with(plan::plan, reads("What would happen if. Nothing is done")),
+        )
+        .api_route(
+            "/v1/grids/{grid}/container_logs",
+            get_with(logs::of_grid, reads("Lines of all logs")),
+        )
+}
+
+fn of_containers() -> Routes {
+    const CONTAINER: &str = "/v1/containers/{grid}/{node}/{name}";
+    let under = |part: &str| format!("{CONTAINER}/{part}");
+    ApiRouter::new()
+        .api_route(
+            "/v1/containers/{grid}",
+            get_with(containers::list, reads("Containers, by node")),
+        )
+        .api_route(
+            &under("exec"),
+            get_with(
+                containers::exec,
+                hands_over("A connection to a command", EXEC, &containers::PROTOCOLS),
+            )
+            .post_with(
+                containers::run,
+                runs("Run a command to its end, without input"),
+            ),
+        )
+        .api_route(
+            &under("inspect"),
+            get_with(
+                containers::inspect,
+                asks("What the engine says of a container"),
+            ),
+        )
+        .api_route(
+            &under("logs"),
+            get_with(logs::of_container, reads("Lines of a container's log")),
+        )
+}
+
+/// For [`containers::exec`].
+const EXEC: &str = "\
+With `Upgrade: websocket` messages are texts of JSON. The client says `{\"cmd\": [\"ls\"]}`, then `{\"stdin\": \"…\"}` (`null` \
+ends it) and `{\"tty_size\": {\"width\": 80, \"height\": 24}}`; it hears `{\"stream\": \"stdout\", \"chunk\": \"…\"}` and, last, \
+`{\"exit\": 0}` or `{\"error\": \"…\"}`. With `Upgrade: kontena-exec`, *ours*, both sides speak in frames, byte for byte.";
+
+fn of_services() -> Routes {
     let under = |part: &str| format!("{SERVICE}/{part}");
-    Router::new()
-        .route(
+    ApiRouter::new()
+        .api_route(
             "/v1/grids/{grid}/services",
-            get(services::list).post(services::create),
+            get_with(services::list, reads("Services, by name"))
+                .post_with(services::create, changes("Make a service without a stack")),
         )
-        .route(
+        .api_route(
             SERVICE,
-            get(services::show)
-                .put(services::update)
-                .delete(services::remove),
+            get_with(services::show, reads("A service, with its instances"))
+                .put_with(
+                    services::update,
+                    changes("Change a service: absent fields stay"),
+                )
+                .delete_with(services::remove, changes("Remove a service")),
         )
-        .route(&under("deploy"), post(deploys::deploy_service))
-        .route(&under("scale"), post(deploys::scale_service))
-        .route(&under("abort"), post(deploys::abort))
-        .route(&under("promote"), post(deploys::promote))
-        .route(&under("deploys"), get(deploys::list))
-        .route(&under("deploys/{deploy}"), get(deploys::of_service))
-        .route(&under("start"), post(services::start))
-        .route(&under("stop"), post(services::stop))
-        .route(&under("restart"), post(services::restart))
-        .route(&under("envs"), post(services::set_variable))
-        .route(&under("envs/{name}"), delete(services::unset_variable))
-        .route(&under("instances"), get(services::instances))
-        .route(&under("containers"), get(services::containers))
-        .route(&under("container_logs"), get(logs::of_service))
-        .route("/v1/why/{stack}/{service}", get(why::explain))
-        .route(
+        .api_route(
+            &under("start"),
+            post_with(services::start, changes("Let it run")),
+        )
+        .api_route(
+            &under("stop"),
+            post_with(services::stop, changes("Let it run no more")),
+        )
+        .api_route(
+            &under("restart"),
+            post_with(services::restart, changes("Restart its containers")),
+        )
+        .api_route(
+            &under("envs"),
+            post_with(services::set_variable, changes("Set a variable")),
+        )
+        .api_route(
+            &under("envs/{variable}"),
+            delete_with(services::unset_variable, changes("Take a variable away")),
+        )
+        .api_route(
+            &under("instances"),
+            get_with(services::instances, reads("Its instances")),
+        )
+        .api_route(
+            &under("containers"),
+            get_with(services::containers, reads("Its containers")),
+        )
+        .api_route(
+            &under("container_logs"),
+            get_with(logs::of_service, reads("Lines of its logs")),
+        )
+        .api_route(
+            "/v1/why/{stack}/{service}",
+            get_with(why::explain, reads("Why its instances are where they are")),
+        )
+        .api_route(
             "/v1/proxy/{grid}/{stack}/{service}/{port}",
-            get(proxy::connect),
+            get_with(
+                proxy::connect,
+                hands_over(
+                    "A connection to a port of a service",
+                    PROXY,
+                    &proxy::PROTOCOLS,
+                ),
+            ),
         )
 }
 
-fn of_stacks() -> Router<Arc<Backend>> {
+const SERVICE: &str = "/v1/services/{grid}/{stack}/{service}";
+/// For [`proxy::connect`].
+const PROXY: &str =
+    "After the answer 101 the connection carries the bytes of one TCP connection to one instance.";
+
+fn of_deploys() -> Routes {
+    let under = |part: &str| format!("{SERVICE}/{part}");
+    ApiRouter::new()
+        .api_route(
+            &under("deploy"),
+            post_with(
+                deploys::deploy_service,
+                changes("Let the newest definition run"),
+            ),
+        )
+        .api_route(
+            &under("scale"),
+            post_with(deploys::scale_service, changes("Run so many")),
+        )
+        .api_route(
+            &under("abort"),
+            post_with(deploys::abort, changes("Go on with no deploy")),
+        )
+        .api_route(
+            &under("promote"),
+            post_with(
+                deploys::promote,
+                changes("Let the others follow the first few"),
+            ),
+        )
+        .api_route(
+            &under("deploys"),
+            get_with(deploys::list, reads("Deploys, the newest first")),
+        )
+        .api_route(
+            &under("deploys/{deploy}"),
+            get_with(
+                deploys::of_service,
+                reads("A deploy: over once it has `finished_at`"),
+            ),
+        )
+}
+
+fn of_stacks() -> Routes {
     const STACK: &str = "/v1/stacks/{grid}/{stack}";
     let under = |part: &str| format!("{STACK}/{part}");
-    Router::new()
-        .route(
+    ApiRouter::new()
+        .api_route(
             "/v1/grids/{grid}/stacks",
-            get(stacks::list).post(stacks::install),
+            get_with(stacks::list, reads("Stacks, by name")).post_with(
+                stacks::install,
+                changes("Install a stack: nothing runs until it is deployed"),
+            ),
         )
-        .route(
+        .api_route(
             STACK,
-            get(stacks::show)
-                .put(stacks::upgrade)
-                .patch(stacks::label)
-                .delete(stacks::remove),
+            get_with(stacks::show, reads("A stack"))
+                .put_with(
+                    stacks::upgrade,
+                    changes("A new revision: what runs changes with a deploy"),
+                )
+                .patch_with(stacks::label, changes("Change its labels"))
+                .delete_with(stacks::remove, changes("Remove a stack")),
         )
-        .route(&under("deploy"), post(deploys::deploy_stack))
-        .route(&under("deploys/{deploy}"), get(deploys::of_stack))
-        .route(&under("revisions"), get(revisions::list))
-        .route(&under("diff"), get(revisions::compare))
-        .route(&under("plan"), post(revisions::plan))
-        .route(&under("rollback"), post(revisions::rollback))
-        .route(&under("resolve"), post(conflicts::resolve))
-        .route(&under("resolve/plan"), post(conflicts::plan))
-        .route(&under("stop"), post(stacks::stop))
-        .route(&under("restart"), post(stacks::restart))
-        .route(&under("container_logs"), get(logs::of_stack))
+        .api_route(
+            &under("deploy"),
+            post_with(
+                deploys::deploy_stack,
+                changes("Let its newest revision run"),
+            ),
+        )
+        .api_route(
+            &under("deploys/{deploy}"),
+            get_with(deploys::of_stack, reads("A deploy of a stack")),
+        )
+        .api_route(
+            &under("revisions"),
+            get_with(revisions::list, reads("Revisions, the newest first")),
+        )
+        .api_route(
+            &under("diff"),
+            get_with(revisions::compare, reads("What lies between two revisions")),
+        )
+        .api_route(
+            &under("plan"),
+            post_with(
+                revisions::plan,
+                reads("What an upgrade would do. Nothing is done"),
+            ),
+        )
+        .api_route(
+            &under("rollback"),
+            post_with(
+                revisions::rollback,
+                changes("A new revision, like an older one"),
+            ),
+        )
+        .api_route(
+            &under("resolve"),
+            post_with(
+                conflicts::resolve,
+                changes("Settle what a split left in doubt"),
+            ),
+        )
+        .api_route(
+            &under("resolve/plan"),
+            post_with(
+                conflicts::plan,
+                reads("What settling it would do. Nothing is done"),
+            ),
+        )
+        .api_route(
+            &under("stop"),
+            post_with(stacks::stop, changes("Let its services run no more")),
+        )
+        .api_route(
+            &under("restart"),
+            post_with(stacks::restart, changes("Restart its services' containers")),
+        )
+        .api_route(
+            &under("container_logs"),
+            get_with(logs::of_stack, reads("Lines of its logs")),
+        )
 }
 
-fn of_vpn() -> Router<Arc<Backend>> {
-    const VPN: &str = "/v1/vpn/{grid}";
-    let under = |part: &str| format!("{VPN}/{part}");
-    Router::new()
-        .route(VPN, get(vpn::show))
-        .route(&under("entries/{node}"), put(vpn::open).delete(vpn::close))
-        .route(&under("users"), post(vpn::add))
-        .route(&under("users/{user}"), put(vpn::limit).delete(vpn::remove))
+fn of_vpn() -> Routes {
+    const GRID: &str = "/v1/vpn/{grid}";
+    let under = |part: &str| format!("{GRID}/{part}");
+    ApiRouter::new()
+        .api_route(GRID, get_with(vpn::show, reads("Entries and users")))
+        .api_route(
+            &under("entries/{node}"),
+            put_with(vpn::open, changes("Let users in at a node"))
+                .delete_with(vpn::close, changes("Let nobody in there any more")),
+        )
+        .api_route(
+            &under("users"),
+            post_with(vpn::add, changes("Let a user in")),
+        )
+        .api_route(
+            &under("users/{user}"),
+            put_with(vpn::limit, changes("Say what a user may reach"))
+                .delete_with(vpn::remove, changes("Shut a user out for good")),
+        )
 }
 
 async fn no_route(method: Method, uri: Uri) -> Refused {
     Refused::no_route(method.as_str(), uri.path())
 }
 
-/// Path segments.
-type Two = Path<(String, String)>;
-type Three = Path<(String, String, String)>;
-type Four = Path<(String, String, String, String)>;
+async fn wrong_method(method: Method, uri: Uri) -> Refused {
+    Refused::wrong_method(method.as_str(), uri.path())
+}
+
+/// The place of something in a list that begins with the highest number; `rest` tells those of one number apart.
+fn newest_first(number: u64, rest: &str) -> String {
+    format!("{:020},{rest}", u64::MAX - number)
+}
 
 /// The newest view of any grid.
 fn snapshot(backend: &Backend) -> Result<Snapshot, Refused> {

@@ -15,6 +15,7 @@ mod fixture;
 mod kontena;
 mod logs;
 mod network;
+mod openapi;
 mod placing;
 mod proxy;
 mod revisions;
