@@ -32,6 +32,12 @@ impl<T: DeserializeOwned, S: Send + Sync> FromRequest<S> for Body<T> {
                 _ => Refused::invalid(format!("the body cannot be read: {}", problem.body_text())),
             })?;
         let text: &[u8] = if bytes.is_empty() { b"{}" } else { &bytes };
+        // A list would be read as the fields of an object, in the order in which they are declared.
+        if text.trim_ascii_start().starts_with(b"[") {
+            return Err(Refused::invalid(
+                "body: has to be an object, this is a list",
+            ));
+        }
         serde_json::from_slice(text)
             .map(Self)
             .map_err(|problem| Refused::invalid(format!("the body cannot be read: {problem}")))

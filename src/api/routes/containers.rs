@@ -131,6 +131,10 @@ pub(super) async fn exec(
     Parameters(query): Parameters<ExecQuery>,
     request: Request,
 ) -> Result<Response, Refused> {
+    let asked = |protocol| is_asked_for(request.headers(), protocol);
+    if !PROTOCOLS.into_iter().any(asked) {
+        return Ok(required(&PROTOCOLS));
+    }
     let name = path.name.clone();
     let meant = Meant::find(&backend, path)?;
     if meant.state != InstanceState::Running {

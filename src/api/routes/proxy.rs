@@ -25,6 +25,9 @@ pub(super) async fn connect(
     }): Segments<OfPort>,
     request: Request,
 ) -> Result<Response, Refused> {
+    if !is_asked_for(request.headers(), CARRIED) {
+        return Ok(required(&PROTOCOLS));
+    }
     let snapshot = snapshot_of(&backend, &grid)?;
     let key = service_key(&stack, &service)?;
     let port = port
@@ -32,9 +35,6 @@ pub(super) async fn connect(
         .ok()
         .filter(|port| *port != 0)
         .ok_or_else(|| Refused::invalid(format!("`{port}` is no port")))?;
-    if !is_asked_for(request.headers(), CARRIED) {
-        return Ok(required(&PROTOCOLS));
-    }
     let chance = entropy(&backend)?[0];
     let dialed = backend.dialer.dial(&snapshot, &key, port, chance).await?;
     Ok(hand_over(request, CARRIED, |io| dialed.carry(io)))

@@ -139,8 +139,8 @@ pub(crate) struct ServiceDefinition {
     affinity: Option<Vec<AffinityText>>,
     /// How many; per node with the strategy `daemon`.
     instances: Option<Count>,
-    /// Kontena's older name of `instances`.
-    container_count: Option<Count>,
+    /// Kontena's older name of `instances`: not looked at where that is there.
+    container_count: Option<Value>,
     strategy: Option<Strategy>,
     deploy_opts: Option<DeployDefinition>,
     /// `SIGTERM`, `SIGRTMIN+3` or a number; the empty text is the image's own.
@@ -248,8 +248,8 @@ enum Protocol {
 struct ServiceLink {
     /// `SERVICE`, or `STACK/SERVICE` in another stack.
     name: Option<WordOrNumber>,
-    /// `GRID/STACK/SERVICE`.
-    id: Option<WordOrNumber>,
+    /// `GRID/STACK/SERVICE`: not looked at where there is a name.
+    id: Option<Value>,
     alias: Option<Plain>,
 }
 
@@ -320,12 +320,45 @@ pub(crate) enum OnReturn {
     LongestRunning,
 }
 
-/// Without a `protocol` nothing is asked.
+/// Without a `protocol` nothing is asked, and nothing else is looked at.
+#[derive(JsonSchema)]
+#[schemars(untagged)]
+enum HealthCheckDefinition {
+    Asked(AskedHealthCheck),
+    None(NoHealthCheck),
+}
+
 #[derive(JsonSchema)]
 #[schemars(deny_unknown_fields)]
-struct HealthCheckDefinition {
-    /// `http`, `tcp`, `exec` or nothing.
-    protocol: Option<Plain>,
+struct NoHealthCheck {
+    protocol: Option<Empty>,
+    port: Option<Value>,
+    uri: Option<Value>,
+    interval: Option<Value>,
+    timeout: Option<Value>,
+    initial_delay: Option<Value>,
+    cmd: Option<Value>,
+}
+
+#[derive(JsonSchema)]
+enum Empty {
+    #[schemars(rename = "")]
+    Text,
+}
+
+#[derive(JsonSchema)]
+#[schemars(rename_all = "lowercase")]
+enum Question {
+    Http,
+    Tcp,
+    /// *Ours.*
+    Exec,
+}
+
+#[derive(JsonSchema)]
+#[schemars(deny_unknown_fields)]
+struct AskedHealthCheck {
+    protocol: Question,
     /// Of `http` and `tcp`.
     port: Option<Port>,
     /// Of `http`.

@@ -2,7 +2,9 @@
 
 use kontena_core::id::NodeName;
 use schemars::JsonSchema;
-use serde::{Deserialize, Serialize};
+use serde::de::{DeserializeOwned, Error};
+use serde::{Deserialize, Deserializer, Serialize};
+use serde_json::{Map, Value};
 
 use super::form::{Name, NodeLabelText};
 
@@ -21,11 +23,23 @@ pub(crate) struct PlanRequest {
     pub(crate) kill: Vec<NodeName>,
     #[schemars(with = "Vec<Name>", length(max = 1_000))]
     pub(crate) remove: Vec<NodeName>,
+    #[serde(deserialize_with = "objects")]
     #[schemars(length(max = 1_000))]
     pub(crate) label: Vec<LabelledNode>,
     /// Nodes that join.
+    #[serde(deserialize_with = "objects")]
     #[schemars(length(max = 1_000))]
     pub(crate) add: Vec<SupposedNode>,
+}
+
+/// Objects alone: a list would be read as the fields of one, in the order in which they are declared.
+fn objects<'de, T: DeserializeOwned, D: Deserializer<'de>>(
+    deserializer: D,
+) -> Result<Vec<T>, D::Error> {
+    let objects = Vec::<Map<String, Value>>::deserialize(deserializer)?.into_iter();
+    objects
+        .map(|object| T::deserialize(Value::Object(object)).map_err(D::Error::custom))
+        .collect()
 }
 
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
