@@ -12,6 +12,7 @@ mod entities;
 mod errors;
 mod exec;
 mod fixture;
+mod forms;
 mod hanging;
 mod kontena;
 mod logs;

@@ -112,7 +112,8 @@ async fn a_wrong_body_is_422_and_names_every_field() {
     expect!["body: has to be an object, this is a list"]
         .assert_eq(&wrong("/v1/init", json!([null, "a"])).await);
     let plan = json!({"label": [["alpha", "a=b"]]});
-    expect!["the body cannot be read: invalid type: sequence, expected a map at line 1 column 10"].assert_eq(&wrong("/v1/grids/home/plan", plan).await);
+    expect!["the body cannot be read: invalid type: sequence, expected a map at line 1 column 10"]
+        .assert_eq(&wrong("/v1/grids/home/plan", plan).await);
     let service = "/v1/services/home/shop/web";
     expect!["the body cannot be read: unknown field `forse`, expected `force` at line 1 column 8"]
         .assert_eq(&wrong(&format!("{service}/deploy"), json!({"forse": true})).await);

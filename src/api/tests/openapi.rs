@@ -4,7 +4,7 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use serde_json::{Value, json};
 
-use super::fixture::{Server, view};
+use super::fixture::{Server, accepted, raw, view};
 use crate::api::openapi;
 use crate::api::routes;
 
@@ -184,4 +184,71 @@ async fn whatever_is_read_is_as_the_document_says_and_has_nothing_that_it_does_n
         read += 1;
     }
     assert!(read > 25, "{read}");
+}
+
+#[tokio::test]
+async fn what_a_change_answers_is_as_the_document_says() {
+    let server = Server::start(view(), |_, _| accepted()).await;
+    let mut document = document();
+    strict(&mut document);
+    let service = "/v1/services/{grid}/{stack}/{service}";
+    let stack = "/v1/stacks/{grid}/{stack}";
+    let mut answers = Vec::new();
+    for (path, body) in [
+        (format!("{service}/restart"), json!({})),
+        (format!("{service}/scale"), json!({"instances": 2.0})),
+        (format!("{stack}/restart"), json!({})),
+        (
+            "/v1/grids/{grid}/plan".to_owned(),
+            json!({"kill": ["alpha"], "drain": ["beta"]}),
+        ),
+        (
+            "/v1/containers/{grid}/{node}/{name}/exec".to_owned(),
+            json!({"cmd": ["say", "a"]}),
+        ),
+    ] {
+        let answer: Value = server.client.post(&filled(&path), &body).await.unwrap();
+        answers.push(("post", path, answer));
+    }
+    for (path, body) in [
+        ("/v1/grids/{grid}".to_owned(), json!({})),
+        ("/v1/nodes/{grid}/{node}".to_owned(), json!({})),
+        (service.to_owned(), json!({})),
+    ] {
+        let answer: Value = server.client.put(&filled(&path), &body).await.unwrap();
+        answers.push(("put", path, answer));
+    }
+    for (method, path, answer) in answers {
+        check(&document, (method, &path, "200"), &answer);
+    }
+}
+
+#[tokio::test]
+async fn a_refusal_is_as_the_document_says() {
+    let server = Server::reading(view()).await;
+    let document = document();
+    let refused = |method: &str, path: &str, body: &str| {
+        format!(
+            "{method} {path} HTTP/1.1\r\nHost: a\r\nConnection: close\r\nContent-Length: {}\r\n\r\n{body}",
+            body.len()
+        )
+    };
+    let schema = json!({
+        "components": document["components"],
+        "$ref": "#/components/schemas/ErrorBody",
+    });
+    let validator = jsonschema::validator_for(&schema).unwrap();
+    for request in [
+        refused("GET", "/v1/grids/none", ""),
+        refused("GET", "/v1/nothing", ""),
+        refused("PATCH", "/v1/grids/home", ""),
+        refused("POST", "/v1/init", "{"),
+        refused("GET", "/v1/grids/home/nodes?limit=x", ""),
+        refused("GET", "/v1/proxy/home/shop/web/80", ""),
+    ] {
+        let answer = raw(&server, request.as_bytes()).await;
+        let (_, body) = answer.split_once("\r\n\r\n").unwrap();
+        let body: Value = serde_json::from_str(body).unwrap();
+        assert!(validator.is_valid(&body), "{request}: {body}");
+    }
 }

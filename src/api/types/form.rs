@@ -51,7 +51,7 @@ form! {
     };
     /// Where instances run; between slashes is a regular expression.
     AffinityText = {
-        "type": "string", "pattern": "^(node|label|service|container)(==|!=)(~.+|[^~\\n].*)$"
+        "type": "string", "pattern": "^(node|label|service|container)(==|!=)(~[\\s\\S]+|[^~][\\s\\S]*)$"
     };
     /// Over what instances are spread.
     SpreadText = { "type": "string", "pattern": "^label=[^=\\s\\x00-\\x1f\\x7f-\\x9f]+$" };
@@ -75,11 +75,10 @@ form! {
     RangeText = {
         "type": "string", "pattern": "^[0-9]{1,3}(\\.[0-9]{1,3}){3}/[0-9]{1,2}$"
     };
-    /// An image, `[HOST[:PORT]/]NAME[:TAG][@DIGEST]`, its name in lower case.
+    /// An image, `[HOST[:PORT]/]NAME[:TAG][@DIGEST]`, its name in lower case, with 255 bytes at most.
     ImageText = {
-        "type": "string",
-        "pattern": "^(([A-Za-z0-9-]*\\.[A-Za-z0-9.-]*|localhost)(:[0-9]{1,4})?/)?[a-z0-9]([a-z0-9._-]*[a-z0-9])?(/[a-z0-9]([a-z0-9._-]*[a-z0-9])?)*(:[A-Za-z0-9_][A-Za-z0-9_.-]{0,127})?(@[A-Za-z0-9]+:[0-9a-fA-F]{32,128})?$",
-        "minLength": 1, "maxLength": 255
+        "type": "string", "minLength": 1,
+        "pattern": "^(([A-Za-z0-9.-]+:\\+?0*([0-9]{1,4}|[1-5][0-9]{4}|6[0-4][0-9]{3}|65[0-4][0-9]{2}|655[0-2][0-9]|6553[0-5])|[A-Za-z0-9-]*\\.[A-Za-z0-9.-]*|localhost)/)?[a-z0-9]([a-z0-9._-]*[a-z0-9])?(/[a-z0-9]([a-z0-9._-]*[a-z0-9])?)*(:[A-Za-z0-9_][A-Za-z0-9_.-]{0,127})?(@[A-Za-z0-9]+:[0-9a-fA-F]{32,})?$"
     };
     /// A moment in RFC 3339, in UTC where the API says it.
     TimeText = { "type": "string", "format": "date-time" };
