@@ -158,7 +158,7 @@ async fn is_over(stopped: &mut Stopped) {
 async fn accept_unix(listener: UnixListener, router: Router, stopped: Stopped) {
     let accept = || async {
         let (stream, _) = listener.accept().await?;
-        Ok(Patient::new(stream, ()))
+        Ok((stream, ()))
     };
     accept_all(accept, router, stopped).await;
 }
@@ -172,7 +172,7 @@ async fn accept_tcp(listener: TcpListener, router: Router, stopped: Stopped) {
         // A follower of logs that vanished would keep its place for ever.
         sockopt::set_socket_keepalive(&stream, true)?;
         sockopt::set_tcp_keepidle(&stream, KEEPALIVE_IDLE)?;
-        Ok(Patient::new(stream, guest))
+        Ok((stream, guest))
     };
     accept_all(accept, router, stopped).await;
 }
@@ -194,8 +194,8 @@ async fn next_guest(
 async fn accept_all<I, G, A>(accept: impl Fn() -> A, router: Router, mut stopped: Stopped)
 where
     I: AsyncRead + AsyncWrite + Unpin + Send + 'static,
-    G: Unpin + Send + 'static,
-    A: Future<Output = std::io::Result<Patient<I, G>>>,
+    G: Send + 'static,
+    A: Future<Output = std::io::Result<(I, G)>>,
 {
     let places = Arc::new(Semaphore::new(MAX_CONNECTIONS));
     let mut connections = JoinSet::new();
@@ -204,17 +204,18 @@ where
             let place = Arc::clone(&places).acquire_owned().await;
             (place, accept().await)
         };
-        let (place, stream) = tokio::select! {
+        let (place, accepted) = tokio::select! {
             next = next => next,
             () = is_over(&mut stopped) => break,
             Some(_) = connections.join_next(), if !connections.is_empty() => continue,
         };
-        match stream {
-            Ok(stream) => {
+        match accepted {
+            Ok((stream, guest)) => {
                 let answering = answer(stream, router.clone(), stopped.clone());
+                // What is handed over to something else than HTTP counts no more.
                 connections.spawn(async move {
                     answering.await;
-                    drop(place);
+                    drop((place, guest));
                 });
             }
             Err(problem) => {
@@ -229,11 +230,11 @@ where
     }
 }
 
-async fn answer<I, G>(stream: Patient<I, G>, router: Router, mut stopped: Stopped)
+async fn answer<I>(stream: I, router: Router, mut stopped: Stopped)
 where
     I: AsyncRead + AsyncWrite + Unpin + Send + 'static,
-    G: Unpin + Send + 'static,
 {
+    let stream = Patient::new(stream);
     let handed_over = stream.handed_over();
     let connection = http1::Builder::new()
         .timer(TokioTimer::new())

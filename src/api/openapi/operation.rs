@@ -99,6 +99,7 @@ fn described(
     move |operation| {
         let mut operation = operation.summary(summary);
         let inner = operation.inner_mut();
+        name_answers(inner, summary);
         let named = names_something(inner);
         let possible: Vec<u16> = refusals
             .iter()
@@ -107,6 +108,18 @@ fn described(
             .collect();
         refusals::add(inner, &possible);
         operation
+    }
+}
+
+/// An answer whose type says nothing of itself is what the operation is about.
+fn name_answers(operation: &mut Operation, summary: &str) {
+    let responses = operation.responses.iter_mut();
+    for (_, response) in responses.flat_map(|responses| &mut responses.responses) {
+        if let ReferenceOr::Item(response) = response
+            && response.description.is_empty()
+        {
+            summary.clone_into(&mut response.description);
+        }
     }
 }
 

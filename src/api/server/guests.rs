@@ -11,7 +11,7 @@ pub(super) const MOST_OF_ONE: usize = 64;
 #[derive(Clone, Debug, Default)]
 pub(super) struct Guests(Arc<Mutex<BTreeMap<IpAddr, usize>>>);
 
-/// A connection that is counted until it is dropped.
+/// A connection that is counted until this is dropped.
 #[derive(Debug)]
 pub(super) struct Guest {
     address: IpAddr,

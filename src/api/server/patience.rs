@@ -16,22 +16,20 @@ use tokio::time::{Sleep, sleep};
 /// A person looks at a page of a log for as long as this.
 const LIMIT: Duration = Duration::from_secs(300);
 
-/// Bytes in both directions; `guest` is held for as long as they are.
-pub(super) struct Patient<I, G> {
+/// Bytes in both directions.
+pub(super) struct Patient<I> {
     io: I,
     /// Runs while the other side takes nothing.
     waiting: Option<Pin<Box<Sleep>>>,
     handed_over: Arc<AtomicBool>,
-    _guest: G,
 }
 
-impl<I, G> Patient<I, G> {
-    pub(super) fn new(io: I, guest: G) -> Self {
+impl<I> Patient<I> {
+    pub(super) fn new(io: I) -> Self {
         Self {
             io,
             waiting: None,
             handed_over: Arc::default(),
-            _guest: guest,
         }
     }
 
@@ -56,7 +54,7 @@ impl<I, G> Patient<I, G> {
     }
 }
 
-impl<I: AsyncRead + Unpin, G: Unpin> AsyncRead for Patient<I, G> {
+impl<I: AsyncRead + Unpin> AsyncRead for Patient<I> {
     fn poll_read(
         mut self: Pin<&mut Self>,
         context: &mut Context<'_>,
@@ -66,7 +64,7 @@ impl<I: AsyncRead + Unpin, G: Unpin> AsyncRead for Patient<I, G> {
     }
 }
 
-impl<I: AsyncWrite + Unpin, G: Unpin> AsyncWrite for Patient<I, G> {
+impl<I: AsyncWrite + Unpin> AsyncWrite for Patient<I> {
     fn poll_write(
         mut self: Pin<&mut Self>,
         context: &mut Context<'_>,
@@ -111,10 +109,7 @@ mod tests {
     async fn who_takes_nothing_is_cut_off() {
         let (near, _far) = duplex(16);
         let began = Instant::now();
-        let problem = Patient::new(near, ())
-            .write_all(&[0; 32])
-            .await
-            .unwrap_err();
+        let problem = Patient::new(near).write_all(&[0; 32]).await.unwrap_err();
         assert_eq!(problem.kind(), io::ErrorKind::TimedOut);
         assert_eq!(began.elapsed(), LIMIT);
     }
@@ -122,7 +117,7 @@ mod tests {
     #[tokio::test(start_paused = true)]
     async fn who_takes_a_little_now_and_then_is_waited_for() {
         let (near, mut far) = duplex(1);
-        let mut patient = Patient::new(near, ());
+        let mut patient = Patient::new(near);
         let slow = async {
             for _ in 0..8 {
                 sleep(LIMIT / 2).await;
@@ -136,7 +131,7 @@ mod tests {
     #[tokio::test(start_paused = true)]
     async fn what_is_handed_over_may_stand_still() {
         let (near, mut far) = duplex(1);
-        let mut patient = Patient::new(near, ());
+        let mut patient = Patient::new(near);
         patient.handed_over().store(true, Ordering::Relaxed);
         let late = async {
             sleep(LIMIT * 2).await;
