@@ -22,7 +22,7 @@ use schemars::transform::RecursiveTransform;
 use schemars::{Schema, SchemaGenerator};
 use serde_json::{Map, Value};
 
-use super::routes;
+use super::routes::table;
 
 /// What the security scheme is called in the document.
 const TOKEN: &str = "token";
@@ -40,17 +40,17 @@ needs none.";
 /// The groups of operations, as they are shown.
 const TAGS: &[(&str, &str)] = &[
     (
-        routes::NODE,
+        table::NODE,
         "The asked node: its state, its grid, who may join",
     ),
-    (routes::GRIDS, "The grid and its members"),
+    (table::GRIDS, "The grid and its members"),
     (
-        routes::CONTAINERS,
+        table::CONTAINERS,
         "Containers of all nodes: what they are, commands in them, their logs",
     ),
-    (routes::SERVICES, "Services and their deploys"),
-    (routes::STACKS, "Stacks, their revisions and deploys"),
-    (routes::VPN, "People's machines in the grid's network"),
+    (table::SERVICES, "Services and their deploys"),
+    (table::STACKS, "Stacks, their revisions and deploys"),
+    (table::VPN, "People's machines in the grid's network"),
 ];
 
 /// The document as it is served.
@@ -77,11 +77,11 @@ fn document() -> OpenApi {
         ..OpenApi::default()
     };
     // The router is thrown away: what is served is made of the same functions.
-    let protected = routes::protected_routes().with_path_items(|mut item| {
+    let protected = table::protected().with_path_items(|mut item| {
         operations(item.inner_mut()).for_each(protect);
         item
     });
-    let _ = routes::open_routes()
+    let _ = table::open()
         .merge(protected)
         .finish_api_with(&mut document, |document| {
             let mut document = document.security_scheme(TOKEN, scheme());
