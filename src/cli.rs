@@ -26,6 +26,7 @@ mod master;
 mod membership;
 mod network;
 mod node;
+mod openapi;
 mod output;
 mod plan;
 mod proxy;
@@ -151,6 +152,8 @@ It waits for `kontena init` or `kontena join`.")]
     Completion(completion::Completion),
     #[command(hide = true)]
     Complete(complete::Complete),
+    #[command(hide = true)]
+    Openapi(openapi::Openapi),
     Demo(demo::Demo),
 }
 
@@ -186,7 +189,7 @@ fn parse(arguments: impl IntoIterator<Item = OsString>) -> Result<Cli, clap::Err
 fn tree() -> clap::Command {
     let mut tree = Cli::command();
     tree.build();
-    ["daemon", "demo", "completion"]
+    ["daemon", "demo", "completion", "openapi"]
         .into_iter()
         .fold(tree, |tree, name| {
             tree.mut_subcommand(name, globals::hide_target)
@@ -272,6 +275,10 @@ async fn ask(
         Command::Completion(asked) => {
             globals.refuse_target("completion")?;
             completion::run(&output, &asked)
+        }
+        Command::Openapi(_) => {
+            globals.refuse_target("openapi")?;
+            openapi::run(&output)
         }
         Command::Complete(asked) => {
             complete::run(&output, &tree(), || session(&globals), asked).await

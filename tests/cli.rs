@@ -99,6 +99,16 @@ fn with_debug_it_tells_what_it_asks_and_no_token() {
 }
 
 #[test]
+fn the_document_of_the_api_is_printed_without_a_daemon() {
+    let ran = kontena("openapi");
+    assert_eq!(ran.status.code(), Some(0), "{ran:?}");
+    let document: serde_json::Value = serde_json::from_slice(&ran.stdout).unwrap();
+    assert_eq!(document["openapi"], "3.1.0");
+    assert_eq!(document["info"]["version"], env!("CARGO_PKG_VERSION"));
+    assert!(document["paths"]["/v1/grids/{grid}"]["get"].is_object());
+}
+
+#[test]
 fn its_own_version_is_told_whatever_is_wrong_with_the_node() {
     let own = concat!("cli: ", env!("CARGO_PKG_VERSION"), "\n");
     let ran = kontena("version");

@@ -7,6 +7,7 @@ use axum::http::StatusCode;
 use axum::response::{IntoResponse, Response};
 use kontena_core::command::{Accepted, Refusal};
 use kontena_core::id::ServiceKey;
+use kontena_core::view::UnknownRevision;
 
 use super::types::Saved;
 use super::types::error::{ErrorBody, ErrorDetail, ErrorKind};
@@ -70,6 +71,42 @@ impl Refused {
     pub(super) fn no_route(method: &str, path: &str) -> Self {
         let message = format!("`{method} {path}` is not part of this version's API");
         Self::new(StatusCode::NOT_FOUND, ErrorKind::NotSupported, message)
+    }
+
+    /// A service that is there, and none of whose instances can be reached now.
+    pub(super) fn no_address(key: &ServiceKey) -> Self {
+        let message = format!("no instance of `{key}` has an address");
+        Self::new(StatusCode::CONFLICT, ErrorKind::Unreachable, message)
+    }
+
+    pub(super) fn unknown_revision(problem: &UnknownRevision) -> Self {
+        let (status, kind) = match problem {
+            UnknownRevision::Missing(_) => (StatusCode::NOT_FOUND, ErrorKind::NotFound),
+            UnknownRevision::Ambiguous { .. } => (StatusCode::CONFLICT, ErrorKind::Invalid),
+        };
+        Self::new(status, kind, problem.to_string())
+    }
+
+    pub(super) fn wrong_method(method: &str, path: &str) -> Self {
+        Self {
+            status: StatusCode::METHOD_NOT_ALLOWED,
+            ..Self::no_route(method, path)
+        }
+    }
+
+    pub(super) fn body_late(limit: Duration) -> Self {
+        let message = format!("the body did not arrive within {} s", limit.as_secs());
+        Self::new(StatusCode::REQUEST_TIMEOUT, ErrorKind::Invalid, message)
+    }
+
+    /// The path is one for connections that are handed over to something else than HTTP.
+    pub(super) fn no_upgrade(protocols: &[&str]) -> Self {
+        let named: Vec<String> = protocols
+            .iter()
+            .map(|protocol| format!("`Upgrade: {protocol}`"))
+            .collect();
+        let message = format!("this path takes {}", named.join(" or "));
+        Self::new(StatusCode::UPGRADE_REQUIRED, ErrorKind::Invalid, message)
     }
 
     pub(super) fn too_large(limit: usize) -> Self {
@@ -152,9 +189,9 @@ fn class(refusal: &Refusal) -> (StatusCode, ErrorKind) {
         Refusal::NoGrid => (StatusCode::CONFLICT, ErrorKind::NoGrid),
         Refusal::Removed | Refusal::Cloned => (StatusCode::CONFLICT, ErrorKind::Excluded),
         Refusal::Token => (StatusCode::FORBIDDEN, ErrorKind::Unauthorized),
-        Refusal::TokenForm { .. } | Refusal::Invalid(_) => {
-            (StatusCode::UNPROCESSABLE_ENTITY, ErrorKind::Invalid)
-        }
+        Refusal::TokenForm { .. } => (StatusCode::UNPROCESSABLE_ENTITY, ErrorKind::Invalid),
+        // What a request says was checked before: it is the grid that is not as the command needs it.
+        Refusal::Invalid(_) => (StatusCode::CONFLICT, ErrorKind::Invalid),
         Refusal::NeedsForce { .. } => (StatusCode::CONFLICT, ErrorKind::NeedsForce),
         Refusal::Unreachable { .. } => (StatusCode::BAD_GATEWAY, ErrorKind::Unreachable),
         Refusal::Overlap { .. } => (StatusCode::CONFLICT, ErrorKind::Invalid),

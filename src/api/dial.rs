@@ -83,7 +83,7 @@ impl Dialer {
             Some((address, problem)) => {
                 Refused::unreachable(&format!("`{key}` at {address}: {problem}"))
             }
-            None => Refused::unreachable(&format!("no instance of `{key}` has an address")),
+            None => Refused::no_address(key),
         })
     }
 

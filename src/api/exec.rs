@@ -14,6 +14,7 @@ use std::time::Duration;
 use axum::extract::ws::{CloseFrame, Message, WebSocket};
 use futures::stream::{SplitSink, SplitStream};
 use futures::{SinkExt, StreamExt};
+use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 use serde_json::json;
 use tokio::time::{Instant, MissedTickBehavior, interval, sleep_until, timeout, timeout_at};
@@ -255,7 +256,8 @@ async fn close(client: &mut ToClient, ended: Result<i64, String>) {
 }
 
 /// What a command wrote, in pieces, and its exit code: `[[stdout …], [stderr …], code]`.
-#[derive(Debug, PartialEq, Eq, Serialize)]
+#[derive(Debug, PartialEq, Eq, Serialize, JsonSchema)]
+#[schemars(rename = "CommandOutput")]
 pub(super) struct Output(Vec<String>, Vec<String>, i64);
 
 /// Runs a command without input to its end.

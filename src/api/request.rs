@@ -1,9 +1,9 @@
-//! What comes in: bodies and query parameters, checked.
+//! What comes in: paths, bodies and query parameters, checked.
 
 use std::time::Duration;
 
 use axum::body::Bytes;
-use axum::extract::{FromRequest, FromRequestParts, Query, Request};
+use axum::extract::{FromRequest, FromRequestParts, Path, Query, Request};
 use axum::http::StatusCode;
 use axum::http::request::Parts;
 use serde::de::DeserializeOwned;
@@ -26,12 +26,18 @@ impl<T: DeserializeOwned, S: Send + Sync> FromRequest<S> for Body<T> {
     async fn from_request(request: Request, state: &S) -> Result<Self, Refused> {
         let bytes = timeout(BODY_LIMIT, Bytes::from_request(request, state))
             .await
-            .map_err(|_| Refused::invalid("the body did not arrive in time"))?
+            .map_err(|_| Refused::body_late(BODY_LIMIT))?
             .map_err(|problem| match problem.status() {
                 StatusCode::PAYLOAD_TOO_LARGE => Refused::too_large(MAX_BODY_BYTES),
                 _ => Refused::invalid(format!("the body cannot be read: {}", problem.body_text())),
             })?;
         let text: &[u8] = if bytes.is_empty() { b"{}" } else { &bytes };
+        // A list would be read as the fields of an object, in the order in which they are declared.
+        if text.trim_ascii_start().starts_with(b"[") {
+            return Err(Refused::invalid(
+                "body: has to be an object, this is a list",
+            ));
+        }
         serde_json::from_slice(text)
             .map(Self)
             .map_err(|problem| Refused::invalid(format!("the body cannot be read: {problem}")))
@@ -55,6 +61,20 @@ impl<S: Send + Sync> FromRequest<S> for NoBody {
                 Err(Refused::invalid("the body has to be an object"))
             }
         }
+    }
+}
+
+/// What the path names. What is no text names nothing.
+pub(super) struct Segments<T>(pub(super) T);
+
+impl<T: DeserializeOwned + Send, S: Send + Sync> FromRequestParts<S> for Segments<T> {
+    type Rejection = Refused;
+
+    async fn from_request_parts(parts: &mut Parts, state: &S) -> Result<Self, Refused> {
+        Path::from_request_parts(parts, state)
+            .await
+            .map(|Path(segments)| Self(segments))
+            .map_err(|_| Refused::not_found("path", parts.uri.path()))
     }
 }
 

@@ -1,4 +1,4 @@
-//! Which path is answered by what.
+//! What answers: the routes of the [table], and what their handlers share.
 
 mod about;
 mod conflicts;
@@ -16,14 +16,14 @@ mod registries;
 mod revisions;
 mod services;
 mod stacks;
+pub(super) mod table;
 mod vpn;
 mod why;
 
 use std::sync::Arc;
 
-use axum::extract::{DefaultBodyLimit, Path, State};
+use axum::extract::{DefaultBodyLimit, State};
 use axum::http::{Method, Uri};
-use axum::routing::{delete, get, post, put};
 use axum::{Json, Router};
 use kontena_core::command::{Command, Refusal};
 use kontena_core::id::{ServiceKey, StackName};
@@ -32,6 +32,7 @@ use serde::Serialize;
 
 use super::answer::Refused;
 use super::backend::Backend;
+use super::page::Paged;
 use super::present::Snapshot;
 use super::types::{Changed, MAX_BODY_BYTES, Saved};
 
@@ -39,168 +40,34 @@ use super::types::{Changed, MAX_BODY_BYTES, Saved};
 type Shared = State<Arc<Backend>>;
 /// What most routes answer.
 type Answer<T> = Result<Json<T>, Refused>;
+/// What lists answer.
+type List<T> = Result<Paged<T>, Refused>;
 
 /// Answered to anybody: whether and what is there.
 pub(super) fn open() -> Router<Arc<Backend>> {
-    Router::new()
-        .route("/", get(about::version))
-        .route("/v1/ping", get(about::version))
+    Router::from(table::open()).method_not_allowed_fallback(wrong_method)
 }
 
 /// Answered to whoever may command this node.
 pub(super) fn protected() -> Router<Arc<Backend>> {
-    Router::new()
-        .merge(of_this_node())
-        .merge(of_grids())
-        .merge(of_services())
-        .merge(of_stacks())
-        .merge(of_vpn())
-        .merge(of_registries())
+    Router::from(table::protected())
         .fallback(no_route)
-        .method_not_allowed_fallback(no_route)
+        .method_not_allowed_fallback(wrong_method)
         .layer(DefaultBodyLimit::max(MAX_BODY_BYTES))
-}
-
-fn of_this_node() -> Router<Arc<Backend>> {
-    Router::new()
-        .route("/v1/status", get(about::status))
-        .route("/v1/user", get(about::user))
-        .route("/v1/init", post(membership::init))
-        .route("/v1/join", post(membership::join))
-        .route("/v1/leave", post(membership::leave))
-        .route(
-            "/v1/join_tokens",
-            get(membership::tokens).post(membership::create_token),
-        )
-        .route("/v1/join_tokens/{id}", delete(membership::revoke_token))
-}
-
-fn of_grids() -> Router<Arc<Backend>> {
-    Router::new()
-        .route("/v1/grids", get(grids::list))
-        .route("/v1/grids/{grid}", get(grids::show).put(grids::update))
-        .route("/v1/grids/{grid}/nodes", get(nodes::list))
-        .route(
-            "/v1/nodes/{grid}/{node}",
-            get(nodes::show).put(nodes::update).delete(nodes::remove),
-        )
-        .route("/v1/nodes/{grid}/{node}/health", get(nodes::health))
-        .route("/v1/nodes/{grid}/{node}/network", get(network::show))
-        .route("/v1/nodes/{grid}/{node}/departures", get(nodes::departures))
-        .route(
-            "/v1/nodes/{grid}/{node}/assume_dead",
-            post(nodes::assume_dead),
-        )
-        .route("/v1/grids/{grid}/plan", post(plan::plan))
-        .route("/v1/containers/{grid}", get(containers::list))
-        .route(
-            "/v1/containers/{grid}/{node}/{name}/exec",
-            get(containers::exec).post(containers::run),
-        )
-        .route(
-            "/v1/containers/{grid}/{node}/{name}/inspect",
-            get(containers::inspect),
-        )
-        .route("/v1/grids/{grid}/container_logs", get(logs::of_grid))
-        .route(
-            "/v1/containers/{grid}/{node}/{name}/logs",
-            get(logs::of_container),
-        )
-}
-
-fn of_services() -> Router<Arc<Backend>> {
-    const SERVICE: &str = "/v1/services/{grid}/{stack}/{service}";
-    let under = |part: &str| format!("{SERVICE}/{part}");
-    Router::new()
-        .route(
-            "/v1/grids/{grid}/services",
-            get(services::list).post(services::create),
-        )
-        .route(
-            SERVICE,
-            get(services::show)
-                .put(services::update)
-                .delete(services::remove),
-        )
-        .route(&under("deploy"), post(deploys::deploy_service))
-        .route(&under("scale"), post(deploys::scale_service))
-        .route(&under("abort"), post(deploys::abort))
-        .route(&under("promote"), post(deploys::promote))
-        .route(&under("deploys"), get(deploys::list))
-        .route(&under("deploys/{deploy}"), get(deploys::of_service))
-        .route(&under("start"), post(services::start))
-        .route(&under("stop"), post(services::stop))
-        .route(&under("restart"), post(services::restart))
-        .route(&under("envs"), post(services::set_variable))
-        .route(&under("envs/{name}"), delete(services::unset_variable))
-        .route(&under("instances"), get(services::instances))
-        .route(&under("containers"), get(services::containers))
-        .route(&under("container_logs"), get(logs::of_service))
-        .route("/v1/why/{stack}/{service}", get(why::explain))
-        .route(
-            "/v1/proxy/{grid}/{stack}/{service}/{port}",
-            get(proxy::connect),
-        )
-}
-
-fn of_stacks() -> Router<Arc<Backend>> {
-    const STACK: &str = "/v1/stacks/{grid}/{stack}";
-    let under = |part: &str| format!("{STACK}/{part}");
-    Router::new()
-        .route(
-            "/v1/grids/{grid}/stacks",
-            get(stacks::list).post(stacks::install),
-        )
-        .route(
-            STACK,
-            get(stacks::show)
-                .put(stacks::upgrade)
-                .patch(stacks::label)
-                .delete(stacks::remove),
-        )
-        .route(&under("deploy"), post(deploys::deploy_stack))
-        .route(&under("deploys/{deploy}"), get(deploys::of_stack))
-        .route(&under("revisions"), get(revisions::list))
-        .route(&under("diff"), get(revisions::compare))
-        .route(&under("plan"), post(revisions::plan))
-        .route(&under("rollback"), post(revisions::rollback))
-        .route(&under("resolve"), post(conflicts::resolve))
-        .route(&under("resolve/plan"), post(conflicts::plan))
-        .route(&under("stop"), post(stacks::stop))
-        .route(&under("restart"), post(stacks::restart))
-        .route(&under("container_logs"), get(logs::of_stack))
-}
-
-fn of_vpn() -> Router<Arc<Backend>> {
-    const VPN: &str = "/v1/vpn/{grid}";
-    let under = |part: &str| format!("{VPN}/{part}");
-    Router::new()
-        .route(VPN, get(vpn::show))
-        .route(&under("entries/{node}"), put(vpn::open).delete(vpn::close))
-        .route(&under("users"), post(vpn::add))
-        .route(&under("users/{user}"), put(vpn::limit).delete(vpn::remove))
-}
-
-fn of_registries() -> Router<Arc<Backend>> {
-    Router::new()
-        .route(
-            "/v1/grids/{grid}/external_registries",
-            get(registries::list).post(registries::add),
-        )
-        .route(
-            "/v1/external_registries/{grid}/{name}",
-            delete(registries::remove),
-        )
 }
 
 async fn no_route(method: Method, uri: Uri) -> Refused {
     Refused::no_route(method.as_str(), uri.path())
 }
 
-/// Path segments.
-type Two = Path<(String, String)>;
-type Three = Path<(String, String, String)>;
-type Four = Path<(String, String, String, String)>;
+async fn wrong_method(method: Method, uri: Uri) -> Refused {
+    Refused::wrong_method(method.as_str(), uri.path())
+}
+
+/// The place of something in a list that begins with the highest number; `rest` tells those of one number apart.
+fn newest_first(number: u64, rest: &str) -> String {
+    format!("{:020},{rest}", u64::MAX - number)
+}
 
 /// The newest view of any grid.
 fn snapshot(backend: &Backend) -> Result<Snapshot, Refused> {

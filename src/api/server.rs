@@ -4,12 +4,15 @@
 //! Not here: what is answered (`routes`), who may open the socket ([`socket`]).
 
 mod auth;
+mod guests;
+mod patience;
 pub(crate) mod socket;
 
 use std::future::Future;
 use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
+use std::sync::atomic::Ordering;
 use std::time::Duration;
 
 use anyhow::Context;
@@ -22,10 +25,13 @@ use hyper_util::rt::{TokioIo, TokioTimer};
 use hyper_util::service::TowerToHyperService;
 use rustix::net::sockopt;
 use tokio::io::{AsyncRead, AsyncWrite};
-use tokio::net::{TcpListener, UnixListener};
+use tokio::net::{TcpListener, TcpStream, UnixListener};
 use tokio::sync::{Semaphore, watch};
 use tokio::task::JoinSet;
 use tokio::time::timeout;
+
+use guests::{Guest, Guests};
+use patience::Patient;
 
 use super::backend::Backend;
 use super::routes;
@@ -152,28 +158,44 @@ async fn is_over(stopped: &mut Stopped) {
 async fn accept_unix(listener: UnixListener, router: Router, stopped: Stopped) {
     let accept = || async {
         let (stream, _) = listener.accept().await?;
-        Ok(stream)
+        Ok((stream, ()))
     };
     accept_all(accept, router, stopped).await;
 }
 
 async fn accept_tcp(listener: TcpListener, router: Router, stopped: Stopped) {
+    let guests = Guests::default();
     let accept = || async {
-        let (stream, _) = listener.accept().await?;
+        let (stream, guest) = next_guest(&listener, &guests).await?;
         // Answers are small and wanted at once.
         stream.set_nodelay(true)?;
         // A follower of logs that vanished would keep its place for ever.
         sockopt::set_socket_keepalive(&stream, true)?;
         sockopt::set_tcp_keepidle(&stream, KEEPALIVE_IDLE)?;
-        Ok(stream)
+        Ok((stream, guest))
     };
     accept_all(accept, router, stopped).await;
 }
 
-async fn accept_all<I, A>(accept: impl Fn() -> A, router: Router, mut stopped: Stopped)
+/// Of an address that has too many connections, none is answered.
+async fn next_guest(
+    listener: &TcpListener,
+    guests: &Guests,
+) -> std::io::Result<(TcpStream, Guest)> {
+    loop {
+        let (stream, from) = listener.accept().await?;
+        match guests.admit(from.ip()) {
+            Some(guest) => return Ok((stream, guest)),
+            None => tracing::debug!(from = %from.ip(), "An address has too many API connections"),
+        }
+    }
+}
+
+async fn accept_all<I, G, A>(accept: impl Fn() -> A, router: Router, mut stopped: Stopped)
 where
     I: AsyncRead + AsyncWrite + Unpin + Send + 'static,
-    A: Future<Output = std::io::Result<I>>,
+    G: Send + 'static,
+    A: Future<Output = std::io::Result<(I, G)>>,
 {
     let places = Arc::new(Semaphore::new(MAX_CONNECTIONS));
     let mut connections = JoinSet::new();
@@ -182,17 +204,18 @@ where
             let place = Arc::clone(&places).acquire_owned().await;
             (place, accept().await)
         };
-        let (place, stream) = tokio::select! {
+        let (place, accepted) = tokio::select! {
             next = next => next,
             () = is_over(&mut stopped) => break,
             Some(_) = connections.join_next(), if !connections.is_empty() => continue,
         };
-        match stream {
-            Ok(stream) => {
+        match accepted {
+            Ok((stream, guest)) => {
                 let answering = answer(stream, router.clone(), stopped.clone());
+                // What is handed over to something else than HTTP counts no more.
                 connections.spawn(async move {
                     answering.await;
-                    drop(place);
+                    drop((place, guest));
                 });
             }
             Err(problem) => {
@@ -211,6 +234,8 @@ async fn answer<I>(stream: I, router: Router, mut stopped: Stopped)
 where
     I: AsyncRead + AsyncWrite + Unpin + Send + 'static,
 {
+    let stream = Patient::new(stream);
+    let handed_over = stream.handed_over();
     let connection = http1::Builder::new()
         .timer(TokioTimer::new())
         .header_read_timeout(HEADER_LIMIT)
@@ -224,6 +249,7 @@ where
             connection.await
         }
     };
+    handed_over.store(true, Ordering::Relaxed);
     if let Err(problem) = ended {
         tracing::debug!(%problem, "API connection ended");
     }

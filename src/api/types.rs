@@ -6,23 +6,30 @@
 //! know, because a newer node may send more. Not here: how values are found (`present`, `rows`).
 
 pub(crate) mod conflict;
+pub(crate) mod definition;
 pub(crate) mod deploy;
+pub(crate) mod described;
 pub(crate) mod error;
 pub(crate) mod exec;
+pub(crate) mod form;
 pub(crate) mod grid;
 pub(crate) mod instance;
 pub(crate) mod log;
 pub(crate) mod membership;
 pub(crate) mod network;
 pub(crate) mod node;
+pub(crate) mod page;
+pub(crate) mod placement;
 pub(crate) mod plan;
 pub(crate) mod registry;
 pub(crate) mod revision;
+pub(crate) mod segments;
 pub(crate) mod service;
 pub(crate) mod stack;
 mod time;
 pub(crate) mod vpn;
 
+use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 pub(crate) use time::Time;
@@ -35,7 +42,7 @@ pub(crate) const MAX_BODY_BYTES: usize = 2 << 20;
 pub(crate) const CARRIED: &str = "kontena-tcp";
 
 /// How a change was saved: part of every answer to a change. *Ours.*
-#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 pub(crate) struct Saved {
     /// The names of the nodes that have the change on disk, the asked one first.
     #[serde(default)]
@@ -57,7 +64,8 @@ impl Saved {
 }
 
 /// An object after a change, with how the change was saved, as one flat JSON object.
-#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
+#[schemars(rename = "Changed{T}")]
 pub(crate) struct Changed<T> {
     #[serde(flatten)]
     pub(crate) object: T,

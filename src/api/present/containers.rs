@@ -10,14 +10,15 @@ use super::instances::revision_number;
 use crate::api::types::Time;
 use crate::api::types::instance::{Container, ContainerHealth, ContainerState};
 
-/// All containers, by node.
-pub(in crate::api) fn of_grid(snapshot: &Snapshot) -> Vec<Container> {
+/// All containers, by node and instance, each with its place in that order.
+pub(in crate::api) fn of_grid(snapshot: &Snapshot) -> Vec<(String, Container)> {
     select(snapshot, |_| true)
 }
 
 /// The containers of one service, by instance number.
 pub(in crate::api) fn of_service(snapshot: &Snapshot, key: &ServiceKey) -> Vec<Container> {
-    let mut containers = select(snapshot, |id| id.service == *key);
+    let selected = select(snapshot, |id| id.service == *key).into_iter();
+    let mut containers: Vec<Container> = selected.map(|(_, container)| container).collect();
     containers.sort_by_key(|container| container.instance_number);
     containers
 }
@@ -44,17 +45,26 @@ pub(in crate::api) fn is_known(snapshot: &Snapshot, node: &NodeId, name: &str) -
     holds.any(|id| id.container_name() == name)
 }
 
-fn select(snapshot: &Snapshot, is_meant: impl Fn(&InstanceId) -> bool) -> Vec<Container> {
+fn select(snapshot: &Snapshot, is_meant: impl Fn(&InstanceId) -> bool) -> Vec<(String, Container)> {
     let mut containers = Vec::new();
     for (node, member, report) in snapshot.reports() {
         if snapshot.is_absent(node) {
             continue;
         }
         let meant = report.holds.iter().filter(|(id, _)| is_meant(id));
-        containers
-            .extend(meant.filter_map(|(id, hold)| container(snapshot, node, member, id, hold)));
+        containers.extend(meant.filter_map(|(id, hold)| {
+            Some((
+                place(node, id),
+                container(snapshot, node, member, id, hold)?,
+            ))
+        }));
     }
     containers
+}
+
+fn place(node: &NodeId, id: &InstanceId) -> String {
+    let ServiceKey { stack, service } = &id.service;
+    format!("{node},{stack},{service},{:010}", id.number)
 }
 
 fn container(

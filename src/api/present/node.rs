@@ -13,11 +13,6 @@ use super::Snapshot;
 use crate::api::types::Time;
 use crate::api::types::node::{Departing, Departures, Fate, Node, NodeStatus};
 
-pub(in crate::api) fn nodes(snapshot: &Snapshot) -> Vec<Node> {
-    let members = snapshot.members();
-    members.map(|(id, _)| node(snapshot, id)).collect()
-}
-
 /// A member of the roster.
 pub(in crate::api) fn node(snapshot: &Snapshot, id: &NodeId) -> Node {
     let view = &snapshot.view;

@@ -4,25 +4,13 @@ use kontena_core::external_registry::{Registry, RegistryName};
 
 use super::Snapshot;
 use crate::api::types::Time;
-use crate::api::types::registry::{ExternalRegistries, ExternalRegistry};
-
-pub(in crate::api) fn registries(snapshot: &Snapshot) -> ExternalRegistries {
-    let all = snapshot.view.documents.registries.iter();
-    let all = all.map(|(name, known)| one(snapshot, name, known));
-    ExternalRegistries {
-        external_registries: all.collect(),
-    }
-}
+use crate::api::types::registry::ExternalRegistry;
 
 pub(in crate::api) fn registry(
     snapshot: &Snapshot,
     name: &RegistryName,
-) -> Option<ExternalRegistry> {
-    let known = snapshot.view.documents.registries.get(name)?;
-    Some(one(snapshot, name, known))
-}
-
-fn one(snapshot: &Snapshot, name: &RegistryName, known: &Registry) -> ExternalRegistry {
+    known: &Registry,
+) -> ExternalRegistry {
     let lacking = snapshot
         .members()
         .filter(|(node, _)| !known.keys.contains_key(node));

@@ -11,12 +11,11 @@ use crate::api::types::service::{Service, ServiceState};
 use crate::api::types::stack::{Stack, StackReference, StackState};
 
 /// All but the hidden stack of services without one.
-pub(in crate::api) fn stacks(snapshot: &Snapshot) -> Vec<Stack> {
+pub(in crate::api) fn installed(
+    snapshot: &Snapshot,
+) -> impl Iterator<Item = (&StackName, &StackRecord)> {
     let stacks = snapshot.view.documents.stacks.iter();
-    stacks
-        .filter(|(name, _)| !name.is_null())
-        .map(|(name, record)| stack(snapshot, name, record))
-        .collect()
+    stacks.filter(|(name, _)| !name.is_null())
 }
 
 pub(in crate::api) fn stack(snapshot: &Snapshot, name: &StackName, record: &StackRecord) -> Stack {

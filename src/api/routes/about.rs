@@ -2,9 +2,13 @@
 
 use axum::Json;
 use axum::extract::State;
+use axum::http::header::CONTENT_TYPE;
+use axum::response::{IntoResponse, Response};
 
 use super::Shared;
+use crate::api::answer::Refused;
 use crate::api::backend::Backend;
+use crate::api::openapi;
 use crate::api::types::membership::{Status, User, Version};
 
 /// `GET /` and `GET /v1/ping`. Answered to anybody.
@@ -13,6 +17,12 @@ pub(super) async fn version(State(backend): Shared) -> Json<Version> {
         name: "kontena".to_owned(),
         version: backend.version.to_owned(),
     })
+}
+
+/// `GET /v1/openapi.json`. Answered to anybody: it is the same for every grid, and tells a program how to show the token.
+pub(super) async fn document() -> Result<Response, Refused> {
+    let text = openapi::text().map_err(|problem| Refused::internal(&problem))?;
+    Ok(([(CONTENT_TYPE, "application/json")], text).into_response())
 }
 
 /// `GET /v1/user`: who asks. Until there are users, whoever may ask may do everything.

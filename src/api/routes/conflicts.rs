@@ -1,26 +1,27 @@
 //! What two sides of a split left in doubt, settled. *Ours.*
 
 use axum::Json;
-use axum::extract::{Path, State};
+use axum::extract::State;
 use kontena_core::command::{Command, Take, resolve_input};
 use kontena_core::id::StackName;
 use kontena_core::view::View;
 
 use super::revisions::{exactly, find, history};
 use super::stacks::shown;
-use super::{Answer, Shared, Two, change, saved, snapshot_of};
+use super::{Answer, Shared, change, saved, snapshot_of};
 use crate::api::answer::Refused;
 use crate::api::present::{Snapshot, revision as present};
-use crate::api::request::Body;
+use crate::api::request::{Body, Segments};
 use crate::api::types::Changed;
 use crate::api::types::conflict::Resolve;
 use crate::api::types::revision::Plan;
+use crate::api::types::segments::OfStack;
 use crate::api::types::stack::Stack;
 
 /// `POST /v1/stacks/{grid}/{stack}/resolve/plan`: what `resolve` would do. Writes nothing.
 pub(super) async fn plan(
     State(backend): Shared,
-    Path((grid, stack)): Two,
+    Segments(OfStack { grid, stack }): Segments<OfStack>,
     Body(body): Body<Resolve>,
 ) -> Answer<Plan> {
     let snapshot = snapshot_of(&backend, &grid)?;
@@ -33,7 +34,7 @@ pub(super) async fn plan(
 /// `POST /v1/stacks/{grid}/{stack}/resolve`: a new revision. What runs changes when it is deployed.
 pub(super) async fn resolve(
     State(backend): Shared,
-    Path((grid, stack)): Two,
+    Segments(OfStack { grid, stack }): Segments<OfStack>,
     Body(body): Body<Resolve>,
 ) -> Answer<Changed<Stack>> {
     let snapshot = snapshot_of(&backend, &grid)?;

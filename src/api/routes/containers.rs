@@ -2,41 +2,56 @@
 
 use axum::Json;
 use axum::extract::ws::WebSocketUpgrade;
-use axum::extract::{FromRequestParts, Path, Request, State};
+use axum::extract::{FromRequestParts, Request, State};
+use axum::http::Uri;
 use axum::response::Response;
 use kontena_core::id::NodeId;
 use kontena_core::report::InstanceState;
+use schemars::JsonSchema;
 use serde::Deserialize;
 use serde_json::Value;
 
-use super::handover::{hand_over, is_asked_for};
-use super::{Answer, Shared, Three, snapshot_of};
+use super::handover::{hand_over, is_asked_for, required};
+use super::{Answer, List, Shared, snapshot_of};
 use crate::api::answer::Refused;
 use crate::api::backend::{Backend, Carried};
 use crate::api::carry::carry_command;
 use crate::api::exec::{Flags, MAX_MESSAGE, Output, run_to_the_end, speak};
 use crate::api::present;
-use crate::api::request::{Body, Parameters};
+use crate::api::request::{Body, Parameters, Segments};
 use crate::api::types::exec::{EXEC, Start};
 use crate::api::types::instance::Containers;
+use crate::api::types::page::{Page, PageSize, Place};
+use crate::api::types::segments::{OfContainer, OfGrid};
 
-#[derive(Deserialize)]
+#[derive(Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub(super) struct Which {
-    /// Kontena's `all=1`: with those that do not run.
+    /// Kontena's `all=1`: with those that do not run. Any text counts.
     all: Option<String>,
+    /// *Ours*: at most so many. All of them where it is absent.
+    limit: Option<PageSize>,
+    /// *Ours*: only what comes after this place of the list, as the header `Link` of the page before says it.
+    after: Option<Place>,
 }
 
 /// `GET /v1/containers/{grid}`.
 pub(super) async fn list(
     State(backend): Shared,
-    Path(grid): Path<String>,
+    Segments(OfGrid { grid }): Segments<OfGrid>,
+    uri: Uri,
     Parameters(which): Parameters<Which>,
-) -> Answer<Containers> {
+) -> List<Containers> {
     let snapshot = snapshot_of(&backend, &grid)?;
+    let Which { all, limit, after } = which;
     let mut containers = present::containers::of_grid(&snapshot);
-    containers.retain(|container| which.all.is_some() || container.state.running);
-    Ok(Json(Containers { containers }))
+    containers.retain(|(_, container)| all.is_some() || container.state.running);
+    let page = Page { limit, after };
+    page.cut(&uri, containers, |(place, _)| place.clone())
+        .answer(
+            |(_, container)| container,
+            |containers| Containers { containers },
+        )
 }
 
 /// A container of the path.
@@ -52,7 +67,11 @@ struct Meant {
 impl Meant {
     fn find(
         backend: &Backend,
-        (grid, node_name, name): (String, String, String),
+        OfContainer {
+            grid,
+            node: node_name,
+            name,
+        }: OfContainer,
     ) -> Result<Self, Refused> {
         let snapshot = snapshot_of(backend, &grid)?;
         let (node, _) = snapshot.node(&node_name)?;
@@ -76,11 +95,14 @@ impl Meant {
 }
 
 /// Kontena's flags, which are texts and count if they are there.
-#[derive(Debug, Default, Deserialize)]
+#[derive(Debug, Default, Deserialize, JsonSchema)]
 #[serde(default)]
 pub(super) struct ExecQuery {
+    /// Whether there will be input.
     interactive: Option<String>,
+    /// Give the words to `/bin/sh -c`.
     shell: Option<String>,
+    /// Of a terminal.
     tty: Option<String>,
 }
 
@@ -98,15 +120,22 @@ impl ExecQuery {
     }
 }
 
+/// What a connection to a command speaks.
+pub(super) const PROTOCOLS: [&str; 2] = ["websocket", EXEC];
+
 /// `GET …/exec`: a connection to a command that is still to be named. With `Upgrade: websocket` as Kontena's clients
 /// speak, with `Upgrade: kontena-exec`, *ours*, byte for byte.
 pub(super) async fn exec(
     State(backend): Shared,
-    Path(path): Three,
+    Segments(path): Segments<OfContainer>,
     Parameters(query): Parameters<ExecQuery>,
     request: Request,
 ) -> Result<Response, Refused> {
-    let name = path.2.clone();
+    let asked = |protocol| is_asked_for(request.headers(), protocol);
+    if !PROTOCOLS.into_iter().any(asked) {
+        return Ok(required(&PROTOCOLS));
+    }
+    let name = path.name.clone();
     let meant = Meant::find(&backend, path)?;
     if meant.state != InstanceState::Running {
         return Err(Refused::not_running(&name, &meant.state.to_string()));
@@ -121,11 +150,9 @@ pub(super) async fn exec(
     }
     let (mut parts, _) = request.into_parts();
     let upgrade = WebSocketUpgrade::from_request_parts(&mut parts, &()).await;
-    let upgrade = upgrade.map_err(|_| {
-        Refused::invalid(format!(
-            "this path takes `Upgrade: websocket` or `Upgrade: {EXEC}`"
-        ))
-    })?;
+    let Ok(upgrade) = upgrade else {
+        return Ok(required(&PROTOCOLS));
+    };
     let command = meant.command(&backend).await?;
     let upgrade = upgrade
         .max_message_size(MAX_MESSAGE)
@@ -133,18 +160,20 @@ pub(super) async fn exec(
     Ok(upgrade.on_upgrade(move |socket| speak(socket, command, query.flags())))
 }
 
-#[derive(Debug, Deserialize)]
+#[derive(Debug, Deserialize, JsonSchema)]
+#[schemars(rename = "Command")]
 pub(super) struct Wanted {
+    /// The program, as the container finds it, and its arguments.
     cmd: Vec<String>,
 }
 
 /// `POST …/exec`: runs a command without input to its end; what it wrote, and its exit code.
 pub(super) async fn run(
     State(backend): Shared,
-    Path(path): Three,
+    Segments(path): Segments<OfContainer>,
     Body(wanted): Body<Wanted>,
 ) -> Answer<Output> {
-    let name = path.2.clone();
+    let name = path.name.clone();
     let meant = Meant::find(&backend, path)?;
     if meant.state != InstanceState::Running {
         return Err(Refused::not_running(&name, &meant.state.to_string()));
@@ -158,7 +187,10 @@ pub(super) async fn run(
 }
 
 /// `GET …/inspect`: what the engine says of it, as it says it.
-pub(super) async fn inspect(State(backend): Shared, Path(path): Three) -> Answer<Value> {
+pub(super) async fn inspect(
+    State(backend): Shared,
+    Segments(path): Segments<OfContainer>,
+) -> Answer<Value> {
     let meant = Meant::find(&backend, path)?;
     let told = backend.containers.inspect(meant.node, meant.container);
     let told = told.await;

@@ -1,27 +1,34 @@
 //! Deploying services and stacks, and what became of it.
 
 use axum::Json;
-use axum::extract::{Path, State};
+use axum::extract::State;
+use axum::http::Uri;
 use kontena_core::command::Command;
 use kontena_core::id::ServiceKey;
 use kontena_core::view::{ServiceRecord, View};
 
 use super::services::existing;
 use super::{
-    Answer, Four, Shared, Three, Two, change, saved, service_key, snapshot_of, stack_name,
+    Answer, List, Shared, change, newest_first, saved, service_key, snapshot_of, stack_name,
 };
 use crate::api::answer::Refused;
 use crate::api::backend::Backend;
 use crate::api::present::{Snapshot, deploys};
-use crate::api::request::{Body, NoBody};
+use crate::api::request::{Body, NoBody, Parameters, Segments};
 use crate::api::types::Changed;
-use crate::api::types::deploy::{Abort, ServiceDeploy, ServiceDeploys, StackDeploy};
+use crate::api::types::deploy::{Abort, DeployRow, ServiceDeploy, ServiceDeploys, StackDeploy};
+use crate::api::types::page::Page;
+use crate::api::types::segments::{OfService, OfServiceDeploy, OfStack, OfStackDeploy};
 use crate::api::types::service::{DeployRequest, Scale};
 
 /// `POST …/deploy`: the newest definition is to run.
 pub(super) async fn deploy_service(
     State(backend): Shared,
-    Path((grid, stack, service)): Three,
+    Segments(OfService {
+        grid,
+        stack,
+        service,
+    }): Segments<OfService>,
     Body(request): Body<DeployRequest>,
 ) -> Answer<Changed<ServiceDeploy>> {
     let key = existing(&backend, &grid, &stack, &service)?;
@@ -45,7 +52,11 @@ pub(super) async fn deploy_service(
 /// `POST …/scale`: so many instances, of the definition that is deployed.
 pub(super) async fn scale_service(
     State(backend): Shared,
-    Path((grid, stack, service)): Three,
+    Segments(OfService {
+        grid,
+        stack,
+        service,
+    }): Segments<OfService>,
     Body(request): Body<Scale>,
 ) -> Answer<Changed<ServiceDeploy>> {
     let key = existing(&backend, &grid, &stack, &service)?;
@@ -63,7 +74,11 @@ pub(super) async fn scale_service(
 /// `POST …/abort`: nobody goes on with the deploy of record.
 pub(super) async fn abort(
     State(backend): Shared,
-    Path((grid, stack, service)): Three,
+    Segments(OfService {
+        grid,
+        stack,
+        service,
+    }): Segments<OfService>,
     Body(request): Body<Abort>,
 ) -> Answer<Changed<ServiceDeploy>> {
     let key = existing(&backend, &grid, &stack, &service)?;
@@ -83,7 +98,11 @@ pub(super) async fn abort(
 /// `POST …/promote`: those that wait for the first few follow.
 pub(super) async fn promote(
     State(backend): Shared,
-    Path((grid, stack, service)): Three,
+    Segments(OfService {
+        grid,
+        stack,
+        service,
+    }): Segments<OfService>,
     _: NoBody,
 ) -> Answer<Changed<ServiceDeploy>> {
     let key = existing(&backend, &grid, &stack, &service)?;
@@ -98,12 +117,22 @@ pub(super) async fn promote(
 /// `GET …/deploys`: the newest hundred.
 pub(super) async fn list(
     State(backend): Shared,
-    Path((grid, stack, service)): Three,
-) -> Answer<ServiceDeploys> {
+    Segments(OfService {
+        grid,
+        stack,
+        service,
+    }): Segments<OfService>,
+    uri: Uri,
+    Parameters(page): Parameters<Page>,
+) -> List<ServiceDeploys> {
     let snapshot = snapshot_of(&backend, &grid)?;
     let key = service_key(&stack, &service)?;
     let record = snapshot.service(&key)?;
-    Ok(Json(deploys::all(&snapshot, &key, record)))
+    let rows = deploys::all(&snapshot, &key, record).deploys;
+    let place =
+        |row: &DeployRow| newest_first(row.id.parse().unwrap_or_default(), &row.revision_id);
+    page.cut(&uri, rows, place)
+        .answer(|row| row, |deploys| ServiceDeploys { deploys })
 }
 
 async fn deployed(
@@ -128,7 +157,12 @@ fn deploy_of(backend: &Backend, key: &ServiceKey) -> Option<u64> {
 /// `GET …/deploys/{deploy}`: polled until it has a `finished_at`.
 pub(super) async fn of_service(
     State(backend): Shared,
-    Path((grid, stack, service, deploy)): Four,
+    Segments(OfServiceDeploy {
+        grid,
+        stack,
+        service,
+        deploy,
+    }): Segments<OfServiceDeploy>,
 ) -> Answer<ServiceDeploy> {
     let snapshot = snapshot_of(&backend, &grid)?;
     let key = service_key(&stack, &service)?;
@@ -145,7 +179,7 @@ pub(super) async fn of_service(
 /// `POST /v1/stacks/{grid}/{stack}/deploy`.
 pub(super) async fn deploy_stack(
     State(backend): Shared,
-    Path((grid, stack)): Two,
+    Segments(OfStack { grid, stack }): Segments<OfStack>,
     _: NoBody,
 ) -> Answer<Changed<StackDeploy>> {
     let name = stack_name(&stack)?;
@@ -167,7 +201,11 @@ pub(super) async fn deploy_stack(
 /// `GET /v1/stacks/{grid}/{stack}/deploys/{deploy}`.
 pub(super) async fn of_stack(
     State(backend): Shared,
-    Path((grid, stack, deploy)): Three,
+    Segments(OfStackDeploy {
+        grid,
+        stack,
+        deploy,
+    }): Segments<OfStackDeploy>,
 ) -> Answer<StackDeploy> {
     let snapshot: Snapshot = snapshot_of(&backend, &grid)?;
     let name = stack_name(&stack)?;

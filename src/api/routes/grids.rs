@@ -1,23 +1,34 @@
 //! The grid.
 
 use axum::Json;
-use axum::extract::{Path, State};
+use axum::extract::State;
+use axum::http::Uri;
 use kontena_core::command::Command;
 
-use super::{Answer, Shared, change, saved, snapshot, snapshot_of};
+use super::{Answer, List, Shared, change, saved, snapshot, snapshot_of};
+use crate::api::answer::Refused;
 use crate::api::present;
-use crate::api::request::Body;
+use crate::api::request::{Body, Parameters, Segments};
 use crate::api::types::Changed;
 use crate::api::types::grid::{Grid, GridChange, Grids};
 use crate::api::types::membership::Phase;
+use crate::api::types::page::Page;
+use crate::api::types::segments::OfGrid;
+
+/// As many as the node takes.
+const MAX_AFFINITIES: usize = 100;
 
 /// `GET /v1/grids`: the grid of this node, or none.
-pub(super) async fn list(State(backend): Shared) -> Json<Grids> {
+pub(super) async fn list(
+    State(backend): Shared,
+    uri: Uri,
+    Parameters(page): Parameters<Page>,
+) -> List<Grids> {
     let snapshot = snapshot(&backend).ok();
-    let grids = snapshot.iter().map(present::grid::grid).collect();
     let phase = backend.local.borrow().phase;
     let warning = excluded(phase).map(str::to_owned);
-    Json(Grids { grids, warning })
+    page.cut(&uri, &snapshot, |snapshot| snapshot.grid.to_string())
+        .answer(present::grid::grid, |grids| Grids { grids, warning })
 }
 
 /// What a node that is no member any more shows is what it knew when it was one.
@@ -33,7 +44,10 @@ fn excluded(phase: Phase) -> Option<&'static str> {
     }
 }
 
-pub(super) async fn show(State(backend): Shared, Path(grid): Path<String>) -> Answer<Grid> {
+pub(super) async fn show(
+    State(backend): Shared,
+    Segments(OfGrid { grid }): Segments<OfGrid>,
+) -> Answer<Grid> {
     let snapshot = snapshot_of(&backend, &grid)?;
     Ok(Json(present::grid::grid(&snapshot)))
 }
@@ -41,11 +55,19 @@ pub(super) async fn show(State(backend): Shared, Path(grid): Path<String>) -> An
 /// `PUT`: the default affinity; what is absent stays.
 pub(super) async fn update(
     State(backend): Shared,
-    Path(grid): Path<String>,
+    Segments(OfGrid { grid }): Segments<OfGrid>,
     Body(wanted): Body<GridChange>,
 ) -> Answer<Changed<Grid>> {
     let snapshot = snapshot_of(&backend, &grid)?;
     let at_hand = &snapshot.view.documents.grid.default_affinity;
+    if wanted
+        .default_affinity
+        .as_ref()
+        .is_some_and(|rules| rules.len() > MAX_AFFINITIES)
+    {
+        let problem = format!("default_affinity: at most {MAX_AFFINITIES} are possible");
+        return Err(Refused::invalid(problem));
+    }
     let default_affinity = wanted.default_affinity.unwrap_or_else(|| at_hand.clone());
     let command = Command::UpdateGrid {
         default_affinity: default_affinity.clone(),

@@ -11,6 +11,8 @@ use hyper::upgrade::Upgraded;
 use hyper_util::rt::TokioIo;
 use tokio::time::timeout;
 
+use crate::api::answer::Refused;
+
 /// Who asked only has to read the answer's head, a hundred bytes.
 const HANDOVER_LIMIT: Duration = Duration::from_secs(30);
 
@@ -18,6 +20,15 @@ const HANDOVER_LIMIT: Duration = Duration::from_secs(30);
 pub(super) fn is_asked_for(headers: &HeaderMap, protocol: &str) -> bool {
     let upgrade = headers.get(UPGRADE).and_then(|value| value.to_str().ok());
     upgrade.is_some_and(|asked| asked.eq_ignore_ascii_case(protocol))
+}
+
+/// The answer 426: which protocols there are.
+pub(super) fn required(protocols: &[&str]) -> Response {
+    let upgrades = [
+        (CONNECTION, "Upgrade".to_owned()),
+        (UPGRADE, protocols.join(", ")),
+    ];
+    (upgrades, Refused::no_upgrade(protocols)).into_response()
 }
 
 /// The answer 101; from then on the connection is for whoever carries it.

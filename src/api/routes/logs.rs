@@ -4,23 +4,27 @@ use std::time::Duration;
 
 use axum::Json;
 use axum::body::{Body, Bytes};
-use axum::extract::{Path, State};
+use axum::extract::State;
 use axum::http::header::{CONTENT_TYPE, HeaderValue};
 use axum::response::{IntoResponse, Response};
 use futures::{Stream, StreamExt, stream};
 use kontena_core::id::{ServiceName, StackName};
+use schemars::JsonSchema;
 use serde::Deserialize;
 use tokio::time::timeout;
 
 use super::services::existing;
-use super::{Shared, Three, Two, snapshot_of, stack_name};
+use super::{Shared, snapshot_of, stack_name};
 use crate::api::answer::Refused;
 use crate::api::backend::Backend;
 use crate::api::logs::{LineId, Range, Selection, follow, read};
+use crate::api::openapi::outputs::LogAnswer;
 use crate::api::present;
-use crate::api::request::Parameters;
+use crate::api::request::{Parameters, Segments};
 use crate::api::types::Time;
+use crate::api::types::form::{FlagText, LineText, ServicesText, TimeText};
 use crate::api::types::log::FollowedLine;
+use crate::api::types::segments::{OfContainer, OfGrid, OfService, OfStack};
 
 /// Kontena's own default.
 const DEFAULT_LINES: u32 = 100;
@@ -30,39 +34,49 @@ const MAX_LINES: u32 = 10_000;
 const QUIET: Duration = Duration::from_secs(5);
 
 /// Kontena's parameters, all of them texts.
-#[derive(Debug, Default, Deserialize)]
+#[derive(Debug, Default, Deserialize, JsonSchema)]
 #[serde(default, deny_unknown_fields)]
 pub(super) struct Query {
+    /// The newest so many lines, or the first after `from`; 100 by itself.
+    #[schemars(range(max = 10_000))]
     limit: Option<u32>,
-    /// RFC 3339.
+    /// Only lines that are not older: a moment in RFC 3339.
+    #[schemars(with = "Option<TimeText>")]
     since: Option<String>,
-    /// `1` or `true`.
+    /// Go on with what is written later, until the client leaves: each line of the body is one JSON object then,
+    /// blanks between them say that somebody is there.
+    #[schemars(with = "Option<FlagText>")]
     follow: Option<String>,
     /// The id of the last line that was read.
+    #[schemars(with = "Option<LineText>")]
     from: Option<String>,
+    /// Only of instances of this number.
     instance: Option<u32>,
-    /// Names with commas between them, as the next two.
+    /// Only of these nodes: names with commas between them.
     nodes: Option<String>,
-    /// `SERVICE`, `STACK/SERVICE` or `GRID/STACK/SERVICE`.
+    /// Only of these services: `SERVICE`, `STACK/SERVICE` or `GRID/STACK/SERVICE`, with commas between them.
+    #[schemars(with = "Option<ServicesText>")]
     services: Option<String>,
+    /// Only of these containers: names with commas between them.
     containers: Option<String>,
     /// *Ours*, `1` or `true`: lines that say whose log cannot be read, between the others of a followed log.
+    #[schemars(with = "Option<FlagText>")]
     missing: Option<String>,
 }
 
 pub(super) async fn of_grid(
     State(backend): Shared,
-    Path(grid): Path<String>,
+    Segments(OfGrid { grid }): Segments<OfGrid>,
     Parameters(query): Parameters<Query>,
-) -> Result<Response, Refused> {
+) -> Result<LogAnswer, Refused> {
     answer(&backend, &grid, Selection::default(), &query).await
 }
 
 pub(super) async fn of_stack(
     State(backend): Shared,
-    Path((grid, stack)): Two,
+    Segments(OfStack { grid, stack }): Segments<OfStack>,
     Parameters(query): Parameters<Query>,
-) -> Result<Response, Refused> {
+) -> Result<LogAnswer, Refused> {
     let name = stack_name(&stack)?;
     snapshot_of(&backend, &grid)?.stack(&name)?;
     let selection = Selection {
@@ -74,9 +88,13 @@ pub(super) async fn of_stack(
 
 pub(super) async fn of_service(
     State(backend): Shared,
-    Path((grid, stack, service)): Three,
+    Segments(OfService {
+        grid,
+        stack,
+        service,
+    }): Segments<OfService>,
     Parameters(query): Parameters<Query>,
-) -> Result<Response, Refused> {
+) -> Result<LogAnswer, Refused> {
     let key = existing(&backend, &grid, &stack, &service)?;
     let selection = Selection {
         stack: Some(key.stack.clone()),
@@ -88,9 +106,9 @@ pub(super) async fn of_service(
 
 pub(super) async fn of_container(
     State(backend): Shared,
-    Path((grid, node, name)): Three,
+    Segments(OfContainer { grid, node, name }): Segments<OfContainer>,
     Parameters(query): Parameters<Query>,
-) -> Result<Response, Refused> {
+) -> Result<LogAnswer, Refused> {
     let snapshot = snapshot_of(&backend, &grid)?;
     let (id, _) = snapshot.node(&node)?;
     if !present::containers::is_known(&snapshot, id, &name) {
@@ -109,7 +127,7 @@ async fn answer(
     grid: &str,
     selection: Selection,
     query: &Query,
-) -> Result<Response, Refused> {
+) -> Result<LogAnswer, Refused> {
     let snapshot = snapshot_of(backend, grid)?;
     let selection = narrowed(selection, query)?;
     selection.check(&snapshot)?;
@@ -121,14 +139,14 @@ async fn answer(
             let is_told = with_missing || !matches!(line, FollowedLine::Missing { .. });
             std::future::ready(is_told)
         });
-        return Ok(streamed(kept_alive(lines.map(|line| {
+        return Ok(LogAnswer(streamed(kept_alive(lines.map(|line| {
             let mut text = serde_json::to_vec(&line)?;
             text.push(b'\n');
             Ok::<_, serde_json::Error>(Bytes::from(text))
-        }))));
+        })))));
     }
     let logs = read(backend.logs.as_ref(), &snapshot, &selection, &range).await;
-    Ok(Json(logs).into_response())
+    Ok(LogAnswer(Json(logs).into_response()))
 }
 
 /// A blank whenever nothing else was said for a while: clients take a silent connection for a dead one, and Kontena's

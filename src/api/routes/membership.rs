@@ -1,23 +1,26 @@
 //! `init`, `join`, `leave`, and join tokens.
 
-use axum::Json;
-use axum::extract::{Path, State};
+use axum::extract::State;
+use axum::http::Uri;
 use data_encoding::HEXLOWER;
 use kontena_core::command::{Accepted, Command, JoinAddress};
 use kontena_core::id::{GridName, NodeName, TokenId};
+use kontena_core::membership::admission::check_labels;
 use kontena_core::network::plan::{AddressPlan, HostRoute, Range};
-use kontena_core::view::View;
+use kontena_core::view::{JoinToken as Known, View};
 use sha2::{Digest, Sha256};
 
-use super::{Answer, Shared, changed, entropy, saved, snapshot};
+use super::{Answer, List, Shared, changed, entropy, saved, snapshot};
 use crate::api::answer::Refused;
 use crate::api::backend::Backend;
 use crate::api::present::Snapshot;
-use crate::api::request::{Body, NoBody};
+use crate::api::request::{Body, NoBody, Parameters, Segments};
 use crate::api::types::membership::{
     InitAnswer, InitRequest, JoinAnswer, JoinRequest, JoinToken, JoinTokens, LeaveRequest,
     NewJoinToken,
 };
+use crate::api::types::page::Page;
+use crate::api::types::segments::OfToken;
 use crate::api::types::{Changed, Saved, Time};
 
 /// What a grid is called unless `--grid` says otherwise.
@@ -29,6 +32,7 @@ pub(super) async fn init(
     Body(request): Body<InitRequest>,
 ) -> Answer<Changed<InitAnswer>> {
     let grid = request.grid.as_deref().unwrap_or(DEFAULT_GRID);
+    check_labels(&request.labels).map_err(Refused::invalid)?;
     let admin_token = entropy(&backend)?;
     let command = Command::Init {
         grid: named::<GridName>(grid)?,
@@ -59,6 +63,7 @@ pub(super) async fn join(
     Body(request): Body<JoinRequest>,
 ) -> Answer<Changed<JoinAnswer>> {
     named::<JoinAddress>(&request.address)?;
+    check_labels(&request.labels).map_err(Refused::invalid)?;
     let command = Command::Join {
         address: request.address,
         token: request.token,
@@ -80,18 +85,23 @@ pub(super) async fn leave(
 }
 
 /// `GET /v1/join_tokens`: the oldest first.
-pub(super) async fn tokens(State(backend): Shared) -> Answer<JoinTokens> {
+pub(super) async fn tokens(
+    State(backend): Shared,
+    uri: Uri,
+    Parameters(page): Parameters<Page>,
+) -> List<JoinTokens> {
     let snapshot = snapshot(&backend)?;
     let mut tokens: Vec<_> = snapshot.view.documents.join_tokens.iter().collect();
     tokens.sort_by_key(|(id, token)| (token.created, **id));
-    let tokens = tokens.into_iter().map(|(id, token)| JoinToken {
+    let shown = |(id, token): (&TokenId, &Known)| JoinToken {
         id: id.to_string(),
         created_at: Time::known(token.created),
         revoked: token.revoked,
-    });
-    Ok(Json(JoinTokens {
-        join_tokens: tokens.collect(),
-    }))
+    };
+    page.cut(&uri, tokens, |(id, token)| {
+        format!("{:020},{id}", token.created.0)
+    })
+    .answer(shown, |join_tokens| JoinTokens { join_tokens })
 }
 
 /// `POST /v1/join_tokens`: a further token; its text is shown this once.
@@ -106,7 +116,10 @@ pub(super) async fn create_token(
 }
 
 /// `DELETE /v1/join_tokens/{id}`: nobody is admitted with it any more.
-pub(super) async fn revoke_token(State(backend): Shared, Path(id): Path<String>) -> Answer<Saved> {
+pub(super) async fn revoke_token(
+    State(backend): Shared,
+    Segments(OfToken { id }): Segments<OfToken>,
+) -> Answer<Saved> {
     let id: TokenId = id
         .parse()
         .map_err(|_| Refused::not_found("join token", &id))?;

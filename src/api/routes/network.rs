@@ -1,15 +1,20 @@
 //! The network of a node, asked of that node.
 
 use axum::Json;
-use axum::extract::{Path, State};
+use axum::extract::State;
 use kontena_core::id::NodeId;
 
-use super::{Answer, Shared, Two, snapshot_of};
+use super::{Answer, Shared, snapshot_of};
 use crate::api::answer::Refused;
 use crate::api::present::Snapshot;
+use crate::api::request::Segments;
 use crate::api::types::network::{NodeNetwork, Peer, Way};
+use crate::api::types::segments::OfNode;
 
-pub(super) async fn show(State(backend): Shared, Path((grid, name)): Two) -> Answer<NodeNetwork> {
+pub(super) async fn show(
+    State(backend): Shared,
+    Segments(OfNode { grid, node: name }): Segments<OfNode>,
+) -> Answer<NodeNetwork> {
     let snapshot = snapshot_of(&backend, &grid)?;
     let (node, _) = snapshot.node(&name)?;
     let asked = backend.networks.of(*node).await;

@@ -1,31 +1,52 @@
 //! The nodes of the grid.
 
 use axum::Json;
-use axum::extract::{Path, State};
+use axum::extract::State;
+use axum::http::Uri;
 use kontena_core::command::Command;
+use kontena_core::id::NodeId;
+use kontena_core::membership::admission::check_labels;
+use kontena_core::view::Member;
+use schemars::JsonSchema;
 use serde::Deserialize;
 
-use super::{Answer, Shared, Two, change, changed, saved, snapshot_of};
+use super::{Answer, List, Shared, change, changed, saved, snapshot_of};
 use crate::api::answer::Refused;
 use crate::api::present;
-use crate::api::request::{Body, NoBody, Parameters};
+use crate::api::request::{Body, NoBody, Parameters, Segments};
 use crate::api::types::node::{Departures, EtcdHealth, Node, NodeChange, NodeHealth, Nodes};
+use crate::api::types::page::Page;
+use crate::api::types::segments::{OfGrid, OfNode};
 use crate::api::types::{Changed, Saved};
 
-pub(super) async fn list(State(backend): Shared, Path(grid): Path<String>) -> Answer<Nodes> {
+pub(super) async fn list(
+    State(backend): Shared,
+    Segments(OfGrid { grid }): Segments<OfGrid>,
+    uri: Uri,
+    Parameters(page): Parameters<Page>,
+) -> List<Nodes> {
     let snapshot = snapshot_of(&backend, &grid)?;
-    let nodes = present::node::nodes(&snapshot);
-    Ok(Json(Nodes { nodes }))
+    let place = |(id, member): &(&NodeId, &Member)| format!("{:010},{id}", member.number);
+    page.cut(&uri, snapshot.members(), place).answer(
+        |(id, _)| present::node::node(&snapshot, id),
+        |nodes| Nodes { nodes },
+    )
 }
 
-pub(super) async fn show(State(backend): Shared, Path((grid, name)): Two) -> Answer<Node> {
+pub(super) async fn show(
+    State(backend): Shared,
+    Segments(OfNode { grid, node: name }): Segments<OfNode>,
+) -> Answer<Node> {
     let snapshot = snapshot_of(&backend, &grid)?;
     let (id, _) = snapshot.node(&name)?;
     Ok(Json(present::node::node(&snapshot, id)))
 }
 
 /// `GET /v1/nodes/{grid}/{node}/health`: Kontena's form, in which the engine and the disk stand where etcd stood.
-pub(super) async fn health(State(backend): Shared, Path((grid, name)): Two) -> Answer<NodeHealth> {
+pub(super) async fn health(
+    State(backend): Shared,
+    Segments(OfNode { grid, node: name }): Segments<OfNode>,
+) -> Answer<NodeHealth> {
     let snapshot = snapshot_of(&backend, &grid)?;
     let (id, _) = snapshot.node(&name)?;
     let node = present::node::node(&snapshot, id);
@@ -44,7 +65,7 @@ pub(super) async fn health(State(backend): Shared, Path((grid, name)): Two) -> A
 /// `GET /v1/nodes/{grid}/{node}/departures`: what it still has that does not fall to it. *Ours.*
 pub(super) async fn departures(
     State(backend): Shared,
-    Path((grid, name)): Two,
+    Segments(OfNode { grid, node: name }): Segments<OfNode>,
 ) -> Answer<Departures> {
     let snapshot = snapshot_of(&backend, &grid)?;
     let (id, _) = snapshot.node(&name)?;
@@ -54,7 +75,7 @@ pub(super) async fn departures(
 /// `PUT`: labels and availability; what is absent stays.
 pub(super) async fn update(
     State(backend): Shared,
-    Path((grid, name)): Two,
+    Segments(OfNode { grid, node: name }): Segments<OfNode>,
     Body(wanted): Body<NodeChange>,
 ) -> Answer<Changed<Node>> {
     let snapshot = snapshot_of(&backend, &grid)?;
@@ -62,6 +83,7 @@ pub(super) async fn update(
     let node = *node;
     let mut labels = wanted.labels;
     if let Some(labels) = &mut labels {
+        check_labels(labels).map_err(Refused::invalid)?;
         labels.sort_unstable();
         labels.dedup();
     }
@@ -89,7 +111,7 @@ pub(super) async fn update(
 /// `POST /v1/nodes/{grid}/{node}/assume_dead`: nobody waits for it any more, until it is heard of again. *Ours.*
 pub(super) async fn assume_dead(
     State(backend): Shared,
-    Path((grid, name)): Two,
+    Segments(OfNode { grid, node: name }): Segments<OfNode>,
     _: NoBody,
 ) -> Answer<Saved> {
     let snapshot = snapshot_of(&backend, &grid)?;
@@ -97,7 +119,7 @@ pub(super) async fn assume_dead(
     changed(&backend, Command::AssumeDead(*node)).await
 }
 
-#[derive(Deserialize)]
+#[derive(Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub(super) struct Removal {
     /// *Ours*: also a node that is online or holds volumes.
@@ -108,7 +130,7 @@ pub(super) struct Removal {
 /// `DELETE /v1/nodes/{grid}/{node}?force=true`.
 pub(super) async fn remove(
     State(backend): Shared,
-    Path((grid, name)): Two,
+    Segments(OfNode { grid, node: name }): Segments<OfNode>,
     Parameters(removal): Parameters<Removal>,
 ) -> Answer<Saved> {
     let snapshot = snapshot_of(&backend, &grid)?;

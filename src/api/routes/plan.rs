@@ -1,7 +1,7 @@
 //! What would happen if. *Ours.*
 
 use axum::Json;
-use axum::extract::{Path, State};
+use axum::extract::State;
 use kontena_core::id::{NodeId, NodeName};
 use kontena_core::membership::admission::check_labels;
 use kontena_core::placement::{self, Plan, Supposition};
@@ -9,8 +9,11 @@ use kontena_core::placement::{self, Plan, Supposition};
 use super::{Answer, Shared, snapshot_of};
 use crate::api::answer::Refused;
 use crate::api::present::Snapshot;
-use crate::api::request::Body;
+use crate::api::request::{Body, Segments};
+use crate::api::types::described::Described;
+use crate::api::types::placement::PlanShape;
 use crate::api::types::plan::PlanRequest;
+use crate::api::types::segments::OfGrid;
 
 /// More than anybody asks for at once: each is applied to a copy of the view.
 const MAX_SUPPOSITIONS: usize = 1_000;
@@ -18,12 +21,13 @@ const MAX_SUPPOSITIONS: usize = 1_000;
 /// `POST /v1/grids/{grid}/plan`: nothing is done.
 pub(super) async fn plan(
     State(backend): Shared,
-    Path(grid): Path<String>,
+    Segments(OfGrid { grid }): Segments<OfGrid>,
     Body(request): Body<PlanRequest>,
-) -> Answer<Plan> {
+) -> Answer<Described<Plan, PlanShape>> {
     let snapshot = snapshot_of(&backend, &grid)?;
     let suppositions = suppositions(&snapshot, request)?;
-    Ok(Json(placement::plan(&snapshot.view, &suppositions)))
+    let plan = placement::plan(&snapshot.view, &suppositions);
+    Ok(Json(Described::new(plan)))
 }
 
 /// Who joins comes first, so that the rest may be supposed of it too; who is removed last.

@@ -1,16 +1,19 @@
 //! External registries: where images are pulled from with a name and a password.
 
 use axum::Json;
-use axum::extract::{Path, State};
+use axum::extract::State;
+use axum::http::Uri;
 use kontena_core::command::Command;
 use kontena_core::external_registry::{Account, MAX_SHARED, RegistryName, SealedText};
 use kontena_core::id::NodeId;
 
-use super::{Answer, Shared, Two, change, saved, snapshot_of};
+use super::{Answer, List, Shared, change, saved, snapshot_of};
 use crate::api::answer::Refused;
 use crate::api::present::{self, Snapshot};
-use crate::api::request::Body;
+use crate::api::request::{Body, Parameters, Segments};
+use crate::api::types::page::Page;
 use crate::api::types::registry::{ExternalRegistries, ExternalRegistry, ExternalRegistryRequest};
+use crate::api::types::segments::{OfGrid, OfRegistry};
 use crate::api::types::{Changed, Saved};
 use crate::sealed;
 
@@ -20,16 +23,24 @@ const SEAL: usize = 64;
 /// `GET /v1/grids/{grid}/external_registries`.
 pub(super) async fn list(
     State(backend): Shared,
-    Path(grid): Path<String>,
-) -> Answer<ExternalRegistries> {
+    Segments(OfGrid { grid }): Segments<OfGrid>,
+    uri: Uri,
+    Parameters(page): Parameters<Page>,
+) -> List<ExternalRegistries> {
     let snapshot = snapshot_of(&backend, &grid)?;
-    Ok(Json(present::registry::registries(&snapshot)))
+    let known = &snapshot.view.documents.registries;
+    page.cut(&uri, known, |(name, _)| name.to_string()).answer(
+        |(name, known)| present::registry::registry(&snapshot, name, known),
+        |external_registries| ExternalRegistries {
+            external_registries,
+        },
+    )
 }
 
 /// `POST`: credentials, in the place of others that the registry has.
 pub(super) async fn add(
     State(backend): Shared,
-    Path(grid): Path<String>,
+    Segments(OfGrid { grid }): Segments<OfGrid>,
     Body(asked): Body<ExternalRegistryRequest>,
 ) -> Answer<Changed<ExternalRegistry>> {
     let snapshot = snapshot_of(&backend, &grid)?;
@@ -55,8 +66,9 @@ pub(super) async fn add(
         known.is_some_and(|known| known.account.password.lock == lock)
     })
     .await?;
-    let made = present::registry::registry(&snapshot, &name).ok_or_else(Refused::unseen)?;
-    Ok(saved(made, how))
+    let known = snapshot.view.documents.registries.get(&name);
+    let made = known.map(|known| present::registry::registry(&snapshot, &name, known));
+    Ok(saved(made.ok_or_else(Refused::unseen)?, how))
 }
 
 fn check_password(password: &str) -> Result<(), Refused> {
@@ -77,12 +89,15 @@ fn recipients(snapshot: &Snapshot, me: NodeId) -> impl Iterator<Item = NodeId> {
     std::iter::once(me).chain(others).take(MAX_SHARED)
 }
 
-/// `DELETE /v1/external_registries/{grid}/{name}`.
-pub(super) async fn remove(State(backend): Shared, Path((grid, name)): Two) -> Answer<Saved> {
+/// `DELETE /v1/external_registries/{grid}/{registry}`.
+pub(super) async fn remove(
+    State(backend): Shared,
+    Segments(OfRegistry { grid, registry }): Segments<OfRegistry>,
+) -> Answer<Saved> {
     snapshot_of(&backend, &grid)?;
-    let name: RegistryName = name
+    let name: RegistryName = registry
         .parse()
-        .map_err(|_| Refused::not_found("external registry", &name))?;
+        .map_err(|_| Refused::not_found("external registry", &registry))?;
     let (how, _) = change(&backend, Command::RemoveRegistry(name.clone()), |view| {
         !view.documents.registries.contains_key(&name)
     })

@@ -3,44 +3,61 @@
 use std::sync::Arc;
 
 use axum::Json;
-use axum::extract::{Path, State};
+use axum::extract::State;
+use axum::http::Uri;
 use kontena_core::command::Command;
 use kontena_core::id::StackName;
 use kontena_core::manifest::compiled;
 use kontena_core::view::{History, RevisionName, StackRevision, View};
+use schemars::JsonSchema;
 use serde::Deserialize;
 use serde_json::Value;
 
 use super::services::refused;
 use super::stacks::{input, named, shown};
-use super::{Answer, Shared, Two, change, saved, snapshot_of, stack_name};
+use super::{Answer, List, Shared, change, newest_first, saved, snapshot_of, stack_name};
 use crate::api::answer::Refused;
 use crate::api::present::{Snapshot, revision as present};
-use crate::api::request::{Body, Parameters};
+use crate::api::request::{Body, Parameters, Segments};
 use crate::api::types::Changed;
+use crate::api::types::definition::StackDefinition;
+use crate::api::types::described::Described;
+use crate::api::types::form::RevisionText;
+use crate::api::types::page::Page;
 use crate::api::types::revision::{Plan, Revisions, Rollback};
+use crate::api::types::segments::OfStack;
 use crate::api::types::stack::Stack;
 
 /// `GET /v1/stacks/{grid}/{stack}/revisions`.
-pub(super) async fn list(State(backend): Shared, Path((grid, stack)): Two) -> Answer<Revisions> {
+pub(super) async fn list(
+    State(backend): Shared,
+    Segments(OfStack { grid, stack }): Segments<OfStack>,
+    uri: Uri,
+    Parameters(page): Parameters<Page>,
+) -> List<Revisions> {
     let snapshot = snapshot_of(&backend, &grid)?;
     let (_, history) = history(&snapshot, &stack)?;
     let revisions = present::revisions(&snapshot, &history);
-    Ok(Json(Revisions { revisions }))
+    page.cut(&uri, revisions, |one| newest_first(one.number, &one.hash))
+        .answer(|one| one, |revisions| Revisions { revisions })
 }
 
 /// What is compared; what is stored now where one is missing.
-#[derive(Deserialize)]
+#[derive(Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub(super) struct Between {
+    /// A revision; what is stored now where it is absent.
+    #[schemars(with = "Option<RevisionText>")]
     from: Option<String>,
+    /// A revision; what is stored now where it is absent.
+    #[schemars(with = "Option<RevisionText>")]
     to: Option<String>,
 }
 
 /// `GET /v1/stacks/{grid}/{stack}/diff?from=REVISION&to=REVISION`.
 pub(super) async fn compare(
     State(backend): Shared,
-    Path((grid, stack)): Two,
+    Segments(OfStack { grid, stack }): Segments<OfStack>,
     Parameters(between): Parameters<Between>,
 ) -> Answer<Plan> {
     let snapshot = snapshot_of(&backend, &grid)?;
@@ -59,13 +76,14 @@ pub(super) async fn compare(
 /// `POST /v1/stacks/{grid}/{stack}/plan`: what an upgrade to the compiled stack would do. Writes nothing.
 pub(super) async fn plan(
     State(backend): Shared,
-    Path((grid, stack)): Two,
-    Body(body): Body<Value>,
+    Segments(OfStack { grid, stack }): Segments<OfStack>,
+    Body(body): Body<Described<Value, StackDefinition>>,
 ) -> Answer<Plan> {
     let snapshot = snapshot_of(&backend, &grid)?;
     let name = stack_name(&stack)?;
     snapshot.stack(&name)?;
-    let compiled = compiled::read(&named(body, &name)).map_err(|problems| refused(&problems))?;
+    let compiled =
+        compiled::read(&named(body.value, &name)).map_err(|problems| refused(&problems))?;
     let input = input(compiled);
     let (before, after) = (present::stored(&snapshot, &name), present::wanted(&input));
     Ok(Json(present::plan((None, &before), (None, &after))))
@@ -74,7 +92,7 @@ pub(super) async fn plan(
 /// `POST /v1/stacks/{grid}/{stack}/rollback`: a new revision. What runs changes when it is deployed.
 pub(super) async fn rollback(
     State(backend): Shared,
-    Path((grid, stack)): Two,
+    Segments(OfStack { grid, stack }): Segments<OfStack>,
     Body(body): Body<Rollback>,
 ) -> Answer<Changed<Stack>> {
     let snapshot = snapshot_of(&backend, &grid)?;
@@ -114,7 +132,7 @@ pub(super) fn find<'h>(history: &'h History, text: &str) -> Result<&'h StackRevi
         .map_err(|problem| Refused::invalid(format!("{problem}")))?;
     history
         .find(&name)
-        .map_err(|problem| Refused::invalid(problem.to_string()))
+        .map_err(|problem| Refused::unknown_revision(&problem))
 }
 
 pub(super) fn exactly(revision: &StackRevision) -> RevisionName {

@@ -1,50 +1,79 @@
 //! Services, but for deploying them.
 
 use axum::Json;
-use axum::extract::{Path, State};
-use axum::http::StatusCode;
+use axum::extract::State;
+use axum::http::Uri;
 use kontena_core::command::Command;
 use kontena_core::id::{ServiceKey, StackName};
 use kontena_core::manifest::compiled::{FieldProblem, ServiceChange};
 use kontena_core::stack::Service as CoreService;
 use kontena_core::view::{Lifecycle, View};
+use schemars::JsonSchema;
 use serde::Deserialize;
 use serde_json::Value;
 
-use super::{Answer, Four, Shared, Three, change, saved, service_key, snapshot_of};
+use super::{Answer, List, Shared, change, saved, service_key, snapshot_of};
 use crate::api::answer::Refused;
 use crate::api::backend::Backend;
+use crate::api::openapi::outputs::Created;
 use crate::api::present::{Snapshot, containers as present_containers, service as present};
-use crate::api::request::{Body, NoBody, Parameters};
+use crate::api::request::{Body, NoBody, Parameters, Segments};
+use crate::api::types::definition::{NewService, ServiceDefinition};
+use crate::api::types::described::Described;
+use crate::api::types::form::AssignmentText;
 use crate::api::types::instance::{Containers, Instances};
+use crate::api::types::page::{Page, PageSize, Place};
+use crate::api::types::segments::{OfGrid, OfService, OfVariable};
 use crate::api::types::service::{Service, Services};
 use crate::api::types::{Changed, Saved};
 
-#[derive(Deserialize)]
+#[derive(Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub(super) struct Filter {
+    /// Only those of this stack; `null` for those without one.
     stack: Option<String>,
+    /// *Ours*: at most so many. All of them where it is absent.
+    limit: Option<PageSize>,
+    /// *Ours*: only what comes after this place of the list, as the header `Link` of the page before says it.
+    after: Option<Place>,
 }
 
 /// `GET /v1/grids/{grid}/services?stack=NAME`.
 pub(super) async fn list(
     State(backend): Shared,
-    Path(grid): Path<String>,
+    Segments(OfGrid { grid }): Segments<OfGrid>,
+    uri: Uri,
     Parameters(filter): Parameters<Filter>,
-) -> Answer<Services> {
+) -> List<Services> {
     let snapshot = snapshot_of(&backend, &grid)?;
     let all = snapshot.view.documents.services.iter();
-    let stack = filter.stack.as_deref().filter(|stack| !stack.is_empty());
-    let meant = all.filter(|(key, _)| stack.is_none_or(|stack| key.stack.as_str() == stack));
-    let services = meant.map(|(key, record)| present::listed(&snapshot, key, record));
-    Ok(Json(Services {
-        services: services.collect(),
-    }))
+    let Filter {
+        stack,
+        limit,
+        after,
+    } = filter;
+    let stack = stack.filter(|stack| !stack.is_empty());
+    let meant = all.filter(|(key, _)| {
+        let stack = stack.as_deref();
+        stack.is_none_or(|stack| key.stack.as_str() == stack)
+    });
+    let page = Page { limit, after };
+    page.cut(&uri, meant, |(key, _)| {
+        format!("{},{}", key.stack, key.service)
+    })
+    .answer(
+        |(key, record)| present::listed(&snapshot, key, record),
+        |services| Services { services },
+    )
 }
 
 pub(super) async fn show(
     State(backend): Shared,
-    Path((grid, stack, service)): Three,
+    Segments(OfService {
+        grid,
+        stack,
+        service,
+    }): Segments<OfService>,
 ) -> Answer<Service> {
     let snapshot = snapshot_of(&backend, &grid)?;
     let key = service_key(&stack, &service)?;
@@ -65,11 +94,11 @@ pub(super) fn refused(problems: &[FieldProblem]) -> Refused {
 /// `POST /v1/grids/{grid}/services`: a service without a stack.
 pub(super) async fn create(
     State(backend): Shared,
-    Path(grid): Path<String>,
-    Body(body): Body<Value>,
-) -> Result<(StatusCode, Json<Changed<Service>>), Refused> {
+    Segments(OfGrid { grid }): Segments<OfGrid>,
+    Body(body): Body<Described<Value, NewService>>,
+) -> Result<Created<Changed<Service>>, Refused> {
     snapshot_of(&backend, &grid)?;
-    let wanted = ServiceChange::read(&body).map_err(|problems| refused(&problems))?;
+    let wanted = ServiceChange::read(&body.value).map_err(|problems| refused(&problems))?;
     let service = wanted.create().map_err(|problems| refused(&problems))?;
     let Some(name) = wanted.name else {
         return Err(Refused::invalid("name: is missing"));
@@ -83,18 +112,22 @@ pub(super) async fn create(
     let exists = |view: &View| view.documents.services.contains_key(&key);
     let (how, snapshot) = change(&backend, command, exists).await?;
     let created = shown(&snapshot, &key).map_err(|_| Refused::unseen())?;
-    Ok((StatusCode::CREATED, saved(created, how)))
+    Ok(Created(saved(created, how)))
 }
 
 /// `PUT`: only what the body names changes.
 pub(super) async fn update(
     State(backend): Shared,
-    Path((grid, stack, service)): Three,
-    Body(body): Body<Value>,
+    Segments(OfService {
+        grid,
+        stack,
+        service,
+    }): Segments<OfService>,
+    Body(body): Body<Described<Value, ServiceDefinition>>,
 ) -> Answer<Changed<Service>> {
     let snapshot = snapshot_of(&backend, &grid)?;
     let key = service_key(&stack, &service)?;
-    let wanted = ServiceChange::read(&body).map_err(|problems| refused(&problems))?;
+    let wanted = ServiceChange::read(&body.value).map_err(|problems| refused(&problems))?;
     check_name(&wanted, &key)?;
     let mut service = wanted
         .apply(current(&snapshot, &key)?)
@@ -134,17 +167,22 @@ async fn redefine(
     Ok(saved(shown(&snapshot, &key)?, how))
 }
 
-#[derive(Deserialize)]
+#[derive(Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub(super) struct Variable {
     /// `NAME=VALUE`.
+    #[schemars(with = "AssignmentText")]
     env: String,
 }
 
 /// `POST …/envs`: sets one variable, new or not.
 pub(super) async fn set_variable(
     State(backend): Shared,
-    Path((grid, stack, service)): Three,
+    Segments(OfService {
+        grid,
+        stack,
+        service,
+    }): Segments<OfService>,
     Body(wanted): Body<Variable>,
 ) -> Answer<Changed<Service>> {
     let name = CoreService::variable_name(&wanted.env);
@@ -161,10 +199,15 @@ pub(super) async fn set_variable(
     redefine(&backend, key, service, None).await
 }
 
-/// `DELETE …/envs/NAME`.
+/// `DELETE …/envs/{variable}`.
 pub(super) async fn unset_variable(
     State(backend): Shared,
-    Path((grid, stack, service, name)): Four,
+    Segments(OfVariable {
+        grid,
+        stack,
+        service,
+        variable: name,
+    }): Segments<OfVariable>,
 ) -> Answer<Changed<Service>> {
     let _alone = backend.definitions.lock().await;
     let snapshot = snapshot_of(&backend, &grid)?;
@@ -198,7 +241,11 @@ fn check_name(wanted: &ServiceChange, key: &ServiceKey) -> Result<(), Refused> {
 
 pub(super) async fn remove(
     State(backend): Shared,
-    Path((grid, stack, service)): Three,
+    Segments(OfService {
+        grid,
+        stack,
+        service,
+    }): Segments<OfService>,
 ) -> Answer<Saved> {
     let key = existing(&backend, &grid, &stack, &service)?;
     let gone = |view: &View| !view.documents.services.contains_key(&key);
@@ -209,7 +256,11 @@ pub(super) async fn remove(
 
 pub(super) async fn start(
     State(backend): Shared,
-    Path((grid, stack, service)): Three,
+    Segments(OfService {
+        grid,
+        stack,
+        service,
+    }): Segments<OfService>,
     _: NoBody,
 ) -> Answer<Changed<Service>> {
     let key = existing(&backend, &grid, &stack, &service)?;
@@ -219,7 +270,11 @@ pub(super) async fn start(
 
 pub(super) async fn stop(
     State(backend): Shared,
-    Path((grid, stack, service)): Three,
+    Segments(OfService {
+        grid,
+        stack,
+        service,
+    }): Segments<OfService>,
     _: NoBody,
 ) -> Answer<Changed<Service>> {
     let key = existing(&backend, &grid, &stack, &service)?;
@@ -229,7 +284,11 @@ pub(super) async fn stop(
 
 pub(super) async fn restart(
     State(backend): Shared,
-    Path((grid, stack, service)): Three,
+    Segments(OfService {
+        grid,
+        stack,
+        service,
+    }): Segments<OfService>,
     _: NoBody,
 ) -> Answer<Changed<Service>> {
     let key = existing(&backend, &grid, &stack, &service)?;
@@ -265,7 +324,11 @@ pub(super) fn existing(
 
 pub(super) async fn instances(
     State(backend): Shared,
-    Path((grid, stack, service)): Three,
+    Segments(OfService {
+        grid,
+        stack,
+        service,
+    }): Segments<OfService>,
 ) -> Answer<Instances> {
     let snapshot = snapshot_of(&backend, &grid)?;
     let key = service_key(&stack, &service)?;
@@ -276,7 +339,11 @@ pub(super) async fn instances(
 
 pub(super) async fn containers(
     State(backend): Shared,
-    Path((grid, stack, service)): Three,
+    Segments(OfService {
+        grid,
+        stack,
+        service,
+    }): Segments<OfService>,
 ) -> Answer<Containers> {
     let snapshot = snapshot_of(&backend, &grid)?;
     let key = service_key(&stack, &service)?;

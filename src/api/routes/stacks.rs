@@ -3,32 +3,51 @@
 use std::collections::BTreeMap;
 
 use axum::Json;
-use axum::extract::{Path, State};
-use axum::http::StatusCode;
+use axum::extract::State;
+use axum::http::Uri;
 use kontena_core::command::{Command, StackInput};
 use kontena_core::id::{ServiceKey, StackName};
 use kontena_core::manifest::compiled::{self, Compiled};
 use kontena_core::stack::StackLabel;
 use kontena_core::view::View;
+use schemars::JsonSchema;
 use serde::Deserialize;
 use serde_json::Value;
 
 use super::services::refused;
-use super::{Answer, Shared, Two, change, saved, snapshot_of, stack_name};
+use super::{Answer, List, Shared, change, saved, snapshot_of, stack_name};
 use crate::api::answer::Refused;
 use crate::api::backend::Backend;
+use crate::api::openapi::outputs::Created;
 use crate::api::present::{Snapshot, stack as present};
-use crate::api::request::{Body, NoBody, Parameters};
+use crate::api::request::{Body, NoBody, Parameters, Segments};
+use crate::api::types::definition::StackDefinition;
+use crate::api::types::described::Described;
+use crate::api::types::page::Page;
+use crate::api::types::segments::{OfGrid, OfStack};
 use crate::api::types::stack::{Relabel, Stack, Stacks};
 use crate::api::types::{Changed, Saved};
 
-pub(super) async fn list(State(backend): Shared, Path(grid): Path<String>) -> Answer<Stacks> {
+pub(super) async fn list(
+    State(backend): Shared,
+    Segments(OfGrid { grid }): Segments<OfGrid>,
+    uri: Uri,
+    Parameters(page): Parameters<Page>,
+) -> List<Stacks> {
     let snapshot = snapshot_of(&backend, &grid)?;
-    let stacks = present::stacks(&snapshot);
-    Ok(Json(Stacks { stacks }))
+    page.cut(&uri, present::installed(&snapshot), |(name, _)| {
+        name.to_string()
+    })
+    .answer(
+        |(name, record)| present::stack(&snapshot, name, record),
+        |stacks| Stacks { stacks },
+    )
 }
 
-pub(super) async fn show(State(backend): Shared, Path((grid, stack)): Two) -> Answer<Stack> {
+pub(super) async fn show(
+    State(backend): Shared,
+    Segments(OfStack { grid, stack }): Segments<OfStack>,
+) -> Answer<Stack> {
     let snapshot = snapshot_of(&backend, &grid)?;
     shown(&snapshot, &stack_name(&stack)?).map(Json)
 }
@@ -41,11 +60,11 @@ pub(super) fn shown(snapshot: &Snapshot, name: &StackName) -> Result<Stack, Refu
 /// `POST /v1/grids/{grid}/stacks`: the compiled stack. Nothing runs until it is deployed.
 pub(super) async fn install(
     State(backend): Shared,
-    Path(grid): Path<String>,
-    Body(body): Body<Value>,
-) -> Result<(StatusCode, Json<Changed<Stack>>), Refused> {
+    Segments(OfGrid { grid }): Segments<OfGrid>,
+    Body(body): Body<Described<Value, StackDefinition>>,
+) -> Result<Created<Changed<Stack>>, Refused> {
     snapshot_of(&backend, &grid)?;
-    let compiled = compiled::read(&body).map_err(|problems| refused(&problems))?;
+    let compiled = compiled::read(&body.value).map_err(|problems| refused(&problems))?;
     let name = compiled.name.clone();
     let command = Command::InstallStack {
         name: name.clone(),
@@ -54,19 +73,20 @@ pub(super) async fn install(
     let exists = |view: &View| view.documents.stacks.contains_key(&name);
     let (how, snapshot) = change(&backend, command, exists).await?;
     let created = shown(&snapshot, &name).map_err(|_| Refused::unseen())?;
-    Ok((StatusCode::CREATED, saved(created, how)))
+    Ok(Created(saved(created, how)))
 }
 
 /// `PUT /v1/stacks/{grid}/{stack}`: a new revision. What runs changes when it is deployed.
 pub(super) async fn upgrade(
     State(backend): Shared,
-    Path((grid, stack)): Two,
-    Body(body): Body<Value>,
+    Segments(OfStack { grid, stack }): Segments<OfStack>,
+    Body(body): Body<Described<Value, StackDefinition>>,
 ) -> Answer<Changed<Stack>> {
     let name = stack_name(&stack)?;
     let snapshot = snapshot_of(&backend, &grid)?;
     let before = snapshot.stack(&name)?.revision;
-    let compiled = compiled::read(&named(body, &name)).map_err(|problems| refused(&problems))?;
+    let compiled =
+        compiled::read(&named(body.value, &name)).map_err(|problems| refused(&problems))?;
     if compiled.name != name {
         let problem = format!("name: `{}` differs from `{name}`", compiled.name);
         return Err(Refused::invalid(problem));
@@ -139,7 +159,7 @@ pub(super) fn input(compiled: Compiled) -> StackInput {
 /// `PATCH /v1/stacks/{grid}/{stack}`: its labels. Nothing that runs changes.
 pub(super) async fn label(
     State(backend): Shared,
-    Path((grid, stack)): Two,
+    Segments(OfStack { grid, stack }): Segments<OfStack>,
     Body(wanted): Body<Relabel>,
 ) -> Answer<Changed<Stack>> {
     let name = stack_name(&stack)?;
@@ -170,7 +190,7 @@ fn relabelled(present: &[StackLabel], wanted: Relabel) -> BTreeMap<StackLabel, b
     labels
 }
 
-#[derive(Deserialize)]
+#[derive(Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub(super) struct Removal {
     /// *Ours*: names of stacks that go with it, all or none, with commas.
@@ -181,7 +201,7 @@ pub(super) struct Removal {
 /// `DELETE /v1/stacks/{grid}/{stack}?with=a,b`.
 pub(super) async fn remove(
     State(backend): Shared,
-    Path((grid, stack)): Two,
+    Segments(OfStack { grid, stack }): Segments<OfStack>,
     Parameters(removal): Parameters<Removal>,
 ) -> Answer<Saved> {
     let name = existing(&backend, &grid, &stack)?;
@@ -199,7 +219,7 @@ pub(super) async fn remove(
 
 pub(super) async fn stop(
     State(backend): Shared,
-    Path((grid, stack)): Two,
+    Segments(OfStack { grid, stack }): Segments<OfStack>,
     _: NoBody,
 ) -> Answer<Changed<Stack>> {
     let name = existing(&backend, &grid, &stack)?;
@@ -209,7 +229,7 @@ pub(super) async fn stop(
 
 pub(super) async fn restart(
     State(backend): Shared,
-    Path((grid, stack)): Two,
+    Segments(OfStack { grid, stack }): Segments<OfStack>,
     _: NoBody,
 ) -> Answer<Changed<Stack>> {
     let name = existing(&backend, &grid, &stack)?;

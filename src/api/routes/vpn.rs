@@ -1,20 +1,24 @@
 //! The VPN: who comes in, and where.
 
 use axum::Json;
-use axum::extract::{Path, State};
+use axum::extract::State;
 use kontena_core::command::Command;
 use kontena_core::id::VpnUserName;
 use kontena_core::network::vpn::{Entry, Reach, Target};
 
-use super::{Answer, Shared, Two, change, saved, snapshot_of};
+use super::{Answer, Shared, change, saved, snapshot_of};
 use crate::api::answer::Refused;
 use crate::api::present;
-use crate::api::request::Body;
+use crate::api::request::{Body, Segments};
+use crate::api::types::segments::{OfGrid, OfNode, OfVpnUser};
 use crate::api::types::vpn::{Vpn, VpnEntry, VpnEntryRequest, VpnLimit, VpnUser, VpnUserRequest};
 use crate::api::types::{Changed, Saved};
 
 /// `GET /v1/vpn/{grid}`.
-pub(super) async fn show(State(backend): Shared, Path(grid): Path<String>) -> Answer<Vpn> {
+pub(super) async fn show(
+    State(backend): Shared,
+    Segments(OfGrid { grid }): Segments<OfGrid>,
+) -> Answer<Vpn> {
     let snapshot = snapshot_of(&backend, &grid)?;
     Ok(Json(present::vpn::vpn(&snapshot)))
 }
@@ -22,7 +26,7 @@ pub(super) async fn show(State(backend): Shared, Path(grid): Path<String>) -> An
 /// `PUT /v1/vpn/{grid}/entries/{node}`: users may enter there.
 pub(super) async fn open(
     State(backend): Shared,
-    Path((grid, name)): Two,
+    Segments(OfNode { grid, node: name }): Segments<OfNode>,
     Body(asked): Body<VpnEntryRequest>,
 ) -> Answer<Changed<VpnEntry>> {
     let node = *snapshot_of(&backend, &grid)?.node(&name)?.0;
@@ -38,7 +42,10 @@ pub(super) async fn open(
 }
 
 /// `DELETE /v1/vpn/{grid}/entries/{node}`: nobody enters there any more.
-pub(super) async fn close(State(backend): Shared, Path((grid, name)): Two) -> Answer<Saved> {
+pub(super) async fn close(
+    State(backend): Shared,
+    Segments(OfNode { grid, node: name }): Segments<OfNode>,
+) -> Answer<Saved> {
     let node = *snapshot_of(&backend, &grid)?.node(&name)?.0;
     let (how, _) = change(&backend, Command::CloseVpn(node), |view| {
         !view.documents.vpn.entries.contains_key(&node)
@@ -50,7 +57,7 @@ pub(super) async fn close(State(backend): Shared, Path((grid, name)): Two) -> An
 /// `POST /v1/vpn/{grid}/users`.
 pub(super) async fn add(
     State(backend): Shared,
-    Path(grid): Path<String>,
+    Segments(OfGrid { grid }): Segments<OfGrid>,
     Body(asked): Body<VpnUserRequest>,
 ) -> Answer<Changed<VpnUser>> {
     snapshot_of(&backend, &grid)?;
@@ -58,7 +65,7 @@ pub(super) async fn add(
     let command = Command::AddVpnUser {
         name: asked.name,
         key,
-        reach: reach(asked.only),
+        reach: reach(asked.only)?,
     };
     let is_shown = |view: &kontena_core::view::View| view.documents.vpn.users.contains_key(&key);
     let (how, snapshot) = change(&backend, command, is_shown).await?;
@@ -69,11 +76,11 @@ pub(super) async fn add(
 /// `PUT /v1/vpn/{grid}/users/{name}`: what it may reach from now on.
 pub(super) async fn limit(
     State(backend): Shared,
-    Path((grid, name)): Two,
+    Segments(OfVpnUser { grid, user: name }): Segments<OfVpnUser>,
     Body(asked): Body<VpnLimit>,
 ) -> Answer<Saved> {
     snapshot_of(&backend, &grid)?;
-    let (name, reach) = (user_name(&name)?, reach(asked.only));
+    let (name, reach) = (user_name(&name)?, reach(asked.only)?);
     let command = Command::LimitVpnUser {
         name: name.clone(),
         reach: reach.clone(),
@@ -87,7 +94,10 @@ pub(super) async fn limit(
 }
 
 /// `DELETE /v1/vpn/{grid}/users/{name}`: its key never counts again.
-pub(super) async fn remove(State(backend): Shared, Path((grid, name)): Two) -> Answer<Saved> {
+pub(super) async fn remove(
+    State(backend): Shared,
+    Segments(OfVpnUser { grid, user: name }): Segments<OfVpnUser>,
+) -> Answer<Saved> {
     snapshot_of(&backend, &grid)?;
     let name = user_name(&name)?;
     let (how, _) = change(&backend, Command::RemoveVpnUser(name.clone()), |view| {
@@ -97,10 +107,14 @@ pub(super) async fn remove(State(backend): Shared, Path((grid, name)): Two) -> A
     Ok(Json(how))
 }
 
-fn reach(only: Option<Vec<Target>>) -> Reach {
-    only.map_or(Reach::Everything, |targets| {
-        Reach::Only(targets.into_iter().collect())
-    })
+fn reach(only: Option<Vec<Target>>) -> Result<Reach, Refused> {
+    match only {
+        None => Ok(Reach::Everything),
+        Some(targets) if targets.is_empty() => Err(Refused::invalid(
+            "only: a VPN user that reaches nothing is none: remove it",
+        )),
+        Some(targets) => Ok(Reach::Only(targets.into_iter().collect())),
+    }
 }
 
 /// A name that no user can have does not exist: 404, as for any other.

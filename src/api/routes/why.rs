@@ -1,15 +1,19 @@
 //! Why an instance is where it is, or why it is nowhere. *Ours.*
 
 use axum::Json;
-use axum::extract::{Path, State};
+use axum::extract::State;
 use kontena_core::placement::{self, Explanation};
+use schemars::JsonSchema;
 use serde::Deserialize;
 
-use super::{Answer, Shared, Two, service_key, snapshot};
+use super::{Answer, Shared, service_key, snapshot};
 use crate::api::present::instances;
-use crate::api::request::Parameters;
+use crate::api::request::{Parameters, Segments};
+use crate::api::types::described::Described;
+use crate::api::types::placement::ExplanationShape;
+use crate::api::types::segments::OfKey;
 
-#[derive(Deserialize)]
+#[derive(Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub(super) struct Which {
     /// All instances where there is none.
@@ -19,9 +23,9 @@ pub(super) struct Which {
 /// `GET /v1/why/{stack}/{service}?instance=N`.
 pub(super) async fn explain(
     State(backend): Shared,
-    Path((stack, service)): Two,
+    Segments(OfKey { stack, service }): Segments<OfKey>,
     Parameters(which): Parameters<Which>,
-) -> Answer<Explanation> {
+) -> Answer<Described<Explanation, ExplanationShape>> {
     let snapshot = snapshot(&backend)?;
     let key = service_key(&stack, &service)?;
     snapshot.service(&key)?;
@@ -29,5 +33,5 @@ pub(super) async fn explain(
         instances::check(&snapshot, &key, number)?;
     }
     let explanation = placement::explain(&snapshot.view, &key, which.instance);
-    Ok(Json(explanation))
+    Ok(Json(Described::new(explanation)))
 }

@@ -3,9 +3,8 @@
 use expect_test::expect;
 use kontena_core::command::Refusal;
 use serde_json::{Value, json};
-use tokio::io::{AsyncReadExt, AsyncWriteExt};
 
-use super::fixture::{Server, view};
+use super::fixture::{Server, raw, view};
 use crate::api::client::Client;
 use crate::api::target::Target;
 use crate::api::types::error::ErrorKind;
@@ -42,8 +41,50 @@ async fn what_does_not_exist_is_404_by_its_name() {
     assert_eq!(refused.kind, ErrorKind::NotSupported);
     expect!["`GET /v1/grids/home/secrets` is not part of this version's API"]
         .assert_eq(&refused.message);
-    let refused = server.client.delete::<Value>("/v1/grids/home").await;
-    assert_eq!(refused.unwrap_err().kind, ErrorKind::NotSupported);
+}
+
+#[tokio::test]
+async fn a_method_that_a_path_does_not_have_is_405_and_told_which_it_has() {
+    let server = Server::reading(view()).await;
+    for (method, path, allowed) in [
+        ("DELETE", "/v1/grids/home", "GET,HEAD,PUT"),
+        ("POST", "/v1/ping", "GET,HEAD"),
+        ("TRACE", "/v1/init", "POST"),
+    ] {
+        let request = format!("{method} {path} HTTP/1.1\r\nHost: a\r\nConnection: close\r\n\r\n");
+        let answer = raw(&server, request.as_bytes()).await;
+        assert!(answer.starts_with("HTTP/1.1 405 "), "{answer}");
+        assert!(
+            answer.contains(&format!("\r\nallow: {allowed}\r\n")),
+            "{answer}"
+        );
+        assert!(answer.contains("\"kind\":\"not_supported\""), "{answer}");
+    }
+}
+
+#[tokio::test]
+async fn garbage_in_a_path_names_nothing_and_is_refused_as_everything_is() {
+    let server = Server::reading(view()).await;
+    let long = "a".repeat(60_000);
+    for name in [
+        "%ff",
+        "%00",
+        "%2e%2e",
+        "..",
+        "%F0%9F%90%B3",
+        "%",
+        "a%2fb",
+        &long,
+    ] {
+        let request =
+            format!("GET /v1/nodes/home/{name} HTTP/1.1\r\nHost: a\r\nConnection: close\r\n\r\n");
+        let answer = raw(&server, request.as_bytes()).await;
+        assert!(answer.starts_with("HTTP/1.1 404 "), "{name}: {answer}");
+        assert!(
+            answer.contains("{\"error\":{\"message\":"),
+            "{name}: {answer}"
+        );
+    }
 }
 
 #[tokio::test]
@@ -68,6 +109,11 @@ async fn a_wrong_body_is_422_and_names_every_field() {
     );
     expect!["name: is missing"].assert_eq(&wrong(create, json!({"image": "b"})).await);
     expect!["body: has to be an object, this is a list"].assert_eq(&wrong(create, json!([])).await);
+    expect!["body: has to be an object, this is a list"]
+        .assert_eq(&wrong("/v1/init", json!([null, "a"])).await);
+    let plan = json!({"label": [["alpha", "a=b"]]});
+    expect!["the body cannot be read: invalid type: sequence, expected a map at line 1 column 10"]
+        .assert_eq(&wrong("/v1/grids/home/plan", plan).await);
     let service = "/v1/services/home/shop/web";
     expect!["the body cannot be read: unknown field `forse`, expected `force` at line 1 column 8"]
         .assert_eq(&wrong(&format!("{service}/deploy"), json!({"forse": true})).await);
@@ -145,17 +191,6 @@ async fn a_stopped_server_leaves_no_socket() {
     let folder = server.stop().await;
     let left = std::fs::read_dir(folder.path()).unwrap().count();
     assert_eq!(left, 0);
-}
-
-async fn raw(server: &Server, request: &[u8]) -> String {
-    let Target::Socket(path) = server.client.target() else {
-        panic!("no socket");
-    };
-    let mut stream = tokio::net::UnixStream::connect(path).await.unwrap();
-    stream.write_all(request).await.unwrap();
-    let mut answer = String::new();
-    stream.read_to_string(&mut answer).await.unwrap();
-    answer
 }
 
 #[tokio::test]

@@ -22,7 +22,8 @@ use kontena_core::view::{
 };
 use serde_json::{Value, json};
 use sha2::{Digest, Sha256};
-use tokio::io::{DuplexStream, duplex};
+use tokio::io::{AsyncReadExt, AsyncWriteExt, DuplexStream, duplex};
+use tokio::net::UnixStream;
 use tokio::sync::{mpsc, oneshot, watch};
 
 use crate::api::backend::{
@@ -388,6 +389,18 @@ impl Server {
         self.serving.await.unwrap();
         self.folder
     }
+}
+
+/// The bytes that come back until the server closes.
+pub(super) async fn raw(server: &Server, request: &[u8]) -> String {
+    let Target::Socket(path) = server.client.target() else {
+        panic!("no socket");
+    };
+    let mut stream = UnixStream::connect(path).await.unwrap();
+    stream.write_all(request).await.unwrap();
+    let mut answer = String::new();
+    stream.read_to_string(&mut answer).await.unwrap();
+    answer
 }
 
 async fn obeying(

@@ -3,13 +3,15 @@
 use std::collections::BTreeSet;
 
 use kontena_core::id::ServiceName;
+use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
 
 use super::Time;
+use super::form::{Name, RevisionText};
 
 /// One thing that both sides touched. It is its own `--json` too.
-#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
 pub(crate) struct StackConflict {
     /// `null`: the stack as a whole.
     pub(crate) service: Option<String>,
@@ -18,7 +20,7 @@ pub(crate) struct StackConflict {
     pub(crate) sides: Vec<ConflictSide>,
 }
 
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "snake_case")]
 pub(crate) enum ConflictSubject {
     File,
@@ -44,7 +46,7 @@ impl ConflictSubject {
     }
 }
 
-#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
 pub(crate) struct ConflictSide {
     /// Of definitions, an object of the keys in which the sides differ; `"kept"` or `"dropped"` of presence.
     pub(crate) value: Value,
@@ -57,13 +59,15 @@ pub(crate) struct ConflictSide {
 }
 
 /// The body of `POST /v1/stacks/{grid}/{stack}/resolve`.
-#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub(crate) struct Resolve {
     /// The revision whose side is taken; what is in force where it is missing.
     #[serde(default)]
+    #[schemars(with = "Option<RevisionText>")]
     pub(crate) take: Option<String>,
     /// For which services it is taken; for all that is contested where none is named.
     #[serde(default)]
+    #[schemars(with = "BTreeSet<Name>")]
     pub(crate) services: BTreeSet<ServiceName>,
 }

@@ -1,11 +1,12 @@
 //! A deploy on the wire: what became of the wish that the deploy of record states.
 
+use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 use super::Time;
 
 /// The answer of `…/deploy`, `…/scale` and `…/deploys/{deploy}` of a service.
-#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
 pub(crate) struct ServiceDeploy {
     /// The deploy's generation in decimal.
     pub(crate) id: String,
@@ -26,7 +27,7 @@ pub(crate) struct ServiceDeploy {
     pub(crate) instance_deploys: Vec<InstanceDeploy>,
 }
 
-#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
 pub(crate) struct InstanceDeploy {
     pub(crate) instance_number: u32,
     /// The node's name; null where nobody holds the instance yet.
@@ -37,12 +38,12 @@ pub(crate) struct InstanceDeploy {
 }
 
 /// The orders to deploy a service that are known, the newest first.
-#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
 pub(crate) struct ServiceDeploys {
     pub(crate) deploys: Vec<DeployRow>,
 }
 
-#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
 pub(crate) struct DeployRow {
     /// The deploy's generation in decimal.
     pub(crate) id: String,
@@ -62,7 +63,7 @@ pub(crate) struct DeployRow {
 }
 
 /// What became of an order to deploy.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "kebab-case")]
 pub(crate) enum Outcome {
     Created,
@@ -95,7 +96,7 @@ impl Outcome {
 }
 
 /// The body of `…/abort`.
-#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub(crate) struct Abort {
     /// Whether all go back to what ran before; by itself only where the deploy waits to be promoted.
@@ -104,7 +105,7 @@ pub(crate) struct Abort {
 }
 
 /// The answer of `…/deploy` and `…/deploys/{deploy}` of a stack.
-#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
 pub(crate) struct StackDeploy {
     /// The highest of its services' deploys.
     pub(crate) id: String,
@@ -115,7 +116,7 @@ pub(crate) struct StackDeploy {
 }
 
 /// Kontena's words.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "lowercase")]
 pub(crate) enum DeployState {
     /// No instance of this deploy was seen yet.

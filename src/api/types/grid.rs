@@ -3,12 +3,14 @@
 use std::collections::BTreeMap;
 
 use kontena_core::stack::Affinity;
+use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 use super::Time;
+use super::form::AffinityText;
 
 /// The answer of `GET /v1/grids`: one grid, or none before `init` and `join`.
-#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
 pub(crate) struct Grids {
     pub(crate) grids: Vec<Grid>,
     /// *Ours*: why the asked node's answers, these and all others, may be old; null where it is a member.
@@ -17,7 +19,7 @@ pub(crate) struct Grids {
 }
 
 /// The answer of `GET /v1/grids/{grid}`.
-#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
 pub(crate) struct Grid {
     /// The name: an id is a path in Kontena.
     pub(crate) id: String,
@@ -50,32 +52,33 @@ pub(crate) struct Grid {
 }
 
 /// The body of `PUT /v1/grids/{grid}`: absent fields stay as they are.
-#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub(crate) struct GridChange {
     /// The whole list.
     #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schemars(with = "Option<Vec<AffinityText>>", length(max = 100))]
     pub(crate) default_affinity: Option<Vec<Affinity>>,
 }
 
-#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize, JsonSchema)]
 pub(crate) struct GridStats {
     pub(crate) statsd: Option<Statsd>,
 }
 
-#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
 pub(crate) struct Statsd {
     pub(crate) server: String,
     pub(crate) port: u16,
 }
 
-#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
 pub(crate) struct GridLogs {
     pub(crate) forwarder: String,
     pub(crate) opts: BTreeMap<String, String>,
 }
 
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 pub(crate) struct Conflict {
     /// `stack/redis`, `grid` …
     pub(crate) document: String,

@@ -1,17 +1,18 @@
 //! An instance of a service, and a container, on the wire.
 
+use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 use super::Time;
 
 /// The answer of `GET /v1/services/{grid}/{stack}/{service}/instances`.
-#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
 pub(crate) struct Instances {
     pub(crate) instances: Vec<Instance>,
 }
 
 /// One row per holder; an instance that nobody holds has one row without a node.
-#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
 pub(crate) struct Instance {
     /// The container's name, `stack.service-N`.
     pub(crate) id: String,
@@ -52,7 +53,7 @@ pub(crate) struct Instance {
     pub(crate) since: Option<Time>,
 }
 
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 pub(crate) struct NodeRef {
     /// `grid/name`.
     pub(crate) id: String,
@@ -62,13 +63,13 @@ pub(crate) struct NodeRef {
 }
 
 /// The answer of `…/containers`, of a service or of the grid.
-#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
 pub(crate) struct Containers {
     pub(crate) containers: Vec<Container>,
 }
 
 /// A container of an instance, as its node reported it.
-#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
 pub(crate) struct Container {
     /// `grid/node/name`.
     pub(crate) id: String,
@@ -92,13 +93,13 @@ pub(crate) struct Container {
     pub(crate) state: ContainerState,
 }
 
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 pub(crate) struct ContainerHealth {
     pub(crate) status: String,
     pub(crate) updated_at: Option<Time>,
 }
 
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 pub(crate) struct ContainerState {
     pub(crate) running: bool,
     pub(crate) paused: bool,

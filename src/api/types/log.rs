@@ -1,12 +1,13 @@
 //! Log lines on the wire.
 
+use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 use super::Time;
 
 /// The answer of `…/container_logs` without `follow`. With it, each line of the body is one
 /// [`LogEntry`] as JSON.
-#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
 pub(crate) struct Logs {
     /// In the order of their ids.
     pub(crate) logs: Vec<LogEntry>,
@@ -15,7 +16,7 @@ pub(crate) struct Logs {
     pub(crate) missing: Vec<MissingLog>,
 }
 
-#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
 pub(crate) struct LogEntry {
     /// Ordered by time; `from=ID` goes on after it.
     pub(crate) id: String,
@@ -32,7 +33,7 @@ pub(crate) struct LogEntry {
     pub(crate) node: String,
 }
 
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 pub(crate) struct MissingLog {
     /// The container's name.
     pub(crate) name: String,
@@ -41,7 +42,7 @@ pub(crate) struct MissingLog {
 }
 
 /// One line of a followed log.
-#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
 #[serde(untagged)]
 pub(crate) enum FollowedLine {
     Entry(LogEntry),

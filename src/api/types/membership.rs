@@ -1,31 +1,38 @@
 //! Becoming a member, leaving, join tokens, and this node's own state. All *ours*.
 
+use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 use super::Time;
+use super::form::{Name, NodeLabelText, RangeText};
 
 /// The body of `POST /v1/init`.
-#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub(crate) struct InitRequest {
     /// `None` is `default`.
     #[serde(default)]
+    #[schemars(with = "Option<Name>")]
     pub(crate) grid: Option<String>,
     /// `None` is the host's name.
     #[serde(default)]
+    #[schemars(with = "Option<Name>")]
     pub(crate) name: Option<String>,
     #[serde(default)]
+    #[schemars(with = "Vec<NodeLabelText>", length(max = 64))]
     pub(crate) labels: Vec<String>,
     /// All that leads into the grid's network; `None` is 10.80.0.0/12.
     #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schemars(with = "Option<RangeText>")]
     pub(crate) supernet: Option<String>,
     /// What the nodes' own /24s come from; `None` is the whole supernet.
     #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schemars(with = "Option<RangeText>")]
     pub(crate) subnet: Option<String>,
 }
 
 /// The answer of `POST /v1/init`, and `kontena init --json`.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 pub(crate) struct InitAnswer {
     pub(crate) grid: String,
     /// The node's name.
@@ -37,7 +44,7 @@ pub(crate) struct InitAnswer {
 }
 
 /// The body of `POST /v1/join`.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub(crate) struct JoinRequest {
     /// `HOST[:PORT]` or a multiaddr.
@@ -45,13 +52,15 @@ pub(crate) struct JoinRequest {
     pub(crate) token: String,
     /// `None` is the host's name.
     #[serde(default)]
+    #[schemars(with = "Option<Name>")]
     pub(crate) name: Option<String>,
     #[serde(default)]
+    #[schemars(with = "Vec<NodeLabelText>", length(max = 64))]
     pub(crate) labels: Vec<String>,
 }
 
 /// The answer of `POST /v1/join`.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 pub(crate) struct JoinAnswer {
     pub(crate) grid: String,
     pub(crate) node: String,
@@ -59,7 +68,7 @@ pub(crate) struct JoinAnswer {
 }
 
 /// The body of `POST /v1/leave`; an empty one is right too.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub(crate) struct LeaveRequest {
     #[serde(default)]
@@ -67,13 +76,13 @@ pub(crate) struct LeaveRequest {
 }
 
 /// The answer of `GET /v1/join_tokens`.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 pub(crate) struct JoinTokens {
     pub(crate) join_tokens: Vec<JoinToken>,
 }
 
 /// A join token without its secret, which is shown once.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 pub(crate) struct JoinToken {
     pub(crate) id: String,
     pub(crate) created_at: Option<Time>,
@@ -81,13 +90,13 @@ pub(crate) struct JoinToken {
 }
 
 /// The answer of `POST /v1/join_tokens`.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 pub(crate) struct NewJoinToken {
     pub(crate) join_token: String,
 }
 
 /// The answer of `GET /v1/status`: the asked node itself.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 pub(crate) struct Status {
     pub(crate) version: String,
     /// Its public key in hexadecimal.
@@ -104,7 +113,7 @@ pub(crate) struct Status {
 }
 
 /// The answer of `GET /v1/user`.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 pub(crate) struct User {
     pub(crate) id: String,
     pub(crate) name: String,
@@ -113,7 +122,7 @@ pub(crate) struct User {
 }
 
 /// Where a node is on its way through life.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "lowercase")]
 pub(crate) enum Phase {
     /// In no grid: waits for `init` or `join`.
@@ -127,7 +136,7 @@ pub(crate) enum Phase {
 }
 
 /// The answer of `GET /` and `GET /v1/ping`.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 pub(crate) struct Version {
     pub(crate) name: String,
     pub(crate) version: String,

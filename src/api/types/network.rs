@@ -2,10 +2,11 @@
 
 use std::collections::BTreeMap;
 
+use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 /// The answer of `GET /v1/nodes/{grid}/{node}/network`, and `kontena node show NODE --network --json`.
-#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 pub(crate) struct NodeNetwork {
     /// The node's name.
     pub(crate) node: String,
@@ -40,8 +41,9 @@ pub(crate) struct NodeNetwork {
 }
 
 /// What new containers are attached to.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "lowercase")]
+#[schemars(rename = "ContainerNetwork")]
 pub(crate) enum Containers {
     /// The engine's own bridge.
     #[default]
@@ -53,7 +55,7 @@ pub(crate) enum Containers {
 }
 
 /// How one node reaches another.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 pub(crate) struct Peer {
     /// The other's name.
     pub(crate) node: String,
@@ -76,7 +78,7 @@ pub(crate) struct Peer {
     pub(crate) drops: BTreeMap<String, u64>,
 }
 
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "lowercase")]
 pub(crate) enum Way {
     None,

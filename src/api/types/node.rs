@@ -1,17 +1,20 @@
 //! A node on the wire.
 
+use kontena_core::view::Availability;
+use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 use super::Time;
+use super::form::NodeLabelText;
 
 /// The answer of `GET /v1/grids/{grid}/nodes`.
-#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
 pub(crate) struct Nodes {
     pub(crate) nodes: Vec<Node>,
 }
 
 /// The answer of `GET /v1/nodes/{grid}/{node}`.
-#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
 pub(crate) struct Node {
     /// `grid/name`.
     pub(crate) id: String,
@@ -65,13 +68,13 @@ pub(crate) struct Node {
     pub(crate) problems: Vec<String>,
 }
 
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 pub(crate) struct VolumeDriver {
     pub(crate) name: String,
 }
 
 /// Kontena's words. `Connecting`: heard of, but no report of it was seen yet.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "lowercase")]
 pub(crate) enum NodeStatus {
     Created,
@@ -83,7 +86,7 @@ pub(crate) enum NodeStatus {
 }
 
 /// The answer of `GET /v1/nodes/{grid}/{node}/health`.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 pub(crate) struct NodeHealth {
     pub(crate) name: String,
     pub(crate) status: NodeStatus,
@@ -92,14 +95,14 @@ pub(crate) struct NodeHealth {
 }
 
 /// There is no etcd: whether the node's engine and disk work.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 pub(crate) struct EtcdHealth {
     pub(crate) health: bool,
     pub(crate) error: Option<String>,
 }
 
 /// The answer of `GET /v1/nodes/{grid}/{node}/departures`.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 pub(crate) struct Departures {
     /// It is absent: what it ran is taken over, or waits for it, and what it has is not known.
     pub(crate) away: bool,
@@ -107,7 +110,7 @@ pub(crate) struct Departures {
 }
 
 /// An instance that a node has and that does not fall to it.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 pub(crate) struct Departing {
     /// `stack/service-N`.
     pub(crate) instance: String,
@@ -116,7 +119,7 @@ pub(crate) struct Departing {
     pub(crate) to: Option<String>,
 }
 
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "snake_case")]
 pub(crate) enum Fate {
     /// It goes once another node runs it.
@@ -140,15 +143,27 @@ impl Departing {
 }
 
 /// The body of `PUT /v1/nodes/{grid}/{node}`: absent fields stay as they are.
-#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub(crate) struct NodeChange {
     /// The whole list.
     #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schemars(with = "Option<Vec<NodeLabelText>>", length(max = 64))]
     pub(crate) labels: Option<Vec<String>>,
     /// `active` or `drain`; `evacuate` is another word for `drain`.
     #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub(crate) availability: Option<kontena_core::view::Availability>,
+    #[schemars(with = "Option<WantedAvailability>")]
+    pub(crate) availability: Option<Availability>,
+}
+
+/// The words for [`Availability`], for the document of the API alone.
+#[derive(JsonSchema)]
+#[schemars(rename_all = "lowercase")]
+#[expect(dead_code, reason = "it has nothing but a schema")]
+enum WantedAvailability {
+    Active,
+    Drain,
+    Evacuate,
 }
 
 /// A node in `--json`.

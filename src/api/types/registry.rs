@@ -2,18 +2,20 @@
 
 use std::fmt;
 
+use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 use super::Time;
+use super::form::RegistryUrlText;
 
 /// The answer of `GET /v1/grids/{grid}/external_registries`.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 pub(crate) struct ExternalRegistries {
     pub(crate) external_registries: Vec<ExternalRegistry>,
 }
 
 /// A registry. Nobody is told its password.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 pub(crate) struct ExternalRegistry {
     /// `GRID/NAME`.
     pub(crate) id: String,
@@ -30,14 +32,20 @@ pub(crate) struct ExternalRegistry {
 }
 
 /// The body of `POST /v1/grids/{grid}/external_registries`.
-#[derive(Clone, Serialize, Deserialize)]
+#[derive(Clone, Serialize, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub(crate) struct ExternalRegistryRequest {
+    /// At most 1,024 bytes, none of them a control character.
+    #[schemars(length(min = 1, max = 1_024))]
     pub(crate) username: String,
+    /// At most 8,128 bytes.
+    #[schemars(length(min = 1, max = 8_128))]
     pub(crate) password: String,
+    /// At most 1,024 bytes, none of them a control character.
     #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schemars(length(max = 1_024))]
     pub(crate) email: Option<String>,
-    /// `https://` is put in front where there is no scheme.
+    #[schemars(with = "RegistryUrlText")]
     pub(crate) url: String,
 }
 

@@ -1,18 +1,20 @@
 //! Revisions of a stack on the wire, and what lies between two. *Ours.*
 
+use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
 
 use super::Time;
+use super::form::RevisionText;
 
 /// The answer of `GET /v1/stacks/{grid}/{stack}/revisions`, the newest first.
-#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
 pub(crate) struct Revisions {
     pub(crate) revisions: Vec<Revision>,
 }
 
 /// One revision. It is its own `--json` too.
-#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
 pub(crate) struct Revision {
     /// `7`, or `7~ab12` where another has the number.
     pub(crate) revision: String,
@@ -32,7 +34,7 @@ pub(crate) struct Revision {
 }
 
 /// What comes of a stack on the way from one side to another. It is its own `--json` too.
-#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
 pub(crate) struct Plan {
     /// A revision, or `null` for what is stored now.
     pub(crate) from: Option<String>,
@@ -42,7 +44,7 @@ pub(crate) struct Plan {
     pub(crate) services: Vec<ServicePlan>,
 }
 
-#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
 pub(crate) struct ServicePlan {
     pub(crate) name: String,
     pub(crate) change: PlannedChange,
@@ -51,7 +53,7 @@ pub(crate) struct ServicePlan {
     pub(crate) keys: Vec<KeyPlan>,
 }
 
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "snake_case")]
 pub(crate) enum PlannedChange {
     Create,
@@ -74,7 +76,7 @@ impl PlannedChange {
 }
 
 /// One key, as a stack file names it.
-#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
 pub(crate) struct KeyPlan {
     pub(crate) key: String,
     /// `null`: it was not there.
@@ -84,10 +86,11 @@ pub(crate) struct KeyPlan {
 }
 
 /// The body of `POST /v1/stacks/{grid}/{stack}/rollback`.
-#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub(crate) struct Rollback {
     /// The one before the newest where it is missing.
     #[serde(default)]
+    #[schemars(with = "Option<RevisionText>")]
     pub(crate) revision: Option<String>,
 }

@@ -3,21 +3,24 @@
 use std::collections::BTreeMap;
 use std::num::NonZeroU32;
 
-use kontena_core::stack::{OnFailure, OnReturn, Order, Takeover};
-use serde::{Deserialize, Serialize};
+use kontena_core::stack::{OnFailure, OnReturn, Order, Service as CoreService, Takeover};
+use schemars::JsonSchema;
+use serde::de::Error;
+use serde::{Deserialize, Deserializer, Serialize};
 use serde_json::Value;
 
 use super::Time;
+use super::definition;
 use super::instance::{Instance, InstanceJson};
 
 /// The answer of `GET /v1/grids/{grid}/services`.
-#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
 pub(crate) struct Services {
     pub(crate) services: Vec<Service>,
 }
 
 /// The answer of `GET /v1/services/{grid}/{stack}/{service}`.
-#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
 pub(crate) struct Service {
     /// `grid/stack/name`, with `null` for no stack.
     pub(crate) id: String,
@@ -52,7 +55,7 @@ pub(crate) struct Service {
 }
 
 /// What makes a container, as Kontena names it.
-#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize, JsonSchema)]
 pub(crate) struct Definition {
     /// Null where this version of Kontena cannot read the definition.
     pub(crate) image: Option<String>,
@@ -89,7 +92,7 @@ pub(crate) struct Definition {
 }
 
 /// How much of a node each container may use. Sizes are in bytes.
-#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize, JsonSchema)]
 #[serde(default)]
 pub(crate) struct Limits {
     /// Cores.
@@ -101,7 +104,7 @@ pub(crate) struct Limits {
 }
 
 /// What each container may do, and as whom it runs.
-#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(default)]
 pub(crate) struct Privileges {
     pub(crate) user: Option<String>,
@@ -114,7 +117,7 @@ pub(crate) struct Privileges {
 }
 
 /// A command that is run before or after a container starts, or before it stops.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 pub(crate) struct Hook {
     /// `pre_start`, `post_start` or `pre_stop`.
     #[serde(rename = "type")]
@@ -127,7 +130,7 @@ pub(crate) struct Hook {
 }
 
 /// How its containers are asked whether they do their work. Times are in seconds.
-#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(default)]
 pub(crate) struct HealthCheck {
     /// `http`, `tcp`, or *ours*: `exec`.
@@ -143,7 +146,7 @@ pub(crate) struct HealthCheck {
 }
 
 /// Fields that Kontena's command line reads and this version has nothing for.
-#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize, JsonSchema)]
 #[serde(default)]
 pub(crate) struct Unsupported {
     pub(crate) volumes_from: Vec<String>,
@@ -151,7 +154,7 @@ pub(crate) struct Unsupported {
     pub(crate) certificates: Vec<Value>,
 }
 
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 pub(crate) struct StackRef {
     /// `grid/name`.
     pub(crate) id: String,
@@ -160,7 +163,7 @@ pub(crate) struct StackRef {
 }
 
 /// Kontena's words.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "lowercase")]
 pub(crate) enum ServiceState {
     /// Never deployed.
@@ -182,7 +185,7 @@ impl ServiceState {
     }
 }
 
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 pub(crate) struct Port {
     pub(crate) ip: String,
     pub(crate) node_port: u16,
@@ -190,7 +193,7 @@ pub(crate) struct Port {
     pub(crate) protocol: String,
 }
 
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 pub(crate) struct LinkRef {
     /// `grid/stack/name`.
     pub(crate) id: String,
@@ -198,7 +201,7 @@ pub(crate) struct LinkRef {
 }
 
 /// Never null: Kontena's command line counts on it.
-#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize, JsonSchema)]
 pub(crate) struct DeployOptions {
     /// A share from 0 to 1.
     pub(crate) min_health: f64,
@@ -221,9 +224,11 @@ pub(crate) struct DeployOptions {
     pub(crate) standby_images: Option<u8>,
     /// *Ours.*
     #[serde(default)]
+    #[schemars(with = "definition::Order")]
     pub(crate) order: Order,
     /// *Ours.*
     #[serde(default)]
+    #[schemars(with = "definition::OnFailure")]
     pub(crate) on_failure: OnFailure,
     /// *Ours.*
     #[serde(default)]
@@ -231,21 +236,23 @@ pub(crate) struct DeployOptions {
 }
 
 /// What becomes of instances while their node is away, and when it is back.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 pub(crate) struct OfflineOptions {
     /// Seconds, rounded up.
     pub(crate) replace_after: u64,
+    #[schemars(with = "definition::Takeover")]
     pub(crate) takeover: Takeover,
+    #[schemars(with = "definition::OnReturn")]
     pub(crate) on_return: OnReturn,
 }
 
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 pub(crate) struct HealthStatus {
     pub(crate) healthy: u32,
     pub(crate) total: u32,
 }
 
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 pub(crate) struct InstanceCounts {
     pub(crate) total: u32,
     pub(crate) running: u32,
@@ -253,14 +260,14 @@ pub(crate) struct InstanceCounts {
 
 /// Each instance counts once, whoever holds it; what an absent node holds does not count. `desired`
 /// is what shall run now: none of a service that is stopped or was never deployed.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 pub(crate) struct Counts {
     pub(crate) desired: u32,
     pub(crate) running: u32,
     pub(crate) healthy: u32,
 }
 
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 pub(crate) struct Deployed {
     pub(crate) revision: u64,
     pub(crate) revision_id: String,
@@ -274,14 +281,32 @@ pub(crate) struct Deployed {
 }
 
 /// The body of `…/scale`.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub(crate) struct Scale {
+    #[serde(deserialize_with = "count")]
+    #[schemars(range(max = 10_000))]
     pub(crate) instances: u32,
 }
 
+/// A whole number, also where it is written `3.0`, as JSON has no other numbers.
+fn count<'de, D: Deserializer<'de>>(deserializer: D) -> Result<u32, D::Error> {
+    let number = f64::deserialize(deserializer)?;
+    let most = f64::from(CoreService::MAX_INSTANCES);
+    if number.fract() != 0.0 || !(0.0..=most).contains(&number) {
+        let problem = format!("`{number}` is not a whole number from 0 to {most}");
+        return Err(D::Error::custom(problem));
+    }
+    #[expect(
+        clippy::cast_possible_truncation,
+        clippy::cast_sign_loss,
+        reason = "it is whole and in the range"
+    )]
+    Ok(number as u32)
+}
+
 /// The body of `…/deploy`; an empty one is right too.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub(crate) struct DeployRequest {
     /// Replace containers that are already right.

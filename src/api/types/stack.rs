@@ -3,21 +3,23 @@
 use std::collections::BTreeMap;
 
 use kontena_core::stack::StackLabel;
+use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
 
 use super::Time;
 use super::conflict::StackConflict;
+use super::form::StackLabelText;
 use super::service::{Service, ServiceJson};
 
 /// The answer of `GET /v1/grids/{grid}/stacks`.
-#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
 pub(crate) struct Stacks {
     pub(crate) stacks: Vec<Stack>,
 }
 
 /// The answer of `GET /v1/stacks/{grid}/{stack}`.
-#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
 pub(crate) struct Stack {
     /// `grid/name`.
     pub(crate) id: String,
@@ -46,28 +48,31 @@ pub(crate) struct Stack {
 }
 
 /// The body of `PATCH /v1/stacks/{grid}/{stack}`.
-#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub(crate) struct Relabel {
     /// Kontena's: all labels that there shall be. `None` leaves those that are not named here.
     #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schemars(with = "Option<Vec<StackLabelText>>", length(max = 64))]
     pub(crate) labels: Option<Vec<StackLabel>>,
     /// *Ours*, so that nobody takes away what somebody else just added.
     #[serde(default)]
+    #[schemars(with = "Vec<StackLabelText>", length(max = 64))]
     pub(crate) add: Vec<StackLabel>,
     /// *Ours.*
     #[serde(default)]
+    #[schemars(with = "Vec<StackLabelText>")]
     pub(crate) remove: Vec<StackLabel>,
 }
 
 /// A stack that another speaks of.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 pub(crate) struct StackReference {
     pub(crate) name: String,
 }
 
 /// Kontena's words.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "snake_case")]
 pub(crate) enum StackState {
     Initialized,

@@ -4,12 +4,17 @@ use std::fmt;
 
 use jiff::Timestamp;
 use kontena_core::time::WallTime;
+use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
+use super::form::TimeText;
+
 /// A wall time by the clock of whoever wrote it, at most to the nanosecond.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
+#[derive(
+    Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize, JsonSchema,
+)]
 #[serde(try_from = "String", into = "String")]
-pub(crate) struct Time(pub(crate) Timestamp);
+pub(crate) struct Time(#[schemars(with = "TimeText")] pub(crate) Timestamp);
 
 impl Time {
     /// `None` for the zero that stands for "not known", and for what no calendar can show.

@@ -4,12 +4,14 @@ use std::net::IpAddr;
 
 use kontena_core::id::VpnUserName;
 use kontena_core::network::vpn::{Target, VpnKey};
+use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 use super::Time;
+use super::form::{AddressText, Name, ServiceText, VpnKeyText};
 
 /// The answer of `GET /v1/vpn/{grid}`, and `kontena vpn ls --json`.
-#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 pub(crate) struct Vpn {
     /// In the order of the nodes' numbers.
     pub(crate) entries: Vec<VpnEntry>,
@@ -22,7 +24,7 @@ pub(crate) struct Vpn {
 }
 
 /// A node that lets users in.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 pub(crate) struct VpnEntry {
     pub(crate) node: String,
     /// `fresh`, `late`, `stale`, `absent` or `gone`, as of nodes.
@@ -36,7 +38,7 @@ pub(crate) struct VpnEntry {
 }
 
 /// The owner of a key.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 pub(crate) struct VpnUser {
     pub(crate) name: String,
     /// In base64.
@@ -48,37 +50,43 @@ pub(crate) struct VpnUser {
     pub(crate) addresses: Vec<VpnAddress>,
 }
 
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 pub(crate) struct VpnAddress {
     pub(crate) node: String,
     pub(crate) address: IpAddr,
 }
 
 /// The body of `PUT /v1/vpn/{grid}/entries/{node}`; an empty one is right too.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub(crate) struct VpnEntryRequest {
     /// `None`: where other nodes find it.
     #[serde(default)]
+    #[schemars(with = "Option<AddressText>")]
     pub(crate) address: Option<IpAddr>,
 }
 
 /// The body of `POST /v1/vpn/{grid}/users`.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub(crate) struct VpnUserRequest {
+    #[schemars(with = "Name")]
     pub(crate) name: VpnUserName,
+    #[schemars(with = "VpnKeyText")]
     pub(crate) public_key: VpnKey,
     /// `None` is everything.
     #[serde(default)]
+    #[schemars(with = "Option<Vec<ServiceText>>", length(min = 1))]
     pub(crate) only: Option<Vec<Target>>,
 }
 
 /// The body of `PUT /v1/vpn/{grid}/users/{name}`.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
+#[schemars(extend("required" = ["only"]))]
 pub(crate) struct VpnLimit {
     /// `None` is everything. It has to be said.
     #[serde(deserialize_with = "Option::deserialize")]
+    #[schemars(with = "Option<Vec<ServiceText>>", length(min = 1))]
     pub(crate) only: Option<Vec<Target>>,
 }
