@@ -35,6 +35,7 @@ use anyhow::{Context, bail};
 use bollard::API_DEFAULT_VERSION;
 use bollard::auth::DockerCredentials;
 use bollard::errors::Error;
+use hyper::http::{HeaderMap, HeaderValue};
 
 pub(crate) use exec::{ExecId, ExecOptions, Piece, Running};
 pub(crate) use login::{Login, Logins};
@@ -47,6 +48,9 @@ use trouble::Trouble;
 
 /// Where Docker listens unless it is told otherwise.
 pub(crate) const STANDARD_SOCKET: &str = "unix:///var/run/docker.sock";
+
+/// The header that a registry's name and password are told in.
+const CREDENTIALS: &str = "x-registry-auth";
 
 /// For calls that read: they take about 2 ms on an idle engine, and seconds on one that swaps.
 const READ_LIMIT: Duration = Duration::from_secs(10);
@@ -168,6 +172,20 @@ fn check_address(address: &str) -> anyhow::Result<()> {
     }
 }
 
+/// The engine reads credentials in base64 for URLs (RFC 4648, section 5), and goes on without those that it cannot read;
+/// bollard writes them in the usual alphabet.
+fn spell_for_urls(headers: &mut HeaderMap) {
+    let Some(written) = headers.get_mut(CREDENTIALS) else {
+        return;
+    };
+    let text = written.to_str().unwrap_or_default();
+    let text = text.replace('+', "-").replace('/', "_");
+    if let Ok(mut spelt) = HeaderValue::from_str(&text) {
+        spelt.set_sensitive(true);
+        *written = spelt;
+    }
+}
+
 fn new_client(address: &str) -> Result<bollard::Docker, Trouble> {
     let seconds = OUT_OF_THE_WAY.as_secs();
     let client = if address.starts_with("unix://") {
@@ -175,7 +193,11 @@ fn new_client(address: &str) -> Result<bollard::Docker, Trouble> {
     } else {
         bollard::Docker::connect_with_http(address, seconds, API_DEFAULT_VERSION)
     };
-    client.map_err(|error| Trouble::Unreachable(error.to_string()))
+    let client = client.map_err(|error| Trouble::Unreachable(error.to_string()))?;
+    Ok(client.with_request_modifier(|mut request| {
+        spell_for_urls(request.headers_mut());
+        request
+    }))
 }
 
 async fn within<T>(
@@ -206,6 +228,18 @@ mod tests {
         for bad in ["tcp://h", "tcp://h:x", "ssh://h", "unix://d.sock", "h:2375"] {
             assert!(address(Some(bad)).is_err(), "{bad}");
         }
+    }
+
+    #[test]
+    fn credentials_are_spelt_as_the_engine_reads_them() {
+        let mut headers = HeaderMap::new();
+        headers.insert("X-Registry-Auth", HeaderValue::from_static("ab+/c==+"));
+        headers.insert("X-Other", HeaderValue::from_static("a/b+"));
+        spell_for_urls(&mut headers);
+        assert_eq!(headers["x-registry-auth"], "ab-_c==-");
+        assert!(headers["x-registry-auth"].is_sensitive());
+        assert_eq!(headers["x-other"], "a/b+");
+        spell_for_urls(&mut HeaderMap::new());
     }
 
     #[tokio::test]

@@ -198,12 +198,12 @@ impl Rollouts {
 /// Whether its health check ends it, whatever is deployed: it is started again as it was.
 fn is_ill(scene: Scene<'_>, host: usize, container: &Container) -> bool {
     let engine = &scene.host(host).engine;
-    let is_sick = engine.trouble.sickens.is_some() && container.care.health_check.is_some();
+    let is_checked = container.care.health_check.is_some();
     let report = scene.view(host).reports.get(&scene.world.id(host));
     let hold = report.and_then(|report| report.holds.get(&container.owner.instance));
     let of_it = hold.filter(|hold| hold.container.as_ref() == Some(&container.id.0));
     let is_told = of_it.is_some_and(|hold| hold.health == Health::Unhealthy);
-    is_sick || is_told || engine.is_ill(&container.id)
+    is_checked && (engine.trouble.sickens.is_some() || is_told || engine.is_ill(&container.id))
 }
 
 /// Whether the host runs another container of the instance: that this one goes takes nobody down

@@ -108,10 +108,15 @@ fn read_password(
     from_stdin: bool,
 ) -> Result<String, Failure> {
     if from_stdin {
-        return secret::read("-").map_err(|problem| Failure::failed(format!("{problem:#}")));
+        return secret::password(std::io::stdin())
+            .map_err(|problem| Failure::failed(format!("{problem:#}")));
     }
     if let Some(password) = given {
-        return Ok(password);
+        let is_empty = password.is_empty();
+        return match is_empty {
+            true => Err(Failure::usage("the password is empty")),
+            false => Ok(password),
+        };
     }
     if !std::io::stdin().is_terminal() {
         return Err(
@@ -120,8 +125,10 @@ fn read_password(
         );
     }
     let hidden = hide();
-    let answer = session.output.ask("password:");
+    let answer = session.output.ask_as_it_is("password:");
     drop(hidden);
+    // The line break was typed where nobody saw it.
+    session.output.talk("");
     let answer = answer
         .map_err(|problem| Failure::failed(format!("failed to read the password: {problem}")))?;
     answer

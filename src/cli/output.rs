@@ -110,10 +110,16 @@ impl Output {
 
     /// Asks for a line; `None` at the end of the input.
     pub(crate) fn ask(&self, question: &str) -> io::Result<Option<String>> {
+        let answer = self.ask_as_it_is(question)?;
+        Ok(answer.map(|line| line.trim().to_owned()))
+    }
+
+    /// The answer with all of its white space but the line break.
+    pub(crate) fn ask_as_it_is(&self, question: &str) -> io::Result<Option<String>> {
         self.error_text(&format!("{question} "));
         let mut line = String::new();
         let read = io::stdin().read_line(&mut line)?;
-        Ok((read > 0).then(|| line.trim().to_owned()))
+        Ok((read > 0).then(|| without_line_break(&line).to_owned()))
     }
 
     /// Standard output and standard error, for what is handed on as it comes: whoever reads slowly keeps nothing else
@@ -142,4 +148,10 @@ pub(crate) fn usage_text(error: &clap::Error) {
 fn terminal_width() -> Option<usize> {
     let size = rustix::termios::tcgetwinsize(io::stdout()).ok()?;
     Some(usize::from(size.ws_col)).filter(|width| *width > 0)
+}
+
+/// The text without the line break that ends it.
+pub(crate) fn without_line_break(text: &str) -> &str {
+    let text = text.strip_suffix('\n').unwrap_or(text);
+    text.strip_suffix('\r').unwrap_or(text)
 }

@@ -6,6 +6,8 @@ use std::path::Path;
 
 use anyhow::{Context, bail};
 
+use super::output::without_line_break;
+
 /// Longer than any token; a file that is larger is another one than was meant.
 const MAX_BYTES: u64 = 64 << 10;
 
@@ -23,6 +25,20 @@ pub(crate) fn from_file(path: &Path) -> anyhow::Result<String> {
     let name = format!("`{}`", path.display());
     let file = fs::File::open(path).with_context(|| format!("failed to open {name}"))?;
     text(file, &name)
+}
+
+/// A password as it is written, but for the line break at its end: it may begin or end with white space.
+pub(crate) fn password(source: impl Read) -> anyhow::Result<String> {
+    let mut text = String::new();
+    source
+        .take(MAX_BYTES)
+        .read_to_string(&mut text)
+        .context("failed to read a password from standard input")?;
+    let text = without_line_break(&text);
+    if text.is_empty() {
+        bail!("there is no password in standard input");
+    }
+    Ok(text.to_owned())
 }
 
 fn text(source: impl Read, name: &str) -> anyhow::Result<String> {
@@ -49,6 +65,13 @@ mod tests {
         let at = format!("@{}", file.path().display());
         assert_eq!(read("plain").unwrap(), "plain");
         assert_eq!(read(&at).unwrap(), "from-file");
+    }
+
+    #[test]
+    fn a_password_keeps_its_white_space_but_the_line_break() {
+        assert_eq!(password(&b" a b \r\n"[..]).unwrap(), " a b ");
+        assert_eq!(password(&b"two\nlines"[..]).unwrap(), "two\nlines");
+        assert!(password(&b"\n"[..]).is_err());
     }
 
     #[test]

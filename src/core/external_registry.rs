@@ -15,7 +15,7 @@ use data_encoding::{BASE64, HEXLOWER};
 use serde::{Deserialize, Serialize};
 
 pub use name::{InvalidRegistry, RegistryName};
-pub use sharing::{MAX_SHARED, due};
+pub use sharing::{Lack, MAX_SHARED, lacks};
 
 use crate::id::NodeId;
 use crate::time::WallTime;
@@ -44,6 +44,33 @@ pub struct Account {
 impl Account {
     /// The longest text of each field but the password, in bytes.
     pub const MAX_TEXT: usize = 1024;
+
+    /// Its limits. What is beyond them nobody is shown.
+    pub fn check(&self) -> Result<(), String> {
+        let most = Self::MAX_TEXT;
+        let email = self.email.as_deref().unwrap_or_default();
+        let texts = [
+            ("url", &*self.url),
+            ("username", &self.username),
+            ("email", email),
+        ];
+        let is_wrong = |text: &str| text.len() > most || text.chars().any(char::is_control);
+        if let Some((field, _)) = texts.into_iter().find(|(_, text)| is_wrong(text)) {
+            return Err(format!(
+                "`{field}` is longer than {most} bytes, or has control characters"
+            ));
+        }
+        if self.username.is_empty() {
+            return Err("`username` is empty".to_owned());
+        }
+        match self.password.text.len() {
+            0..=SealedText::MAX => Ok(()),
+            _ => Err(format!(
+                "`password` is longer than {} bytes",
+                SealedText::MAX
+            )),
+        }
+    }
 }
 
 /// A text that is sealed for one key pair, which was made for it alone.

@@ -84,7 +84,7 @@ pub struct Documents {
     pub admin_tokens: BTreeSet<[u8; 32]>,
     pub vpn: Vpn,
     /// Where images are pulled from with a name and a password.
-    pub registries: BTreeMap<RegistryName, Registry>,
+    pub registries: BTreeMap<RegistryName, Arc<Registry>>,
     pub stacks: BTreeMap<StackName, StackRecord>,
     /// Of each stack that is installed.
     pub histories: BTreeMap<StackName, Arc<History>>,

@@ -309,12 +309,12 @@ impl Edges {
     /// Lets answers out, makes everything durable, and gives the directory and the socket back. Of the network
     /// stays what `network` says.
     pub(super) async fn close(mut self, network: networking::End) -> anyhow::Result<()> {
+        self.sharing.abort();
         self.refuse_orders();
         self.effects.answer_no_more();
         self.effects.flush(GOODBYE).await;
         self.containers.end().await;
         self.network.end(network).await;
-        self.sharing.abort();
         self.api.end().await?;
         let saver = self.effects.into_saver();
         tokio::task::spawn_blocking(move || saver.close())

@@ -99,10 +99,17 @@ impl Docker {
         if image.starts_with("sha256:") {
             return Err(missing("no image with this id is on this node".to_owned()));
         }
-        let credentials = self.credentials(image).map_err(missing)?;
+        // Whoever cannot say who it is may be given a public image all the same.
+        let (credentials, lacks) = match self.credentials(image) {
+            Ok(credentials) => (credentials, None),
+            Err(problem) => (None, Some(problem)),
+        };
         let pulled = self.pull(image, credentials).await;
         pulled.map_err(|trouble| match trouble {
-            Trouble::Refused { message, .. } => missing(message),
+            Trouble::Refused { message, .. } => missing(match lacks {
+                Some(problem) => format!("{message} ({problem})"),
+                None => message,
+            }),
             Trouble::Unreachable(problem) => Failure::Unreachable { problem },
         })?;
         match self.image_id(image).await? {

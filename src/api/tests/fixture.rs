@@ -135,7 +135,7 @@ fn documents(web: ServiceRecord) -> Documents {
             applied: "2".to_owned(),
             others: vec!["3".to_owned()],
         }],
-        registries: BTreeMap::from([("quay.io".parse().unwrap(), registry())]),
+        registries: BTreeMap::from([("quay.io".parse().unwrap(), Arc::new(registry()))]),
         ..Documents::default()
     }
 }

@@ -1,5 +1,7 @@
 //! External registries: what is shown, and that nobody is told a password.
 
+use std::sync::Arc;
+
 use kontena_core::command::Command;
 use kontena_core::external_registry::Registry;
 use kontena_core::identity::SecretKey;
@@ -30,7 +32,7 @@ fn obey(command: &Command, view: &mut View) {
                 since: WallTime(NOON),
                 keys: keys.clone(),
             };
-            registries.insert(name.clone(), registry);
+            registries.insert(name.clone(), Arc::new(registry));
         }
         Command::RemoveRegistry(name) => _ = registries.remove(name),
         other => panic!("{other:?}"),

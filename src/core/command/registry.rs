@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 
 use super::Refusal;
 use crate::document::edit::Edit;
-use crate::external_registry::{Account, MAX_SHARED, RegistryName, SealedKey, SealedText};
+use crate::external_registry::{Account, MAX_SHARED, RegistryName, SealedKey};
 use crate::id::NodeId;
 use crate::view::View;
 
@@ -22,38 +22,13 @@ pub(super) fn add(
         let problem = format!("a grid has at most {MAX_REGISTRIES} registries: remove one");
         return Err(Refusal::Invalid(problem));
     }
-    check(account)?;
+    account.check().map_err(Refusal::Invalid)?;
     let mut edits = vec![Edit::Registry {
         name: name.clone(),
         account: Some(account.clone()),
     }];
     edits.extend(gives(view, name, account, keys));
     Ok(edits)
-}
-
-fn check(account: &Account) -> Result<(), Refusal> {
-    let most = Account::MAX_TEXT;
-    let texts = [
-        ("url", Some(&account.url)),
-        ("username", Some(&account.username)),
-        ("email", account.email.as_ref()),
-    ];
-    for (field, text) in texts {
-        let text = text.map_or("", String::as_str);
-        if text.len() > most || text.chars().any(char::is_control) {
-            let problem =
-                format!("`{field}` is longer than {most} bytes, or has control characters");
-            return Err(Refusal::Invalid(problem));
-        }
-    }
-    match (account.username.is_empty(), account.password.text.len()) {
-        (true, _) => Err(Refusal::Invalid("`username` is empty".to_owned())),
-        (false, size) if size > SealedText::MAX => {
-            let problem = format!("`password` is longer than {} bytes", SealedText::MAX);
-            Err(Refusal::Invalid(problem))
-        }
-        (false, _) => Ok(()),
-    }
 }
 
 pub(super) fn remove(view: &View, name: &RegistryName) -> Result<Vec<Edit>, Refusal> {

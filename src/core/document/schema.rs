@@ -296,8 +296,6 @@ pub(crate) fn known_fields(register: &str) -> &'static [&'static str] {
         Some(GridRegister::AssumedDead(_)) => return &["boot", "nonce", "counter"],
         Some(GridRegister::VpnEntry(_)) => return &["address"],
         Some(GridRegister::VpnUser(_)) => return &["name", "host"],
-        Some(GridRegister::Registry(_)) => return &["url", "username", "email", "password"],
-        Some(GridRegister::RegistryKey(..)) => return &["lock", "key"],
         Some(_) | None => {}
     }
     match StackRegister::parse(register) {

@@ -26,12 +26,12 @@ pub enum InvalidRegistry {
 }
 
 impl RegistryName {
-    /// The longest, in bytes: a host name (RFC 1035) and a port.
-    pub const MAX: usize = 253 + 6;
+    /// The longest, in bytes: the name of a register holds it beside a node's id.
+    pub const MAX: usize = 177;
 
     /// The registry at an address, which gets `https://` where it has no scheme (as Kontena), and that address.
     pub fn of_url(raw: &str) -> Result<(Self, String), InvalidRegistry> {
-        let shown: String = raw.chars().take(Self::MAX).collect();
+        let shown = || raw.chars().take(Self::MAX).collect();
         let url = match raw.contains("://") {
             true => raw.to_owned(),
             false => format!("https://{raw}"),
@@ -39,26 +39,32 @@ impl RegistryName {
         let rest = url
             .strip_prefix("https://")
             .or_else(|| url.strip_prefix("http://"));
-        let rest = rest.ok_or_else(|| InvalidRegistry::Url(shown.clone()))?;
+        let rest = rest.ok_or_else(|| InvalidRegistry::Url(shown()))?;
         let host = rest.split(['/', '?', '#']).next().unwrap_or_default();
         if host.contains('@') {
             return Err(InvalidRegistry::Credentials);
         }
-        let host = host.strip_suffix(":443").unwrap_or(host);
-        let host = host.strip_suffix(":80").unwrap_or(host);
-        let name = host.to_ascii_lowercase().parse();
-        name.map(|name| (name, url.clone()))
-            .map_err(|_| InvalidRegistry::Url(shown))
+        let name = Self::of_host(host).ok_or_else(|| InvalidRegistry::Url(shown()))?;
+        Ok((name, url))
     }
 
-    /// Where an image is pulled from: the first part of its name, if that is a host (as Docker has it).
-    pub fn of_image(image: &str) -> Self {
+    /// As addresses and names of images both have it.
+    fn of_host(host: &str) -> Option<Self> {
+        let host = host.to_ascii_lowercase();
+        let host = host.strip_suffix(":443").unwrap_or(&host);
+        let host = host.strip_suffix(":80").unwrap_or(host);
+        match host {
+            "docker.io" | "registry-1.docker.io" => DOCKER.parse().ok(),
+            host => host.parse().ok(),
+        }
+    }
+
+    /// Where an image is pulled from: the first part of its name, if that is a host (as Docker has it). `None` for a host
+    /// that no registry can have: nobody is sent there with credentials.
+    pub fn of_image(image: &str) -> Option<Self> {
         let first = image.split_once('/').map(|(first, _)| first);
         let is_host = |first: &&str| first.contains(['.', ':']) || *first == "localhost";
-        let host = first.filter(is_host).map(str::to_ascii_lowercase);
-        let host = host.filter(|host| host != "docker.io" && host != "registry-1.docker.io");
-        let named = host.and_then(|host| host.parse().ok());
-        named.unwrap_or_else(|| Self(DOCKER.to_owned()))
+        Self::of_host(first.filter(is_host).unwrap_or(DOCKER))
     }
 
     pub fn as_str(&self) -> &str {
@@ -79,8 +85,7 @@ impl FromStr for RegistryName {
             Some((host, port)) => (host, Some(port)),
             None => (raw, None),
         };
-        let is_port = |port: &str| port.parse::<u16>().is_ok_and(|port| port > 0);
-        match is_host(host) && port.is_none_or(is_port) {
+        match raw.len() <= Self::MAX && is_host(host) && port.is_none_or(is_port) {
             true => Ok(Self(raw.to_owned())),
             false => {
                 let shown = raw.chars().take(Self::MAX).collect();
@@ -88,6 +93,12 @@ impl FromStr for RegistryName {
             }
         }
     }
+}
+
+/// In one spelling.
+fn is_port(raw: &str) -> bool {
+    let number = raw.parse::<u16>().ok().filter(|number| *number > 0);
+    number.is_some_and(|number| number.to_string() == raw)
 }
 
 fn is_host(raw: &str) -> bool {
@@ -99,7 +110,7 @@ fn is_host(raw: &str) -> bool {
             && !label.starts_with('-')
             && !label.ends_with('-')
     };
-    raw.len() <= 253 && raw.split('.').all(is_label)
+    raw.split('.').all(is_label)
 }
 
 impl TryFrom<String> for RegistryName {
@@ -154,9 +165,18 @@ mod tests {
             "https://a b",
             "https://a:0",
             "https://a:x",
+            "https://a:05000",
+            "https://a:+5000",
+            &format!(
+                "https://{}.{}.{}",
+                "a".repeat(60),
+                "b".repeat(60),
+                "c".repeat(60)
+            ),
         ] {
             assert!(matches!(of(bad), Err(InvalidRegistry::Url(_))), "{bad}");
         }
+        assert_eq!(known("docker.io"), "index.docker.io https://docker.io");
         assert_eq!(
             of("https://me:secret@quay.io"),
             Err(InvalidRegistry::Credentials)
@@ -165,7 +185,7 @@ mod tests {
 
     #[test]
     fn an_image_says_where_it_comes_from() {
-        let of = |image| RegistryName::of_image(image).to_string();
+        let of = |image| RegistryName::of_image(image).unwrap().to_string();
         for image in [
             "redis",
             "redis:7",
@@ -176,6 +196,9 @@ mod tests {
             assert_eq!(of(image), DOCKER, "{image}");
         }
         assert_eq!(of("quay.io/me/app:1"), "quay.io");
+        assert_eq!(of("r.local:443/app"), "r.local");
+        assert_eq!(RegistryName::of_image("host:0/app"), None);
+        assert_eq!(RegistryName::of_image("a..b/app"), None);
         assert_eq!(of("localhost/app"), "localhost");
         assert_eq!(
             of("registry.local:5000/app@sha256:00"),

@@ -2,29 +2,60 @@
 //!
 //! Whoever adds a registry seals its password for the members it knows. For a node that is admitted later, or on the
 //! other side of a split, another one that has the key does it: of those that are fresh the one with the lowest id, so
-//! that one change is written and not one by each. Two that see different nodes as fresh may both write; either is right.
+//! that one change is written and not one by each. Where nothing comes of that for a while, because its disk has failed,
+//! it is of an older version or its key is none, the next one does it too. Either of two keys is right.
+
+use std::time::Duration;
 
 use crate::id::NodeId;
 use crate::network::keys;
+use crate::report::Disk;
 use crate::view::View;
 
-use super::RegistryName;
+use super::{Registry, RegistryName};
 
 /// Keys that are given with one change at most: 1,000 would not fit into one envelope.
 pub const MAX_SHARED: usize = 256;
 
-/// The next registry whose key this node is to give, and to whom: [`MAX_SHARED`] nodes at most.
-pub fn due(view: &View, me: NodeId) -> Option<(RegistryName, Vec<NodeId>)> {
-    let documents = &view.documents;
-    documents.registries.iter().find_map(|(name, registry)| {
-        let holders = registry.keys.keys();
-        let first = holders.filter(|node| view.is_fresh(node)).min();
-        let lacking = documents.roster.keys();
-        let lacking = lacking.filter(|node| !registry.keys.contains_key(node));
+/// How long each of those who could give a key leaves it to the one before.
+const LEFT_FOR: Duration = Duration::from_secs(10);
+
+/// Members that lack a key which this node could give them.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Lack {
+    pub registry: RegistryName,
+    /// [`MAX_SHARED`] at most.
+    pub nodes: Vec<NodeId>,
+    /// So long others are given the time to do it.
+    pub left_for: Duration,
+}
+
+/// What this node could give.
+pub fn lacks(view: &View, me: NodeId) -> Vec<Lack> {
+    let registries = view.documents.registries.iter();
+    let lacks = registries.filter_map(|(name, registry)| {
+        let rank = givers(view, registry).position(|node| *node == me)?;
+        let roster = view.documents.roster.keys();
+        let lacking = roster.filter(|node| !registry.keys.contains_key(node));
         let lacking = lacking.filter(|node| keys::public(node).is_some());
-        let lacking: Vec<NodeId> = lacking.take(MAX_SHARED).copied().collect();
-        (first == Some(&me) && !lacking.is_empty()).then(|| (name.clone(), lacking))
-    })
+        let nodes: Vec<NodeId> = lacking.take(MAX_SHARED).copied().collect();
+        (!nodes.is_empty()).then(|| Lack {
+            registry: name.clone(),
+            nodes,
+            left_for: LEFT_FOR * u32::try_from(rank).unwrap_or(u32::MAX),
+        })
+    });
+    lacks.collect()
+}
+
+/// Those that have the key, are heard of and can write, in the order of ids.
+fn givers<'v>(view: &'v View, registry: &'v Registry) -> impl Iterator<Item = &'v NodeId> {
+    let can_write = |node: &NodeId| {
+        let report = view.reports.get(node);
+        report.is_none_or(|report| matches!(report.disk, Disk::Working))
+    };
+    let holders = registry.keys.keys();
+    holders.filter(move |node| view.is_fresh(node) && can_write(node))
 }
 
 #[cfg(test)]
@@ -34,6 +65,7 @@ mod tests {
     use super::*;
     use crate::external_registry::{Account, Lock, Registry, SealedKey, SealedText};
     use crate::identity::SecretKey;
+    use crate::report::{Report, ReportOrder};
     use crate::time::WallTime;
     use crate::view::{Availability, Documents, Freshness, Member, Standing};
 
@@ -77,7 +109,7 @@ mod tests {
         };
         let documents = Documents {
             roster: (1..=3).map(member).collect(),
-            registries: [("quay.io".parse().unwrap(), registry)].into(),
+            registries: [("quay.io".parse().unwrap(), Arc::new(registry))].into(),
             ..Documents::default()
         };
         let standing = Standing {
@@ -91,22 +123,37 @@ mod tests {
         }
     }
 
-    fn asked(view: &View, me: u8) -> Option<Vec<NodeId>> {
-        due(view, node(me)).map(|(_, nodes)| nodes)
+    /// Who lacks it, and after how many seconds this node gives it.
+    fn asked(view: &View, me: u8) -> Option<(Vec<NodeId>, u64)> {
+        let lack = lacks(view, node(me)).pop()?;
+        Some((lack.nodes, lack.left_for.as_secs()))
     }
 
     #[test]
-    fn the_first_fresh_node_that_has_the_key_gives_it_to_those_that_lack_it() {
+    fn the_first_fresh_node_that_has_the_key_gives_it_and_the_next_one_later() {
         let (first, second) = match node(1) < node(2) {
             true => (1, 2),
             false => (2, 1),
         };
         let all_fresh = view(&[1, 2], &[1, 2, 3]);
-        assert_eq!(asked(&all_fresh, first), Some(vec![node(3)]));
-        assert_eq!(asked(&all_fresh, second), None);
+        assert_eq!(asked(&all_fresh, first), Some((vec![node(3)], 0)));
+        assert_eq!(asked(&all_fresh, second), Some((vec![node(3)], 10)));
         assert_eq!(asked(&all_fresh, 3), None);
         let first_is_away = view(&[1, 2], &[second, 3]);
-        assert_eq!(asked(&first_is_away, second), Some(vec![node(3)]));
+        assert_eq!(asked(&first_is_away, second), Some((vec![node(3)], 0)));
+    }
+
+    #[test]
+    fn a_node_whose_disk_has_failed_is_left_out() {
+        let mut view = view(&[1], &[1, 2, 3]);
+        assert!(asked(&view, 1).is_some());
+        let mut report = Report::empty(node(1), ReportOrder::default());
+        report.disk = Disk::Failed {
+            since: WallTime(0),
+            problem: "full".to_owned(),
+        };
+        view.reports.insert(node(1), Arc::new(report));
+        assert_eq!(asked(&view, 1), None);
     }
 
     #[test]

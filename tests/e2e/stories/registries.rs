@@ -4,7 +4,8 @@ use crate::source::demo::images::BUSYBOX;
 use crate::support::grid::{LATER, SOON};
 use crate::support::{Grid, Lab, eventually, registry, seen};
 
-const PASSWORD: &str = "p4ss: wörd";
+/// Its base64, with what stands before it, has a `/` and a `+`: the engine wants other letters for them.
+const PASSWORD: &str = "p4ss: wörd ~~~???>>> abc?";
 
 #[test]
 fn what_is_given_to_one_node_is_used_by_all_and_by_those_that_come_later() {

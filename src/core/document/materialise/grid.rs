@@ -1,6 +1,7 @@
 //! The document `grid`: its name, its members and the tokens.
 
 use std::collections::{BTreeMap, BTreeSet};
+use std::sync::Arc;
 
 use super::{Read, conflict, readable, shown};
 use crate::access::Members;
@@ -26,7 +27,7 @@ pub(super) struct GridPart {
     pub(super) join_tokens: BTreeMap<TokenId, JoinToken>,
     pub(super) admin_tokens: BTreeSet<[u8; 32]>,
     pub(super) vpn: Vpn,
-    pub(super) registries: BTreeMap<RegistryName, Registry>,
+    pub(super) registries: BTreeMap<RegistryName, Arc<Registry>>,
     pub(super) conflicts: Vec<Conflict>,
 }
 

@@ -1,6 +1,7 @@
 //! Of the document `grid`: external registries, and who can open their passwords.
 
 use std::collections::BTreeMap;
+use std::sync::Arc;
 
 use super::grid::GridPart;
 use super::readable;
@@ -19,19 +20,23 @@ impl GridPart {
         values: &[Value],
     ) {
         let shown = |account: &Option<Account>| match account {
-            Some(account) => format!("{} as {}", account.url, account.username),
+            Some(account) if account.check().is_ok() => {
+                format!("{} as {}", account.url, account.username)
+            }
+            Some(_) => "what nobody can have asked for".to_owned(),
             None => "removed".to_owned(),
         };
         let Some(read) = self.settle_shown(name, values, shown) else {
             return;
         };
-        if let Some(account) = read.value {
+        // A hostile member may write what no command writes.
+        if let Some(account) = read.value.filter(|account| account.check().is_ok()) {
             let registered = Registry {
                 account,
                 since: log.entry(read.source).time,
                 keys: BTreeMap::new(),
             };
-            self.registries.insert(registry, registered);
+            self.registries.insert(registry, Arc::new(registered));
         }
     }
 
@@ -49,6 +54,7 @@ impl GridPart {
             let mut keys = readable::<SealedKey>(values).map(|read| read.value);
             // Each of several that were given at once opens it.
             let opens = keys.find(|key| key.lock == lock);
+            let registry = Arc::make_mut(registry);
             registry.keys.extend(opens.map(|key| (node, key)));
         }
     }
