@@ -22,6 +22,7 @@ mod logs;
 mod meaning;
 mod network;
 mod newest;
+mod pull;
 mod spec;
 mod trouble;
 mod watch;

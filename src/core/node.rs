@@ -122,6 +122,11 @@ pub enum Input {
         id: ActionId,
         outcome: Outcome,
     },
+    /// So many hundredths of what an action that is under way brings are here: of a pull. May be told often.
+    Progressed {
+        id: ActionId,
+        hundredths: u8,
+    },
     /// Everything up to this [`Output::Save`] is on disk, or could not be written.
     Saved {
         id: SaveId,
@@ -380,6 +385,7 @@ impl Node {
             Input::Command { id, command } => self.command(id, command, now),
             Input::Observed(observed) => self.observed(observed, now),
             Input::Done { id, outcome } => self.done(id, outcome, now),
+            Input::Progressed { id, hundredths } => self.progressed(id, hundredths, now),
             Input::Saved { id, result } => self.saved(id, result, now),
             Input::Addresses(addresses) => self.own.listen_on(addresses),
             Input::Network(sight) => self.network_seen(sight, now),

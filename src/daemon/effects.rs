@@ -187,7 +187,9 @@ impl Effects {
     fn run(&self, id: ActionId, action: Action) {
         let (docker, inputs) = (self.docker.clone(), self.inputs.clone());
         tokio::spawn(async move {
-            let outcome = docker.carry_out(action).await;
+            // Where inputs are many already, this one can be missed.
+            let tell = |hundredths| _ = inputs.try_send(Input::Progressed { id, hundredths });
+            let outcome = docker.carry_out_telling(action, &tell).await;
             // The daemon is stopping when nobody takes it; the next one looks at what is there.
             let _ = inputs.send(Input::Done { id, outcome }).await;
         });

@@ -21,6 +21,7 @@ use tokio::net::TcpStream;
 use tokio::time::Instant;
 
 use super::container::container;
+use super::pull::Pull;
 use super::spec::{create_body, whole_seconds};
 use super::trouble::{CONFLICT, NOT_FOUND, Trouble};
 use super::{CHANGE_LIMIT, Docker, READ_LIMIT};
@@ -41,12 +42,21 @@ const PROBE_PAUSE: Duration = Duration::from_millis(50);
 /// For one attempt to connect, to a host that swallows packets.
 const PROBE_ATTEMPT: Duration = Duration::from_secs(1);
 
+/// Hears how far a pull has come.
+type Tell<'a> = dyn Fn(u8) + Send + Sync + 'a;
+
 impl Docker {
-    /// Does what the action says, and says what became of it. May be dropped at any time: what was
-    /// half done is seen by [`Docker::watch`], and the same action completes it.
+    /// [`Self::carry_out_telling`] to nobody.
+    #[cfg(test)]
     pub(crate) async fn carry_out(&self, action: Action) -> Outcome {
+        self.carry_out_telling(action, &|_| ()).await
+    }
+
+    /// Does what the action says, and says what became of it; of a pull `tell` hears how many hundredths are here. May be
+    /// dropped at any time: what was half done is seen by [`Docker::watch`], and the same action completes it.
+    pub(crate) async fn carry_out_telling(&self, action: Action, tell: &Tell<'_>) -> Outcome {
         match action {
-            Action::Fetch { image, frozen } => self.fetch(&image, frozen.as_ref()).await,
+            Action::Fetch { image, frozen } => self.fetch(&image, frozen.as_ref(), tell).await,
             Action::Run(spec) => self.run(&spec).await,
             Action::Start { container } => self.start(&container).await,
             Action::Stop { container, grace } => self.stop(&container, grace).await,
@@ -77,18 +87,18 @@ impl Docker {
         }
     }
 
-    async fn fetch(&self, image: &str, frozen: Option<&FrozenImage>) -> Outcome {
+    async fn fetch(&self, image: &str, frozen: Option<&FrozenImage>, tell: &Tell<'_>) -> Outcome {
         if let Some(id) = frozen.and_then(FrozenImage::id)
             && let Some(pinned) = self.image_id(id).await?
         {
             return Ok(Success::Image { pinned });
         }
         let reference = frozen.and_then(|frozen| frozen.reference(image));
-        self.fetch_named(reference.as_deref().unwrap_or(image))
+        self.fetch_named(reference.as_deref().unwrap_or(image), tell)
             .await
     }
 
-    async fn fetch_named(&self, image: &str) -> Outcome {
+    async fn fetch_named(&self, image: &str, tell: &Tell<'_>) -> Outcome {
         if let Some(pinned) = self.image_id(image).await? {
             return Ok(Success::Image { pinned });
         }
@@ -104,7 +114,7 @@ impl Docker {
             Ok(credentials) => (credentials, None),
             Err(problem) => (None, Some(problem)),
         };
-        let pulled = self.pull(image, credentials).await;
+        let pulled = self.pull(image, credentials, tell).await;
         pulled.map_err(|trouble| match trouble {
             Trouble::Refused { message, .. } => missing(match lacks {
                 Some(problem) => format!("{message} ({problem})"),
@@ -138,6 +148,7 @@ impl Docker {
         &self,
         image: &str,
         credentials: Option<DockerCredentials>,
+        tell: &Tell<'_>,
     ) -> Result<(), Trouble> {
         let client = self.client().await?;
         let options = CreateImageOptions {
@@ -146,6 +157,7 @@ impl Docker {
         };
         let mut progress = Box::pin(client.create_image(Some(options), None, credentials));
         let mut limit = REGISTRY_LIMIT;
+        let mut pull = Pull::default();
         loop {
             let Ok(next) = tokio::time::timeout(limit, progress.next()).await else {
                 return Err(silent_registry(limit));
@@ -153,7 +165,10 @@ impl Docker {
             match next {
                 None => return Ok(()),
                 Some(Err(error)) => return Err(error.into()),
-                Some(Ok(_)) => limit = PROGRESS_LIMIT,
+                Some(Ok(told)) => {
+                    limit = PROGRESS_LIMIT;
+                    pull.note(&told).into_iter().for_each(tell);
+                }
             }
         }
     }

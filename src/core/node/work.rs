@@ -291,6 +291,12 @@ impl Node {
         }
     }
 
+    pub(super) fn progressed(&mut self, id: ActionId, hundredths: u8, now: Now) {
+        if let Some(instances) = &mut self.instances {
+            instances.progressed(id, hundredths, now);
+        }
+    }
+
     /// Decides what this node runs, and tells the others. A new report is itself something that is
     /// known, so it is looked at again until nothing changes; only then anything is begun.
     pub(super) fn work(&mut self, now: Now) {

@@ -43,6 +43,8 @@ pub(super) enum ImageState {
     },
     Fetching {
         setback: Option<Setback>,
+        /// How many tenths of it are here; `None` until the engine tells of any that it pulls.
+        tenths: Option<u8>,
     },
     Ready {
         pinned: String,
@@ -114,7 +116,9 @@ impl Images {
     /// What went wrong with it last, if it is not there yet.
     pub(super) fn setback(&self, key: &ImageKey) -> Option<&Setback> {
         match &self.known.get(key)?.state {
-            ImageState::Missing { setback } | ImageState::Fetching { setback } => setback.as_ref(),
+            ImageState::Missing { setback } | ImageState::Fetching { setback, .. } => {
+                setback.as_ref()
+            }
             ImageState::Ready { .. } => None,
         }
     }
@@ -152,7 +156,34 @@ impl Images {
 
     pub(super) fn fetching(&mut self, key: &ImageKey) {
         let setback = self.setback(key).cloned();
-        self.set(key.clone(), ImageState::Fetching { setback });
+        let tenths = None;
+        self.set(key.clone(), ImageState::Fetching { setback, tenths });
+    }
+
+    /// So many hundredths of an image are here. Says whether people see another number: everybody is told of it, so
+    /// it has steps of ten, and never falls.
+    pub(super) fn progressed(&mut self, key: &ImageKey, hundredths: u8) -> bool {
+        let state = self.known.get_mut(key).map(|known| &mut known.state);
+        let Some(ImageState::Fetching { tenths, .. }) = state else {
+            return false;
+        };
+        let now = Some(hundredths.min(100) / 10);
+        let is_news = now > *tenths;
+        *tenths = now.max(*tenths);
+        is_news
+    }
+
+    /// What is told of one that is pulled.
+    pub(super) fn pull(&self, key: &ImageKey) -> Option<String> {
+        match self.known.get(key)?.state {
+            ImageState::Fetching {
+                tenths: Some(tenths),
+                ..
+            } => Some(format!("its image is pulled: {} %", 10 * tenths)),
+            ImageState::Fetching { tenths: None, .. }
+            | ImageState::Missing { .. }
+            | ImageState::Ready { .. } => None,
+        }
     }
 
     pub(super) fn fetched(&mut self, key: ImageKey, pinned: String) {
@@ -214,6 +245,22 @@ mod tests {
             assert_eq!(images.next_retry(at(second)), None);
         }
         assert_eq!(tries, 6, "after 0, 1, 3, 7, 15 and 31 s");
+    }
+
+    #[test]
+    fn a_pull_is_told_in_steps_of_ten_and_never_falls() {
+        let mut images = Images::default();
+        images.need(only(key(1)), &only(key(1)), at(0));
+        assert!(!images.progressed(&key(1), 50), "nothing is fetched");
+        images.fetching(&key(1));
+        assert_eq!(images.pull(&key(1)), None);
+        let told = [0, 4, 9, 10, 11, 57, 30, 100, 255].map(|now| images.progressed(&key(1), now));
+        let news = [true, false, false, true, false, true, false, true, false];
+        assert_eq!(told, news);
+        let pull = images.pull(&key(1));
+        assert_eq!(pull.as_deref(), Some("its image is pulled: 100 %"));
+        images.fetched(key(1), "sha256:1".to_owned());
+        assert_eq!(images.pull(&key(1)), None);
     }
 
     #[test]

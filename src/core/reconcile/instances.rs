@@ -200,6 +200,16 @@ impl Instances {
         self.refresh(now);
     }
 
+    /// So many hundredths of what an action brings are here. Only of pulls that somebody waits for anything is told.
+    pub fn progressed(&mut self, id: ActionId, hundredths: u8, now: Now) {
+        let Some(Subject::Image(key)) = self.queue.subject(id) else {
+            return;
+        };
+        if self.images.progressed(key, hundredths) {
+            self.refresh(now);
+        }
+    }
+
     /// Everybody who may lead somebody to these containers has taken note that they stop, or are replaced.
     pub fn heard(&mut self, leaving: &[(InstanceId, Leaves)], now: Now) {
         let mut is_news = false;

@@ -166,6 +166,8 @@ pub(super) struct Scene<'a> {
     /// The image of the wanted deploy is there.
     pub image_ready: bool,
     pub image_setback: Option<&'a Setback>,
+    /// How far it is pulled, in words.
+    pub pull: Option<&'a str>,
 }
 
 /// The state of an instance as people see it.
@@ -493,6 +495,9 @@ impl Local {
 
     /// What a container that is up waits for, or suffers from.
     fn waiting(&self, best: &Container, scene: Scene<'_>) -> Option<String> {
+        if let Some(pull) = scene.pull {
+            return Some(pull.to_owned());
+        }
         if let Some(setback) = scene.image_setback {
             return Some(setback.problem.clone());
         }
@@ -534,6 +539,9 @@ impl Local {
                 Creating
             };
             return Condition::new(state, Health::Unknown).because(Some(setback.problem.clone()));
+        }
+        if let (Some(pull), None) = (scene.pull, scene.image_setback) {
+            return Condition::new(Pending, Health::Unknown).because(Some(pull.to_owned()));
         }
         if let Some(setback) = scene.image_setback {
             let state = if setback.is_reason_to_refuse() {

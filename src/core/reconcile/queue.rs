@@ -118,6 +118,11 @@ impl Queue {
         actions.any(|action| matches!(action, Action::Fetch { .. }))
     }
 
+    /// On whose behalf it is carried out, if it is under way.
+    pub(super) fn subject(&self, id: ActionId) -> Option<&Subject> {
+        self.in_flight.get(&id).map(|(subject, _)| subject)
+    }
+
     pub(super) fn actions_in_flight(&self) -> impl Iterator<Item = &Action> {
         self.in_flight.values().map(|(_, action)| action)
     }

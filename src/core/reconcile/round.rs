@@ -225,12 +225,14 @@ impl<'a> Round<'a> {
         if let Beside::Successor(next) = &local.beside {
             self.check(instance, next, seats.beside, found);
         }
+        let pull = image.as_ref().and_then(|image| images.pull(image));
         let scene = Scene {
             task,
             best: seats.present,
             stopping: self.is_stopping(instance, local.berth),
             image_ready: pinned.is_some(),
             image_setback: image.as_ref().and_then(|image| images.setback(image)),
+            pull: pull.as_deref(),
         };
         let next = self.hold_beside(instance, local, seats.beside, scene);
         if let Some(wait) = local.ages_in(scene.best, self.now.wall) {

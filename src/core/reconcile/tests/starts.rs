@@ -381,6 +381,38 @@ fn an_image_that_vanished_is_fetched_again() {
 }
 
 #[test]
+fn how_far_a_pull_has_come_is_told_with_the_instance_until_the_image_is_there() {
+    let mut bench = Bench::with([wanted("web-1", 1)]);
+    let (id, _) = bench.next_action().unwrap();
+    let told = |bench: &mut Bench, hundredths| {
+        let before = bench.instances.version();
+        let now = bench.now();
+        bench.instances.progressed(id, hundredths, now);
+        bench.instances.version() - before
+    };
+    assert!(told(&mut bench, 42) > 0);
+    assert_eq!(bench.state("web-1"), "pending unknown");
+    assert_eq!(bench.problem("web-1"), "its image is pulled: 40 %");
+    assert_eq!(
+        told(&mut bench, 49),
+        0,
+        "a report for each percent is too much"
+    );
+    assert!(told(&mut bench, 99) > 0);
+    assert_eq!(bench.problem("web-1"), "its image is pulled: 90 %");
+    bench.done(
+        id,
+        Ok(Success::Image {
+            pinned: "sha256:a".to_owned(),
+        }),
+    );
+    bench.settle();
+    assert_eq!(told(&mut bench, 100), 0, "it is over");
+    assert_eq!(bench.state("web-1"), "running healthy");
+    assert_eq!(bench.problem("web-1"), "");
+}
+
+#[test]
 fn many_instances_start_eight_at_a_time_and_share_one_fetch() {
     let all = (1..=20).map(|n| of_service(&format!("web-{n}"), 1, 20, Service::new("web:1")));
     let mut bench = Bench::with(all);
