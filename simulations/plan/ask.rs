@@ -199,9 +199,6 @@ fn input(services: u8, version: u32) -> StackInput {
         let name: ServiceName = format!("p{bit}").parse().expect("a service name");
         let mut service = Service::new(stack_image(bit, version));
         service.links = links(services, bit, version);
-        if version == 3 {
-            service.deploy.order = Order::StartFirst;
-        }
         (name, (service, Some(version)))
     });
     StackInput {
