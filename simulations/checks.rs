@@ -20,6 +20,7 @@ mod offline;
 mod order;
 mod parting;
 mod patience;
+mod processors;
 mod rest;
 mod restarts;
 mod rollout;
@@ -194,6 +195,7 @@ impl Checks {
                 Box::new(succession::Successions),
                 Box::<epochs::Epochs>::default(),
                 Box::<order::Orders>::default(),
+                Box::<processors::Processors>::default(),
                 Box::<offline::Offlines>::default(),
                 Box::<acknowledged::Acknowledged>::default(),
                 Box::new(membership::Membership),
@@ -259,6 +261,7 @@ pub fn all() -> impl Iterator<Item = &'static Check> {
         epochs::CHECKS,
         offline::CHECKS,
         order::CHECKS,
+        processors::CHECKS,
         acknowledged::CHECKS,
         membership::CHECKS,
         clones::CHECKS,

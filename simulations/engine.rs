@@ -13,7 +13,7 @@ use kontena_core::reconcile::action::{
     Observed, Outcome, Ownership, Success,
 };
 use kontena_core::report::{Engine as About, EngineState};
-use kontena_core::stack::{FrozenImage, Port, Service};
+use kontena_core::stack::{FrozenImage, Platforms, Port, Service};
 use kontena_core::time::WallTime;
 
 pub use self::trouble::{Illness, Trouble};
@@ -51,6 +51,10 @@ pub struct Engine {
     pub hooks: u64,
     /// Cores of its host.
     pub cpus: u32,
+    /// What its kernel calls its processor.
+    pub machine: &'static str,
+    /// The images of the registry that were not built for every processor.
+    pub built_for: BTreeMap<String, Platforms>,
     /// Bytes that its host has.
     pub memory: u64,
     changes: Vec<Change>,
@@ -95,6 +99,8 @@ impl Engine {
             stops: 0,
             hooks: 0,
             cpus: Self::CPUS,
+            machine: "x86_64",
+            built_for: BTreeMap::new(),
             memory: Self::MEMORY,
             changes: Vec::new(),
         }
@@ -192,9 +198,14 @@ impl Engine {
             return Some(FrozenImage::Digest {
                 id: is_here.then(|| known.clone()),
                 digest: known,
+                platforms: self.platforms(&meant),
             });
         }
         is_here.then_some(FrozenImage::Id { id: known })
+    }
+
+    fn platforms(&self, meant: &str) -> Platforms {
+        self.built_for.get(meant).cloned().unwrap_or_default()
     }
 
     /// What the engine takes an image for: an id is `sha256:` and what its name says.
@@ -224,6 +235,10 @@ impl Engine {
     fn fetch(&mut self, image: String, frozen: &Option<FrozenImage>) -> Outcome {
         let meant = self.meant(&image, frozen);
         if self.registry.contains(&meant) && !self.trouble.no_pulls {
+            if !self.platforms(&meant).run_on(self.machine) {
+                let problem = format!("no matching manifest for {}", self.machine);
+                return Err(Failure::NoImage { image, problem });
+            }
             self.images.insert(meant.clone());
         }
         if self.images.contains(&meant) {
@@ -518,7 +533,7 @@ impl Engine {
             version: "20.10.24".to_owned(),
             cpus: self.cpus,
             memory_bytes: self.memory,
-            architecture: "x86_64".to_owned(),
+            architecture: self.machine.to_owned(),
             operating_system: "Debian GNU/Linux 12".to_owned(),
             kernel: "6.1".to_owned(),
         })

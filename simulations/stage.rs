@@ -57,6 +57,14 @@ impl Stage {
             if let Deed::Drift { host, by } = step.deed {
                 world.hosts[host].clock = Clock::drifting(by);
             }
+            if let Deed::OtherProcessor { host } = step.deed {
+                world.hosts[host].engine.machine = "aarch64";
+            }
+            if let Deed::BuiltForMost { service, version } = step.deed {
+                let image = Shape::of(service).service(service, version).image;
+                world.build_for(&image, &["amd64"]);
+                world.build_for(&rebuilt(&image), &["amd64"]);
+            }
         }
         let token = world.form_grid_of(plan.nodes);
         world.run_for(FORMED_FOR);
@@ -97,6 +105,8 @@ impl Stage {
             Deed::Join { host, sponsor } => self.join(host, sponsor),
             Deed::Ask { on, ref ask } => self.ask(on, ask),
             Deed::Drift { .. }
+            | Deed::OtherProcessor { .. }
+            | Deed::BuiltForMost { .. }
             | Deed::Cut { .. }
             | Deed::Lose { .. }
             | Deed::Double { .. }

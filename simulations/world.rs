@@ -10,7 +10,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::time::Duration;
 
 use kontena_core::command::{CommandId, Reply};
-use kontena_core::id::NodeId;
+use kontena_core::id::{NodeId, ServiceKey};
 use kontena_core::time::{Instant, Now};
 
 use crate::chance::Chance;
@@ -40,6 +40,8 @@ pub struct World {
     by_id: BTreeMap<NodeId, Vec<usize>>,
     replies: BTreeMap<CommandId, Reply>,
     commands: u64,
+    /// Of services that were created, what their image is called.
+    created: BTreeMap<ServiceKey, String>,
     /// Who asked to be admitted, with which command: a call's number is its place here.
     joins: Vec<(usize, CommandId)>,
     /// How long a member's answer takes on its way to a stranger.
@@ -71,6 +73,7 @@ impl World {
             by_id: BTreeMap::new(),
             replies: BTreeMap::new(),
             commands: 0,
+            created: BTreeMap::new(),
             joins: Vec::new(),
             join_latency: Duration::from_millis(1),
             asker: None,

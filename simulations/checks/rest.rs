@@ -6,7 +6,7 @@ use std::num::NonZeroU32;
 use kontena_core::id::{InstanceId, NodeId, ServiceKey};
 use kontena_core::reconcile::action::{Action, Ownership};
 use kontena_core::report::InstanceState;
-use kontena_core::stack::{Service, Strategy};
+use kontena_core::stack::{FrozenImage, Service, Strategy};
 use kontena_core::view::{Availability, Deployed, Documents, Lifecycle, ServiceRecord};
 
 use super::rollout::floor;
@@ -159,25 +159,19 @@ impl<'a> Truth<'a> {
             return;
         }
         match (service.deploy.strategy, service.stateful) {
-            (Strategy::Daemon, _) => self.daemon(key, record, service, findings),
+            (Strategy::Daemon, _) => self.daemon(key, record, deployed, findings),
             (_, true) => self.stateful(key, record, findings),
-            (_, false) => self.stateless(key, record, service, findings),
+            (_, false) => self.stateless(key, record, deployed, service, findings),
         }
         let goes_on = deployed.halt.is_none() && deployed.canary().is_none();
         if goes_on && self.has_room_for_a_rollout(record, service) {
-            self.is_newest(key, deployed, service, findings);
+            self.is_newest(key, deployed, findings);
         }
     }
 
     /// Who may not run it starts nothing of it: what it keeps for want of another node stays as it is.
-    fn is_newest(
-        &self,
-        key: &ServiceKey,
-        deployed: &Deployed,
-        service: &Service,
-        findings: &mut Findings,
-    ) {
-        let eligible = self.eligible(service);
+    fn is_newest(&self, key: &ServiceKey, deployed: &Deployed, findings: &mut Findings) {
+        let eligible = self.eligible(deployed);
         let may_run = |host: usize| eligible.contains(&self.scene.world.id(host));
         let containers = self.containers().filter(|(host, _)| may_run(*host));
         for (host, container) in containers.filter(|(_, c)| c.owner.instance.service == *key) {
@@ -198,13 +192,21 @@ impl<'a> Truth<'a> {
         hosts.flat_map(|(index, host)| host.engine.running().map(move |each| (index, each)))
     }
 
-    /// Nodes that may run something new of it, by their rows alone.
-    fn eligible(&self, service: &Service) -> BTreeSet<NodeId> {
-        let is_zoned = !service.affinity.is_empty();
+    /// Nodes that may run something new of it, by their rows and their machines alone.
+    fn eligible(&self, deployed: &Deployed) -> BTreeSet<NodeId> {
+        let service = deployed.revision.service.as_ref().ok();
+        let is_zoned = service.is_some_and(|service| !service.affinity.is_empty());
+        let image = deployed.revision.image.as_ref();
+        let platforms = image.and_then(FrozenImage::platforms);
+        let others = self.scene.members().filter(|(_, host)| {
+            platforms.is_some_and(|platforms| !platforms.run_on(host.engine.machine))
+        });
+        let others: BTreeSet<NodeId> = others.map(|(_, host)| host.id()).collect();
         let rows = self.documents.roster.iter();
         rows.filter(|(node, _)| self.present.contains(node))
             .filter(|(_, row)| row.availability == Availability::Active)
             .filter(|(_, row)| !is_zoned || row.zone() == "a")
+            .filter(|(node, _)| !others.contains(node))
             .map(|(node, _)| *node)
             .collect()
     }
@@ -226,10 +228,11 @@ impl<'a> Truth<'a> {
         &self,
         key: &ServiceKey,
         record: &ServiceRecord,
+        deployed: &Deployed,
         service: &Service,
         findings: &mut Findings,
     ) {
-        let eligible = self.eligible(service);
+        let eligible = self.eligible(deployed);
         let on_each = match (service.ports.is_empty(), service.resources.memory) {
             (false, _) => 1,
             (true, Some(memory)) => u32::try_from(Engine::MEMORY / memory).unwrap_or(u32::MAX),
@@ -238,7 +241,7 @@ impl<'a> Truth<'a> {
         let most = service.deploy.max_per_node.map(NonZeroU32::get);
         let on_each = most.unwrap_or(u32::MAX).min(on_each);
         self.has_no_more(key, most, findings);
-        self.is_balanced(key, record, service, on_each, findings);
+        self.is_balanced(key, record, deployed, on_each, findings);
         let nodes = u32::try_from(eligible.len()).unwrap_or(u32::MAX);
         let room = nodes.saturating_mul(on_each);
         if room >= record.instances {
@@ -276,28 +279,27 @@ impl<'a> Truth<'a> {
         &self,
         key: &ServiceKey,
         record: &ServiceRecord,
-        service: &Service,
+        deployed: &Deployed,
         on_each: u32,
         findings: &mut Findings,
     ) {
-        let aim = record
-            .deployed
-            .as_ref()
-            .map(|it| (it.generation, it.revision.hash));
+        let aim = (deployed.generation, deployed.revision.hash);
+        let service = deployed.revision.service.as_ref().ok();
+        let is_rebalanced = service.is_some_and(|service| service.deploy.rebalance);
         let of_it = || {
             self.containers()
                 .filter(|(_, c)| c.owner.instance.service == *key)
         };
-        let is_newest = |owner: &Ownership| Some((owner.generation, owner.revision)) == aim;
+        let is_newest = |owner: &Ownership| (owner.generation, owner.revision) == aim;
         let are_well = of_it().count() == record.instances as usize
             && of_it().all(|(_, container)| is_newest(&container.owner));
         let mut members = self.documents.roster.keys();
         let all_are_there = members.all(|node| self.present.contains(node));
-        if !service.deploy.rebalance || !are_well || !all_are_there {
+        if !is_rebalanced || !are_well || !all_are_there {
             return;
         }
         let mut zones: BTreeMap<&str, Vec<usize>> = BTreeMap::new();
-        for node in self.eligible(service) {
+        for node in self.eligible(deployed) {
             let here = of_it().filter(|(host, _)| self.scene.world.id(*host) == node);
             let row = &self.documents.roster[&node];
             zones.entry(row.zone()).or_default().push(here.count());
@@ -367,10 +369,10 @@ impl<'a> Truth<'a> {
         &self,
         key: &ServiceKey,
         record: &ServiceRecord,
-        service: &Service,
+        deployed: &Deployed,
         findings: &mut Findings,
     ) {
-        let eligible = self.eligible(service);
+        let eligible = self.eligible(deployed);
         for (host, machine) in self.scene.members() {
             let here = machine.engine.running();
             let count = here.filter(|c| c.owner.instance.service == *key).count();

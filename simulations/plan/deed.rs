@@ -71,6 +71,16 @@ pub enum Deed {
         by: i64,
     },
 
+    /// The host has another processor than most, for the whole run.
+    OtherProcessor {
+        host: usize,
+    },
+    /// This version's image was built for the processor that most have, and for no other, for the whole run.
+    BuiltForMost {
+        service: usize,
+        version: u32,
+    },
+
     HangEngine {
         host: usize,
     },
@@ -224,6 +234,8 @@ impl Deed {
                 ask: Ask::Leave { .. },
             } => Touched::Hosts(vec![*on]),
             Self::Seclude { .. }
+            | Self::OtherProcessor { .. }
+            | Self::BuiltForMost { .. }
             | Self::MoveTag { .. }
             | Self::Forge { .. }
             | Self::Jump { .. }
@@ -258,6 +270,8 @@ impl Deed {
             | Self::Stall { .. }
             | Self::Jump { .. }
             | Self::Drift { .. }
+            | Self::OtherProcessor { .. }
+            | Self::BuiltForMost { .. }
             | Self::HangEngine { .. }
             | Self::SlowPulls { .. }
             | Self::NoPulls { .. }

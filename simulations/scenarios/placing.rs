@@ -157,7 +157,7 @@ fn what_was_planned_is_what_happens() {
         (Supposition::Dies(node), false),
     ] {
         let before = world.running();
-        let planned = plan(&world.hosts[0].view, &[supposition]);
+        let planned = plan(&world.hosts[0].view, &[supposition], 0);
         if is_drain {
             drain(&mut world, 2, 0);
         } else {

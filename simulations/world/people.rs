@@ -7,7 +7,7 @@ use kontena_core::command::{Command, CommandId, Reply, images_of};
 use kontena_core::id::NodeName;
 use kontena_core::network::plan::AddressPlan;
 use kontena_core::node::Input;
-use kontena_core::stack::FrozenImage;
+use kontena_core::stack::{FrozenImage, Platforms};
 use kontena_core::time::WallTime;
 
 use super::World;
@@ -31,6 +31,17 @@ impl World {
         }
     }
 
+    /// Says what an image of the registry was built for.
+    pub fn build_for(&mut self, image: &str, platforms: &[&str]) {
+        let platforms: Vec<String> = platforms.iter().map(ToString::to_string).collect();
+        let platforms = Platforms::from(platforms);
+        for host in &mut self.hosts {
+            host.engine
+                .built_for
+                .insert(image.to_owned(), platforms.clone());
+        }
+    }
+
     /// Gives a command to a host's node and waits for the answer.
     pub fn command(&mut self, host: usize, command: Command) -> Reply {
         let id = self.give(host, command);
@@ -48,6 +59,9 @@ impl World {
     pub fn give(&mut self, host: usize, command: Command) -> CommandId {
         self.commands += 1;
         let id = CommandId(self.commands);
+        if let Command::CreateService { key, service, .. } = &command {
+            self.created.insert(key.clone(), service.image.clone());
+        }
         let command = self.frozen(host, command);
         self.tell(host, || Fact::Given(id));
         // A loop that stands still reads it when it goes on.
@@ -66,7 +80,9 @@ impl World {
     fn frozen(&self, host: usize, command: Command) -> Command {
         let Host { view, engine, .. } = &self.hosts[host];
         let images = images_of(view, self.id(host), &command, WallTime(0));
-        let meanings = images.into_iter().filter_map(|image| {
+        let created = self.created_by(&command).filter(|_| images.is_empty());
+        let images = images.into_iter().chain(created);
+        let meanings = images.filter_map(|image| {
             let meaning = engine.meaning(&image)?;
             Some((image, meaning))
         });
@@ -78,6 +94,14 @@ impl World {
                 images,
             },
         }
+    }
+
+    /// The image of a service that is deployed in one breath with its creation, which no view shows yet.
+    fn created_by(&self, command: &Command) -> Option<String> {
+        let Command::DeployService { key, .. } = command else {
+            return None;
+        };
+        self.created.get(key).cloned()
     }
 
     pub fn reply(&mut self, id: CommandId) -> Option<Reply> {

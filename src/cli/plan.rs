@@ -8,6 +8,7 @@ use super::failure::Failure;
 use super::session::Session;
 use super::table::Table;
 use super::text::printable;
+use super::why;
 use crate::api::paths;
 use crate::api::types::plan::{LabelledNode, PlanRequest, SupposedNode};
 
@@ -17,6 +18,7 @@ use crate::api::types::plan::{LabelledNode, PlanRequest, SupposedNode};
   kontena plan --drain c
   kontena plan --kill a --kill b
   kontena plan --label b=disk=ssd --add d
+  kontena plan --drain c --scores
 
 It tells the first step. What follows once that is carried out, it does not tell.")]
 pub(crate) struct Plan {
@@ -38,6 +40,9 @@ pub(crate) struct Plan {
     /// If a node of this name joined; with labels as `NAME:LABEL,LABEL`
     #[arg(long, value_name = "NAME", value_parser = supposed)]
     add: Vec<SupposedNode>,
+    /// Also show how each node would be judged, as `why` does, for the first 20 services that would change
+    #[arg(long)]
+    scores: bool,
 }
 
 pub(crate) async fn run(session: &Session, asked: Plan) -> Result<(), Failure> {
@@ -48,8 +53,13 @@ pub(crate) async fn run(session: &Session, asked: Plan) -> Result<(), Failure> {
         remove: asked.remove,
         label: asked.label,
         add: asked.add,
+        scores: asked.scores,
     };
-    if request == PlanRequest::default() {
+    let nothing = PlanRequest {
+        scores: request.scores,
+        ..PlanRequest::default()
+    };
+    if request == nothing {
         return Err(Failure::usage("nothing is supposed")
             .hint("give `--drain NODE`, `--kill NODE`, `--label NODE=LABEL` …"));
     }
@@ -57,7 +67,7 @@ pub(crate) async fn run(session: &Session, asked: Plan) -> Result<(), Failure> {
     let plan: Planned = session.client.post(&paths::plan(&grid), &request).await?;
     let talk = summary(&plan);
     let look = session.output.look();
-    session.print_object(&plan, || table(&plan).render(look))?;
+    session.print_object(&plan, || table(&plan).render(look) + &judged(&plan))?;
     session.output.talk(&talk);
     Ok(())
 }
@@ -98,6 +108,13 @@ fn table(plan: &Planned) -> Table {
         ]);
     }
     table
+}
+
+/// How each node would be judged, below an empty line.
+fn judged(plan: &Planned) -> String {
+    let explanations = plan.explanations.iter();
+    let texts = explanations.map(|explanation| format!("\n{}", why::text(explanation)));
+    texts.collect()
 }
 
 fn then(change: &Change) -> String {
@@ -164,6 +181,7 @@ mod tests {
                 change("agent-1", Some("a"), Outcome::Stops),
             ],
             unchanged: 7,
+            explanations: Vec::new(),
         };
         expect![[r"
             INSTANCE    NOW  THEN       WHY
@@ -181,6 +199,7 @@ mod tests {
         let nothing = Planned {
             changes: Vec::new(),
             unchanged: 3,
+            explanations: Vec::new(),
         };
         assert_eq!(
             summary(&nothing),

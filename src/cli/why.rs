@@ -33,7 +33,7 @@ pub(crate) async fn run(session: &Session, asked: Why) -> Result<(), Failure> {
 }
 
 /// A node's own words are among it, so nothing in it may move the terminal.
-fn text(explanation: &Explanation) -> String {
+pub(super) fn text(explanation: &Explanation) -> String {
     let text = explanation.to_string();
     let lines = text.lines().map(|line| format!("{}\n", printable(line)));
     lines.collect()

@@ -8,6 +8,7 @@ mod frozen;
 mod grid;
 mod join_address;
 mod member;
+mod moved;
 mod registry;
 mod resolve;
 mod service;
@@ -337,7 +338,7 @@ pub fn edits(
         Command::ShareRegistry { name, keys } => Ok(registry::share(view, name, keys)),
         Command::Frozen { command, images } => {
             let edits = edits(view, me, command, wall)?;
-            Ok(frozen::freeze(view, edits, images))
+            Ok(frozen::freeze(view, me, command, edits, images))
         }
     }
 }

@@ -38,7 +38,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::time::Duration;
 
 use crate::id::{InstanceId, NodeId, ServiceKey};
-use crate::stack::{Service, Strategy};
+use crate::stack::{FrozenImage, Service, Strategy};
 use crate::view::{Lifecycle, ServiceRecord, View};
 
 use survey::Survey;
@@ -262,7 +262,7 @@ fn place_service<'v>(
     }
     match readable(survey.view, record) {
         Ok(service) => {
-            let wanted = Wanted::new(survey.view, key, service, Standard::of(record));
+            let wanted = Wanted::deployed(survey.view, key, service, record);
             let assignments = decide::service(survey, &wanted, record, observe);
             ServicePlacement::Placed(assignments)
         }
@@ -279,7 +279,7 @@ fn place_again<'v>(
     assignments: &mut BTreeMap<u32, Assignment>,
 ) {
     if let Ok(service) = readable(survey.view, record) {
-        let wanted = Wanted::new(survey.view, key, service, Standard::of(record));
+        let wanted = Wanted::deployed(survey.view, key, service, record);
         decide::again(survey, &wanted, numbers, assignments);
     }
 }
@@ -304,12 +304,14 @@ fn readable<'v>(view: &View, record: &'v ServiceRecord) -> Result<&'v Service, S
 ///
 /// Whoever takes the command that creates the service, or scales it up, writes them as pins with that
 /// very change. The service need not be in the view yet. A number that is bound already, or that no
-/// node fits, is missing in the answer; one that a node holds is bound to that node. Nothing is bound
+/// node fits, is missing in the answer; one that a node holds is bound to that node. `image` is what its image means
+/// where that is known, and so which processors it was built for. Nothing is bound
 /// for a stateless service, nor for `daemon`, where each node has numbers of its own.
 pub fn choose_pins(
     view: &View,
     key: &ServiceKey,
     service: &Service,
+    image: Option<&FrozenImage>,
     numbers: impl IntoIterator<Item = u32>,
 ) -> BTreeMap<u32, NodeId> {
     if !service.stateful || service.deploy.strategy == Strategy::Daemon {
@@ -321,7 +323,7 @@ pub fn choose_pins(
             place_service(&mut survey, other, record, &mut |_, _, _, _| ());
         }
     }
-    let wanted = Wanted::new(view, key, service, Standard::Nothing);
+    let wanted = Wanted::new(view, key, service, Standard::Nothing, image);
     let record = view.documents.services.get(key);
     decide::pins(&mut survey, &wanted, record, numbers)
 }

@@ -32,6 +32,7 @@ mod network_mode;
 mod offline;
 mod on_failure;
 mod order;
+mod platforms;
 mod port;
 mod privileges;
 mod relations;
@@ -57,6 +58,7 @@ pub use network_mode::NetworkMode;
 pub use offline::{NotOneOf, Offline, OnReturn, Takeover};
 pub use on_failure::OnFailure;
 pub use order::Order;
+pub use platforms::Platforms;
 pub use port::InvalidPort;
 pub use privileges::{InvalidPrivilege, PidMode, Privileges, capability, user};
 pub use relations::{

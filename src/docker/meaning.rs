@@ -2,8 +2,8 @@
 
 use std::time::Duration;
 
-use bollard::models::ImageInspect;
-use kontena_core::stack::{FrozenImage, repository};
+use bollard::models::{DistributionInspect, ImageInspect};
+use kontena_core::stack::{FrozenImage, Platforms, repository};
 
 use super::{Docker, READ_LIMIT};
 
@@ -19,7 +19,7 @@ impl Docker {
         let id = here.and_then(|here| here.id);
         let asks = id.is_none() || digest_here.is_some();
         let elsewhere = match asks {
-            true => self.digest_in_registry(image).await,
+            true => self.known_to_registry(image).await,
             false => None,
         };
         decide(id, digest_here, elsewhere)
@@ -31,14 +31,14 @@ impl Docker {
         self.call(READ_LIMIT, call).await.ok()
     }
 
-    async fn digest_in_registry(&self, image: &str) -> Option<String> {
+    async fn known_to_registry(&self, image: &str) -> Option<Listed> {
         let client = self.client().await.ok()?;
         // Without a password that it has not been given yet, a public image is known all the same.
         let credentials = self.credentials(image).unwrap_or_default();
         let asked = client.inspect_registry_image(image, credentials);
         let answer = tokio::time::timeout(REGISTRY_LIMIT, asked).await;
         match answer {
-            Ok(Ok(found)) => found.descriptor.digest,
+            Ok(Ok(found)) => Listed::of(found),
             Ok(Err(problem)) => {
                 tracing::debug!(image, %problem, "No registry says what an image means");
                 None
@@ -51,6 +51,31 @@ impl Docker {
     }
 }
 
+/// What a registry says of an image.
+#[derive(Clone)]
+struct Listed {
+    digest: String,
+    platforms: Platforms,
+}
+
+impl Listed {
+    fn of(found: DistributionInspect) -> Option<Self> {
+        let platforms = found.platforms.iter().map(|platform| {
+            let text = |text: &'_ Option<String>| text.clone().unwrap_or_default();
+            let variant = platform.variant.as_deref();
+            (text(&platform.os), text(&platform.architecture), variant)
+        });
+        let platforms: Vec<_> = platforms.collect();
+        let listed = platforms
+            .iter()
+            .map(|(system, processor, variant)| (system.as_str(), processor.as_str(), *variant));
+        Some(Self {
+            digest: found.descriptor.digest?,
+            platforms: Platforms::listed(listed),
+        })
+    }
+}
+
 /// What is frozen: by the engine's id and the digest that it has, and the digest that the registry says.
 ///
 /// An engine with the containerd store gives every image a digest, which is its id, whether it came from a registry or was
@@ -59,17 +84,27 @@ impl Docker {
 fn decide(
     id: Option<String>,
     here: Option<String>,
-    elsewhere: Option<String>,
+    elsewhere: Option<Listed>,
 ) -> Option<FrozenImage> {
     match (id, here, elsewhere) {
         (Some(id), None, _) => Some(FrozenImage::Id { id }),
-        (Some(id), Some(here), elsewhere) if id == here && elsewhere.as_ref() != Some(&here) => {
+        (Some(id), Some(here), elsewhere)
+            if id == here && elsewhere.as_ref().is_none_or(|it| it.digest != here) =>
+        {
             Some(FrozenImage::Id { id })
         }
         (id, here, elsewhere) => {
-            let digest = elsewhere.or_else(|| here.clone())?;
+            let unlisted = |digest: &String| Listed {
+                digest: digest.clone(),
+                platforms: Platforms::default(),
+            };
+            let Listed { digest, platforms } = elsewhere.or_else(|| here.as_ref().map(unlisted))?;
             let id = id.filter(|_| here.as_ref() == Some(&digest));
-            Some(FrozenImage::Digest { digest, id })
+            Some(FrozenImage::Digest {
+                digest,
+                id,
+                platforms,
+            })
         }
     }
 }
@@ -109,6 +144,13 @@ mod tests {
             Some(FrozenImage::Digest {
                 digest: digest.to_owned(),
                 id: id.map(str::to_owned),
+                platforms: Platforms::default(),
+            })
+        };
+        let listed = |digest: &str| {
+            Some(Listed {
+                digest: digest.to_owned(),
+                platforms: Platforms::default(),
             })
         };
         let (id, digest, moved) = ("sha256:aa", "sha256:bb", "sha256:cc");
@@ -116,24 +158,45 @@ mod tests {
         assert_eq!(decide(some(id), None, None), built(id));
         assert_eq!(decide(some(id), some(digest), None), from(digest, Some(id)));
         assert_eq!(
-            decide(some(id), some(digest), some(digest)),
+            decide(some(id), some(digest), listed(digest)),
             from(digest, Some(id))
         );
         assert_eq!(
-            decide(some(id), some(digest), some(moved)),
+            decide(some(id), some(digest), listed(moved)),
             from(moved, None)
         );
         // containerd's: what is built has one too.
         assert_eq!(decide(some(digest), some(digest), None), built(digest));
         assert_eq!(
-            decide(some(digest), some(digest), some(moved)),
+            decide(some(digest), some(digest), listed(moved)),
             built(digest)
         );
         let confirmed = from(digest, Some(digest));
-        assert_eq!(decide(some(digest), some(digest), some(digest)), confirmed);
+        assert_eq!(
+            decide(some(digest), some(digest), listed(digest)),
+            confirmed
+        );
         // Not here.
-        assert_eq!(decide(None, None, some(moved)), from(moved, None));
+        assert_eq!(decide(None, None, listed(moved)), from(moved, None));
         assert_eq!(decide(None, None, None), None);
+    }
+
+    #[test]
+    fn a_registry_says_what_an_image_was_built_for() {
+        let answer = serde_json::json!({
+            "Descriptor": { "digest": "sha256:aa", "size": 1, "mediaType": "application/vnd.oci.image.index.v1+json" },
+            "Platforms": [
+                { "architecture": "amd64", "os": "linux" },
+                { "architecture": "arm64", "os": "linux", "variant": "v8" },
+                { "architecture": "arm", "os": "linux", "variant": "v7" },
+                { "architecture": "unknown", "os": "unknown" },
+            ],
+        });
+        let found = Listed::of(serde_json::from_value(answer).unwrap());
+        let Some(FrozenImage::Digest { platforms, .. }) = decide(None, None, found) else {
+            panic!("a digest");
+        };
+        assert_eq!(platforms.listing(), "amd64, arm/v7, arm64");
     }
 
     #[test]

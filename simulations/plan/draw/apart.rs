@@ -3,7 +3,7 @@
 
 use super::{Draw, MINUTE, SECOND};
 use crate::chance::Chance;
-use crate::plan::{Ask, Deed, Step, VERSIONS};
+use crate::plan::{Ask, Deed, Shape, Step, VERSIONS};
 
 impl Draw {
     pub(super) fn add_what_is_drawn_apart(&mut self, seed: u64) {
@@ -18,6 +18,7 @@ impl Draw {
         self.fall_ill(seed);
         self.move_tags(seed);
         self.hang_hooks(seed);
+        self.mix_processors(seed);
     }
 
     fn lie(&mut self, seed: u64) {
@@ -204,6 +205,31 @@ impl Draw {
                 let lasts = chance.range(5 * SECOND, 3 * MINUTE);
                 let hangs = chance.happens(400);
                 self.add(at, lasts, Deed::Sicken { host, hangs });
+            }
+        }
+    }
+
+    /// Some hosts have another processor, and some versions of services are not built for it: those without data, which
+    /// waits for a person where its node cannot run what is deployed. Not where an engine or the registry is silent: what
+    /// an image was built for is not known then.
+    fn mix_processors(&mut self, seed: u64) {
+        let mut chance = Chance::new(seed, "processors");
+        let silences =
+            |step: &Step| matches!(step.deed, Deed::HangEngine { .. } | Deed::NoPulls { .. });
+        if !chance.happens(300) || self.plan.steps.iter().any(silences) {
+            return;
+        }
+        for host in 0..self.plan.hosts() {
+            if chance.happens(400) {
+                self.add(0, 0, Deed::OtherProcessor { host });
+            }
+        }
+        for number in 0..self.services {
+            let service = self.numbered(number);
+            let is_bound = Shape::of(service) == Shape::Stateful;
+            let versions = (1..=VERSIONS).filter(|_| !is_bound && chance.happens(400));
+            for version in versions.collect::<Vec<_>>() {
+                self.add(0, 0, Deed::BuiltForMost { service, version });
             }
         }
     }

@@ -18,6 +18,9 @@ use crate::api::types::segments::OfGrid;
 /// More than anybody asks for at once: each is applied to a copy of the view.
 const MAX_SUPPOSITIONS: usize = 1_000;
 
+/// The services that are explained: more than anybody reads at once, and each is placed once more.
+const MAX_EXPLAINED: usize = 20;
+
 /// `POST /v1/grids/{grid}/plan`: nothing is done.
 pub(super) async fn plan(
     State(backend): Shared,
@@ -25,8 +28,9 @@ pub(super) async fn plan(
     Body(request): Body<PlanRequest>,
 ) -> Answer<Described<Plan, PlanShape>> {
     let snapshot = snapshot_of(&backend, &grid)?;
+    let explained = if request.scores { MAX_EXPLAINED } else { 0 };
     let suppositions = suppositions(&snapshot, request)?;
-    let plan = placement::plan(&snapshot.view, &suppositions);
+    let plan = placement::plan(&snapshot.view, &suppositions, explained);
     Ok(Json(Described::new(plan)))
 }
 

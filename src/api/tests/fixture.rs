@@ -14,7 +14,7 @@ use kontena_core::network::plan::{AddressPlan, HostRoute};
 use kontena_core::report::{
     Disk, Engine, EngineState, Health, Hold, InstanceState, Report, ReportOrder,
 };
-use kontena_core::stack::{FrozenImage, Service};
+use kontena_core::stack::{FrozenImage, Platforms, Service};
 use kontena_core::time::WallTime;
 use kontena_core::view::{
     Availability, Conflict, Deployed, Documents, Freshness, Grid, Lifecycle, Member, Revision,
@@ -479,6 +479,7 @@ impl Images for FakeImages {
             _ => Some(FrozenImage::Digest {
                 digest: "sha256:d1".to_owned(),
                 id: Some("sha256:a1".to_owned()),
+                platforms: Platforms::default(),
             }),
         };
         Box::pin(async move { meaning })

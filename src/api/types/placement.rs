@@ -111,6 +111,9 @@ pub(crate) struct PlanShape {
     changes: Vec<PlacementChange>,
     /// How many would stay as they are.
     unchanged: u64,
+    /// With `scores`: why the instances of the first twenty services would be where they would be.
+    #[serde(default)]
+    explanations: Vec<ExplanationShape>,
 }
 
 /// What would become of one instance.

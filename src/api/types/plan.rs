@@ -30,6 +30,8 @@ pub(crate) struct PlanRequest {
     #[serde(deserialize_with = "objects")]
     #[schemars(length(max = 1_000))]
     pub(crate) add: Vec<SupposedNode>,
+    /// Also tell how each node looks to the decision, of the first twenty services that would change.
+    pub(crate) scores: bool,
 }
 
 /// Objects alone: a list would be read as the fields of one, in the order in which they are declared.

@@ -6,7 +6,7 @@ use super::Refusal;
 use crate::document::edit::Edit;
 use crate::id::{NodeId, RevisionHash, ServiceKey};
 use crate::placement;
-use crate::stack::{Link, Service, Strategy};
+use crate::stack::{FrozenImage, Link, Service, VolumeSource};
 use crate::view::{ConflictSubject, Lifecycle, Pin, ServiceRecord, View};
 
 /// The most instances a service may have: a typing error should not become a storm.
@@ -69,13 +69,14 @@ pub(super) fn update(
         });
     }
     if let (Some(instances), true) = (instances, record.deployed.is_some()) {
-        edits.extend(bind(view, key, service, instances));
+        edits.extend(bind_to(view, key, service, instances));
     }
     Ok(edits)
 }
 
 /// A new definition of a service that exists. Whether it is stateful cannot change, because its data
-/// lies where it ran (Kontena 3.3).
+/// lies where it ran (Kontena 3.3), nor does it get a new anonymous volume (Kontena 4.4): under that path it may have data
+/// in its container, which the volume would cover.
 pub(super) fn redefine(
     view: &View,
     key: &ServiceKey,
@@ -90,6 +91,13 @@ pub(super) fn redefine(
             "service `{key}`: `stateful` cannot be changed; remove the service and create it again"
         );
         return Err(Refusal::Invalid(text));
+    }
+    if let Ok(current) = &record.latest.service
+        && let Some(path) = new_anonymous_volume(current, service)
+    {
+        return Err(Refusal::Invalid(format!(
+            "service `{key}`: a stateful service that exists gets no new anonymous volume (`{path}`); mount a directory of the host, or remove the service and create it again"
+        )));
     }
     let mut edits = Vec::new();
     let encoded = service.encode();
@@ -112,6 +120,17 @@ pub(super) fn redefine(
     Ok(edits)
 }
 
+/// The path of an anonymous volume that a stateful service did not have.
+fn new_anonymous_volume<'a>(current: &Service, wanted: &'a Service) -> Option<&'a str> {
+    let is_new = |path: &str| !current.volumes.iter().any(|volume| volume.path == path);
+    let mut volumes = wanted.volumes.iter();
+    let anonymous =
+        volumes.find(|volume| volume.source == VolumeSource::Anonymous && is_new(&volume.path));
+    anonymous
+        .filter(|_| wanted.stateful)
+        .map(|volume| volume.path.as_str())
+}
+
 /// `service deploy`: what is stored becomes what runs. Without a change it does nothing, unless forced or the
 /// last one was halted.
 pub(super) fn deploy(view: &View, key: &ServiceKey, force: bool) -> Result<Vec<Edit>, Refusal> {
@@ -131,7 +150,7 @@ pub(super) fn deploy(view: &View, key: &ServiceKey, force: bool) -> Result<Vec<E
             state: Lifecycle::Running,
         });
     }
-    edits.extend(bind(view, key, service, record.instances));
+    edits.extend(bind_to(view, key, service, record.instances));
     Ok(edits)
 }
 
@@ -153,7 +172,7 @@ pub(super) fn scale(view: &View, key: &ServiceKey, instances: u32) -> Result<Vec
             image: None,
         });
     }
-    edits.extend(bind(view, key, service, instances));
+    edits.extend(bind_to(view, key, service, instances));
     Ok(edits)
 }
 
@@ -215,17 +234,30 @@ pub(super) fn remove(
     Ok(vec![Edit::RemoveService(key.clone())])
 }
 
-/// Binds the instances of a stateful service that are not bound yet. `daemon` pins are derived from
-/// the node (rules of the mesh 2).
-pub(super) fn bind(view: &View, key: &ServiceKey, service: &Service, instances: u32) -> Vec<Edit> {
-    if !service.stateful || service.deploy.strategy == Strategy::Daemon {
-        return Vec::new();
-    }
-    let bound = view.documents.services.get(key).map(|record| &record.pins);
-    let unbound: Vec<u32> = (1..=instances)
-        .filter(|n| bound.is_none_or(|pins| !pins.contains_key(n)))
-        .collect();
-    let chosen: BTreeMap<u32, NodeId> = placement::choose_pins(view, key, service, unbound);
+/// Binds the instances up to `instances` of a stateful service that are not bound yet.
+pub(super) fn bind_to(
+    view: &View,
+    key: &ServiceKey,
+    service: &Service,
+    instances: u32,
+) -> Vec<Edit> {
+    let record = view.documents.services.get(key);
+    let image = record.and_then(|record| record.deployed.as_ref()?.revision.image.as_ref());
+    let is_bound = |number: &u32| record.is_some_and(|record| record.pins.contains_key(number));
+    let unbound = (1..=instances).filter(|number| !is_bound(number));
+    bind(view, key, service, image, unbound)
+}
+
+/// Binds instances of a stateful service to the nodes that suit them best. `daemon` pins are derived from the node (rules
+/// of the mesh 2).
+pub(super) fn bind(
+    view: &View,
+    key: &ServiceKey,
+    service: &Service,
+    image: Option<&FrozenImage>,
+    unbound: impl IntoIterator<Item = u32>,
+) -> Vec<Edit> {
+    let chosen: BTreeMap<u32, NodeId> = placement::choose_pins(view, key, service, image, unbound);
     chosen
         .into_iter()
         .map(|(number, node)| Edit::Pin {

@@ -320,7 +320,7 @@ pub(super) fn find<'a>(view: &'a View, name: &StackName) -> Result<&'a StackReco
 }
 
 /// All services of the stack, those that its revision dropped included.
-fn services(view: &View, name: &StackName) -> Vec<ServiceKey> {
+pub(super) fn services(view: &View, name: &StackName) -> Vec<ServiceKey> {
     view.documents
         .services
         .keys()

@@ -11,6 +11,7 @@ mod properties;
 mod registries;
 mod removal;
 mod saving;
+mod stateful;
 mod vpn;
 
 use std::sync::Arc;

@@ -356,10 +356,8 @@ fn daemon(survey: &Survey<'_>, wanted: &Wanted<'_>, number: u32, node: usize) ->
         .iter()
         .any(|h| h.node == node);
     let lacks_memory = || !is_held && filter::memory(survey, wanted, node).is_some();
-    let lacks = filter::port(survey, wanted, node, number)
-        .or_else(|| filter::cores(survey, wanted, node))
-        .is_some();
-    if lacks || lacks_memory() {
+    let lacks_port = filter::port(survey, wanted, node, number).is_some();
+    if lacks_port || lacks_memory() {
         return exclusive(None, Vec::new(), epoch, Reason::Waits(Wait::NoNodeFits));
     }
     exclusive(

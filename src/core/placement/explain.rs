@@ -219,7 +219,7 @@ fn standby(survey: &Survey<'_>, wanted: &Wanted<'_>, node: usize) -> Standby {
     let has_image = wanted.has_image(survey, node);
     let report = survey.nodes[node].report.filter(|_| !has_image);
     let missing = report.map(|report| &report.missing_images);
-    let problem = missing.and_then(|missing| missing.get(&wanted.mark(survey)).cloned());
+    let problem = missing.and_then(|missing| missing.get(&wanted.mark()).cloned());
     Standby { has_image, problem }
 }
 

@@ -10,7 +10,7 @@ use std::num::NonZeroU32;
 
 use crate::id::{InstanceId, ServiceKey};
 use crate::report::{Disk, EngineState};
-use crate::stack::{Affinity, Cpus};
+use crate::stack::{Affinity, Cpus, Platforms};
 use crate::view::{Availability, Freshness};
 
 use super::survey::Survey;
@@ -38,6 +38,11 @@ pub(super) enum Rejection<'v> {
     /// Its engine is in trouble, for less than a minute: it gets no new work.
     EngineTroubled(&'v str),
     DiskFailed(&'v str),
+    /// Its image was built for other processors.
+    ForOthers {
+        has: &'v str,
+        built_for: &'v Platforms,
+    },
     TooFewCores {
         has: u32,
         needs: Cpus,
@@ -79,6 +84,11 @@ impl fmt::Display for Rejection<'_> {
                 write!(f, "its engine is in trouble: gets no new work: {problem}")
             }
             Self::DiskFailed(problem) => write!(f, "its disk fails: {problem}"),
+            Self::ForOthers { has, built_for } => write!(
+                f,
+                "is {has}, and the image was built for {}",
+                built_for.listing()
+            ),
             Self::TooFewCores { has, needs } => {
                 write!(f, "needs {needs} cores, and has {has}")
             }
@@ -118,6 +128,7 @@ pub(super) fn candidate<'v>(
         .or_else(|| port(survey, wanted, node, number))
         .or_else(|| cores(survey, wanted, node))
         .or_else(|| memory(survey, wanted, node))
+        .or_else(|| foreign(survey, wanted, node))
         .or_else(|| unable(survey, node))
         .or_else(|| full(survey, wanted, node))
         .or_else(|| refusal(survey, wanted, node, number))
@@ -144,7 +155,7 @@ pub(super) fn keeper<'v>(
     fixed(survey, wanted, node).or_else(|| changing(survey, wanted, node, number))
 }
 
-/// Why a node is to have no instance of a daemon. What it cannot do now does not matter: its
+/// Why a node is to have no instance of a daemon. What it cannot do now, or has no room for, does not matter: its
 /// instance could run nowhere else.
 pub(super) fn unsuitable<'v>(
     survey: &Survey<'v>,
@@ -155,6 +166,8 @@ pub(super) fn unsuitable<'v>(
     drains(survey, node)
         .or_else(|| affinity(survey, wanted, node, number, true))
         .or_else(|| affinity(survey, wanted, node, number, false))
+        .or_else(|| cores(survey, wanted, node))
+        .or_else(|| foreign(survey, wanted, node))
 }
 
 /// Whether the documents alone allow the node: what the half that must be seen is counted over.
@@ -179,6 +192,7 @@ pub(super) fn fixed<'v>(
         .or_else(|| affinity(survey, wanted, node, 0, true))
         .or_else(|| unable(survey, node))
         .or_else(|| cores(survey, wanted, node))
+        .or_else(|| foreign(survey, wanted, node))
 }
 
 /// Whether the node takes new work at all.
@@ -193,6 +207,7 @@ pub(super) fn is_suitable(survey: &Survey<'_>, wanted: &Wanted<'_>, node: usize)
     ephemeral(survey, wanted, node).is_none()
         && affinity(survey, wanted, node, 0, true).is_none()
         && cores(survey, wanted, node).is_none()
+        && foreign(survey, wanted, node).is_none()
 }
 
 /// What depends on the instance, or on what was given away already.
@@ -291,15 +306,18 @@ fn unable<'v>(survey: &Survey<'v>, node: usize) -> Option<Rejection<'v>> {
 
 /// The engine has fewer cores in all than the service asks for (as Kontena): Docker would refuse the container. An engine
 /// that has not said how many is let be.
-pub(super) fn cores<'v>(
-    survey: &Survey<'v>,
-    wanted: &Wanted<'v>,
-    node: usize,
-) -> Option<Rejection<'v>> {
+fn cores<'v>(survey: &Survey<'v>, wanted: &Wanted<'v>, node: usize) -> Option<Rejection<'v>> {
     let needs = wanted.service.resources.cpus?;
     let has = survey.nodes[node].report?.engine.cpus;
     let are_too_few = has > 0 && u64::from(has) * 1_000 < u64::from(needs.thousandths());
     are_too_few.then_some(Rejection::TooFewCores { has, needs })
+}
+
+/// The image was built for other processors than the node's, as far as both are known.
+fn foreign<'v>(survey: &Survey<'v>, wanted: &Wanted<'v>, node: usize) -> Option<Rejection<'v>> {
+    let built_for = wanted.image?.platforms()?;
+    let has = survey.nodes[node].report?.engine.architecture.as_str();
+    (!built_for.run_on(has)).then_some(Rejection::ForOthers { has, built_for })
 }
 
 /// The memory that instances on the node have set aside leaves too little for one more. Whoever holds an instance keeps

@@ -271,6 +271,9 @@ impl Incremental {
             add_instances(affected, old_holds.keys());
             add_instances(affected, new_holds.keys());
         }
+        if !have_same_machine(old, new) {
+            add_whole(affected, self.traits.daemons.iter());
+        }
         for (instance, _, new) in changed(old_holds, new_holds, |a, b| a == b) {
             add_instances(affected, [instance]);
             self.note_holding(instance, node, new.is_some());
@@ -419,8 +422,18 @@ fn is_judged_alike(old: &Report, new: &Report) -> bool {
         && old.engine.state == new.engine.state
         && old.engine.cpus == new.engine.cpus
         && old.engine.memory_bytes == new.engine.memory_bytes
+        && old.engine.architecture == new.engine.architecture
         && old.disk == new.disk
         && old.refusals == new.refusals
+}
+
+/// Whether two reports of a node say the same about the machine, by which daemons have an instance there or none.
+fn have_same_machine(old: Option<&Report>, new: Option<&Report>) -> bool {
+    let machine = |report: &Report| {
+        let engine = &report.engine;
+        (engine.cpus, engine.architecture.clone())
+    };
+    old.map(machine) == new.map(machine)
 }
 
 /// Whether placement sees no difference.

@@ -6,17 +6,18 @@
 //!
 //! Not here: any rule. Both answers are placement's own.
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
 use serde::{Deserialize, Serialize};
 use sha2::{Digest, Sha256};
 
-use crate::id::{InstanceId, NodeId, NodeName};
+use crate::id::{InstanceId, NodeId, NodeName, ServiceKey};
 use crate::report::{Engine, EngineState, Report, ReportOrder};
 use crate::time::WallTime;
 use crate::view::{Availability, Documents, Freshness, Member, Standing, View};
 
+use super::explain::{Explanation, explain};
 use super::words::{name, reason};
 use super::{Assignment, PLACEMENT_VERSION, Placement, Reason, place};
 
@@ -48,6 +49,10 @@ pub struct Plan {
     pub changes: Vec<Change>,
     /// How many would stay as they are.
     pub unchanged: usize,
+    /// Of the first services that would change: how each node looks to the decision then, scores and rejections, for the
+    /// instances that would be elsewhere. Empty unless asked for.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub explanations: Vec<Explanation>,
 }
 
 /// What would become of one instance.
@@ -77,13 +82,36 @@ pub enum Outcome {
     Stops,
 }
 
-/// What placement would say if all of this were so.
-pub fn plan(view: &View, suppositions: &[Supposition]) -> Plan {
+/// What placement would say if all of this were so. Of the first `explained` services that would change it is told why:
+/// each of them costs what placing all that come before it does.
+pub fn plan(view: &View, suppositions: &[Supposition], explained: usize) -> Plan {
     let mut supposed = view.clone();
     for supposition in suppositions {
         suppose(&mut supposed, supposition);
     }
-    difference((view, &place(view)), (&supposed, &place(&supposed)))
+    let mut plan = difference((view, &place(view)), (&supposed, &place(&supposed)));
+    plan.explanations = explanations(&supposed, &plan.changes, explained);
+    plan
+}
+
+fn explanations(supposed: &View, changes: &[Change], most: usize) -> Vec<Explanation> {
+    let mut services: BTreeMap<&ServiceKey, BTreeSet<u32>> = BTreeMap::new();
+    for change in changes
+        .iter()
+        .filter(|change| change.outcome != Outcome::Stops)
+    {
+        let InstanceId { service, number } = &change.instance;
+        services.entry(service).or_default().insert(*number);
+    }
+    let first = services.into_iter().take(most);
+    let explained = first.map(|(key, numbers)| {
+        let mut explanation = explain(supposed, key, None);
+        explanation
+            .instances
+            .retain(|instance| numbers.contains(&instance.number));
+        explanation
+    });
+    explained.collect()
 }
 
 fn suppose(view: &mut View, supposition: &Supposition) {
@@ -180,6 +208,7 @@ fn difference(before: Placed<'_>, after: Placed<'_>) -> Plan {
     Plan {
         unchanged: count - changes.len(),
         changes,
+        explanations: Vec::new(),
     }
 }
 

@@ -13,7 +13,6 @@ use crate::id::{NodeId, ServiceKey};
 use crate::stack::{FrozenImage, ImageMark, Service, Strategy};
 use crate::view::{Lifecycle, ServiceRecord, View};
 
-use super::standard::Standard;
 use super::survey::Survey;
 use super::takeover::is_right;
 use super::wanted::Wanted;
@@ -106,7 +105,7 @@ fn asks<'v>(
     let has_candidates = !service.stateful && service.deploy.strategy == Strategy::Ha;
     let runs = record.state == Lifecycle::Running && record.instances > 0;
     let asks = runs && has_candidates && most(service) > 0;
-    asks.then(|| Wanted::new(survey.view, key, service, Standard::of(record)))
+    asks.then(|| Wanted::deployed(survey.view, key, service, record))
 }
 
 fn image(service: &Service, record: &ServiceRecord) -> StandbyImage {

@@ -574,13 +574,10 @@ fn a_node_with_fewer_cores_than_asked_for_runs_no_instance() {
          web x3 daemon cpus=2",
         expect![[r#"
             db.1  c  moves to c from a (needs 1.5 cores, and has 1) | leaving a keeps (epoch 2)
-            web.1  -  waits: no node fits (epoch 1)
             web.2  b  belongs to b: one of its daemons (epoch 1)
             web.3  c  belongs to c: one of its daemons (epoch 1)
-            web.100001  -  waits: no node fits (epoch 1)
             web.100002  b  belongs to b: one of its daemons (epoch 1)
             web.100003  c  belongs to c: one of its daemons (epoch 1)
-            web.200001  -  waits: no node fits (epoch 1)
             web.200002  b  belongs to b: one of its daemons (epoch 1)
             web.200003  c  belongs to c: one of its daemons (epoch 1)
         "#]],
@@ -798,7 +795,7 @@ fn pins_are_chosen_among_fresh_nodes_and_spread() {
     );
     let db = key("db");
     let service = view.documents.services[&db].latest.service.clone().unwrap();
-    let pins = choose_pins(&view, &db, &service, 1..=3);
+    let pins = choose_pins(&view, &db, &service, None, 1..=3);
     assert_eq!(
         pins.into_iter().collect::<Vec<_>>(),
         [(2, node_id("c")), (3, node_id("d"))]
@@ -813,7 +810,7 @@ fn pins_follow_what_runs_already_and_stay_away_where_none_fits() {
     );
     let db = key("db");
     let service = view.documents.services[&db].latest.service.clone().unwrap();
-    let pins = choose_pins(&view, &db, &service, [3, 1, 2, 2]);
+    let pins = choose_pins(&view, &db, &service, None, [3, 1, 2, 2]);
     assert_eq!(
         pins.into_iter().collect::<Vec<_>>(),
         [(1, node_id("b")), (3, node_id("a"))]

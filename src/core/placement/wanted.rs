@@ -7,8 +7,8 @@ use std::cmp::Reverse;
 
 use crate::id::ServiceKey;
 use crate::report::Report;
-use crate::stack::{Affinity, ImageMark, Service, Strategy};
-use crate::view::{Documents, View};
+use crate::stack::{Affinity, FrozenImage, ImageMark, Service, Strategy};
+use crate::view::{Documents, ServiceRecord, View};
 
 use super::affinity::{Asker, Rule};
 use super::domains::Place;
@@ -37,8 +37,10 @@ pub(super) struct Wanted<'v> {
     /// Whether all of `hard` are the same for every instance.
     pub fixed: bool,
     soft: Vec<Rule<'v>>,
+    /// What the name of its image meant when it was deployed.
+    pub image: Option<&'v FrozenImage>,
     hash: u64,
-    /// What its image is known by, once somebody asks.
+    /// What that is known by, once somebody asks.
     mark: OnceCell<ImageMark>,
     /// The fresh nodes that nothing fixed rejects: found when the first instance is placed.
     candidates: OnceCell<Vec<Candidate>>,
@@ -62,6 +64,7 @@ impl<'v> Wanted<'v> {
         key: &'v ServiceKey,
         service: &'v Service,
         revision: Standard,
+        image: Option<&'v FrozenImage>,
     ) -> Self {
         let rules = affinities(&view.documents, service).iter().map(Rule::new);
         let (soft, hard): (Vec<_>, Vec<_>) = rules.partition(|rule: &Rule<'_>| rule.affinity.soft);
@@ -72,10 +75,23 @@ impl<'v> Wanted<'v> {
             fixed: hard.iter().all(Rule::is_fixed),
             hard,
             soft,
+            image,
             hash: score::service_hash(key),
             mark: OnceCell::new(),
             candidates: OnceCell::new(),
         }
+    }
+
+    /// What is deployed of a service.
+    pub(super) fn deployed(
+        view: &'v View,
+        key: &'v ServiceKey,
+        service: &'v Service,
+        record: &'v ServiceRecord,
+    ) -> Self {
+        let deployed = record.deployed.as_ref();
+        let image = deployed.and_then(|deployed| deployed.revision.image.as_ref());
+        Self::new(view, key, service, Standard::of(record), image)
     }
 
     /// Whether the documents alone answer its affinities.
@@ -201,19 +217,14 @@ impl<'v> Wanted<'v> {
     /// Whether the node says that it has the service's image ready.
     pub(super) fn has_image(&self, survey: &Survey<'_>, node: usize) -> bool {
         let report = survey.nodes[node].report;
-        report.is_some_and(|report| {
-            !report.images.is_empty() && report.images.contains(&self.mark(survey))
-        })
+        report
+            .is_some_and(|report| !report.images.is_empty() && report.images.contains(&self.mark()))
     }
 
     /// What the image of the deploy of record is known by.
-    pub(super) fn mark(&self, survey: &Survey<'_>) -> ImageMark {
-        *self.mark.get_or_init(|| {
-            let record = survey.view.documents.services.get(self.key);
-            let deployed = record.and_then(|record| record.deployed.as_ref());
-            let frozen = deployed.and_then(|deployed| deployed.revision.image.as_ref());
-            ImageMark::of(&self.service.image, frozen)
-        })
+    pub(super) fn mark(&self) -> ImageMark {
+        let mark = || ImageMark::of(&self.service.image, self.image);
+        *self.mark.get_or_init(mark)
     }
 
     /// Whether it refuses any instance of the service.

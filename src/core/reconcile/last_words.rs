@@ -32,6 +32,10 @@ impl LastWords {
         self.container == container.id
     }
 
+    pub(super) fn are_of_container(&self, container: &ContainerId) -> bool {
+        self.container == *container
+    }
+
     /// Whether nothing newer can have been written: they are of this end of the container.
     pub(super) fn are_its_last(&self, container: &Container) -> bool {
         self.are_of(container) && self.ended == end_of(container)

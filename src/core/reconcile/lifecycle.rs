@@ -438,7 +438,8 @@ impl Local {
         words.map_or_else(|| problem.to_owned(), |words| words.under(problem))
     }
 
-    /// Whether they are to be read now: it has ended by itself, or is to be ended because it never did its work.
+    /// Whether they are to be read now: it has ended by itself, or it never did its work, for which a health check ends it and
+    /// a port that never opens leaves it running.
     pub(super) fn lacks_last_words(&self, best: &Container, now: Instant) -> bool {
         let words = self.last_words.as_ref();
         let has_ended = matches!(best.state, ContainerState::Exited { .. });
@@ -450,8 +451,22 @@ impl Local {
                 let is_hopeless = self.checks.is_hopeless(check, now);
                 is_hopeless && !words.is_some_and(|words| words.are_of(best))
             }
-            None => false,
+            None => self.never_opened().is_some() && !words.is_some_and(|words| words.are_of(best)),
         }
+    }
+
+    /// The container whose port did not open for as long as it is waited for.
+    fn never_opened(&self) -> Option<&ContainerId> {
+        let probing = self.probing.as_ref()?;
+        let has_failed = matches!(probing.result, ProbeResult::Failed { .. });
+        has_failed.then_some(&probing.container)
+    }
+
+    /// Whether a port never opened, and it is known what the container wrote.
+    pub(super) fn opens_in_vain(&self) -> bool {
+        let words = self.last_words.as_ref();
+        let are_read = |container| words.is_some_and(|words| words.are_of_container(container));
+        self.never_opened().is_some_and(are_read)
     }
 
     /// Why the container that runs did not come up as it should.

@@ -8,7 +8,7 @@ use crate::report::{Health, Hold, InstanceState};
 use crate::time::Instant;
 
 use super::backoff::{FAILURES_BEFORE_REFUSAL, STABLE_AFTER, Setback};
-use super::lifecycle::{Local, ProbeResult};
+use super::lifecycle::Local;
 
 /// An image that cannot be fetched fails a deploy at that try (Kontena 4.3).
 const PULLS: u32 = 10;
@@ -84,11 +84,8 @@ impl Local {
         let is_certain =
             |setback: &Setback| setback.is_certain() && setback.failures >= FAILURES_BEFORE_REFUSAL;
         let gave_up = self.starting.as_ref().is_some_and(is_certain);
-        let probing = self.probing.as_ref();
-        let never_answered =
-            probing.is_some_and(|probing| matches!(probing.result, ProbeResult::Failed { .. }));
         let starts_in_vain = gave_up && hold.state == InstanceState::Failed;
         let never_well = self.checks.failure().is_some();
-        starts_in_vain || never_answered || never_well || self.crashes.is_looping()
+        starts_in_vain || self.opens_in_vain() || never_well || self.crashes.is_looping()
     }
 }

@@ -5,6 +5,7 @@ use std::fmt;
 use serde::{Deserialize, Serialize};
 
 use super::image::repository;
+use super::platforms::Platforms;
 
 /// An image by its content: a tag may be moved while a deploy goes on, and may mean different things on two engines.
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
@@ -19,6 +20,9 @@ pub enum FrozenImage {
         /// no digest leads to it.
         #[serde(default, skip_serializing_if = "Option::is_none")]
         id: Option<String>,
+        /// What it was built for, as the registry says.
+        #[serde(default, skip_serializing_if = "Platforms::is_empty")]
+        platforms: Platforms,
     },
     /// An engine's id of what no registry gave: built or loaded there. Where that is not known the tag counts.
     Id {
@@ -33,6 +37,29 @@ impl FrozenImage {
         match self {
             Self::Digest { id, .. } => id.as_deref(),
             Self::Id { id } => Some(id),
+        }
+    }
+
+    /// What it was built for, if a registry said so: of what was built here another engine may have another build.
+    pub fn platforms(&self) -> Option<&Platforms> {
+        match self {
+            Self::Digest { platforms, .. } => Some(platforms),
+            Self::Id { .. } => None,
+        }
+    }
+
+    /// Whether a name that meant this to an engine means something else to it now. Where only a registry's digests can
+    /// be compared, those count for every engine; what an engine calls its own says nothing about another's, so that ids are
+    /// compared `on_same_node` alone.
+    pub fn has_moved(&self, now: &Self, on_same_node: bool) -> bool {
+        match (self, now) {
+            (Self::Digest { digest: before, .. }, Self::Digest { digest: now, .. }) => {
+                before != now
+            }
+            (Self::Id { .. }, _) | (_, Self::Id { .. }) => {
+                let ids = self.id().zip(now.id());
+                on_same_node && ids.is_some_and(|(before, now)| before != now)
+            }
         }
     }
 
@@ -63,6 +90,7 @@ mod tests {
         let frozen = FrozenImage::Digest {
             digest: "sha256:aa".to_owned(),
             id: None,
+            platforms: Platforms::default(),
         };
         for (image, expected) in [
             ("redis:7", "redis@sha256:aa"),
@@ -71,6 +99,34 @@ mod tests {
         ] {
             assert_eq!(frozen.reference(image).as_deref(), Some(expected));
         }
+    }
+
+    #[test]
+    fn a_tag_that_was_moved_is_seen_where_two_meanings_can_be_compared() {
+        let digest = |digest: &str, id: Option<&str>| FrozenImage::Digest {
+            digest: digest.to_owned(),
+            id: id.map(str::to_owned),
+            platforms: Platforms::default(),
+        };
+        let id = |id: &str| FrozenImage::Id { id: id.to_owned() };
+        let everywhere = |before: &FrozenImage, now: &FrozenImage| {
+            [true, false].map(|on_same_node| before.has_moved(now, on_same_node))
+        };
+        let (never, always, here) = ([false; 2], [true; 2], [true, false]);
+        let one = digest("sha256:d1", Some("sha256:i1"));
+        assert_eq!(everywhere(&one, &digest("sha256:d1", None)), never);
+        assert_eq!(everywhere(&one, &digest("sha256:d2", None)), always);
+        assert_eq!(everywhere(&id("sha256:i1"), &id("sha256:i1")), never);
+        assert_eq!(everywhere(&id("sha256:i1"), &id("sha256:i2")), here);
+        assert_eq!(everywhere(&id("sha256:i1"), &one), never, "it was pushed");
+        assert_eq!(everywhere(&id("sha256:i2"), &one), here);
+        assert_eq!(
+            everywhere(&one, &id("sha256:i2")),
+            here,
+            "built under its name"
+        );
+        let not_here = digest("sha256:d1", None);
+        assert_eq!(everywhere(&not_here, &id("sha256:i2")), never, "not known");
     }
 
     #[test]

@@ -65,12 +65,14 @@ impl TryFrom<String> for ImageMark {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::stack::Platforms;
 
     #[test]
     fn a_mark_tells_names_and_meanings_apart_and_never_changes() {
         let digest = |digest: &str| FrozenImage::Digest {
             digest: digest.to_owned(),
             id: None,
+            platforms: Platforms::default(),
         };
         let by_name = ImageMark::of("web:1", None);
         let (aa, bb) = (digest("sha256:aa"), digest("sha256:bb"));

@@ -113,17 +113,28 @@ pub enum HaltCause {
 }
 
 impl HaltCause {
-    /// The most of a problem that is kept, in bytes.
-    pub const MAX_PROBLEM: usize = 1000;
+    /// The most of a problem that is kept, in bytes: it has room for what failed, and for the ten lines of 200 bytes that the
+    /// container wrote last.
+    pub const MAX_PROBLEM: usize = 2400;
 
-    /// `problem` is cut to [`HaltCause::MAX_PROBLEM`].
+    /// `problem` is cut to [`HaltCause::MAX_PROBLEM`]: what failed comes first, and of what was written the last counts.
     pub fn failed(number: u32, problem: &str) -> Self {
-        let end = problem.floor_char_boundary(Self::MAX_PROBLEM);
         Self::Failed {
             number,
-            problem: problem[..end].to_owned(),
+            problem: cut_in_the_middle(problem, Self::MAX_PROBLEM),
         }
     }
+}
+
+/// The beginning and the end of a text, of `most` bytes at most.
+fn cut_in_the_middle(text: &str, most: usize) -> String {
+    const CUT: &str = " … ";
+    if text.len() <= most {
+        return text.to_owned();
+    }
+    let beginning = text.floor_char_boundary(most / 5);
+    let end = text.ceil_char_boundary(text.len() - (most - beginning - CUT.len()));
+    [&text[..beginning], CUT, &text[end..]].concat()
 }
 
 impl fmt::Display for HaltCause {

@@ -69,6 +69,7 @@ fn a_deploy_that_crashes_is_taken_back_and_a_canary_waits_for_its_promotion() {
         &[
             "failed",
             "exited with status 3",
+            "no disk",
             "went back to what ran before",
         ],
     );
@@ -105,6 +106,98 @@ fn a_deploy_that_crashes_is_taken_back_and_a_canary_waits_for_its_promotion() {
     over.refused(1, &["nothing to abort"]);
     grid.node(1).kontena(&["stack", "rm", "--force", "roll"]);
     grid.settled(&ALL, &[], SOON);
+}
+
+/// Listens, and never has what its health check asks for.
+const NEVER_WELL: &str = "echo the configuration is missing >&2; exec busybox httpd -f -p 80 -h /";
+
+const HEALTH_CHECK: &str = "    health_check: {protocol: http, port: 80, uri: /up, interval: 2, timeout: 1, initial_delay: 1}\n";
+
+#[test]
+fn a_deploy_that_is_never_well_is_taken_back_and_says_what_the_container_wrote() {
+    let Some(grid) = Grid::up(2) else { return };
+    let write = |name: &str, command: &str| {
+        let text = stack(command, "min_health: 0.5, on_failure: rollback");
+        grid.write(name, &(text + HEALTH_CHECK))
+    };
+    let first = write("first.yml", &serves("one"));
+    grid.node(1).kontena(&["stack", "install", &first]);
+    serve(&grid, ["one", "one", "one"]);
+
+    let bad = write("bad.yml", NEVER_WELL);
+    let upgrade = grid
+        .node(2)
+        .try_kontena(&["stack", "upgrade", "roll", &bad]);
+    upgrade.refused(
+        1,
+        &[
+            "its health check fails",
+            "status 404",
+            "the configuration is missing",
+            "went back to what ran before",
+        ],
+    );
+    serve(&grid, ["one", "one", "one"]);
+    let listed = grid.node(1).kontena(&["service", "deploys", "roll/web"]);
+    assert!(listed.contains("rolled back"), "{listed}");
+    // The names lead to all of them again.
+    grid.settled(&ALL, &[("roll/web", 3)], SOON);
+}
+
+/// On each host another image takes the name: as a build there would.
+fn build_anew(grid: &Grid) {
+    let script = format!(
+        "id=$(docker create {BUSYBOX} true) && docker commit --change 'LABEL built=anew' $id {TAG} && docker rm $id"
+    );
+    for node in grid.lab.hosts() {
+        node.run("sh", &["-c", &script]);
+    }
+}
+
+const TAG: &str = "roll:1";
+
+/// Waits until each container of the service runs what the name means on its host.
+fn run_what_the_tag_means(grid: &Grid) {
+    eventually(SOON, "the containers to run what the tag means", || {
+        let script = format!(
+            "wanted=$(docker inspect --type image --format '{{{{.Id}}}}' {TAG}); \
+             for id in $(docker ps -q --filter name=roll.web-); do \
+             test $(docker inspect --format '{{{{.Image}}}}' $id) = $wanted && echo right || echo wrong; done"
+        );
+        let texts: Vec<String> = grid
+            .lab
+            .hosts()
+            .iter()
+            .map(|node| node.run("sh", &["-c", &script]))
+            .collect();
+        let mut words: Vec<&str> = texts.iter().flat_map(|text| text.split_whitespace()).collect();
+        words.sort_unstable();
+        seen(words == ["right"; 3], texts)
+    });
+}
+
+#[test]
+fn a_deploy_that_changes_nothing_brings_a_tag_that_was_moved_and_else_leaves_all_alone() {
+    let Some(grid) = Grid::up(2) else { return };
+    for node in grid.lab.hosts() {
+        node.docker(&["tag", BUSYBOX, TAG]);
+    }
+    let text = stack(&serves("one"), "min_health: 0.5").replace(BUSYBOX, TAG);
+    let file = grid.write("first.yml", &text);
+    grid.node(1).kontena(&["stack", "install", &file]);
+    serve(&grid, ["one", "one", "one"]);
+    let before = containers(&grid);
+    grid.node(1).kontena(&["service", "deploy", "roll/web"]);
+    grid.node(1).kontena(&["stack", "deploy", "roll"]);
+    assert_eq!(containers(&grid), before, "nothing was moved");
+
+    build_anew(&grid);
+    grid.node(1).kontena(&["service", "deploy", "roll/web"]);
+    run_what_the_tag_means(&grid);
+    assert_ne!(containers(&grid), before);
+    let listed = grid.node(2).kontena(&["service", "deploys", "roll/web"]);
+    assert_eq!(listed.matches("success").count(), 1, "{listed}");
+    assert_eq!(listed.matches("replaced").count(), 1, "{listed}");
 }
 
 /// The containers of the service on all hosts, `NAME ID`, sorted.

@@ -1,12 +1,12 @@
 //! What becomes of a deploy: halts, the way back, promotions, and the list of orders.
 
-use super::history::{command, try_command};
+use super::history::{command, install, try_command};
 use super::*;
 use std::collections::BTreeMap;
 
 use crate::command::{Command, Refusal, images_of};
-use crate::stack::FrozenImage;
-use crate::view::{Deployed, HaltCause, View};
+use crate::stack::{FrozenImage, Platforms};
+use crate::view::{DeployRecord, Deployed, HaltCause, View};
 
 fn failed(generation: u64, image: &str, rollback: bool) -> Edit {
     Edit::Halt {
@@ -143,7 +143,7 @@ fn what_went_wrong_is_kept_within_bounds_whoever_wrote_it() {
         revision: second.revision.hash,
         cause: HaltCause::Failed {
             number: 1,
-            problem: "ä".repeat(5000),
+            problem: format!("it failed: {} at last", "ä".repeat(5000)),
         },
         rollback: false,
     };
@@ -151,7 +151,10 @@ fn what_went_wrong_is_kept_within_bounds_whoever_wrote_it() {
     let HaltCause::Failed { problem, .. } = deployed(&mut a).halt.unwrap().cause else {
         panic!("it failed");
     };
-    assert_eq!(problem, "ä".repeat(HaltCause::MAX_PROBLEM / 2));
+    assert!(problem.len() <= HaltCause::MAX_PROBLEM && problem.len() > HaltCause::MAX_PROBLEM - 4);
+    let (beginning, end) = problem.split_once(" … ").unwrap();
+    assert!(beginning.starts_with("it failed: ä"), "{beginning}");
+    assert!(end.ends_with("ä at last"), "{end}");
 }
 
 #[test]
@@ -310,6 +313,7 @@ fn digest(text: &str) -> FrozenImage {
     FrozenImage::Digest {
         digest: format!("sha256:{text}"),
         id: None,
+        platforms: Platforms::default(),
     }
 }
 
@@ -344,6 +348,54 @@ fn a_deploy_keeps_what_its_image_meant_and_the_next_one_asks_anew() {
 }
 
 #[test]
+fn a_deploy_that_changes_nothing_brings_a_tag_that_was_moved() {
+    let [mut a] = <[Replica; 1]>::try_from(replicas(1)).ok().unwrap();
+    create(&mut a);
+    command(&mut a, 1, &frozen(deploy_again(true), "nginx:1", "one"));
+    let first = deployed(&mut a).generation;
+    command(&mut a, 1, &frozen(deploy_again(false), "nginx:1", "one"));
+    assert_eq!(deployed(&mut a).generation, first, "it means the same");
+    command(&mut a, 1, &deploy_again(false));
+    assert_eq!(deployed(&mut a).generation, first, "nobody knows");
+    command(&mut a, 1, &frozen(deploy_again(false), "nginx:1", "two"));
+    let second = deployed(&mut a);
+    assert!(second.generation > first);
+    assert_eq!(second.revision.image, Some(digest("two")));
+    let number = |order: &DeployRecord| order.number;
+    let numbers: Vec<_> = the_web(&mut a).deploys.iter().map(number).collect();
+    assert_eq!(numbers, [1, 1, 1], "the definition is the same");
+}
+
+#[test]
+fn the_deploy_of_a_stack_brings_tags_that_were_moved() {
+    let [mut a] = <[Replica; 1]>::try_from(replicas(1)).ok().unwrap();
+    let install = install(&[("api", "api:1"), ("web", "web:1")]);
+    let Command::InstallStack { name, .. } = install.clone() else {
+        panic!("an install");
+    };
+    command(&mut a, 1, &install);
+    let deploy = |images: [(&str, &str); 2]| Command::Frozen {
+        command: Box::new(Command::DeployStack(name.clone())),
+        images: images
+            .map(|(image, meaning)| (image.to_owned(), digest(meaning)))
+            .into(),
+    };
+    command(&mut a, 1, &deploy([("api:1", "a"), ("web:1", "w")]));
+    let generations = |a: &mut Replica| {
+        ["api", "web"].map(|service| {
+            let key = format!("{name}/{service}").parse().unwrap();
+            let record = &a.documents().services[&key];
+            record.deployed.as_ref().unwrap().generation
+        })
+    };
+    let [api, web] = generations(&mut a);
+    command(&mut a, 1, &deploy([("api:1", "a"), ("web:1", "anew")]));
+    let [api_then, web_then] = generations(&mut a);
+    assert_eq!(api_then, api);
+    assert!(web_then > web);
+}
+
+#[test]
 fn the_way_back_goes_to_the_image_that_ran() {
     let [mut a] = <[Replica; 1]>::try_from(replicas(1)).ok().unwrap();
     create(&mut a);
@@ -372,9 +424,13 @@ fn it_is_asked_what_an_image_means_where_a_command_deploys_it() {
         images.into_iter().collect::<Vec<_>>().join(" ")
     };
     assert_eq!(asked(&deploy_again(true)), "nginx:1");
-    assert_eq!(asked(&deploy_again(false)), "", "it runs already");
+    assert_eq!(
+        asked(&deploy_again(false)),
+        "nginx:1",
+        "it may have been moved"
+    );
     assert_eq!(asked(&update_to(Service::new("nginx:2"))), "nginx:2");
-    assert_eq!(asked(&update_to(Service::new(pinned))), "");
+    assert_eq!(asked(&update_to(Service::new(pinned.clone()))), pinned);
     let other = "other".parse().unwrap();
     assert_eq!(asked(&Command::RestartService(other)), "", "it is refused");
 }

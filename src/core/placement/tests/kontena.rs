@@ -4,7 +4,10 @@
 //! and `docs/design/placement.md` says why.
 
 use super::language::{key, parse};
-use crate::placement::{choose_pins, place};
+use crate::id::ServiceKey;
+use crate::placement::survey::Survey;
+use crate::placement::wanted::Wanted;
+use crate::placement::{choose_pins, filter, place};
 use crate::view::View;
 
 struct Case {
@@ -127,6 +130,21 @@ const CASES: &[Case] = &[
          app x1 memory=40 app.1@a",
         "app.1@a",
     ),
+    case(
+        "an image runs where it was built for the node's processor",
+        "nodes a(machine=aarch64) b(machine=x86_64) c(machine=armv7l) d
+         app x1 for=amd64 node!=d
+         bin x2 for=arm64,arm/v7 node!=d
+         cat x1 for=s390x node!=d
+         dog x1 for=s390x",
+        "app.1@b bin.1@c bin.2@a cat.1@- dog.1@d",
+    ),
+    case(
+        "a new deploy whose image was not built for a node moves what runs there",
+        "nodes a(machine=aarch64) b(machine=x86_64)
+         app x1 for=amd64 app.1@a(old)",
+        "app.1@b",
+    ),
     // --- strategies ---
     case(
         "ha: zones come first, then nodes (a node without `az` is in the zone `default`)",
@@ -158,6 +176,12 @@ const CASES: &[Case] = &[
         "daemon: filtered nodes have none",
         "nodes a b(drain) c(us)
          app x1 daemon label!=us",
+        "app.1@a",
+    ),
+    case(
+        "daemon: so have those with too few cores, and those that its image was not built for",
+        "nodes a(cores=4,machine=x86_64) b(cores=1,machine=x86_64) c(cores=4,machine=aarch64)
+         app x1 daemon cpus=2 for=amd64",
         "app.1@a",
     ),
     case(
@@ -258,12 +282,77 @@ fn data_is_bound_by_the_rules_of_kontenas_scheduler() {
         let app = key("app");
         let record = &view.documents.services[&app];
         let service = record.latest.service.as_ref().unwrap();
-        let pins = choose_pins(&view, &app, service, 1..=record.instances);
+        let pins = choose_pins(&view, &app, service, None, 1..=record.instances);
         let chosen = pins
             .iter()
             .map(|(number, node)| format!("app.{number}@{}", name(&view, node)));
         assert_eq!(chosen.collect::<Vec<_>>().join(" "), *placed, "{rule}");
     }
+}
+
+/// What keeps an instance from a node, in the order in which Kontena's filters come; ours come after them.
+const FILTERS: &[(&str, &str)] = &[
+    ("drain", "drains: takes no new work"),
+    ("ephemeral", "is ephemeral: gets no data"),
+    ("us", "needs label!=us"),
+    ("taken", "port 80 is taken by web.1"),
+    ("cores=1", "needs 2 cores, and has 1"),
+    (
+        "bytes=10",
+        "has 10 B of memory, none of it taken, 40 B are needed",
+    ),
+    (
+        "machine=aarch64",
+        "is aarch64, and the image was built for amd64",
+    ),
+];
+
+#[test]
+fn of_several_filters_that_reject_a_node_the_first_in_kontenas_order_is_told() {
+    for (at, (_, told)) in FILTERS.iter().enumerate() {
+        let broken: Vec<&str> = FILTERS[at..]
+            .iter()
+            .map(|(attribute, _)| *attribute)
+            .collect();
+        let holds = if broken.contains(&"taken") {
+            "web.1@a"
+        } else {
+            ""
+        };
+        let view = parse(&format!(
+            "nodes a({})
+             app x1 stateful label!=us port=80 cpus=2 memory=40 for=amd64
+             web x1 port=80 {holds}",
+            broken.join(",")
+        ));
+        assert_eq!(choice(&view, &key("app")), *told, "{broken:?}");
+    }
+}
+
+/// Why the only node of a view is not chosen for the first instance.
+fn choice(view: &View, of: &ServiceKey) -> String {
+    let survey = Survey::of(view);
+    let record = &view.documents.services[of];
+    let service = record.latest.service.as_ref().unwrap();
+    let wanted = Wanted::deployed(view, of, service, record);
+    let rejection = filter::candidate(&survey, &wanted, 0, 1);
+    rejection
+        .map(|rejection| rejection.to_string())
+        .unwrap_or_default()
+}
+
+#[test]
+fn data_is_bound_to_a_node_that_its_image_was_built_for() {
+    let view = parse(
+        "nodes a(machine=aarch64) b(machine=x86_64)
+         app x2 stateful for=amd64",
+    );
+    let (app, record) = (key("app"), &view.documents.services[&key("app")]);
+    let service = record.latest.service.as_ref().unwrap();
+    let image = record.deployed.as_ref().unwrap().revision.image.as_ref();
+    let pins = choose_pins(&view, &app, service, image, 1..=2);
+    let nodes: Vec<String> = pins.values().map(|node| name(&view, node)).collect();
+    assert_eq!(nodes, ["b", "b"]);
 }
 
 /// `web.1@b web.2@-`, in the order of services and numbers.

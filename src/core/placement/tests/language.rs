@@ -2,10 +2,10 @@
 //!
 //! ```text
 //! nodes a b(stale) c(az=eu,drain)      fresh|late|stale|absent|gone|dead, drain, engine, disk, unreported,
-//!                                      newcomer, image=SERVICE, lacks=SERVICE, misses=NODE, number=N, cores=N, bytes=N, away=SECONDS;
+//!                                      newcomer, image=SERVICE, lacks=SERVICE, misses=NODE, number=N, cores=N, bytes=N, machine=NAME, away=SECONDS;
 //!                                      else a label
 //! web x2 port=80 web.1@b web.2!c       NAME xN, then any of: ha daemon random stateful stopped rebalance
-//!                                      undeployed future unreadable, port=N, cpus=N, memory=N, most=N, standbys=N, spread=KEY,KEY, affinities,
+//!                                      undeployed future unreadable, port=N, cpus=N, memory=N, for=PLATFORM,PLATFORM, most=N, standbys=N, spread=KEY,KEY, affinities,
 //!                                      after=SECONDS, takeover=…, return=…,
 //!                                      holds `web.1@b(epoch=2,age=3,pending,unhealthy,old,updating)`,
 //!                                      pins `web.1->b`, refusals `web.1!b`
@@ -20,7 +20,7 @@ use std::time::Duration;
 use crate::id::{EnvelopeHash, InstanceId, NodeId, RevisionHash, ServiceKey};
 use crate::placement::PLACEMENT_VERSION;
 use crate::report::{Disk, Engine, EngineState, Health, Hold, InstanceState, Report, ReportOrder};
-use crate::stack::{ImageMark, Port, Protocol, Service, Spread, Strategy};
+use crate::stack::{FrozenImage, ImageMark, Platforms, Port, Protocol, Service, Spread, Strategy};
 use crate::time::WallTime;
 use crate::view::{
     Availability, Deployed, Freshness, Lifecycle, Member, Pin, Revision, ServiceRecord, Standing,
@@ -114,6 +114,8 @@ fn add_node(view: &mut View, word: &str) {
             report.as_mut().unwrap().engine.cpus = cores.parse().unwrap();
         } else if let Some(bytes) = attribute.strip_prefix("bytes=") {
             report.as_mut().unwrap().engine.memory_bytes = bytes.parse().unwrap();
+        } else if let Some(machine) = attribute.strip_prefix("machine=") {
+            report.as_mut().unwrap().engine.architecture = machine.to_owned();
         } else if attribute == "dead" {
             standing = Freshness::Gone;
             view.absences.entry(id).or_default().assumed_dead = true;
@@ -156,6 +158,16 @@ pub(super) fn mark(service: &str) -> ImageMark {
     ImageMark::of(&format!("{service}:1"), None)
 }
 
+/// What a registry says of an image with these builds.
+fn built_for(platforms: &str) -> FrozenImage {
+    let platforms: Vec<String> = platforms.split(',').map(str::to_owned).collect();
+    FrozenImage::Digest {
+        digest: "sha256:aa".to_owned(),
+        id: None,
+        platforms: Platforms::from(platforms),
+    }
+}
+
 pub(super) fn empty_report(node: NodeId) -> Report {
     Report {
         placement_version: PLACEMENT_VERSION,
@@ -173,6 +185,7 @@ fn add_service(view: &mut View, name: &str, words: Vec<&str>) {
     let mut pins = BTreeMap::new();
     let (mut instances, mut state, mut deployed) = (1, Lifecycle::Running, true);
     let mut unreadable = false;
+    let mut image = None;
     let mut reported = Vec::new();
     for word in words {
         match word {
@@ -193,6 +206,7 @@ fn add_service(view: &mut View, name: &str, words: Vec<&str>) {
             word if word.starts_with("cpus=") => {
                 service.resources.cpus = Some(word[5..].parse().unwrap());
             }
+            word if word.starts_with("for=") => image = Some(built_for(&word[4..])),
             word if word.starts_with("memory=") => {
                 service.resources.memory = Some(word[7..].parse().unwrap());
             }
@@ -235,7 +249,7 @@ fn add_service(view: &mut View, name: &str, words: Vec<&str>) {
         } else {
             Ok(Arc::new(service.clone()))
         },
-        image: None,
+        image,
     };
     for word in reported {
         report(view, &key, service.hash(), word);

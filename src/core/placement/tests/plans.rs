@@ -20,7 +20,7 @@ fn example() -> View {
 
 #[track_caller]
 fn check(suppositions: &[Supposition], expected: Expect) {
-    let plan = plan(&example(), suppositions);
+    let plan = plan(&example(), suppositions, 0);
     let lines = plan.changes.iter().map(|change| {
         let from = change.from.as_ref().map_or("-", |name| name.as_str());
         let outcome = match &change.outcome {
@@ -151,8 +151,30 @@ fn what_changes_nothing_is_an_empty_plan() {
 
 #[test]
 fn a_plan_is_told_in_json() {
-    let plan = plan(&example(), &[Supposition::Drains(node_id("c"))]);
+    let plan = plan(&example(), &[Supposition::Drains(node_id("c"))], 0);
     expect![[r#"[{"instance":"db-1","from":"c","outcome":"waits","reason":"waits: stands by on c, which drains"},{"instance":"web-2","from":"c","outcome":"moves","to":"b","reason":"moves to b from c (drains: takes no new work)"}]"#]].assert_eq(&serde_json::to_string(&plan.changes[1..]).unwrap());
+}
+
+#[test]
+fn why_an_instance_would_be_elsewhere_is_told_with_scores_and_rejections() {
+    let drains = [Supposition::Drains(node_id("c"))];
+    let told = |most: usize| {
+        let explanations = plan(&example(), &drains, most).explanations;
+        let texts = explanations.iter().map(ToString::to_string);
+        texts.collect::<String>()
+    };
+    expect![[r#"
+        db.1 waits: stands by on c, which drains
+          a  az=1         its data is on c
+          b  az=2         its data is on c
+          c  az=2, drain  drains: takes no new work
+        web.2 moves to b from c (drains: takes no new work)
+          a  az=1         eligible  misses 0, in zone 1, of service 1, on node 3, score 01ec444f3b7c579e
+          b  az=2         chosen    misses 0, in zone 0, of service 0, on node 1, score 34f3ee855d65aa14; standby without image
+          c  az=2, drain  drains: takes no new work
+    "#]].assert_eq(&told(5));
+    assert_eq!(told(0), "");
+    assert_eq!(told(1).lines().count(), 4, "one service: {}", told(1));
 }
 
 #[test]

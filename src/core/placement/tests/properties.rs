@@ -10,7 +10,6 @@ use proptest::sample::{Index, select};
 use super::language::{empty_report, key, node_id, parse, right_hold};
 use crate::id::{InstanceId, NodeId, ServiceKey};
 use crate::placement::front::Front;
-use crate::placement::standard::Standard;
 use crate::placement::survey::Survey;
 use crate::placement::wanted::Wanted;
 use crate::placement::{
@@ -39,6 +38,8 @@ fn node() -> impl Strategy<Value = String> {
         "misses=a",
         "misses=b,misses=c",
         "cores=1",
+        "machine=x86_64",
+        "machine=aarch64",
         "bytes=100",
         "bytes=60,az=1",
         "image=web",
@@ -65,6 +66,8 @@ fn service(name: &'static str) -> impl Strategy<Value = String> {
         "node!=/[ab]/",
         "port=80",
         "cpus=1.5",
+        "for=amd64",
+        "for=arm64,arm/v7",
         "memory=30",
         "memory=30",
         "memory=50",
@@ -241,7 +244,7 @@ proptest! {
         let mut survey = Survey::of(&view);
         for (key, record) in &view.documents.services {
             let Ok(service) = readable(&view, record) else { continue };
-            let wanted = Wanted::new(&view, key, service, Standard::of(record));
+            let wanted = Wanted::deployed(&view, key, service, record);
             survey.begin(key, service);
             let mut front = Front::of(&wanted);
             for number in 1..=numbers {

@@ -482,6 +482,24 @@ fn a_deploy_has_failed_when_its_image_cannot_be_fetched_ten_times() {
 }
 
 #[test]
+fn a_deploy_whose_port_never_opens_fails_with_what_the_container_wrote() {
+    let mut bench = Bench::with([wanted("web-1", 1)]);
+    bench.settle();
+    let mut service = Service::new("web:2");
+    service.deploy.wait_for_port = Some(80);
+    bench.engine.deaf = true;
+    bench.engine.written = vec!["starting".to_owned(), "no configuration".to_owned()];
+    bench.want([of_service("web-1", 2, 1, service)]);
+    bench.seconds(299);
+    assert!(bench.instances.failures().is_empty());
+    bench.seconds(10);
+    let failed = &bench.instances.failures()[&id("web-1")];
+    let mut lines = failed.problem.lines().rev();
+    assert_eq!(lines.next(), Some("no configuration"));
+    assert_eq!(lines.next(), Some("starting"));
+}
+
+#[test]
 fn the_way_back_leaves_alone_what_was_not_replaced_unless_it_is_of_an_earlier_service() {
     let mut bench = running_second();
     let mut back = of_service("web-2", 3, 3, Service::new("web:1"));

@@ -208,10 +208,13 @@ fn an_instance_is_healthy_with_the_first_good_probe() {
 fn a_port_that_never_opens_fails_the_instance_after_five_minutes() {
     let mut bench = Bench::with([of_service("web-1", 1, 1, waiting_for_port())]);
     bench.engine.deaf = true;
+    bench.engine.written = vec!["no configuration".to_owned()];
     bench.seconds(299);
     assert_eq!(bench.state("web-1"), "running unknown");
     bench.seconds(3);
     assert_eq!(bench.state("web-1"), "failed unhealthy");
+    let problem = bench.problem("web-1");
+    assert!(problem.ends_with("\nno configuration"), "{problem}");
     bench.engine.deaf = false;
     bench.seconds(61);
     assert_eq!(bench.state("web-1"), "running healthy");
