@@ -198,7 +198,7 @@ impl Checks {
                 Box::<processors::Processors>::default(),
                 Box::<offline::Offlines>::default(),
                 Box::<acknowledged::Acknowledged>::default(),
-                Box::new(membership::Membership),
+                Box::<membership::Membership>::default(),
                 Box::new(clones::Clones::new(hosts)),
                 Box::new(patience::Patience::new(hosts)),
                 Box::new(names::Names::new(hosts)),

@@ -9,14 +9,14 @@ use kontena_core::placement::{ServicePlacement, place};
 use kontena_core::time::Instant;
 
 use super::stopping::is_bound;
-use super::{Check, Findings, Scene, Topic, name};
+use super::{Check, Findings, Scene, Topic, name, order};
 use crate::fact::Fact;
 
 pub(super) const CHECKS: &[&Check] = &[&IS_THERE];
 
 static IS_THERE: Check = Check {
     name: "has-what-falls-to-it",
-    says: "a node that nothing troubled for two minutes has a container of each stateless instance that has fallen to it for so long, by placement computed from nothing on the view that it shows",
+    says: "a node that nothing troubled for two minutes has a container of each stateless instance that has fallen to it for so long, by placement computed from nothing on the view that it shows; what may wait for a service that it links to has ten minutes more",
     why: "what a dead node ran would be nowhere, though everybody knows who is to run it",
 };
 
@@ -27,12 +27,15 @@ const SOON: Duration = Duration::from_secs(120);
 #[derive(Debug, Default)]
 pub(super) struct Due {
     since: BTreeMap<(usize, InstanceId), Instant>,
+    /// Since when each may wait for what it links to.
+    waits: BTreeMap<(usize, InstanceId), Instant>,
 }
 
 impl Topic for Due {
     fn see(&mut self, scene: Scene<'_>, host: usize, fact: &Fact, findings: &mut Findings) {
         if let Fact::Booted | Fact::Died { .. } = fact {
             self.since.retain(|(of, _), _| *of != host);
+            self.waits.retain(|(of, _), _| *of != host);
         }
         if let Fact::Shown { .. } = fact {
             self.look(scene, host, findings);
@@ -45,14 +48,31 @@ impl Due {
         let lacks = lacks(scene, host);
         self.since
             .retain(|(of, instance), _| *of != host || lacks.contains(instance));
+        self.waits
+            .retain(|(of, instance), _| *of != host || lacks.contains(instance));
         for instance in lacks {
             let key = (host, instance);
-            let since = *self.since.entry(key.clone()).or_insert(scene.now());
+            let since = self.due(scene, &key);
             let is_late = scene.now().since(since) >= SOON && scene.is_calm(host, SOON);
             findings.expect(!is_late, &IS_THERE, || {
                 format!("{} has no container of {}", name(host), key.1)
             });
         }
+    }
+}
+
+impl Due {
+    /// From when on nothing keeps a host from having what fell to it.
+    fn due(&mut self, scene: Scene<'_>, key: &(usize, InstanceId)) -> Instant {
+        let now = scene.now();
+        if order::may_wait(scene.view(key.0), &key.1) {
+            let begun = *self.waits.entry(key.clone()).or_insert(now);
+            return begun + order::AWAITED_FOR;
+        }
+        if self.waits.remove(key).is_some() {
+            self.since.insert(key.clone(), now);
+        }
+        *self.since.entry(key.clone()).or_insert(now)
     }
 }
 

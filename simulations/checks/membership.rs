@@ -1,11 +1,14 @@
 //! Who belongs, and who counts as there.
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 use std::time::Duration;
 
+use kontena_core::document::DocumentId;
+use kontena_core::id::{GridId, NodeId};
 use kontena_core::node::Phase;
 use kontena_core::view::{Freshness, View};
 
+use super::changes::Changes;
 use super::{Check, Findings, Scene, Topic, name};
 use crate::fact::Fact;
 
@@ -35,7 +38,7 @@ static NO_FALSE_ABSENCE: Check = Check {
 
 static REMOVED_STAYS: Check = Check {
     name: "removed-stays-removed",
-    says: "who was removed is never a member again, unless whoever removed it is found to have been removed",
+    says: "who was removed is never a member again, unless everybody who removed it is found to be no member",
     why: "a removed id never comes back: a stolen machine must not; and what a removed node writes counts for nothing",
 };
 
@@ -77,11 +80,17 @@ static REMOVED_KNOWS: Check = Check {
 
 const CALM: Duration = Duration::from_secs(90);
 
-#[derive(Debug)]
-pub(super) struct Membership;
+#[derive(Debug, Default)]
+pub(super) struct Membership {
+    /// Of each host in this boot: its grid, and who was removed there, ever.
+    removed: BTreeMap<usize, (Option<GridId>, BTreeSet<NodeId>)>,
+}
 
 impl Topic for Membership {
     fn see(&mut self, scene: Scene<'_>, host: usize, fact: &Fact, findings: &mut Findings) {
+        if let Fact::Booted = fact {
+            self.removed.remove(&host);
+        }
         let Fact::Shown { before, .. } = fact else {
             return;
         };
@@ -94,7 +103,7 @@ impl Topic for Membership {
         }
         absences(scene, host, before, findings);
         if !std::sync::Arc::ptr_eq(&before.documents, &view.documents) {
-            removals(scene, host, before, findings);
+            self.removals(scene, host, findings);
             names(host, view, findings);
             subnets(host, view, findings);
         }
@@ -137,25 +146,45 @@ fn absences(scene: Scene<'_>, viewer: usize, before: &View, findings: &mut Findi
     }
 }
 
-fn removals(scene: Scene<'_>, host: usize, before: &View, findings: &mut Findings) {
-    let view = scene.view(host);
-    let is_same_grid = before.documents.grid.id == view.documents.grid.id;
-    let (was, is) = (&before.documents.removed, &view.documents.removed);
-    let excludes_an_author = is.difference(was).next().is_some();
-    let back = was.difference(is).next();
-    if is_same_grid
-        && !excludes_an_author
-        && let Some(node) = back
-    {
-        findings.add(
-            &REMOVED_STAYS,
-            format!(
-                "{} forgot that {} was removed",
-                name(host),
-                scene.name_of(node)
-            ),
-        );
+impl Membership {
+    fn removals(&mut self, scene: Scene<'_>, host: usize, findings: &mut Findings) {
+        let documents = &scene.view(host).documents;
+        let known = self.removed.entry(host).or_default();
+        if known.0 != documents.grid.id {
+            *known = (documents.grid.id, BTreeSet::new());
+        }
+        let is_back = |node: &&NodeId| documents.roster.contains_key(*node);
+        let back: Vec<NodeId> = known.1.iter().filter(is_back).copied().collect();
+        for node in back {
+            findings.expect(
+                counts_for_nothing(scene, host, &node),
+                &REMOVED_STAYS,
+                || {
+                    let node = scene.name_of(&node);
+                    format!("{} has {node} as a member, which was removed", name(host))
+                },
+            );
+            known.1.remove(&node);
+        }
+        known.1.extend(documents.removed.iter().copied());
+        removed_are_nobody(scene, host, findings);
     }
+}
+
+/// Whether everybody who removed the node is no member to this host.
+fn counts_for_nothing(scene: Scene<'_>, host: usize, node: &NodeId) -> bool {
+    let documents = &scene.view(host).documents;
+    let changes = Changes::of(scene, &DocumentId::Grid);
+    let register = format!("node/{node}/removed");
+    let authors = changes
+        .writing(&register)
+        .map(|hash| NodeId(changes.get(hash).author));
+    let authors: Vec<NodeId> = authors.collect();
+    !authors.is_empty() && authors.iter().all(|author| documents.excludes(author))
+}
+
+fn removed_are_nobody(scene: Scene<'_>, host: usize, findings: &mut Findings) {
+    let view = scene.view(host);
     for node in &view.documents.removed {
         let is_nobody = !view.documents.roster.contains_key(node)
             && !view.reports.contains_key(node)

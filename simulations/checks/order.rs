@@ -27,7 +27,7 @@ static AFTER: Check = Check {
 };
 
 /// As long as a linked service is waited for.
-const AWAITED_FOR: Duration = Duration::from_secs(600);
+pub(super) const AWAITED_FOR: Duration = Duration::from_secs(600);
 
 #[derive(Debug, Default)]
 pub(super) struct Orders {
@@ -110,6 +110,48 @@ fn awaited(view: &View, instance: &InstanceId, generation: u64) -> Option<Servic
     let linked = service.links.iter().map(|link| target(key, link));
     let mut linked = linked.filter(|linked| linked.stack == key.stack && linked != key);
     linked.find(|linked| is_awaited(view, linked, deployed))
+}
+
+/// Whether an instance may be waiting for what it links to: more than the product does, so that whoever judges what is
+/// late can allow for it.
+pub(super) fn may_wait(view: &View, instance: &InstanceId) -> bool {
+    let key = &instance.service;
+    let record = view.documents.services.get(key);
+    let Some((record, deployed)) =
+        record.and_then(|record| Some((record, record.deployed.as_ref()?)))
+    else {
+        return false;
+    };
+    let is_first = deployed.previous.is_none() && deployed.takes_back.is_none();
+    let mut begun = holds(view, key).filter(|hold| hold.generation >= record.born);
+    let Some(service) = deployed.revision.service.as_ref().ok().filter(|_| is_first) else {
+        return false;
+    };
+    let linked = service.links.iter().map(|link| target(key, link));
+    let mut linked = linked.filter(|linked| linked.stack == key.stack && linked != key);
+    !begun.any(|hold| hold.container.is_some())
+        && linked.any(|linked| is_not_whole(view, &linked, deployed.generation))
+}
+
+/// Deployed by the same change, and not all that somebody is to have of it works there.
+fn is_not_whole(view: &View, linked: &ServiceKey, generation: u64) -> bool {
+    let record = view.documents.services.get(linked);
+    let record = record.filter(|record| record.state == Lifecycle::Running);
+    let its = record.and_then(|record| record.deployed.as_ref());
+    let Some(its) = its.filter(|its| its.generation == generation) else {
+        return false;
+    };
+    let placement = place(view);
+    let mut assignments = placement.of_service(linked).into_iter().flatten();
+    !assignments.all(|(number, each)| {
+        let node = each.holder.or(each.leaving);
+        let report = node.and_then(|node| view.reports.get(&node));
+        let instance = InstanceId::new(linked.clone(), *number);
+        let hold = report.and_then(|report| report.holds.get(&instance));
+        hold.is_some_and(|hold| {
+            hold.health == Health::Healthy && its.is_met_by(&hold.revision, hold.generation)
+        })
+    })
 }
 
 fn target(key: &ServiceKey, link: &Link) -> ServiceKey {

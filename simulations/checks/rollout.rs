@@ -20,7 +20,7 @@ pub(super) const CHECKS: &[&Check] = &[&FLOOR, &HALTED, &STAYS_HALTED, &GENERATI
 
 static FLOOR: Check = Check {
     name: "keeps-the-floor",
-    says: "in calm times, and while hosts are off, a deploy takes a running instance down only while min(ceil(min_health·n), n−1) others run",
+    says: "in calm times, and while hosts are off, a deploy takes a running instance down only while min(ceil(min_health·n), n−1) others run, for n of when its hooks before the stop began",
     why: "rules of the mesh 3: a deploy costs no more than its author allowed",
 };
 
@@ -53,12 +53,31 @@ pub(super) struct Rollouts {
     last_command: Instant,
     /// Containers that were told to stop and run still, and since when: they count as down.
     going: BTreeMap<(usize, ContainerId), Instant>,
+    /// The floor when the hooks before a container's stop began: however they end, the stop follows.
+    begun: BTreeMap<(usize, ContainerId), u64>,
 }
 
 impl Topic for Rollouts {
     fn see(&mut self, scene: Scene<'_>, host: usize, fact: &Fact, findings: &mut Findings) {
         if let Fact::Given(_) = fact {
             self.last_command = scene.now();
+        }
+        if let Fact::Booted | Fact::Died { .. } = fact {
+            self.begun.retain(|(of, _), _| *of != host);
+        }
+        if let Fact::Asked(Action::Command {
+            container, hook, ..
+        }) = fact
+            && let Some(container) = scene.host(host).engine.get(container)
+            && container
+                .care
+                .pre_stop
+                .iter()
+                .any(|before| before.name == *hook)
+        {
+            let floor = floor_of(scene, host, container);
+            let begun = (host, container.id.clone());
+            self.begun.entry(begun).or_insert(floor);
         }
         if let Fact::Asked(Action::Stop { container, .. }) = fact
             && let Some(container) = scene.host(host).engine.get(container)
@@ -70,8 +89,10 @@ impl Topic for Rollouts {
         }
         if let Fact::Changed(Change::Ended { container, .. } | Change::Removed(container)) = fact {
             self.going.remove(&(host, container.id.clone()));
+            self.begun.remove(&(host, container.id.clone()));
         }
         if let Fact::Shown { before, .. } = fact {
+            self.forget_who_goes_on(scene, host);
             generations_rise(scene, host, &before.documents.services, findings);
         }
     }
@@ -164,7 +185,10 @@ impl Rollouts {
         }
         let instance = &container.owner.instance;
         let count = counted(scene, host, instance);
-        let floor = floor(service, count);
+        let begun = self.begun.get(&(host, container.id.clone()));
+        let floor = begun
+            .map_or(u64::MAX, |begun| *begun)
+            .min(floor(service, count));
         let others = self.others(scene, instance);
         findings.expect(others.len() as u64 >= floor, &FLOOR, || {
             format!(
@@ -172,6 +196,16 @@ impl Rollouts {
                 name(host)
             )
         });
+    }
+
+    /// Who took its word back, and is said to run, begins anew when it goes.
+    fn forget_who_goes_on(&mut self, scene: Scene<'_>, host: usize) {
+        let report = scene.view(host).reports.get(&scene.world.id(host));
+        let holds = report.into_iter().flat_map(|report| report.holds.values());
+        let stay = holds.filter(|hold| hold.state == InstanceState::Running && !hold.updating);
+        let stay: BTreeSet<&String> = stay.filter_map(|hold| hold.container.as_ref()).collect();
+        self.begun
+            .retain(|(of, container), _| *of != host || !stay.contains(&container.0));
     }
 
     /// The other instances of a service that run, and are not about to stop.
@@ -212,6 +246,17 @@ fn is_succeeded(scene: Scene<'_>, host: usize, container: &Container) -> bool {
     let mut running = scene.host(host).engine.running();
     let instance = &container.owner.instance;
     running.any(|other| other.id != container.id && other.owner.instance == *instance)
+}
+
+/// How many others a deploy leaves of a container's service now, by what its host shows.
+fn floor_of(scene: Scene<'_>, host: usize, container: &Container) -> u64 {
+    let instance = &container.owner.instance;
+    let record = scene.view(host).documents.services.get(&instance.service);
+    let deployed = record.and_then(|record| record.deployed.as_ref());
+    let service = deployed.and_then(|deployed| deployed.revision.service.as_ref().ok());
+    service.map_or(u64::MAX, |service| {
+        floor(service, counted(scene, host, instance))
+    })
 }
 
 /// How many instances must run while one is replaced.

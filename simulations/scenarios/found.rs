@@ -634,3 +634,85 @@ fn what_two_nodes_refused_stays_where_it_works_again() {
         .ask(2_185_093, 1, create(service, 4));
     carry_out(&plan);
 }
+
+#[test]
+fn what_is_scaled_up_while_its_hooks_before_the_stop_run_is_replaced_all_the_same() {
+    let service = 4;
+    let plan = Plan::new(9_800_841, 2, 0)
+        .ask(4000, 1, create(service, 1))
+        .ask(734_686, 0, Ask::Restart { service })
+        .ask(735_170, 0, scale(service, 3));
+    carry_out(&plan);
+    let mut plan = Plan::new(9_801_043, 5, 0).ask(8000, 1, create(service, 1));
+    for (node, zone) in [0, 1, 0, 1, 1].into_iter().enumerate() {
+        plan = plan.ask(12000, node, Ask::Zone { node, zone });
+    }
+    let plan =
+        plan.ask(1_212_632, 3, Ask::Restart { service })
+            .ask(1_213_439, 3, scale(service, 2));
+    carry_out(&plan);
+}
+
+#[test]
+fn a_node_that_stood_still_believes_its_own_engine() {
+    let install = Ask::Install {
+        services: 7,
+        version: 1,
+    };
+    let fails = |host| Deed::FailStarts { host };
+    let plan = Plan::new(9_800_509, 2, 0)
+        .ask(25000, 0, install)
+        .ask(27_517, 0, Ask::DeployStack)
+        .step(594_560, 267_501, fails(1))
+        .step(665_220, 33534, Deed::StopNode { host: 1 })
+        .step(676_069, 156_649, Deed::StopNode { host: 0 })
+        .step(1_235_970, 298_995, Deed::StopNode { host: 0 })
+        .step(1_359_227, 312_655, fails(1))
+        .step(1_369_887, 22101, Deed::StopNode { host: 1 })
+        .step(1_448_793, 39802, Deed::StopNode { host: 1 })
+        .step(1_463_511, 0, Deed::Crash { host: 1, all: true })
+        .step(1_507_040, 51031, Deed::Stall { host: 1 })
+        .step(1_508_181, 0, Deed::LoseContainers { host: 0 })
+        .step(1_522_387, 60000, Deed::Stall { host: 0 });
+    carry_out(&plan);
+}
+
+#[test]
+fn who_left_is_nobody_though_its_sponsor_was_removed_by_one_that_never_knew_it() {
+    let leave = Ask::Leave { force: false };
+    let plan = Plan::new(9_800_526, 6, 2)
+        .step(237_230, 625_817, cut(&[0, 2, 3, 4, 5, 6, 7], &[1]))
+        .step(
+            451_383,
+            0,
+            Deed::Join {
+                host: 6,
+                sponsor: 4,
+            },
+        )
+        .ask(454_169, 6, leave)
+        .step(679_587, 4802, replace(4, 1))
+        .step(704_817, 1436, replace(4, 3));
+    carry_out(&plan);
+}
+
+#[test]
+fn what_links_to_a_service_whose_holder_is_away_waits_for_it_ten_minutes() {
+    let install = Ask::Install {
+        services: 7,
+        version: 1,
+    };
+    let upgrade = |services, version| Ask::Upgrade { services, version };
+    let plan = Plan::new(9_801_326, 4, 0)
+        .ask(25000, 0, install)
+        .ask(27_470, 0, Ask::DeployStack)
+        .step(669_903, 82495, cut(&[0, 1, 2], &[3]))
+        .step(677_104, 238_614, Deed::StopNode { host: 1 })
+        .ask(684_631, 0, upgrade(2, 2))
+        .ask(692_918, 0, Ask::DeployStack)
+        .step(694_175, 150_546, replace(2, 1))
+        .ask(695_617, 0, upgrade(30, 1))
+        .ask(708_319, 0, Ask::DeployStack)
+        .step(746_565, 253_959, Deed::StopNode { host: 3 });
+    carry_out(&plan);
+}

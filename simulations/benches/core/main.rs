@@ -5,6 +5,7 @@
 //! What was seen is in `docs/benchmarks.md`.
 
 mod figure;
+mod filtered;
 mod founded;
 mod merging;
 mod naming;

@@ -15,6 +15,7 @@ use kontena_core::view::{
 };
 
 use crate::figure::{Row, Times};
+use crate::filtered::{self, Kind};
 use crate::founded::service_key;
 
 const NODES: u32 = 1_000;
@@ -52,42 +53,84 @@ pub(crate) fn measure(report: &mut dyn FnMut(Row)) {
         aim: "",
     });
     let held = Arc::new(held);
-    let follow = |changed: fn(&View, u32) -> View| {
-        let mut incremental = Incremental::default();
-        incremental.update(&held);
-        let numbers = (0..CHANGES).map(|number| 17 * number);
-        let views: Vec<Arc<View>> = numbers
-            .map(|number| Arc::new(changed(&held, number)))
-            .collect();
-        incremental.update(&views[0]);
-        assert_eq!(*incremental.placement(), place(&views[0]));
-        let mut times = Times::default();
-        for _ in 0..RUNS {
-            times.measure_many(2 * CHANGES, || {
-                for view in &views {
-                    incremental.update(&held);
-                    incremental.update(view);
-                }
-            });
-        }
-        times.in_milliseconds()
-    };
     report(Row {
         what: "– one node of them dies, or is back".to_owned(),
-        figure: follow(without),
+        figure: follow(&held, without),
         aim: "< 1 ms",
     });
     report(Row {
         what: "– one node joins, or leaves again".to_owned(),
-        figure: follow(joined),
+        figure: follow(&held, joined),
         aim: "< 0.1 ms",
     });
     report(Row {
         what: "– one instance turns unhealthy, or healthy again".to_owned(),
-        figure: follow(worse),
+        figure: follow(&held, worse),
         aim: "",
     });
     measure_standby(report);
+    measure_filters(report);
+}
+
+/// The same numbers, with everything that a service can ask of its nodes.
+fn measure_filters(report: &mut dyn FnMut(Row)) {
+    for (kind, what, aim) in [
+        (
+            Kind::Filtered,
+            "with every filter but services'",
+            "< 100 ms",
+        ),
+        (
+            Kind::Entangled,
+            "with those, and a tenth shun another service",
+            "",
+        ),
+    ] {
+        let empty = filtered::view(kind);
+        let mut nothing = Times::default();
+        let mut placement = Placement::default();
+        for _ in 0..RUNS {
+            placement = nothing.measure(|| place(&empty));
+        }
+        let placed = placement
+            .assignments()
+            .filter(|(.., it)| it.holder.is_some())
+            .count();
+        report(Row {
+            what: format!("{placed} instances placed on {NODES} nodes, from nothing, {what}"),
+            figure: nothing.in_milliseconds(),
+            aim,
+        });
+        let mut held = empty;
+        carry_out(&mut held, &placement);
+        report(Row {
+            what: "– one node of them dies, or is back".to_owned(),
+            figure: follow(&Arc::new(held), without),
+            aim: "< 1 ms",
+        });
+    }
+}
+
+/// How long it takes to follow a change, and the next one.
+fn follow(held: &Arc<View>, changed: fn(&View, u32) -> View) -> String {
+    let mut incremental = Incremental::default();
+    incremental.update(held);
+    let numbers = (0..CHANGES).map(|number| 17 * number);
+    let views: Vec<Arc<View>> = numbers
+        .map(|number| Arc::new(changed(held, number)))
+        .collect();
+    incremental.update(&views[0]);
+    assert_eq!(*incremental.placement(), place(&views[0]));
+    let mut times = Times::default();
+    for _ in 0..RUNS {
+        times.measure_many(2 * CHANGES, || {
+            for view in &views {
+                incremental.update(held);
+                incremental.update(view);
+            }
+        });
+    }
+    times.in_milliseconds()
 }
 
 /// One of the looks that each node takes at who comes next: at 64 of 1,000 services. One node has nothing and is a
@@ -171,7 +214,7 @@ fn id(number: u32) -> NodeId {
     NodeId(key)
 }
 
-fn view() -> View {
+pub(crate) fn view() -> View {
     view_of(SERVICES, INSTANCES)
 }
 
@@ -247,7 +290,7 @@ fn record(instances: u32) -> ServiceRecord {
 }
 
 /// What placement says is what every node holds.
-fn carry_out(view: &mut View, placement: &Placement) {
+pub(crate) fn carry_out(view: &mut View, placement: &Placement) {
     let first = u32::from(Ipv4Addr::new(10, 80, 0, 2));
     for (address, (key, number, assignment)) in (first..).zip(placement.assignments()) {
         let Some(report) = assignment

@@ -207,7 +207,10 @@ impl Node {
         for (node, report) in &mut reports {
             let life = self.pulse.life(node);
             let of_it = Life::from(report.order);
-            let is_doubted = life.is_some_and(|life| life != of_it) || self.doubts.contains(node);
+            let is_of_another_life = life.is_some_and(|life| life != of_it);
+            // What this node says of itself it has from its own engine: nobody told it.
+            let is_hearsay = *node != self.me && self.doubts.contains(node);
+            let is_doubted = is_of_another_life || is_hearsay;
             if is_doubted && !report.holds.is_empty() {
                 *report = Arc::new(Report {
                     holds: unconfirmed(&report.holds),

@@ -360,13 +360,17 @@ impl Local {
     ) -> Step {
         let again = self.take_turn(task, best, around);
         if self.turn == Turn::Granted && may_start(wanted).is_ok() {
+            // It says from now on that it goes: who comes beside it meanwhile does not make it wait anew.
+            let parts = self.parts_until(task, best, around.now);
             // Where there is no other, of no number and no other holder's, names lead to this one until it stops.
             let has_others = (around.rollout)().size() > 1 || !wanted.rivals.is_empty();
-            return match has_others {
-                true => self.take_down(task, best, around.now),
-                false => self.end(best, around.now),
+            return match parts.filter(|until| has_others && *until > around.now) {
+                Some(until) => Step::Wait(until),
+                None => self.end(best, around.now),
             };
         }
+        // What took its word back stays, and is prepared anew for its end when that comes.
+        self.hooks.goes_on();
         // Who announced is out of the names already; who takes its word back is in them again.
         self.parting = match self.turn {
             Turn::Announced { .. } => {

@@ -241,6 +241,7 @@ impl Local {
         self.turn = Turn::Waiting;
         self.parting = None;
         self.waits_for = None;
+        self.hooks.goes_on();
         if around.pinned.is_none() || around.only_looks || may_start(wanted).is_err() {
             return self.keep(task, present, around.now);
         }

@@ -9,7 +9,11 @@ use crate::reconcile::{Instances, Wanted};
 use crate::stack::{Hook, Service};
 use crate::view::Lifecycle;
 
-use super::bench::{Bench, hold, id, identity, of_service};
+use super::bench::{Bench, healthy, hold, id, identity, of_service};
+use crate::reconcile::action::Success;
+use crate::reconcile::rollout::Peer;
+use crate::reconcile::Leaves;
+use crate::reconcile::action::ActionId;
 use crate::report::InstanceState;
 
 fn hook(name: &str) -> Hook {
@@ -262,4 +266,73 @@ fn a_hook_whose_answers_are_lost_is_run_again_ever_more_seldom() {
         (2..8).contains(&runs),
         "it was run {runs} times in a minute"
     );
+}
+
+/// Goes on until the hook before a stop is asked for, whose answer is held back.
+fn until_it_drains(bench: &mut Bench) -> ActionId {
+    for _ in 0..50 {
+        while let Some((id, action)) = bench.next_action() {
+            if let Action::Command { .. } = action {
+                return id;
+            }
+            let outcome = bench.engine.carry_out(&action, bench.now().wall);
+            bench.done(id, outcome);
+            bench.observe();
+        }
+        bench.skip(Duration::from_millis(100));
+    }
+    panic!("it does not drain");
+}
+
+fn draining() -> Service {
+    let mut service = Service::new("web:1");
+    service.hooks.pre_stop = vec![hook("drain")];
+    service
+}
+
+#[test]
+fn one_that_prepares_its_end_while_others_come_beside_it_does_not_leave_the_names_anew() {
+    let mut bench = Bench::new();
+    let now = bench.now();
+    let subnet = "10.80.7.0/24".parse().unwrap();
+    bench.instances.wire(Wiring::Grid(subnet), now);
+    bench.observe();
+    bench.want([of_service("web-1", 1, 1, draining())]);
+    bench.settle();
+    bench.want([of_service("web-1", 2, 1, draining())]);
+    let drain = until_it_drains(&mut bench);
+    let mut scaled = of_service("web-1", 2, 3, draining());
+    scaled.peers = vec![Peer::vacant(1), healthy(2, true), healthy(3, true)];
+    bench.want([scaled]);
+    let now = bench.now();
+    bench.instances.heard(&[(id("web-1"), Leaves::Itself)], now);
+    bench.pass(Duration::from_millis(1_100));
+    bench.did();
+    bench.done(drain, Ok(Success::Done));
+    bench.settle();
+    assert_eq!(bench.did(), "stop web-1 g1, remove web-1 g1, run web-1 g2");
+}
+
+#[test]
+fn one_that_takes_its_word_back_is_prepared_anew_for_its_end() {
+    let second = |generation: u64, first: Peer| {
+        let mut web = of_service("web-2", generation, 3, draining());
+        web.peers = vec![first, healthy(2, false), healthy(3, false)];
+        web
+    };
+    let mut bench = Bench::with([of_service("web-2", 1, 3, draining())]);
+    bench.settle();
+    bench.want([second(2, healthy(1, true))]);
+    bench.settle();
+    let drain = until_it_drains(&mut bench);
+    let mut failed = healthy(1, true);
+    (failed.healthy, failed.failed) = (false, true);
+    bench.want([second(2, failed)]);
+    bench.done(drain, Ok(Success::Done));
+    bench.seconds(5);
+    assert!(!bench.did().contains("stop"), "its deploy has failed");
+    bench.want([second(3, healthy(1, true))]);
+    bench.seconds(5);
+    let did = bench.did();
+    assert!(did.contains("in drain, stop web-2 g1"), "{did}");
 }
