@@ -237,6 +237,77 @@ fn inside_the_core_arrows_point_downhill() {
     assert!(broken.is_empty(), "{}", broken.join("\n"));
 }
 
+/// Of a page: `| Kontena | here | test |`, where tests are named, and cases of a table by their text.
+#[test]
+fn each_rule_of_kontenas_scheduler_has_the_tests_that_its_page_names() {
+    let page = read(&root().join("docs/design/kontena-scheduling.md"));
+    let cases = read(&root().join("src/core/placement/tests/kontena.rs"));
+    let tests: Vec<String> = test_names();
+    let rows: Vec<&str> = page.lines().filter(|line| line.starts_with("| ")).collect();
+    let mut missing = Vec::new();
+    let mut named = 0;
+    for row in &rows {
+        let cell = row
+            .trim_end_matches(" |")
+            .rsplit(" | ")
+            .next()
+            .unwrap_or_default();
+        if cell == "test" || cell == "–" {
+            continue;
+        }
+        let (in_cases, names) = cited(cell);
+        named += in_cases.len() + names.len();
+        let no_case = |text: &&String| !cases.contains(&format!("\"{text}\""));
+        missing.extend(in_cases.iter().filter(no_case).cloned());
+        let no_test = |name: &&String| !tests.contains(name);
+        missing.extend(names.iter().filter(no_test).cloned());
+        if in_cases.is_empty() && names.is_empty() {
+            missing.push(format!("a test of {row}"));
+        }
+    }
+    assert!(missing.is_empty(), "not there: {missing:#?}");
+    assert!(
+        named > 150,
+        "the page was not read: {named} tests in {} rows",
+        rows.len()
+    );
+}
+
+/// The texts after `case`, and what stands between backticks outside of them.
+fn cited(cell: &str) -> (Vec<String>, Vec<String>) {
+    let mut cases = Vec::new();
+    let mut rest = String::new();
+    for (at, part) in cell.split("case \"").enumerate() {
+        let (case, after) = part
+            .split_once('"')
+            .filter(|_| at > 0)
+            .unwrap_or(("", part));
+        cases.extend(Some(case.to_owned()).filter(|case| !case.is_empty()));
+        rest.push_str(after);
+    }
+    let names = rest.split('`').skip(1).step_by(2).map(str::to_owned);
+    (cases, names.collect())
+}
+
+/// Every function of the tree that is a test.
+fn test_names() -> Vec<String> {
+    let mut names = Vec::new();
+    for file in all_sources() {
+        let text = read(&file);
+        let mut lines = text.lines().map(str::trim);
+        while let Some(line) = lines.next() {
+            if line == "#[test]" || line.starts_with("#[tokio::test") {
+                let found = lines
+                    .find_map(|line| line.split_once("fn "))
+                    .map(|(_, rest)| rest);
+                let name = found.and_then(|rest| rest.split_once('('));
+                names.extend(name.map(|(name, _)| name.to_owned()));
+            }
+        }
+    }
+    names
+}
+
 #[test]
 fn every_module_says_what_it_is() {
     let silent: Vec<_> = all_sources()

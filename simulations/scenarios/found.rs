@@ -716,3 +716,22 @@ fn what_links_to_a_service_whose_holder_is_away_waits_for_it_ten_minutes() {
         .step(746_565, 253_959, Deed::StopNode { host: 3 });
     carry_out(&plan);
 }
+
+#[test]
+fn what_was_never_deployed_before_begins_though_what_it_links_to_failed() {
+    let install = Ask::Install {
+        services: 7,
+        version: 1,
+    };
+    let upgrade = Ask::Upgrade {
+        services: 15,
+        version: 3,
+    };
+    let plan = Plan::new(9_902_122, 2, 0)
+        .ask(25000, 0, install)
+        .step(1_959_200, 69117, Deed::FailStarts { host: 0 })
+        .ask(2_013_621, 1, Ask::DeployStack)
+        .ask(2_016_363, 0, upgrade)
+        .ask(2_023_050, 0, Ask::DeployStack);
+    carry_out(&plan);
+}

@@ -439,6 +439,14 @@ mod tests {
     }
 
     #[test]
+    fn what_nobody_said_is_as_in_kontena() {
+        let deploy = Service::new("a:1").deploy;
+        assert_eq!(deploy.min_health, 800, "thousandths");
+        assert_eq!(deploy.strategy, Strategy::Ha);
+        assert_eq!((deploy.wait_for_port, deploy.canary), (None, None));
+    }
+
+    #[test]
     fn what_is_not_said_is_not_part_of_a_revision() {
         let encoded = String::from_utf8(Service::new("a:1").encode()).unwrap();
         assert_eq!(

@@ -100,6 +100,9 @@ async fn every_action_may_be_repeated() {
     assert!(first.image.starts_with("sha256:"));
     assert!(matches!(first.address, Some(IpAddr::V4(_))));
     assert_eq!(run_well(docker, &web).await, first);
+    let format = "{{.HostConfig.RestartPolicy.Name}}";
+    let policy = engine.cli(&["inspect", "--format", format, &first.id.0]);
+    assert_eq!(policy.trim(), "no", "the engine restarts nothing by itself");
 
     for _ in 0..2 {
         assert_eq!(stop(docker, &first.id).await, Ok(Success::Done));

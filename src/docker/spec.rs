@@ -54,10 +54,7 @@ fn host_config(spec: &ContainerSpec, network: &str) -> HostConfig {
         port_bindings: Some(port_bindings(&spec.ports)),
         binds: Some(spec.mounts.iter().filter_map(bind).collect()),
         mounts: Some(spec.mounts.iter().filter_map(throw_away).collect()),
-        restart_policy: Some(RestartPolicy {
-            name: Some(RestartPolicyNameEnum::NO),
-            maximum_retry_count: None,
-        }),
+        restart_policy: Some(restarts_nothing()),
         log_config: log_config(&spec.logging),
         privileged: Some(spec.privileges.privileged),
         readonly_rootfs: Some(spec.privileges.read_only),
@@ -65,6 +62,14 @@ fn host_config(spec: &ContainerSpec, network: &str) -> HostConfig {
         cap_drop: some_list(&spec.privileges.cap_drop),
         pid_mode: spec.privileges.pid.map(|PidMode::Host| "host".to_owned()),
         ..limits(&spec.resources)
+    }
+}
+
+/// Whoever starts a container again has to know of its crashes, and whether it is wanted.
+fn restarts_nothing() -> RestartPolicy {
+    RestartPolicy {
+        name: Some(RestartPolicyNameEnum::NO),
+        maximum_retry_count: None,
     }
 }
 

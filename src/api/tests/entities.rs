@@ -5,7 +5,7 @@ use std::sync::Arc;
 use expect_test::{Expect, expect};
 use kontena_core::report::{Health, InstanceState};
 use kontena_core::time::WallTime;
-use kontena_core::view::{Freshness, Standing};
+use kontena_core::view::{Availability, Freshness, Standing};
 
 use super::fixture::{NOON, Server, add_report, hold, key, node, view};
 use crate::api::types::deploy::{DeployState, ServiceDeploy, StackDeploy};
@@ -148,6 +148,17 @@ async fn a_node_that_never_reported_joins_while_it_is_heard_of_and_is_offline_af
         let delta: Node = server.client.get("/v1/nodes/home/delta").await.unwrap();
         assert_eq!(delta.status, expected, "{freshness}");
     }
+}
+
+#[tokio::test]
+async fn a_node_that_drains_says_so_as_its_status() {
+    let mut view = view();
+    let documents = Arc::make_mut(&mut view.documents);
+    let member = documents.roster.get_mut(&node(1)).unwrap();
+    member.availability = Availability::Drain;
+    let server = Server::reading(view).await;
+    let alpha: Node = server.client.get("/v1/nodes/home/alpha").await.unwrap();
+    assert_eq!(alpha.status, NodeStatus::Drain);
 }
 
 #[tokio::test]

@@ -11,6 +11,9 @@
 //! services without a stack); so does an expression that contains a `/`. An instance never counts
 //! for or against itself.
 
+use std::cell::{Cell, OnceCell};
+use std::rc::Rc;
+
 use regex_lite::{Regex, RegexBuilder};
 
 use crate::id::{InstanceId, ServiceKey};
@@ -29,7 +32,12 @@ pub(super) struct Rule<'v> {
     numbered: bool,
     /// Compiled once; `None` where it depends on the number.
     matcher: Option<Matcher>,
+    /// What it says of each node, where the documents alone answer it: all services that have the rule share the answers.
+    verdicts: OnceCell<Verdicts>,
 }
+
+/// What a rule says of each node, as far as it was asked.
+pub(super) type Verdicts = Rc<[Cell<Option<bool>>]>;
 
 #[derive(Debug)]
 enum Matcher {
@@ -54,6 +62,7 @@ impl<'v> Rule<'v> {
             affinity,
             numbered,
             matcher: (!numbered).then(|| Matcher::new(&affinity.value, text.clone())),
+            verdicts: OnceCell::new(),
         }
     }
 
@@ -71,6 +80,19 @@ impl<'v> Rule<'v> {
     }
 
     pub(super) fn is_satisfied(&self, survey: &Survey<'_>, node: usize, asker: Asker<'_>) -> bool {
+        if !self.is_fixed() {
+            return self.judge(survey, node, asker);
+        }
+        let verdicts = self.verdicts.get_or_init(|| survey.verdicts(self.affinity));
+        let verdict = &verdicts[node];
+        verdict.get().unwrap_or_else(|| {
+            let is_satisfied = self.judge(survey, node, asker);
+            verdict.set(Some(is_satisfied));
+            is_satisfied
+        })
+    }
+
+    fn judge(&self, survey: &Survey<'_>, node: usize, asker: Asker<'_>) -> bool {
         let compiled = self.compiled(asker.number);
         let matcher = compiled.get();
         let broken = matches!(matcher, Matcher::Broken);

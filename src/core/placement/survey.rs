@@ -7,7 +7,7 @@
 //!
 //! Not here: any rule about who may run what.
 
-use std::cell::OnceCell;
+use std::cell::{Cell, OnceCell, RefCell};
 use std::collections::{BTreeMap, BTreeSet};
 use std::iter::Peekable;
 use std::rc::Rc;
@@ -15,9 +15,10 @@ use std::rc::Rc;
 use crate::id::{InstanceId, NodeId, ServiceKey};
 use crate::network::cut_off::cut_off;
 use crate::report::{Hold, InstanceState, Report};
-use crate::stack::{Service, Spread};
+use crate::stack::{Affinity, Service, Spread};
 use crate::view::{Freshness, Lifecycle, Member, ServiceRecord, View};
 
+use super::affinity::Verdicts;
 use super::domains::Domains;
 use super::{filter, score};
 
@@ -27,6 +28,9 @@ use super::{filter, score};
 /// that two sides of a split cannot disagree, and unchanged when the service is scaled, so that
 /// scaling restarts nothing. It bounds roster numbers, far above the 4,096 subnets of a grid.
 pub const DAEMON_STRIDE: u32 = 100_000;
+
+/// So many rules are told apart.
+const MAX_KINDS_OF_RULES: usize = 64;
 
 /// A roster member as placement sees it. Its place in [`Survey::nodes`] stands for it.
 #[derive(Debug)]
@@ -108,6 +112,8 @@ pub(super) struct Survey<'v> {
     /// what was given away since is counted as it comes.
     memory_held: Vec<OnceCell<u64>>,
     memory_given: Vec<u64>,
+    /// Of the rules that were asked so far: a grid has few kinds of them and many services.
+    verdicts: RefCell<Vec<(Affinity, Verdicts)>>,
     /// What was asked for so far: a grid has few kinds of spread and many services.
     spreads: Vec<(&'v Spread, Rc<Domains>)>,
     /// Those of the service at hand.
@@ -165,6 +171,7 @@ impl<'v> Survey<'v> {
             beginnings: nodes.iter().map(|node| beginning(&node.id)).collect(),
             open: Vec::new(),
             images_told: nodes.iter().any(Node::tells_images),
+            verdicts: RefCell::default(),
             spreads: Vec::new(),
             domains: Rc::default(),
             in_domain: Vec::new(),
@@ -241,6 +248,21 @@ impl<'v> Survey<'v> {
         self.in_domain.clear();
         self.in_domain.resize(self.domains.count, 0);
         self.on_node.fill(0);
+    }
+
+    /// What a rule says of each node, shared by all that ask the same: those that the documents alone answer.
+    pub(super) fn verdicts(&self, rule: &Affinity) -> Verdicts {
+        let mut all = self.verdicts.borrow_mut();
+        let known = all.iter().find(|(known, _)| known == rule);
+        if let Some((_, verdicts)) = known {
+            return Rc::clone(verdicts);
+        }
+        let verdicts: Verdicts = vec![Cell::new(None); self.nodes.len()].into();
+        // Beyond a few dozen kinds it costs more to find one than to judge anew.
+        if all.len() < MAX_KINDS_OF_RULES {
+            all.push((rule.clone(), Rc::clone(&verdicts)));
+        }
+        verdicts
     }
 
     fn domains_of(&mut self, spread: &'v Spread) -> Rc<Domains> {

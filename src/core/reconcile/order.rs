@@ -17,11 +17,17 @@ const AWAITED_FOR: Duration = Duration::from_secs(600);
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Awaited {
     pub service: ServiceName,
-    /// Its deploy failed, was aborted or is to be promoted: it does not go on by itself, and is waited for without
+    /// Its deploy failed, was aborted or is to be promoted: it does not go on by itself. An update waits for it without
     /// a limit, because what is to follow it runs as it was before.
     pub is_held: bool,
     /// Who waits was never deployed before: nothing of it runs.
     pub is_first: bool,
+}
+
+impl Awaited {
+    fn has_limit(&self) -> bool {
+        self.is_first || !self.is_held
+    }
 }
 
 impl fmt::Display for Awaited {
@@ -49,7 +55,7 @@ impl Order {
     /// Takes note of what is to be awaited now. Says when to look again, if that ends by itself.
     pub(super) fn look(&mut self, awaited: Option<&Awaited>, now: Instant) -> Option<Instant> {
         self.awaited = None;
-        let Some(awaited) = awaited.filter(|awaited| !awaited.is_held) else {
+        let Some(awaited) = awaited.filter(|awaited| awaited.has_limit()) else {
             self.awaited = awaited.cloned();
             self.since = None;
             return None;

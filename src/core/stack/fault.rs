@@ -223,6 +223,18 @@ mod tests {
     use crate::stack::Spread;
 
     #[test]
+    fn swap_is_limited_together_with_memory_or_not_at_all() {
+        let mut service = Service::new("a:1");
+        service.resources.memory_swap = Some(1 << 20);
+        let faults = service.faults();
+        let messages: Vec<String> = faults.iter().map(|it| it.cause.to_string()).collect();
+        assert_eq!(
+            messages,
+            ["memory and swap together are limited, and memory is not"]
+        );
+    }
+
+    #[test]
     fn a_service_that_contradicts_itself_is_found_out() {
         let mut service = Service::new("a:1");
         assert_eq!(service.faults(), []);

@@ -177,6 +177,29 @@ fn the_orders_are_listed_newest_first_with_what_became_of_them_and_go_with_the_s
     assert_eq!(the_web(&mut a).deploys.len(), 1);
 }
 
+#[test]
+fn the_last_hundred_orders_are_listed() {
+    let [mut a] = <[Replica; 1]>::try_from(replicas(1)).ok().unwrap();
+    create(&mut a);
+    for _ in 0..DeployRecord::MAX {
+        command(&mut a, 1, &deploy_again(true));
+    }
+    let listed = the_web(&mut a).deploys;
+    assert_eq!(listed.len(), 100);
+    assert_eq!(listed[0].generation, deployed(&mut a).generation);
+}
+
+#[test]
+fn an_update_of_a_stateless_service_that_runs_is_deployed_by_itself() {
+    let [mut a] = <[Replica; 1]>::try_from(replicas(1)).ok().unwrap();
+    create(&mut a);
+    command(&mut a, 1, &update_to(Service::new("nginx:2")));
+    assert_eq!(
+        deployed(&mut a).revision.hash,
+        Service::new("nginx:2").hash()
+    );
+}
+
 fn canary(count: u32) -> Service {
     let mut service = Service::new("nginx:2");
     service.deploy.canary = std::num::NonZeroU32::new(count);

@@ -2,8 +2,10 @@
 
 use super::*;
 use crate::access::Denied;
+use crate::command::{Command, edits};
 use crate::document::WriteRefusal;
 use crate::document::replica::Effect;
+use crate::view::{Freshness, Pin, Standing, View};
 
 /// Three nodes that know of `web`.
 fn three() -> [Replica; 3] {
@@ -45,6 +47,53 @@ fn what_a_removed_node_wrote_before_stays_and_what_it_writes_after_does_not_coun
         .iter()
         .filter(|change| change.effect == Effect::Masked);
     assert_eq!(masked.count(), 2);
+}
+
+/// A view of these documents in which the node was heard of like this.
+fn heard(replica: &mut Replica, of: NodeId, freshness: Freshness) -> View {
+    let mut view = View {
+        documents: replica.documents(),
+        ..View::default()
+    };
+    let since = WallTime(0);
+    view.standings.insert(of, Standing { freshness, since });
+    view
+}
+
+#[test]
+fn a_node_that_is_online_or_has_data_is_removed_only_by_force() {
+    let [mut a, ..] = three();
+    let remove = |view: &View, force: bool| {
+        let node = node(3);
+        edits(
+            view,
+            self::node(1),
+            &Command::RemoveNode { node, force },
+            WallTime(7),
+        )
+    };
+    let online = heard(&mut a, node(3), Freshness::Fresh);
+    let refused = remove(&online, false).unwrap_err().to_string();
+    assert!(refused.contains("is online"), "{refused}");
+    assert!(remove(&online, true).is_ok());
+    let absent = heard(&mut a, node(3), Freshness::Absent);
+    assert!(remove(&absent, false).is_ok());
+    let pin = Edit::Pin {
+        service: web(),
+        number: 1,
+        pin: Pin {
+            epoch: 1,
+            node: node(3),
+        },
+    };
+    write(&mut a, &[pin]);
+    let bound = heard(&mut a, node(3), Freshness::Absent);
+    let refused = remove(&bound, false).unwrap_err().to_string();
+    assert!(
+        refused.contains("holds the data of `shop/web-1`"),
+        "{refused}"
+    );
+    assert!(remove(&bound, true).is_ok());
 }
 
 #[test]

@@ -57,6 +57,41 @@ fn a_stateful_service_gets_no_new_anonymous_volume() {
 }
 
 #[test]
+fn an_update_of_a_stateful_service_waits_for_its_deploy() {
+    let mut replica = created(true);
+    command(
+        &mut replica,
+        1,
+        &Command::DeployService {
+            key: web(),
+            force: false,
+        },
+    );
+    let mut next = database(&["/data"], true);
+    next.image = "db:2".to_owned();
+    let edits = update(&mut replica, next.clone()).unwrap();
+    assert!(
+        !edits.iter().any(|edit| matches!(edit, Edit::Deploy { .. })),
+        "{edits:?}"
+    );
+    let mut stateless = created(false);
+    command(
+        &mut stateless,
+        1,
+        &Command::DeployService {
+            key: web(),
+            force: false,
+        },
+    );
+    next.stateful = false;
+    let edits = update(&mut stateless, next).unwrap();
+    assert!(
+        edits.iter().any(|edit| matches!(edit, Edit::Deploy { .. })),
+        "{edits:?}"
+    );
+}
+
+#[test]
 fn a_service_without_data_gets_whatever_volume_it_is_given() {
     let mut replica = created(false);
     assert!(update(&mut replica, database(&["/data", "/more"], false)).is_ok());

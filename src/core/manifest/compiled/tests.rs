@@ -204,6 +204,24 @@ fn a_wrong_body_is_told_every_field() {
     assert_eq!(paths, ["services[1].secrets", "services[1].volumes[1]"]);
 }
 
+#[test]
+fn what_of_kontena_is_not_carried_out_is_told_and_not_left_aside() {
+    let body = json!({
+        "stack": "shop",
+        "services": [{
+            "name": "db", "image": "redis", "volumes_from": ["data-%s"], "net": "container:web-1",
+            "deploy_opts": {"interval": 86400},
+        }],
+    });
+    let problems = read(&body).unwrap_err();
+    let lines: Vec<String> = problems.iter().map(ToString::to_string).collect();
+    expect![[r#"
+        services[0].volumes_from: is not supported yet
+        services[0].net: has to be bridge or host
+        services[0].deploy_opts.interval: is not supported yet"#]]
+    .assert_eq(&lines.join("\n"));
+}
+
 fn name<T: std::str::FromStr<Err: std::fmt::Debug> + std::fmt::Debug>() -> impl Strategy<Value = T>
 {
     "[a-z][a-z0-9]{0,5}".prop_map(|text| text.parse().unwrap())

@@ -3,11 +3,14 @@
 //! A case says where each instance is to be, `-` for nowhere. Where the answer is another than Kontena's the rule says so,
 //! and `docs/design/placement.md` says why.
 
+use std::sync::Arc;
+
 use super::language::{key, parse};
 use crate::id::ServiceKey;
 use crate::placement::survey::Survey;
 use crate::placement::wanted::Wanted;
 use crate::placement::{choose_pins, filter, place};
+use crate::stack::{Port, Protocol, Service};
 use crate::view::View;
 
 struct Case {
@@ -128,6 +131,25 @@ const CASES: &[Case] = &[
         "memory: who holds the instance is never rejected",
         "nodes a(bytes=10) b(bytes=100)
          app x1 memory=40 app.1@a",
+        "app.1@a",
+    ),
+    case(
+        "memory: what has no `mem_limit` counts for nothing (otherwise: by what it used in the last hour)",
+        "nodes a(bytes=10)
+         app x2
+         bin x1 memory=10",
+        "app.1@a app.2@a bin.1@a",
+    ),
+    case(
+        "ephemeral: only data keeps away from such a node",
+        "nodes a(ephemeral)
+         app x1",
+        "app.1@a",
+    ),
+    case(
+        "ephemeral: a stateful daemon too (otherwise: it is on each node that is asked for)",
+        "nodes a(ephemeral,number=1)
+         app x1 daemon stateful",
         "app.1@a",
     ),
     case(
@@ -288,6 +310,28 @@ fn data_is_bound_by_the_rules_of_kontenas_scheduler() {
             .map(|(number, node)| format!("app.{number}@{}", name(&view, node)));
         assert_eq!(chosen.collect::<Vec<_>>().join(" "), *placed, "{rule}");
     }
+}
+
+#[test]
+fn a_host_port_is_taken_for_others_whatever_their_address_and_protocol() {
+    let mut view = parse(
+        "nodes a
+         app x1 port=53
+         bin x1 port=53
+         cat x1 port=53",
+    );
+    publish(&mut view, "bin", |port| port.protocol = Protocol::Udp);
+    publish(&mut view, "cat", |port| port.ip = [127, 0, 0, 1].into());
+    assert_eq!(holders(&view), "app.1@a bin.1@- cat.1@-");
+}
+
+fn publish(view: &mut View, of: &str, change: impl FnOnce(&mut Port)) {
+    let documents = Arc::make_mut(&mut view.documents);
+    let record = documents.services.get_mut(&key(of)).unwrap();
+    let revision = &mut record.deployed.as_mut().unwrap().revision;
+    let mut service = Service::clone(revision.service.as_ref().unwrap());
+    change(&mut service.ports[0]);
+    revision.service = Ok(Arc::new(service));
 }
 
 /// What keeps an instance from a node, in the order in which Kontena's filters come; ours come after them.

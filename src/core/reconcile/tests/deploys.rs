@@ -5,7 +5,7 @@ use crate::reconcile::journal::{Why, why_start};
 use crate::reconcile::rollout::{ANNOUNCED_FOR, Hindrance, Peer, Rollout, floor};
 use crate::reconcile::{Instances, Wanted};
 use crate::stack::Service;
-use crate::view::Freshness;
+use crate::view::{Freshness, Lifecycle};
 
 use super::bench::{Bench, healthy, hold, id, identity, of_service, wanted};
 use crate::reconcile::wanted::Aim;
@@ -554,4 +554,48 @@ fn what_the_way_back_leaves_as_it_is_does_not_hold_it_up_though_it_is_broken() {
     assert!(kept.current && !kept.failed);
     let older = Peer::of(2, Freshness::Fresh, &hold, aim(None));
     assert!(!older.current && !older.failed);
+}
+
+/// Kontena gave a deploy up after thirty minutes.
+#[test]
+fn a_deploy_that_nobody_failed_goes_on_however_long_it_takes() {
+    let mut bench = running_second();
+    let mut first = healthy(1, true);
+    first.healthy = false;
+    bench.want([second_of_three(first, healthy(3, false))]);
+    bench.seconds(2 * 3600);
+    assert_eq!(bench.did(), "fetch web:2");
+    bench.want([second_of_three(healthy(1, true), healthy(3, false))]);
+    bench.seconds(5);
+    assert!(bench.did().contains("run web-2 g2"));
+}
+
+/// Kontena removed images that were not used for an hour.
+#[test]
+fn images_that_nobody_runs_any_more_are_left_alone() {
+    let mut bench = Bench::with([wanted("web-1", 1)]);
+    bench.settle();
+    bench.want([of_service("web-1", 2, 1, Service::new("web:2"))]);
+    bench.settle();
+    bench.did();
+    bench.seconds(2 * 3600);
+    assert_eq!(bench.did(), "");
+}
+
+#[test]
+fn a_service_that_is_stopped_in_a_deploy_goes_on_with_it_when_it_is_started() {
+    let mut bench = running_second();
+    let mut deploying = second_of_three(healthy(1, true), healthy(3, false));
+    deploying.state = Lifecycle::Stopped;
+    bench.want([deploying.clone()]);
+    bench.seconds(60);
+    assert!(bench.running().is_empty());
+    assert!(
+        !bench.did().contains("g2"),
+        "what is stopped is not replaced"
+    );
+    deploying.state = Lifecycle::Running;
+    bench.want([deploying]);
+    bench.seconds(10);
+    assert!(bench.did().contains("run web-2 g2"));
 }

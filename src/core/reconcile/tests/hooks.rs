@@ -10,10 +10,10 @@ use crate::stack::{Hook, Service};
 use crate::view::Lifecycle;
 
 use super::bench::{Bench, healthy, hold, id, identity, of_service};
-use crate::reconcile::action::Success;
-use crate::reconcile::rollout::Peer;
 use crate::reconcile::Leaves;
 use crate::reconcile::action::ActionId;
+use crate::reconcile::action::Success;
+use crate::reconcile::rollout::Peer;
 use crate::report::InstanceState;
 
 fn hook(name: &str) -> Hook {
@@ -66,6 +66,24 @@ fn a_deploy_runs_those_of_the_old_container_and_then_those_of_the_new_one() {
         bench.did(),
         "fetch web:2, in drain, stop web-1 g1, remove web-1 g1, before other, run web-1 g2"
     );
+}
+
+#[test]
+fn a_restart_is_a_deploy_and_runs_them() {
+    let mut bench = Bench::with([web(1)]);
+    bench.settle();
+    bench.did();
+    bench.want([web(2)]);
+    bench.seconds(5);
+    let did = bench.did();
+    let hooks = [
+        "in drain",
+        "before migrate",
+        "before warm",
+        "in announce",
+        "in register",
+    ];
+    assert!(hooks.iter().all(|hook| did.contains(hook)), "{did}");
 }
 
 #[test]

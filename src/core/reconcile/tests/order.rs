@@ -51,6 +51,15 @@ fn nobody_waits_for_a_linked_service_for_longer_than_ten_minutes() {
 }
 
 #[test]
+fn what_was_never_deployed_before_begins_after_ten_minutes_though_the_linked_deploy_was_halted() {
+    let mut bench = Bench::with([waiting("web-1", 1, true, true)]);
+    bench.seconds(599);
+    assert_eq!(bench.did(), "fetch web:1");
+    bench.seconds(1);
+    assert_eq!(bench.did(), "run web-1 g1");
+}
+
+#[test]
 fn an_update_waits_for_the_linked_service_and_what_has_lost_its_container_does_not() {
     let mut bench = Bench::with([wanted("web-1", 1)]);
     bench.settle();
