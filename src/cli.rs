@@ -72,12 +72,12 @@ A node of the grid:
   leave       Leave the grid for good
   token       Join tokens: create, ls, rm
   grid        The grid at hand: show, ls, update, logs, health, env, use
-  node        The members of the grid: ls, show, health, update, drain, ssh, label, rm
+  node        The members of the grid: ls, show, update, drain, ssh, label …
   network     How the nodes reach each other: ls
 
 What runs:
-  stack       Services that come together: install, upgrade, deploy, ls, show, logs, rm …
-  service     One image in numbered instances: create, deploy, scale, exec, logs, rm …
+  stack       Services that come together: install, upgrade, deploy, ls, rm …
+  service     One image in numbered instances: create, deploy, scale, logs …
   container   Single containers: ls, exec, inspect, logs
   why         Explain where a service runs
   plan        What would happen if: a node drains, dies, joins …
@@ -95,6 +95,7 @@ This program:
   completion  A script that completes commands in your shell
 
 {options}
+
 `kontena COMMAND --help` tells more, with examples.";
 
 /// A container platform for a handful of Docker hosts, without a master
@@ -107,8 +108,7 @@ This program:
     disable_help_subcommand = true,
     help_template = HELP,
     subcommand_required = true,
-    arg_required_else_help = true,
-    max_term_width = 100
+    arg_required_else_help = true
 )]
 struct Cli {
     #[command(flatten)]
@@ -126,8 +126,8 @@ enum Command {
     #[command(after_help = "Example:
   kontena daemon --data-dir /var/lib/kontena --log debug
 
-Each option can also be set in the environment, as KONTENA_DATA_DIR, or in the file, as data_dir.
-Only the file itself is named otherwise, by KONTENA_DAEMON_CONFIG: KONTENA_CONFIG names the file
+Each option can also be set in the environment, as KONTENA_DATA_DIR, or in the file, as data_dir. \
+Only the file itself is named otherwise, by KONTENA_DAEMON_CONFIG: KONTENA_CONFIG names the file \
 of contexts.
 It waits for `kontena init` or `kontena join`.")]
     Daemon(DaemonArgs),
@@ -161,7 +161,8 @@ It waits for `kontena init` or `kontena join`.")]
 pub(crate) fn run(arguments: impl IntoIterator<Item = OsString>) -> ExitCode {
     let arguments: Vec<OsString> = arguments.into_iter().collect();
     let environment = |name: &str| std::env::var(name).ok();
-    let cli = match parse(arguments.clone()) {
+    let width = help_width(output::columns(&environment));
+    let cli = match parse(arguments.clone(), width) {
         Ok(cli) => cli,
         Err(error) => {
             if let Some(failure) = elsewhere::explained(&arguments, &error) {
@@ -178,16 +179,21 @@ pub(crate) fn run(arguments: impl IntoIterator<Item = OsString>) -> ExitCode {
     exit_code(&output, carry_out(cli, &environment, output))
 }
 
-/// Options that a command refuses are not in its help.
-fn parse(arguments: impl IntoIterator<Item = OsString>) -> Result<Cli, clap::Error> {
-    let mut tree = tree();
+/// Nobody reads longer lines, nor wants one word a line.
+fn help_width(columns: Option<usize>) -> usize {
+    columns.map_or(100, |columns| columns.clamp(40, 100))
+}
+
+/// Options that a command refuses are not in its help, which is `width` columns wide.
+fn parse(arguments: impl IntoIterator<Item = OsString>, width: usize) -> Result<Cli, clap::Error> {
+    let mut tree = tree(width);
     let parsed = tree.try_get_matches_from_mut(arguments)?;
     Cli::from_arg_matches(&parsed).map_err(|error| error.format(&mut tree))
 }
 
 /// The commands as they are parsed, with the options of every command in their places.
-fn tree() -> clap::Command {
-    let mut tree = Cli::command();
+fn tree(width: usize) -> clap::Command {
+    let mut tree = Cli::command().term_width(width);
     tree.build();
     ["daemon", "demo", "completion", "openapi"]
         .into_iter()
@@ -281,7 +287,13 @@ async fn ask(
             openapi::run(&output)
         }
         Command::Complete(asked) => {
-            complete::run(&output, &tree(), || session(&globals), asked).await
+            complete::run(
+                &output,
+                &tree(help_width(None)),
+                || session(&globals),
+                asked,
+            )
+            .await
         }
         Command::Daemon(_) => unreachable!("the daemon makes a runtime of its own"),
     }

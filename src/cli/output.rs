@@ -39,12 +39,9 @@ impl Output {
     pub(crate) fn new(json: bool, environment: &dyn Fn(&str) -> Option<String>) -> Self {
         let set = |name: &str| environment(name).filter(|value| !value.is_empty());
         let colour = set("NO_COLOR").is_none() && set("TERM").as_deref() != Some("dumb");
-        let columns = set("COLUMNS").and_then(|columns| columns.parse().ok());
-        // Some set it to 0 where they do not know.
-        let columns = columns.filter(|columns| *columns > 0);
         Self {
             look: Look {
-                width: columns.or_else(terminal_width),
+                width: columns(environment),
                 colour: colour && io::stdout().is_terminal(),
             },
             talk_colour: colour && io::stderr().is_terminal(),
@@ -143,6 +140,13 @@ impl Output {
 pub(crate) fn usage_text(error: &clap::Error) {
     // As above; help that nobody reads is no failure either.
     let _ = error.print();
+}
+
+/// As `COLUMNS` says, or the terminal.
+pub(crate) fn columns(environment: &dyn Fn(&str) -> Option<String>) -> Option<usize> {
+    let told = environment("COLUMNS").and_then(|columns| columns.parse().ok());
+    // Some set it to 0 where they do not know.
+    told.filter(|columns| *columns > 0).or_else(terminal_width)
 }
 
 fn terminal_width() -> Option<usize> {

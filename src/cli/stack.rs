@@ -124,6 +124,9 @@ enum Command {
         /// The stack
         #[arg(value_parser = stack_name)]
         name: StackName,
+        /// Print revisions only
+        #[arg(short, long)]
+        quiet: bool,
     },
     /// Show what lies between two revisions of a stack, or between it and a file
     ///
@@ -422,7 +425,7 @@ pub(crate) async fn run(session: &Session, asked: Stack) -> Result<(), Failure> 
             };
             revise::upgrade(session, &name, &file, given, deploy, wait).await
         }
-        Command::History { name } => history::show(session, &name).await,
+        Command::History { name, quiet } => history::show(session, &name, quiet).await,
         Command::Diff {
             name,
             from,
