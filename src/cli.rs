@@ -245,35 +245,37 @@ async fn ask(
     environment: Environment<'_>,
     output: Output,
 ) -> Result<(), Failure> {
-    let session = |globals: &Globals| Session::open(globals, environment, output);
+    let session = async |globals: &Globals| Session::open(globals, environment, output).await;
     match command {
         Command::Join(asked) => {
             // Theirs is the join token: no node is to be sent it as the administrator's.
             (globals.token, globals.token_file) = (None, None);
-            membership::join(&session(&globals)?, asked).await
+            membership::join(&session(&globals).await?, asked).await
         }
         Command::Master(asked) => master::run(&output, &globals, environment, asked).await,
-        Command::Init(asked) => membership::init(&session(&globals)?, asked).await,
-        Command::Leave(asked) => membership::leave(&session(&globals)?, asked).await,
-        Command::Token(asked) => token::run(&session(&globals)?, asked).await,
-        Command::Grid(asked) => grid::run(&session(&globals)?, asked).await,
-        Command::Node(asked) => node::run(&session(&globals)?, asked).await,
-        Command::Network(asked) => network::run(&session(&globals)?, asked).await,
+        Command::Init(asked) => membership::init(&session(&globals).await?, asked).await,
+        Command::Leave(asked) => membership::leave(&session(&globals).await?, asked).await,
+        Command::Token(asked) => token::run(&session(&globals).await?, asked).await,
+        Command::Grid(asked) => grid::run(&session(&globals).await?, environment, asked).await,
+        Command::Node(asked) => node::run(&session(&globals).await?, asked).await,
+        Command::Network(asked) => network::run(&session(&globals).await?, asked).await,
         Command::Stack(asked) if stack::is_offline(&asked) => {
             stack::run_offline(&output, globals.grid.as_ref(), asked)
         }
-        Command::Stack(asked) => stack::run(&session(&globals)?, asked).await,
-        Command::Service(asked) => service::run(&session(&globals)?, asked).await,
-        Command::Container(asked) => container::run(&session(&globals)?, asked).await,
-        Command::Why(asked) => why::run(&session(&globals)?, asked).await,
-        Command::Plan(asked) => plan::run(&session(&globals)?, asked).await,
-        Command::Proxy(asked) => proxy::run(&session(&globals)?, asked).await,
+        Command::Stack(asked) => stack::run(&session(&globals).await?, asked).await,
+        Command::Service(asked) => service::run(&session(&globals).await?, asked).await,
+        Command::Container(asked) => container::run(&session(&globals).await?, asked).await,
+        Command::Why(asked) => why::run(&session(&globals).await?, asked).await,
+        Command::Plan(asked) => plan::run(&session(&globals).await?, asked).await,
+        Command::Proxy(asked) => proxy::run(&session(&globals).await?, asked).await,
         Command::ExternalRegistry(asked) => {
-            external_registry::run(&session(&globals)?, asked).await
+            external_registry::run(&session(&globals).await?, asked).await
         }
-        Command::Vpn(asked) => vpn::run(&session(&globals)?, environment, asked).await,
-        Command::Whoami(asked) => whoami::run(&session(&globals)?, asked).await,
-        Command::Version(asked) => version::run(&output, || session(&globals), asked).await,
+        Command::Vpn(asked) => vpn::run(&session(&globals).await?, environment, asked).await,
+        Command::Whoami(asked) => whoami::run(&session(&globals).await?, asked).await,
+        Command::Version(asked) => {
+            version::run(&output, async || session(&globals).await, asked).await
+        }
         Command::Demo(asked) => {
             globals.refuse_target("demo")?;
             demo::run(&output, &asked).await

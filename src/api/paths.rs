@@ -5,6 +5,7 @@
 use kontena_core::external_registry::RegistryName;
 use kontena_core::id::{GridName, NodeName, ServiceKey, StackName, VpnUserName};
 
+pub(crate) const PING: &str = "/v1/ping";
 pub(crate) const STATUS: &str = "/v1/status";
 pub(crate) const INIT: &str = "/v1/init";
 pub(crate) const JOIN: &str = "/v1/join";

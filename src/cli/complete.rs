@@ -24,7 +24,7 @@ pub(crate) struct Complete {
 pub(crate) async fn run(
     output: &Output,
     tree: &Command,
-    session: impl FnOnce() -> Result<Session, Failure>,
+    session: impl AsyncFnOnce() -> Result<Session, Failure>,
     asked: Complete,
 ) -> Result<(), Failure> {
     let (typed, before) = match asked.words.split_last() {
@@ -33,7 +33,7 @@ pub(crate) async fn run(
     };
     let found = match following(tree, before, typed) {
         Following::Words(words) => words,
-        Following::Live(kind) => match session() {
+        Following::Live(kind) => match session().await {
             Ok(session) => live::names(&session, kind).await,
             Err(_) => Vec::new(),
         },

@@ -19,7 +19,7 @@ pub(crate) struct Globals {
     #[arg(long, global = true, value_name = "PATH", help_heading = HEADING, conflicts_with = "url")]
     pub(crate) socket: Option<String>,
 
-    /// Ask the node at this address, as `http://HOST:PORT` [env: KONTENA_URL]
+    /// Ask the node at this address, `http://HOST:PORT[,…]` [env: KONTENA_URL]
     #[arg(long, global = true, value_name = "URL", help_heading = HEADING)]
     pub(crate) url: Option<String>,
 
