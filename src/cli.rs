@@ -22,8 +22,10 @@ mod fields;
 mod globals;
 mod grid;
 mod logs;
+mod man;
 mod master;
 mod membership;
+mod monitor;
 mod network;
 mod node;
 mod openapi;
@@ -154,6 +156,8 @@ It waits for `kontena init` or `kontena join`.")]
     Complete(complete::Complete),
     #[command(hide = true)]
     Openapi(openapi::Openapi),
+    #[command(hide = true)]
+    Man(man::Man),
     Demo(demo::Demo),
 }
 
@@ -195,7 +199,7 @@ fn parse(arguments: impl IntoIterator<Item = OsString>, width: usize) -> Result<
 fn tree(width: usize) -> clap::Command {
     let mut tree = Cli::command().term_width(width);
     tree.build();
-    ["daemon", "demo", "completion", "openapi"]
+    ["daemon", "demo", "completion", "openapi", "man"]
         .into_iter()
         .fold(tree, |tree, name| {
             tree.mut_subcommand(name, globals::hide_target)
@@ -287,6 +291,10 @@ async fn ask(
         Command::Openapi(_) => {
             globals.refuse_target("openapi")?;
             openapi::run(&output)
+        }
+        Command::Man(asked) => {
+            globals.refuse_target("man")?;
+            man::run(&output, &tree(help_width(None)), &asked)
         }
         Command::Complete(asked) => {
             complete::run(

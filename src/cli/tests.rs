@@ -120,7 +120,7 @@ fn an_update_promises_no_defaults_for_what_it_leaves_as_it_is() {
 
 #[test]
 fn a_command_that_asks_no_node_has_no_options_for_that_in_its_help() {
-    for name in ["daemon", "demo", "completion", "openapi"] {
+    for name in ["daemon", "demo", "completion", "openapi", "man"] {
         let help = super::tree(100).try_get_matches_from(["kontena", name, "--help"]);
         let help = help.unwrap_err().to_string();
         for option in ["--url", "--token", "--master", "--grid", "--json"] {
