@@ -49,7 +49,7 @@ pub(crate) fn services(grid: &GridName) -> String {
 }
 
 /// Add `/deploy`, `/abort`, `/promote`, `/scale`, `/start`, `/stop`, `/restart`, `/deploys`, `/deploys/ID`, `/instances`,
-/// `/containers` or `/container_logs`.
+/// `/containers`, `/stats` or `/container_logs`.
 pub(crate) fn service(grid: &GridName, key: &ServiceKey) -> String {
     format!("/v1/services/{grid}/{}/{}", key.stack, key.service)
 }

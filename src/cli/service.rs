@@ -10,6 +10,7 @@ mod links;
 mod placing;
 mod render;
 mod rollout;
+mod stats;
 
 use clap::{Args, Subcommand};
 use kontena_core::id::{ServiceKey, ServiceName, StackName};
@@ -178,6 +179,18 @@ What is not given stays as it is.")]
         #[command(flatten)]
         options: LogOptions,
     },
+    /// Show what the instances of a service use: processors, memory, network
+    ///
+    /// Each is counted by its node's engine, over a second or two. 100 % is one processor.
+    #[command(after_help = "Example:\n  kontena service stats shop/web")]
+    Stats {
+        /// A service, as `web` or `shop/web`
+        #[arg(value_name = "[STACK/]SERVICE")]
+        name: ServiceKey,
+        /// Again and again
+        #[arg(short, long)]
+        tail: bool,
+    },
     /// Show where the instances of a service run, again and again
     ///
     /// On a terminal each look takes the place of the one before; `--json` prints a line each time.
@@ -278,6 +291,7 @@ pub(crate) async fn run(session: &Session, asked: Service) -> Result<(), Failure
             let instance = instance.map(|number| ("instance", number.to_string()));
             logs::print(session, &path, instance.into_iter().collect(), &options).await
         }
+        Command::Stats { name, tail } => stats::show(session, &name, tail).await,
         Command::Monitor { name, interval } => monitor(session, &name, interval).await,
         Command::Exec(asked) => exec::exec(session, &asked).await,
         Command::Env(asked) => environment::run(session, asked).await,

@@ -108,6 +108,18 @@ fn commands_run_in_containers_of_any_node_and_nothing_is_left_of_them() {
     let said = node.kontena(&["container", "exec", name, "hostname"]);
     assert!(!said.is_empty());
 
+    // What each of them uses, wherever it is.
+    let used = node.kontena_json(&["service", "stats", "box/web"]);
+    let used = used.as_array().expect("a list").iter();
+    let counted = used.map(|one| (&one["container_id"], one["cpu"]["usage"].is_number()));
+    let expected = ["box.web-1", "box.web-2"].map(serde_json::Value::from);
+    let expected = expected.iter().map(|name| (name, true));
+    assert!(
+        counted.eq(expected),
+        "{}",
+        node.kontena(&["service", "stats", "box/web"])
+    );
+
     // Bytes of all kinds, both ways at once.
     let megabytes = if long() { 100 } else { 20 };
     let script = format!(
