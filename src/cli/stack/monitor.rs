@@ -27,7 +27,8 @@ pub(super) async fn monitor(
         let shown = stack.services.iter().map(|service| service.name.as_str());
         let shown = shown.filter(|name| is_wanted(name, wanted));
         let keys = shown.filter_map(|service| key(name, service));
-        try_join_all(keys.map(|key| whole(session, &grid, key))).await
+        let found = try_join_all(keys.map(|key| whole(session, &grid, key))).await?;
+        Ok(found.into_iter().flatten().collect())
     };
     let all = |services: Vec<Service>| {
         let services: Vec<ServiceJson> = services.into_iter().map(ServiceJson::from).collect();
@@ -40,9 +41,16 @@ async fn stack(session: &Session, grid: &GridName, name: &StackName) -> Result<S
     session.client.get(&paths::stack(grid, name)).await
 }
 
-/// With its instances, which a stack's answer has not.
-async fn whole(session: &Session, grid: &GridName, key: ServiceKey) -> Result<Service, ApiError> {
-    session.client.get(&paths::service(grid, &key)).await
+/// With its instances, which a stack's answer has not; `None` where it was removed meanwhile.
+async fn whole(
+    session: &Session,
+    grid: &GridName,
+    key: ServiceKey,
+) -> Result<Option<Service>, ApiError> {
+    match session.client.get(&paths::service(grid, &key)).await {
+        Err(problem) if problem.status == Some(404) => Ok(None),
+        answer => answer.map(Some),
+    }
 }
 
 fn key(stack: &StackName, service: &str) -> Option<ServiceKey> {
