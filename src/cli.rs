@@ -22,8 +22,10 @@ mod fields;
 mod globals;
 mod grid;
 mod logs;
+mod man;
 mod master;
 mod membership;
+mod monitor;
 mod network;
 mod node;
 mod openapi;
@@ -72,12 +74,12 @@ A node of the grid:
   leave       Leave the grid for good
   token       Join tokens: create, ls, rm
   grid        The grid at hand: show, ls, update, logs, health, env, use
-  node        The members of the grid: ls, show, health, update, drain, ssh, label, rm
+  node        The members of the grid: ls, show, update, drain, ssh, label …
   network     How the nodes reach each other: ls
 
 What runs:
-  stack       Services that come together: install, upgrade, deploy, ls, show, logs, rm …
-  service     One image in numbered instances: create, deploy, scale, exec, logs, rm …
+  stack       Services that come together: install, upgrade, deploy, ls, rm …
+  service     One image in numbered instances: create, deploy, scale, logs …
   container   Single containers: ls, exec, inspect, logs
   why         Explain where a service runs
   plan        What would happen if: a node drains, dies, joins …
@@ -95,6 +97,7 @@ This program:
   completion  A script that completes commands in your shell
 
 {options}
+
 `kontena COMMAND --help` tells more, with examples.";
 
 /// A container platform for a handful of Docker hosts, without a master
@@ -107,8 +110,7 @@ This program:
     disable_help_subcommand = true,
     help_template = HELP,
     subcommand_required = true,
-    arg_required_else_help = true,
-    max_term_width = 100
+    arg_required_else_help = true
 )]
 struct Cli {
     #[command(flatten)]
@@ -126,8 +128,8 @@ enum Command {
     #[command(after_help = "Example:
   kontena daemon --data-dir /var/lib/kontena --log debug
 
-Each option can also be set in the environment, as KONTENA_DATA_DIR, or in the file, as data_dir.
-Only the file itself is named otherwise, by KONTENA_DAEMON_CONFIG: KONTENA_CONFIG names the file
+Each option can also be set in the environment, as KONTENA_DATA_DIR, or in the file, as data_dir. \
+Only the file itself is named otherwise, by KONTENA_DAEMON_CONFIG: KONTENA_CONFIG names the file \
 of contexts.
 It waits for `kontena init` or `kontena join`.")]
     Daemon(DaemonArgs),
@@ -154,6 +156,8 @@ It waits for `kontena init` or `kontena join`.")]
     Complete(complete::Complete),
     #[command(hide = true)]
     Openapi(openapi::Openapi),
+    #[command(hide = true)]
+    Man(man::Man),
     Demo(demo::Demo),
 }
 
@@ -161,7 +165,8 @@ It waits for `kontena init` or `kontena join`.")]
 pub(crate) fn run(arguments: impl IntoIterator<Item = OsString>) -> ExitCode {
     let arguments: Vec<OsString> = arguments.into_iter().collect();
     let environment = |name: &str| std::env::var(name).ok();
-    let cli = match parse(arguments.clone()) {
+    let width = help_width(output::columns(&environment));
+    let cli = match parse(arguments.clone(), width) {
         Ok(cli) => cli,
         Err(error) => {
             if let Some(failure) = elsewhere::explained(&arguments, &error) {
@@ -178,18 +183,23 @@ pub(crate) fn run(arguments: impl IntoIterator<Item = OsString>) -> ExitCode {
     exit_code(&output, carry_out(cli, &environment, output))
 }
 
-/// Options that a command refuses are not in its help.
-fn parse(arguments: impl IntoIterator<Item = OsString>) -> Result<Cli, clap::Error> {
-    let mut tree = tree();
+/// Nobody reads longer lines, nor wants one word a line.
+fn help_width(columns: Option<usize>) -> usize {
+    columns.map_or(100, |columns| columns.clamp(40, 100))
+}
+
+/// Options that a command refuses are not in its help, which is `width` columns wide.
+fn parse(arguments: impl IntoIterator<Item = OsString>, width: usize) -> Result<Cli, clap::Error> {
+    let mut tree = tree(width);
     let parsed = tree.try_get_matches_from_mut(arguments)?;
     Cli::from_arg_matches(&parsed).map_err(|error| error.format(&mut tree))
 }
 
 /// The commands as they are parsed, with the options of every command in their places.
-fn tree() -> clap::Command {
-    let mut tree = Cli::command();
+fn tree(width: usize) -> clap::Command {
+    let mut tree = Cli::command().term_width(width);
     tree.build();
-    ["daemon", "demo", "completion", "openapi"]
+    ["daemon", "demo", "completion", "openapi", "man"]
         .into_iter()
         .fold(tree, |tree, name| {
             tree.mut_subcommand(name, globals::hide_target)
@@ -239,35 +249,37 @@ async fn ask(
     environment: Environment<'_>,
     output: Output,
 ) -> Result<(), Failure> {
-    let session = |globals: &Globals| Session::open(globals, environment, output);
+    let session = async |globals: &Globals| Session::open(globals, environment, output).await;
     match command {
         Command::Join(asked) => {
             // Theirs is the join token: no node is to be sent it as the administrator's.
             (globals.token, globals.token_file) = (None, None);
-            membership::join(&session(&globals)?, asked).await
+            membership::join(&session(&globals).await?, asked).await
         }
         Command::Master(asked) => master::run(&output, &globals, environment, asked).await,
-        Command::Init(asked) => membership::init(&session(&globals)?, asked).await,
-        Command::Leave(asked) => membership::leave(&session(&globals)?, asked).await,
-        Command::Token(asked) => token::run(&session(&globals)?, asked).await,
-        Command::Grid(asked) => grid::run(&session(&globals)?, asked).await,
-        Command::Node(asked) => node::run(&session(&globals)?, asked).await,
-        Command::Network(asked) => network::run(&session(&globals)?, asked).await,
+        Command::Init(asked) => membership::init(&session(&globals).await?, asked).await,
+        Command::Leave(asked) => membership::leave(&session(&globals).await?, asked).await,
+        Command::Token(asked) => token::run(&session(&globals).await?, asked).await,
+        Command::Grid(asked) => grid::run(&session(&globals).await?, environment, asked).await,
+        Command::Node(asked) => node::run(&session(&globals).await?, asked).await,
+        Command::Network(asked) => network::run(&session(&globals).await?, asked).await,
         Command::Stack(asked) if stack::is_offline(&asked) => {
             stack::run_offline(&output, globals.grid.as_ref(), asked)
         }
-        Command::Stack(asked) => stack::run(&session(&globals)?, asked).await,
-        Command::Service(asked) => service::run(&session(&globals)?, asked).await,
-        Command::Container(asked) => container::run(&session(&globals)?, asked).await,
-        Command::Why(asked) => why::run(&session(&globals)?, asked).await,
-        Command::Plan(asked) => plan::run(&session(&globals)?, asked).await,
-        Command::Proxy(asked) => proxy::run(&session(&globals)?, asked).await,
+        Command::Stack(asked) => stack::run(&session(&globals).await?, asked).await,
+        Command::Service(asked) => service::run(&session(&globals).await?, asked).await,
+        Command::Container(asked) => container::run(&session(&globals).await?, asked).await,
+        Command::Why(asked) => why::run(&session(&globals).await?, asked).await,
+        Command::Plan(asked) => plan::run(&session(&globals).await?, asked).await,
+        Command::Proxy(asked) => proxy::run(&session(&globals).await?, asked).await,
         Command::ExternalRegistry(asked) => {
-            external_registry::run(&session(&globals)?, asked).await
+            external_registry::run(&session(&globals).await?, asked).await
         }
-        Command::Vpn(asked) => vpn::run(&session(&globals)?, environment, asked).await,
-        Command::Whoami(asked) => whoami::run(&session(&globals)?, asked).await,
-        Command::Version(asked) => version::run(&output, || session(&globals), asked).await,
+        Command::Vpn(asked) => vpn::run(&session(&globals).await?, environment, asked).await,
+        Command::Whoami(asked) => whoami::run(&session(&globals).await?, asked).await,
+        Command::Version(asked) => {
+            version::run(&output, async || session(&globals).await, asked).await
+        }
         Command::Demo(asked) => {
             globals.refuse_target("demo")?;
             demo::run(&output, &asked).await
@@ -280,8 +292,18 @@ async fn ask(
             globals.refuse_target("openapi")?;
             openapi::run(&output)
         }
+        Command::Man(asked) => {
+            globals.refuse_target("man")?;
+            man::run(&output, &tree(help_width(None)), &asked)
+        }
         Command::Complete(asked) => {
-            complete::run(&output, &tree(), || session(&globals), asked).await
+            complete::run(
+                &output,
+                &tree(help_width(None)),
+                || session(&globals),
+                asked,
+            )
+            .await
         }
         Command::Daemon(_) => unreachable!("the daemon makes a runtime of its own"),
     }

@@ -25,6 +25,7 @@ mod newest;
 mod pull;
 mod spec;
 mod trouble;
+mod usage;
 mod watch;
 
 use std::fmt;
@@ -42,6 +43,7 @@ pub(crate) use exec::{ExecId, ExecOptions, Piece, Running};
 pub(crate) use login::{Login, Logins};
 pub(crate) use logs::{LogLine, LogOptions, LogStream};
 pub(crate) use network::{BridgeNetwork, Ensured, Removed};
+pub(crate) use usage::Usage;
 pub(crate) use watch::Watch;
 
 use login::NoLogins;

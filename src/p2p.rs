@@ -35,8 +35,10 @@ use anyhow::Context;
 use bytes::Bytes;
 use kontena_core::id::NodeId;
 use kontena_core::identity::SecretKey;
+use libp2p::PeerId;
 use tokio::sync::{mpsc, oneshot, watch};
 use tokio::task::AbortHandle;
+use tokio::time::Instant;
 
 pub(crate) use answers::Answers;
 pub(crate) use streams::PeerStream;
@@ -59,6 +61,10 @@ const ASK_TIMES: u32 = 3;
 const ASK_PAUSE: Duration = Duration::from_millis(300);
 /// Only what failed at once is asked again; a silence has taken its time already.
 const ASK_SOON: Duration = Duration::from_secs(2);
+
+/// How often a stream is opened that cannot be, as long as that is known at once.
+const OPEN_TIMES: u32 = 5;
+const OPEN_SOON: Duration = Duration::from_secs(1);
 
 /// Something happened on the wire.
 #[derive(Debug)]
@@ -220,7 +226,7 @@ impl P2p {
     async fn ask_again(&self, target: &joining::Target, bytes: &[u8]) -> anyhow::Result<Vec<u8>> {
         let mut asked = 1;
         loop {
-            let began = tokio::time::Instant::now();
+            let began = Instant::now();
             match self.ask_one(target.clone(), bytes.to_vec()).await {
                 Err(error) if asked < ASK_TIMES && began.elapsed() < ASK_SOON => {
                     tracing::debug!(problem = format!("{error:#}"), "Asking again");
@@ -253,7 +259,8 @@ impl P2p {
     }
 
     /// Opens a stream to a member, with a header of at most [`streams::MAX_HEADER_BYTES`] that tells
-    /// it what for.
+    /// it what for. A connection that closes just then, as one of two does, is no reason to fail: another is there,
+    /// or made. The header may arrive twice then, and the stream that came first ends without another word.
     pub(crate) async fn open_stream(
         &self,
         to: NodeId,
@@ -261,6 +268,19 @@ impl P2p {
     ) -> anyhow::Result<PeerStream> {
         let peer = self.peers.borrow().peer_of(&to);
         let peer = peer.context("the node is not a member")?;
+        let (began, mut opened) = (Instant::now(), 1);
+        loop {
+            match self.open_one(peer, header).await {
+                Err(problem) if opened < OPEN_TIMES && began.elapsed() < OPEN_SOON => {
+                    tracing::debug!(problem = format!("{problem:#}"), "Opening a stream again");
+                    opened += 1;
+                }
+                answer => return answer,
+            }
+        }
+    }
+
+    async fn open_one(&self, peer: PeerId, header: &[u8]) -> anyhow::Result<PeerStream> {
         driver::connect(&self.orders, peer)
             .await
             .map_err(anyhow::Error::msg)

@@ -51,7 +51,7 @@ impl Terminal {
             .args(line.split_whitespace())
             .current_dir(folder)
             .env_clear()
-            .env("HOME", "/nonexistent")
+            .env("HOME", folder)
             .env("KONTENA_STACK_REGISTRY_URL", "http://127.0.0.1:1")
             .env("KONTENA_STACK_REGISTRY_TOKEN", "x")
             .stdin(line_of())
@@ -171,4 +171,26 @@ fn what_is_removed_for_good_is_typed_by_its_name() {
         screen.contains("failed to read `http://127.0.0.1:1/"),
         "{screen}"
     );
+}
+
+#[test]
+fn a_context_is_chosen_among_those_that_there_are() {
+    let folder = folder();
+    let file = folder.path().join(".kontena_client.json");
+    let kept =
+        r#"{"servers": [{"name": "home", "url": "http://a", "grid": "g"}, {"name": "work"}]}"#;
+    std::fs::write(&file, kept).unwrap();
+    let mut terminal = Terminal::new(folder.path(), "master use");
+    terminal.answer("The known ones are `home`, `work`:", "home\n");
+    let (code, _, screen) = terminal.end();
+    assert_eq!(code, Some(0), "{screen}");
+    let said = "`home` is the context now, and `g` its grid";
+    assert!(screen.contains(said), "{screen}");
+    let kept = std::fs::read_to_string(file).unwrap();
+    assert!(kept.contains(r#""current_server": "home""#), "{kept}");
+
+    let mut terminal = Terminal::new(folder.path(), "master use");
+    terminal.answer("which context?", "\n");
+    let (code, _, screen) = terminal.end();
+    assert_eq!(code, Some(2), "{screen}");
 }

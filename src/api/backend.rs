@@ -24,6 +24,7 @@ use super::answer::Refused;
 use super::dial::Dialer;
 use super::types::membership::Phase;
 use super::types::network::NodeNetwork;
+use super::types::usage::Usage;
 
 /// A command, and where its answer goes.
 pub(crate) type Order = (Command, oneshot::Sender<Reply>);
@@ -109,6 +110,9 @@ pub(crate) trait Containers: Send + Sync {
 
     /// What the engine says of a container, as it says it.
     fn inspect(&self, node: NodeId, container: String) -> BoxFuture<'_, Result<Value, String>>;
+
+    /// What a container uses now.
+    fn usage(&self, node: NodeId, container: String) -> BoxFuture<'_, Result<Usage, String>>;
 }
 
 /// Asks this node's engine what names of images mean.

@@ -5,6 +5,7 @@
 use kontena_core::external_registry::RegistryName;
 use kontena_core::id::{GridName, NodeName, ServiceKey, StackName, VpnUserName};
 
+pub(crate) const PING: &str = "/v1/ping";
 pub(crate) const STATUS: &str = "/v1/status";
 pub(crate) const INIT: &str = "/v1/init";
 pub(crate) const JOIN: &str = "/v1/join";
@@ -48,7 +49,7 @@ pub(crate) fn services(grid: &GridName) -> String {
 }
 
 /// Add `/deploy`, `/abort`, `/promote`, `/scale`, `/start`, `/stop`, `/restart`, `/deploys`, `/deploys/ID`, `/instances`,
-/// `/containers` or `/container_logs`.
+/// `/containers`, `/stats` or `/container_logs`.
 pub(crate) fn service(grid: &GridName, key: &ServiceKey) -> String {
     format!("/v1/services/{grid}/{}/{}", key.stack, key.service)
 }

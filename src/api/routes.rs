@@ -16,6 +16,7 @@ mod registries;
 mod revisions;
 mod services;
 mod stacks;
+mod stats;
 pub(super) mod table;
 mod vpn;
 mod why;

@@ -1,5 +1,5 @@
 //! Which node to ask: flags, then the environment, then the context chosen with `kontena master
-//! use`, then the socket of this machine.
+//! use`, then the socket of this machine. An address may be several, with commas between them: any of these nodes.
 //!
 //! Pure: the environment and the contexts are arguments. Not here: reading the contexts' file.
 
@@ -63,8 +63,17 @@ impl Named {
     }
 }
 
-impl Target {
-    /// The node to ask. A token goes with the address of its own level or a lower one, so that
+/// The nodes that may be asked: whichever answers first is.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) struct Targets {
+    /// At least one, in the order in which they are tried.
+    pub(crate) all: Vec<Target>,
+    /// The context that they are of.
+    pub(crate) context: Option<String>,
+}
+
+impl Targets {
+    /// The nodes to ask. A token goes with the address of its own level or a lower one, so that
     /// `--url` with `KONTENA_TOKEN` works and a context's token is never sent elsewhere.
     pub(crate) fn resolve(
         flags: &Named,
@@ -74,10 +83,10 @@ impl Target {
         let named_token = flags.token.as_ref().or(environment.token.as_ref());
         for level in [flags, environment] {
             if let Some(path) = &level.socket {
-                return Ok(Self::Socket(path.clone()));
+                return Ok(Self::of(vec![Target::Socket(path.clone())]));
             }
-            if let Some(url) = &level.url {
-                return Self::from_url(url, named_token.cloned());
+            if let Some(urls) = &level.url {
+                return Target::from_urls(urls, named_token).map(Self::of);
             }
             if let Some(name) = &level.master {
                 return Self::from_context(name, named_token, contexts);
@@ -85,8 +94,12 @@ impl Target {
         }
         match &contexts.current_server {
             Some(name) => Self::from_context(name, named_token, contexts),
-            None => Ok(Self::Socket(PathBuf::from(DEFAULT_SOCKET))),
+            None => Ok(Self::of(vec![Target::Socket(DEFAULT_SOCKET.into())])),
         }
+    }
+
+    fn of(all: Vec<Target>) -> Self {
+        Self { all, context: None }
     }
 
     fn from_context(
@@ -100,10 +113,25 @@ impl Target {
                 name: name.to_owned(),
                 known: contexts.names(),
             })?;
-        let url = context.url.as_deref().ok_or_else(|| InvalidTarget::NoUrl {
+        let urls = context.urls().ok_or_else(|| InvalidTarget::NoUrl {
             name: name.to_owned(),
         })?;
-        Self::from_url(url, token.or(context.token.as_ref()).cloned())
+        Ok(Self {
+            all: Target::from_urls(&urls, token.or(context.token.as_ref()))?,
+            context: Some(name.to_owned()),
+        })
+    }
+}
+
+impl Target {
+    /// One address, or several with commas between them.
+    pub(crate) fn from_urls(
+        urls: &str,
+        token: Option<&String>,
+    ) -> Result<Vec<Self>, InvalidTarget> {
+        let urls = urls.split(',').map(str::trim);
+        urls.map(|url| Self::from_url(url, token.cloned()))
+            .collect()
     }
 
     /// `http://HOST[:PORT]` or `unix:///PATH`.
@@ -143,6 +171,14 @@ impl Target {
         match self {
             Self::Socket(_) => "localhost",
             Self::Tcp { authority, .. } => authority,
+        }
+    }
+
+    /// As `--url` takes it.
+    pub(crate) fn url(&self) -> String {
+        match self {
+            Self::Socket(path) => format!("unix://{}", path.display()),
+            Self::Tcp { authority, .. } => format!("http://{authority}"),
         }
     }
 
@@ -208,7 +244,8 @@ mod tests {
         let none = Named::default();
 
         let resolve = |flags: &Named, environment: &Named, contexts: &Contexts| {
-            Target::resolve(flags, environment, contexts).unwrap()
+            let found = Targets::resolve(flags, environment, contexts).unwrap();
+            found.all.into_iter().next().unwrap()
         };
         assert_eq!(
             resolve(&url("http://flag:2"), &environment, &contexts()),
@@ -230,8 +267,26 @@ mod tests {
 
     #[test]
     fn the_token_of_a_context_is_never_sent_elsewhere() {
-        let target = Target::resolve(&url("http://evil"), &Named::default(), &contexts());
-        assert_eq!(target.unwrap(), tcp("evil:80", None));
+        let found = Targets::resolve(&url("http://evil"), &Named::default(), &contexts());
+        assert_eq!(found.unwrap().all, [tcp("evil:80", None)]);
+    }
+
+    #[test]
+    fn any_of_several_addresses_may_be_asked_with_the_same_token() {
+        let mut contexts = contexts();
+        contexts.put("home", "http://a:1, http://b:2", Some("kept"));
+        let none = Named::default();
+        let found = Targets::resolve(&none, &none, &contexts).unwrap();
+        assert_eq!(
+            found.all,
+            [tcp("a:1", Some("kept")), tcp("b:2", Some("kept"))]
+        );
+        assert_eq!(found.context.as_deref(), Some("home"));
+
+        let found = Targets::resolve(&url("http://c,unix:///d"), &none, &contexts).unwrap();
+        assert_eq!(found.all, [tcp("c:80", None), Target::Socket("/d".into())]);
+        assert_eq!(found.context, None);
+        assert!(Targets::resolve(&url("http://c,"), &none, &contexts).is_err());
     }
 
     #[test]
@@ -277,7 +332,7 @@ mod tests {
             master: Some("work".to_owned()),
             ..Named::default()
         };
-        let problem = Target::resolve(&named, &Named::default(), &contexts()).unwrap_err();
+        let problem = Targets::resolve(&named, &Named::default(), &contexts()).unwrap_err();
         assert_eq!(
             problem.to_string(),
             "there is no context `work`: the known ones are `home`, `nowhere`"

@@ -27,6 +27,7 @@ pub(crate) mod segments;
 pub(crate) mod service;
 pub(crate) mod stack;
 mod time;
+pub(crate) mod usage;
 pub(crate) mod vpn;
 
 use schemars::JsonSchema;

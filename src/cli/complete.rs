@@ -6,6 +6,7 @@
 mod live;
 
 use clap::{Arg, ArgAction, Args, Command};
+use tokio::time::timeout;
 
 use super::failure::Failure;
 use super::output::Output;
@@ -24,7 +25,7 @@ pub(crate) struct Complete {
 pub(crate) async fn run(
     output: &Output,
     tree: &Command,
-    session: impl FnOnce() -> Result<Session, Failure>,
+    session: impl AsyncFnOnce() -> Result<Session, Failure>,
     asked: Complete,
 ) -> Result<(), Failure> {
     let (typed, before) = match asked.words.split_last() {
@@ -33,9 +34,9 @@ pub(crate) async fn run(
     };
     let found = match following(tree, before, typed) {
         Following::Words(words) => words,
-        Following::Live(kind) => match session() {
-            Ok(session) => live::names(&session, kind).await,
-            Err(_) => Vec::new(),
+        Following::Live(kind) => match timeout(live::LIMIT, session()).await {
+            Ok(Ok(session)) => live::names(&session, kind).await,
+            Ok(Err(_)) | Err(_) => Vec::new(),
         },
     };
     let fitting = found.into_iter().filter(|word| word.starts_with(typed));

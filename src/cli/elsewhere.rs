@@ -110,7 +110,7 @@ mod tests {
 
     fn said(line: &str) -> Option<Failure> {
         let arguments: Vec<OsString> = line.split(' ').map(OsString::from).collect();
-        let refused = crate::cli::parse(arguments.clone()).err()?;
+        let refused = crate::cli::parse(arguments.clone(), 100).err()?;
         explained(&arguments, &refused)
     }
 

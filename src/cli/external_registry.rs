@@ -33,9 +33,9 @@ enum Command {
     /// Give every node the credentials of a registry
     #[command(after_help = "Example:
   kontena external-registry add -u me https://quay.io
-  cat key.json | kontena external-registry add -u _json_key --password-stdin https://gcr.io
+  kontena external-registry add -u bot --password-stdin https://gcr.io < key
 
-They take the place of others that the registry has. An image comes from the registry that its name
+They take the place of others that the registry has. An image comes from the registry that its name \
 begins with; one that names none comes from Docker's own, https://index.docker.io/v2/.")]
     Add {
         /// Whom the registry knows

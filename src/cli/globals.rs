@@ -15,11 +15,11 @@ const HEADING: &str = "Options of every command";
 /// else: these commands read their own and not these.
 #[derive(Args, Clone, Debug, Default)]
 pub(crate) struct Globals {
-    /// Ask the daemon behind this socket [env: KONTENA_SOCKET]
+    /// Ask the daemon at this socket [env: KONTENA_SOCKET]
     #[arg(long, global = true, value_name = "PATH", help_heading = HEADING, conflicts_with = "url")]
     pub(crate) socket: Option<String>,
 
-    /// Ask the node at this address, as `http://HOST:PORT` [env: KONTENA_URL]
+    /// Ask the node at this address, `http://HOST:PORT[,…]` [env: KONTENA_URL]
     #[arg(long, global = true, value_name = "URL", help_heading = HEADING)]
     pub(crate) url: Option<String>,
 
@@ -35,7 +35,7 @@ pub(crate) struct Globals {
     #[arg(long, global = true, value_name = "NAME", help_heading = HEADING)]
     pub(crate) master: Option<String>,
 
-    /// The grid that is meant; another one is an error [env: KONTENA_GRID]
+    /// The grid; another one is an error [env: KONTENA_GRID]
     #[arg(long, global = true, help_heading = HEADING)]
     pub(crate) grid: Option<GridName>,
 

@@ -1,5 +1,6 @@
 //! `grid`: the grid of the asked node. There is one: a node belongs to one grid.
 
+mod chosen;
 mod environment;
 mod health;
 mod trusted_subnet;
@@ -12,7 +13,7 @@ use self::trusted_subnet::TrustedSubnet;
 use super::failure::Failure;
 use super::fields::Fields;
 use super::logs::{self, LogOptions};
-use super::session::{Session, about};
+use super::session::{Environment, Session, about};
 use super::table::Table;
 use super::text::or_dash;
 use crate::api::paths;
@@ -78,10 +79,12 @@ enum Command {
         #[arg(short, long)]
         export: bool,
     },
-    /// For scripts of Kontena 1.x: succeeds if this is the grid at hand
-    #[command(after_help = "Example:\n  kontena grid use production")]
+    /// Choose the grid that is meant: kept with the context, where the node is asked by one
+    #[command(
+        after_help = "Example:\n  kontena grid use production\n\nA node belongs to one grid. Where a context leads to a node of another one, each command says so."
+    )]
     Use {
-        /// The grid that is meant
+        /// The grid that is meant: that of the asked node
         name: GridName,
         /// Say nothing
         #[arg(long)]
@@ -116,7 +119,11 @@ struct Update {
     no_default_affinity: bool,
 }
 
-pub(crate) async fn run(session: &Session, asked: Grid) -> Result<(), Failure> {
+pub(crate) async fn run(
+    session: &Session,
+    environment: Environment<'_>,
+    asked: Grid,
+) -> Result<(), Failure> {
     match asked.command {
         Command::Ls { quiet } => list(session, quiet).await,
         Command::Show { name } => show(session, name).await,
@@ -136,7 +143,7 @@ pub(crate) async fn run(session: &Session, asked: Grid) -> Result<(), Failure> {
             let grid = at_hand(session, name.as_ref()).await?;
             environment::print(session, &grid, export)
         }
-        Command::Use { name, silent } => use_grid(session, &name, silent).await,
+        Command::Use { name, silent } => chosen::choose(session, environment, &name, silent).await,
     }
 }
 
@@ -240,17 +247,6 @@ fn shown(grid: &WireGrid) -> String {
         });
     });
     fields.finish()
-}
-
-async fn use_grid(session: &Session, name: &GridName, silent: bool) -> Result<(), Failure> {
-    let at_hand = session.grid().await?;
-    check(&at_hand, name)?;
-    if !silent {
-        session
-            .output
-            .talk(&format!("the grid at hand is `{name}`"));
-    }
-    Ok(())
 }
 
 fn check(at_hand: &GridName, name: &GridName) -> Result<(), Failure> {

@@ -1,6 +1,9 @@
 //! `master`: contexts, that is nodes to ask from afar. Kontena's word; there is no master.
 
+use std::io::{self, IsTerminal};
+
 use clap::{Args, Subcommand};
+use futures::future::join_all;
 use serde::Serialize;
 use serde_json::json;
 
@@ -23,6 +26,7 @@ use crate::api::types::membership::Status;
   kontena master use home --url http://10.0.0.1:8480 --token @token.txt
   kontena node ls
 
+A context may have the addresses of several nodes, with commas between them: the first that answers is asked. \
 Contexts are kept in ~/.kontena_client.json, or where KONTENA_CONFIG says.")]
 pub(crate) struct Master {
     #[command(subcommand)]
@@ -32,12 +36,12 @@ pub(crate) struct Master {
 #[derive(Subcommand, Debug)]
 enum Command {
     /// Choose a context; with `--url` and `--token` make or change it first
-    #[command(
-        after_help = "Example:\n  kontena master use home --url http://10.0.0.1:8480 --token @token.txt\n  kontena master use --clear"
-    )]
+    #[command(after_help = "Example:
+  kontena master use home --url http://10.0.0.1:8480 --token @token.txt
+  kontena master use home --url http://10.0.0.1:8480,http://10.0.0.2:8480
+  kontena master use --clear")]
     Use {
-        /// The context
-        #[arg(required_unless_present = "clear")]
+        /// The context; asked for on a terminal where it is not given
         name: Option<String>,
         /// Choose none: ask the daemon of this machine
         #[arg(long, conflicts_with_all = ["name", "url"])]
@@ -66,8 +70,8 @@ enum Command {
         after_help = "Example:\n  kontena master rm home"
     )]
     Rm {
-        /// The context
-        name: String,
+        /// The context; asked for on a terminal where it is not given
+        name: Option<String>,
         /// Do not ask
         #[arg(long)]
         force: bool,
@@ -79,6 +83,10 @@ enum Command {
 struct ContextJson<'a> {
     name: &'a str,
     url: Option<&'a str>,
+    /// Where else the same grid is asked.
+    other_urls: &'a [String],
+    /// The grid that is meant there.
+    grid: Option<&'a str>,
     current: bool,
 }
 
@@ -90,13 +98,21 @@ pub(crate) async fn run(
 ) -> Result<(), Failure> {
     let mut contexts = contexts_file::read(environment)?;
     match asked.command {
-        Command::Use { name, .. } => {
+        Command::Use { clear: true, .. } => {
+            contexts.current_server = None;
+            contexts_file::write(&contexts, environment)?;
+            output.talk("no context is chosen: the daemon of this machine is asked");
+            print_if_json(output, &json!(null))
+        }
+        Command::Use { name, clear: false } => {
+            let name = given_or_asked(output, &contexts, name)?;
             choose(output, globals, &mut contexts, name).await?;
             contexts_file::write(&contexts, environment)
         }
         Command::Ls { quiet } => list(output, &contexts, quiet),
         Command::Current { name, address } => current(output, &contexts, name, address),
         Command::Rm { name, force } => {
+            let name = given_or_asked(output, &contexts, name)?;
             if contexts.find(&name).is_none() {
                 return Err(unknown(&contexts, &name));
             }
@@ -121,18 +137,14 @@ async fn choose(
     output: &Output,
     globals: &Globals,
     contexts: &mut Contexts,
-    name: Option<String>,
+    name: String,
 ) -> Result<(), Failure> {
-    let Some(name) = name else {
-        contexts.current_server = None;
-        output.talk("no context is chosen: the daemon of this machine is asked");
-        return print_if_json(output, &json!(null));
-    };
     let token = globals.named()?.token;
     match (&globals.url, &token) {
-        (Some(url), token) => {
-            check(url, token.as_deref()).await?;
-            contexts.put(&name, url, token.as_deref());
+        (Some(urls), token) => {
+            let grid = grid_of(output, urls, token.as_ref()).await?;
+            contexts.put(&name, urls, token.as_deref());
+            contexts.keep_grid(&name, grid.as_deref());
         }
         (None, Some(_)) => {
             return Err(Failure::usage(
@@ -143,17 +155,67 @@ async fn choose(
         (None, None) => (),
     }
     contexts.current_server = Some(name.clone());
-    output.talk(&format!("`{name}` is the context now"));
+    output.talk(&said(contexts, &name));
     let value = serde_json::to_value(json(contexts, &name))
         .map_err(|problem| Failure::failed(format!("failed to write JSON: {problem}")))?;
     print_if_json(output, &value)
 }
 
-/// A mistyped address or token is told now, not at the next command.
-async fn check(url: &str, token: Option<&str>) -> Result<(), Failure> {
-    let target = Target::from_url(url, token.map(str::to_owned))?;
-    let _: Status = Client::new(target).get(paths::STATUS).await?;
-    Ok(())
+fn said(contexts: &Contexts, name: &str) -> String {
+    match contexts
+        .find(name)
+        .and_then(|context| context.grid.as_ref())
+    {
+        Some(grid) => format!("`{name}` is the context now, and `{grid}` its grid"),
+        None => format!("`{name}` is the context now"),
+    }
+}
+
+/// As in Kontena, somebody at a terminal may choose among those that there are.
+fn given_or_asked(
+    output: &Output,
+    contexts: &Contexts,
+    name: Option<String>,
+) -> Result<String, Failure> {
+    if let Some(name) = name {
+        return Ok(name);
+    }
+    let known = contexts.names();
+    let nameless = || Failure::usage(format!("name a context: the known ones are {known}"));
+    if contexts.servers.is_empty() || !io::stdin().is_terminal() {
+        return Err(nameless());
+    }
+    let answer = output.ask(&format!("which context? The known ones are {known}:"));
+    let answer = answer.map_err(|problem| Failure::failed(format!("failed to ask: {problem}")))?;
+    answer.filter(|name| !name.is_empty()).ok_or_else(nameless)
+}
+
+/// The grid of the nodes at these addresses. A mistyped address or token is told now, not at the next command.
+async fn grid_of(
+    output: &Output,
+    urls: &str,
+    token: Option<&String>,
+) -> Result<Option<String>, Failure> {
+    let targets = Target::from_urls(urls, token)?;
+    let asked = targets.iter().map(async |target| {
+        let client = Client::new(target.clone());
+        client.get::<Status>(paths::STATUS).await
+    });
+    let (answers, problems): (Vec<_>, Vec<_>) =
+        join_all(asked).await.into_iter().partition(Result::is_ok);
+    let mut problems = problems.into_iter().filter_map(Result::err);
+    let mut grids = answers.into_iter().flatten().map(|status| status.grid);
+    let Some(grid) = grids.next() else {
+        let problem = problems.next().map(Failure::from);
+        return Err(problem.unwrap_or_else(|| Failure::usage("there is no address")));
+    };
+    if grids.any(|other| other != grid) {
+        return Err(Failure::failed("these nodes do not belong to one grid"));
+    }
+    for problem in problems {
+        output.warn(&problem.message);
+    }
+    Ok(grid)
 }
 
 fn unknown(contexts: &Contexts, name: &str) -> Failure {
@@ -167,11 +229,12 @@ fn unknown(contexts: &Contexts, name: &str) -> Failure {
 }
 
 fn json<'a>(contexts: &'a Contexts, name: &'a str) -> ContextJson<'a> {
+    let context = contexts.find(name);
     ContextJson {
         name,
-        url: contexts
-            .find(name)
-            .and_then(|context| context.url.as_deref()),
+        url: context.and_then(|context| context.url.as_deref()),
+        other_urls: context.map_or(&[], |context| &context.other_urls),
+        grid: context.and_then(|context| context.grid.as_deref()),
         current: contexts.current_server.as_deref() == Some(name),
     }
 }
@@ -195,7 +258,7 @@ fn table(contexts: &Contexts) -> Table {
         let mark = if is_current { "* " } else { "  " };
         table.row([
             format!("{mark}{}", context.name).into(),
-            or_dash(context.url.as_ref()).into(),
+            or_dash(context.urls().as_ref()).into(),
         ]);
     }
     table
@@ -230,12 +293,12 @@ mod tests {
     fn the_chosen_context_is_marked() {
         let mut contexts = Contexts::default();
         contexts.put("home", "http://10.0.0.1:8480", Some("secret"));
-        contexts.put("work", "http://10.1.0.1:8480", None);
+        contexts.put("work", "http://10.1.0.1:8480,http://10.1.0.2:8480", None);
         contexts.current_server = Some("work".to_owned());
         expect![[r"
             NAME    URL
               home  http://10.0.0.1:8480
-            * work  http://10.1.0.1:8480
+            * work  http://10.1.0.1:8480,http://10.1.0.2:8480
         "]]
         .assert_eq(&table(&contexts).render(Look::PLAIN));
     }

@@ -32,23 +32,24 @@ pub(crate) struct Output {
     look: Look,
     talk_colour: bool,
     json: bool,
+    /// Whether what was shown can be shown anew in its place.
+    redraws: bool,
 }
 
 impl Output {
     /// As the environment says: `NO_COLOR`, `TERM=dumb` and `COLUMNS`.
     pub(crate) fn new(json: bool, environment: &dyn Fn(&str) -> Option<String>) -> Self {
         let set = |name: &str| environment(name).filter(|value| !value.is_empty());
-        let colour = set("NO_COLOR").is_none() && set("TERM").as_deref() != Some("dumb");
-        let columns = set("COLUMNS").and_then(|columns| columns.parse().ok());
-        // Some set it to 0 where they do not know.
-        let columns = columns.filter(|columns| *columns > 0);
+        let is_dumb = set("TERM").as_deref() == Some("dumb");
+        let colour = set("NO_COLOR").is_none() && !is_dumb;
         Self {
             look: Look {
-                width: columns.or_else(terminal_width),
+                width: columns(environment),
                 colour: colour && io::stdout().is_terminal(),
             },
             talk_colour: colour && io::stderr().is_terminal(),
             json,
+            redraws: !is_dumb && io::stdout().is_terminal(),
         }
     }
 
@@ -73,6 +74,14 @@ impl Output {
                 Failure::failed(format!("failed to write to standard output: {problem}"))
             }
         })
+    }
+
+    /// On a terminal `text` takes the place of whatever is on it, as far as there is room; elsewhere it is printed.
+    pub(crate) fn screen(&self, text: &str) -> Result<(), Failure> {
+        match self.redraws {
+            true => self.data(&screen(text, terminal_height())),
+            false => self.data(text),
+        }
     }
 
     /// Prints an answer to `--json`, indented.
@@ -145,13 +154,61 @@ pub(crate) fn usage_text(error: &clap::Error) {
     let _ = error.print();
 }
 
+/// From the first line of the terminal on; the rest of each line, and all below, is cleared.
+fn screen(text: &str, height: Option<usize>) -> String {
+    let count = text.lines().count();
+    let room = height.map_or(count, |height| height.saturating_sub(1));
+    let kept = if count > room {
+        room.saturating_sub(1)
+    } else {
+        count
+    };
+    let lines = text
+        .lines()
+        .take(kept)
+        .map(|line| format!("{line}\x1b[K\n"));
+    let left = count - kept;
+    let more = match left {
+        0 => String::new(),
+        _ => format!("… {left} more lines\x1b[K\n"),
+    };
+    format!("\x1b[H{}{more}\x1b[J", lines.collect::<String>())
+}
+
+/// As `COLUMNS` says, or the terminal.
+pub(crate) fn columns(environment: &dyn Fn(&str) -> Option<String>) -> Option<usize> {
+    let told = environment("COLUMNS").and_then(|columns| columns.parse().ok());
+    // Some set it to 0 where they do not know.
+    told.filter(|columns| *columns > 0).or_else(terminal_width)
+}
+
 fn terminal_width() -> Option<usize> {
     let size = rustix::termios::tcgetwinsize(io::stdout()).ok()?;
     Some(usize::from(size.ws_col)).filter(|width| *width > 0)
+}
+
+fn terminal_height() -> Option<usize> {
+    let size = rustix::termios::tcgetwinsize(io::stdout()).ok()?;
+    Some(usize::from(size.ws_row)).filter(|height| *height > 0)
 }
 
 /// The text without the line break that ends it.
 pub(crate) fn without_line_break(text: &str) -> &str {
     let text = text.strip_suffix('\n').unwrap_or(text);
     text.strip_suffix('\r').unwrap_or(text)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_screen_is_drawn_over_the_last_one_and_never_longer_than_the_terminal() {
+        let text = "a\nb\nc\n";
+        let whole = "\x1b[Ha\x1b[K\nb\x1b[K\nc\x1b[K\n\x1b[J";
+        assert_eq!(screen(text, None), whole);
+        assert_eq!(screen(text, Some(4)), whole);
+        let cut = "\x1b[Ha\x1b[K\n… 2 more lines\x1b[K\n\x1b[J";
+        assert_eq!(screen(text, Some(3)), cut);
+    }
 }

@@ -10,6 +10,7 @@ mod links;
 mod placing;
 mod render;
 mod rollout;
+mod stats;
 
 use clap::{Args, Subcommand};
 use kontena_core::id::{ServiceKey, ServiceName, StackName};
@@ -18,13 +19,14 @@ use serde::Serialize;
 use serde_json::json;
 
 use self::definition::{Create, Update};
-pub(super) use self::render::ports;
 #[cfg(test)]
 pub(super) use self::render::tests::example;
+pub(super) use self::render::{name, ports, state_colour};
 use super::confirm::confirm;
 use super::deploy::{self, DeployJson, Wait};
 use super::failure::Failure;
 use super::logs::{self, LogOptions};
+use super::monitor::{self, Interval};
 use super::session::{Session, about};
 use crate::api::paths;
 use crate::api::types::deploy::ServiceDeploy;
@@ -177,6 +179,29 @@ What is not given stays as it is.")]
         #[command(flatten)]
         options: LogOptions,
     },
+    /// Show what the instances of a service use: processors, memory, network
+    ///
+    /// Each is counted by its node's engine, over a second or two. 100 % is one processor.
+    #[command(after_help = "Example:\n  kontena service stats shop/web")]
+    Stats {
+        /// A service, as `web` or `shop/web`
+        #[arg(value_name = "[STACK/]SERVICE")]
+        name: ServiceKey,
+        /// Again and again
+        #[arg(short, long)]
+        tail: bool,
+    },
+    /// Show where the instances of a service run, again and again
+    ///
+    /// On a terminal each look takes the place of the one before; `--json` prints a line each time.
+    #[command(after_help = "Example:\n  kontena service monitor --interval 5 shop/web")]
+    Monitor {
+        /// A service, as `web` or `shop/web`
+        #[arg(value_name = "[STACK/]SERVICE")]
+        name: ServiceKey,
+        #[command(flatten)]
+        interval: Interval,
+    },
     /// Run a command in an instance, or in all
     ///
     /// Its exit code is this command's: 126 where there is no such program. With Ctrl-C, or where the connection
@@ -266,6 +291,8 @@ pub(crate) async fn run(session: &Session, asked: Service) -> Result<(), Failure
             let instance = instance.map(|number| ("instance", number.to_string()));
             logs::print(session, &path, instance.into_iter().collect(), &options).await
         }
+        Command::Stats { name, tail } => stats::show(session, &name, tail).await,
+        Command::Monitor { name, interval } => monitor(session, &name, interval).await,
         Command::Exec(asked) => exec::exec(session, &asked).await,
         Command::Env(asked) => environment::run(session, asked).await,
         Command::Link { name, target } => links::link(session, &name, &target).await,
@@ -392,7 +419,7 @@ async fn list(session: &Session, stack: Option<&StackName>, quiet: bool) -> Resu
         path.push_str(&format!("?stack={stack}"));
     }
     let Services { services } = session.client.get(&path).await?;
-    let names: Vec<String> = services.iter().map(render::name).collect();
+    let names: Vec<String> = services.iter().map(name).collect();
     let table = render::table(&services);
     let json: Vec<ServiceJson> = services.into_iter().map(ServiceJson::from).collect();
     session.print_list(quiet, &json, names.into_iter(), &table)
@@ -403,6 +430,14 @@ async fn show(session: &Session, name: &ServiceKey) -> Result<(), Failure> {
     let service: WireService = session.client.get(&paths::service(&grid, name)).await?;
     let text = render::shown(&service);
     session.print_object(&ServiceJson::from(service), || text)
+}
+
+async fn monitor(session: &Session, name: &ServiceKey, interval: Interval) -> Result<(), Failure> {
+    let grid = session.grid().await?;
+    let path = paths::service(&grid, name);
+    let look = async || Ok(vec![session.client.get(&path).await?]);
+    let only = |services: Vec<WireService>| services.into_iter().next().map(ServiceJson::from);
+    monitor::watch(session, interval, look, only).await
 }
 
 async fn containers(session: &Session, name: &ServiceKey, quiet: bool) -> Result<(), Failure> {

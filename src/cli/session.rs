@@ -1,9 +1,11 @@
 //! One command's way to a node: whom it asks, which grid is meant, and where answers go.
 
+mod choice;
+
 use kontena_core::id::GridName;
 use serde::Serialize;
 
-use super::contexts_file;
+use super::contexts_file::{self, Contexts};
 use super::failure::Failure;
 use super::globals::Globals;
 use super::output::Output;
@@ -11,7 +13,7 @@ use super::table::Table;
 use super::text::printable;
 use crate::api::client::{ApiError, Client};
 use crate::api::paths;
-use crate::api::target::{Named, Target};
+use crate::api::target::{Named, Target, Targets};
 use crate::api::types::Saved;
 use crate::api::types::grid::Grids;
 
@@ -22,6 +24,10 @@ pub(crate) struct Session {
     pub(crate) client: Client,
     pub(crate) output: Output,
     wanted_grid: Option<GridName>,
+    /// The one that `grid use` chose, where no other is named.
+    kept_grid: Option<String>,
+    context: Option<String>,
+    urls: String,
 }
 
 /// An object after a change, in `--json`.
@@ -41,7 +47,8 @@ enum Changes<'a, T> {
 }
 
 impl Session {
-    pub(crate) fn open(
+    /// Of several nodes that may be asked, the first that answers is.
+    pub(crate) async fn open(
         globals: &Globals,
         environment: Environment<'_>,
         output: Output,
@@ -50,29 +57,51 @@ impl Session {
         // A context that is not asked for must not be in the way, whatever its file looks like.
         let is_told = |named: &Named| named.socket.is_some() || named.url.is_some();
         let contexts = if is_told(&flags) || (flags.master.is_none() && is_told(&named)) {
-            contexts_file::Contexts::default()
+            Contexts::default()
         } else {
             contexts_file::read(environment)?
         };
+        let Targets { all, context } = Targets::resolve(&flags, &named, &contexts)?;
+        let urls = all.iter().map(Target::url).collect::<Vec<_>>().join(",");
+        let wanted_grid = wanted_grid(globals, environment)?;
         Ok(Self {
-            client: Client::new(Target::resolve(&flags, &named, &contexts)?),
+            kept_grid: context
+                .as_deref()
+                .and_then(|name| contexts.find(name)?.grid.clone())
+                .filter(|_| wanted_grid.is_none()),
+            client: Client::new(choice::first_that_answers(all).await?),
             output,
-            wanted_grid: wanted_grid(globals, environment)?,
+            wanted_grid,
+            context,
+            urls,
         })
+    }
+
+    /// The context that names the node, if one does.
+    pub(crate) fn context(&self) -> Option<&str> {
+        self.context.as_deref()
+    }
+
+    /// The addresses of all nodes that may be asked, with commas between them.
+    pub(crate) fn urls(&self) -> &str {
+        &self.urls
     }
 
     /// The grid of the asked node, if it is the one that is meant.
     pub(crate) async fn grid(&self) -> Result<GridName, Failure> {
+        let name = self.any_grid().await?;
+        self.check_grid(&name)?;
+        Ok(name)
+    }
+
+    /// The grid of the asked node, whichever is meant.
+    pub(crate) async fn any_grid(&self) -> Result<GridName, Failure> {
         let answer = self.grids().await?;
         let Some(grid) = answer.grids.into_iter().next() else {
             return Err(no_grid());
         };
-        let name: GridName = grid
-            .name
-            .parse()
-            .map_err(|problem| Failure::failed(format!("the node's grid: {problem}")))?;
-        self.check_grid(&name)?;
-        Ok(name)
+        let name = grid.name.parse();
+        name.map_err(|problem| Failure::failed(format!("the node's grid: {problem}")))
     }
 
     /// What the asked node answers of grids. Where that is old, people are told.
@@ -85,13 +114,18 @@ impl Session {
     }
 
     fn check_grid(&self, at_hand: &GridName) -> Result<(), Failure> {
-        match &self.wanted_grid {
-            Some(wanted) if wanted != at_hand => {
-                let message = format!("the node belongs to grid `{at_hand}`, not `{wanted}`");
-                Err(Failure::failed(message)
-                    .hint("ask a node of that grid: `--url`, `--socket` or `kontena master use`"))
-            }
-            Some(_) | None => Ok(()),
+        let named = self.wanted_grid.as_ref().map(GridName::as_str);
+        let is_other = |wanted: &&str| *wanted != at_hand.as_str();
+        let other = |wanted| format!("the node belongs to grid `{at_hand}`, not `{wanted}`");
+        if let Some(wanted) = named.filter(is_other) {
+            return Err(Failure::failed(other(wanted))
+                .hint("ask a node of that grid: `--url`, `--socket` or `kontena master use`"));
+        }
+        match self.kept_grid.as_deref().filter(is_other) {
+            Some(wanted) => Err(Failure::failed(other(wanted)).hint(format!(
+                "the context was left with that grid: `kontena grid use {at_hand}` goes on with this one"
+            ))),
+            None => Ok(()),
         }
     }
 

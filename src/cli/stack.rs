@@ -6,6 +6,7 @@ mod family;
 mod file;
 mod history;
 mod labels;
+mod monitor;
 mod plan;
 mod registry;
 mod remove;
@@ -28,6 +29,7 @@ use self::values::Values;
 use super::deploy::{self, StackDeployJson, Wait};
 use super::failure::Failure;
 use super::logs::{self, LogOptions};
+use super::monitor::Interval;
 use super::output::Output;
 use super::session::{Session, about};
 use crate::api::paths;
@@ -124,6 +126,9 @@ enum Command {
         /// The stack
         #[arg(value_parser = stack_name)]
         name: StackName,
+        /// Print revisions only
+        #[arg(short, long)]
+        quiet: bool,
     },
     /// Show what lies between two revisions of a stack, or between it and a file
     ///
@@ -249,6 +254,20 @@ enum Command {
     Label {
         #[command(subcommand)]
         command: labels::Command,
+    },
+    /// Show where the services of a stack run, again and again
+    ///
+    /// On a terminal each look takes the place of the one before; `--json` prints a line each time.
+    #[command(after_help = "Example:\n  kontena stack monitor shop web")]
+    Monitor {
+        /// The stack
+        #[arg(value_parser = stack_name)]
+        name: StackName,
+        /// Services of the stack; all where none is named
+        #[arg(value_name = "SERVICE")]
+        services: Vec<ServiceName>,
+        #[command(flatten)]
+        interval: Interval,
     },
     /// Print the logs of a stack, or of some of its services
     #[command(after_help = "Example:\n  kontena stack logs -f shop web")]
@@ -381,6 +400,7 @@ pub(crate) fn run_offline(
         | Command::Restart(_)
         | Command::Ls { .. }
         | Command::Show { .. }
+        | Command::Monitor { .. }
         | Command::Inspect { .. }
         | Command::Rm { .. }
         | Command::Label { .. }
@@ -422,7 +442,7 @@ pub(crate) async fn run(session: &Session, asked: Stack) -> Result<(), Failure> 
             };
             revise::upgrade(session, &name, &file, given, deploy, wait).await
         }
-        Command::History { name } => history::show(session, &name).await,
+        Command::History { name, quiet } => history::show(session, &name, quiet).await,
         Command::Diff {
             name,
             from,
@@ -455,6 +475,11 @@ pub(crate) async fn run(session: &Session, asked: Stack) -> Result<(), Failure> 
             force,
         } => remove::remove(session, &names.names, keep_dependencies, force).await,
         Command::Label { command } => labels::run(session, command).await,
+        Command::Monitor {
+            name,
+            services,
+            interval,
+        } => monitor::monitor(session, &name, &services, interval).await,
         Command::Logs {
             name,
             services,

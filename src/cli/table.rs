@@ -1,10 +1,17 @@
-//! Tables as Kontena prints them: headings in capitals, columns two blanks apart. Pure.
+//! Tables as Kontena prints them: headings in capitals, columns two blanks apart. Where a terminal is too narrow for
+//! that, a row takes several lines. Pure.
+
+mod wrap;
 
 use super::output::Look;
-use super::text::{Colour, paint, printable};
+use super::text::{Colour, paint, printable, width};
 
-/// No column but the first is cut below this.
-const MIN_CUT_WIDTH: usize = 8;
+/// What a name has, and another column, as long as there is room for the longest words of the others.
+const NAME_WIDTH: usize = 24;
+const COLUMN_WIDTH: usize = 16;
+const MIN_WIDTH: usize = 4;
+/// What of a cell is shown in so many lines; names are shown whole.
+const MAX_LINES: usize = 5;
 const GAP: &str = "  ";
 
 pub(crate) struct Table {
@@ -23,6 +30,14 @@ impl Cell {
         Self {
             text: printable(text.as_ref()),
             colour,
+        }
+    }
+
+    fn lines(&self, columns: usize, is_name: bool) -> Vec<String> {
+        let lines = wrap::lines(&self.text, columns);
+        match is_name {
+            true => lines,
+            false => wrap::first(lines, MAX_LINES, columns),
         }
     }
 }
@@ -49,61 +64,106 @@ impl Table {
     pub(crate) fn render(&self, look: Look) -> String {
         let widths = self.widths(look.width);
         let headings: Vec<Cell> = self.headings.iter().map(Cell::from).collect();
-        let mut text = line(&headings, &widths, false);
-        for row in &self.rows {
-            text.push_str(&line(row, &widths, look.colour));
+        let mut text = row(&headings, &widths, false);
+        for cells in &self.rows {
+            text.push_str(&row(cells, &widths, look.colour));
         }
         text
     }
 
-    /// What each column needs; where that is more than there is, the widest give way.
+    /// What each column needs; where that is more than there is, the widest give way, names last.
     fn widths(&self, limit: Option<usize>) -> Vec<usize> {
-        let mut widths: Vec<usize> = self.headings.iter().map(|h| h.chars().count()).collect();
-        for row in &self.rows {
-            for (width, cell) in widths.iter_mut().zip(row) {
-                *width = (*width).max(cell.text.chars().count());
-            }
-        }
+        let mut widths = self.widest(width);
         let gaps = GAP.len() * widths.len().saturating_sub(1);
         let Some(room) = limit.map(|limit| limit.saturating_sub(gaps)) else {
             return widths;
         };
-        while widths.iter().sum::<usize>() > room {
-            let cuttable = widths.iter_mut().skip(1);
-            match cuttable.max() {
-                Some(width) if *width > MIN_CUT_WIDTH => *width -= 1,
-                Some(_) | None => break,
-            }
+        for least in self.concessions() {
+            shrink(&mut widths, &least, room);
         }
         widths
     }
+
+    /// How narrow each column may be, from the first thing that is given up to the last.
+    fn concessions(&self) -> [Vec<usize>; 6] {
+        let words = self.widest(wrap::longest_piece).into_iter();
+        let words: Vec<usize> = words.map(|word| word.min(COLUMN_WIDTH)).collect();
+        let headings = self.headings.iter().copied().map(wrap::longest_piece);
+        let headings = headings.map(|heading| heading.max(MIN_WIDTH)).collect();
+        let others = vec![COLUMN_WIDTH; words.len()];
+        [
+            with_name(usize::MAX, &others),
+            with_name(NAME_WIDTH, &others),
+            with_name(NAME_WIDTH, &words),
+            words,
+            headings,
+            vec![MIN_WIDTH; others.len()],
+        ]
+    }
+
+    /// The greatest measure of each column.
+    fn widest(&self, measure: fn(&str) -> usize) -> Vec<usize> {
+        let mut widest: Vec<usize> = self.headings.iter().copied().map(measure).collect();
+        for row in &self.rows {
+            for (column, cell) in widest.iter_mut().zip(row) {
+                *column = (*column).max(measure(&cell.text));
+            }
+        }
+        widest
+    }
 }
 
-fn line(cells: &[Cell], widths: &[usize], colour: bool) -> String {
+fn with_name(name: usize, others: &[usize]) -> Vec<usize> {
+    let others = others.iter().skip(1).copied();
+    [name].into_iter().chain(others).collect()
+}
+
+/// Takes from the widest until all fit, or each is as narrow as it may be.
+fn shrink(widths: &mut [usize], least: &[usize], room: usize) {
+    while widths.iter().sum::<usize>() > room {
+        let columns = widths.iter_mut().zip(least);
+        let wide = columns.filter(|(width, least)| **width > **least);
+        let Some((width, _)) = wide.max_by_key(|(width, _)| **width) else {
+            return;
+        };
+        *width -= 1;
+    }
+}
+
+/// A row of as many lines as its longest cell.
+fn row(cells: &[Cell], widths: &[usize], colour: bool) -> String {
+    let wrapped: Vec<Vec<String>> = cells
+        .iter()
+        .zip(widths)
+        .enumerate()
+        .map(|(index, (cell, width))| cell.lines(*width, index == 0))
+        .collect();
+    let height = wrapped.iter().map(Vec::len).max().unwrap_or_default();
+    let line = |at: usize| {
+        let texts = wrapped
+            .iter()
+            .map(|lines| lines.get(at).map_or("", String::as_str));
+        line(cells.iter().zip(texts), widths, colour)
+    };
+    (0..height).map(line).collect()
+}
+
+fn line<'a>(
+    cells: impl Iterator<Item = (&'a Cell, &'a str)>,
+    widths: &[usize],
+    colour: bool,
+) -> String {
     let mut line = String::new();
-    let last = cells.len().saturating_sub(1);
-    for (index, (cell, width)) in cells.iter().zip(widths).enumerate() {
-        let text = cut(&cell.text, *width);
-        let padding = width.saturating_sub(text.chars().count());
-        match cell.colour {
-            Some(chosen) => line.push_str(&paint(&text, chosen, colour)),
-            None => line.push_str(&text),
+    for ((cell, text), column) in cells.zip(widths) {
+        let padding = column.saturating_sub(width(text)) + GAP.len();
+        match cell.colour.filter(|_| !text.is_empty()) {
+            Some(chosen) => line.push_str(&paint(text, chosen, colour)),
+            None => line.push_str(text),
         }
-        if index < last {
-            line.extend(std::iter::repeat_n(' ', padding));
-            line.push_str(GAP);
-        }
+        line.extend(std::iter::repeat_n(' ', padding));
     }
     line.truncate(line.trim_end().len());
     line + "\n"
-}
-
-fn cut(text: &str, width: usize) -> String {
-    if text.chars().count() <= width {
-        return text.to_owned();
-    }
-    let kept = text.chars().take(width.saturating_sub(1));
-    kept.chain(['…']).collect()
 }
 
 #[cfg(test)]
@@ -138,19 +198,79 @@ mod tests {
     }
 
     #[test]
-    fn a_narrow_terminal_cuts_the_widest_column_and_never_the_name() {
+    fn on_a_narrow_terminal_the_widest_column_takes_several_lines() {
         let look = Look {
-            width: Some(32),
+            width: Some(36),
             colour: false,
         };
-        let text = example().render(look);
         expect![[r"
             NAME      STATE    PORTS
-            shop/web  running  0.0.0.0:8080…
+            shop/web  running  0.0.0.0:8080->80/
+                               tcp
             a         failed
         "]]
-        .assert_eq(&text);
-        assert!(text.lines().all(|line| line.chars().count() <= 32));
+        .assert_eq(&example().render(look));
+    }
+
+    #[test]
+    fn a_name_is_shown_to_its_end_and_a_long_story_is_not() {
+        let mut table = Table::new(&["NAME", "REASON"]);
+        let name = "a-name-of-many-words-that-does-not-end";
+        table.row([name.into(), "no ".repeat(40).into()]);
+        let look = Look {
+            width: Some(20),
+            colour: false,
+        };
+        let text = table.render(look);
+        let names: String = text
+            .lines()
+            .skip(1)
+            .map(|line| line.split("  ").next().unwrap())
+            .collect();
+        assert_eq!(names, name, "{text}");
+        assert!(text.contains('…'), "{text}");
+        assert!(text.lines().all(|line| width(line) <= 20), "{text}");
+    }
+
+    #[test]
+    fn wide_characters_take_two_columns_and_accents_none() {
+        let mut table = Table::new(&["NAME", "LABELS", "AGE"]);
+        for (name, labels) in [
+            ("a", "東京=データセンター"),
+            ("b", "e\u{301}te\u{301}"),
+            ("c", "\u{1f469}\u{200d}\u{1f680}=yes"),
+            ("d", "مركز=البيانات"),
+        ] {
+            table.row([name.into(), labels.into(), "3 d".into()]);
+        }
+        let wide = table.render(Look::PLAIN);
+        let before_age = |line: &str| {
+            line.trim_end_matches("3 d")
+                .trim_end_matches("AGE")
+                .to_owned()
+        };
+        let columns: Vec<usize> = wide.lines().map(|line| width(&before_age(line))).collect();
+        assert_eq!(columns, [27; 5], "{wide}");
+
+        let look = Look {
+            width: Some(24),
+            colour: false,
+        };
+        let narrow = table.render(look);
+        assert!(narrow.contains("データ"), "{narrow}");
+        assert!(!narrow.contains('…'), "{narrow}");
+        assert!(narrow.lines().all(|line| width(line) <= 24), "{narrow}");
+    }
+
+    #[test]
+    fn no_terminal_is_too_narrow() {
+        for columns in 1..40 {
+            let look = Look {
+                width: Some(columns),
+                colour: false,
+            };
+            assert!(example().render(look).starts_with("NAME"), "{columns}");
+        }
     }
 
     #[test]

@@ -1,5 +1,7 @@
 //! The tree of commands as a whole.
 
+mod help;
+
 use clap::{CommandFactory, Parser};
 
 use super::{Cli, Command, HELP};
@@ -46,10 +48,6 @@ fn the_first_help_names_every_command_once_and_no_other() {
 fn the_first_help_fits_one_screen() {
     let help = Cli::command().term_width(100).render_help().to_string();
     assert!(help.lines().count() <= 46, "{help}");
-    assert!(
-        help.lines().all(|line| line.chars().count() <= 100),
-        "{help}"
-    );
 }
 
 #[test]
@@ -104,7 +102,8 @@ fn every_example_is_a_command_that_is_understood() {
     examples(&Cli::command(), &mut found);
     assert!(found.len() > 30, "{found:#?}");
     for example in found {
-        let words = example.split_whitespace().take_while(|word| *word != ">");
+        let words = example.split_whitespace();
+        let words = words.take_while(|word| ![">", "<"].contains(word));
         if let Err(problem) = Cli::try_parse_from(words) {
             panic!("`{example}`: {problem}");
         }
@@ -121,14 +120,14 @@ fn an_update_promises_no_defaults_for_what_it_leaves_as_it_is() {
 
 #[test]
 fn a_command_that_asks_no_node_has_no_options_for_that_in_its_help() {
-    for name in ["daemon", "demo", "completion", "openapi"] {
-        let help = super::tree().try_get_matches_from(["kontena", name, "--help"]);
+    for name in ["daemon", "demo", "completion", "openapi", "man"] {
+        let help = super::tree(100).try_get_matches_from(["kontena", name, "--help"]);
         let help = help.unwrap_err().to_string();
         for option in ["--url", "--token", "--master", "--grid", "--json"] {
             assert!(!help.contains(option), "{help}");
         }
     }
-    let help = super::tree().try_get_matches_from(["kontena", "node", "ls", "--help"]);
+    let help = super::tree(100).try_get_matches_from(["kontena", "node", "ls", "--help"]);
     assert!(help.unwrap_err().to_string().contains("--url"));
 }
 
@@ -207,7 +206,7 @@ fn the_table_of_kontenas_commands_is_true() {
         let is_here = at.is_some();
         let line: Vec<std::ffi::OsString> =
             ["kontena"].iter().chain(&words).map(Into::into).collect();
-        let refused = super::parse(line.clone()).err();
+        let refused = super::parse(line.clone(), 100).err();
         let is_explained =
             refused.is_some_and(|error| super::elsewhere::explained(&line, &error).is_some());
         let expected = match state {

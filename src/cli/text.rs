@@ -1,6 +1,7 @@
 //! Words, colours and times as people read them. Pure.
 
 use jiff::Timestamp;
+use unicode_width::UnicodeWidthStr;
 
 use crate::api::types::Time;
 
@@ -35,17 +36,27 @@ pub(crate) fn paint(text: &str, colour: Colour, enabled: bool) -> String {
     }
 }
 
+/// The columns that `text` takes on a terminal.
+pub(crate) fn width(text: &str) -> usize {
+    UnicodeWidthStr::width(text)
+}
+
 /// `text` without anything that a terminal would obey: it may come from any container or node.
 pub(crate) fn printable(text: &str) -> String {
     let mut printable = String::with_capacity(text.len());
     for character in text.chars() {
-        if character.is_control() {
+        if character.is_control() || turns_lines_around(character) {
             printable.extend(character.escape_default());
         } else {
             printable.push(character);
         }
     }
     printable
+}
+
+/// What makes a terminal show the rest of a line in another direction, whatever it is.
+fn turns_lines_around(character: char) -> bool {
+    matches!(character, '\u{202a}'..='\u{202e}' | '\u{2066}'..='\u{2069}')
 }
 
 /// The same of several lines, those after the first indented.
@@ -64,6 +75,31 @@ pub(crate) fn age(since: Time, now: Timestamp) -> String {
         60..3_600 => format!("{} min", seconds / 60),
         3_600..86_400 => format!("{} h", seconds / 3_600),
         86_400.. => format!("{} d", seconds / 86_400),
+    }
+}
+
+/// When it was, to the second: `2026-01-31 12:00:00Z`.
+pub(crate) fn moment(time: Option<&Time>) -> String {
+    let said = time.map(|time| time.0.strftime("%Y-%m-%d %H:%M:%SZ"));
+    or_dash(said.as_ref())
+}
+
+/// `999 B`, `1.2 KiB`, `20 MiB`: at most seven characters, rounded down.
+pub(crate) fn bytes(bytes: u64) -> String {
+    const UNITS: [&str; 6] = ["KiB", "MiB", "GiB", "TiB", "PiB", "EiB"];
+    if bytes < 1_000 {
+        return format!("{bytes} B");
+    }
+    let mut tenths = bytes.saturating_mul(10) / 1_024;
+    let mut units = UNITS.into_iter();
+    let mut unit = units.next().unwrap_or_default();
+    while tenths >= 10_000 {
+        tenths /= 1_024;
+        unit = units.next().unwrap_or(unit);
+    }
+    match tenths {
+        0..100 => format!("{}.{} {unit}", tenths / 10, tenths % 10),
+        _ => format!("{} {unit}", tenths / 10),
     }
 }
 
@@ -101,7 +137,25 @@ mod tests {
     }
 
     #[test]
+    fn a_size_takes_seven_characters_at_most() {
+        for (size, expected) in [
+            (0, "0 B"),
+            (999, "999 B"),
+            (1_000, "0.9 KiB"),
+            (20 << 10, "20 KiB"),
+            (1_205 << 10, "1.1 MiB"),
+            (9_999_999_999, "9.3 GiB"),
+        ] {
+            assert_eq!(bytes(size), expected);
+        }
+        let all = (0..=63).map(|shift| bytes(1 << shift));
+        assert!(all.into_iter().all(|text| text.len() <= 7));
+    }
+
+    #[test]
     fn a_terminal_is_never_given_orders() {
         assert_eq!(printable("a\x1b[2Jb\nc"), "a\\u{1b}[2Jb\\nc");
+        assert_eq!(printable("a\u{202e}b"), "a\\u{202e}b");
+        assert_eq!(printable("東京 مركز"), "東京 مركز");
     }
 }

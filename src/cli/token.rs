@@ -7,7 +7,7 @@ use super::confirm::confirm;
 use super::failure::Failure;
 use super::session::Session;
 use super::table::Table;
-use super::text::or_dash;
+use super::text::moment;
 use crate::api::paths;
 use crate::api::types::membership::{JoinToken, JoinTokens, NewJoinToken};
 use crate::api::types::{Changed, Saved};
@@ -89,7 +89,7 @@ fn table(tokens: &[JoinToken]) -> Table {
         table.row([
             id.into(),
             status.into(),
-            or_dash(token.created_at.as_ref()).into(),
+            moment(token.created_at.as_ref()).into(),
         ]);
     }
     table
@@ -144,8 +144,8 @@ mod tests {
         ];
         expect![[r#"
             ID            STATUS   CREATED
-            abababababab  valid    2026-01-31T12:00:00.000Z
-            cdcdcdcdcdcd  revoked  2026-01-31T12:00:00.000Z
+            abababababab  valid    2026-01-31 12:00:00Z
+            cdcdcdcdcdcd  revoked  2026-01-31 12:00:00Z
         "#]]
         .assert_eq(&table(&tokens).render(Look::PLAIN));
     }

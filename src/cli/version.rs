@@ -24,7 +24,7 @@ pub(crate) struct Version {
 /// whoever looks for a mistake needs it most. An option used in the wrong way still is one.
 pub(crate) async fn run(
     output: &Output,
-    session: impl FnOnce() -> Result<Session, Failure>,
+    session: impl AsyncFnOnce() -> Result<Session, Failure>,
     asked: Version,
 ) -> Result<(), Failure> {
     if !output.is_json() {
@@ -49,8 +49,10 @@ pub(crate) async fn run(
     }
 }
 
-async fn of_node(session: impl FnOnce() -> Result<Session, Failure>) -> Result<String, Failure> {
-    let answer: WireVersion = session()?.client.get("/").await?;
+async fn of_node(
+    session: impl AsyncFnOnce() -> Result<Session, Failure>,
+) -> Result<String, Failure> {
+    let answer: WireVersion = session().await?.client.get("/").await?;
     Ok(answer.version)
 }
 

@@ -44,7 +44,7 @@ enum Command {
     #[command(after_help = "Example:
   kontena vpn create --node a --ip 203.0.113.7
 
-Without --node it is the first online node with a public address. A firewall before it has to let
+Without --node it is the first online node with a public address. A firewall before it has to let \
 UDP through to the port that is printed. Several nodes may let users in.")]
     Create {
         /// The node

@@ -1,6 +1,6 @@
 //! Commands in containers, and what engines say of containers: here, or over a stream from the node that has them.
 //!
-//! On the wire: frames of [`crate::api::types::exec`] for a command; one JSON value for what the engine says.
+//! On the wire: frames of [`crate::api::types::exec`] for a command; one JSON value for what the engine says, or counts.
 
 mod session;
 
@@ -12,6 +12,8 @@ use futures::future::BoxFuture;
 use kontena_core::id::NodeId;
 use kontena_core::reconcile::action::ContainerId;
 use kontena_core::view::View;
+use serde::Serialize;
+use serde::de::DeserializeOwned;
 use serde_json::Value;
 use tokio::io::{AsyncReadExt, AsyncWriteExt, duplex};
 use tokio::sync::{Semaphore, watch};
@@ -20,7 +22,8 @@ use tokio::time::timeout;
 use self::session::Session;
 use super::streams::{OfContainer, Purpose};
 use crate::api::backend::{Carried, Containers};
-use crate::docker::Docker;
+use crate::api::types::usage::{CpuUse, MemoryUse, NetworkUse, Usage};
+use crate::docker::{self, Docker};
 use crate::p2p::{P2p, PeerStream};
 
 /// Commands that run in this node's containers at a time, whoever asked for them.
@@ -98,18 +101,17 @@ impl NodeContainers {
     /// Tells a member what the engine says.
     pub(super) fn serve_inspect(&self, from: NodeId, container: String, stream: PeerStream) {
         let containers = self.clone();
-        tokio::spawn(async move {
-            let answered = timeout(LIMIT, containers.answer(container, stream)).await;
-            if let Ok(Err(problem)) = answered {
-                tracing::debug!(node = %from.short(), problem = format!("{problem:#}"), "What the engine says of a container was not told");
-            }
+        serve(from, stream, async move {
+            containers.told_here(container).await
         });
     }
 
-    async fn answer(&self, container: String, mut stream: PeerStream) -> anyhow::Result<()> {
-        let told = self.told_here(container).await;
-        stream.write_all(&serde_json::to_vec(&told)?).await?;
-        Ok(stream.shutdown().await?)
+    /// Tells a member what a container uses.
+    pub(super) fn serve_usage(&self, from: NodeId, container: String, stream: PeerStream) {
+        let containers = self.clone();
+        serve(from, stream, async move {
+            containers.used_here(container).await
+        });
     }
 
     async fn told_here(&self, container: String) -> Result<Value, String> {
@@ -119,16 +121,62 @@ impl NodeContainers {
             .await
     }
 
-    async fn told_there(&self, node: NodeId, container: String) -> Result<Value, String> {
-        let header = Purpose::Inspect(OfContainer { container }).header()?;
-        let stream = self.p2p.open_stream(node, &header).await;
+    async fn used_here(&self, container: String) -> Result<Usage, String> {
+        let grid = self.grid().ok_or("this node is in no grid")?;
+        let used = self.docker.usage(&ContainerId(container), &grid).await?;
+        Ok(on_the_wire(used))
+    }
+
+    /// What another node answers to a question that is all in its header.
+    async fn ask<T: DeserializeOwned>(&self, node: NodeId, asked: Purpose) -> Result<T, String> {
+        let stream = self.p2p.open_stream(node, &asked.header()?).await;
         let stream = stream.map_err(|problem| format!("{problem:#}"))?;
         let mut bytes = Vec::new();
         let read = stream.take(MAX_ANSWER).read_to_end(&mut bytes).await;
         read.map_err(|problem| problem.to_string())?;
-        let told: Result<Result<Value, String>, _> = serde_json::from_slice(&bytes);
+        let told: Result<Result<T, String>, _> = serde_json::from_slice(&bytes);
         told.map_err(|problem| format!("its answer cannot be read: {problem}"))?
     }
+}
+
+/// Answers a member, and ends the stream.
+fn serve<T: Serialize + Send + 'static>(
+    from: NodeId,
+    stream: PeerStream,
+    told: impl Future<Output = Result<T, String>> + Send + 'static,
+) {
+    tokio::spawn(async move {
+        let answered = async { answer(told.await, stream).await };
+        if let Ok(Err(problem)) = timeout(LIMIT, answered).await {
+            tracing::debug!(node = %from.short(), problem = format!("{problem:#}"), "What the engine says of a container was not told");
+        }
+    });
+}
+
+async fn answer<T: Serialize>(
+    told: Result<T, String>,
+    mut stream: PeerStream,
+) -> anyhow::Result<()> {
+    stream.write_all(&serde_json::to_vec(&told)?).await?;
+    Ok(stream.shutdown().await?)
+}
+
+fn on_the_wire(used: docker::Usage) -> Usage {
+    let network = used.received_bytes.zip(used.sent_bytes);
+    Usage {
+        cpu: used.cpu_percent.map(|usage| CpuUse { usage }),
+        memory: used.memory_bytes.map(|usage| MemoryUse {
+            usage,
+            limit: used.memory_limit,
+        }),
+        network: network.map(|(rx_bytes, tx_bytes)| NetworkUse { rx_bytes, tx_bytes }),
+    }
+}
+
+/// Nobody is waited for for ever.
+async fn in_time<T>(asking: impl Future<Output = Result<T, String>>) -> Result<T, String> {
+    let silent = |_| format!("no answer in {} s", LIMIT.as_secs());
+    timeout(LIMIT, asking).await.map_err(silent)?
 }
 
 impl Containers for NodeContainers {
@@ -152,16 +200,28 @@ impl Containers for NodeContainers {
     }
 
     fn inspect(&self, node: NodeId, container: String) -> BoxFuture<'_, Result<Value, String>> {
-        async move {
-            let asking = async {
-                match node == self.me {
-                    true => self.told_here(container).await,
-                    false => self.told_there(node, container).await,
+        let asking = async move {
+            match node == self.me {
+                true => self.told_here(container).await,
+                false => {
+                    self.ask(node, Purpose::Inspect(OfContainer { container }))
+                        .await
                 }
-            };
-            let silent = |_| format!("no answer in {} s", LIMIT.as_secs());
-            timeout(LIMIT, asking).await.map_err(silent)?
-        }
-        .boxed()
+            }
+        };
+        in_time(asking).boxed()
+    }
+
+    fn usage(&self, node: NodeId, container: String) -> BoxFuture<'_, Result<Usage, String>> {
+        let asking = async move {
+            match node == self.me {
+                true => self.used_here(container).await,
+                false => {
+                    self.ask(node, Purpose::Usage(OfContainer { container }))
+                        .await
+                }
+            }
+        };
+        in_time(asking).boxed()
     }
 }

@@ -21,6 +21,8 @@ pub(super) enum Purpose {
     Exec(OfContainer),
     /// What its engine says of one of its containers.
     Inspect(OfContainer),
+    /// What one of its containers uses now.
+    Usage(OfContainer),
 }
 
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
@@ -59,6 +61,7 @@ impl Answering<'_> {
             Ok(Purpose::Network(_)) => self.networks.serve(from, stream),
             Ok(Purpose::Exec(of)) => self.containers.serve_exec(from, of.container, stream),
             Ok(Purpose::Inspect(of)) => self.containers.serve_inspect(from, of.container, stream),
+            Ok(Purpose::Usage(of)) => self.containers.serve_usage(from, of.container, stream),
             Err(_) => self.logs.serve(from, header, stream),
         }
     }
@@ -86,6 +89,10 @@ mod tests {
             (
                 r#"{"inspect":{"container":"ID"}}"#,
                 Some(Purpose::Inspect(of())),
+            ),
+            (
+                r#"{"usage":{"container":"ID"}}"#,
+                Some(Purpose::Usage(of())),
             ),
             (
                 r#"{"container":"c","tail":null,"since":null,"follow":false}"#,

@@ -755,3 +755,17 @@ async fn a_container_whose_address_something_else_has_is_named_and_keeps_nobody_
     );
     assert_eq!(address_in_grid(&engine, "shop.web-14"), "10.80.7.14");
 }
+
+#[tokio::test]
+async fn what_a_container_uses_is_counted() {
+    let Some(engine) = TestEngine::start().await else {
+        return;
+    };
+    let busy = spec("shop/web-1", "while :; do :; done");
+    let container = run_well(&engine.docker, &busy).await;
+    let used = engine.docker.usage(&container.id, GRID).await.unwrap();
+    assert!(used.cpu_percent.unwrap() > 10.0, "{used:?}");
+    assert!(used.received_bytes.is_some(), "{used:?}");
+    let other = engine.docker.usage(&container.id, "another").await;
+    assert_eq!(other.unwrap_err(), "it is no container of this grid");
+}

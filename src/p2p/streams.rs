@@ -1,4 +1,4 @@
-//! Streams between members for what is never gossiped: logs, later statistics and images.
+//! Streams between members for what is never gossiped: logs, commands in containers, statistics.
 
 use std::io;
 use std::pin::Pin;

@@ -10,7 +10,7 @@ use std::time::Duration;
 use kontena_core::message::MAX_MESSAGE_BYTES;
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::{TcpListener, TcpStream};
-use tokio::time::{Instant, timeout};
+use tokio::time::timeout;
 
 use super::*;
 
@@ -258,7 +258,7 @@ async fn asking_where_nobody_is_fails_with_the_reason() {
             format!(
                 "/ip4/127.0.0.1/tcp/{}/p2p/{}",
                 node.address.port(),
-                libp2p::PeerId::random()
+                PeerId::random()
             ),
             "",
         ),
@@ -485,6 +485,16 @@ async fn a_stream_carries_bytes_both_ways() {
     let mut answer = Vec::new();
     here.read_to_end(&mut answer).await.unwrap();
     assert_eq!(answer, b"pong");
+}
+
+#[tokio::test]
+async fn a_stream_is_opened_though_its_connection_closes_just_then() {
+    let (a, b) = two_members().await;
+    let peer = b.p2p.peers.borrow().peer_of(&a.id).unwrap();
+    for _ in 0..100 {
+        b.p2p.order(Order::Disconnect { peer }).await.unwrap();
+        a.p2p.open_stream(b.id, b"logs").await.unwrap();
+    }
 }
 
 #[tokio::test]

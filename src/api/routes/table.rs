@@ -10,7 +10,7 @@ use aide::axum::routing::{delete_with, get_with, post_with, put_with};
 
 use super::{
     about, conflicts, containers, deploys, grids, logs, membership, network, nodes, plan, proxy,
-    registries, revisions, services, stacks, vpn, why,
+    registries, revisions, services, stacks, stats, vpn, why,
 };
 use crate::api::backend::Backend;
 use crate::api::openapi::operation::{
@@ -236,6 +236,10 @@ fn of_services() -> Routes {
         .api_route(
             &under("containers"),
             get_with(services::containers, reads("Its containers")),
+        )
+        .api_route(
+            &under("stats"),
+            get_with(stats::of_service, reads("What its containers use now")),
         )
         .api_route(
             &under("container_logs"),

@@ -16,18 +16,31 @@ pub(crate) struct Contexts {
     rest: Map<String, Value>,
 }
 
-/// One node, or master, that can be asked.
+/// One node or several of a grid, or a master of Kontena's, that can be asked.
 #[derive(Clone, Default, PartialEq, Serialize, Deserialize)]
 pub(crate) struct Context {
     pub(crate) name: String,
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub(crate) url: Option<String>,
+    /// *Ours*: where else the same grid is asked.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub(crate) other_urls: Vec<String>,
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub(crate) token: Option<String>,
+    /// The grid that is meant, as `grid use` left it.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub(crate) grid: Option<String>,
     #[serde(flatten)]
     rest: Map<String, Value>,
+}
+
+impl Context {
+    /// All of its addresses, with commas between them.
+    pub(crate) fn urls(&self) -> Option<String> {
+        let others = self.other_urls.iter().map(|url| format!(",{url}"));
+        let url = self.url.as_ref()?;
+        Some(format!("{url}{}", others.collect::<String>()))
+    }
 }
 
 /// Never shows the token, nor what else the file keeps.
@@ -55,8 +68,8 @@ impl Contexts {
         self.servers.iter().find(|context| context.name == name)
     }
 
-    /// Adds a context, or changes the address and token of the one with this name.
-    pub(crate) fn put(&mut self, name: &str, url: &str, token: Option<&str>) {
+    /// Adds a context, or changes the addresses and token of the one with this name.
+    pub(crate) fn put(&mut self, name: &str, urls: &str, token: Option<&str>) {
         let at = match self.servers.iter().position(|server| server.name == name) {
             Some(at) => at,
             None => {
@@ -68,8 +81,18 @@ impl Contexts {
             }
         };
         let context = &mut self.servers[at];
-        context.url = Some(url.to_owned());
+        let mut urls = urls.split(',').map(|url| url.trim().to_owned());
+        context.url = urls.next();
+        context.other_urls = urls.collect();
         context.token = token.map(str::to_owned);
+    }
+
+    /// The grid that is meant from now on where this context is.
+    pub(crate) fn keep_grid(&mut self, name: &str, grid: Option<&str>) {
+        let mut contexts = self.servers.iter_mut();
+        if let Some(context) = contexts.find(|context| context.name == name) {
+            context.grid = grid.map(str::to_owned);
+        }
     }
 
     /// Forgets a context; false if there was none of this name.
@@ -109,12 +132,19 @@ mod tests {
         let mut contexts = Contexts::parse(text).unwrap();
         contexts.put("a", "http://b", Some("new"));
         contexts.put("c", "unix:///c", None);
+        contexts.put("d", "http://d,http://e", None);
+        contexts.keep_grid("a", Some("test"));
 
         let written: Value = serde_json::from_str(&contexts.encode()).unwrap();
         assert_eq!(written["accounts"][0]["token"], "t");
         assert_eq!(written["servers"][0]["refresh_token"], "r");
         assert_eq!(written["servers"][0]["url"], "http://b");
+        assert_eq!(written["servers"][0]["grid"], "test");
         assert_eq!(written["servers"][1]["name"], "c");
+        assert!(written["servers"][1]["other_urls"].is_null());
+        // Kontena's own command line goes on with the first.
+        assert_eq!(written["servers"][2]["url"], "http://d");
+        assert_eq!(written["servers"][2]["other_urls"][0], "http://e");
     }
 
     #[test]

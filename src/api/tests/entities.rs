@@ -807,3 +807,38 @@ async fn a_service_that_loses_a_node_is_running_and_not_deploying() {
     let service: Service = server.client.get(path).await.unwrap();
     assert_eq!(service.state, ServiceState::Deploying);
 }
+
+#[tokio::test]
+async fn what_containers_use_is_told_as_kontena_tells_it_and_who_is_silent_is_named() {
+    let mut view = view();
+    let hash = view.documents.services[&key("shop/web")].latest.hash;
+    let there = hold(hash, 'b', InstanceState::Running, Health::Healthy);
+    add_report(&mut view, 2, Freshness::Fresh, &[("shop/web-2", there)]);
+    let server = Server::reading(view).await;
+    expect![[r#"
+        {
+          "missing": [
+            {
+              "name": "shop.web-2",
+              "node": "beta",
+              "problem": "it is cut off"
+            }
+          ],
+          "stats": [
+            {
+              "container_id": "shop.web-1",
+              "cpu": {
+                "usage": 12.5
+              },
+              "id": "home/alpha/shop.web-1",
+              "memory": {
+                "limit": 4194304,
+                "usage": 1048576
+              },
+              "network": null,
+              "node": "alpha"
+            }
+          ]
+        }"#]]
+    .assert_eq(&server.get("/v1/services/home/shop/web/stats").await);
+}

@@ -35,6 +35,7 @@ use crate::api::target::Target;
 use crate::api::types::exec::{Heard, Said, Size, Start, answering};
 use crate::api::types::membership::Phase;
 use crate::api::types::network::{NodeNetwork, Peer, Way};
+use crate::api::types::usage::{CpuUse, MemoryUse, Usage};
 
 pub(super) const ADMIN_TOKEN: [u8; 32] = [0xad; 32];
 /// 2026-01-02T03:04:05Z.
@@ -559,6 +560,27 @@ impl Containers for FakeContainers {
             false => Ok(json!({"Id": container, "HostConfig": {"Memory": 0}})),
         };
         Box::pin(async move { told })
+    }
+
+    fn usage(&self, asked: NodeId, _: String) -> BoxFuture<'_, Result<Usage, String>> {
+        Box::pin(async move { Self::used(asked) })
+    }
+}
+
+impl FakeContainers {
+    /// The first node does not count networks.
+    fn used(asked: NodeId) -> Result<Usage, String> {
+        match asked == node(2) {
+            true => Err("it is cut off".to_owned()),
+            false => Ok(Usage {
+                cpu: Some(CpuUse { usage: 12.5 }),
+                memory: Some(MemoryUse {
+                    usage: 1 << 20,
+                    limit: Some(4 << 20),
+                }),
+                network: None,
+            }),
+        }
     }
 }
 

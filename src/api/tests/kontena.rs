@@ -209,6 +209,16 @@ fn reads() -> Vec<Call> {
             ],
         ),
         get(
+            "/v1/services/home/shop/web/stats",
+            &[
+                "/stats/0/container_id",
+                "/stats/0/cpu/usage",
+                "/stats/0/memory/usage",
+                "/stats/0/memory/limit",
+                "/stats/0/network",
+            ],
+        ),
+        get(
             "/v1/services/home/shop/web/container_logs?limit=100&since=2026-01-01T00%3A00%3A00Z",
             &["/logs"],
         ),

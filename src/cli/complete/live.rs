@@ -15,7 +15,7 @@ use crate::api::types::stack::Stacks;
 use crate::cli::session::Session;
 
 /// Longer than that nobody waits for a key.
-const LIMIT: Duration = Duration::from_millis(500);
+pub(super) const LIMIT: Duration = Duration::from_millis(500);
 
 /// What the names are of.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

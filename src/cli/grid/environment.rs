@@ -7,7 +7,7 @@ use crate::cli::failure::Failure;
 use crate::cli::session::Session;
 
 pub(super) fn print(session: &Session, grid: &GridName, export: bool) -> Result<(), Failure> {
-    let variables = variables(session.client.target(), grid);
+    let variables = variables(session.client.target(), session.urls(), grid);
     if session.output.is_json() {
         let all: serde_json::Map<String, serde_json::Value> = variables
             .into_iter()
@@ -21,10 +21,10 @@ pub(super) fn print(session: &Session, grid: &GridName, export: bool) -> Result<
     session.output.data(&lines.collect::<String>())
 }
 
-fn variables(target: &Target, grid: &GridName) -> Vec<(&'static str, String)> {
+fn variables(target: &Target, urls: &str, grid: &GridName) -> Vec<(&'static str, String)> {
     let mut variables = match target {
         Target::Socket(path) => vec![("KONTENA_SOCKET", path.display().to_string())],
-        Target::Tcp { authority, .. } => vec![("KONTENA_URL", format!("http://{authority}"))],
+        Target::Tcp { .. } => vec![("KONTENA_URL", urls.to_owned())],
     };
     variables.push(("KONTENA_GRID", grid.to_string()));
     if let Some(token) = target.token() {
@@ -52,7 +52,7 @@ mod tests {
             authority: "10.0.0.1:8480".to_owned(),
             token: Some("secret".to_owned()),
         };
-        let told = variables(&target, &"home".parse().unwrap());
+        let told = variables(&target, "http://10.0.0.1:8480", &"home".parse().unwrap());
         let names: Vec<&str> = told.iter().map(|(name, _)| *name).collect();
         assert_eq!(names, ["KONTENA_URL", "KONTENA_GRID", "KONTENA_TOKEN"]);
         assert_eq!(told[0].1, "http://10.0.0.1:8480");

@@ -27,7 +27,11 @@ pub(super) enum Command {
         visible_alias = "list",
         after_help = "Example:\n  kontena grid trusted-subnet ls"
     )]
-    Ls,
+    Ls {
+        /// Print subnets only
+        #[arg(short, long)]
+        quiet: bool,
+    },
     /// For scripts of Kontena 1.x: refused, because it cannot be done
     #[command(after_help = "Example:\n  kontena grid trusted-subnet add 192.168.1.0/24")]
     Add {
@@ -48,7 +52,7 @@ pub(super) enum Command {
 
 pub(super) async fn run(session: &Session, command: Command) -> Result<(), Failure> {
     match command {
-        Command::Ls => list(session).await,
+        Command::Ls { quiet } => list(session, quiet).await,
         Command::Add { subnet } => Err(Failure::failed(format!(
             "{subnet} cannot be trusted: traffic between nodes is sealed everywhere, and cannot be otherwise"
         ))
@@ -57,7 +61,7 @@ pub(super) async fn run(session: &Session, command: Command) -> Result<(), Failu
     }
 }
 
-async fn list(session: &Session) -> Result<(), Failure> {
+async fn list(session: &Session, quiet: bool) -> Result<(), Failure> {
     let grid = session.grid().await?;
     let grid: WireGrid = session.client.get(&paths::grid(&grid)).await?;
     let subnets = grid.trusted_subnets;
@@ -65,7 +69,7 @@ async fn list(session: &Session) -> Result<(), Failure> {
     for subnet in &subnets {
         table.row([subnet.as_str().into()]);
     }
-    session.print_list(false, &subnets, subnets.iter().cloned(), &table)
+    session.print_list(quiet, &subnets, subnets.iter().cloned(), &table)
 }
 
 fn not_there(subnets: &[Range]) -> Failure {

@@ -7,7 +7,7 @@ use super::super::deploy::DeployJson;
 use super::super::failure::Failure;
 use super::super::session::Session;
 use super::super::table::{Cell, Table};
-use super::super::text::or_dash;
+use super::super::text::{moment, or_dash};
 use crate::api::paths;
 use crate::api::types::deploy::{Abort, DeployRow, Outcome, ServiceDeploy, ServiceDeploys};
 use crate::api::types::{Changed, Time};
@@ -49,7 +49,7 @@ fn table(deploys: &[DeployRow]) -> Table {
             Cell::from(&deploy.id),
             Cell::from(deploy.revision.to_string()),
             Cell::from(short(deploy.image.as_deref())),
-            Cell::from(or_dash(deploy.created_at.as_ref())),
+            Cell::from(moment(deploy.created_at.as_ref())),
             Cell::from(&deploy.node),
             Cell::from(deploy.state.as_str()),
             Cell::from(or_dash(deploy.reason.as_ref())),

@@ -25,14 +25,14 @@ pub(super) fn table(services: &[Service]) -> Table {
             name(service).into(),
             format!("{} / {}", service.counts.running, service.counts.desired).into(),
             yes_no(service.definition.stateful).into(),
-            Cell::coloured(service.state.as_str(), colour(service)),
+            Cell::coloured(service.state.as_str(), state_colour(service)),
             ports(&service.definition.ports).into(),
         ]);
     }
     table
 }
 
-fn colour(service: &Service) -> Option<Colour> {
+pub(in crate::cli) fn state_colour(service: &Service) -> Option<Colour> {
     match service.state {
         ServiceState::Running if service.counts.healthy < service.counts.desired => {
             Some(Colour::Yellow)

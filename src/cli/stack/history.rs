@@ -5,15 +5,15 @@ use kontena_core::id::{GridName, StackName};
 use super::super::failure::Failure;
 use super::super::session::{Session, about};
 use super::super::table::Table;
-use super::super::text::or_dash;
+use super::super::text::moment;
 use crate::api::paths;
 use crate::api::types::revision::{Revision, Revisions};
 
-pub(super) async fn show(session: &Session, name: &StackName) -> Result<(), Failure> {
+pub(super) async fn show(session: &Session, name: &StackName, quiet: bool) -> Result<(), Failure> {
     let grid = session.grid().await?;
     let revisions = revisions(session, &grid, name).await?;
     let names = revisions.iter().map(|one| one.revision.clone());
-    session.print_list(false, &revisions, names, &table(&revisions))
+    session.print_list(quiet, &revisions, names, &table(&revisions))
 }
 
 /// The newest first.
@@ -52,7 +52,7 @@ fn table(revisions: &[Revision]) -> Table {
         table.row([
             revision.revision.as_str().into(),
             revision.version.as_str().into(),
-            or_dash(revision.at.as_ref()).into(),
+            moment(revision.at.as_ref()).into(),
             revision.by.as_str().into(),
             revision.services.join(", ").into(),
             mark.into(),
@@ -89,9 +89,9 @@ mod tests {
             revision("2~90fe", "n2", false),
         ];
         expect![[r#"
-            REVISION  VERSION  RECORDED                  BY  SERVICES
-            2~ab12    0.1.0    2026-01-31T12:00:00.000Z  n1  db, web   in force
-            2~90fe    0.1.0    2026-01-31T12:00:00.000Z  n2  db, web
+            REVISION  VERSION  RECORDED              BY  SERVICES
+            2~ab12    0.1.0    2026-01-31 12:00:00Z  n1  db, web   in force
+            2~90fe    0.1.0    2026-01-31 12:00:00Z  n2  db, web
         "#]]
         .assert_eq(&table(&revisions).render(Look::PLAIN));
     }

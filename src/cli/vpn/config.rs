@@ -28,8 +28,8 @@ use crate::laptop::{KEEPALIVE, MTU};
   kontena vpn config laptop > laptop.conf
   kontena vpn config phone --qr
 
-For wg-quick, NetworkManager (`nmcli connection import type wireguard file laptop.conf`) and the
-WireGuard apps. It names one entry: where there are several, print one configuration for each with
+For wg-quick, NetworkManager (`nmcli connection import type wireguard file laptop.conf`) and the \
+WireGuard apps. It names one entry: where there are several, print one configuration for each with \
 --node, and bring up another when one is down.")]
 pub(crate) struct Config {
     /// The user

@@ -3,7 +3,7 @@
 use super::super::fields::Fields;
 use super::super::output::Look;
 use super::super::table::Table;
-use super::super::text::or_dash;
+use super::super::text::{moment, or_dash};
 use crate::api::types::vpn::{Vpn, VpnEntry, VpnUser};
 
 pub(super) fn opened(entry: &VpnEntry) -> String {
@@ -29,7 +29,7 @@ pub(super) fn listed(vpn: &Vpn, look: Look) -> String {
         users.row([
             user.name.as_str().into(),
             reaches(user).into(),
-            or_dash(user.created_at.as_ref()).into(),
+            moment(user.created_at.as_ref()).into(),
         ]);
     }
     format!("{}\n{}", entries.render(look), users.render(look))
@@ -101,15 +101,15 @@ mod tests {
             ],
             ..Vpn::default()
         };
-        expect![[r"
+        expect![[r#"
             ENTRY  STATUS  ENDPOINT
             a      fresh   203.0.113.7:8472
             b      fresh   -
 
             USER        REACHES         CREATED
-            contractor  blog, shop/web  2026-01-31T12:00:00.000Z
-            laptop      everything      2026-01-31T12:00:00.000Z
-        "]]
+            contractor  blog, shop/web  2026-01-31 12:00:00Z
+            laptop      everything      2026-01-31 12:00:00Z
+        "#]]
         .assert_eq(&listed(&vpn, Look::PLAIN));
     }
 

@@ -33,8 +33,8 @@ const PAUSE: Duration = Duration::from_secs(2);
   kontena vpn up laptop
   sudo --preserve-env=HOME kontena vpn up laptop --node a
 
-It takes root, for a network interface, and no other WireGuard. When an entry falls silent it goes on
-by the next one, under another address. Programs of this machine ask the entry for names meanwhile.
+It takes root, for a network interface, and no other WireGuard. When an entry falls silent it goes on \
+by the next one, under another address. Programs of this machine ask the entry for names meanwhile. \
 A host that is a node is in the network already.")]
 pub(super) struct Up {
     /// The user

@@ -19,6 +19,7 @@ use crate::entropy::entropy;
 
 /// Who may come in by VPN
 #[derive(Args, Debug)]
+#[command(after_help = "Example:\n  kontena vpn user add laptop")]
 pub(crate) struct User {
     #[command(subcommand)]
     command: Command,
@@ -31,7 +32,7 @@ enum Command {
   kontena vpn user add laptop
   kontena vpn user add contractor --only shop/web --only blog
 
-The key is made here and its private half stays here, in ~/.kontena_vpn, until
+The key is made here and its private half stays here, in ~/.kontena_vpn, until \
 `kontena vpn config` prints it. Whoever has made a key elsewhere gives its public half.")]
     Add {
         /// What the user is called: a DNS label

@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use crate::source::demo::images::BUSYBOX;
 use crate::support::grid::SOON;
-use crate::support::{Grid, Node, eventually, long, seen};
+use crate::support::{Grid, Lab, Node, eventually, long, seen};
 
 /// Nobody else sleeps as long.
 const SLEEP: &str = "sleep 471147";
@@ -107,6 +107,18 @@ fn commands_run_in_containers_of_any_node_and_nothing_is_left_of_them() {
     assert!(logs.contains(&format!("hello from {far}")), "{logs}");
     let said = node.kontena(&["container", "exec", name, "hostname"]);
     assert!(!said.is_empty());
+
+    // What each of them uses, wherever it is.
+    let used = node.kontena_json(&["service", "stats", "box/web"]);
+    let used = used.as_array().expect("a list").iter();
+    let counted = used.map(|one| (&one["container_id"], one["cpu"]["usage"].is_number()));
+    let expected = ["box.web-1", "box.web-2"].map(serde_json::Value::from);
+    let expected = expected.iter().map(|name| (name, true));
+    assert!(
+        counted.eq(expected),
+        "{}",
+        node.kontena(&["service", "stats", "box/web"])
+    );
 
     // Bytes of all kinds, both ways at once.
     let megabytes = if long() { 100 } else { 20 };
@@ -222,4 +234,155 @@ fn a_command_may_have_a_terminal_which_is_as_large_as_that_of_whoever_asks() {
     // Without one it is refused, before anything runs.
     let none = node.try_kontena(&["service", "exec", "-t", "box/web", "true"]);
     none.refused(2, &["needs a terminal"]);
+}
+
+/// Somebody at a terminal of this host who has begun a command line there.
+struct Typist<'a> {
+    node: Node<'a>,
+    name: &'static str,
+}
+
+impl<'a> Typist<'a> {
+    /// The shell goes on where Ctrl-C ends what it runs, and tells how that ended. What is begun in the background is
+    /// deaf to that key unless it is told otherwise.
+    fn begins(node: Node<'a>, name: &'static str, line: &str) -> Self {
+        let script = format!("trap : INT; {line}; echo ended $?");
+        std::fs::write(node.disk().join(name), script).unwrap();
+        let file = node.disk().join(name);
+        let begin = format!(
+            "mkfifo $T/{name}.keys; sleep 1000 > $T/{name}.keys 2> /dev/null & \
+             script -qec 'env --default-signal=INT sh {}' /dev/null < $T/{name}.keys > $T/{name}.shown 2>&1 & true",
+            file.display()
+        );
+        node.shell(&begin);
+        Self { node, name }
+    }
+
+    /// Each part is a write of its own.
+    fn types(&self, parts: &[&str]) {
+        let name = self.name;
+        let parts = parts.iter().map(|part| format!("printf '{part}'; "));
+        let parts: String = parts.collect();
+        self.node.shell(&format!("({parts}) > $T/{name}.keys"));
+    }
+
+    #[track_caller]
+    fn sees(&self, text: &str) {
+        let file = self.node.disk().join(format!("{}.shown", self.name));
+        let shown = || String::from_utf8_lossy(&std::fs::read(&file).unwrap()).into_owned();
+        let what = format!("`{text}` on the terminal");
+        eventually(SOON, &what, || seen(shown().contains(text), shown()));
+    }
+}
+
+#[test]
+fn ctrl_c_ends_a_command_or_reaches_it_and_a_terminal_speaks_every_language() {
+    let Some((grid, far)) = grid() else { return };
+    let exec = format!("kontena service exec --instance {far}");
+
+    // Without a terminal in the container, the command line itself is ended, and the command with it.
+    let plain = Typist::begins(grid.node(1), "plain", &format!("{exec} box/web {SLEEP}"));
+    let running = || seen(sleepers(&grid.node(2)) == 1, sleepers(&grid.node(2)));
+    eventually(SOON, "it sleeps in the container", running);
+    plain.types(&["\\003"]);
+    plain.sees("ended 130");
+    let gone = || seen(sleepers(&grid.node(2)) == 0, sleepers(&grid.node(2)));
+    eventually(SOON, "nothing of the command is left", gone);
+
+    // With one, the key goes there, and the command does with it what it likes.
+    let caught = "trap \"echo caught; exit 9\" INT; echo ready; while :; do sleep 0.1; done";
+    let line = format!("{exec} -it box/web sh -c '{caught}'");
+    let keys = Typist::begins(grid.node(1), "keys", &line);
+    keys.sees("ready");
+    keys.types(&["\\003"]);
+    keys.sees("caught");
+    keys.sees("ended 9");
+
+    // Characters of several bytes arrive whole, though they are typed in pieces.
+    let heard = "echo ready; read -r line; echo \"heard: $line\"; printf %s \"$line\" | wc -c";
+    let line = format!("{exec} -it box/web sh -c '{heard}'");
+    let words = Typist::begins(grid.node(1), "words", &line);
+    words.sees("ready");
+    words.types(&[
+        "gr\\303",
+        "\\274\\303\\237e \\346\\235",
+        "\\261\\344\\272\\254\\r",
+    ]);
+    words.sees("heard: grüße 東京");
+    words.sees("14\r\n");
+    words.sees("ended 0");
+}
+
+/// Three hosts: the second alone has the instance, and the first answers the API over TCP. How the third asks it.
+fn with_a_node_in_between() -> Option<(Grid, String)> {
+    let lab = Lab::up(3)?;
+    let (token, asked) = {
+        let (middle, address) = (lab.host(1), lab.host(1).address());
+        let settings = format!(
+            "mkdir -p /etc/kontena && echo 'api_listen = \"{address}:8480\"' > /etc/kontena/kontena.toml"
+        );
+        middle.run("sh", &["-c", &settings]);
+        middle.start_daemon();
+        let begun = middle.kontena_json(&["init", "--grid", "e2e"]);
+        let word = |name: &str| begun[name].as_str().expect("`init` prints it").to_owned();
+        let asked = format!(
+            "kontena --url http://{address}:8480 --token {}",
+            word("admin_token")
+        );
+        (word("join_token"), asked)
+    };
+    let grid = Grid { lab, token };
+    for number in [2, 3] {
+        grid.node(number).start_daemon();
+        grid.join(number);
+    }
+    grid.all_online(&[1, 2, 3]);
+    let only = format!(
+        "    affinity: [node=={}]\n    instances: 1\n",
+        grid.node(2).name()
+    );
+    let file = grid.write("box.yml", &stack().replace("    instances: 2\n", &only));
+    grid.node(1).kontena(&["stack", "install", &file]);
+    grid.settled(&[1, 2, 3], &[("box/web", 1)], SOON);
+    Some((grid, asked))
+}
+
+#[test]
+fn where_the_node_in_between_is_lost_both_ends_notice_and_the_command_ends() {
+    let Some((grid, asked)) = with_a_node_in_between() else {
+        return;
+    };
+    let asker = grid.node(3);
+
+    // What goes through it comes back as it was.
+    let script = format!(
+        "head -c 5M /dev/urandom > $T/sent && {asked} service exec -i box/web cat < $T/sent > $T/got && \
+         sha256sum < $T/sent > $T/sum && sha256sum < $T/got | cmp - $T/sum"
+    );
+    asker.shell(&script);
+
+    let begin = format!(
+        "rm -f $T/code; ({asked} service exec box/web {SLEEP} > /dev/null 2> $T/said; echo $? > $T/code) > /dev/null 2>&1 &"
+    );
+    let running = || seen(sleepers(&grid.node(2)) == 1, sleepers(&grid.node(2)));
+    let gone = || seen(sleepers(&grid.node(2)) == 0, sleepers(&grid.node(2)));
+    let said = || asker.shell("cat $T/code 2>/dev/null; cat $T/said");
+    let told = || {
+        let said = said();
+        seen(said.starts_with("1\n") && said.contains("broke off"), said)
+    };
+
+    asker.shell(&begin);
+    eventually(SOON, "it sleeps in the container", running);
+    grid.lab.cut(1);
+    eventually(NOTICED, "nothing of the command is left", gone);
+    eventually(NOTICED, "whoever asked is told", told);
+    grid.lab.heal(1);
+    grid.all_online(&[1, 2, 3]);
+
+    asker.shell(&begin);
+    eventually(SOON, "it sleeps in the container again", running);
+    grid.node(1).kill_daemon();
+    eventually(NOTICED, "nothing of the command is left", gone);
+    eventually(NOTICED, "whoever asked is told", told);
 }
