@@ -735,3 +735,23 @@ fn what_was_never_deployed_before_begins_though_what_it_links_to_failed() {
         .ask(2_023_050, 0, Ask::DeployStack);
     carry_out(&plan);
 }
+
+#[test]
+fn what_no_node_may_run_anew_does_not_hold_up_the_others_of_its_deploy() {
+    let service = 6;
+    let other = |host| Deed::OtherProcessor { host };
+    let plan = Plan::new(9_904_258, 3, 0)
+        .step(0, 0, other(0))
+        .step(0, 0, other(2))
+        .step(
+            0,
+            0,
+            Deed::BuiltForMost {
+                service,
+                version: 3,
+            },
+        )
+        .ask(8000, 2, create(service, 4))
+        .ask(600_000, 2, update(service, 3));
+    carry_out(&plan);
+}

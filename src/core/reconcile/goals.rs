@@ -364,6 +364,7 @@ impl<'a> Scene<'a> {
         });
         Peer {
             failed: counted.failed || rightful.is_some_and(|peer| peer.failed),
+            kept: assignment.holder.is_none(),
             ..counted
         }
     }

@@ -40,6 +40,8 @@ pub struct Peer {
     pub failed: bool,
     /// Its holder announced that it takes it down.
     pub updating: bool,
+    /// Nobody is to have it: who has it keeps it as it is, for want of a node that may run the new deploy.
+    pub kept: bool,
 }
 
 impl Peer {
@@ -56,6 +58,7 @@ impl Peer {
             current,
             failed: is_of_it && is_broken,
             updating: hold.updating,
+            kept: false,
         }
     }
 
@@ -68,6 +71,7 @@ impl Peer {
             current: false,
             failed: false,
             updating: false,
+            kept: false,
         }
     }
 
@@ -226,9 +230,10 @@ impl Rollout {
 
     fn is_its_turn(&self) -> Result<(), Hindrance> {
         self.may_repair()?;
-        let behind = self
-            .others()
-            .filter(|peer| peer.number < self.number && !peer.is_done() && !peer.is_skippable());
+        let goes_first = |peer: &&Peer| {
+            peer.number < self.number && !peer.is_done() && !peer.is_skippable() && !peer.kept
+        };
+        let behind = self.others().filter(goes_first);
         if u32::try_from(behind.count()).unwrap_or(u32::MAX) >= self.allowance() {
             return Err(Hindrance::Earlier);
         }

@@ -71,6 +71,7 @@ pub(super) fn healthy(number: u32, current: bool) -> Peer {
         current,
         failed: false,
         updating: false,
+        kept: false,
     }
 }
 

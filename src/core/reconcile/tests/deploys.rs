@@ -154,6 +154,17 @@ fn a_lower_number_goes_first() {
 }
 
 #[test]
+fn one_that_is_kept_as_it_is_for_want_of_a_node_does_not_hold_up_the_others_and_counts_as_healthy()
+{
+    let mut bench = running_second();
+    let mut kept = healthy(1, false);
+    kept.kept = true;
+    bench.want([second_of_three(kept, healthy(3, false))]);
+    bench.seconds(5);
+    assert_eq!(bench.hold("web-2").generation, 2);
+}
+
+#[test]
 fn an_absent_holder_does_not_hold_up_the_others_where_the_floor_allows() {
     let mut web = of_service("web-2", 2, 10, Service::new("web:2"));
     for peer in &mut web.peers {
