@@ -4,6 +4,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::num::NonZeroU32;
 
 use kontena_core::id::{InstanceId, NodeId, ServiceKey};
+use kontena_core::placement::{place, waiting};
 use kontena_core::reconcile::action::{Action, Ownership};
 use kontena_core::report::InstanceState;
 use kontena_core::stack::{FrozenImage, Service, Strategy};
@@ -22,6 +23,7 @@ pub(super) const CHECKS: &[&Check] = &[
     &BALANCED,
     &NOTHING_ELSE,
     &NEWEST,
+    &SAYS_WHY,
     &REPORTS_TRUE,
     &NO_ACTIONS,
     &NO_CHANGES,
@@ -49,6 +51,12 @@ static NOTHING_ELSE: Check = Check {
     name: "runs-nothing-else",
     says: "after faults no host runs what nobody wants, and a removed one runs nothing",
     why: "a forgotten container answers, writes and costs",
+};
+
+static SAYS_WHY: Check = Check {
+    name: "unfinished-says-why",
+    says: "after faults every instance that a deploy has not reached, where that is not halted and waits for nobody, says why, or placement does",
+    why: "a deploy that stands still without a word sends people looking for it",
 };
 
 static NEWEST: Check = Check {
@@ -167,6 +175,9 @@ impl<'a> Truth<'a> {
         if goes_on && self.has_room_for_a_rollout(record, service) {
             self.is_newest(key, deployed, findings);
         }
+        if goes_on {
+            self.says_why_not(key, deployed, findings);
+        }
     }
 
     /// Who may not run it starts nothing of it: what it keeps for want of another node stays as it is.
@@ -181,6 +192,28 @@ impl<'a> Truth<'a> {
             findings.expect(is_right, &NEWEST, || {
                 let name = name(host);
                 format!("{name} runs {} at {runs:?}, not {wanted:?}", container.name)
+            });
+        }
+    }
+
+    /// What a deploy has not reached is told by placement, or by who has it.
+    fn says_why_not(&self, key: &ServiceKey, deployed: &Deployed, findings: &mut Findings) {
+        let Some((host, _)) = self.scene.members().next() else {
+            return;
+        };
+        let view = self.scene.view(host);
+        let placement = place(view);
+        for (number, assigned) in placement.of_service(key).into_iter().flatten() {
+            let node = assigned.holder.or(assigned.leaving);
+            let report = node.and_then(|node| view.reports.get(&node));
+            let instance = InstanceId::new(key.clone(), *number);
+            let hold = report.and_then(|report| report.holds.get(&instance));
+            let is_there =
+                hold.is_some_and(|hold| deployed.is_met_by(&hold.revision, hold.generation));
+            let is_said = hold.is_some_and(|hold| hold.problem.is_some())
+                || waiting(view, assigned).is_some();
+            findings.expect(is_there || is_said, &SAYS_WHY, || {
+                format!("{instance} is not at its deploy: {assigned:?}, {hold:?}")
             });
         }
     }

@@ -53,6 +53,7 @@ use standard::Standard;
 pub use standby::{Candidacy, StandbyImage, standbys};
 pub use survey::DAEMON_STRIDE;
 pub use takeover::{Seen, winner};
+pub use words::waiting;
 
 /// The version of the rules in this module. All nodes of a grid compute the one that its `grid`
 /// document names; a change that could give another answer raises it.

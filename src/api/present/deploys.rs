@@ -1,12 +1,12 @@
 //! What became of a deploy, read from the holds. Only halts are recorded: the deploy of record has a
 //! generation, which is its id, and every hold says which generation it came with.
 
-use kontena_core::id::{ServiceKey, StackName};
+use kontena_core::id::{InstanceId, ServiceKey, StackName};
 use kontena_core::report::{Health, Hold, InstanceState};
 use kontena_core::view::{DeployRecord, Deployed, Lifecycle, ServiceRecord, TakenBack};
 
 use super::Snapshot;
-use super::instances::{Holder, holders, wanted};
+use super::instances::{Holder, holders, waits, wanted};
 use super::node::engine_problem;
 use super::revision::node_name;
 use crate::api::types::Time;
@@ -207,7 +207,7 @@ fn of_record(
     let holders = holders(snapshot, key);
     let progress: Vec<Progress> = wanted(snapshot, key)
         .into_iter()
-        .map(|number| progress(snapshot, number, &holders, deployed))
+        .map(|number| progress(snapshot, key, number, &holders, deployed))
         .collect();
     let stopped = record.state == Lifecycle::Stopped;
     let state = if stopped || deployed.halt.is_some() {
@@ -286,6 +286,7 @@ struct Progress {
 
 fn progress(
     snapshot: &Snapshot,
+    key: &ServiceKey,
     number: u32,
     holders: &[Holder<'_>],
     deployed: &Deployed,
@@ -295,7 +296,8 @@ fn progress(
     let at_this_deploy =
         |holder: &&Holder<'_>| deployed.is_met_by(&holder.hold.revision, holder.hold.generation);
     let Some(holder) = present.clone().find(at_this_deploy) else {
-        return not_begun(snapshot, number, present.next());
+        let instance = InstanceId::new(key.clone(), number);
+        return not_begun(snapshot, &instance, present.next());
     };
     let state = match holder.hold.generation < deployed.generation {
         // The way back leaves it as it is, well or not.
@@ -321,14 +323,15 @@ fn progress(
 }
 
 /// An instance that nobody holds at this deploy: `before` holds it at an older one, if anybody does, and says
-/// what it waits for.
-fn not_begun(snapshot: &Snapshot, number: u32, before: Option<&Holder<'_>>) -> Progress {
+/// what it waits for. Where it says nothing placement does.
+fn not_begun(snapshot: &Snapshot, instance: &InstanceId, before: Option<&Holder<'_>>) -> Progress {
+    let said = before.and_then(|holder| hindrance(snapshot, holder));
     Progress {
         row: InstanceDeploy {
-            instance_number: number,
+            instance_number: instance.number,
             node: before.map(|holder| holder.name.to_string()),
             state: DeployState::Created,
-            error: before.and_then(|holder| hindrance(snapshot, holder)),
+            error: said.or_else(|| waits(snapshot, instance)),
         },
         on_trial: false,
         since: None,

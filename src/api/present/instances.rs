@@ -5,7 +5,7 @@ use std::collections::BTreeSet;
 
 use kontena_core::id::{InstanceId, NodeId, NodeName, RevisionHash, ServiceKey};
 use kontena_core::network::zone::instance_name;
-use kontena_core::placement::ServicePlacement;
+use kontena_core::placement::{self, ServicePlacement};
 use kontena_core::report::{Health, Hold, InstanceState};
 use kontena_core::stack::FrozenImage;
 use kontena_core::view::ServiceRecord;
@@ -196,7 +196,9 @@ fn pending_row(snapshot: &Snapshot, key: &ServiceKey, number: u32) -> Instance {
         deploy_rev: None,
         rev: None,
         state: InstanceState::Pending.to_string(),
-        error: Some(refusals.join("; ")).filter(|text| !text.is_empty()),
+        error: Some(refusals.join("; "))
+            .filter(|text| !text.is_empty())
+            .or_else(|| waits(snapshot, &id)),
         health: Health::Unknown.to_string(),
         restarts: 0,
         exit_code: None,
@@ -207,6 +209,12 @@ fn pending_row(snapshot: &Snapshot, key: &ServiceKey, number: u32) -> Instance {
         ip: None,
         since: None,
     }
+}
+
+/// Why placement has nobody run an instance.
+pub(super) fn waits(snapshot: &Snapshot, instance: &InstanceId) -> Option<String> {
+    let assigned = snapshot.placement().get(instance)?;
+    placement::waiting(&snapshot.view, assigned)
 }
 
 /// The number that people know a revision by; only the newest and the deployed one are kept.

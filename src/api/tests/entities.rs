@@ -702,6 +702,31 @@ async fn the_deploy_of_a_stack_is_that_of_its_services() {
 }
 
 #[tokio::test]
+async fn an_instance_that_no_node_fits_says_so() {
+    let mut view = view();
+    let documents = Arc::make_mut(&mut view.documents);
+    let record = documents.services.get_mut(&key("shop/web")).unwrap();
+    let revision = &mut record.deployed.as_mut().unwrap().revision;
+    let mut service = kontena_core::stack::Service::clone(revision.service.as_ref().unwrap());
+    service.affinity = vec!["label==nowhere".parse().unwrap()];
+    revision.service = Ok(Arc::new(service));
+    for report in view.reports.values_mut() {
+        Arc::make_mut(report).holds.clear();
+    }
+    let server = Server::reading(view).await;
+    let path = "/v1/services/home/shop/web/instances";
+    let found: Instances = server.client.get(path).await.unwrap();
+    let errors = found.instances.iter().map(|one| one.error.as_deref());
+    assert!(
+        errors
+            .clone()
+            .all(|error| error == Some("waits: no node fits")),
+        "{:?}",
+        errors.collect::<Vec<_>>()
+    );
+}
+
+#[tokio::test]
 async fn an_instance_that_nobody_holds_is_pending_and_says_who_refuses_it() {
     let mut view = view();
     add_report(&mut view, 1, Freshness::Fresh, &[]);

@@ -88,6 +88,12 @@ fn waits(view: &View, wait: &Wait) -> String {
     }
 }
 
+/// Why an instance runs nowhere, or goes on as it is, for people; `None` where it does not wait.
+pub fn waiting(view: &View, assigned: &Assignment) -> Option<String> {
+    let waits = matches!(assigned.reason, Reason::Waits(_));
+    waits.then(|| reason(view, assigned))
+}
+
 /// `absent since …`, by this viewer's clock.
 fn away_since(view: &View, node: &NodeId) -> String {
     match view.standings.get(node) {
