@@ -323,7 +323,9 @@ fn is_not_halted(
         let report = holder.and_then(|node| view.reports.get(&node));
         let hold = report.and_then(|report| report.holds.get(&other));
         let has_failed = hold.is_some_and(|hold| {
-            hold.state == InstanceState::Failed && hold.generation == deployed.generation
+            let aim = (deployed.generation, deployed.revision.hash);
+            // Two sides of a split may give two deploys one number.
+            hold.state == InstanceState::Failed && (hold.generation, hold.revision) == aim
         });
         findings.expect(!has_failed, &HALTED, || {
             format!("{} stops {instance} though {other} has failed", name(host))

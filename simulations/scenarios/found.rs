@@ -755,3 +755,17 @@ fn what_no_node_may_run_anew_does_not_hold_up_the_others_of_its_deploy() {
         .ask(600_000, 2, update(service, 3));
     carry_out(&plan);
 }
+
+#[test]
+fn a_failure_at_the_other_sides_deploy_of_one_number_halts_nothing() {
+    let service = 3;
+    let plan = Plan::new(9_910_122, 3, 0)
+        .ask(6000, 1, create(service, 4))
+        .step(80_151, 321_093, Deed::FailStarts { host: 1 })
+        .ask(87_707, 0, update(service, 2))
+        .ask(100_326, 0, update(service, 3))
+        .step(360_980, 7500, cut(&[0], &[1, 2]))
+        .ask(365_362, 0, update(service, 4))
+        .ask(365_903, 2, update(service, 2));
+    carry_out(&plan);
+}
