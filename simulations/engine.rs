@@ -194,11 +194,18 @@ impl Engine {
         let meant = self.meant(image, &None);
         let is_here = self.images.contains(&meant) && !self.is_hung();
         let known = format!("sha256:{meant}");
-        if self.registry.contains(&meant) && !self.trouble.no_pulls && !self.is_hung() {
+        // Where the registry is silent the engine remembers what the name meant when it was pulled.
+        let said = !self.trouble.no_pulls;
+        if self.registry.contains(&meant) && !self.is_hung() && (said || is_here) {
+            let platforms = match said {
+                true => self.platforms(&meant),
+                false => Platforms::default(),
+            };
             return Some(FrozenImage::Digest {
                 id: is_here.then(|| known.clone()),
                 digest: known,
-                platforms: self.platforms(&meant),
+                platforms,
+                said,
             });
         }
         is_here.then_some(FrozenImage::Id { id: known })

@@ -290,7 +290,8 @@ fn may_go_on(
         .of_service(&instance.service)
         .into_iter()
         .flatten();
-    let counted = numbers.filter(|(_, each)| each.holder.or(each.leaving).is_some());
+    // What is kept for want of a node is not replaced, and so is none of the first few.
+    let counted = numbers.filter(|(_, each)| each.holder.is_some());
     let lower = counted
         .filter(|(number, _)| **number < instance.number)
         .count();

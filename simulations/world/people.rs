@@ -81,7 +81,7 @@ impl World {
         let Host { view, engine, .. } = &self.hosts[host];
         let images = images_of(view, self.id(host), &command, WallTime(0));
         let created = self.created_by(&command).filter(|_| images.is_empty());
-        let images = images.into_iter().chain(created);
+        let images = images.into_iter().map(|asked| asked.image).chain(created);
         let meanings = images.filter_map(|image| {
             let meaning = engine.meaning(&image)?;
             Some((image, meaning))

@@ -8,11 +8,11 @@ use std::time::Duration;
 use futures::StreamExt;
 use futures::future::BoxFuture;
 use futures::stream::{self, BoxStream};
-use kontena_core::command::{self, Accepted, Command, Reply};
+use kontena_core::command::{self, Accepted, Asked, Command, Reply};
 use kontena_core::id::{NodeId, NodeName};
 use kontena_core::network::plan::HostRoute;
 use kontena_core::node::{CHANGE_ANSWERED_WITHIN, JOIN_ANSWERED_WITHIN, LEAVE_ANSWERED_WITHIN};
-use kontena_core::stack::FrozenImage;
+use kontena_core::stack::{FrozenImage, has_digest};
 use kontena_core::time::WallTime;
 use kontena_core::view::View;
 use serde_json::Value;
@@ -202,18 +202,22 @@ impl Backend {
             return (command, Vec::new());
         }
         let until = Instant::now() + MEANING_LIMIT;
-        let answers = asked.into_iter().map(|image| async {
-            let meaning = timeout_at(until, self.images.meaning(image.clone())).await;
-            (image, meaning.ok().flatten())
+        let answers = asked.into_iter().map(|asked| async {
+            let meaning = timeout_at(until, self.images.meaning(asked.image.clone())).await;
+            (asked, meaning.ok().flatten())
         });
         let answers: Vec<_> = stream::iter(answers)
             .buffered(IMAGES_AT_ONCE)
             .collect()
             .await;
-        let unknown = answers.iter().filter(|(_, meaning)| meaning.is_none());
-        let unknown = unknown.map(|(image, _)| image.clone()).collect();
+        // What says its digest means that, whoever knows it, and what is not deployed stays as it was.
+        let is_open = |asked: &Asked| asked.is_deployed && !has_digest(&asked.image);
+        let unknown = answers
+            .iter()
+            .filter(|(asked, meaning)| meaning.is_none() && is_open(asked));
+        let unknown = unknown.map(|(asked, _)| asked.image.clone()).collect();
         let known = answers.into_iter();
-        let images = known.filter_map(|(image, meaning)| Some((image, meaning?)));
+        let images = known.filter_map(|(asked, meaning)| Some((asked.image, meaning?)));
         let frozen = Command::Frozen {
             command: Box::new(command),
             images: images.collect(),

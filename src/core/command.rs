@@ -28,7 +28,7 @@ use crate::stack::{Affinity, FrozenImage, Service, StackLabel};
 use crate::time::WallTime;
 use crate::view::{Availability, LastSign, Lifecycle, Member, RevisionName, View};
 
-pub use frozen::images_of;
+pub use frozen::{Asked, images_of};
 pub use join_address::{JoinAddress, NotAnAddress};
 pub use resolve::{Take, resolve_input};
 pub use service::MAX_INSTANCES;

@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use bollard::models::{DistributionInspect, ImageInspect};
-use kontena_core::stack::{FrozenImage, Platforms, repository};
+use kontena_core::stack::{FrozenImage, Platforms, has_digest, repository};
 
 use super::{Docker, READ_LIMIT};
 
@@ -17,12 +17,15 @@ impl Docker {
         let here = self.inspect_image(image).await;
         let digest_here = here.as_ref().and_then(|here| digest_of(image, here));
         let id = here.and_then(|here| here.id);
-        let asks = id.is_none() || digest_here.is_some();
+        let asks = id.is_none() || digest_here.is_some() || has_digest(image);
         let elsewhere = match asks {
             true => self.known_to_registry(image).await,
             false => None,
         };
-        decide(id, digest_here, elsewhere)
+        match image.split_once('@') {
+            Some((_, digest)) => named(digest, id, elsewhere),
+            None => decide(id, digest_here, elsewhere),
+        }
     }
 
     async fn inspect_image(&self, image: &str) -> Option<ImageInspect> {
@@ -76,6 +79,18 @@ impl Listed {
     }
 }
 
+/// A name that says its digest means that, wherever it is: what else there is to know of it is what it was built for.
+fn named(digest: &str, id: Option<String>, elsewhere: Option<Listed>) -> Option<FrozenImage> {
+    let said = elsewhere.is_some();
+    let is_known = said || id.is_some();
+    is_known.then(|| FrozenImage::Digest {
+        digest: digest.to_owned(),
+        id,
+        platforms: elsewhere.map(|it| it.platforms).unwrap_or_default(),
+        said,
+    })
+}
+
 /// What is frozen: by the engine's id and the digest that it has, and the digest that the registry says.
 ///
 /// An engine with the containerd store gives every image a digest, which is its id, whether it came from a registry or was
@@ -98,12 +113,14 @@ fn decide(
                 digest: digest.clone(),
                 platforms: Platforms::default(),
             };
+            let said = elsewhere.is_some();
             let Listed { digest, platforms } = elsewhere.or_else(|| here.as_ref().map(unlisted))?;
             let id = id.filter(|_| here.as_ref() == Some(&digest));
             Some(FrozenImage::Digest {
                 digest,
                 id,
                 platforms,
+                said,
             })
         }
     }
@@ -140,13 +157,15 @@ mod tests {
     fn what_may_have_been_built_here_is_not_taken_from_a_registry() {
         let some = |text: &str| Some(text.to_owned());
         let built = |id: &str| Some(FrozenImage::Id { id: id.to_owned() });
-        let from = |digest: &str, id: Option<&str>| {
+        let told = |digest: &str, id: Option<&str>, said: bool| {
             Some(FrozenImage::Digest {
                 digest: digest.to_owned(),
                 id: id.map(str::to_owned),
                 platforms: Platforms::default(),
+                said,
             })
         };
+        let from = |digest: &str, id: Option<&str>| told(digest, id, true);
         let listed = |digest: &str| {
             Some(Listed {
                 digest: digest.to_owned(),
@@ -156,7 +175,8 @@ mod tests {
         let (id, digest, moved) = ("sha256:aa", "sha256:bb", "sha256:cc");
         // The older store: only what came from a registry has a digest.
         assert_eq!(decide(some(id), None, None), built(id));
-        assert_eq!(decide(some(id), some(digest), None), from(digest, Some(id)));
+        let remembered = told(digest, Some(id), false);
+        assert_eq!(decide(some(id), some(digest), None), remembered);
         assert_eq!(
             decide(some(id), some(digest), listed(digest)),
             from(digest, Some(id))
@@ -179,6 +199,24 @@ mod tests {
         // Not here.
         assert_eq!(decide(None, None, listed(moved)), from(moved, None));
         assert_eq!(decide(None, None, None), None);
+    }
+
+    #[test]
+    fn a_name_with_a_digest_means_that_whatever_store_the_engine_has() {
+        let digest = |said: bool| FrozenImage::Digest {
+            digest: "sha256:aa".to_owned(),
+            id: Some("sha256:aa".to_owned()),
+            platforms: Platforms::default(),
+            said,
+        };
+        let id = || Some("sha256:aa".to_owned());
+        let listed = Some(Listed {
+            digest: "sha256:aa".to_owned(),
+            platforms: Platforms::default(),
+        });
+        assert_eq!(named("sha256:aa", id(), None), Some(digest(false)));
+        assert_eq!(named("sha256:aa", id(), listed), Some(digest(true)));
+        assert_eq!(named("sha256:aa", None, None), None);
     }
 
     #[test]

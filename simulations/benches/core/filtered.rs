@@ -80,6 +80,7 @@ fn asking(mut record: ServiceRecord, number: usize, shuns: Option<String>) -> Se
         digest: "sha256:aa".to_owned(),
         id: None,
         platforms: Platforms::from(vec!["amd64".to_owned(), "arm64".to_owned()]),
+        said: true,
     });
     record.latest = deployed.revision.clone();
     record

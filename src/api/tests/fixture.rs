@@ -481,6 +481,7 @@ impl Images for FakeImages {
                 digest: "sha256:d1".to_owned(),
                 id: Some("sha256:a1".to_owned()),
                 platforms: Platforms::default(),
+                said: true,
             }),
         };
         Box::pin(async move { meaning })

@@ -16,16 +16,28 @@ use crate::view::View;
 /// they mean: none of a deploy that goes on with what runs. Nothing where the command is refused.
 ///
 /// One that says its digest is asked for too: only a registry knows which processors it was built for.
-pub fn images_of(view: &View, me: NodeId, command: &Command, wall: WallTime) -> BTreeSet<String> {
+///
+/// Those that are deployed come first, each once: who is asked has little time for all of them.
+pub fn images_of(view: &View, me: NodeId, command: &Command, wall: WallTime) -> Vec<Asked> {
     let Ok(edits) = super::edits(view, me, command, wall) else {
-        return BTreeSet::new();
+        return Vec::new();
     };
     let open = edits.iter().filter_map(open_deploy);
-    let images = open.filter_map(|(service, revision)| image(view, &edits, service, revision));
-    let kept = moved::kept(view, command, &edits);
-    images
-        .chain(kept.map(|kept| kept.image.to_owned()))
-        .collect()
+    let open = open.filter_map(|(service, revision)| image(view, &edits, service, revision));
+    let deployed: BTreeSet<String> = open.collect();
+    let kept = moved::kept(view, command, &edits).map(|kept| kept.image.to_owned());
+    let kept: BTreeSet<String> = kept.filter(|image| !deployed.contains(image)).collect();
+    let asked = |is_deployed: bool| move |image: String| Asked { image, is_deployed };
+    let deployed = deployed.into_iter().map(asked(true));
+    deployed.chain(kept.into_iter().map(asked(false))).collect()
+}
+
+/// The name of an image that is to be asked for.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Asked {
+    pub image: String,
+    /// It is deployed in any case; else only if it means something else by now.
+    pub is_deployed: bool,
 }
 
 /// Writes into each deploy what its image means, where that is known, deploys what is the same but for a tag that was
@@ -42,19 +54,33 @@ pub(super) fn freeze(
         let image = image(view, &edits, service, revision)?;
         Some((service.clone(), images.get(&image)?.clone()))
     };
-    let meanings: BTreeMap<ServiceKey, FrozenImage> = edits
+    let opened: BTreeMap<ServiceKey, FrozenImage> = edits
         .iter()
         .filter_map(open_deploy)
         .filter_map(known)
         .collect();
     for edit in &mut edits {
         if let Edit::Deploy { service, image, .. } = edit
-            && let Some(meaning) = meanings.get(service)
+            && let Some(meaning) = opened.get(service)
         {
             image.get_or_insert_with(|| meaning.clone());
         }
     }
+    let meanings = edits.iter().filter_map(meaning).collect();
     bind_anew(view, edits, &meanings)
+}
+
+/// What the image of a deploy means.
+fn meaning(edit: &Edit) -> Option<(ServiceKey, FrozenImage)> {
+    let Edit::Deploy {
+        service,
+        image: Some(image),
+        ..
+    } = edit
+    else {
+        return None;
+    };
+    Some((service.clone(), image.clone()))
 }
 
 /// Chooses nodes once more for the instances that a command binds, where it is known now what their image was built for.

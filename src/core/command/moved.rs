@@ -62,15 +62,21 @@ impl<'v> Kept<'v> {
     fn of(key: ServiceKey, record: &'v ServiceRecord) -> Option<Self> {
         let deployed = record.deployed.as_ref()?;
         let service = deployed.revision.service.as_ref().ok()?;
-        let mut orders = record.deploys.iter();
-        let order = orders.find(|order| order.generation == deployed.generation);
         Some(Self {
             key,
             deployed,
             image: &service.image,
-            by: order.map(|order| order.by),
+            by: told_by(record, deployed),
         })
     }
+}
+
+/// The node whose engine was asked: that of the first of the orders that have this image, which a restart hands on.
+fn told_by(record: &ServiceRecord, deployed: &Deployed) -> Option<NodeId> {
+    let orders = record.deploys.iter();
+    let up_to_it = orders.skip_while(|order| order.generation != deployed.generation);
+    let alike = up_to_it.take_while(|order| order.image == deployed.revision.image);
+    alike.last().map(|order| order.by)
 }
 
 fn deployed_by(view: &View, command: &Command) -> Vec<ServiceKey> {

@@ -92,9 +92,7 @@ pub(super) fn redefine(
         );
         return Err(Refusal::Invalid(text));
     }
-    if let Ok(current) = &record.latest.service
-        && let Some(path) = new_anonymous_volume(current, service)
-    {
+    if let Some(path) = new_anonymous_volume(record, service) {
         return Err(Refusal::Invalid(format!(
             "service `{key}`: a stateful service that exists gets no new anonymous volume (`{path}`); mount a directory of the host, or remove the service and create it again"
         )));
@@ -120,9 +118,10 @@ pub(super) fn redefine(
     Ok(edits)
 }
 
-/// The path of an anonymous volume that a stateful service did not have.
-fn new_anonymous_volume<'a>(current: &Service, wanted: &'a Service) -> Option<&'a str> {
-    let is_new = |path: &str| !current.volumes.iter().any(|volume| volume.path == path);
+/// The path of an anonymous volume that what runs of a stateful service has not.
+fn new_anonymous_volume<'a>(record: &ServiceRecord, wanted: &'a Service) -> Option<&'a str> {
+    let runs = record.deployed.as_ref()?.revision.service.as_ref().ok()?;
+    let is_new = |path: &str| !runs.volumes.iter().any(|volume| volume.path == path);
     let mut volumes = wanted.volumes.iter();
     let anonymous =
         volumes.find(|volume| volume.source == VolumeSource::Anonymous && is_new(&volume.path));
@@ -242,7 +241,12 @@ pub(super) fn bind_to(
     instances: u32,
 ) -> Vec<Edit> {
     let record = view.documents.services.get(key);
-    let image = record.and_then(|record| record.deployed.as_ref()?.revision.image.as_ref());
+    let deployed = record.and_then(|record| record.deployed.as_ref());
+    let of_it = deployed.filter(|deployed| {
+        let runs = deployed.revision.service.as_ref();
+        runs.is_ok_and(|runs| runs.image == service.image)
+    });
+    let image = of_it.and_then(|deployed| deployed.revision.image.as_ref());
     let is_bound = |number: &u32| record.is_some_and(|record| record.pins.contains_key(number));
     let unbound = (1..=instances).filter(|number| !is_bound(number));
     bind(view, key, service, image, unbound)

@@ -338,9 +338,17 @@ fn daemon_numbers(survey: &Survey<'_>, wanted: &Wanted<'_>, instances: u32) -> V
         let number = move |node: usize| round * DAEMON_STRIDE + survey.nodes[node].number;
         nodes.iter().map(move |node| (number(*node), *node))
     });
-    numbers
-        .filter(|(number, node)| filter::unsuitable(survey, wanted, *node, *number).is_none())
-        .collect()
+    let may_have = |(number, node): &(u32, usize)| {
+        filter::unsuitable(survey, wanted, *node, *number).is_none()
+            && (filter::unfit(survey, wanted, *node).is_none()
+                || holds(survey, wanted, *number, *node))
+    };
+    numbers.filter(may_have).collect()
+}
+
+fn holds(survey: &Survey<'_>, wanted: &Wanted<'_>, number: u32, node: usize) -> bool {
+    let mut holders = survey.holders(wanted.key, number).iter();
+    holders.any(|holder| holder.node == node)
 }
 
 /// A daemon's instance belongs to its node, present or away: nobody else holds it rightly.
@@ -351,10 +359,15 @@ fn daemon(survey: &Survey<'_>, wanted: &Wanted<'_>, number: u32, node: usize) ->
         .map(|h| h.hold.epoch)
         .max();
     let epoch = epoch.unwrap_or(1);
-    let is_held = survey
-        .holders(wanted.key, number)
-        .iter()
-        .any(|h| h.node == node);
+    let is_held = holds(survey, wanted, number, node);
+    if filter::unfit(survey, wanted, node).is_some() {
+        // It runs what came before, and nobody else could: it keeps that.
+        let waits = exclusive(None, Vec::new(), epoch, Reason::Waits(Wait::NoNodeFits));
+        return Assignment {
+            leaving: Some(survey.nodes[node].id),
+            ..waits
+        };
+    }
     let lacks_memory = || !is_held && filter::memory(survey, wanted, node).is_some();
     let lacks_port = filter::port(survey, wanted, node, number).is_some();
     if lacks_port || lacks_memory() {

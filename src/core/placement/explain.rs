@@ -285,6 +285,7 @@ fn bound_to(decided: &Assignment) -> Option<NodeId> {
 
 fn daemon_rejection(survey: &Survey<'_>, wanted: &Wanted<'_>, number: u32, node: usize) -> String {
     filter::unsuitable(survey, wanted, node, number)
+        .or_else(|| filter::unfit(survey, wanted, node))
         .or_else(|| filter::port(survey, wanted, node, number))
         .map_or_else(
             || "has instances of its own".to_owned(),

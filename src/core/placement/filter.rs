@@ -156,7 +156,7 @@ pub(super) fn keeper<'v>(
 }
 
 /// Why a node is to have no instance of a daemon. What it cannot do now, or has no room for, does not matter: its
-/// instance could run nowhere else.
+/// instance could run nowhere else. What it lacks for good is another question ([`unfit`]).
 pub(super) fn unsuitable<'v>(
     survey: &Survey<'v>,
     wanted: &Wanted<'v>,
@@ -166,8 +166,15 @@ pub(super) fn unsuitable<'v>(
     drains(survey, node)
         .or_else(|| affinity(survey, wanted, node, number, true))
         .or_else(|| affinity(survey, wanted, node, number, false))
-        .or_else(|| cores(survey, wanted, node))
-        .or_else(|| foreign(survey, wanted, node))
+}
+
+/// Why a node could never run an instance of the service, whoever wants it to.
+pub(super) fn unfit<'v>(
+    survey: &Survey<'v>,
+    wanted: &Wanted<'v>,
+    node: usize,
+) -> Option<Rejection<'v>> {
+    cores(survey, wanted, node).or_else(|| foreign(survey, wanted, node))
 }
 
 /// Whether the documents alone allow the node: what the half that must be seen is counted over.
@@ -191,8 +198,7 @@ pub(super) fn fixed<'v>(
     drains(survey, node)
         .or_else(|| affinity(survey, wanted, node, 0, true))
         .or_else(|| unable(survey, node))
-        .or_else(|| cores(survey, wanted, node))
-        .or_else(|| foreign(survey, wanted, node))
+        .or_else(|| unfit(survey, wanted, node))
 }
 
 /// Whether the node takes new work at all.
@@ -206,8 +212,7 @@ pub(super) fn is_open(survey: &Survey<'_>, node: usize) -> bool {
 pub(super) fn is_suitable(survey: &Survey<'_>, wanted: &Wanted<'_>, node: usize) -> bool {
     ephemeral(survey, wanted, node).is_none()
         && affinity(survey, wanted, node, 0, true).is_none()
-        && cores(survey, wanted, node).is_none()
-        && foreign(survey, wanted, node).is_none()
+        && unfit(survey, wanted, node).is_none()
 }
 
 /// What depends on the instance, or on what was given away already.

@@ -155,7 +155,7 @@ impl<'a> Scene<'a> {
     /// Whether each instance that somebody has, and can be reached, is healthy at the wanted deploy.
     fn is_ready(self, target: Target<'_>, assignments: &BTreeMap<u32, Assignment>) -> bool {
         let peers = self.peers(target, assignments);
-        let is_done = |peer: &Peer| peer.is_done() || peer.is_skippable();
+        let is_done = |peer: &Peer| peer.is_done() || peer.is_skippable() || peer.kept;
         assignments.is_empty() || (peers.iter().any(Peer::is_done) && peers.iter().all(is_done))
     }
 

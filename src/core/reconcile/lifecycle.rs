@@ -449,7 +449,8 @@ impl Local {
             }
             Some(check) => {
                 let is_hopeless = self.checks.is_hopeless(check, now);
-                is_hopeless && !words.is_some_and(|words| words.are_of(best))
+                (is_hopeless || self.never_opened().is_some())
+                    && !words.is_some_and(|words| words.are_of(best))
             }
             None => self.never_opened().is_some() && !words.is_some_and(|words| words.are_of(best)),
         }

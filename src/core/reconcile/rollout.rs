@@ -223,7 +223,8 @@ impl Rollout {
     }
 
     fn is_behind_the_canary(&self) -> bool {
-        let lower = self.peers.range(..self.number).count();
+        let lower = self.peers.range(..self.number);
+        let lower = lower.filter(|(_, peer)| !peer.kept).count();
         let lower = u32::try_from(lower).unwrap_or(u32::MAX);
         self.canary.is_some_and(|canary| lower >= canary)
     }

@@ -23,6 +23,9 @@ pub enum FrozenImage {
         /// What it was built for, as the registry says.
         #[serde(default, skip_serializing_if = "Platforms::is_empty")]
         platforms: Platforms,
+        /// A registry said it, and not only the engine of what it had.
+        #[serde(default, skip_serializing_if = "super::is_false")]
+        said: bool,
     },
     /// An engine's id of what no registry gave: built or loaded there. Where that is not known the tag counts.
     Id {
@@ -48,14 +51,18 @@ impl FrozenImage {
         }
     }
 
-    /// Whether a name that meant this to an engine means something else to it now. Where only a registry's digests can
-    /// be compared, those count for every engine; what an engine calls its own says nothing about another's, so that ids are
-    /// compared `on_same_node` alone.
+    /// Whether a name that meant this to an engine means something else to it now. A digest counts where a registry says it
+    /// now, and for every engine: one that an engine remembers may be older than what was deployed, because owners fetch by
+    /// digests and leave the tag where it was. What an engine calls its own says nothing about another's, so that ids are compared
+    /// `on_same_node` alone.
     pub fn has_moved(&self, now: &Self, on_same_node: bool) -> bool {
         match (self, now) {
-            (Self::Digest { digest: before, .. }, Self::Digest { digest: now, .. }) => {
-                before != now
-            }
+            (
+                Self::Digest { digest: before, .. },
+                Self::Digest {
+                    digest: now, said, ..
+                },
+            ) => *said && before != now,
             (Self::Id { .. }, _) | (_, Self::Id { .. }) => {
                 let ids = self.id().zip(now.id());
                 on_same_node && ids.is_some_and(|(before, now)| before != now)
@@ -91,6 +98,7 @@ mod tests {
             digest: "sha256:aa".to_owned(),
             id: None,
             platforms: Platforms::default(),
+            said: true,
         };
         for (image, expected) in [
             ("redis:7", "redis@sha256:aa"),
@@ -107,6 +115,13 @@ mod tests {
             digest: digest.to_owned(),
             id: id.map(str::to_owned),
             platforms: Platforms::default(),
+            said: true,
+        };
+        let remembered = FrozenImage::Digest {
+            digest: "sha256:d0".to_owned(),
+            id: Some("sha256:i0".to_owned()),
+            platforms: Platforms::default(),
+            said: false,
         };
         let id = |id: &str| FrozenImage::Id { id: id.to_owned() };
         let everywhere = |before: &FrozenImage, now: &FrozenImage| {
@@ -116,6 +131,8 @@ mod tests {
         let one = digest("sha256:d1", Some("sha256:i1"));
         assert_eq!(everywhere(&one, &digest("sha256:d1", None)), never);
         assert_eq!(everywhere(&one, &digest("sha256:d2", None)), always);
+        assert_eq!(everywhere(&one, &remembered), never, "no registry says so");
+        assert_eq!(everywhere(&remembered, &one), always);
         assert_eq!(everywhere(&id("sha256:i1"), &id("sha256:i1")), never);
         assert_eq!(everywhere(&id("sha256:i1"), &id("sha256:i2")), here);
         assert_eq!(everywhere(&id("sha256:i1"), &one), never, "it was pushed");

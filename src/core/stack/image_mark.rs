@@ -73,6 +73,7 @@ mod tests {
             digest: digest.to_owned(),
             id: None,
             platforms: Platforms::default(),
+            said: true,
         };
         let by_name = ImageMark::of("web:1", None);
         let (aa, bb) = (digest("sha256:aa"), digest("sha256:bb"));

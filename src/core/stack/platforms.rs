@@ -6,8 +6,8 @@ use serde::{Deserialize, Serialize};
 
 /// As registries write them (the OCI image index): `amd64`, `arm64`, `arm/v7`. Empty where nobody said.
 ///
-/// At most [`Platforms::MAX`], each of at most 32 bytes: whatever is longer, is not for Linux, or is no processor
-/// (`unknown`, which an index has for attestations) is left out.
+/// Each of at most 32 bytes: whatever is longer, is not for Linux, or is no processor (`unknown`, which an index has for
+/// attestations) is left out. A list of more than [`Platforms::MAX`] counts as none.
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Default, Serialize, Deserialize)]
 #[serde(from = "Vec<String>")]
 pub struct Platforms(BTreeSet<String>);
@@ -51,7 +51,10 @@ impl Platforms {
 impl From<Vec<String>> for Platforms {
     fn from(platforms: Vec<String>) -> Self {
         let named = platforms.into_iter().filter(|platform| is_named(platform));
-        Self(named.take(Self::MAX).collect())
+        let named: BTreeSet<String> = named.collect();
+        // What is cut off could be what a node needs.
+        let is_short = named.len() <= Self::MAX;
+        Self(if is_short { named } else { BTreeSet::new() })
     }
 }
 
@@ -173,10 +176,12 @@ mod tests {
     }
 
     #[test]
-    fn a_registry_that_lists_without_end_is_cut_off() {
-        let many = (0..1_000).map(|n| format!("cpu{n}"));
+    fn a_registry_that_lists_without_end_says_nothing() {
+        let many = |count: u32| (0..count).map(|n| format!("cpu{n}"));
         let long = "a".repeat(33);
-        let listed = Platforms::from(many.chain([long]).collect::<Vec<_>>());
+        assert!(Platforms::from(many(33).collect::<Vec<_>>()).is_empty());
+        let twice = many(32).chain(many(32)).chain([long]);
+        let listed = Platforms::from(twice.collect::<Vec<_>>());
         assert_eq!(listed.0.len(), Platforms::MAX);
         let text = serde_json::to_string(&listed).unwrap();
         assert_eq!(serde_json::from_str::<Platforms>(&text).unwrap(), listed);

@@ -337,6 +337,7 @@ fn digest(text: &str) -> FrozenImage {
         digest: format!("sha256:{text}"),
         id: None,
         platforms: Platforms::default(),
+        said: true,
     }
 }
 
@@ -444,7 +445,8 @@ fn it_is_asked_what_an_image_means_where_a_command_deploys_it() {
             ..View::default()
         };
         let images = images_of(&view, node(1), command, WallTime(7));
-        images.into_iter().collect::<Vec<_>>().join(" ")
+        let names = images.into_iter().map(|asked| asked.image);
+        names.collect::<Vec<_>>().join(" ")
     };
     assert_eq!(asked(&deploy_again(true)), "nginx:1");
     assert_eq!(

@@ -37,7 +37,14 @@ fn update(replica: &mut Replica, service: Service) -> Result<Vec<Edit>, Refusal>
 #[test]
 fn a_stateful_service_gets_no_new_anonymous_volume() {
     let mut replica = created(true);
-    let refused = update(&mut replica, database(&["/data", "/more"], true)).unwrap_err();
+    let more = || database(&["/data", "/more"], true);
+    assert!(update(&mut replica, more()).is_ok(), "nothing runs yet");
+    let deploy = Command::DeployService {
+        key: web(),
+        force: false,
+    };
+    command(&mut replica, 1, &deploy);
+    let refused = update(&mut replica, more()).unwrap_err();
     assert_eq!(
         refused.to_string(),
         "service `shop/web`: a stateful service that exists gets no new anonymous volume (`/more`); \
@@ -54,6 +61,23 @@ fn a_stateful_service_gets_no_new_anonymous_volume() {
             "{kept:?}"
         );
     }
+}
+
+#[test]
+fn a_volume_that_an_update_dropped_by_mistake_is_taken_up_again() {
+    let mut replica = created(true);
+    let deploy = Command::DeployService {
+        key: web(),
+        force: false,
+    };
+    command(&mut replica, 1, &deploy);
+    let dropped = Command::UpdateService {
+        key: web(),
+        service: Box::new(database(&[], true)),
+        instances: None,
+    };
+    command(&mut replica, 1, &dropped);
+    assert!(update(&mut replica, database(&["/data"], true)).is_ok());
 }
 
 #[test]

@@ -207,6 +207,12 @@ const CASES: &[Case] = &[
         "app.1@a",
     ),
     case(
+        "daemon: what such a node runs already it keeps (otherwise: nobody is taken down for what cannot follow)",
+        "nodes a(machine=x86_64,number=1) b(machine=aarch64,number=2)
+         app x1 daemon for=amd64 app.1@a app.2@b(old)",
+        "app.1@a app.2@-",
+    ),
+    case(
         "random: an instance keeps its node as long as that fits",
         "nodes a b c(drain)
          app x2 random app.1@a app.2@a",

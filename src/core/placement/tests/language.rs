@@ -165,6 +165,7 @@ fn built_for(platforms: &str) -> FrozenImage {
         digest: "sha256:aa".to_owned(),
         id: None,
         platforms: Platforms::from(platforms),
+        said: true,
     }
 }
 

@@ -511,6 +511,23 @@ fn a_deploy_whose_port_never_opens_fails_with_what_the_container_wrote() {
 }
 
 #[test]
+fn a_deploy_whose_port_never_opens_fails_though_its_health_check_is_good() {
+    let mut bench = Bench::with([wanted("web-1", 1)]);
+    bench.settle();
+    let mut service = Service::new("web:2");
+    service.deploy.wait_for_port = Some(80);
+    service.health_check = Some(crate::stack::HealthCheck::new(
+        crate::stack::Question::Exec {
+            command: "true".to_owned(),
+        },
+    ));
+    bench.engine.deaf = true;
+    bench.want([of_service("web-1", 2, 1, service)]);
+    bench.seconds(310);
+    assert!(bench.instances.failures().contains_key(&id("web-1")));
+}
+
+#[test]
 fn the_way_back_leaves_alone_what_was_not_replaced_unless_it_is_of_an_earlier_service() {
     let mut bench = running_second();
     let mut back = of_service("web-2", 3, 3, Service::new("web:1"));
