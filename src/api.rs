@@ -11,6 +11,7 @@ pub(crate) mod client;
 pub(crate) mod paths;
 pub(crate) mod server;
 pub(crate) mod target;
+pub(crate) mod think;
 pub(crate) mod types;
 
 mod answer;

@@ -39,7 +39,7 @@ use bollard::auth::DockerCredentials;
 use bollard::errors::Error;
 use hyper::http::{HeaderMap, HeaderValue};
 
-pub(crate) use exec::{ExecId, ExecOptions, Piece, Running};
+pub(crate) use exec::{ExecId, ExecOptions, NotStarted, Piece, Running};
 pub(crate) use login::{Login, Logins};
 pub(crate) use logs::{LogLine, LogOptions, LogStream};
 pub(crate) use network::{BridgeNetwork, Ensured, Removed};

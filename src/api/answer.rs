@@ -11,6 +11,7 @@ use kontena_core::view::UnknownRevision;
 
 use super::types::Saved;
 use super::types::error::{ErrorBody, ErrorDetail, ErrorKind};
+use super::types::exec::Failed;
 
 /// Why a request was not carried out.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -66,6 +67,17 @@ impl Refused {
     pub(super) fn not_running(name: &str, state: &str) -> Self {
         let message = format!("container `{name}` does not run: it is {state}");
         Self::new(StatusCode::CONFLICT, ErrorKind::Invalid, message)
+    }
+
+    /// A command in a container that did not come to its end.
+    pub(super) fn command_failed(failed: Failed, problem: String) -> Self {
+        let (status, kind) = match failed {
+            Failed::Lost => (StatusCode::BAD_GATEWAY, ErrorKind::Unreachable),
+            Failed::Wrong => (StatusCode::UNPROCESSABLE_ENTITY, ErrorKind::Invalid),
+            Failed::NotNow => (StatusCode::CONFLICT, ErrorKind::Invalid),
+            Failed::Busy => (StatusCode::SERVICE_UNAVAILABLE, ErrorKind::Busy),
+        };
+        Self::new(status, kind, problem)
     }
 
     pub(super) fn no_route(method: &str, path: &str) -> Self {

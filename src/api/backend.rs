@@ -22,6 +22,7 @@ use tokio::time::{Instant, timeout, timeout_at};
 
 use super::answer::Refused;
 use super::dial::Dialer;
+use super::think::Thinker;
 use super::types::membership::Phase;
 use super::types::network::NodeNetwork;
 use super::types::usage::Usage;
@@ -42,6 +43,8 @@ const SHOW_LIMIT: Duration = Duration::from_secs(2);
 
 /// What the images of a deploy mean is waited for so long.
 const MEANING_LIMIT: Duration = Duration::from_secs(5);
+/// For those who change a part of a definition at the same time.
+const ALONE_LIMIT: Duration = Duration::from_secs(5);
 const IMAGES_AT_ONCE: usize = 8;
 
 /// The server answers every change within this, if only that it takes too long.
@@ -67,6 +70,7 @@ pub(crate) struct Backend {
     pub(crate) dialer: Dialer,
     /// Held from the reading of a definition to its change, by those who change a part of one.
     pub(crate) definitions: tokio::sync::Mutex<()>,
+    pub(crate) thinker: Thinker,
     pub(crate) me: NodeId,
     /// What this node is called where nobody says otherwise: from the host's name.
     pub(crate) default_name: NodeName,
@@ -191,6 +195,12 @@ impl Backend {
             Ok(Err(_)) => Err(Refused::stopping()),
             Err(_) => Err(Refused::late(limit)),
         }
+    }
+
+    /// Alone with the definitions, for those who change a part of one.
+    pub(super) async fn alone(&self) -> Result<tokio::sync::MutexGuard<'_, ()>, Refused> {
+        let alone = timeout(ALONE_LIMIT, self.definitions.lock()).await;
+        alone.map_err(|_| Refused::busy())
     }
 
     /// A command that deploys, with what its images mean, and the names of those that stay as they are written

@@ -32,7 +32,7 @@ use super::types::MAX_BODY_BYTES;
 /// A node on the same host answers at once; one across the world in a round trip.
 const CONNECT_LIMIT: Duration = Duration::from_secs(5);
 /// Reading answers from memory; only logs travel further, and the server bounds that at 10 s.
-const READ_LIMIT: Duration = Duration::from_secs(15);
+pub(crate) const READ_LIMIT: Duration = Duration::from_secs(15);
 /// Longer than the server takes, so that its answer is heard.
 const CHANGE_LIMIT: Duration = ANSWERED_WITHIN.saturating_add(Duration::from_secs(2));
 /// An answer that is larger is a mistake: 200 nodes with 100 services each are about 20 MiB.

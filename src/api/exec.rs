@@ -13,7 +13,7 @@ use std::time::Duration;
 
 use axum::extract::ws::{CloseFrame, Message, WebSocket};
 use futures::stream::{SplitSink, SplitStream};
-use futures::{SinkExt, StreamExt};
+use futures::{Sink, SinkExt, Stream, StreamExt};
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 use serde_json::json;
@@ -132,7 +132,9 @@ async fn first_words(client: &mut FromClient, flags: Flags) -> Option<Start> {
 }
 
 /// `None` once the client has left, or says what nobody understands.
-async fn next_words(client: &mut FromClient) -> Option<Words> {
+async fn next_words<E>(
+    client: &mut (impl Stream<Item = Result<Message, E>> + Unpin),
+) -> Option<Words> {
     match client.next().await?.ok()? {
         Message::Text(text) => serde_json::from_str(&text).ok(),
         Message::Binary(_) | Message::Close(_) => None,
@@ -142,9 +144,9 @@ async fn next_words(client: &mut FromClient) -> Option<Words> {
 }
 
 /// Hands on what the client says, until it has left or is silent for too long.
-async fn say(
-    client: &mut FromClient,
-    mut command: SplitSink<Command, Said>,
+async fn say<E>(
+    client: &mut (impl Stream<Item = Result<Message, E>> + Unpin),
+    mut command: impl Sink<Said> + Unpin,
     flags: Flags,
     is_reading: &AtomicBool,
 ) {
@@ -153,11 +155,15 @@ async fn say(
     let mut silent_until = Instant::now() + SILENCE;
     loop {
         let words = tokio::select! {
+            // What was said while the command did not read comes first: nobody was silent.
+            biased;
             words = next_words(client) => words,
             _ = alive.tick() => {
+                let before = Instant::now();
                 if command.send(Said::Alive).await.is_err() {
                     return;
                 }
+                silent_until += before.elapsed();
                 continue;
             }
             // Who does not read what is there is asked nothing, and says nothing.
@@ -170,12 +176,13 @@ async fn say(
             },
         };
         let Some(words) = words else { return };
-        silent_until = Instant::now() + SILENCE;
         for word in said(words, flags) {
             if command.send(word).await.is_err() {
                 return;
             }
         }
+        // A command that does not read keeps its client waiting here, who is not silent for that.
+        silent_until = Instant::now() + SILENCE;
     }
 }
 
@@ -218,7 +225,7 @@ async fn hear(
                 }
                 return Some(Ok(code));
             }
-            Some(Ok(Heard::Failed(problem))) => return Some(Err(problem)),
+            Some(Ok(Heard::Failed(_, problem))) => return Some(Err(problem)),
             Some(Err(_)) | None => {
                 return Some(Err("the node of the container is gone".to_owned()));
             }
@@ -298,7 +305,9 @@ async fn collect(mut command: Command, start: Start) -> Result<Output, Refused> 
             Some(Ok(Heard::Ended(code))) => {
                 return Ok(Output(pieces(&output), pieces(&errors), code));
             }
-            Some(Ok(Heard::Failed(problem))) => return Err(Refused::invalid(problem)),
+            Some(Ok(Heard::Failed(failed, problem))) => {
+                return Err(Refused::command_failed(failed, problem));
+            }
             Some(Err(_)) | None => return Err(gone()),
         }
         if output.len() + errors.len() > MAX_OUTPUT {
@@ -316,4 +325,64 @@ fn pieces(bytes: &[u8]) -> Vec<String> {
         .filter(|text| !text.is_empty())
         .into_iter()
         .collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use std::convert::Infallible;
+
+    use futures::channel::mpsc;
+    use tokio::time::sleep;
+
+    use super::*;
+
+    const TYPED: Flags = Flags {
+        interactive: true,
+        shell: false,
+        tty: false,
+    };
+
+    fn typed(text: &str) -> Result<Message, Infallible> {
+        let text = json!({"stdin": text}).to_string();
+        Ok(Message::Text(text.into()))
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn a_command_that_does_not_read_for_long_is_not_taken_for_a_silent_client() {
+        let (client, mut from_client) = mpsc::unbounded();
+        let (to_command, mut command) = mpsc::channel(0);
+        let is_reading = AtomicBool::new(true);
+        let speaking = say(&mut from_client, to_command, TYPED, &is_reading);
+        let working = async {
+            for _ in 0..20 {
+                client.unbounded_send(typed("a")).unwrap();
+                client.unbounded_send(typed("b")).unwrap();
+                client.unbounded_send(typed("c")).unwrap();
+                sleep(SILENCE * 2).await;
+                let mut read = 0;
+                while read < 3 {
+                    match command.next().await {
+                        Some(Said::Input(_)) => read += 1,
+                        Some(Said::Alive) => {}
+                        other => panic!("{other:?}"),
+                    }
+                }
+            }
+        };
+        tokio::select! {
+            () = speaking => panic!("the command was given up"),
+            () = working => {}
+        }
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn a_client_that_says_nothing_is_given_up() {
+        let (_client, mut from_client) = mpsc::unbounded::<Result<Message, Infallible>>();
+        let (to_command, command) = mpsc::channel(0);
+        let is_reading = AtomicBool::new(true);
+        let began = Instant::now();
+        let speaking = say(&mut from_client, to_command, TYPED, &is_reading);
+        tokio::join!(speaking, command.collect::<Vec<_>>());
+        assert!(began.elapsed() < SILENCE + PING_EVERY);
+    }
 }

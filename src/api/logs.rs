@@ -5,8 +5,10 @@
 //! the engines alone: what a node that is away has cannot be read, and the answer says so.
 
 mod follow;
+mod kept;
 mod once;
 mod selection;
+mod source;
 
 use kontena_core::time::WallTime;
 
@@ -26,12 +28,15 @@ struct Wanted {
     name: String,
     /// The node's name.
     node: String,
+    is_running: bool,
+    /// Since when its container is as it is, by its node's clock.
+    since: WallTime,
 }
 
 /// Which lines of them.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(super) struct Range {
-    /// The last so many.
+    /// The last so many, or the first after a line.
     pub(super) limit: u32,
     pub(super) since: Option<Time>,
     /// Only after the line with this id.
@@ -47,9 +52,13 @@ impl Range {
         LogOptions {
             // What follows a line is wanted whole, however much it is.
             tail: self.after.is_none().then_some(self.limit),
-            since: after.or(self.since.map(Time::wall)),
+            since: after.or(self.since_wall()),
             follow,
         }
+    }
+
+    fn since_wall(&self) -> Option<WallTime> {
+        self.since.map(Time::wall)
     }
 
     fn has(&self, line: &LogLine, id: &str) -> bool {

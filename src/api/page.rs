@@ -27,17 +27,13 @@ pub(super) struct Paged<T> {
 }
 
 impl Page {
-    /// What is asked for of `items`. Nothing is said of their order where all are asked for.
+    /// What is asked for of `items`, in the order of their places.
     pub(super) fn cut<T>(
         &self,
         uri: &Uri,
         items: impl IntoIterator<Item = T>,
         place: impl Fn(&T) -> String,
     ) -> Cut<T> {
-        if self.limit.is_none() && self.after.is_none() {
-            let items = items.into_iter().collect();
-            return Cut { items, next: None };
-        }
         let after = self.after.as_ref().map(Place::as_str);
         let placed = items.into_iter().map(|item| (place(&item), item));
         let mut items: Vec<(String, T)> = placed

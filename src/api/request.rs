@@ -91,3 +91,22 @@ impl<T: DeserializeOwned, S: Send + Sync> FromRequestParts<S> for Parameters<T> 
             .map_err(|problem| Refused::invalid(problem.body_text()))
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use axum::body::Body as Bytes;
+    use futures::stream;
+    use tokio::time::Instant;
+
+    use super::*;
+
+    #[tokio::test(start_paused = true)]
+    async fn a_body_that_does_not_arrive_is_not_waited_for() {
+        let silent = stream::pending::<Result<Vec<u8>, std::io::Error>>();
+        let request = Request::new(Bytes::from_stream(silent));
+        let began = Instant::now();
+        let refused = Body::<Value>::from_request(request, &()).await.err();
+        assert_eq!(refused.unwrap().status, StatusCode::REQUEST_TIMEOUT);
+        assert_eq!(began.elapsed(), BODY_LIMIT);
+    }
+}

@@ -70,6 +70,13 @@ fn newest_first(number: u64, rest: &str) -> String {
     format!("{:020},{rest}", u64::MAX - number)
 }
 
+/// Of hexadecimal digits of one length, a text by which the highest comes first.
+fn highest_first(digits: &str) -> String {
+    let digits = digits.chars().filter_map(|digit| digit.to_digit(16));
+    let turned = digits.filter_map(|digit| char::from_digit(15 - digit, 16));
+    turned.collect()
+}
+
 /// The newest view of any grid.
 fn snapshot(backend: &Backend) -> Result<Snapshot, Refused> {
     let view = Arc::clone(&backend.view.borrow());

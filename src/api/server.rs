@@ -40,6 +40,8 @@ use super::routes;
 const MAX_CONNECTIONS: usize = 256;
 /// From the first byte of a request to the end of its headers; also an idle connection's time.
 const HEADER_LIMIT: Duration = Duration::from_secs(30);
+/// What is read ahead of one connection, and with it the longest head.
+const READ_AHEAD: usize = 128 << 10;
 /// How long answers that are under way may take when the daemon stops. Followed logs are cut then.
 const STOP_LIMIT: Duration = Duration::from_secs(2);
 /// Silence before the kernel asks whether the other side is still there.
@@ -239,6 +241,7 @@ where
     let connection = http1::Builder::new()
         .timer(TokioTimer::new())
         .header_read_timeout(HEADER_LIMIT)
+        .max_buf_size(READ_AHEAD)
         .serve_connection(TokioIo::new(stream), TowerToHyperService::new(router))
         .with_upgrades();
     tokio::pin!(connection);
@@ -252,5 +255,43 @@ where
     handed_over.store(true, Ordering::Relaxed);
     if let Err(problem) = ended {
         tracing::debug!(%problem, "API connection ended");
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use tokio::io::{AsyncReadExt, AsyncWriteExt, duplex};
+    use tokio::time::Instant;
+
+    use super::*;
+
+    /// What is answered to the beginning of a request, and after how long the connection is closed.
+    async fn closed(begun: &[u8]) -> (String, Duration) {
+        let (near, mut far) = duplex(1 << 20);
+        let (_stopping, stopped) = watch::channel(false);
+        let began = Instant::now();
+        far.write_all(begun).await.unwrap();
+        let mut answer = String::new();
+        let answering = super::answer(near, Router::new(), stopped);
+        let (read, ()) = tokio::join!(far.read_to_string(&mut answer), answering);
+        read.unwrap();
+        (answer, began.elapsed())
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn who_stays_half_way_through_a_head_is_cut_off() {
+        for begun in ["", "GE", "GET / HTTP/1.1\r\nHost: a\r\nX-"] {
+            let (answer, after) = closed(begun.as_bytes()).await;
+            assert!(!answer.starts_with("HTTP/1.1 2"), "{answer}");
+            assert_eq!(after.as_secs(), HEADER_LIMIT.as_secs(), "{begun:?}");
+        }
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn a_head_is_not_longer_than_what_is_read_ahead() {
+        let head = format!("GET / HTTP/1.1\r\nX: {}", "a".repeat(READ_AHEAD + 1));
+        let (answer, after) = closed(head.as_bytes()).await;
+        assert!(answer.starts_with("HTTP/1.1 431 "), "{answer}");
+        assert!(after < HEADER_LIMIT);
     }
 }

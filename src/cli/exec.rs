@@ -227,7 +227,7 @@ async fn hear(
             Ok(Some(Ok(Heard::Errors(bytes)))) => write(&mut errors, &bytes).await?,
             Ok(Some(Ok(Heard::Alive))) => {}
             Ok(Some(Ok(Heard::Ended(code)))) => return Ok(code),
-            Ok(Some(Ok(Heard::Failed(problem)))) => return Err(Failure::failed(problem)),
+            Ok(Some(Ok(Heard::Failed(_, problem)))) => return Err(Failure::failed(problem)),
             Ok(Some(Err(_)) | None) | Err(_) => return Err(gone()),
         }
     }

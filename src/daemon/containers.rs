@@ -22,6 +22,7 @@ use tokio::time::timeout;
 use self::session::Session;
 use super::streams::{OfContainer, Purpose};
 use crate::api::backend::{Carried, Containers};
+use crate::api::client::READ_LIMIT;
 use crate::api::types::usage::{CpuUse, MemoryUse, NetworkUse, Usage};
 use crate::docker::{self, Docker};
 use crate::p2p::{P2p, PeerStream};
@@ -33,7 +34,9 @@ const MOST: usize = 128;
 const PIPE: usize = 256 * 1024;
 
 const MAX_ANSWER: u64 = 8 << 20;
-const LIMIT: Duration = Duration::from_secs(15);
+const LIMIT: Duration = Duration::from_secs(10);
+/// Whoever asked this node hears of a silent one, and not silence.
+const _: () = assert!(LIMIT.as_secs() < READ_LIMIT.as_secs());
 /// A command that is told to end has two seconds.
 const END_LIMIT: Duration = Duration::from_secs(4);
 

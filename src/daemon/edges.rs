@@ -16,6 +16,7 @@ use tokio::time::{Interval, MissedTickBehavior, interval};
 use crate::api::backend::{Backend, Local, Order, Routes};
 use crate::api::dial::Dialer;
 use crate::api::server::{self, Listeners};
+use crate::api::think::Thinker;
 use crate::api::types::membership::Phase;
 use crate::disk::{Disk, Footprint, Saved};
 use crate::docker::{Docker, Watch};
@@ -203,6 +204,7 @@ impl Edges {
                 local: locals,
                 dialer: Dialer::default(),
                 definitions: tokio::sync::Mutex::default(),
+                thinker: Thinker::default(),
                 me,
                 default_name: default_name(&gethostname::gethostname().to_string_lossy()),
                 entropy,

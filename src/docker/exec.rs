@@ -40,6 +40,17 @@ pub(crate) struct ExecOptions {
     pub(crate) size: Option<(u16, u16)>,
 }
 
+/// Why a command was not started, in words for people.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) enum NotStarted {
+    /// The container is not there, or does not run.
+    Container(String),
+    /// The engine does not take the command.
+    Command(String),
+    /// The engine does not answer, or is broken.
+    Engine(String),
+}
+
 /// A command that runs.
 pub(crate) struct Running {
     /// The engine's name of it.
@@ -68,12 +79,12 @@ impl Docker {
         container: &ContainerId,
         grid: &str,
         options: &ExecOptions,
-    ) -> Result<Running, String> {
+    ) -> Result<Running, NotStarted> {
         self.check_ours(container, grid).await?;
         let created = self.create_exec(container, options).await;
-        let id = created.map_err(|trouble| refused(&trouble))?;
+        let id = created.map_err(|trouble| not_started(&trouble))?;
         let hijacked = self.start_exec(&id, options).await;
-        let hijacked = hijacked.map_err(|trouble| refused(&trouble))?;
+        let hijacked = hijacked.map_err(|trouble| not_started(&trouble))?;
         let (output, input) = split(hijacked);
         let pieces = Pieces::of(options.tty);
         Ok(Running {
@@ -83,14 +94,16 @@ impl Docker {
         })
     }
 
-    async fn check_ours(&self, container: &ContainerId, grid: &str) -> Result<(), String> {
+    async fn check_ours(&self, container: &ContainerId, grid: &str) -> Result<(), NotStarted> {
         let inspected = self.inspect(&container.0).await;
-        let inspected = inspected.map_err(|trouble| refused(&trouble))?;
+        let inspected = inspected.map_err(|trouble| not_started(&trouble))?;
         let labels = inspected.config.and_then(|config| config.labels);
         let of_grid = labels.and_then(|mut labels| labels.remove(GRID));
         match of_grid.as_deref() == Some(grid) {
             true => Ok(()),
-            false => Err("it is no container of this grid".to_owned()),
+            false => Err(NotStarted::Container(
+                "it is no container of this grid".to_owned(),
+            )),
         }
     }
 
@@ -178,6 +191,20 @@ impl Docker {
     }
 }
 
+fn not_started(trouble: &Trouble) -> NotStarted {
+    let problem = refused(trouble);
+    match trouble {
+        Trouble::Refused {
+            status: NOT_FOUND | CONFLICT,
+            ..
+        } => NotStarted::Container(problem),
+        Trouble::Refused {
+            status: 400..500, ..
+        } => NotStarted::Command(problem),
+        Trouble::Refused { .. } | Trouble::Unreachable(_) => NotStarted::Engine(problem),
+    }
+}
+
 /// In words for people, who know the container by its name.
 fn refused(trouble: &Trouble) -> String {
     match trouble {
@@ -189,5 +216,28 @@ fn refused(trouble: &Trouble) -> String {
         } => "its container does not run".to_owned(),
         Trouble::Refused { message, .. } => message.clone(),
         Trouble::Unreachable(problem) => format!("the Docker engine does not answer: {problem}"),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn answered(status: u16) -> NotStarted {
+        let message = "it says so".to_owned();
+        not_started(&Trouble::Refused { status, message })
+    }
+
+    #[test]
+    fn what_an_engine_says_against_a_command_is_told_from_what_is_wrong_with_it() {
+        let gone = "its container is not there any more".to_owned();
+        assert_eq!(answered(404), NotStarted::Container(gone));
+        let stopped = "its container does not run".to_owned();
+        assert_eq!(answered(409), NotStarted::Container(stopped));
+        let said = || "it says so".to_owned();
+        assert_eq!(answered(400), NotStarted::Command(said()));
+        assert_eq!(answered(500), NotStarted::Engine(said()));
+        let silent = not_started(&Trouble::Unreachable(said()));
+        assert!(matches!(silent, NotStarted::Engine(_)));
     }
 }

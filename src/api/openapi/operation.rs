@@ -38,6 +38,13 @@ pub(in crate::api) fn reads(
     described(summary, &[404, 409])
 }
 
+/// As [`reads`], but the asked node has to think about it.
+pub(in crate::api) fn works_out(
+    summary: &'static str,
+) -> impl FnOnce(TransformOperation<'_>) -> TransformOperation<'_> {
+    described(summary, &[404, 409, 500, 503])
+}
+
 /// As [`reads`], but the asked node has to ask another.
 pub(in crate::api) fn asks(
     summary: &'static str,
@@ -49,7 +56,7 @@ pub(in crate::api) fn asks(
 pub(in crate::api) fn runs(
     summary: &'static str,
 ) -> impl FnOnce(TransformOperation<'_>) -> TransformOperation<'_> {
-    described(summary, &[404, 409, 502, 504])
+    described(summary, &[404, 409, 502, 503, 504])
 }
 
 /// A command to the grid, or to the node.
@@ -73,7 +80,7 @@ pub(in crate::api) fn hands_over(
     protocols: &'static [&'static str],
 ) -> impl FnOnce(TransformOperation<'_>) -> TransformOperation<'_> {
     move |operation| {
-        let mut operation = described(summary, &[404, 409, 422, 426, 500, 502])(operation);
+        let mut operation = described(summary, &[404, 409, 422, 426, 500, 502, 503])(operation);
         let inner = operation.inner_mut();
         inner.description = Some(description.to_owned());
         inner.parameters.push(ReferenceOr::Item(upgrade(protocols)));

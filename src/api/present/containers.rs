@@ -7,6 +7,7 @@ use kontena_core::view::{Member, ServiceRecord};
 
 use super::Snapshot;
 use super::instances::revision_number;
+use crate::api::answer::Refused;
 use crate::api::types::Time;
 use crate::api::types::instance::{Container, ContainerHealth, ContainerState};
 
@@ -43,6 +44,15 @@ pub(in crate::api) fn is_known(snapshot: &Snapshot, node: &NodeId, name: &str) -
     let report = snapshot.view.reports.get(node);
     let mut holds = report.iter().flat_map(|report| report.holds.keys());
     holds.any(|id| id.container_name() == name)
+}
+
+/// That some node has or had a container of this name.
+pub(in crate::api) fn check(snapshot: &Snapshot, name: &str) -> Result<(), Refused> {
+    let mut nodes = snapshot.reports();
+    match nodes.any(|(node, _, _)| is_known(snapshot, node, name)) {
+        true => Ok(()),
+        false => Err(Refused::not_found("container", name)),
+    }
 }
 
 fn select(snapshot: &Snapshot, is_meant: impl Fn(&InstanceId) -> bool) -> Vec<(String, Container)> {

@@ -1,7 +1,7 @@
 //! What became of a deploy, read from the holds. Only halts are recorded: the deploy of record has a
 //! generation, which is its id, and every hold says which generation it came with.
 
-use kontena_core::id::{InstanceId, ServiceKey, StackName};
+use kontena_core::id::{InstanceId, NodeId, ServiceKey, StackName};
 use kontena_core::report::{Health, Hold, InstanceState};
 use kontena_core::view::{DeployRecord, Deployed, Lifecycle, ServiceRecord, TakenBack};
 
@@ -11,7 +11,7 @@ use super::node::engine_problem;
 use super::revision::node_name;
 use crate::api::types::Time;
 use crate::api::types::deploy::{
-    DeployRow, DeployState, InstanceDeploy, Outcome, ServiceDeploy, ServiceDeploys, StackDeploy,
+    DeployRow, DeployState, InstanceDeploy, Outcome, ServiceDeploy, StackDeploy,
 };
 
 /// The id of a service that was never deployed.
@@ -92,23 +92,23 @@ fn gone_back(taken_back: &TakenBack, is_halted: bool, way_back: ServiceDeploy) -
     }
 }
 
-/// The orders to deploy a service, the newest first; before them the way back from the newest, if there is one.
+/// The orders to deploy a service, the newest first, each with the node that took it; before them the way back from
+/// the newest, if there is one, which nobody ordered.
 pub(in crate::api) fn all(
     snapshot: &Snapshot,
     key: &ServiceKey,
     record: &ServiceRecord,
-) -> ServiceDeploys {
+) -> Vec<(Option<NodeId>, DeployRow)> {
     let current = current(snapshot, key, record);
     let generation = generation(record);
     let deployed = record.deployed.as_ref();
     let way_back = deployed.and_then(|deployed| way_back_row(snapshot, deployed, &current));
     let orders = record.deploys.iter().map(|order| {
         let newest = (order.generation == generation).then_some(&current);
-        order_row(snapshot, order, newest)
+        (Some(order.by), order_row(snapshot, order, newest))
     });
-    ServiceDeploys {
-        deploys: way_back.into_iter().chain(orders).collect(),
-    }
+    let way_back = way_back.into_iter().map(|row| (None, row));
+    way_back.chain(orders).collect()
 }
 
 fn way_back_row(

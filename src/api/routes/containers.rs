@@ -96,7 +96,7 @@ impl Meant {
 
 /// Kontena's flags, which are texts and count if they are there.
 #[derive(Debug, Default, Deserialize, JsonSchema)]
-#[serde(default)]
+#[serde(default, deny_unknown_fields)]
 pub(super) struct ExecQuery {
     /// Whether there will be input.
     interactive: Option<String>,
@@ -161,6 +161,7 @@ pub(super) async fn exec(
 }
 
 #[derive(Debug, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
 #[schemars(rename = "Command")]
 pub(super) struct Wanted {
     /// The program, as the container finds it, and its arguments.

@@ -4,12 +4,13 @@ use axum::Json;
 use axum::extract::State;
 use axum::http::Uri;
 use kontena_core::command::Command;
-use kontena_core::id::ServiceKey;
+use kontena_core::id::{NodeId, ServiceKey};
 use kontena_core::view::{ServiceRecord, View};
 
 use super::services::existing;
 use super::{
-    Answer, List, Shared, change, newest_first, saved, service_key, snapshot_of, stack_name,
+    Answer, List, Shared, change, highest_first, newest_first, saved, service_key, snapshot_of,
+    stack_name,
 };
 use crate::api::answer::Refused;
 use crate::api::backend::Backend;
@@ -128,11 +129,16 @@ pub(super) async fn list(
     let snapshot = snapshot_of(&backend, &grid)?;
     let key = service_key(&stack, &service)?;
     let record = snapshot.service(&key)?;
-    let rows = deploys::all(&snapshot, &key, record).deploys;
-    let place =
-        |row: &DeployRow| newest_first(row.id.parse().unwrap_or_default(), &row.revision_id);
-    page.cut(&uri, rows, place)
-        .answer(|row| row, |deploys| ServiceDeploys { deploys })
+    let rows = deploys::all(&snapshot, &key, record);
+    page.cut(&uri, rows, |(by, row)| place(*by, row))
+        .answer(|(_, row)| row, |deploys| ServiceDeploys { deploys })
+}
+
+/// Two nodes may give one number to two deploys, and of one revision: the higher node's is the newer one.
+fn place(by: Option<NodeId>, row: &DeployRow) -> String {
+    let number = row.id.parse().unwrap_or_default();
+    let by = by.map(|by| format!("{},{}", highest_first(&by.to_string()), row.revision_id));
+    newest_first(number, &by.unwrap_or_default())
 }
 
 async fn deployed(

@@ -37,7 +37,8 @@ const QUIET: Duration = Duration::from_secs(5);
 #[derive(Debug, Default, Deserialize, JsonSchema)]
 #[serde(default, deny_unknown_fields)]
 pub(super) struct Query {
-    /// The newest so many lines, or the first after `from`; 100 by itself.
+    /// The newest so many lines, or the first after `from`; 100 by itself. Lines of one container that share their
+    /// time and with it their id come together: then there are a few more.
     #[schemars(range(max = 10_000))]
     limit: Option<u32>,
     /// Only lines that are not older: a moment in RFC 3339.
@@ -98,7 +99,7 @@ pub(super) async fn of_service(
     let key = existing(&backend, &grid, &stack, &service)?;
     let selection = Selection {
         stack: Some(key.stack.clone()),
-        services: vec![(Some(key.stack), key.service)],
+        service: Some(key),
         ..Selection::default()
     };
     answer(&backend, &grid, selection, &query).await
@@ -115,8 +116,7 @@ pub(super) async fn of_container(
         return Err(Refused::not_found("container", &format!("{node}/{name}")));
     }
     let selection = Selection {
-        nodes: vec![node],
-        containers: vec![name],
+        container: Some((node, name)),
         ..Selection::default()
     };
     answer(&backend, &grid, selection, &query).await
@@ -132,9 +132,9 @@ async fn answer(
     let selection = narrowed(selection, query)?;
     selection.check(&snapshot)?;
     let range = range(query)?;
-    if is_set(query.follow.as_deref())? {
+    let with_missing = is_set("missing", query.missing.as_deref())?;
+    if is_set("follow", query.follow.as_deref())? {
         let lines = follow(backend.logs.clone(), backend.view.clone(), selection, range);
-        let with_missing = is_set(query.missing.as_deref())?;
         let lines = lines.filter(move |line| {
             let is_told = with_missing || !matches!(line, FollowedLine::Missing { .. });
             std::future::ready(is_told)
@@ -173,11 +173,11 @@ fn streamed(
     response
 }
 
-fn is_set(flag: Option<&str>) -> Result<bool, Refused> {
+fn is_set(name: &str, flag: Option<&str>) -> Result<bool, Refused> {
     match flag {
         None | Some("" | "0" | "false") => Ok(false),
         Some("1" | "true") => Ok(true),
-        Some(other) => Err(Refused::invalid(format!("follow: `{other}` is not 1 or 0"))),
+        Some(other) => Err(Refused::invalid(format!("{name}: `{other}` is not 1 or 0"))),
     }
 }
 
@@ -202,18 +202,13 @@ fn range(query: &Query) -> Result<Range, Refused> {
     })
 }
 
-/// The selection of a path, with what the parameters say beside it.
+/// Of the selection of a path, what the parameters leave.
 fn narrowed(mut selection: Selection, query: &Query) -> Result<Selection, Refused> {
     let services = list(query.services.as_deref()).map(service);
-    selection
-        .services
-        .extend(services.collect::<Result<Vec<_>, _>>()?);
-    selection
-        .nodes
-        .extend(list(query.nodes.as_deref()).map(str::to_owned));
-    selection
-        .containers
-        .extend(list(query.containers.as_deref()).map(str::to_owned));
+    selection.services = services.collect::<Result<_, _>>()?;
+    let names = |names: &Option<String>| list(names.as_deref()).map(str::to_owned).collect();
+    selection.nodes = names(&query.nodes);
+    selection.containers = names(&query.containers);
     selection.instance = query.instance;
     Ok(selection)
 }

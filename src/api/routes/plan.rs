@@ -1,5 +1,7 @@
 //! What would happen if. *Ours.*
 
+use std::collections::BTreeMap;
+
 use axum::Json;
 use axum::extract::State;
 use kontena_core::id::{NodeId, NodeName};
@@ -29,16 +31,40 @@ pub(super) async fn plan(
 ) -> Answer<Described<Plan, PlanShape>> {
     let snapshot = snapshot_of(&backend, &grid)?;
     let explained = if request.scores { MAX_EXPLAINED } else { 0 };
+    check_size(&request)?;
     let suppositions = suppositions(&snapshot, request)?;
-    let plan = placement::plan(&snapshot.view, &suppositions, explained);
+    let think = move || placement::plan(&snapshot.view, &suppositions, explained);
+    let plan = backend.thinker.think(think).await?;
     Ok(Json(Described::new(plan)))
+}
+
+/// Before anything is looked for.
+fn check_size(request: &PlanRequest) -> Result<(), Refused> {
+    let PlanRequest {
+        drain,
+        activate,
+        kill,
+        remove,
+        label,
+        add,
+        scores: _,
+    } = request;
+    let named = [drain, activate, kill, remove].map(Vec::len);
+    let count = named.iter().sum::<usize>() + label.len() + add.len();
+    if count <= MAX_SUPPOSITIONS {
+        return Ok(());
+    }
+    let message = format!("{count} suppositions, {MAX_SUPPOSITIONS} are possible");
+    Err(Refused::invalid(message))
 }
 
 /// Who joins comes first, so that the rest may be supposed of it too; who is removed last.
 fn suppositions(snapshot: &Snapshot, request: PlanRequest) -> Result<Vec<Supposition>, Refused> {
+    let members = snapshot.view.documents.roster.iter();
+    let nodes: Nodes<'_> = members.map(|(id, member)| (&member.name, *id)).collect();
     let mut all = Vec::new();
     for added in request.add {
-        if snapshot.node(added.name.as_str()).is_ok() {
+        if nodes.contains_key(&added.name) {
             let message = format!("node `{}` exists already", added.name);
             return Err(Refused::invalid(message));
         }
@@ -49,7 +75,7 @@ fn suppositions(snapshot: &Snapshot, request: PlanRequest) -> Result<Vec<Supposi
     for labelled in request.label {
         checked(std::slice::from_ref(&labelled.label))?;
         all.push(Supposition::Labelled {
-            node: find(snapshot, &labelled.node)?,
+            node: find(&nodes, &labelled.node)?,
             label: labelled.label,
         });
     }
@@ -61,22 +87,18 @@ fn suppositions(snapshot: &Snapshot, request: PlanRequest) -> Result<Vec<Supposi
     ];
     for (names, supposed) in kinds {
         for name in names {
-            all.push(supposed(find(snapshot, &name)?));
+            all.push(supposed(find(&nodes, &name)?));
         }
-    }
-    if all.len() > MAX_SUPPOSITIONS {
-        let message = format!(
-            "{} suppositions, {MAX_SUPPOSITIONS} are possible",
-            all.len()
-        );
-        return Err(Refused::invalid(message));
     }
     Ok(all)
 }
 
-fn find(snapshot: &Snapshot, name: &NodeName) -> Result<NodeId, Refused> {
-    let (node, _) = snapshot.node(name.as_str())?;
-    Ok(*node)
+/// The members by their names, looked up once for all that is supposed.
+type Nodes<'a> = BTreeMap<&'a NodeName, NodeId>;
+
+fn find(nodes: &Nodes<'_>, name: &NodeName) -> Result<NodeId, Refused> {
+    let node = nodes.get(name).copied();
+    node.ok_or_else(|| Refused::not_found("node", name.as_str()))
 }
 
 fn checked(labels: &[String]) -> Result<(), Refused> {

@@ -15,7 +15,9 @@ use serde_json::Value;
 
 use super::services::refused;
 use super::stacks::{input, named, shown};
-use super::{Answer, List, Shared, change, newest_first, saved, snapshot_of, stack_name};
+use super::{
+    Answer, List, Shared, change, highest_first, newest_first, saved, snapshot_of, stack_name,
+};
 use crate::api::answer::Refused;
 use crate::api::present::{Snapshot, revision as present};
 use crate::api::request::{Body, Parameters, Segments};
@@ -38,8 +40,10 @@ pub(super) async fn list(
     let snapshot = snapshot_of(&backend, &grid)?;
     let (_, history) = history(&snapshot, &stack)?;
     let revisions = present::revisions(&snapshot, &history);
-    page.cut(&uri, revisions, |one| newest_first(one.number, &one.hash))
-        .answer(|one| one, |revisions| Revisions { revisions })
+    page.cut(&uri, revisions, |one| {
+        newest_first(one.number, &highest_first(&one.hash))
+    })
+    .answer(|one| one, |revisions| Revisions { revisions })
 }
 
 /// What is compared; what is stored now where one is missing.

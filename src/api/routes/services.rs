@@ -125,6 +125,7 @@ pub(super) async fn update(
     }): Segments<OfService>,
     Body(body): Body<Described<Value, ServiceDefinition>>,
 ) -> Answer<Changed<Service>> {
+    let _alone = backend.alone().await?;
     let snapshot = snapshot_of(&backend, &grid)?;
     let key = service_key(&stack, &service)?;
     let wanted = ServiceChange::read(&body.value).map_err(|problems| refused(&problems))?;
@@ -187,7 +188,7 @@ pub(super) async fn set_variable(
 ) -> Answer<Changed<Service>> {
     let name = CoreService::variable_name(&wanted.env);
     let name = name.map_err(|problem| Refused::invalid(format!("env: {problem}")))?;
-    let _alone = backend.definitions.lock().await;
+    let _alone = backend.alone().await?;
     let snapshot = snapshot_of(&backend, &grid)?;
     let key = service_key(&stack, &service)?;
     let mut service = current(&snapshot, &key)?.clone();
@@ -209,7 +210,7 @@ pub(super) async fn unset_variable(
         variable: name,
     }): Segments<OfVariable>,
 ) -> Answer<Changed<Service>> {
-    let _alone = backend.definitions.lock().await;
+    let _alone = backend.alone().await?;
     let snapshot = snapshot_of(&backend, &grid)?;
     let key = service_key(&stack, &service)?;
     let mut service = current(&snapshot, &key)?.clone();

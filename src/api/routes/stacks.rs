@@ -6,7 +6,7 @@ use axum::Json;
 use axum::extract::State;
 use axum::http::Uri;
 use kontena_core::command::{Command, StackInput};
-use kontena_core::id::{ServiceKey, StackName};
+use kontena_core::id::{RevisionHash, ServiceKey, StackName};
 use kontena_core::manifest::compiled::{self, Compiled};
 use kontena_core::stack::StackLabel;
 use kontena_core::view::View;
@@ -92,10 +92,10 @@ pub(super) async fn upgrade(
         return Err(Refused::invalid(problem));
     }
     let stack = input(compiled);
-    let wanted = stack.clone();
+    let wanted = Wanted::of(&name, &stack);
     let is_upgraded = |view: &View| {
         let record = view.documents.stacks.get(&name);
-        record.is_none_or(|record| record.revision > before) || is_so(view, &name, &wanted)
+        record.is_none_or(|record| record.revision > before) || wanted.is_so(view, &name)
     };
     let command = Command::UpgradeStack {
         name: name.clone(),
@@ -105,19 +105,41 @@ pub(super) async fn upgrade(
     Ok(saved(shown(&snapshot, &name)?, how))
 }
 
-/// Whether the stack is exactly this already, so that there is nothing to upgrade.
-fn is_so(view: &View, name: &StackName, wanted: &StackInput) -> bool {
-    let record = view.documents.stacks.get(name);
-    let is_same_file = record.is_some_and(|record| {
-        let is = (&record.stack, &record.version, &record.source);
-        is == (&wanted.stack, &wanted.version, &wanted.source)
-    });
-    is_same_file
-        && wanted.services.iter().all(|(service, (definition, _))| {
+/// What a stack is to be, hashed once: the node's next view waits while one is looked at.
+struct Wanted {
+    stack: String,
+    version: String,
+    source: Option<String>,
+    services: Vec<(ServiceKey, RevisionHash)>,
+}
+
+impl Wanted {
+    fn of(name: &StackName, input: &StackInput) -> Self {
+        let services = input.services.iter().map(|(service, (definition, _))| {
             let key = ServiceKey::new(name.clone(), service.clone());
-            let record = view.documents.services.get(&key);
-            record.is_some_and(|record| record.latest.hash == definition.hash())
-        })
+            (key, definition.hash())
+        });
+        Self {
+            stack: input.stack.clone(),
+            version: input.version.clone(),
+            source: input.source.clone(),
+            services: services.collect(),
+        }
+    }
+
+    /// Whether the stack is exactly this already, so that there is nothing to upgrade.
+    fn is_so(&self, view: &View, name: &StackName) -> bool {
+        let record = view.documents.stacks.get(name);
+        let is_same_file = record.is_some_and(|record| {
+            let is = (&record.stack, &record.version, &record.source);
+            is == (&self.stack, &self.version, &self.source)
+        });
+        is_same_file
+            && self.services.iter().all(|(key, hash)| {
+                let record = view.documents.services.get(key);
+                record.is_some_and(|record| record.latest.hash == *hash)
+            })
+    }
 }
 
 /// A body without a name means the stack in the path.

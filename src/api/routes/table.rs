@@ -14,7 +14,7 @@ use super::{
 };
 use crate::api::backend::Backend;
 use crate::api::openapi::operation::{
-    asks, changes, document, hands_over, joins, reads, runs, tells,
+    asks, changes, document, hands_over, joins, reads, runs, tells, works_out,
 };
 
 type Routes = ApiRouter<Arc<Backend>>;
@@ -146,7 +146,10 @@ fn of_grids() -> Routes {
         )
         .api_route(
             "/v1/grids/{grid}/plan",
-            post_with(plan::plan, reads("What would happen if. Nothing is done")),
+            post_with(
+                plan::plan,
+                works_out("What would happen if. Nothing is done"),
+            ),
         )
         .api_route(
             "/v1/grids/{grid}/container_logs",
@@ -247,7 +250,10 @@ fn of_services() -> Routes {
         )
         .api_route(
             "/v1/why/{stack}/{service}",
-            get_with(why::explain, reads("Why its instances are where they are")),
+            get_with(
+                why::explain,
+                works_out("Why its instances are where they are"),
+            ),
         )
         .api_route(
             "/v1/proxy/{grid}/{stack}/{service}/{port}",

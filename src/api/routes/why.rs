@@ -32,6 +32,7 @@ pub(super) async fn explain(
     if let Some(number) = which.instance {
         instances::check(&snapshot, &key, number)?;
     }
-    let explanation = placement::explain(&snapshot.view, &key, which.instance);
+    let explain = move || placement::explain(&snapshot.view, &key, which.instance);
+    let explanation = backend.thinker.think(explain).await?;
     Ok(Json(Described::new(explanation)))
 }

@@ -1,10 +1,10 @@
-//! How many connections one address may have: nobody takes all places.
+//! How many connections one host may have: nobody takes all places.
 
 use std::collections::BTreeMap;
-use std::net::IpAddr;
+use std::net::{IpAddr, Ipv6Addr};
 use std::sync::{Arc, Mutex, PoisonError};
 
-/// A machine has as many followers of logs and commands in containers; the places are four times as many.
+/// A host has as many followers of logs and commands in containers; the places are four times as many.
 pub(super) const MOST_OF_ONE: usize = 64;
 
 /// Those who are connected, by address.
@@ -21,6 +21,7 @@ pub(super) struct Guest {
 impl Guests {
     /// `None` for who has too many already.
     pub(super) fn admit(&self, address: IpAddr) -> Option<Guest> {
+        let address = host(address);
         let mut counts = self.0.lock().unwrap_or_else(PoisonError::into_inner);
         let count = counts.entry(address).or_default();
         if *count >= MOST_OF_ONE {
@@ -29,6 +30,15 @@ impl Guests {
         *count += 1;
         let among = self.clone();
         Some(Guest { address, among })
+    }
+}
+
+/// What one host may have: of IPv6 it has a whole /64.
+fn host(address: IpAddr) -> IpAddr {
+    const NETWORK: u128 = !(u64::MAX as u128);
+    match address.to_canonical() {
+        IpAddr::V4(address) => address.into(),
+        IpAddr::V6(address) => Ipv6Addr::from_bits(address.to_bits() & NETWORK).into(),
     }
 }
 
@@ -62,5 +72,26 @@ mod tests {
         assert!(guests.admit(one).is_none());
         held.clear();
         assert!(guests.0.lock().unwrap().is_empty());
+    }
+
+    #[test]
+    fn a_host_of_ipv6_is_one_guest_with_all_of_its_addresses() {
+        let guests = Guests::default();
+        let address = |text: &str| text.parse::<IpAddr>().unwrap();
+        let _held: Vec<Guest> = (0..MOST_OF_ONE)
+            .map(|last| {
+                guests
+                    .admit(address(&format!("2001:db8::{last:x}")))
+                    .unwrap()
+            })
+            .collect();
+        assert!(guests.admit(address("2001:db8::ffff:1:2:3")).is_none());
+        assert!(guests.admit(address("2001:db8:0:1::1")).is_some());
+        // Those of IPv4 that come over a socket of IPv6 are as many as they are.
+        let _mapped: Vec<Guest> = (0..MOST_OF_ONE)
+            .map(|_| guests.admit(address("::ffff:192.0.2.1")).unwrap())
+            .collect();
+        assert!(guests.admit(address("192.0.2.1")).is_none());
+        assert!(guests.admit(address("::ffff:192.0.2.2")).is_some());
     }
 }

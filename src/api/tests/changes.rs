@@ -538,3 +538,24 @@ async fn single_variables_are_set_changed_and_taken_away() {
         .await;
     assert_eq!(wrong.unwrap_err().kind, ErrorKind::Invalid);
 }
+
+#[tokio::test]
+async fn changes_to_parts_of_one_service_at_once_lose_nothing() {
+    let server = Server::start(view(), redefining).await;
+    let path = "/v1/services/home/shop/web";
+    let envs = format!("{path}/envs");
+    for round in 0..8 {
+        let image = json!({"image": format!("nginx:{round}")});
+        let variable = json!({"env": format!("ROUND={round}")});
+        let (put, posted) = tokio::join!(
+            server.client.put::<_, Value>(path, &image),
+            server.client.post::<_, Value>(&envs, &variable)
+        );
+        put.unwrap();
+        posted.unwrap();
+        let service: Value = server.client.get(path).await.unwrap();
+        assert_eq!(service["image"], image["image"]);
+        let variables = service["env"].as_array().unwrap();
+        assert!(variables.contains(&variable["env"]), "{service}");
+    }
+}

@@ -16,6 +16,7 @@ use serde_json::json;
 
 use super::changes::{documents, noting};
 use super::fixture::{NOON, Server, accepted, add_report, hold, key, node, view};
+use super::paging::page;
 use crate::api::types::Changed;
 use crate::api::types::deploy::{DeployState, ServiceDeploy, ServiceDeploys};
 
@@ -215,6 +216,30 @@ async fn deploys_are_listed_with_what_became_of_them() {
         5 r2 alpha rolled back: instance 1 failed: the container exited with status 3
         2 r1 alpha replaced: -"#]]
     .assert_eq(&rows.join("\n"));
+}
+
+#[tokio::test]
+async fn deploys_that_two_nodes_gave_one_number_are_all_on_the_pages() {
+    let view = updated(|web| {
+        let twice = [3, 2, 1].map(|number| DeployRecord {
+            by: node(number),
+            ..order(7, 3, false)
+        });
+        let [higher, middle, lower] = twice;
+        web.deploys = [higher, middle, lower, order(2, 1, false)].into();
+    });
+    let server = Server::reading(view).await;
+    let path = format!("{PATH}/deploys");
+    let (whole, _) = page(&server, &path).await;
+    let nodes: Vec<_> = whole.iter().map(|row| &row["node"]).collect();
+    assert_eq!(nodes, ["gamma", "beta", "alpha", "alpha"]);
+    let (mut read, mut query) = (Vec::new(), Some("?limit=1".to_owned()));
+    while let Some(asked) = query {
+        let (items, next) = page(&server, &format!("{path}{asked}")).await;
+        read.extend(items);
+        query = next;
+    }
+    assert_eq!(read, whole);
 }
 
 #[tokio::test]

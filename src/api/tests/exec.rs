@@ -2,16 +2,18 @@
 
 use bytes::Bytes;
 use futures::{SinkExt, StreamExt};
+use kontena_core::report::{Health, InstanceState};
+use kontena_core::view::Freshness;
 use serde_json::{Value, json};
 use tokio::net::TcpStream;
 use tokio_tungstenite::tungstenite::client::IntoClientRequest;
 use tokio_tungstenite::tungstenite::{Error, Message};
 use tokio_tungstenite::{WebSocketStream, client_async};
 
-use super::fixture::{ADMIN_TOKEN, Server, container, view};
+use super::fixture::{ADMIN_TOKEN, Server, add_report, container, hold, key, view};
 use crate::api::client::ApiError;
 use crate::api::types::error::ErrorKind;
-use crate::api::types::exec::{EXEC, Heard, Said, Size, Start, asking};
+use crate::api::types::exec::{EXEC, Failed, Heard, Said, Size, Start, asking};
 
 const WEB: &str = "/v1/containers/home/alpha/shop.web-1";
 
@@ -60,7 +62,10 @@ async fn how_a_command_ends_is_told() {
     let failed = heard(&server, [Said::Start(start(&["nothing"]))]).await;
     assert_eq!(
         failed,
-        [Heard::Failed("there is no such command".to_owned())]
+        [Heard::Failed(
+            Failed::Wrong,
+            "there is no such command".to_owned()
+        )]
     );
 }
 
@@ -121,6 +126,58 @@ async fn a_command_without_input_is_answered_in_one() {
     let wrong = server.client.post::<_, Value>(&path, &body).await;
     let wrong = wrong.unwrap_err();
     assert_eq!(wrong.message, "there is no such command");
+}
+
+#[tokio::test]
+async fn what_is_no_mistake_of_the_request_is_not_answered_as_one() {
+    let server = Server::reading(view()).await;
+    for (command, status, kind) in [
+        ("nothing", 422, ErrorKind::Invalid),
+        ("stopped", 409, ErrorKind::Invalid),
+        ("broken", 502, ErrorKind::Unreachable),
+        ("busy", 503, ErrorKind::Busy),
+    ] {
+        let body = json!({"cmd": [command]});
+        let path = format!("{WEB}/exec");
+        let refused = server.client.post::<_, Value>(&path, &body).await;
+        let refused = refused.unwrap_err();
+        assert_eq!(
+            (refused.status, refused.kind),
+            (Some(status), kind),
+            "{command}"
+        );
+    }
+}
+
+#[tokio::test]
+async fn what_would_be_ignored_is_refused() {
+    let server = Server::reading(view()).await;
+    let path = format!("{WEB}/exec");
+    for field in ["stdin", "shell"] {
+        let body = json!({"cmd": ["say", "a"], field: true});
+        let refused = server.client.post::<_, Value>(&path, &body).await;
+        assert_eq!(refused.unwrap_err().status, Some(422), "{field}");
+    }
+    let refused = refused(&server, &format!("{path}?stdin=1")).await;
+    assert_eq!(refused.status, Some(422));
+}
+
+#[tokio::test]
+async fn a_container_that_does_not_run_or_whose_node_is_cut_off_is_told_apart() {
+    let mut view = view();
+    let hash = view.documents.services[&key("shop/web")].latest.hash;
+    let stopped = hold(hash, 'a', InstanceState::Stopped, Health::Unknown);
+    let running = hold(hash, 'b', InstanceState::Running, Health::Healthy);
+    add_report(&mut view, 1, Freshness::Fresh, &[("shop/web-1", stopped)]);
+    add_report(&mut view, 2, Freshness::Fresh, &[("shop/web-2", running)]);
+    let server = Server::reading(view).await;
+    for (name, status) in [("alpha/shop.web-1", 409), ("beta/shop.web-2", 502)] {
+        let path = format!("/v1/containers/home/{name}/exec");
+        assert_eq!(refused(&server, &path).await.status, Some(status), "{name}");
+        let body = json!({"cmd": ["say", "a"]});
+        let ran = server.client.post::<_, Value>(&path, &body).await;
+        assert_eq!(ran.unwrap_err().status, Some(status), "{name}");
+    }
 }
 
 type Socket = WebSocketStream<TcpStream>;

@@ -32,7 +32,7 @@ use crate::api::backend::{
 use crate::api::client::{ApiError, Client};
 use crate::api::server::{Listeners, serve};
 use crate::api::target::Target;
-use crate::api::types::exec::{Heard, Said, Size, Start, answering};
+use crate::api::types::exec::{Failed, Heard, Said, Size, Start, answering};
 use crate::api::types::membership::Phase;
 use crate::api::types::network::{NodeNetwork, Peer, Way};
 use crate::api::types::usage::{CpuUse, MemoryUse, Usage};
@@ -349,6 +349,7 @@ impl Server {
             .1,
             dialer: crate::api::dial::Dialer::default(),
             definitions: tokio::sync::Mutex::default(),
+            thinker: crate::api::think::Thinker::default(),
             me: node(1),
             default_name: "myhost".parse().unwrap(),
             entropy: || Ok([7; 32]),
@@ -417,7 +418,7 @@ async fn obeying(
     }
 }
 
-/// Logs by container; a followed one goes on with what is pushed.
+/// Logs by container; a followed one goes on with what is pushed, unless it breaks.
 #[derive(Default)]
 pub(super) struct FakeLogs {
     lines: Mutex<BTreeMap<String, Vec<Result<LogLine, String>>>>,
@@ -438,6 +439,16 @@ impl FakeLogs {
         }
     }
 
+    /// Those who follow hear the end, as when a container stops.
+    pub(super) fn end(&self, letter: char) {
+        let mut followers = self.followers.lock().unwrap();
+        followers.retain(|(name, _)| *name != container(letter));
+    }
+
+    pub(super) fn times_opened(&self) -> usize {
+        self.opened.lock().unwrap().len()
+    }
+
     pub(super) fn push(&self, letter: char, line: &LogLine) {
         let followers = self.followers.lock().unwrap();
         let of_it = followers
@@ -454,10 +465,16 @@ impl Logs for FakeLogs {
         options: LogOptions,
     ) -> BoxStream<'static, Result<LogLine, String>> {
         let lines = self.lines.lock().unwrap().get(&source.container).cloned();
-        let lines = stream::iter(lines.unwrap_or_default());
+        let since = options.since.map_or(0, |since| since.0 * 1_000_000);
+        let is_older =
+            |line: &Result<LogLine, String>| line.as_ref().is_ok_and(|line| line.nanos < since);
+        let mut lines = lines.unwrap_or_default();
+        lines.retain(|line| !is_older(line));
+        let breaks = lines.iter().any(Result::is_err);
+        let lines = stream::iter(lines);
         let container = source.container.clone();
         self.opened.lock().unwrap().push((source, options));
-        if !options.follow {
+        if !options.follow || breaks {
             return lines.boxed();
         }
         let (sender, mut receiver) = mpsc::unbounded_channel();
@@ -533,7 +550,10 @@ impl FakeContainers {
                     Said::Alive | Said::Start(_) => {}
                 }
             },
-            _ => Heard::Failed("there is no such command".to_owned()),
+            ["busy"] => Heard::Failed(Failed::Busy, "too many commands run".to_owned()),
+            ["stopped"] => Heard::Failed(Failed::NotNow, "it does not run".to_owned()),
+            ["broken"] => Heard::Failed(Failed::Lost, "the engine broke off".to_owned()),
+            _ => Heard::Failed(Failed::Wrong, "there is no such command".to_owned()),
         };
         words.send(last).await.ok()?;
         words.close().await.ok()

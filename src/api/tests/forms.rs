@@ -1,5 +1,6 @@
 //! The forms that the document tells of texts, against what the core takes.
 
+use kontena_core::external_registry::RegistryName;
 use kontena_core::id::{InstanceId, NodeId, NodeName, ServiceKey};
 use kontena_core::membership::admission::check_labels;
 use kontena_core::network::vpn::{Target, VpnKey};
@@ -9,8 +10,8 @@ use proptest::prelude::*;
 use schemars::{JsonSchema, SchemaGenerator};
 
 use crate::api::types::form::{
-    AffinityText, AssignmentText, ImageText, InstanceText, Key, Name, NodeLabelText, RevisionText,
-    ServiceText, SpreadText, StackLabelText, VpnKeyText,
+    AffinityText, AssignmentText, ImageText, InstanceText, Key, Name, NodeLabelText, RegistryText,
+    RegistryUrlText, RevisionText, ServiceText, SpreadText, StackLabelText, VpnKeyText,
 };
 
 /// Whether a text has the form.
@@ -147,4 +148,40 @@ fn what_the_document_says_of_revisions_keys_and_images_is_what_is_taken() {
         ],
         |text| image_reference(text).is_ok(),
     );
+}
+
+#[test]
+fn what_the_document_says_of_registries_is_what_is_taken() {
+    agree::<RegistryText>(
+        &[
+            "quay.io",
+            "registry.local:5000",
+            "registry:30500",
+            "r:65535",
+            "r:65536",
+            "r:0",
+            "r:05",
+            "r:",
+            "a_b.c-d",
+            "-a",
+            "A",
+            "",
+        ],
+        |text| text.parse::<RegistryName>().is_ok(),
+    );
+    let form = has_form::<RegistryUrlText>();
+    for text in [
+        "https://quay.io",
+        "quay.io/",
+        "http://registry:30500/v2/",
+        "https://R.local:65535",
+        "https://r:65536",
+        "https://r:0",
+        "ftp://quay.io",
+        "https://me@quay.io",
+        "",
+    ] {
+        let is_taken = RegistryName::of_url(text).is_ok();
+        assert_eq!(form.is_valid(&text.into()), is_taken, "{text:?}");
+    }
 }

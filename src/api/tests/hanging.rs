@@ -10,6 +10,7 @@ use tokio::time::timeout;
 use super::fixture::{ADMIN_TOKEN, Server, raw, view};
 use crate::api::client::Client;
 use crate::api::target::Target;
+use crate::api::types::MAX_BODY_BYTES;
 
 /// Far above what an answer takes, far below the patience of the server.
 const SOON: Duration = Duration::from_secs(10);
@@ -213,9 +214,29 @@ async fn a_stranger_s_body_is_not_read() {
 }
 
 #[tokio::test]
+async fn a_body_that_goes_on_beyond_its_limit_is_answered_and_a_stranger_s_at_once() {
+    let server = Server::reading(view()).await;
+    let known = format!("Authorization: Bearer {}\r\n", token());
+    // No more is sent than has to be read: what nobody reads would break the connection before the answer.
+    let too_long = vec![b' '; MAX_BODY_BYTES + 1];
+    for (who, body, status) in [(known.as_str(), &*too_long, "413"), ("", b"", "401")] {
+        let mut stream = connected(&server).await;
+        let head =
+            format!("POST /v1/init HTTP/1.1\r\nHost: a\r\n{who}Content-Length: 100000000\r\n\r\n");
+        stream.write_all(head.as_bytes()).await.unwrap();
+        stream.write_all(body).await.unwrap();
+        let mut line = [0; 13];
+        let read = timeout(SOON, stream.read_exact(&mut line)).await;
+        read.expect("it is answered").unwrap();
+        let line = String::from_utf8_lossy(&line).into_owned();
+        assert_eq!(line, format!("HTTP/1.1 {status} "));
+    }
+}
+
+#[tokio::test]
 async fn a_body_that_nests_too_deeply_is_refused() {
     let server = Server::reading(view()).await;
-    let deep = "[".repeat(100_000);
+    let deep = "{\"a\":".repeat(100_000);
     let request = format!(
         "POST /v1/grids/home/stacks HTTP/1.1\r\nHost: a\r\nConnection: close\r\nContent-Length: {}\r\n\r\n{deep}",
         deep.len()

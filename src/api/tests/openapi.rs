@@ -8,6 +8,9 @@ use super::fixture::{Server, accepted, raw, view};
 use crate::api::openapi;
 use crate::api::routes;
 
+const PROXY: &str = "/v1/proxy/{grid}/{stack}/{service}/{port}";
+const EXEC: &str = "/v1/containers/{grid}/{node}/{name}/exec";
+const WEB_EXEC: &str = "/v1/containers/home/alpha/shop.web-1/exec";
 const METHODS: [&str; 5] = ["get", "put", "post", "patch", "delete"];
 
 pub(super) fn document() -> Value {
@@ -239,16 +242,47 @@ async fn a_refusal_is_as_the_document_says() {
     });
     let validator = jsonschema::validator_for(&schema).unwrap();
     for request in [
-        refused("GET", "/v1/grids/none", ""),
-        refused("GET", "/v1/nothing", ""),
-        refused("PATCH", "/v1/grids/home", ""),
-        refused("POST", "/v1/init", "{"),
-        refused("GET", "/v1/grids/home/nodes?limit=x", ""),
-        refused("GET", "/v1/proxy/home/shop/web/80", ""),
+        ("GET", "/v1/grids/none", "/v1/grids/{grid}", ""),
+        ("GET", "/v1/nothing", "", ""),
+        ("PATCH", "/v1/grids/home", "", ""),
+        ("POST", "/v1/init", "/v1/init", "{"),
+        (
+            "GET",
+            "/v1/grids/home/nodes?limit=x",
+            "/v1/grids/{grid}/nodes",
+            "",
+        ),
+        ("GET", "/v1/proxy/home/shop/web/80", PROXY, ""),
+        ("POST", WEB_EXEC, EXEC, "{}"),
+        ("POST", WEB_EXEC, EXEC, r#"{"cmd": ["stopped"]}"#),
+        ("POST", WEB_EXEC, EXEC, r#"{"cmd": ["broken"]}"#),
+        ("POST", WEB_EXEC, EXEC, r#"{"cmd": ["busy"]}"#),
     ] {
-        let answer = raw(&server, request.as_bytes()).await;
-        let (_, body) = answer.split_once("\r\n\r\n").unwrap();
+        let (method, path, template, body) = request;
+        let answer = raw(&server, refused(method, path, body).as_bytes()).await;
+        let (head, body) = answer.split_once("\r\n\r\n").unwrap();
         let body: Value = serde_json::from_str(body).unwrap();
-        assert!(validator.is_valid(&body), "{request}: {body}");
+        assert!(validator.is_valid(&body), "{request:?}: {body}");
+        // What is no path, or has no such method, is no operation of the document.
+        if !template.is_empty() {
+            let status = head.split(' ').nth(1).unwrap();
+            let responses = &document["paths"][template][method.to_lowercase()]["responses"];
+            assert!(responses[status].is_object(), "{request:?}: {status}");
+        }
+    }
+}
+
+#[test]
+fn whatever_a_node_may_be_too_busy_for_says_so() {
+    let document = document();
+    for (method, path) in [
+        ("get", PROXY),
+        ("get", EXEC),
+        ("post", EXEC),
+        ("post", "/v1/grids/{grid}/plan"),
+        ("get", "/v1/why/{stack}/{service}"),
+    ] {
+        let responses = &document["paths"][path][method]["responses"];
+        assert!(responses["503"].is_object(), "{method} {path}");
     }
 }

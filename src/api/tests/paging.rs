@@ -35,7 +35,7 @@ fn lists() -> Vec<String> {
 }
 
 /// The items of an answer: its only list.
-fn items(answer: &Value) -> Vec<Value> {
+pub(super) fn items(answer: &Value) -> Vec<Value> {
     let mut lists = answer
         .as_object()
         .unwrap()
@@ -45,7 +45,7 @@ fn items(answer: &Value) -> Vec<Value> {
 }
 
 /// A page, and the query of the next one.
-async fn page(server: &Server, path: &str) -> (Vec<Value>, Option<String>) {
+pub(super) async fn page(server: &Server, path: &str) -> (Vec<Value>, Option<String>) {
     let request = format!("GET {path} HTTP/1.1\r\nHost: a\r\nConnection: close\r\n\r\n");
     let answer = raw(server, request.as_bytes()).await;
     let (head, body) = answer.split_once("\r\n\r\n").unwrap();

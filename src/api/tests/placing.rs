@@ -37,6 +37,19 @@ async fn the_default_affinity_is_changed_as_a_whole_and_shown() {
 }
 
 #[tokio::test]
+async fn too_much_in_a_plan_is_refused_before_anything_is_looked_for() {
+    let (server, _) = noting(|command, _| panic!("{command:?}")).await;
+    let request = json!({"kill": vec!["nobody"; 600], "drain": vec!["nobody"; 401]});
+    let refused = server
+        .client
+        .post::<_, Value>("/v1/grids/home/plan", &request)
+        .await
+        .unwrap_err();
+    assert_eq!(refused.status, Some(422));
+    assert_eq!(refused.message, "1001 suppositions, 1000 are possible");
+}
+
+#[tokio::test]
 async fn a_plan_tells_what_would_happen_and_does_nothing() {
     let (server, noted) = noting(|command, _| panic!("{command:?}")).await;
     let request = json!({"drain": ["alpha"], "add": [{"name": "omega", "labels": ["az=b"]}]});

@@ -76,8 +76,21 @@ pub(crate) enum Heard {
     /// With this exit code.
     Ended(i64),
     /// It could not be started, or nobody knows how it ended.
-    Failed(String),
+    Failed(Failed, String),
     Alive,
+}
+
+/// Why there is no exit code.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Failed {
+    /// Somebody who has to be asked does not answer, or broke off.
+    Lost,
+    /// The command is wrong, whenever it is asked for.
+    Wrong,
+    /// It is right, but cannot be now: its container is gone, or does not run.
+    NotNow,
+    /// The node has too much to do, or stops.
+    Busy,
 }
 
 /// Something that travels in a frame.
@@ -188,6 +201,9 @@ const OUTPUT: u8 = 1;
 const ERRORS: u8 = 2;
 const ENDED: u8 = 3;
 const FAILED: u8 = 4;
+const WRONG: u8 = 5;
+const NOT_NOW: u8 = 6;
+const BUSY: u8 = 7;
 
 impl Frame for Heard {
     fn kind(&self) -> u8 {
@@ -195,7 +211,10 @@ impl Frame for Heard {
             Self::Output(_) => OUTPUT,
             Self::Errors(_) => ERRORS,
             Self::Ended(_) => ENDED,
-            Self::Failed(_) => FAILED,
+            Self::Failed(Failed::Lost, _) => FAILED,
+            Self::Failed(Failed::Wrong, _) => WRONG,
+            Self::Failed(Failed::NotNow, _) => NOT_NOW,
+            Self::Failed(Failed::Busy, _) => BUSY,
             Self::Alive => ALIVE,
         }
     }
@@ -204,7 +223,7 @@ impl Frame for Heard {
         Ok(match self {
             Self::Output(bytes) | Self::Errors(bytes) => bytes,
             Self::Ended(code) => Bytes::copy_from_slice(&code.to_be_bytes()),
-            Self::Failed(problem) => Bytes::from(problem),
+            Self::Failed(_, problem) => Bytes::from(problem),
             Self::Alive => Bytes::new(),
         })
     }
@@ -217,11 +236,18 @@ impl Frame for Heard {
                 let code = <[u8; 8]>::try_from(payload.as_ref()).map_err(io::Error::other)?;
                 Self::Ended(i64::from_be_bytes(code))
             }
-            FAILED => Self::Failed(String::from_utf8_lossy(&payload).into_owned()),
+            FAILED => failed(Failed::Lost, &payload),
+            WRONG => failed(Failed::Wrong, &payload),
+            NOT_NOW => failed(Failed::NotNow, &payload),
+            BUSY => failed(Failed::Busy, &payload),
             ALIVE => Self::Alive,
             other => return Err(unknown(other)),
         })
     }
+}
+
+fn failed(kind: Failed, problem: &[u8]) -> Heard {
+    Heard::Failed(kind, String::from_utf8_lossy(problem).into_owned())
 }
 
 fn unknown(kind: u8) -> io::Error {
@@ -263,12 +289,21 @@ mod tests {
         ]
     }
 
+    fn failed() -> impl Strategy<Value = Failed> {
+        prop_oneof![
+            Just(Failed::Lost),
+            Just(Failed::Wrong),
+            Just(Failed::NotNow),
+            Just(Failed::Busy),
+        ]
+    }
+
     fn heard() -> impl Strategy<Value = Heard> {
         prop_oneof![
             bytes().prop_map(Heard::Output),
             bytes().prop_map(Heard::Errors),
             any::<i64>().prop_map(Heard::Ended),
-            ".{0,60}".prop_map(Heard::Failed),
+            (failed(), ".{0,60}").prop_map(|(kind, problem)| Heard::Failed(kind, problem)),
             Just(Heard::Alive),
         ]
     }

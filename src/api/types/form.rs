@@ -70,13 +70,13 @@ form! {
     /// The host of a registry, with a port.
     RegistryText = {
         "type": "string",
-        "pattern": "^[a-z0-9_]([a-z0-9_-]{0,61}[a-z0-9_])?(\\.[a-z0-9_]([a-z0-9_-]{0,61}[a-z0-9_])?)*(:[1-9][0-9]{0,3})?$",
+        "pattern": "^[a-z0-9_]([a-z0-9_-]{0,61}[a-z0-9_])?(\\.[a-z0-9_]([a-z0-9_-]{0,61}[a-z0-9_])?)*(:([1-9][0-9]{0,3}|[1-5][0-9]{4}|6[0-4][0-9]{3}|65[0-4][0-9]{2}|655[0-2][0-9]|6553[0-5]))?$",
         "maxLength": 177
     };
     /// Where a registry is; `https://` is put in front where there is no scheme.
     RegistryUrlText = {
         "type": "string",
-        "pattern": "^(https?://)?[A-Za-z0-9_]([A-Za-z0-9_-]{0,61}[A-Za-z0-9_])?(\\.[A-Za-z0-9_]([A-Za-z0-9_-]{0,61}[A-Za-z0-9_])?)*(:[1-9][0-9]{0,3})?(/[\\x21-\\x3f\\x41-\\x7e]*)?$",
+        "pattern": "^(https?://)?[A-Za-z0-9_]([A-Za-z0-9_-]{0,61}[A-Za-z0-9_])?(\\.[A-Za-z0-9_]([A-Za-z0-9_-]{0,61}[A-Za-z0-9_])?)*(:([1-9][0-9]{0,3}|[1-5][0-9]{4}|6[0-4][0-9]{3}|65[0-4][0-9]{2}|655[0-2][0-9]|6553[0-5]))?(/[\\x21-\\x3f\\x41-\\x7e]*)?$",
         "maxLength": 177
     };
     /// A revision of a stack: `7`, `7~ab12`, or at least 4 digits of its hash.

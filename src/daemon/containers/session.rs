@@ -16,8 +16,10 @@ use tokio::sync::{OwnedSemaphorePermit, watch};
 use tokio::time::{MissedTickBehavior, interval, timeout};
 use tokio_util::codec::Framed;
 
-use crate::api::types::exec::{ALIVE_EVERY, Frames, Heard, SILENCE, Said, Start, answering};
-use crate::docker::{Docker, ExecOptions, Piece, Running};
+use crate::api::types::exec::{
+    ALIVE_EVERY, Failed, Frames, Heard, SILENCE, Said, Start, answering,
+};
+use crate::docker::{Docker, ExecOptions, NotStarted, Piece, Running};
 
 /// For the command to be named.
 const START_LIMIT: Duration = Duration::from_secs(10);
@@ -43,8 +45,8 @@ type Words<T> = SplitStream<Framed<T, Frames<Said, Heard>>>;
 enum End {
     /// With this exit code.
     Code(i64),
-    /// Nobody knows how.
-    Lost(String),
+    /// There is no code.
+    Failed(Failed, String),
     /// Whoever asked is gone.
     Unheard,
 }
@@ -63,11 +65,11 @@ impl Session {
         };
         let ended = match self.started(&start).await {
             Ok(running) => self.attend(start, running, &mut asker, &mut words).await,
-            Err(problem) => End::Lost(problem),
+            Err((failed, problem)) => End::Failed(failed, problem),
         };
         let last = match ended {
             End::Code(code) => Heard::Ended(code),
-            End::Lost(problem) => Heard::Failed(problem),
+            End::Failed(failed, problem) => Heard::Failed(failed, problem),
             End::Unheard => return,
         };
         let said = async {
@@ -84,22 +86,29 @@ impl Session {
         }
     }
 
-    async fn started(&self, start: &Start) -> Result<Running, String> {
+    async fn started(&self, start: &Start) -> Result<Running, (Failed, String)> {
+        let refused = |failed, problem: &str| (failed, problem.to_owned());
         if *self.life.borrow() {
-            return Err("its node stops".to_owned());
+            return Err(refused(Failed::Busy, "its node stops"));
         }
         if self.place.is_none() {
-            return Err("too many commands run on its node".to_owned());
+            return Err(refused(Failed::Busy, "too many commands run on its node"));
         }
-        let grid = self.grid.as_deref().ok_or("its node is in no grid")?;
+        let grid = self.grid.as_deref();
+        let grid = grid.ok_or_else(|| refused(Failed::NotNow, "its node is in no grid"))?;
         let options = ExecOptions {
-            command: words_of(start)?,
+            command: words_of(start).map_err(|problem| (Failed::Wrong, problem))?,
             tty: start.tty,
             stdin: start.stdin,
             size: start.size.map(|size| (size.width, size.height)),
         };
         tracing::info!(container = self.container.0, asked = %self.from.short(), tty = start.tty, "A command is started in a container");
-        self.docker.exec(&self.container, grid, &options).await
+        let started = self.docker.exec(&self.container, grid, &options).await;
+        started.map_err(|problem| match problem {
+            NotStarted::Container(problem) => (Failed::NotNow, problem),
+            NotStarted::Command(problem) => (Failed::Wrong, problem),
+            NotStarted::Engine(problem) => (Failed::Lost, problem),
+        })
     }
 
     /// Hands on what both sides say until one of them ends.
@@ -125,12 +134,12 @@ impl Session {
         let end = tokio::select! {
             told = told => match told {
                 Ok(Ok(code)) => End::Code(code),
-                Ok(Err(problem)) => End::Lost(problem),
+                Ok(Err(problem)) => End::Failed(Failed::Lost, problem),
                 Err(_) => End::Unheard,
             },
             () = self.listen(&id, words, input) => End::Unheard,
             // It never changes back, and lives as long as this node serves.
-            _ = life.wait_for(|is_over| *is_over) => End::Lost("its node stops".to_owned()),
+            _ = life.wait_for(|is_over| *is_over) => End::Failed(Failed::Lost, "its node stops".to_owned()),
         };
         if !matches!(end, End::Code(_)) {
             self.docker.end_exec(&self.container, &id).await;
