@@ -23,6 +23,11 @@ impl Topic for Processors {
             return;
         };
         let machine = scene.host(host).engine.machine;
+        // A copy of a disk on another machine knows what that one said, until it is told.
+        let report = scene.view(host).reports.get(&scene.world.id(host));
+        if report.is_none_or(|report| report.engine.architecture != machine) {
+            return;
+        }
         let platforms = frozen.as_ref().and_then(FrozenImage::platforms);
         let runs = platforms.is_none_or(|platforms| platforms.run_on(machine));
         findings.expect(runs || is_bound(scene, host, image), &BUILT_FOR_IT, || {

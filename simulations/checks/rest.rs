@@ -205,6 +205,10 @@ impl<'a> Truth<'a> {
         let placement = place(view);
         for (number, assigned) in placement.of_service(key).into_iter().flatten() {
             let node = assigned.holder.or(assigned.leaving);
+            // Who is away is known to be.
+            if node.is_some_and(|node| !self.present.contains(&node)) {
+                continue;
+            }
             let report = node.and_then(|node| view.reports.get(&node));
             let instance = InstanceId::new(key.clone(), *number);
             let hold = report.and_then(|report| report.holds.get(&instance));

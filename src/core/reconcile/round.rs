@@ -356,8 +356,15 @@ impl<'a> Round<'a> {
         found: &mut Findings,
     ) {
         let Seats {
-            present, beside, ..
+            present,
+            beside,
+            extras,
         } = local.seats(self.containers(instance));
+        // What an abandoned successor made has the name that the next one gets, and goes first.
+        let is_next = matches!(local.beside, Beside::Successor(_));
+        if is_next && beside.is_none() && !extras.is_empty() {
+            return;
+        }
         let seats = Seats {
             present: beside,
             beside: None,

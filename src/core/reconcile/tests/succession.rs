@@ -2,7 +2,7 @@
 
 use std::collections::BTreeSet;
 
-use crate::reconcile::action::{ContainerId, ContainerState, Failure};
+use crate::reconcile::action::{Action, ContainerId, ContainerState, Failure};
 use crate::reconcile::rollout::Hindrance;
 use crate::reconcile::wiring::Wiring;
 use crate::reconcile::{Awaited, Departure, Leaves, Wanted};
@@ -217,6 +217,30 @@ fn a_newer_deploy_takes_the_place_of_the_one_that_is_tried() {
     );
     assert_eq!(bench.hold("web-1").generation, 3);
     assert_eq!(bench.container("web-1").name, "web-1");
+}
+
+#[test]
+fn what_was_being_made_for_an_older_deploy_goes_before_the_next_is_made() {
+    let mut bench = running();
+    bench.want([only(2, web("web:2"))]);
+    while let Some((id, action)) = bench.next_action() {
+        let makes = matches!(action, Action::Run(_));
+        if makes {
+            bench.want([only(3, web("web:2"))]);
+        }
+        let outcome = bench.engine.carry_out(&action, bench.now().wall);
+        bench.done(id, outcome);
+        bench.observe();
+        if makes {
+            break;
+        }
+    }
+    bench.did();
+    bench.seconds(10);
+    assert_eq!(
+        bench.did(),
+        "fetch web:2, stop web-1-next g2, remove web-1-next g2, run web-1-next g3, stop web-1 g1, remove web-1 g1, rename web-1-next g3 to web-1"
+    );
 }
 
 #[test]
