@@ -360,7 +360,8 @@ fn daemon(survey: &Survey<'_>, wanted: &Wanted<'_>, number: u32, node: usize) ->
         .max();
     let epoch = epoch.unwrap_or(1);
     let is_held = holds(survey, wanted, number, node);
-    if filter::unfit(survey, wanted, node).is_some() {
+    let is_here = !survey.nodes[node].is_away();
+    if is_here && filter::unfit(survey, wanted, node).is_some() {
         // It runs what came before, and nobody else could: it keeps that.
         let waits = exclusive(None, Vec::new(), epoch, Reason::Waits(Wait::NoNodeFits));
         return Assignment {
