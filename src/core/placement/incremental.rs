@@ -429,11 +429,11 @@ fn is_judged_alike(old: &Report, new: &Report) -> bool {
 
 /// Whether two reports of a node say the same about the machine, by which daemons have an instance there or none.
 fn have_same_machine(old: Option<&Report>, new: Option<&Report>) -> bool {
-    let machine = |report: &Report| {
-        let engine = &report.engine;
-        (engine.cpus, engine.architecture.clone())
-    };
     old.map(machine) == new.map(machine)
+}
+
+fn machine(report: &Report) -> (u32, &str) {
+    (report.engine.cpus, &report.engine.architecture)
 }
 
 /// Whether placement sees no difference.
