@@ -12,6 +12,7 @@ pub mod document;
 pub mod external_registry;
 pub mod id;
 pub mod identity;
+pub mod keys;
 pub mod manifest;
 pub mod membership;
 pub mod message;
