@@ -13,6 +13,7 @@ mod due;
 mod epochs;
 mod fallen;
 mod health;
+mod keys;
 mod membership;
 mod names;
 mod network;
@@ -199,6 +200,7 @@ impl Checks {
                 Box::<offline::Offlines>::default(),
                 Box::<acknowledged::Acknowledged>::default(),
                 Box::<membership::Membership>::default(),
+                Box::<keys::Keys>::default(),
                 Box::new(clones::Clones::new(hosts)),
                 Box::new(patience::Patience::new(hosts)),
                 Box::new(names::Names::new(hosts)),
@@ -264,6 +266,7 @@ pub fn all() -> impl Iterator<Item = &'static Check> {
         processors::CHECKS,
         acknowledged::CHECKS,
         membership::CHECKS,
+        keys::CHECKS,
         clones::CHECKS,
         patience::CHECKS,
         names::CHECKS,

@@ -19,6 +19,7 @@ pub struct Disk {
     hashes: BTreeSet<EnvelopeHash>,
     reports: BTreeMap<NodeId, SignedReport>,
     local: BTreeMap<String, Vec<u8>>,
+    keys: BTreeMap<String, Vec<u8>>,
     pub full: bool,
     /// What is wrong with it for a time.
     pub trouble: Trouble,
@@ -61,6 +62,10 @@ impl Disk {
             Record::Local { key, value } => {
                 self.local.insert(key, value);
             }
+            Record::Key { key, value } => match value {
+                Some(value) => drop(self.keys.insert(key, value)),
+                None => drop(self.keys.remove(&key)),
+            },
             Record::Forget => self.wipe(),
         }
     }
@@ -81,6 +86,7 @@ impl Disk {
         self.hashes.clear();
         self.reports.clear();
         self.local.clear();
+        self.keys.clear();
     }
 
     /// The last envelope cannot be read any more. Gives which one that was.
@@ -105,6 +111,7 @@ impl Disk {
             envelopes: self.envelopes.clone(),
             reports: self.reports.values().cloned().collect(),
             local: self.local.clone(),
+            keys: self.keys.clone(),
         }
     }
 }

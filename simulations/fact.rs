@@ -6,6 +6,7 @@ use std::sync::Arc;
 use kontena_core::command::{CommandId, Reply};
 use kontena_core::document::SignedEnvelope;
 use kontena_core::id::EnvelopeHash;
+use kontena_core::keys::{KeyReply, KeyWrite};
 use kontena_core::node::Phase;
 use kontena_core::reconcile::action::Action;
 use kontena_core::view::View;
@@ -27,6 +28,15 @@ pub enum Fact {
     Replied {
         id: CommandId,
         reply: Reply,
+    },
+    /// Somebody writes a key, and is answered.
+    KeyWritten {
+        id: CommandId,
+        write: KeyWrite,
+    },
+    KeyAnswered {
+        id: CommandId,
+        reply: KeyReply,
     },
     /// The node asks its engine for something; it sees the view that it shows at that moment.
     Asked(Action),

@@ -6,6 +6,7 @@ use std::time::Duration;
 
 use kontena_core::id::NodeId;
 use kontena_core::identity::SecretKey;
+use kontena_core::keys::Keys;
 use kontena_core::network::peers::Wanted;
 use kontena_core::node::{Node, Status};
 use kontena_core::time::Instant;
@@ -26,6 +27,7 @@ pub struct Host {
     pub clock: Clock,
     /// What its node showed last.
     pub view: Arc<View>,
+    pub keys: Arc<Keys>,
     pub status: Status,
     /// Where it is found: `IP:PORT`.
     pub address: String,
@@ -64,6 +66,7 @@ impl Host {
             engine: Engine::new(host),
             clock: Clock::default(),
             view: Arc::default(),
+            keys: Arc::default(),
             status: Status::default(),
             address,
             powered: true,

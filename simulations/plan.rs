@@ -7,6 +7,7 @@
 mod ask;
 mod deed;
 mod draw;
+mod keys;
 
 use std::fmt;
 use std::time::Duration;
@@ -14,6 +15,7 @@ use std::time::Duration;
 pub use ask::{Ask, SERVICES, Shape, VERSIONS, key, rebuilt, stack_images};
 pub use deed::{Deed, Touched};
 pub use draw::draw;
+pub use keys::{KEYS, LASTING, key_write};
 
 /// A whole run: who is there, and what befalls them.
 #[derive(Clone, Debug, PartialEq, Eq)]

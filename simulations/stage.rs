@@ -15,7 +15,9 @@ pub use calm::Calm;
 
 use crate::clock::Clock;
 use crate::disk::Disk;
-use crate::plan::{Ask, Deed, Plan, SERVICES, Shape, VERSIONS, key, rebuilt, stack_images};
+use crate::plan::{
+    Ask, Deed, Plan, SERVICES, Shape, VERSIONS, key, key_write, rebuilt, stack_images,
+};
 use crate::world::World;
 
 /// A grid that has just been formed is left alone for so long.
@@ -104,6 +106,7 @@ impl Stage {
             Deed::Squat { host, service } => self.squat(host, service),
             Deed::Join { host, sponsor } => self.join(host, sponsor),
             Deed::Ask { on, ref ask } => self.ask(on, ask),
+            Deed::WriteKey { on, key, value } => self.write_key(on, key, value),
             Deed::Drift { .. }
             | Deed::OtherProcessor { .. }
             | Deed::BuiltForMost { .. }
@@ -284,6 +287,14 @@ impl Stage {
         if machine.is_up() && machine.status.phase == Phase::Alone {
             let command = self.world.join_command(host, sponsor, &self.token);
             self.world.give(host, command);
+        }
+    }
+
+    /// Nobody takes it where the daemon is down or its loop stands still.
+    fn write_key(&mut self, on: usize, key: usize, value: Option<u64>) {
+        let host = &self.world.hosts[on];
+        if host.is_up() && host.stalled_until <= self.world.now() {
+            self.world.write_key(on, key_write(key, value));
         }
     }
 

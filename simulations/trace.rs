@@ -98,6 +98,11 @@ fn texts(world: &World, host: usize, fact: &Fact) -> Vec<String> {
         Fact::Died { power: false } => vec!["daemon ends".to_owned()],
         Fact::Replied { reply: Ok(ok), .. } => vec![format!("accepts, on {}", ok.saved_on.len())],
         Fact::Replied { reply: Err(no), .. } => vec![format!("refuses: {no}")],
+        Fact::KeyWritten { write, .. } => vec![format!("{}: {:?}", write.key, write.change)],
+        Fact::KeyAnswered {
+            reply: Ok(event), ..
+        } => vec![format!("{}: kept", event.key)],
+        Fact::KeyAnswered { reply: Err(no), .. } => vec![format!("key refused: {no}")],
         Fact::Asked(action) => asked(world, host, action).into_iter().collect(),
         Fact::Changed(change) => changed(change).into_iter().collect(),
         Fact::Lost(lost) => vec![format!("loses {} changes", lost.len())],

@@ -84,8 +84,9 @@ async fn live(config: &Config, stop: &mut Stop) -> anyhow::Result<End> {
         envelopes: loaded.envelopes,
         reports: loaded.reports.into_values().collect(),
         local: loaded.local,
+        keys: loaded.keys,
     };
-    let mut edges = Edges::open(config, disk, &loaded.key).await?;
+    let mut edges = Edges::open(config, disk, &loaded.key, clock).await?;
     let mut node = Node::new(identity, saved, clock.now());
     node.handle(Input::Addresses(edges.addresses()), clock.now());
     let network = networking::begins(config.overlay.is_some());
@@ -174,6 +175,11 @@ fn take(
             let (command, answer) = *order;
             let id = edges.effects.expect_reply(answer);
             node.handle(Input::Command { id, command }, clock.now());
+        }
+        Happened::KeyOrder(order) => {
+            let (write, answer) = *order;
+            let id = edges.effects.expect_key_reply(answer);
+            node.handle(Input::WriteKey { id, write }, clock.now());
         }
         Happened::Nothing => {}
         Happened::Ended(what) => anyhow::bail!("{what} has ended"),

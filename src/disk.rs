@@ -5,7 +5,7 @@
 //! | `FORMAT` | the version of all the rest, in decimal |
 //! | `lock` | held by the daemon that uses the directory |
 //! | `node.key` | the node's secret key, 64 hexadecimal digits, for its owner only |
-//! | `grid.redb` | envelopes, reports, local values and the boot counter |
+//! | `grid.redb` | envelopes, reports, local values, the key-value store and the boot counter |
 //! | `footprint.json` | what this daemon has set up on its host |
 //! | `node.key.removed` | the key that the node had in the grid that it left last |
 //!
@@ -59,6 +59,8 @@ pub(crate) struct Loaded {
     pub(crate) envelopes: Vec<SignedEnvelope>,
     pub(crate) reports: BTreeMap<NodeId, SignedReport>,
     pub(crate) local: BTreeMap<String, Vec<u8>>,
+    /// Of the key-value store.
+    pub(crate) keys: BTreeMap<String, Vec<u8>>,
 }
 
 impl Disk {
@@ -88,6 +90,7 @@ impl Disk {
             envelopes: contents.envelopes,
             reports: contents.reports,
             local: contents.local,
+            keys: contents.keys,
         };
         Ok((Self { store, directory }, loaded))
     }

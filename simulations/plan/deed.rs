@@ -177,6 +177,12 @@ pub enum Deed {
         host: usize,
         sponsor: usize,
     },
+    /// A program writes a key on its host: this value, or none any more.
+    WriteKey {
+        on: usize,
+        key: usize,
+        value: Option<u64>,
+    },
     /// Somebody asks the node of a host for something.
     Ask {
         on: usize,
@@ -240,6 +246,7 @@ impl Deed {
             | Self::Forge { .. }
             | Self::Jump { .. }
             | Self::Drift { .. }
+            | Self::WriteKey { .. }
             | Self::Ask { .. } => Touched::Nobody,
         }
     }
@@ -292,6 +299,7 @@ impl Deed {
             | Self::RestoreDisk { .. }
             | Self::CloneDisk { .. }
             | Self::Join { .. }
+            | Self::WriteKey { .. }
             | Self::Ask { .. } => None,
         }
     }
@@ -314,6 +322,9 @@ impl Deed {
         }
         if let Self::Replace { sponsor, .. } | Self::Join { sponsor, .. } = self {
             hosts.insert(*sponsor);
+        }
+        if let Self::WriteKey { on, .. } = self {
+            hosts.insert(*on);
         }
         if let Self::Ask { on, ask } = self {
             hosts.insert(*on);

@@ -59,6 +59,8 @@ impl World {
                 self.replies.insert(id, reply);
             }
             Output::Show { view, status } => self.show(host, view, status),
+            Output::KeysReply { id, reply } => self.tell(host, || Fact::KeyAnswered { id, reply }),
+            Output::ShowKeys(keys) => self.hosts[host].keys = keys,
             Output::Stopped => self.kill_node(host),
         }
     }
@@ -141,7 +143,7 @@ impl World {
 
     fn measure(&mut self, from: usize, message: &Message) {
         let is_measured = match message {
-            Message::Exchange(_) => self.messages.is_multiple_of(MEASURED),
+            Message::Exchange(_) | Message::KeysDigest(_) => self.messages.is_multiple_of(MEASURED),
             Message::Beats(_)
             | Message::Inventory(_)
             | Message::Reports(_)
@@ -149,6 +151,8 @@ impl World {
             | Message::Want(_)
             | Message::Stored(_)
             | Message::Applied { .. }
+            | Message::KeysHeld(_)
+            | Message::Keys(_)
             | Message::Cloned { .. } => true,
         };
         if is_measured {

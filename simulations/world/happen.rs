@@ -155,7 +155,9 @@ impl World {
         let forgets = records.contains(&Record::Forget);
         let envelopes = records.iter().filter_map(|record| match record {
             Record::Envelope(envelope) => Some(envelope.clone()),
-            Record::Report { .. } | Record::Local { .. } | Record::Forget => None,
+            Record::Report { .. } | Record::Local { .. } | Record::Key { .. } | Record::Forget => {
+                None
+            }
         });
         let envelopes: Vec<_> = envelopes.collect();
         let before = forgets.then(|| self.hosts[host].disk.hashes().clone());

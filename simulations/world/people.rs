@@ -5,6 +5,7 @@ use std::time::Duration;
 
 use kontena_core::command::{Command, CommandId, Reply, images_of};
 use kontena_core::id::NodeName;
+use kontena_core::keys::KeyWrite;
 use kontena_core::network::plan::AddressPlan;
 use kontena_core::node::Input;
 use kontena_core::stack::{FrozenImage, Platforms};
@@ -74,6 +75,17 @@ impl World {
             false => self.handle(host, Input::Command { id, command }),
         }
         id
+    }
+
+    /// Writes a key on a host, without waiting.
+    pub fn write_key(&mut self, host: usize, write: KeyWrite) {
+        self.commands += 1;
+        let id = CommandId(self.commands);
+        self.tell(host, || Fact::KeyWritten {
+            id,
+            write: write.clone(),
+        });
+        self.handle(host, Input::WriteKey { id, write });
     }
 
     /// As the API gives a command that deploys: with what the host's engine says of its images.

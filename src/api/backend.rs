@@ -10,6 +10,7 @@ use futures::future::BoxFuture;
 use futures::stream::{self, BoxStream};
 use kontena_core::command::{self, Accepted, Asked, Command, Reply};
 use kontena_core::id::{NodeId, NodeName};
+use kontena_core::keys::{KeyReply, KeyWrite, Keys};
 use kontena_core::network::plan::HostRoute;
 use kontena_core::node::{CHANGE_ANSWERED_WITHIN, JOIN_ANSWERED_WITHIN, LEAVE_ANSWERED_WITHIN};
 use kontena_core::stack::{FrozenImage, has_digest};
@@ -29,6 +30,9 @@ use super::types::usage::Usage;
 
 /// A command, and where its answer goes.
 pub(crate) type Order = (Command, oneshot::Sender<Reply>);
+
+/// A write to the key-value store, and where its answer goes.
+pub(crate) type KeyOrder = (KeyWrite, oneshot::Sender<KeyReply>);
 
 /// What disks may take beside what a node waits for: slow ones, full ones that try for long, and those of
 /// the commands before this one.
@@ -55,11 +59,20 @@ pub(super) const ANSWERED_WITHIN: Duration = LEAVE_LIMIT
 /// Reads the host's routes.
 pub(crate) type Routes = dyn Fn() -> anyhow::Result<Vec<HostRoute>> + Send + Sync;
 
+/// Reads the daemon's monotonic clock.
+pub(crate) type CoreNow = dyn Fn() -> kontena_core::time::Instant + Send + Sync;
+
 /// Everything that the routes use.
 pub(crate) struct Backend {
     pub(crate) view: watch::Receiver<Arc<View>>,
     /// Bounded: a node that has too much to do says so instead of queueing.
     pub(crate) commands: mpsc::Sender<Order>,
+    /// The key-value store, as this node has it.
+    pub(crate) keys: watch::Receiver<Arc<Keys>>,
+    /// Bounded, as commands are.
+    pub(crate) key_writes: mpsc::Sender<KeyOrder>,
+    /// The time by the clock that ends keys.
+    pub(crate) core_now: Box<CoreNow>,
     pub(crate) logs: Arc<dyn Logs>,
     pub(crate) networks: Arc<dyn Networks>,
     pub(crate) containers: Arc<dyn Containers>,

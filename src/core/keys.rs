@@ -30,6 +30,8 @@ mod write;
 use std::collections::{BTreeMap, BTreeSet, VecDeque};
 use std::sync::Arc;
 
+use crate::id::NodeId;
+use crate::report::ReportOrder;
 use crate::time::Instant;
 
 pub use dot::{Dot, Life, Seen};
@@ -85,6 +87,11 @@ impl Keys {
     /// What happened here so far: in a grid of one node, the number of its changes.
     pub fn index(&self) -> u64 {
         self.index
+    }
+
+    /// The newest write of a node that was seen.
+    pub fn newest_of(&self, writer: &NodeId) -> ReportOrder {
+        self.seen.of(writer)
     }
 
     pub fn len(&self) -> usize {

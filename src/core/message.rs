@@ -14,6 +14,7 @@ use sha2::{Digest as _, Sha256};
 
 use crate::document::{DocumentId, Have, SignedEnvelope};
 use crate::id::{EnvelopeHash, GridId, NodeId};
+use crate::keys::{KeyNews, KeysHeld};
 use crate::membership::admission::JoinRequest;
 use crate::membership::vector::{Brief, Counters, Vector};
 use crate::network::plan::{HostRoute, Range};
@@ -44,6 +45,13 @@ pub enum Message {
     Stored(Vec<EnvelopeHash>),
     /// "The names here follow your report of this order", which said of an instance that it stops.
     Applied { order: ReportOrder },
+    /// Of all keys of the sender's store, with an exchange.
+    #[serde(rename = "k")]
+    KeysDigest(Digest),
+    /// "I have these keys: send what is missing", to a peer whose digest differs.
+    KeysHeld(KeysHeld),
+    /// Writes of keys that the receiver does not have, or that were just written.
+    Keys(KeyNews),
     /// "Somebody else speaks with your key": the two orders that alternated.
     Cloned {
         first: ReportOrder,

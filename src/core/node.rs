@@ -13,6 +13,7 @@ mod halting;
 mod inbox;
 mod joining;
 mod journal;
+mod keys;
 mod leaving;
 mod networking;
 mod own;
@@ -38,6 +39,7 @@ use crate::command::{Command, CommandId, Reply};
 use crate::document::{Replica, SignedEnvelope};
 use crate::id::NodeId;
 use crate::identity::SecretKey;
+use crate::keys::{KeyReply, KeyWrite, Keys};
 use crate::membership::clone::Lives;
 use crate::membership::freshness::Pulse;
 use crate::message::{JoinAnswer, JoinCall, Message, Presentation, Presented};
@@ -55,6 +57,7 @@ use doubts::Doubts;
 use halting::Halting;
 use inbox::Inbox;
 use joining::Joining;
+use keys::KeyStore;
 use networking::Networking;
 use own::Own;
 use parting::Partings;
@@ -116,6 +119,11 @@ pub enum Input {
     Command {
         id: CommandId,
         command: Command,
+    },
+    /// Somebody writes to the key-value store. Answered by [`Output::KeysReply`].
+    WriteKey {
+        id: CommandId,
+        write: KeyWrite,
     },
     Observed(Observed),
     Done {
@@ -198,6 +206,12 @@ pub enum Output {
         id: CommandId,
         reply: Reply,
     },
+    KeysReply {
+        id: CommandId,
+        reply: KeyReply,
+    },
+    /// The key-value store as it is now, for whoever reads.
+    ShowKeys(Arc<Keys>),
     /// Nothing more follows in this boot, whatever happens ([`Input::Stopping`]).
     Stopped,
     /// The newest view, for whoever reads, and how this node stands.
@@ -220,6 +234,8 @@ pub enum Record {
     Report { node: NodeId, report: SignedReport },
     /// Replaces a small local value: `grid-key`, `membership`, `holds` … Unknown keys are kept.
     Local { key: String, value: Vec<u8> },
+    /// Replaces what is kept of a key of the key-value store, or removes it.
+    Key { key: String, value: Option<Vec<u8>> },
     /// Forget everything of the grid (after `leave`), but the node's removed identity.
     Forget,
 }
@@ -245,6 +261,8 @@ pub struct SavedState {
     pub envelopes: Vec<SignedEnvelope>,
     pub reports: Vec<SignedReport>,
     pub local: BTreeMap<String, Vec<u8>>,
+    /// Of the key-value store.
+    pub keys: BTreeMap<String, Vec<u8>>,
 }
 
 impl SavedState {
@@ -312,6 +330,7 @@ pub struct Node {
     writing: Writing,
     halting: Halting,
     joining: Joining,
+    key_store: KeyStore,
     presenting: Presenting,
     standing_by: StandingBy,
     stopping: Stopping,
@@ -349,6 +368,7 @@ impl Node {
             writing: Writing::default(),
             halting: Halting::default(),
             joining: Joining::default(),
+            key_store: KeyStore::default(),
             presenting: Presenting::default(),
             standing_by: StandingBy::default(),
             stopping: Stopping::default(),
@@ -383,6 +403,7 @@ impl Node {
             }
             Input::Presented { by, answer } => self.presented(by, answer, now),
             Input::Command { id, command } => self.command(id, command, now),
+            Input::WriteKey { id, write } => self.write_key(id, write),
             Input::Observed(observed) => self.observed(observed, now),
             Input::Done { id, outcome } => self.done(id, outcome, now),
             Input::Progressed { id, hundredths } => self.progressed(id, hundredths, now),
@@ -433,6 +454,9 @@ impl Node {
             self.leave_wake().map(|at| (at, "leaving")),
             self.stopping.next_wake().map(|at| (at, "stopping")),
             self.stand_by_wake().map(|at| (at, "standing by")),
+            self.key_store
+                .next_wake(self.acts_from())
+                .map(|at| (at, "keys")),
         ]
         .into_iter()
         .flatten()
@@ -454,6 +478,7 @@ impl Node {
         self.halt_what_failed(now);
         self.write(now);
         self.finish_leaving(now);
+        self.keep_keys(now);
         // What this node has just said of itself, or written, is a part of the view by now.
         self.set_network();
         self.save_reports(now);

@@ -13,7 +13,7 @@ use tokio::sync::{mpsc, oneshot, watch};
 use tokio::task::JoinHandle;
 use tokio::time::{Interval, MissedTickBehavior, interval};
 
-use crate::api::backend::{Backend, Local, Order, Routes};
+use crate::api::backend::{Backend, KeyOrder, Local, Order, Routes};
 use crate::api::dial::Dialer;
 use crate::api::server::{self, Listeners};
 use crate::api::think::Thinker;
@@ -25,6 +25,7 @@ use crate::network::{Names, host_routes};
 use crate::p2p::{P2p, P2pEvent};
 
 use super::addresses::addresses;
+use super::clock::Clock;
 use super::config::{self, Config};
 use super::containers::NodeContainers;
 use super::effects::{Effects, input_of, message_of};
@@ -52,6 +53,7 @@ const GOODBYE: Duration = Duration::from_secs(1);
 pub(super) enum Happened {
     Input(Box<Input>),
     Order(Box<Order>),
+    KeyOrder(Box<KeyOrder>),
     /// Nothing for the node.
     Nothing,
     /// An edge is gone that the daemon cannot do without.
@@ -65,6 +67,7 @@ pub(super) struct Edges {
     saved: mpsc::UnboundedReceiver<Saved>,
     inputs: mpsc::Receiver<Input>,
     orders: mpsc::Receiver<Order>,
+    key_orders: mpsc::Receiver<KeyOrder>,
     watch: Watch,
     logs: Arc<NodeLogs>,
     containers: NodeContainers,
@@ -157,7 +160,12 @@ impl Api {
 }
 
 impl Edges {
-    pub(super) async fn open(config: &Config, disk: Disk, key: &SecretKey) -> anyhow::Result<Self> {
+    pub(super) async fn open(
+        config: &Config,
+        disk: Disk,
+        key: &SecretKey,
+        clock: Clock,
+    ) -> anyhow::Result<Self> {
         let (view, views) = watch::channel(Arc::default());
         let docker = docker(config)?.with_logins(Arc::new(GridLogins {
             views: views.clone(),
@@ -173,6 +181,8 @@ impl Edges {
         let (status, statuses) = watch::channel(Status::default());
         let (grid, grids) = watch::channel(None);
         let (commands, orders) = mpsc::channel(ORDERS);
+        let (key_writes, key_orders) = mpsc::channel(ORDERS);
+        let (keys, keys_shown) = watch::channel(Arc::default());
         let sharing = tokio::spawn(registries::share(
             views.clone(),
             commands.clone(),
@@ -196,6 +206,9 @@ impl Edges {
             Backend {
                 view: views,
                 commands,
+                keys: keys_shown,
+                key_writes,
+                core_now: Box::new(move || clock.now().monotonic),
                 logs: Arc::<NodeLogs>::clone(&logs),
                 networks: Arc::new(network.of_nodes.clone()),
                 containers: Arc::new(containers.clone()),
@@ -212,7 +225,7 @@ impl Edges {
             },
         );
         let watch = docker.watch(grids);
-        let effects = Effects::new(p2p, docker, saver, input, view, status, grid, told);
+        let effects = Effects::new(p2p, docker, saver, input, view, keys, status, grid, told);
         let known_addresses = addresses(&listen, &config.advertise);
         Ok(Self {
             effects,
@@ -220,6 +233,7 @@ impl Edges {
             saved,
             inputs,
             orders,
+            key_orders,
             watch,
             logs,
             containers,
@@ -246,6 +260,7 @@ impl Edges {
             Some((id, result)) = self.saved.recv() => input(Input::Saved { id, result }),
             Some(done) = self.inputs.recv() => input(done),
             Some(order) = self.orders.recv() => Happened::Order(Box::new(order)),
+            Some(order) = self.key_orders.recv() => Happened::KeyOrder(Box::new(order)),
             event = self.p2p_events.recv() => match event {
                 Some(P2pEvent::Stream { from, header, stream }) => {
                     self.answering().serve(from, header, stream);
@@ -306,6 +321,8 @@ impl Edges {
     pub(super) fn refuse_orders(&mut self) {
         self.orders.close();
         while self.orders.try_recv().is_ok() {}
+        self.key_orders.close();
+        while self.key_orders.try_recv().is_ok() {}
     }
 
     /// Lets answers out, makes everything durable, and gives the directory and the socket back. Of the network

@@ -8,6 +8,7 @@ use std::time::Duration;
 use bytes::Bytes;
 use kontena_core::command::{CommandId, Reply};
 use kontena_core::id::NodeId;
+use kontena_core::keys::{KeyReply, Keys};
 use kontena_core::message::{self, JoinCall, Message, Presentation, StrangerAnswer, StrangerCall};
 use kontena_core::node::{Input, Output, Phase, Record, SaveId, Status};
 use kontena_core::reconcile::action::{Action, ActionId};
@@ -32,7 +33,9 @@ pub(super) struct Effects {
     inputs: mpsc::Sender<Input>,
     commands: Commands,
     replies: BTreeMap<CommandId, oneshot::Sender<Reply>>,
+    key_replies: BTreeMap<CommandId, oneshot::Sender<KeyReply>>,
     view: watch::Sender<Arc<View>>,
+    keys: watch::Sender<Arc<Keys>>,
     status: watch::Sender<Status>,
     /// The grid whose containers are watched.
     grid: watch::Sender<Option<String>>,
@@ -48,6 +51,7 @@ impl Effects {
         saver: Saver,
         inputs: mpsc::Sender<Input>,
         view: watch::Sender<Arc<View>>,
+        keys: watch::Sender<Arc<Keys>>,
         status: watch::Sender<Status>,
         grid: watch::Sender<Option<String>>,
         network: watch::Sender<Told>,
@@ -61,7 +65,9 @@ impl Effects {
             inputs,
             commands,
             replies: BTreeMap::new(),
+            key_replies: BTreeMap::new(),
             view,
+            keys,
             status,
             grid,
             network,
@@ -96,9 +102,17 @@ impl Effects {
         id
     }
 
+    /// The answer to a write of a key will go here.
+    pub(super) fn expect_key_reply(&mut self, answer: oneshot::Sender<KeyReply>) -> CommandId {
+        let id = self.commands.next();
+        self.key_replies.insert(id, answer);
+        id
+    }
+
     /// Whoever still waits for an answer is told that the daemon stops.
     pub(super) fn answer_no_more(&mut self) {
         self.replies.clear();
+        self.key_replies.clear();
     }
 
     /// Waits until peers have heard what was sent.
@@ -135,6 +149,8 @@ impl Effects {
             Output::Save { id, records } => self.save(id, records).await?,
             Output::Run { id, action } => self.run(id, action),
             Output::Reply { id, reply } => self.reply(id, reply),
+            Output::KeysReply { id, reply } => self.answer_key(id, reply),
+            Output::ShowKeys(keys) => drop(self.keys.send_replace(keys)),
             Output::Stopped => self.has_stopped = true,
             Output::Show { view, status } => self.show(view, status),
         }
@@ -197,6 +213,13 @@ impl Effects {
 
     fn reply(&mut self, id: CommandId, reply: Reply) {
         if let Some(waiting) = self.replies.remove(&id) {
+            // Whoever asked may have gone.
+            let _ = waiting.send(reply);
+        }
+    }
+
+    fn answer_key(&mut self, id: CommandId, reply: KeyReply) {
+        if let Some(waiting) = self.key_replies.remove(&id) {
             // Whoever asked may have gone.
             let _ = waiting.send(reply);
         }

@@ -1,4 +1,4 @@
-//! `grid.redb`: four tables, one transaction for each save, durable before it is answered.
+//! `grid.redb`: five tables, one transaction for each save, durable before it is answered.
 //!
 //! Envelopes and reports are written in the encoding in which they travel, with its version in front.
 //! After any error the database is closed and opened anew by the next save, because redb refuses to
@@ -25,6 +25,8 @@ const ENVELOPES: TableDefinition<'_, u64, &[u8]> = TableDefinition::new("envelop
 /// By node id.
 const REPORTS: TableDefinition<'_, &[u8; 32], &[u8]> = TableDefinition::new("reports");
 const LOCAL: TableDefinition<'_, &str, &[u8]> = TableDefinition::new("local");
+/// The key-value store, by key.
+const KEYS: TableDefinition<'_, &str, &[u8]> = TableDefinition::new("keys");
 /// What outlives the grid: [`BOOT`] and [`FORGOTTEN`].
 const NODE: TableDefinition<'_, &str, u64> = TableDefinition::new("node");
 
@@ -51,6 +53,7 @@ pub(super) struct Contents {
     pub(super) envelopes: Vec<SignedEnvelope>,
     pub(super) reports: BTreeMap<NodeId, SignedReport>,
     pub(super) local: BTreeMap<String, Vec<u8>>,
+    pub(super) keys: BTreeMap<String, Vec<u8>>,
 }
 
 impl Store {
@@ -176,6 +179,13 @@ fn save_one(transaction: &WriteTransaction, record: &Record) -> Result<(), redb:
             let mut local = transaction.open_table(LOCAL)?;
             local.insert(key.as_str(), value.as_slice())?;
         }
+        Record::Key { key, value } => {
+            let mut keys = transaction.open_table(KEYS)?;
+            match value {
+                Some(value) => drop(keys.insert(key.as_str(), value.as_slice())?),
+                None => drop(keys.remove(key.as_str())?),
+            }
+        }
         Record::Forget => forget(transaction)?,
     }
     Ok(())
@@ -185,6 +195,7 @@ fn forget(transaction: &WriteTransaction) -> Result<(), redb::Error> {
     transaction.delete_table(ENVELOPES)?;
     transaction.delete_table(REPORTS)?;
     transaction.delete_table(LOCAL)?;
+    transaction.delete_table(KEYS)?;
     transaction.open_table(NODE)?.insert(FORGOTTEN, 1)?;
     Ok(())
 }
@@ -195,6 +206,7 @@ fn load(database: &Database) -> anyhow::Result<Contents> {
         transaction.open_table(ENVELOPES)?;
         transaction.open_table(REPORTS)?;
         transaction.open_table(LOCAL)?;
+        transaction.open_table(KEYS)?;
         Ok(())
     })?;
     let transaction = database.begin_read()?;
@@ -214,10 +226,19 @@ fn load(database: &Database) -> anyhow::Result<Contents> {
             Err(error) => tracing::warn!(?node, %error, "A saved report cannot be read"),
         }
     }
-    for row in transaction.open_table(LOCAL)?.iter()? {
-        let (key, value) = row?;
-        let (key, value) = (key.value().to_owned(), value.value().to_vec());
-        contents.local.insert(key, value);
-    }
+    contents.local = texts(&transaction.open_table(LOCAL)?)?;
+    contents.keys = texts(&transaction.open_table(KEYS)?)?;
     Ok(contents)
+}
+
+/// All rows of a table.
+fn texts(
+    table: &impl ReadableTable<&'static str, &'static [u8]>,
+) -> Result<BTreeMap<String, Vec<u8>>, redb::Error> {
+    let mut texts = BTreeMap::new();
+    for row in table.iter()? {
+        let (key, value) = row?;
+        texts.insert(key.value().to_owned(), value.value().to_vec());
+    }
+    Ok(texts)
 }

@@ -3,7 +3,7 @@
 
 use super::{Draw, MINUTE, SECOND};
 use crate::chance::Chance;
-use crate::plan::{Ask, Deed, Shape, Step, VERSIONS};
+use crate::plan::{Ask, Deed, KEYS, Shape, Step, VERSIONS};
 
 impl Draw {
     pub(super) fn add_what_is_drawn_apart(&mut self, seed: u64) {
@@ -19,6 +19,29 @@ impl Draw {
         self.move_tags(seed);
         self.hang_hooks(seed);
         self.mix_processors(seed);
+        self.write_keys(seed);
+    }
+
+    /// Programs write keys, now and then the same one on two hosts at once, each another value.
+    fn write_keys(&mut self, seed: u64) {
+        let mut chance = Chance::new(seed, "keys");
+        if !chance.happens(300) {
+            return;
+        }
+        for value in 0..chance.range(5, 60) {
+            let key = chance.index(KEYS);
+            let at = chance.range(20 * SECOND, self.ends.max(2 * MINUTE));
+            let hosts = 1 + usize::from(chance.happens(300));
+            for twin in 0..hosts as u64 {
+                let is_removal = chance.happens(200);
+                let deed = Deed::WriteKey {
+                    on: chance.index(self.plan.nodes),
+                    key,
+                    value: (!is_removal).then_some(2 * value + twin),
+                };
+                self.add(at + twin, 0, deed);
+            }
+        }
     }
 
     fn lie(&mut self, seed: u64) {

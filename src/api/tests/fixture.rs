@@ -10,12 +10,13 @@ use futures::{SinkExt, StreamExt};
 use kontena_core::command::{Accepted, Command, Reply};
 use kontena_core::external_registry::{Account, Lock, Registry, SealedText};
 use kontena_core::id::{EnvelopeHash, GridId, InstanceId, NodeId, RevisionHash, ServiceKey};
+use kontena_core::keys::{Keys, Life};
 use kontena_core::network::plan::{AddressPlan, HostRoute};
 use kontena_core::report::{
     Disk, Engine, EngineState, Health, Hold, InstanceState, Report, ReportOrder,
 };
 use kontena_core::stack::{FrozenImage, Platforms, Service};
-use kontena_core::time::WallTime;
+use kontena_core::time::{Instant, WallTime};
 use kontena_core::view::{
     Availability, Conflict, Deployed, Documents, Freshness, Grid, Lifecycle, Member, Revision,
     ServiceRecord, StackRecord, Standing, View,
@@ -27,7 +28,8 @@ use tokio::net::UnixStream;
 use tokio::sync::{mpsc, oneshot, watch};
 
 use crate::api::backend::{
-    Backend, Carried, Containers, Images, Local, LogLine, LogOptions, LogSource, Logs, Networks,
+    Backend, Carried, Containers, Images, KeyOrder, Local, LogLine, LogOptions, LogSource, Logs,
+    Networks,
 };
 use crate::api::client::{ApiError, Client};
 use crate::api::server::{Listeners, serve};
@@ -331,11 +333,15 @@ impl Server {
         let (sender, receiver) = watch::channel(Arc::new(view));
         let (commands, orders) = mpsc::channel(8);
         tokio::spawn(obeying(orders, sender.clone(), Box::new(obey)));
+        let (keys, key_writes) = key_store();
         let logs = Arc::new(FakeLogs::default());
         let containers = Arc::new(FakeContainers::default());
         let backend = Backend {
             view: receiver,
             commands,
+            keys,
+            key_writes,
+            core_now: Box::new(|| Instant::ZERO),
             logs: logs.clone(),
             networks: Arc::new(FakeNetworks),
             containers: containers.clone(),
@@ -643,4 +649,24 @@ pub(super) fn route() -> HostRoute {
         to: "192.168.1.0/24".parse().unwrap(),
         device: "eth0".to_owned(),
     }
+}
+
+/// A key-value store of one node, on which time stands still.
+fn key_store() -> (watch::Receiver<Arc<Keys>>, mpsc::Sender<KeyOrder>) {
+    let (shown, keys) = watch::channel(Arc::<Keys>::default());
+    let (writes, mut orders) = mpsc::channel::<KeyOrder>(8);
+    let life = Life {
+        writer: node(1),
+        boot: 1,
+        nonce: 1,
+    };
+    tokio::spawn(async move {
+        while let Some((write, answer)) = orders.recv().await {
+            let mut keys = Keys::clone(&shown.borrow());
+            let reply = keys.write(&write, life, Instant::ZERO);
+            shown.send_replace(Arc::new(keys));
+            answer.send(reply.map(|(event, _)| event)).ok();
+        }
+    });
+    (keys, writes)
 }

@@ -16,16 +16,16 @@ pub enum Found<'a> {
     Directory(Option<&'a Arc<Entry>>),
 }
 
-impl Found<'_> {
-    pub fn entry(&self) -> Option<&Arc<Entry>> {
+impl<'a> Found<'a> {
+    pub fn entry(self) -> Option<&'a Arc<Entry>> {
         match self {
             Self::Value(entry) => Some(entry),
-            Self::Directory(entry) => *entry,
+            Self::Directory(entry) => entry,
         }
     }
 
     /// The text of a value.
-    pub fn value(&self) -> Option<&str> {
+    pub fn value(self) -> Option<&'a str> {
         match self {
             Self::Value(entry) => match &entry.content {
                 Content::Value(text) => Some(text),

@@ -113,7 +113,13 @@ impl Keys {
     }
 
     /// What this node just wrote and removed: `after` is what it had written before.
-    pub fn news(&self, writer: NodeId, after: ReportOrder, effect: Effect, now: Instant) -> KeyNews {
+    pub fn news(
+        &self,
+        writer: NodeId,
+        after: ReportOrder,
+        effect: Effect,
+        now: Instant,
+    ) -> KeyNews {
         let upto = self.seen.of(&writer);
         let own = effect.touched.iter().filter_map(|key| {
             let entry = self.entries.get(key)?;

@@ -204,7 +204,10 @@ impl Keys {
         });
         let effect = Effect {
             touched: [key.clone()].into(),
-            removed: previous.map(|entry| entry.dot.clone()).into_iter().collect(),
+            removed: previous
+                .map(|entry| entry.dot.clone())
+                .into_iter()
+                .collect(),
         };
         Ok((event, effect))
     }
@@ -324,9 +327,7 @@ impl Keys {
             (Some(Found::Directory(_)), Content::Directory) if condition.exists == Some(true) => {
                 Ok(())
             }
-            (Some(Found::Directory(_)), _) => {
-                Err(KeyRefusal::IsDirectory { key: key.clone() })
-            }
+            (Some(Found::Directory(_)), _) => Err(KeyRefusal::IsDirectory { key: key.clone() }),
             (Some(Found::Value(_)) | None, _) => Ok(()),
         }
     }

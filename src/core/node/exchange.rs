@@ -55,6 +55,7 @@ impl Node {
             let answer = self.exchange(false, yours.filter(|_| differs), now);
             let message = Message::Exchange(answer);
             self.push(Output::Answer { to: from, message });
+            self.say_keys(from);
         } else if !is_same {
             let message = Message::Beats(self.beats(true));
             self.push(Output::Send { to: from, message });

@@ -21,7 +21,7 @@ use super::{Node, Output, Phase, Record, SavedState};
 pub(super) const MAX_ANSWER_BYTES: usize = 1024 * 1024;
 
 /// A flood to six nodes each reaches 1,000 nodes in four hops.
-const MAX_HOPS: u8 = 6;
+pub(super) const MAX_HOPS: u8 = 6;
 
 /// In rosters up to this size the author tells everybody: nobody passes anything on.
 pub(super) const TOLD_DIRECTLY: usize = 8;
@@ -35,6 +35,7 @@ impl Node {
         for to in self.pulse.tick(now) {
             let message = Message::Exchange(self.exchange(true, None, now));
             self.push(Output::Send { to, message });
+            self.say_keys(to);
         }
     }
 
@@ -78,6 +79,9 @@ impl Node {
             Message::Want(wanted) => self.send_missing(from, &wanted),
             Message::Stored(hashes) => self.stored(from, &hashes),
             Message::Applied { order } => self.applied(from, order),
+            Message::KeysDigest(digest) => self.compare_keys(from, digest),
+            Message::KeysHeld(held) => self.send_missing_keys(from, &held, now),
+            Message::Keys(news) => self.told_keys(from, news, now),
             Message::Cloned { first, second } => self.told_cloned(first, second),
         }
     }
@@ -318,6 +322,9 @@ impl Node {
             | Message::Envelopes(_)
             | Message::Stored(_)
             | Message::Applied { .. }
+            | Message::KeysDigest(_)
+            | Message::KeysHeld(_)
+            | Message::Keys(_)
             | Message::Cloned { .. } => {}
         }
     }

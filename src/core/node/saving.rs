@@ -65,13 +65,15 @@ pub(super) enum Purpose {
     },
     /// Nothing is left of the grid that a command left.
     Forgotten(CommandId),
+    /// Changes of the key-value store.
+    Keys,
 }
 
 impl Purpose {
     fn command(&self) -> Option<CommandId> {
         match self {
             Self::Admitted { command, .. } | Self::Forgotten(command) => Some(*command),
-            Self::Store | Self::Write(_) => None,
+            Self::Store | Self::Write(_) | Self::Keys => None,
         }
     }
 
@@ -79,7 +81,7 @@ impl Purpose {
     fn builds_on_earlier(&self) -> bool {
         match self {
             Self::Store | Self::Write(_) => true,
-            Self::Admitted { .. } | Self::Forgotten(_) => false,
+            Self::Admitted { .. } | Self::Forgotten(_) | Self::Keys => false,
         }
     }
 }
@@ -181,6 +183,7 @@ impl Node {
                 self.admitted(command, founding, result, now);
             }
             Purpose::Forgotten(command) => self.forgotten(command, result),
+            Purpose::Keys => self.keys_saved(result, now),
         }
     }
 
@@ -262,6 +265,6 @@ impl Node {
 fn reported_node(record: &Record) -> Option<NodeId> {
     match record {
         Record::Report { node, .. } => Some(*node),
-        Record::Envelope(_) | Record::Local { .. } | Record::Forget => None,
+        Record::Envelope(_) | Record::Local { .. } | Record::Key { .. } | Record::Forget => None,
     }
 }

@@ -10,6 +10,7 @@
 use std::time::Duration;
 
 use crate::command::{CommandId, Refusal};
+use crate::keys::KeyRefusal;
 use crate::time::{Instant, Now};
 
 use super::leaving::Leave;
@@ -51,6 +52,7 @@ impl Node {
         for job in self.writing.take_queued() {
             self.answer(job, Err(Refusal::Stopping), now);
         }
+        self.refuse_keys(&KeyRefusal::Stopping);
     }
 
     pub(super) fn is_stopping(&self) -> bool {
@@ -85,7 +87,9 @@ impl Node {
     }
 
     fn owes_answers(&self) -> bool {
-        self.writing.owes_answers() || self.unfinished().next().is_some()
+        self.writing.owes_answers()
+            || self.key_store.owes_answers()
+            || self.unfinished().next().is_some()
     }
 
     /// The commands that are under way and write nothing by themselves as a job does.
@@ -98,6 +102,7 @@ impl Node {
     /// Answers everybody as well as is known now.
     fn answer_all(&mut self, now: Now) {
         self.answer_waiting(|_| true);
+        self.leave_keys_unconfirmed();
         if let Some(job) = self.writing.take_saving() {
             self.answer(job, Err(Refusal::Unconfirmed), now);
         }

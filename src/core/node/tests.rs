@@ -216,7 +216,7 @@ fn saved_envelopes(outputs: &[Output]) -> Vec<EnvelopeHash> {
     let records = saves(outputs).into_iter().flat_map(|(_, records)| records);
     let hash = |record| match record {
         Record::Envelope(envelope) => Some(envelope.hash()),
-        Record::Report { .. } | Record::Local { .. } | Record::Forget => None,
+        Record::Report { .. } | Record::Local { .. } | Record::Key { .. } | Record::Forget => None,
     };
     records.filter_map(hash).collect()
 }
@@ -275,6 +275,9 @@ fn kind(message: &Message) -> &'static str {
         Message::Stored(_) => "stored",
         Message::Applied { .. } => "applied",
         Message::Cloned { .. } => "cloned",
+        Message::KeysDigest(_) => "digest of keys",
+        Message::KeysHeld(_) => "held keys",
+        Message::Keys(_) => "keys",
     }
 }
 
