@@ -10,7 +10,7 @@ use futures::future::BoxFuture;
 use futures::stream::{self, BoxStream};
 use kontena_core::command::{self, Accepted, Asked, Command, Reply};
 use kontena_core::id::{NodeId, NodeName};
-use kontena_core::keys::{KeyReply, KeyWrite, Keys};
+use kontena_core::keys::{Event, KeyRefusal, KeyReply, KeyWrite, Keys};
 use kontena_core::network::plan::HostRoute;
 use kontena_core::node::{CHANGE_ANSWERED_WITHIN, JOIN_ANSWERED_WITHIN, LEAVE_ANSWERED_WITHIN};
 use kontena_core::stack::{FrozenImage, has_digest};
@@ -192,6 +192,16 @@ impl LogStream {
     }
 }
 
+/// Why nobody can say that a key is written.
+#[derive(Debug, thiserror::Error)]
+pub(crate) enum KeyFailure {
+    #[error(transparent)]
+    Refused(#[from] KeyRefusal),
+    /// It may still be written.
+    #[error("this node did not answer within {} s", .0.as_secs())]
+    Late(Duration),
+}
+
 impl Backend {
     /// Gives a command and waits for its answer.
     pub(super) async fn carry_out(&self, command: Command) -> Result<Accepted, Refused> {
@@ -207,6 +217,22 @@ impl Backend {
             Ok(Ok(reply)) => Ok(reply?),
             Ok(Err(_)) => Err(Refused::stopping()),
             Err(_) => Err(Refused::late(limit)),
+        }
+    }
+
+    /// Writes a key and waits until it is on this node's disk.
+    pub(crate) async fn write_key(&self, write: KeyWrite) -> Result<Arc<Event>, KeyFailure> {
+        let (answer, answered) = oneshot::channel();
+        self.key_writes
+            .try_send((write, answer))
+            .map_err(|problem| match problem {
+                mpsc::error::TrySendError::Full(_) => KeyRefusal::Busy,
+                mpsc::error::TrySendError::Closed(_) => KeyRefusal::Stopping,
+            })?;
+        match timeout(CHANGE_LIMIT, answered).await {
+            Ok(Ok(reply)) => Ok(reply?),
+            Ok(Err(_)) => Err(KeyRefusal::Stopping.into()),
+            Err(_) => Err(KeyFailure::Late(CHANGE_LIMIT)),
         }
     }
 
