@@ -143,7 +143,7 @@ impl World {
 
     fn measure(&mut self, from: usize, message: &Message) {
         let is_measured = match message {
-            Message::Exchange(_) | Message::KeysDigest(_) => self.messages.is_multiple_of(MEASURED),
+            Message::Exchange(_) => self.messages.is_multiple_of(MEASURED),
             Message::Beats(_)
             | Message::Inventory(_)
             | Message::Reports(_)

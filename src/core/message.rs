@@ -5,6 +5,7 @@
 //! added; none is ever given another meaning. What must survive relaying (envelopes, reports)
 //! travels as its author's signed bytes.
 
+mod exchange;
 mod stranger;
 
 use std::collections::BTreeMap;
@@ -45,9 +46,6 @@ pub enum Message {
     Stored(Vec<EnvelopeHash>),
     /// "The names here follow your report of this order", which said of an instance that it stops.
     Applied { order: ReportOrder },
-    /// Of all keys of the sender's store, with an exchange.
-    #[serde(rename = "k")]
-    KeysDigest(Digest),
     /// "I have these keys: send what is missing", to a peer whose digest differs.
     KeysHeld(KeysHeld),
     /// Writes of keys that the receiver does not have, or that were just written.
@@ -61,8 +59,7 @@ pub enum Message {
 
 /// In a grid of ten nodes it takes some 70 bytes: a node that begins two a second and answers two sends
 /// 270 bytes a second.
-#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
-#[serde(from = "ExchangeOnWire", into = "ExchangeOnWire")]
+#[derive(Clone, Debug, PartialEq)]
 pub struct Exchange {
     /// Whether the receiver shall answer with its own.
     pub reply: bool,
@@ -73,61 +70,8 @@ pub struct Exchange {
     pub reports: Digest,
     /// Of the heads of all documents.
     pub documents: Digest,
-}
-
-/// Without the names of its fields, which would be half of it: reply, lives, news, counters, yours (boot,
-/// nonce, sequence), reports, documents.
-#[derive(Serialize, Deserialize)]
-struct ExchangeOnWire(
-    bool,
-    Digest,
-    Vector,
-    Counters,
-    Option<(u64, u64, u64)>,
-    Digest,
-    Digest,
-);
-
-impl From<ExchangeOnWire> for Exchange {
-    fn from(wire: ExchangeOnWire) -> Self {
-        let ExchangeOnWire(reply, lives, news, counters, yours, reports, documents) = wire;
-        let order = |(boot, nonce, sequence)| ReportOrder {
-            boot,
-            nonce,
-            sequence,
-        };
-        Self {
-            reply,
-            brief: Brief {
-                lives,
-                news,
-                counters,
-            },
-            yours: yours.map(order),
-            reports,
-            documents,
-        }
-    }
-}
-
-impl From<Exchange> for ExchangeOnWire {
-    fn from(exchange: Exchange) -> Self {
-        let Brief {
-            lives,
-            news,
-            counters,
-        } = exchange.brief;
-        let numbers = |order: ReportOrder| (order.boot, order.nonce, order.sequence);
-        Self(
-            exchange.reply,
-            lives,
-            news,
-            counters,
-            exchange.yours.map(numbers),
-            exchange.reports,
-            exchange.documents,
-        )
-    }
+    /// Of the key-value store, once there ever was a key.
+    pub keys: Option<Digest>,
 }
 
 /// Every beat that the sender knows, with the lives: 50 bytes a member.

@@ -32,6 +32,7 @@ impl Node {
             yours,
             reports: self.reports.digest(),
             documents: self.replica.digest(),
+            keys: self.keys_digest(),
         }
     }
 
@@ -55,12 +56,12 @@ impl Node {
             let answer = self.exchange(false, yours.filter(|_| differs), now);
             let message = Message::Exchange(answer);
             self.push(Output::Answer { to: from, message });
-            self.say_keys(from);
         } else if !is_same {
             let message = Message::Beats(self.beats(true));
             self.push(Output::Send { to: from, message });
         }
         self.say_what_differs(from, &theirs);
+        self.compare_keys(from, theirs.keys);
     }
 
     fn beats(&self, reply: bool) -> Beats {

@@ -35,7 +35,6 @@ impl Node {
         for to in self.pulse.tick(now) {
             let message = Message::Exchange(self.exchange(true, None, now));
             self.push(Output::Send { to, message });
-            self.say_keys(to);
         }
     }
 
@@ -79,7 +78,6 @@ impl Node {
             Message::Want(wanted) => self.send_missing(from, &wanted),
             Message::Stored(hashes) => self.stored(from, &hashes),
             Message::Applied { order } => self.applied(from, order),
-            Message::KeysDigest(digest) => self.compare_keys(from, digest),
             Message::KeysHeld(held) => self.send_missing_keys(from, &held, now),
             Message::Keys(news) => self.told_keys(from, news, now),
             Message::Cloned { first, second } => self.told_cloned(first, second),
@@ -322,7 +320,6 @@ impl Node {
             | Message::Envelopes(_)
             | Message::Stored(_)
             | Message::Applied { .. }
-            | Message::KeysDigest(_)
             | Message::KeysHeld(_)
             | Message::Keys(_)
             | Message::Cloned { .. } => {}

@@ -161,12 +161,8 @@ impl Node {
         self.key_store.queue.push_back((id, write));
     }
 
-    /// With each exchange, once there is anything to compare.
-    pub(super) fn say_keys(&mut self, to: NodeId) {
-        if let Some(digest) = self.key_store.digest {
-            let message = Message::KeysDigest(digest);
-            self.push(Output::Send { to, message });
-        }
+    pub(super) fn keys_digest(&self) -> Option<Digest> {
+        self.key_store.digest
     }
 
     /// Ends what has had its time, carries out what waits, and has it saved and shown.
@@ -289,8 +285,8 @@ impl Node {
     }
 
     /// A member says what its keys come to: if they are not these, it is told what is here.
-    pub(super) fn compare_keys(&mut self, from: NodeId, theirs: Digest) {
-        if self.key_store.digest != Some(theirs) {
+    pub(super) fn compare_keys(&mut self, from: NodeId, theirs: Option<Digest>) {
+        if self.key_store.digest != theirs {
             let message = Message::KeysHeld(self.key_store.keys.held());
             self.push(Output::Send { to: from, message });
         }

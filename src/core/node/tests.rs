@@ -275,7 +275,6 @@ fn kind(message: &Message) -> &'static str {
         Message::Stored(_) => "stored",
         Message::Applied { .. } => "applied",
         Message::Cloned { .. } => "cloned",
-        Message::KeysDigest(_) => "digest of keys",
         Message::KeysHeld(_) => "held keys",
         Message::Keys(_) => "keys",
     }
