@@ -17,7 +17,7 @@ use crate::document::{DocumentId, Have, SignedEnvelope};
 use crate::id::{EnvelopeHash, GridId, NodeId};
 use crate::keys::{KeyNews, KeysHeld};
 use crate::membership::admission::JoinRequest;
-use crate::membership::vector::{Brief, Counters, Vector};
+use crate::membership::vector::{Brief, Vector};
 use crate::network::plan::{HostRoute, Range};
 use crate::report::{ReportOrder, SignedReport};
 

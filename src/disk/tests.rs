@@ -24,6 +24,13 @@ fn local(key: &str, value: &[u8]) -> Record {
     }
 }
 
+fn key(key: &str, value: Option<&[u8]>) -> Record {
+    Record::Key {
+        key: key.to_owned(),
+        value: value.map(<[u8]>::to_vec),
+    }
+}
+
 fn first_bytes(loaded: &Loaded) -> Vec<u8> {
     loaded.envelopes.iter().map(|e| e.bytes[0]).collect()
 }
@@ -41,6 +48,10 @@ fn what_was_saved_is_there_after_a_restart_in_the_same_order() {
     disk.save(&[envelope(1, 10), local("holds", b"x"), envelope(2, 10)])
         .unwrap();
     disk.save(&[envelope(3, 10), local("holds", b"y")]).unwrap();
+    disk.save(&[key("/a", Some(b"1")), key("/b", Some(b"2"))])
+        .unwrap();
+    disk.save(&[key("/a", None), key("/b", Some(b"3"))])
+        .unwrap();
     drop(disk);
 
     let (_disk, second) = Disk::open(&path).unwrap();
@@ -49,6 +60,8 @@ fn what_was_saved_is_there_after_a_restart_in_the_same_order() {
     assert_eq!(second.key.node_id(), first.key.node_id());
     assert_eq!(first_bytes(&second), [1, 2, 3]);
     assert_eq!(second.local["holds"], b"y");
+    let keys: Vec<_> = second.keys.into_iter().collect();
+    assert_eq!(keys, [("/b".to_owned(), b"3".to_vec())]);
 }
 
 #[test]

@@ -112,20 +112,15 @@ impl Keys {
         }
     }
 
-    /// What this node just wrote and removed: `after` is what it had written before.
-    pub fn news(
-        &self,
-        writer: NodeId,
-        after: ReportOrder,
-        effect: Effect,
-        now: Instant,
-    ) -> KeyNews {
-        let upto = self.seen.of(&writer);
+    /// What this node wrote and removed in a span of its writes. It may have written more since: that is told
+    /// with the next span.
+    pub fn news(&self, writer: NodeId, span: Span, effect: Effect, now: Instant) -> KeyNews {
+        let is_told = |dot: &Dot| dot.writer == writer && dot.order <= span.upto;
         let own = effect.touched.iter().filter_map(|key| {
             let entry = self.entries.get(key)?;
-            (entry.dot.writer == writer).then(|| SharedEntry::of(key, entry, now))
+            is_told(&entry.dot).then(|| SharedEntry::of(key, entry, now))
         });
-        let spans = (upto > after).then_some((writer, Span { after, upto }));
+        let spans = (span.upto > span.after).then_some((writer, span));
         KeyNews {
             entries: own.collect(),
             spans: spans.into_iter().collect(),

@@ -11,7 +11,7 @@ use crate::command::CommandId;
 use crate::id::NodeId;
 use crate::keys::{
     Change, Content, Effect, KeyNews, KeyRefusal, KeyReply, KeyWrite, Keys, KeysHeld, Life,
-    SavedHead, SavedKey,
+    SavedHead, SavedKey, Span,
 };
 use crate::message::{Digest, Message};
 use crate::report::ReportOrder;
@@ -54,8 +54,8 @@ pub(super) struct KeyStore {
 struct Written {
     answers: Vec<(CommandId, KeyReply)>,
     effect: Effect,
-    /// The newest write of this node before these.
-    after: Option<ReportOrder>,
+    /// Which of this node's writes these are.
+    span: Option<Span>,
     bytes: usize,
 }
 
@@ -151,14 +151,19 @@ fn written<T: serde::Serialize>(value: &T) -> Vec<u8> {
 
 impl Node {
     pub(super) fn write_key(&mut self, id: CommandId, write: KeyWrite) {
-        let store = &mut self.key_store;
-        if store.queue.len() + store.written.answers.len() >= MAX_QUEUED {
-            return self.answer_key(id, Err(KeyRefusal::Busy));
-        }
         if self.is_stopping() {
             return self.answer_key(id, Err(KeyRefusal::Stopping));
         }
+        let store = &self.key_store;
+        if store.queue.len() + store.written.answers.len() >= MAX_QUEUED {
+            return self.answer_key(id, Err(KeyRefusal::Busy));
+        }
         self.key_store.queue.push_back((id, write));
+    }
+
+    #[cfg(test)]
+    pub(super) fn keys(&self) -> &Keys {
+        &self.key_store.keys
     }
 
     pub(super) fn keys_digest(&self) -> Option<Digest> {
@@ -222,7 +227,9 @@ impl Node {
         let after = store.keys.newest_of(&self.me);
         let keys = Arc::make_mut(&mut store.keys);
         let (event, effect) = keys.write(write, life, now.monotonic)?;
-        store.written.after.get_or_insert(after);
+        let upto = store.keys.newest_of(&self.me);
+        let span = store.written.span.get_or_insert(Span { after, upto });
+        span.upto = upto;
         store.written.effect.add(effect);
         store.written.bytes += weight(write);
         store.changed(Effect::default());
@@ -250,7 +257,7 @@ impl Node {
         let Batch { written, others } = self.key_store.saving.take().unwrap_or_default();
         match result {
             Ok(()) => {
-                self.tell_keys(written.after, written.effect, now);
+                self.tell_keys(written.span, written.effect, now);
                 for (id, reply) in written.answers {
                     self.answer_key(id, reply);
                 }
@@ -267,11 +274,11 @@ impl Node {
         }
     }
 
-    /// Tells others what was written after `after`, if anything was.
-    fn tell_keys(&mut self, after: Option<ReportOrder>, effect: Effect, now: Now) {
-        if let Some(after) = after {
+    /// Tells others what was written, if anything was.
+    fn tell_keys(&mut self, span: Option<Span>, effect: Effect, now: Now) {
+        if let Some(span) = span {
             let keys = &self.key_store.keys;
-            let news = keys.news(self.me, after, effect, now.monotonic);
+            let news = keys.news(self.me, span, effect, now.monotonic);
             self.tell(Message::Keys(news), None);
         }
     }

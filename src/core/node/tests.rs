@@ -1,5 +1,6 @@
 //! Two members driven by hand: what is saved when, and what hostile or unlucky peers can do.
 
+mod keys;
 mod networking;
 mod presenting;
 

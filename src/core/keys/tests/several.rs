@@ -57,7 +57,9 @@ fn news_that_build_on_what_was_missed_wait_for_it() {
             condition: Condition::default(),
         };
         let (_, effect) = one.keys.write(&write, one.life, Instant::ZERO).unwrap();
-        told.push(one.keys.news(one.life.writer, after, effect, Instant::ZERO));
+        let upto = one.keys.newest_of(&one.life.writer);
+        let span = Span { after, upto };
+        told.push(one.keys.news(one.life.writer, span, effect, Instant::ZERO));
     }
     two.keys.merge(&told[1], Instant::ZERO).unwrap();
     assert_eq!(two.value("/a"), None);
