@@ -15,6 +15,7 @@ mod demo;
 mod deploy;
 mod echo;
 mod elsewhere;
+mod etcd;
 mod exec;
 mod external_registry;
 mod failure;
@@ -84,6 +85,7 @@ What runs:
   why         Explain where a service runs
   plan        What would happen if: a node drains, dies, joins …
   external-registry  Registries that ask for a password: add, ls, rm
+  etcd        Keys and values that every node has: get, set, ls, rm, health
 
 The network:
   proxy       Ports of this machine that lead to services
@@ -146,6 +148,7 @@ It waits for `kontena init` or `kontena join`.")]
     Why(why::Why),
     Plan(plan::Plan),
     ExternalRegistry(external_registry::ExternalRegistryCommand),
+    Etcd(etcd::Etcd),
     Vpn(vpn::Vpn),
     Proxy(proxy::Proxy),
     Master(master::Master),
@@ -275,6 +278,7 @@ async fn ask(
         Command::ExternalRegistry(asked) => {
             external_registry::run(&session(&globals).await?, asked).await
         }
+        Command::Etcd(asked) => etcd::run(&session(&globals).await?, asked).await,
         Command::Vpn(asked) => vpn::run(&session(&globals).await?, environment, asked).await,
         Command::Whoami(asked) => whoami::run(&session(&globals).await?, asked).await,
         Command::Version(asked) => {

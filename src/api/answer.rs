@@ -1,5 +1,7 @@
 //! Refusals as HTTP: one shape for every answer that is not 2xx.
 
+mod keys;
+
 use std::time::Duration;
 
 use axum::Json;

@@ -118,6 +118,15 @@ impl Client {
             .await
     }
 
+    pub(crate) async fn delete_with<B: Serialize, T: DeserializeOwned>(
+        &self,
+        path: &str,
+        body: &B,
+    ) -> Result<T, ApiError> {
+        self.exchange(Method::DELETE, path, encode(body), CHANGE_LIMIT)
+            .await
+    }
+
     /// The answer as line-delimited JSON, until the server ends it or the stream is dropped.
     pub(crate) async fn follow<T: DeserializeOwned>(
         &self,

@@ -54,6 +54,10 @@ const TAGS: &[(&str, &str)] = &[
         table::REGISTRIES,
         "Where images are pulled from with a name and a password",
     ),
+    (
+        table::KEYS,
+        "The key-value store that every node has, in etcd's place",
+    ),
     (table::VPN, "People's machines in the grid's network"),
 ];
 
@@ -93,12 +97,24 @@ fn document() -> OpenApi {
             components.responses.extend(refusals::all());
             document
         });
+    name_rests(&mut document);
     for (path, item) in document.paths.iter_mut().flat_map(|paths| &mut paths.paths) {
         if let ReferenceOr::Item(item) = item {
             name_operations(path, item);
         }
     }
     document
+}
+
+/// The document knows no part of a path that is all that follows: it is a part as any other, with its slashes encoded.
+fn name_rests(document: &mut OpenApi) {
+    if let Some(paths) = &mut document.paths {
+        let items = std::mem::take(&mut paths.paths);
+        let named = items.into_iter();
+        paths.paths = named
+            .map(|(path, item)| (path.replace("{*", "{"), item))
+            .collect();
+    }
 }
 
 /// In the dialect of OpenAPI 3.1, named types each once.

@@ -1,9 +1,10 @@
 //! The paths that the client asks for, so that no caller writes one by hand.
 //!
-//! They are made of validated names and need no escaping.
+//! They are made of validated names; what else may be in one is [`encoded`].
 
 use kontena_core::external_registry::RegistryName;
 use kontena_core::id::{GridName, NodeName, ServiceKey, StackName, VpnUserName};
+use kontena_core::keys::Key;
 
 pub(crate) const PING: &str = "/v1/ping";
 pub(crate) const STATUS: &str = "/v1/status";
@@ -64,6 +65,17 @@ pub(crate) fn stack(grid: &GridName, stack: &StackName) -> String {
     format!("/v1/stacks/{grid}/{stack}")
 }
 
+pub(crate) fn keys(grid: &GridName) -> String {
+    format!("/v1/etcd/{grid}")
+}
+
+/// As Kontena's command line asks for it: two slashes follow each other.
+pub(crate) fn key(grid: &GridName, key: &Key) -> String {
+    let segments = key.as_str().split('/').map(encoded);
+    let path: Vec<String> = segments.collect();
+    format!("/v1/etcd/{grid}/{}", path.join("/"))
+}
+
 /// Listing and adding.
 pub(crate) fn external_registries(grid: &GridName) -> String {
     format!("/v1/grids/{grid}/external_registries")
@@ -109,4 +121,17 @@ pub(crate) fn container(id: &str) -> String {
 /// Why an instance is where it is, or why it is nowhere. To ask for one, add `?instance=N`.
 pub(crate) fn why(key: &ServiceKey) -> String {
     format!("/v1/why/{}/{}", key.stack, key.service)
+}
+
+/// As a URL wants it (RFC 3986).
+pub(crate) fn encoded(value: &str) -> String {
+    let mut text = String::new();
+    for byte in value.bytes() {
+        if byte.is_ascii_alphanumeric() || b"-._~".contains(&byte) {
+            text.push(char::from(byte));
+        } else {
+            text.push_str(&format!("%{byte:02X}"));
+        }
+    }
+    text
 }

@@ -6,6 +6,7 @@ mod containers;
 mod deploys;
 mod grids;
 mod handover;
+mod keys;
 mod logs;
 mod membership;
 mod network;

@@ -14,6 +14,7 @@ mod exec;
 mod fixture;
 mod forms;
 mod hanging;
+mod keys;
 mod kontena;
 mod logs;
 mod network;

@@ -14,6 +14,7 @@ pub(crate) mod exec;
 pub(crate) mod form;
 pub(crate) mod grid;
 pub(crate) mod instance;
+pub(crate) mod key;
 pub(crate) mod log;
 pub(crate) mod membership;
 pub(crate) mod network;

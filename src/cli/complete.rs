@@ -157,6 +157,7 @@ impl<'t> At<'t> {
         match (shown.map(|name| name.as_str()), argument.get_id().as_str()) {
             (Some("NODE/CONTAINER"), _) => Some(Kind::Containers),
             (Some("[STACK/]SERVICE" | "[STACK/]TARGET"), _) => Some(Kind::Services),
+            (Some("KEY"), _) if self.path.first() == Some(&"etcd") => Some(Kind::Keys),
             (Some("NODE"), _) | (_, "node" | "nodes") => Some(Kind::Nodes),
             (_, "stack") => Some(Kind::Stacks),
             (_, "name" | "names") if self.path.first() == Some(&"stack") => Some(Kind::Stacks),
@@ -216,6 +217,8 @@ mod tests {
             ("node drain a ", Kind::Nodes),
             ("grid logs --node ", Kind::Nodes),
             ("container exec ", Kind::Containers),
+            ("etcd get ", Kind::Keys),
+            ("etcd health ", Kind::Nodes),
         ] {
             assert_eq!(after(line), Following::Live(kind), "{line}");
         }

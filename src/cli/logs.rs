@@ -13,6 +13,7 @@ use super::output::Look;
 use super::session::Session;
 use super::text::{Colour, or_dash, paint};
 use crate::api::client::ApiError;
+use crate::api::paths::encoded;
 use crate::api::types::log::{FollowedLine, LogEntry, Logs, MissingLog};
 
 /// A daemon that is restarted answers again within that.
@@ -225,19 +226,6 @@ fn with_query(path: &str, query: &[(&str, String)]) -> String {
         text.push_str(key);
         text.push('=');
         text.push_str(&encoded(value));
-    }
-    text
-}
-
-/// As a URL wants it (RFC 3986).
-pub(crate) fn encoded(value: &str) -> String {
-    let mut text = String::new();
-    for byte in value.bytes() {
-        if byte.is_ascii_alphanumeric() || b"-._~".contains(&byte) {
-            text.push(char::from(byte));
-        } else {
-            text.push_str(&format!("%{byte:02X}"));
-        }
     }
     text
 }

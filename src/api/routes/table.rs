@@ -9,8 +9,8 @@ use aide::axum::ApiRouter;
 use aide::axum::routing::{delete_with, get_with, post_with, put_with};
 
 use super::{
-    about, conflicts, containers, deploys, grids, logs, membership, network, nodes, plan, proxy,
-    registries, revisions, services, stacks, stats, vpn, why,
+    about, conflicts, containers, deploys, grids, keys, logs, membership, network, nodes, plan,
+    proxy, registries, revisions, services, stacks, stats, vpn, why,
 };
 use crate::api::backend::Backend;
 use crate::api::openapi::operation::{
@@ -26,6 +26,7 @@ pub(in crate::api) const CONTAINERS: &str = "containers";
 pub(in crate::api) const SERVICES: &str = "services";
 pub(in crate::api) const STACKS: &str = "stacks";
 pub(in crate::api) const REGISTRIES: &str = "registries";
+pub(in crate::api) const KEYS: &str = "keys";
 pub(in crate::api) const VPN: &str = "vpn";
 
 /// Answered to anybody: whether and what is there.
@@ -50,12 +51,27 @@ pub(in crate::api) fn protected() -> Routes {
         .merge(of(SERVICES, of_deploys()))
         .merge(of(STACKS, of_stacks()))
         .merge(of(REGISTRIES, of_registries()))
+        .merge(of(KEYS, of_keys()))
         .merge(of(VPN, of_vpn()))
 }
 
 /// All of these belong to one group.
 fn of(group: &str, routes: Routes) -> Routes {
     routes.with_path_items(|item| item.tag(group))
+}
+
+fn of_keys() -> Routes {
+    ApiRouter::new()
+        .api_route(
+            "/v1/etcd/{grid}",
+            get_with(keys::store, reads("How full the key-value store is")),
+        )
+        .api_route(
+            "/v1/etcd/{grid}/{*key}",
+            get_with(keys::read, reads("A value, or what is in a directory"))
+                .post_with(keys::set, changes("Set a value, or make a directory"))
+                .delete_with(keys::remove, changes("Remove a key")),
+        )
 }
 
 fn of_this_node() -> Routes {

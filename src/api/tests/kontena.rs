@@ -381,6 +381,27 @@ fn changes() -> Vec<Call> {
         Call("DELETE", "/v1/external_registries/home/quay.io", None, &[]),
         Call(
             "POST",
+            "/v1/etcd/home//app/mode",
+            Some(json!({"value": "fast"})),
+            &[],
+        ),
+        Call("GET", "/v1/etcd/home//app/mode", None, &["/value"]),
+        Call("GET", "/v1/etcd/home//", None, &["/children/0/key"]),
+        Call(
+            "GET",
+            "/v1/etcd/home//app?recursive=true",
+            None,
+            &["/children/0/key"],
+        ),
+        Call("POST", "/v1/etcd/home//new", Some(json!({})), &[]),
+        Call(
+            "DELETE",
+            "/v1/etcd/home//app",
+            Some(json!({"recursive": true})),
+            &[],
+        ),
+        Call(
+            "POST",
             "/v1/containers/home/alpha/shop.web-1/exec",
             Some(json!({"cmd": ["say", "hi"]})),
             &["/0/0", "/1"],

@@ -39,6 +39,10 @@ form! {
     };
     /// 32 bytes: the id of a node or a token, the hash of a revision.
     Key = { "type": "string", "pattern": "^[0-9a-f]{64}$" };
+    /// A path of the key-value store: `/`, or segments that follow a `/` each; at most 512 bytes.
+    KeyText = {
+        "type": "string", "pattern": "^/[^\\x00-\\x1f\\x7f-\\x9f]*$", "minLength": 1, "maxLength": 512
+    };
     /// A service in its stack, or a service without one.
     ServiceText = {
         "type": "string",

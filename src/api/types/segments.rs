@@ -5,7 +5,7 @@
 use schemars::JsonSchema;
 use serde::Deserialize;
 
-use super::form::{DeployText, Key, Name, PortText, RegistryText, VariableText};
+use super::form::{DeployText, Key, KeyText, Name, PortText, RegistryText, VariableText};
 
 /// `/v1/grids/{grid}` and what is below.
 #[derive(Clone, Debug, Deserialize, JsonSchema)]
@@ -13,6 +13,16 @@ pub(crate) struct OfGrid {
     /// The grid of the asked node.
     #[schemars(with = "Name")]
     pub(crate) grid: String,
+}
+
+#[derive(Clone, Debug, Deserialize, JsonSchema)]
+pub(crate) struct OfStoreKey {
+    /// The grid of the asked node.
+    #[schemars(with = "Name")]
+    pub(crate) grid: String,
+    /// A path of the key-value store, with its first `/` or without: two slashes follow each other then.
+    #[schemars(with = "KeyText")]
+    pub(crate) key: String,
 }
 
 #[derive(Clone, Debug, Deserialize, JsonSchema)]

@@ -3,11 +3,13 @@
 use std::time::Duration;
 
 use kontena_core::id::GridName;
+use kontena_core::keys::Key;
 use tokio::time::timeout;
 
 use crate::api::client::ApiError;
 use crate::api::paths;
 use crate::api::types::instance::Containers;
+use crate::api::types::key::KeyRead;
 use crate::api::types::membership::Status;
 use crate::api::types::node::Nodes;
 use crate::api::types::service::Services;
@@ -24,6 +26,7 @@ pub(super) enum Kind {
     Stacks,
     Services,
     Containers,
+    Keys,
 }
 
 /// None where the node does not answer.
@@ -61,6 +64,17 @@ async fn asked(session: &Session, kind: Kind) -> Result<Vec<String>, ApiError> {
                 .into_iter()
                 .map(|container| below(&container.id))
                 .collect()
+        }
+        Kind::Keys => {
+            let path = paths::key(&grid, &Key::root());
+            match session
+                .client
+                .get(&format!("{path}?recursive=true"))
+                .await?
+            {
+                KeyRead::Directory(all) => all.children.into_iter().map(|one| one.key).collect(),
+                KeyRead::Value(_) => Vec::new(),
+            }
         }
     })
 }

@@ -7,11 +7,10 @@ use serde_json::json;
 
 use super::updated;
 use crate::api::client::ApiError;
-use crate::api::paths;
+use crate::api::paths::{self, encoded};
 use crate::api::types::Changed;
 use crate::api::types::service::{Service as WireService, ServiceJson};
 use crate::cli::failure::Failure;
-use crate::cli::logs::encoded;
 use crate::cli::session::{Session, about};
 use crate::cli::text::printable;
 
