@@ -17,6 +17,7 @@ pub(crate) mod types;
 mod answer;
 pub(crate) mod carry;
 pub(crate) mod dial;
+mod etcd;
 mod exec;
 mod logs;
 pub(crate) mod openapi;

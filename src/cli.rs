@@ -66,7 +66,7 @@ use crate::telemetry;
 const HELP: &str = "\
 {about}
 
-{usage-heading} kontena [OPTIONS] COMMAND
+{usage-heading} kontena [OPTIONS] COMMAND   (more, with examples: kontena COMMAND --help)
 
 A node of the grid:
   daemon      Run this machine's node
@@ -98,9 +98,7 @@ This program:
   version     Versions of this program and of the node that is asked
   completion  A script that completes commands in your shell
 
-{options}
-
-`kontena COMMAND --help` tells more, with examples.";
+{options}";
 
 /// A container platform for a handful of Docker hosts, without a master
 #[derive(Parser, Debug)]

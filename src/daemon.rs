@@ -11,6 +11,7 @@ mod containers;
 mod edges;
 mod effects;
 mod images;
+mod keys;
 mod logs;
 mod naming;
 mod networking;

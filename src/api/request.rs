@@ -24,13 +24,7 @@ impl<T: DeserializeOwned, S: Send + Sync> FromRequest<S> for Body<T> {
     type Rejection = Refused;
 
     async fn from_request(request: Request, state: &S) -> Result<Self, Refused> {
-        let bytes = timeout(BODY_LIMIT, Bytes::from_request(request, state))
-            .await
-            .map_err(|_| Refused::body_late(BODY_LIMIT))?
-            .map_err(|problem| match problem.status() {
-                StatusCode::PAYLOAD_TOO_LARGE => Refused::too_large(MAX_BODY_BYTES),
-                _ => Refused::invalid(format!("the body cannot be read: {}", problem.body_text())),
-            })?;
+        let bytes = whole_body(request, state).await?;
         let text: &[u8] = if bytes.is_empty() { b"{}" } else { &bytes };
         // A list would be read as the fields of an object, in the order in which they are declared.
         if text.trim_ascii_start().starts_with(b"[") {
@@ -42,6 +36,20 @@ impl<T: DeserializeOwned, S: Send + Sync> FromRequest<S> for Body<T> {
             .map(Self)
             .map_err(|problem| Refused::invalid(format!("the body cannot be read: {problem}")))
     }
+}
+
+/// All bytes of a body, within the limits of size and time.
+pub(super) async fn whole_body<S: Send + Sync>(
+    request: Request,
+    state: &S,
+) -> Result<Bytes, Refused> {
+    timeout(BODY_LIMIT, Bytes::from_request(request, state))
+        .await
+        .map_err(|_| Refused::body_late(BODY_LIMIT))?
+        .map_err(|problem| match problem.status() {
+            StatusCode::PAYLOAD_TOO_LARGE => Refused::too_large(MAX_BODY_BYTES),
+            _ => Refused::invalid(format!("the body cannot be read: {}", problem.body_text())),
+        })
 }
 
 /// Takes a body that says nothing, `{}` or `null`: what else it says would be ignored.

@@ -9,7 +9,7 @@ mod patience;
 pub(crate) mod socket;
 
 use std::future::Future;
-use std::net::SocketAddr;
+use std::net::{IpAddr, SocketAddr};
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
@@ -34,7 +34,7 @@ use guests::{Guest, Guests};
 use patience::Patient;
 
 use super::backend::Backend;
-use super::routes;
+use super::{etcd, routes};
 
 /// Connections at a time on each listener: a follower of logs keeps one, everything else is short.
 const MAX_CONNECTIONS: usize = 256;
@@ -114,12 +114,29 @@ pub(crate) async fn serve(
     let mut accepting = JoinSet::new();
     accepting.spawn(accept_unix(unix, local(&backend), stopped.clone()));
     if let Some(tcp) = tcp {
-        accepting.spawn(accept_tcp(tcp, remote(&backend), stopped));
+        accepting.spawn(accept_tcp(tcp, remote(&backend), |_| true, stopped));
     }
     stop.await;
     stopping.send_replace(true);
     while accepting.join_next().await.is_some() {}
     socket::remove(&socket);
+}
+
+/// Answers programs in containers that ask for keys as they would ask etcd, until `stop` is over: whom `admits` lets
+/// in, and nothing else than keys.
+pub(crate) async fn serve_keys(
+    listener: TcpListener,
+    backend: Arc<Backend>,
+    admits: impl Fn(IpAddr) -> bool + Send + Sync + 'static,
+    stop: impl Future<Output = ()>,
+) {
+    let (stopping, stopped) = watch::channel(false);
+    let accepting = accept_tcp(listener, etcd::router(&backend), admits, stopped);
+    let stop = async {
+        stop.await;
+        stopping.send_replace(true);
+    };
+    tokio::join!(accepting, stop);
 }
 
 /// The version whose API this is, for Kontena's own clients: they warn of any that is further away than 1.6.
@@ -165,10 +182,15 @@ async fn accept_unix(listener: UnixListener, router: Router, stopped: Stopped) {
     accept_all(accept, router, stopped).await;
 }
 
-async fn accept_tcp(listener: TcpListener, router: Router, stopped: Stopped) {
+async fn accept_tcp(
+    listener: TcpListener,
+    router: Router,
+    admits: impl Fn(IpAddr) -> bool,
+    stopped: Stopped,
+) {
     let guests = Guests::default();
     let accept = || async {
-        let (stream, guest) = next_guest(&listener, &guests).await?;
+        let (stream, guest) = next_guest(&listener, &guests, &admits).await?;
         // Answers are small and wanted at once.
         stream.set_nodelay(true)?;
         // A follower of logs that vanished would keep its place for ever.
@@ -179,13 +201,17 @@ async fn accept_tcp(listener: TcpListener, router: Router, stopped: Stopped) {
     accept_all(accept, router, stopped).await;
 }
 
-/// Of an address that has too many connections, none is answered.
+/// Of an address that has too many connections, or is not admitted, none is answered.
 async fn next_guest(
     listener: &TcpListener,
     guests: &Guests,
+    admits: &impl Fn(IpAddr) -> bool,
 ) -> std::io::Result<(TcpStream, Guest)> {
     loop {
         let (stream, from) = listener.accept().await?;
+        if !admits(from.ip()) {
+            continue;
+        }
         match guests.admit(from.ip()) {
             Some(guest) => return Ok((stream, guest)),
             None => tracing::debug!(from = %from.ip(), "An address has too many API connections"),

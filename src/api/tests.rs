@@ -10,6 +10,7 @@ mod changes;
 mod deploys;
 mod entities;
 mod errors;
+mod etcd;
 mod exec;
 mod fixture;
 mod forms;

@@ -57,7 +57,10 @@ enum Command {
         ttl: Option<u64>,
     },
     /// Make a directory, which is there even while nothing is in it
-    #[command(visible_alias = "mk", after_help = "Example:\n  kontena etcd mk /app")]
+    #[command(
+        visible_alias = "mk",
+        after_help = "Example:\n  kontena etcd mkdir /app"
+    )]
     Mkdir {
         /// The key, as /app
         #[arg(value_name = "KEY")]
@@ -169,12 +172,9 @@ async fn list(
     key: &Key,
     recursive: bool,
 ) -> Result<(), Failure> {
-    let path = paths::key(grid, key);
-    match session
-        .client
-        .get(&format!("{path}?recursive={recursive}"))
-        .await?
-    {
+    let depth = if recursive { "?recursive=true" } else { "" };
+    let path = format!("{}{depth}", paths::key(grid, key));
+    match session.client.get(&path).await? {
         KeyRead::Directory(KeyDirectory { children }) => {
             session.print_object(&children, || lines(&children))
         }

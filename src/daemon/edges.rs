@@ -30,6 +30,7 @@ use super::config::{self, Config};
 use super::containers::NodeContainers;
 use super::effects::{Effects, input_of, message_of};
 use super::images::EngineImages;
+use super::keys::KeyServing;
 use super::logs::NodeLogs;
 use super::naming::{self, Naming};
 use super::networking::{self, Networking, NodeNetworks, Setting};
@@ -73,6 +74,8 @@ pub(super) struct Edges {
     containers: NodeContainers,
     network: Network,
     api: Api,
+    /// `None` where this node takes no part in the network.
+    key_serving: Option<KeyServing>,
     /// Of the registries' passwords.
     sharing: JoinHandle<()>,
     local: watch::Sender<Local>,
@@ -132,7 +135,7 @@ struct Api {
 }
 
 impl Api {
-    fn start(listeners: Listeners, backend: Backend) -> Self {
+    fn start(listeners: Listeners, backend: Arc<Backend>) -> Self {
         let (stop, mut stopped) = oneshot::channel();
         let mut views = backend.view.clone();
         let task = tokio::spawn(async move {
@@ -147,7 +150,7 @@ impl Api {
                     let _ = stopped.await;
                 }
             };
-            server::serve(listeners, Arc::new(backend), stop).await;
+            server::serve(listeners, backend, stop).await;
         });
         Self { task, stop }
     }
@@ -201,29 +204,29 @@ impl Edges {
         let me = key.node_id();
         let logs = Arc::new(NodeLogs::new(me, docker.clone(), p2p.clone()));
         let containers = NodeContainers::new(me, docker.clone(), p2p.clone(), views.clone());
-        let api = Api::start(
-            listeners,
-            Backend {
-                view: views,
-                commands,
-                keys: keys_shown,
-                key_writes,
-                core_now: Box::new(move || clock.now().monotonic),
-                logs: Arc::<NodeLogs>::clone(&logs),
-                networks: Arc::new(network.of_nodes.clone()),
-                containers: Arc::new(containers.clone()),
-                images: Arc::new(EngineImages(docker.clone())),
-                routes: routes_of(config.overlay.clone()),
-                local: locals,
-                dialer: Dialer::default(),
-                definitions: tokio::sync::Mutex::default(),
-                thinker: Thinker::default(),
-                me,
-                default_name: default_name(&gethostname::gethostname().to_string_lossy()),
-                entropy,
-                version: env!("CARGO_PKG_VERSION"),
-            },
-        );
+        let backend = Arc::new(Backend {
+            view: views,
+            commands,
+            keys: keys_shown,
+            key_writes,
+            core_now: Box::new(move || clock.now().monotonic),
+            logs: Arc::<NodeLogs>::clone(&logs),
+            networks: Arc::new(network.of_nodes.clone()),
+            containers: Arc::new(containers.clone()),
+            images: Arc::new(EngineImages(docker.clone())),
+            routes: routes_of(config.overlay.clone()),
+            local: locals,
+            dialer: Dialer::default(),
+            definitions: tokio::sync::Mutex::default(),
+            thinker: Thinker::default(),
+            me,
+            default_name: default_name(&gethostname::gethostname().to_string_lossy()),
+            entropy,
+            version: env!("CARGO_PKG_VERSION"),
+        });
+        let network_names = config.overlay.as_ref();
+        let key_serving = network_names.map(|_| KeyServing::start(Arc::clone(&backend)));
+        let api = Api::start(listeners, backend);
         let watch = docker.watch(grids);
         let effects = Effects::new(p2p, docker, saver, input, view, keys, status, grid, told);
         let known_addresses = addresses(&listen, &config.advertise);
@@ -239,6 +242,7 @@ impl Edges {
             containers,
             network,
             api,
+            key_serving,
             sharing,
             local,
             status: statuses,
@@ -333,6 +337,9 @@ impl Edges {
         self.effects.answer_no_more();
         self.effects.flush(GOODBYE).await;
         self.containers.end().await;
+        if let Some(serving) = self.key_serving {
+            serving.end().await;
+        }
         self.network.end(network).await;
         self.api.end().await?;
         let saver = self.effects.into_saver();

@@ -92,7 +92,10 @@ impl Worker {
         Self {
             resolvers: Resolvers::start(Host::default(), setting.bridge.clone()),
             setting,
-            server: Server::new(server_zone(&zone::Zone::default(), supernet), settings),
+            server: Server::new(
+                server_zone(&zone::Zone::default(), None, supernet),
+                settings,
+            ),
             zones: Zones::default(),
             problem: None,
         }
@@ -125,8 +128,11 @@ impl Worker {
 
     fn follow(&mut self) {
         let view = self.view();
-        if let Some(zone) = self.zones.follow(&view) {
-            self.server.set_zone(server_zone(&zone, supernet(&view)));
+        let own = self.own_address();
+        let changed = self.zones.follow(&view);
+        if let Some(zone) = changed {
+            self.server
+                .set_zone(server_zone(&zone, own, supernet(&view)));
         }
     }
 
@@ -163,20 +169,24 @@ impl Worker {
     }
 
     fn own_address(&self) -> Option<IpAddr> {
-        let view = self.view();
-        let member = view.documents.roster.get(&self.setting.me)?;
-        member.subnet.map(|subnet| subnet.gateway().into())
+        own_address(&self.view(), &self.setting.me)
     }
+}
+
+/// Of the bridge of a node's containers, once it is a member.
+pub(super) fn own_address(view: &View, me: &NodeId) -> Option<IpAddr> {
+    let member = view.documents.roster.get(me)?;
+    member.subnet.map(|subnet| subnet.gateway().into())
 }
 
 /// Containers, users of the VPN, and this host, which Docker's rules let ask its own bridge from any of its
 /// addresses.
-fn clients(supernet: Prefix) -> Vec<Prefix> {
+pub(super) fn clients(supernet: Prefix) -> Vec<Prefix> {
     let own = own_addresses().into_iter().map(Prefix::of);
     own.chain([supernet, loopback()]).collect()
 }
 
-fn supernet(view: &View) -> Prefix {
+pub(super) fn supernet(view: &View) -> Prefix {
     let supernet: Range = view.documents.grid.plan.supernet();
     let text = supernet.to_string();
     text.parse().expect("it is a network and its length")
@@ -188,8 +198,9 @@ fn loopback() -> Prefix {
         .expect("it is a network and its length")
 }
 
-/// The core's zone in the server's words.
-fn server_zone(zone: &zone::Zone, supernet: Prefix) -> Zone {
+/// The core's zone in the server's words, and the key-value store: containers ask that of their own node, which is
+/// at `own`.
+fn server_zone(zone: &zone::Zone, own: Option<IpAddr>, supernet: Prefix) -> Zone {
     let authority = Authority {
         domain: DOMAIN.parse().expect("it is a domain"),
         networks: vec![supernet],
@@ -198,12 +209,30 @@ fn server_zone(zone: &zone::Zone, supernet: Prefix) -> Zone {
     let names = zone
         .names
         .iter()
-        .map(|(host, records)| (name(host), server_records(records)));
+        .map(|(host, records)| (name(host), server_records(records)))
+        .chain(own.map(key_store));
     let reverse = zone
         .reverse
         .iter()
         .map(|(address, host)| (*address, name(host)));
     Zone::new(&authority, names, reverse)
+}
+
+/// The name that etcd has in Kontena's grids. It is of the domain itself, so no service has it.
+fn key_store(own: IpAddr) -> (Name, Records) {
+    let name: Name = format!("etcd.{DOMAIN}")
+        .parse()
+        .expect("it is made of labels");
+    let target = Target {
+        rank: rank(Class::Ready),
+        address: own,
+        name: name.clone(),
+    };
+    let records = Records {
+        targets: [target].into(),
+        ports: [(super::keys::PORT, Transport::Tcp)].into(),
+    };
+    (name, records)
 }
 
 fn name(host: &HostName) -> Name {

@@ -15,8 +15,9 @@ use unicode_width::UnicodeWidthStr;
 use self::answers::Answers;
 
 /// The command lines, each with the answers that leave it without a row.
-const LISTINGS: [(&str, &str); 19] = [
+const LISTINGS: [(&str, &str); 20] = [
     ("container ls", "empty"),
+    ("etcd ls", "empty"),
     ("external-registry ls", "empty"),
     ("grid ls", "no_grid"),
     ("grid trusted-subnet ls", "empty"),

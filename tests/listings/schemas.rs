@@ -27,11 +27,15 @@ fn check(validator: &Validator, value: &Value, what: &str) {
     assert!(problems.is_empty(), "{what}: {problems:#?}\n{value:#}");
 }
 
-/// Whether `path` is one of the form `/v1/nodes/{grid}/{node}`.
+/// Whether `path` is one of the form `/v1/nodes/{grid}/{node}`. A key is all that follows.
 fn is_of(path: &str, form: &str) -> bool {
-    let (parts, forms) = (path.split('/'), form.split('/'));
-    let is_one = |(part, form): (&str, &str)| part == form || form.starts_with('{');
-    parts.clone().count() == forms.clone().count() && parts.zip(forms).all(is_one)
+    let forms: Vec<&str> = form.split('/').collect();
+    let parts: Vec<&str> = match form.ends_with("/{key}") {
+        true => path.splitn(forms.len(), '/').collect(),
+        false => path.split('/').collect(),
+    };
+    let is_one = |(part, form): (&&str, &&str)| part == form || form.starts_with('{');
+    parts.len() == forms.len() && parts.iter().zip(&forms).all(is_one)
 }
 
 fn schema_of(document: &Value, path: &str) -> Option<Value> {

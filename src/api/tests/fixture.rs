@@ -300,6 +300,7 @@ pub(super) struct Server {
     pub(super) containers: Arc<FakeContainers>,
     /// Where it answers TCP.
     pub(super) tcp: std::net::SocketAddr,
+    pub(super) backend: Arc<Backend>,
     folder: tempfile::TempDir,
     stop: Option<oneshot::Sender<()>>,
     serving: tokio::task::JoinHandle<()>,
@@ -336,7 +337,7 @@ impl Server {
         let (keys, key_writes) = key_store();
         let logs = Arc::new(FakeLogs::default());
         let containers = Arc::new(FakeContainers::default());
-        let backend = Backend {
+        let backend = Arc::new(Backend {
             view: receiver,
             commands,
             keys,
@@ -360,17 +361,18 @@ impl Server {
             default_name: "myhost".parse().unwrap(),
             entropy: || Ok([7; 32]),
             version: "2.0.0-test",
-        };
+        });
         let listeners = Listeners::bind(&socket, Some("127.0.0.1:0".parse().unwrap()))
             .await
             .unwrap();
         let tcp = listeners.tcp_address().unwrap();
         let (stop, stopped) = oneshot::channel::<()>();
-        let serving = tokio::spawn(serve(listeners, Arc::new(backend), async move {
+        let serving = tokio::spawn(serve(listeners, Arc::clone(&backend), async move {
             stopped.await.ok();
         }));
         Self {
             client: Client::new(Target::Socket(socket)),
+            backend,
             view: sender,
             logs,
             containers,

@@ -381,6 +381,18 @@ fn changes() -> Vec<Call> {
         Call("DELETE", "/v1/external_registries/home/quay.io", None, &[]),
         Call(
             "POST",
+            "/v1/containers/home/alpha/shop.web-1/exec",
+            Some(json!({"cmd": ["say", "hi"]})),
+            &["/0/0", "/1"],
+        ),
+    ]
+}
+
+/// One after the other.
+fn keys() -> Vec<Call> {
+    vec![
+        Call(
+            "POST",
             "/v1/etcd/home//app/mode",
             Some(json!({"value": "fast"})),
             &[],
@@ -399,12 +411,6 @@ fn changes() -> Vec<Call> {
             "/v1/etcd/home//app",
             Some(json!({"recursive": true})),
             &[],
-        ),
-        Call(
-            "POST",
-            "/v1/containers/home/alpha/shop.web-1/exec",
-            Some(json!({"cmd": ["say", "hi"]})),
-            &["/0/0", "/1"],
         ),
     ]
 }
@@ -439,18 +445,23 @@ async fn wrong(calls: Vec<Call>) -> Vec<String> {
     let mut wrong = Vec::new();
     for call in calls {
         let server = Server::start(view(), |_, _| accepted()).await;
-        let (status, answer) = asked(&server, &call).await;
-        let Call(verb, path, _, fields) = &call;
-        if !(200..300).contains(&status) {
-            wrong.push(format!("{verb} {path}: {status} {answer}"));
-            continue;
-        }
-        let missing = fields
-            .iter()
-            .filter(|field| answer.pointer(field).is_none());
-        wrong.extend(missing.map(|field| format!("{verb} {path}: no {field}")));
+        wrong.extend(wrong_of(&server, &call).await);
     }
     wrong
+}
+
+async fn wrong_of(server: &Server, call: &Call) -> Vec<String> {
+    let (status, answer) = asked(server, call).await;
+    let Call(verb, path, _, fields) = call;
+    if !(200..300).contains(&status) {
+        return vec![format!("{verb} {path}: {status} {answer}")];
+    }
+    let missing = fields
+        .iter()
+        .filter(|field| answer.pointer(field).is_none());
+    missing
+        .map(|field| format!("{verb} {path}: no {field}"))
+        .collect()
 }
 
 #[tokio::test]
@@ -461,4 +472,14 @@ async fn what_kontenas_command_line_reads_is_there() {
 #[tokio::test]
 async fn what_kontenas_command_line_changes_is_taken() {
     assert_eq!(wrong(changes()).await, [""; 0]);
+}
+
+#[tokio::test]
+async fn what_kontenas_command_line_does_with_keys_is_done() {
+    let server = Server::reading(view()).await;
+    let mut wrong = Vec::new();
+    for call in keys() {
+        wrong.extend(wrong_of(&server, &call).await);
+    }
+    assert_eq!(wrong, [""; 0]);
 }

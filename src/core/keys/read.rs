@@ -50,6 +50,11 @@ impl Keys {
         }
     }
 
+    /// The index at which the first thing below a directory came to be.
+    pub fn first_created(&self, directory: &Key) -> Option<u64> {
+        self.below(directory).map(|(_, entry)| entry.created).min()
+    }
+
     /// What is in a directory itself, by name. Names that begin with `_` are hidden, as etcd's.
     pub fn children(&self, directory: &Key) -> Vec<(Key, Found<'_>)> {
         let towards = self
