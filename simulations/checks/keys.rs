@@ -150,7 +150,7 @@ impl Keys {
         let is_safe = |host: &usize| !self.unsafe_hosts.contains(host);
         if let Some(value) = value {
             let mut hosts = history.gone.get(value).into_iter().flatten();
-            findings.expect(!hosts.any(|host| is_safe(host)), &NOT_AGAIN, || {
+            findings.expect(!hosts.any(is_safe), &NOT_AGAIN, || {
                 format!("{key} is {value} again")
             });
             return;

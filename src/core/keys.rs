@@ -69,17 +69,20 @@ pub struct Effect {
     pub touched: BTreeSet<Key>,
     /// Dots that are gone, and are to be told.
     pub removed: Vec<Dot>,
+    /// More was seen than before, whether or not anything of it is left.
+    pub extends: bool,
 }
 
 impl Effect {
     pub fn is_empty(&self) -> bool {
-        self.touched.is_empty() && self.removed.is_empty()
+        self.touched.is_empty() && self.removed.is_empty() && !self.extends
     }
 
     /// What both leave to do.
     pub fn add(&mut self, other: Self) {
         self.touched.extend(other.touched);
         self.removed.extend(other.removed);
+        self.extends |= other.extends;
     }
 }
 

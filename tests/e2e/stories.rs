@@ -7,6 +7,7 @@ mod disks;
 mod everyday;
 mod exec;
 mod interrupted;
+mod keys;
 mod load;
 mod maintenance;
 mod members;

@@ -3,6 +3,7 @@
 use std::collections::BTreeSet;
 use std::time::Duration;
 
+use crate::id::NodeId;
 use crate::time::Instant;
 
 use super::limits::{MAX_STAMP, SIDES};
@@ -36,8 +37,9 @@ impl Keys {
         // So that events come in the order of the stamps.
         entries.sort_by_key(|entry| entry.stamp);
         for (writer, span) in &news.spans {
-            if self.seen.of(writer) >= span.after {
+            if self.is_further(writer, span) {
                 self.seen.extend(*writer, span.upto);
+                effect.extends = true;
             }
         }
         for entry in entries {
@@ -47,6 +49,23 @@ impl Keys {
         // Whoever told this tells the others too, or passes it on.
         effect.removed.clear();
         Ok(effect)
+    }
+
+    /// Whether anything of it is not known here. Most news come more than once.
+    pub fn is_news(&self, news: &KeyNews) -> bool {
+        let mut spans = news.spans.iter();
+        if spans.any(|(writer, span)| self.is_further(writer, span)) {
+            return true;
+        }
+        let removed: BTreeSet<&Dot> = news.removed.iter().collect();
+        let mut held = self.entries.values();
+        !removed.is_empty() && held.any(|entry| removed.contains(&entry.dot))
+    }
+
+    /// Whether it goes beyond what was seen of a writer, and leaves nothing out before that.
+    fn is_further(&self, writer: &NodeId, span: &Span) -> bool {
+        let seen = self.seen.of(writer);
+        seen >= span.after && seen < span.upto
     }
 
     /// Whether an entry is new here, and nothing of its writer's before it was missed.

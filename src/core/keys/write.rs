@@ -208,6 +208,7 @@ impl Keys {
                 .map(|entry| entry.dot.clone())
                 .into_iter()
                 .collect(),
+            extends: true,
         };
         Ok((event, effect))
     }

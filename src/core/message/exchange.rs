@@ -90,7 +90,7 @@ mod tests {
 
     fn exchange(keys: Option<Digest>) -> Exchange {
         let now = Now::default();
-        let mut pulse = Pulse::new(NodeId([1; 32]), 1, 2, 3, now);
+        let pulse = Pulse::new(NodeId([1; 32]), 1, 2, 3, now);
         Exchange {
             reply: true,
             brief: pulse.brief(Instant::ZERO),

@@ -313,7 +313,9 @@ impl Node {
     }
 
     pub(super) fn told_keys(&mut self, from: NodeId, news: KeyNews, now: Now) {
-        let before = self.key_store.digest;
+        if !self.key_store.keys.is_news(&news) {
+            return;
+        }
         let merged = Arc::make_mut(&mut self.key_store.keys).merge(&news, now.monotonic);
         match merged {
             Ok(effect) => self.key_store.changed(effect),
@@ -322,8 +324,7 @@ impl Node {
                 return;
             }
         }
-        let is_new = self.key_store.digest != before;
-        if is_new && self.view.documents.roster.len() > TOLD_DIRECTLY && news.hops < MAX_HOPS {
+        if self.view.documents.roster.len() > TOLD_DIRECTLY && news.hops < MAX_HOPS {
             let hops = news.hops + 1;
             self.tell(Message::Keys(KeyNews { hops, ..news }), Some(from));
         }
