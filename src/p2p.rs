@@ -19,6 +19,7 @@ mod frames;
 mod joining;
 mod keys;
 mod link;
+mod open_streams;
 mod outbox;
 mod receive;
 mod strangers;
@@ -45,6 +46,7 @@ pub(crate) use streams::PeerStream;
 
 use driver::{Driver, Order};
 use keys::Peers;
+use open_streams::OpenStreams;
 use outbox::Outboxes;
 
 /// The port on which every node listens unless it is told otherwise.
@@ -106,6 +108,7 @@ pub(crate) struct P2p {
     outboxes: Arc<Outboxes>,
     peers: Arc<watch::Sender<Peers>>,
     streams: libp2p_stream::Control,
+    open_streams: OpenStreams,
     own: NodeId,
     _running: Arc<Running>,
 }
@@ -159,9 +162,21 @@ impl P2p {
             events: events.clone(),
             orders: orders.clone(),
         };
-        let accepting = streams::accept(opened, known_peers.clone(), events.clone());
+        let open_streams = OpenStreams::default();
+        let accepting = streams::accept(
+            opened,
+            known_peers.clone(),
+            open_streams.clone(),
+            events.clone(),
+        );
         let outboxes = Outboxes::new(orders.clone(), events.clone(), streams.clone());
-        let driver = Driver::new(swarm, incoming_orders, known_peers, events);
+        let driver = Driver::new(
+            swarm,
+            incoming_orders,
+            known_peers,
+            open_streams.clone(),
+            events,
+        );
         let tasks = [
             tokio::spawn(receiving.run(messages)),
             tokio::spawn(accepting),
@@ -172,6 +187,7 @@ impl P2p {
             outboxes,
             peers: Arc::new(peers),
             streams,
+            open_streams,
             own: key.node_id(),
             _running: Arc::new(Running(tasks.map(|task| task.abort_handle()).into())),
         })
@@ -259,7 +275,7 @@ impl P2p {
     }
 
     /// Opens a stream to a member, with a header of at most [`streams::MAX_HEADER_BYTES`] that tells
-    /// it what for. A connection that closes just then, as one of two does, is no reason to fail: another is there,
+    /// it what for. A connection that closes just then is no reason to fail: another is there,
     /// or made. The header may arrive twice then, and the stream that came first ends without another word.
     pub(crate) async fn open_stream(
         &self,
@@ -281,11 +297,12 @@ impl P2p {
     }
 
     async fn open_one(&self, peer: PeerId, header: &[u8]) -> anyhow::Result<PeerStream> {
+        let open = self.open_streams.begin(peer);
         driver::connect(&self.orders, peer)
             .await
             .map_err(anyhow::Error::msg)
             .context("failed to connect")?;
-        streams::open(self.streams.clone(), peer, header).await
+        streams::open(self.streams.clone(), open, peer, header).await
     }
 
     /// Waits until every message has arrived or was dropped, at most for `limit`: before the end, so

@@ -1,8 +1,9 @@
 //! The connections there are, and which of several with one peer is one too many. Pure.
 //!
 //! The newest wins: whoever dials has a reason, and an old connection may be dead without anybody
-//! knowing. Only when two were made at about the same time (both sides dialled) does one side alone
-//! decide, the one with the lower peer id, or each might close the other's choice.
+//! knowing. When two were made at about the same time (both sides dialled), both live, and streams may have
+//! been opened on either: one is closed once no stream is open with the peer. One side alone
+//! decides which, the one with the lower peer id, or each might close the other's choice.
 
 use std::collections::BTreeMap;
 use std::net::{IpAddr, SocketAddr};
@@ -15,6 +16,9 @@ use tokio::time::Instant;
 /// Two connections made within this may be one simultaneous dial.
 const SIMULTANEOUS: Duration = Duration::from_secs(5);
 
+/// What one peer may have that was made at about the same time, whatever it does.
+const MOST_OF_ONE: usize = 4;
+
 /// One established connection.
 #[derive(Clone, Copy, Debug)]
 pub(super) struct Connection {
@@ -26,6 +30,8 @@ pub(super) struct Connection {
     pub(super) since: Instant,
     /// Whether the peer was a member when the members were looked at last.
     pub(super) member: bool,
+    /// Another one was made at about the same time: it goes once nobody uses it.
+    pub(super) superfluous: bool,
     /// It is being closed, which takes long if its link is dead: it counts no more.
     pub(super) closing: bool,
 }
@@ -56,7 +62,7 @@ impl Connections {
         self.close_all(|connection| connection.peer == *peer)
     }
 
-    /// Marks as closing, and names, what `newest` makes superfluous.
+    /// Marks as closing, and names, what `newest` makes superfluous at once; what goes later is noted.
     pub(super) fn close_superfluous(
         &mut self,
         newest: ConnectionId,
@@ -65,11 +71,31 @@ impl Connections {
         let Some(new) = self.0.get(&newest).copied() else {
             return Vec::new();
         };
-        let is_superfluous = |id: ConnectionId, old: &Connection| {
+        let others = |id: ConnectionId, old: &Connection| id != newest && old.peer == new.peer;
+        let of_one = self.live().filter(|(_, old)| old.peer == new.peer).count();
+        let is_over = |id: ConnectionId, old: &Connection| {
             let age = new.since.saturating_duration_since(old.since);
-            id != newest && old.peer == new.peer && (age >= SIMULTANEOUS || *own < new.peer)
+            others(id, old) && (age >= SIMULTANEOUS || of_one > MOST_OF_ONE)
         };
-        self.close_where(is_superfluous)
+        let closed = self.close_where(is_over);
+        for (id, old) in &mut self.0 {
+            old.superfluous |= others(*id, old) && *own < new.peer;
+        }
+        closed
+    }
+
+    /// Marks as closing, and names, what is superfluous and of a peer that is `idle`, where another one is left.
+    pub(super) fn close_idle(&mut self, idle: impl Fn(&PeerId) -> bool) -> Vec<ConnectionId> {
+        let kept: Vec<PeerId> = self
+            .live()
+            .filter(|(_, connection)| !connection.superfluous)
+            .map(|(_, connection)| connection.peer)
+            .collect();
+        for connection in self.0.values_mut() {
+            // Of those that were to go, one has to stay now.
+            connection.superfluous &= kept.contains(&connection.peer);
+        }
+        self.close_all(|connection| connection.superfluous && idle(&connection.peer))
     }
 
     /// Marks as closing, and names, those whose peer was a member and is none any more, unless it is
@@ -138,6 +164,7 @@ mod tests {
             inbound: true,
             since,
             member: true,
+            superfluous: false,
             closing: false,
         }
     }
@@ -152,18 +179,51 @@ mod tests {
         (a.min(b), a.max(b))
     }
 
+    /// What a node closes of two connections with one peer: at once, while streams are open, and once none is.
+    fn of_two(own: PeerId, other: PeerId) -> [Vec<ConnectionId>; 3] {
+        let now = Instant::now();
+        let mut connections = Connections::default();
+        connections.add(id(1), connection(other, now));
+        connections.add(id(2), connection(other, now + Duration::from_millis(3)));
+        [
+            connections.close_superfluous(id(2), &own),
+            connections.close_idle(|_| false),
+            connections.close_idle(|_| true),
+        ]
+    }
+
     #[test]
-    fn of_a_simultaneous_dial_exactly_one_side_closes_one() {
+    fn of_a_simultaneous_dial_exactly_one_side_closes_one_once_no_stream_is_open() {
+        let (low, high) = two_peers();
+        assert_eq!(of_two(low, high), [vec![], vec![], vec![id(1)]]);
+        assert_eq!(of_two(high, low), [vec![], vec![], vec![]]);
+    }
+
+    #[test]
+    fn what_was_to_go_stays_where_the_other_one_has_ended() {
         let (low, high) = two_peers();
         let now = Instant::now();
-        let closed = |own: PeerId, other: PeerId| {
+        let mut connections = Connections::default();
+        connections.add(id(1), connection(high, now));
+        connections.add(id(2), connection(high, now));
+        assert_eq!(connections.close_superfluous(id(2), &low), []);
+        connections.remove(id(2));
+        assert_eq!(connections.close_idle(|_| true), []);
+        assert!(connections.is_connected(&high));
+    }
+
+    #[test]
+    fn a_peer_that_dials_again_and_again_has_few_connections() {
+        let (low, high) = two_peers();
+        let now = Instant::now();
+        for (own, other) in [(low, high), (high, low)] {
             let mut connections = Connections::default();
-            connections.add(id(1), connection(other, now));
-            connections.add(id(2), connection(other, now + Duration::from_millis(3)));
-            connections.close_superfluous(id(2), &own)
-        };
-        assert_eq!(closed(low, high), [id(1)]);
-        assert_eq!(closed(high, low), []);
+            for number in 0..100 {
+                connections.add(id(number), connection(other, now));
+                connections.close_superfluous(id(number), &own);
+                assert!(connections.live().count() <= MOST_OF_ONE);
+            }
+        }
     }
 
     #[test]

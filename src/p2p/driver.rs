@@ -22,6 +22,7 @@ use super::behaviour::{Behaviour, BehaviourEvent};
 use super::connections::{Connection, Connections};
 use super::joining::Target;
 use super::keys::{Peers, socket_address};
+use super::open_streams::OpenStreams;
 use super::strangers::{ANSWER_LIMIT, Questions, may_connect};
 use admitting::Ask;
 use dialling::Dial;
@@ -79,6 +80,7 @@ pub(super) struct Driver {
     peers: watch::Receiver<Peers>,
     events: mpsc::Sender<P2pEvent>,
     connections: Connections,
+    open_streams: OpenStreams,
     dials: BTreeMap<PeerId, Dial>,
     /// Join requests of ours whose connection is being made.
     asks: BTreeMap<ConnectionId, Ask>,
@@ -95,6 +97,7 @@ impl Driver {
         swarm: Swarm<Behaviour>,
         orders: mpsc::Receiver<Order>,
         peers: watch::Receiver<Peers>,
+        open_streams: OpenStreams,
         events: mpsc::Sender<P2pEvent>,
     ) -> Self {
         Self {
@@ -103,6 +106,7 @@ impl Driver {
             peers,
             events,
             connections: Connections::default(),
+            open_streams,
             dials: BTreeMap::new(),
             asks: BTreeMap::new(),
             asked: BTreeMap::new(),
@@ -180,6 +184,14 @@ impl Driver {
         self.forget_questions();
         self.forget_asks();
         self.close_silent_strangers();
+        self.close_idle();
+    }
+
+    /// Of two connections that were made at once, the one that is one too many.
+    fn close_idle(&mut self) {
+        let streams = &self.open_streams;
+        let idle = self.connections.close_idle(|peer| streams.is_idle(peer));
+        self.close(idle);
     }
 
     /// Whoever is no member any more is closed; whoever was a stranger may have become one.
@@ -209,6 +221,7 @@ impl Driver {
             inbound: endpoint.is_listener(),
             since: Instant::now(),
             member: member.is_some(),
+            superfluous: false,
             closing: false,
         };
         if member.is_none() && connection.inbound && !self.has_room_for(address) {

@@ -16,6 +16,7 @@ use tokio_util::compat::{Compat, FuturesAsyncReadCompatExt};
 
 use super::P2pEvent;
 use super::keys::Peers;
+use super::open_streams::{OpenStream, OpenStreams};
 
 pub(super) const PROTOCOL: StreamProtocol = StreamProtocol::new("/kontena/stream/1");
 
@@ -31,6 +32,8 @@ const STREAMS: usize = 256;
 /// One stream with a member; both ends read and write. Dropping it resets it.
 pub(crate) struct PeerStream {
     stream: Compat<Stream>,
+    /// Its connection is not closed as one of two.
+    _open: OpenStream,
     /// Given back when an accepted stream ends.
     _permit: Option<OwnedSemaphorePermit>,
 }
@@ -43,6 +46,7 @@ impl std::fmt::Debug for PeerStream {
 
 pub(super) async fn open(
     mut control: libp2p_stream::Control,
+    open: OpenStream,
     peer: PeerId,
     header: &[u8],
 ) -> anyhow::Result<PeerStream> {
@@ -50,6 +54,7 @@ pub(super) async fn open(
     let opening = async {
         let mut stream = PeerStream {
             stream: control.open_stream(peer, PROTOCOL).await?.compat(),
+            _open: open,
             _permit: None,
         };
         stream.write_u32(u32::try_from(header.len())?).await?;
@@ -67,6 +72,7 @@ pub(super) async fn open(
 pub(super) async fn accept(
     mut incoming: libp2p_stream::IncomingStreams,
     peers: watch::Receiver<Peers>,
+    open: OpenStreams,
     events: mpsc::Sender<P2pEvent>,
 ) {
     let permits = Arc::new(Semaphore::new(STREAMS));
@@ -79,6 +85,7 @@ pub(super) async fn accept(
         };
         let stream = PeerStream {
             stream: stream.compat(),
+            _open: open.begin(peer),
             _permit: Some(permit),
         };
         let events = events.clone();

@@ -5,6 +5,8 @@
     reason = "each test looks at one kind of event"
 )]
 
+mod doubled;
+
 use std::time::Duration;
 
 use kontena_core::message::MAX_MESSAGE_BYTES;

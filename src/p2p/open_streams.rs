@@ -1,0 +1,97 @@
+//! How many streams are open with whom: a connection is not closed under one.
+
+use std::collections::BTreeMap;
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::time::Duration;
+
+use libp2p::PeerId;
+use tokio::time::Instant;
+
+/// For so long nobody has used a stream: one that is just being opened by the other side is here by then.
+const IDLE: Duration = Duration::from_secs(10);
+
+/// The open streams of all peers.
+#[derive(Clone, Debug, Default)]
+pub(super) struct OpenStreams(Arc<Mutex<BTreeMap<PeerId, Use>>>);
+
+#[derive(Clone, Copy, Debug)]
+struct Use {
+    streams: usize,
+    /// When one was opened or ended last.
+    changed: Instant,
+}
+
+/// A stream that counts until this is dropped.
+#[derive(Debug)]
+pub(super) struct OpenStream {
+    peer: PeerId,
+    among: OpenStreams,
+}
+
+impl OpenStreams {
+    /// To be called before the stream is opened: it counts while it is being opened.
+    pub(super) fn begin(&self, peer: PeerId) -> OpenStream {
+        self.change(peer, |streams| streams + 1);
+        let among = self.clone();
+        OpenStream { peer, among }
+    }
+
+    /// Whether no stream is open with the peer, and none was a moment ago.
+    pub(super) fn is_idle(&self, peer: &PeerId) -> bool {
+        let mut uses = self.uses();
+        let is_idle = uses
+            .get(peer)
+            .is_none_or(|of| of.streams == 0 && of.changed.elapsed() >= IDLE);
+        if is_idle {
+            uses.remove(peer);
+        }
+        is_idle
+    }
+
+    fn change(&self, peer: PeerId, change: impl FnOnce(usize) -> usize) {
+        let mut uses = self.uses();
+        let changed = Instant::now();
+        let of = uses.entry(peer).or_insert(Use {
+            streams: 0,
+            changed,
+        });
+        *of = Use {
+            streams: change(of.streams),
+            changed,
+        };
+    }
+
+    fn uses(&self) -> MutexGuard<'_, BTreeMap<PeerId, Use>> {
+        self.0.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+impl Drop for OpenStream {
+    fn drop(&mut self) {
+        self.among
+            .change(self.peer, |streams| streams.saturating_sub(1));
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[tokio::test(start_paused = true)]
+    async fn a_peer_is_idle_a_while_after_its_last_stream() {
+        let streams = OpenStreams::default();
+        let (peer, other) = (PeerId::random(), PeerId::random());
+        assert!(streams.is_idle(&peer));
+        let (first, second) = (streams.begin(peer), streams.begin(peer));
+        tokio::time::advance(2 * IDLE).await;
+        assert!(!streams.is_idle(&peer) && streams.is_idle(&other));
+        drop(first);
+        tokio::time::advance(2 * IDLE).await;
+        assert!(!streams.is_idle(&peer));
+        drop(second);
+        assert!(!streams.is_idle(&peer));
+        tokio::time::advance(IDLE).await;
+        assert!(streams.is_idle(&peer));
+        assert!(streams.uses().is_empty());
+    }
+}
