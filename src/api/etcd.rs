@@ -7,6 +7,7 @@ mod about;
 mod answer;
 mod asked;
 mod fault;
+mod wanted;
 
 use std::sync::Arc;
 
@@ -22,6 +23,7 @@ use super::request::whole_body;
 use answer::Node;
 use asked::Asked;
 use fault::Fault;
+use wanted::Wanted;
 
 type Shared = State<Arc<Backend>>;
 
@@ -93,12 +95,14 @@ fn look(backend: &Backend, key: &Key, asked: &Asked) -> Result<Response, Fault> 
 
 /// Until something happens to the key: from the index that was asked for, or from now on.
 async fn wait(backend: &Backend, key: &Key, asked: &Asked, index: u64) -> Result<Response, Fault> {
-    let from = asked.wait_index.unwrap_or(index.saturating_add(1));
+    let mut wanted = Wanted {
+        key: key.clone(),
+        recursive: asked.recursive,
+        since: asked.wait_index.unwrap_or(index.saturating_add(1)),
+    };
     let mut keys = backend.keys.clone();
     loop {
-        let found = keys
-            .borrow_and_update()
-            .first_event(key, asked.recursive, from);
+        let found = wanted.look(&keys.borrow_and_update());
         if let Some(event) = found.map_err(Fault::cleared)? {
             return Ok(happened(backend, &event));
         }

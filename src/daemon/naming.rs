@@ -210,7 +210,7 @@ fn server_zone(zone: &zone::Zone, own: Option<IpAddr>, supernet: Prefix) -> Zone
         .names
         .iter()
         .map(|(host, records)| (name(host), server_records(records)))
-        .chain(own.map(key_store));
+        .chain(key_store(zone, own));
     let reverse = zone
         .reverse
         .iter()
@@ -218,21 +218,22 @@ fn server_zone(zone: &zone::Zone, own: Option<IpAddr>, supernet: Prefix) -> Zone
     Zone::new(&authority, names, reverse)
 }
 
-/// The name that etcd has in Kontena's grids. It is of the domain itself, so no service has it.
-fn key_store(own: IpAddr) -> (Name, Records) {
-    let name: Name = format!("etcd.{DOMAIN}")
-        .parse()
-        .expect("it is made of labels");
+/// The name that etcd has in Kontena's grids. A service without a stack that is called so has it instead: a person
+/// chose that name.
+fn key_store(zone: &zone::Zone, own: Option<IpAddr>) -> Option<(Name, Records)> {
+    let host = format!("etcd.{DOMAIN}");
+    let address = own.filter(|_| !zone.names.contains_key(host.as_str()))?;
+    let name: Name = host.parse().expect("it is made of labels");
     let target = Target {
         rank: rank(Class::Ready),
-        address: own,
+        address,
         name: name.clone(),
     };
     let records = Records {
         targets: [target].into(),
         ports: [(super::keys::PORT, Transport::Tcp)].into(),
     };
-    (name, records)
+    Some((name, records))
 }
 
 fn name(host: &HostName) -> Name {
@@ -270,5 +271,61 @@ fn transport(protocol: Protocol) -> Transport {
     match protocol {
         Protocol::Tcp => Transport::Tcp,
         Protocol::Udp => Transport::Udp,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use kontena_core::id::{EnvelopeHash, ServiceKey};
+    use kontena_core::stack::Service;
+    use kontena_core::time::WallTime;
+    use kontena_core::view::{Lifecycle, Revision, ServiceRecord};
+
+    use super::*;
+
+    const OWN: IpAddr = IpAddr::V4(std::net::Ipv4Addr::new(10, 80, 1, 1));
+
+    /// The names of a grid with this service.
+    fn zone_with(service: &str) -> zone::Zone {
+        let definition = Service::new("alpine");
+        let record = ServiceRecord {
+            creation: EnvelopeHash([1; 32]),
+            born: 0,
+            latest: Revision {
+                hash: definition.hash(),
+                number: 1,
+                service: Ok(Arc::new(definition)),
+                image: None,
+            },
+            deployed: None,
+            deploys: Arc::default(),
+            instances: 1,
+            state: Lifecycle::Running,
+            pins: Default::default(),
+            created: WallTime(0),
+            updated: WallTime(0),
+        };
+        let mut view = View::default();
+        let documents = Arc::make_mut(&mut view.documents);
+        documents.grid.name = Some("home".parse().unwrap());
+        let key: ServiceKey = service.parse().unwrap();
+        documents.services.insert(key, record);
+        zone::zone(&view)
+    }
+
+    #[test]
+    fn the_store_is_found_at_this_nodes_own_bridge() {
+        let (name, records) = key_store(&zone_with("web"), Some(OWN)).unwrap();
+        assert_eq!(name.to_string().trim_end_matches('.'), "etcd.kontena.local");
+        assert_eq!(records.targets[0].address, OWN);
+        assert_eq!(records.ports, [(2379, Transport::Tcp)]);
+        assert_eq!(key_store(&zone_with("web"), None), None);
+    }
+
+    #[test]
+    fn a_service_that_is_called_as_the_store_keeps_its_name() {
+        assert_eq!(key_store(&zone_with("etcd"), Some(OWN)), None);
+        // In a stack it is called otherwise.
+        assert!(key_store(&zone_with("shop/etcd"), Some(OWN)).is_some());
     }
 }

@@ -122,13 +122,13 @@ fn number(name: &str, text: &str) -> Result<Option<u64>, Fault> {
         .map_err(|_| Fault::index(&format!("invalid value for \"{name}\"")))
 }
 
-/// Nothing, or nought, means for ever.
+/// Nothing means for ever. Nought does not: whoever says it wants the key to end, which the store refuses.
 fn ttl(text: &str) -> Result<Option<Duration>, Fault> {
     if text.is_empty() {
         return Ok(None);
     }
-    let seconds: u64 = text
-        .parse()
-        .map_err(|_| Fault::ttl("invalid value for \"ttl\""))?;
-    Ok((seconds > 0).then(|| Duration::from_secs(seconds)))
+    let seconds = text.parse().map(Duration::from_secs);
+    seconds
+        .map(Some)
+        .map_err(|_| Fault::ttl("invalid value for \"ttl\""))
 }

@@ -269,6 +269,10 @@ async fn what_is_wrong_is_said_in_etcds_words() {
         code(&etcd.put("/v2/keys/a", "prevIndex=x").await),
         (400, 203)
     );
+    for ttl in ["0", "-1", "soon"] {
+        let refused = etcd.put("/v2/keys/a", &format!("value=1&ttl={ttl}")).await;
+        assert_eq!(code(&refused), (400, 202), "{ttl}");
+    }
     assert_eq!(
         code(&etcd.put("/v2/keys/a/../b", "value=1").await),
         (400, 209)
