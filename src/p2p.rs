@@ -64,9 +64,15 @@ const ASK_PAUSE: Duration = Duration::from_millis(300);
 /// Only what failed at once is asked again; a silence has taken its time already.
 const ASK_SOON: Duration = Duration::from_secs(2);
 
-/// How often a stream is opened that cannot be, as long as that is known at once.
-const OPEN_TIMES: u32 = 5;
-const OPEN_SOON: Duration = Duration::from_secs(1);
+/// How often a stream is opened that is not accepted, as long as that is known soon, and the first pause, which
+/// doubles.
+const OPEN_TIMES: u32 = 9;
+const OPEN_SOON: Duration = Duration::from_secs(3);
+const OPEN_PAUSE: Duration = Duration::from_millis(5);
+
+/// Streams that are opened with one member at the same time; the others wait for their turn. More of them take
+/// each other's place at the other end.
+const OPEN_AT_ONCE: usize = 4;
 
 /// Something happened on the wire.
 #[derive(Debug)]
@@ -289,6 +295,7 @@ impl P2p {
             match self.open_one(peer, header).await {
                 Err(problem) if opened < OPEN_TIMES && began.elapsed() < OPEN_SOON => {
                     tracing::debug!(problem = format!("{problem:#}"), "Opening a stream again");
+                    tokio::time::sleep(OPEN_PAUSE * (1 << opened)).await;
                     opened += 1;
                 }
                 answer => return answer,
@@ -298,11 +305,14 @@ impl P2p {
 
     async fn open_one(&self, peer: PeerId, header: &[u8]) -> anyhow::Result<PeerStream> {
         let open = self.open_streams.begin(peer);
+        let turn = self.open_streams.turn(peer).await;
         driver::connect(&self.orders, peer)
             .await
             .map_err(anyhow::Error::msg)
             .context("failed to connect")?;
-        streams::open(self.streams.clone(), open, peer, header).await
+        let opened = streams::open(self.streams.clone(), open, peer, header).await;
+        drop(turn);
+        opened
     }
 
     /// Waits until every message has arrived or was dropped, at most for `limit`: before the end, so

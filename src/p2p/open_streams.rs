@@ -5,7 +5,10 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
 use libp2p::PeerId;
+use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 use tokio::time::Instant;
+
+use super::OPEN_AT_ONCE;
 
 /// For so long nobody has used a stream: one that is just being opened by the other side is here by then.
 const IDLE: Duration = Duration::from_secs(10);
@@ -14,11 +17,13 @@ const IDLE: Duration = Duration::from_secs(10);
 #[derive(Clone, Debug, Default)]
 pub(super) struct OpenStreams(Arc<Mutex<BTreeMap<PeerId, Use>>>);
 
-#[derive(Clone, Copy, Debug)]
+#[derive(Clone, Debug)]
 struct Use {
     streams: usize,
     /// When one was opened or ended last.
     changed: Instant,
+    /// Of those that are being opened.
+    turns: Arc<Semaphore>,
 }
 
 /// A stream that counts until this is dropped.
@@ -36,6 +41,12 @@ impl OpenStreams {
         OpenStream { peer, among }
     }
 
+    /// Waits for its turn to be opened, after [`Self::begin`]. It is over when what is returned is dropped.
+    pub(super) async fn turn(&self, peer: PeerId) -> Option<OwnedSemaphorePermit> {
+        let turns = self.uses().get(&peer).map(|of| Arc::clone(&of.turns));
+        turns?.acquire_owned().await.ok()
+    }
+
     /// Whether no stream is open with the peer, and none was a moment ago.
     pub(super) fn is_idle(&self, peer: &PeerId) -> bool {
         let mut uses = self.uses();
@@ -51,14 +62,13 @@ impl OpenStreams {
     fn change(&self, peer: PeerId, change: impl FnOnce(usize) -> usize) {
         let mut uses = self.uses();
         let changed = Instant::now();
-        let of = uses.entry(peer).or_insert(Use {
+        let of = uses.entry(peer).or_insert_with(|| Use {
             streams: 0,
             changed,
+            turns: Arc::new(Semaphore::new(OPEN_AT_ONCE)),
         });
-        *of = Use {
-            streams: change(of.streams),
-            changed,
-        };
+        of.streams = change(of.streams);
+        of.changed = changed;
     }
 
     fn uses(&self) -> MutexGuard<'_, BTreeMap<PeerId, Use>> {

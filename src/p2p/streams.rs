@@ -1,4 +1,8 @@
 //! Streams between members for what is never gossiped: logs, commands in containers, statistics.
+//!
+//! Who accepts one says so in a byte: of several that come at the same moment libp2p hands over one and drops the
+//! others without a word (`libp2p_stream`'s channel has one place), and a connection may end under one that was just
+//! opened. Without that byte it is not open, and is opened again.
 
 use std::io;
 use std::pin::Pin;
@@ -18,13 +22,16 @@ use super::P2pEvent;
 use super::keys::Peers;
 use super::open_streams::{OpenStream, OpenStreams};
 
-pub(super) const PROTOCOL: StreamProtocol = StreamProtocol::new("/kontena/stream/1");
+pub(super) const PROTOCOL: StreamProtocol = StreamProtocol::new("/kontena/stream/2");
 
 /// A header says what the stream is for.
 pub(super) const MAX_HEADER_BYTES: usize = 64 * 1024;
 
 /// For opening, and for the header to arrive.
 const OPEN_LIMIT: Duration = Duration::from_secs(5);
+
+/// What who accepts a stream says first.
+const ACCEPTED: u8 = 1;
 
 /// Streams that others have opened here, at once; each may cost a yamux window of memory.
 const STREAMS: usize = 256;
@@ -33,7 +40,7 @@ const STREAMS: usize = 256;
 pub(crate) struct PeerStream {
     stream: Compat<Stream>,
     /// Its connection is not closed as one of two.
-    _open: OpenStream,
+    _open: Box<OpenStream>,
     /// Given back when an accepted stream ends.
     _permit: Option<OwnedSemaphorePermit>,
 }
@@ -54,12 +61,14 @@ pub(super) async fn open(
     let opening = async {
         let mut stream = PeerStream {
             stream: control.open_stream(peer, PROTOCOL).await?.compat(),
-            _open: open,
+            _open: Box::new(open),
             _permit: None,
         };
         stream.write_u32(u32::try_from(header.len())?).await?;
         stream.write_all(header).await?;
         stream.flush().await?;
+        let answer = stream.read_u8().await.context("it was not accepted")?;
+        anyhow::ensure!(answer == ACCEPTED, "it was not accepted");
         anyhow::Ok(stream)
     };
     timeout(OPEN_LIMIT, opening)
@@ -85,7 +94,7 @@ pub(super) async fn accept(
         };
         let stream = PeerStream {
             stream: stream.compat(),
-            _open: open.begin(peer),
+            _open: Box::new(open.begin(peer)),
             _permit: Some(permit),
         };
         let events = events.clone();
@@ -114,6 +123,8 @@ async fn with_header(mut stream: PeerStream) -> io::Result<(Vec<u8>, PeerStream)
     }
     let mut header = vec![0; length];
     stream.read_exact(&mut header).await?;
+    stream.write_u8(ACCEPTED).await?;
+    stream.flush().await?;
     Ok((header, stream))
 }
 
