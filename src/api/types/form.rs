@@ -43,6 +43,10 @@ form! {
     KeyText = {
         "type": "string", "pattern": "^/[^\\x00-\\x1f\\x7f-\\x9f]*$", "minLength": 1, "maxLength": 512
     };
+    /// A key as the last part of a path: its slashes are encoded there, and the first may be left out.
+    KeyPart = {
+        "type": "string", "pattern": "^[^/\\x00-\\x1f\\x7f-\\x9f]+$", "minLength": 1, "maxLength": 511
+    };
     /// A service in its stack, or a service without one.
     ServiceText = {
         "type": "string",

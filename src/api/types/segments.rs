@@ -5,7 +5,7 @@
 use schemars::JsonSchema;
 use serde::Deserialize;
 
-use super::form::{DeployText, Key, KeyText, Name, PortText, RegistryText, VariableText};
+use super::form::{DeployText, Key, KeyPart, Name, PortText, RegistryText, VariableText};
 
 /// `/v1/grids/{grid}` and what is below.
 #[derive(Clone, Debug, Deserialize, JsonSchema)]
@@ -21,7 +21,7 @@ pub(crate) struct OfStoreKey {
     #[schemars(with = "Name")]
     pub(crate) grid: String,
     /// A path of the key-value store, with its first `/` or without: two slashes follow each other then.
-    #[schemars(with = "KeyText")]
+    #[schemars(with = "KeyPart")]
     pub(crate) key: String,
 }
 
