@@ -24,6 +24,6 @@ pub(crate) mod openapi;
 mod page;
 mod present;
 mod request;
-mod routes;
+pub(crate) mod routes;
 #[cfg(test)]
 mod tests;

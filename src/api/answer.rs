@@ -143,6 +143,27 @@ impl Refused {
         Self::new(StatusCode::BAD_GATEWAY, ErrorKind::Unreachable, message)
     }
 
+    pub(super) fn too_many_of_one_host(limit: usize) -> Self {
+        let message =
+            format!("this host has {limit} connections already, and no more are answered");
+        Self::full(&message).hint("close some of them, or try again in a moment")
+    }
+
+    pub(super) fn too_many_handed_over(limit: usize) -> Self {
+        let message = format!("this node carries {limit} connections already, and takes no more");
+        Self::full(&message).hint("try again in a moment, or ask another node")
+    }
+
+    fn full(message: &str) -> Self {
+        Self::new(StatusCode::SERVICE_UNAVAILABLE, ErrorKind::Busy, message)
+    }
+
+    pub(super) fn unknown_parameter(name: &str) -> Self {
+        Self::invalid(format!(
+            "`{name}` is not a known parameter: this takes none"
+        ))
+    }
+
     pub(super) fn busy() -> Self {
         Refusal::Busy.into()
     }

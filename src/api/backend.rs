@@ -23,6 +23,7 @@ use tokio::time::{Instant, timeout, timeout_at};
 
 use super::answer::Refused;
 use super::dial::Dialer;
+use super::routes::handover::Handovers;
 use super::think::Thinker;
 use super::types::membership::Phase;
 use super::types::network::NodeNetwork;
@@ -81,6 +82,7 @@ pub(crate) struct Backend {
     pub(crate) routes: Box<Routes>,
     pub(crate) local: watch::Receiver<Local>,
     pub(crate) dialer: Dialer,
+    pub(crate) handovers: Handovers,
     /// Held from the reading of a definition to its change, by those who change a part of one.
     pub(crate) definitions: tokio::sync::Mutex<()>,
     pub(crate) thinker: Thinker,

@@ -14,6 +14,7 @@ use std::sync::Arc;
 use axum::Router;
 use axum::extract::{DefaultBodyLimit, Path, Request, State};
 use axum::http::Uri;
+use axum::http::header::CONNECTION;
 use axum::response::{IntoResponse, Response};
 use axum::routing::{MethodRouter, get};
 use kontena_core::keys::{Change, Content, Event, Key, Keys};
@@ -42,6 +43,15 @@ pub(super) fn router(backend: &Arc<Backend>) -> Router {
         .route("/v2/stats/self", get(about::own))
         .layer(DefaultBodyLimit::max(MAX_BODY))
         .with_state(Arc::clone(backend))
+}
+
+/// Answers those of a host that has too many connections.
+pub(super) fn farewell(most_of_one_host: usize) -> Router {
+    let answer = move || async move {
+        let close = [(CONNECTION, "close")];
+        (close, Fault::too_many_of_one_host(most_of_one_host))
+    };
+    Router::new().fallback(answer)
 }
 
 fn keys<R, W, T, U>(read: R, write: W) -> MethodRouter<Arc<Backend>>

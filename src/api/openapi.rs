@@ -13,10 +13,11 @@ use std::sync::LazyLock;
 
 use aide::generate::in_context;
 use aide::openapi::{
-    Info, License, OpenApi, Operation, PathItem, ReferenceOr, SecurityRequirement, SecurityScheme,
-    Tag,
+    Info, License, OpenApi, Operation, Parameter, PathItem, ReferenceOr, SecurityRequirement,
+    SecurityScheme, Tag,
 };
 use axum::body::Bytes;
+use axum::http::Method;
 use schemars::generate::SchemaSettings;
 use schemars::transform::RecursiveTransform;
 use schemars::{Schema, SchemaGenerator};
@@ -61,9 +62,11 @@ const TAGS: &[(&str, &str)] = &[
     (table::VPN, "People's machines in the grid's network"),
 ];
 
+static DOCUMENT: LazyLock<OpenApi> = LazyLock::new(document);
+
 /// The document as it is served.
 static TEXT: LazyLock<Result<Bytes, String>> = LazyLock::new(|| {
-    let text = serde_json::to_vec(&document());
+    let text = serde_json::to_vec(&*DOCUMENT);
     text.map(Bytes::from).map_err(|problem| problem.to_string())
 });
 
@@ -74,7 +77,24 @@ pub(crate) fn text() -> Result<Bytes, String> {
 
 /// The same for people.
 pub(crate) fn readable() -> Result<String, String> {
-    serde_json::to_string_pretty(&document()).map_err(|problem| problem.to_string())
+    serde_json::to_string_pretty(&*DOCUMENT).map_err(|problem| problem.to_string())
+}
+
+/// Whether the operation of a path, as the router writes it, has parameters in its query. `None` where there is none.
+pub(super) fn takes_query(method: &Method, path: &str) -> Option<bool> {
+    let item = &DOCUMENT.paths.as_ref()?.paths.get(&named_rest(path))?;
+    let item = item.as_item()?;
+    let operation = match *method {
+        Method::GET => &item.get,
+        Method::PUT => &item.put,
+        Method::POST => &item.post,
+        Method::PATCH => &item.patch,
+        Method::DELETE => &item.delete,
+        _ => return None,
+    };
+    let parameters = &operation.as_ref()?.parameters;
+    let mut parameters = parameters.iter().filter_map(ReferenceOr::as_item);
+    Some(parameters.any(|parameter| matches!(parameter, Parameter::Query { .. })))
 }
 
 fn document() -> OpenApi {
@@ -112,9 +132,13 @@ fn name_rests(document: &mut OpenApi) {
         let items = std::mem::take(&mut paths.paths);
         let named = items.into_iter();
         paths.paths = named
-            .map(|(path, item)| (path.replace("{*", "{"), item))
+            .map(|(path, item)| (named_rest(&path), item))
             .collect();
     }
+}
+
+fn named_rest(path: &str) -> String {
+    path.replace("{*", "{")
 }
 
 /// In the dialect of OpenAPI 3.1, named types each once.

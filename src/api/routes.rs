@@ -5,7 +5,7 @@ mod conflicts;
 mod containers;
 mod deploys;
 mod grids;
-mod handover;
+pub(crate) mod handover;
 mod keys;
 mod logs;
 mod membership;
@@ -19,6 +19,7 @@ mod services;
 mod stacks;
 mod stats;
 pub(super) mod table;
+mod unasked;
 mod vpn;
 mod why;
 
@@ -26,7 +27,7 @@ use std::sync::Arc;
 
 use axum::extract::{DefaultBodyLimit, State};
 use axum::http::{Method, Uri};
-use axum::{Json, Router};
+use axum::{Json, Router, middleware};
 use kontena_core::command::{Command, Refusal};
 use kontena_core::id::{ServiceKey, StackName};
 use kontena_core::view::View;
@@ -47,7 +48,9 @@ type List<T> = Result<Paged<T>, Refused>;
 
 /// Answered to anybody: whether and what is there.
 pub(super) fn open() -> Router<Arc<Backend>> {
-    Router::from(table::open()).method_not_allowed_fallback(wrong_method)
+    Router::from(table::open())
+        .method_not_allowed_fallback(wrong_method)
+        .layer(middleware::from_fn(unasked::check))
 }
 
 /// Answered to whoever may command this node.
@@ -55,6 +58,7 @@ pub(super) fn protected() -> Router<Arc<Backend>> {
     Router::from(table::protected())
         .fallback(no_route)
         .method_not_allowed_fallback(wrong_method)
+        .layer(middleware::from_fn(unasked::check))
         .layer(DefaultBodyLimit::max(MAX_BODY_BYTES))
 }
 

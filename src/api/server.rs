@@ -5,6 +5,7 @@
 
 mod auth;
 mod guests;
+pub(crate) mod limits;
 mod patience;
 pub(crate) mod socket;
 
@@ -17,6 +18,7 @@ use std::time::Duration;
 
 use anyhow::Context;
 use axum::Router;
+use axum::http::header::CONNECTION;
 use axum::http::{HeaderName, HeaderValue};
 use axum::middleware;
 use axum::response::Response;
@@ -31,19 +33,15 @@ use tokio::task::JoinSet;
 use tokio::time::timeout;
 
 use guests::{Guest, Guests};
+use limits::Limits;
 use patience::Patient;
 
+use super::answer::Refused;
 use super::backend::Backend;
 use super::{etcd, routes};
 
-/// Connections at a time on each listener: a follower of logs keeps one, everything else is short.
-const MAX_CONNECTIONS: usize = 256;
-/// From the first byte of a request to the end of its headers; also an idle connection's time.
-const HEADER_LIMIT: Duration = Duration::from_secs(30);
 /// What is read ahead of one connection, and with it the longest head.
 const READ_AHEAD: usize = 128 << 10;
-/// How long answers that are under way may take when the daemon stops. Followed logs are cut then.
-const STOP_LIMIT: Duration = Duration::from_secs(2);
 /// Silence before the kernel asks whether the other side is still there.
 const KEEPALIVE_IDLE: Duration = Duration::from_secs(60);
 /// After an accept that failed for want of something, e.g. file descriptors.
@@ -107,14 +105,20 @@ async fn bind_tcp(address: Option<SocketAddr>) -> anyhow::Result<Option<TcpListe
 pub(crate) async fn serve(
     listeners: Listeners,
     backend: Arc<Backend>,
+    limits: Limits,
     stop: impl Future<Output = ()>,
 ) {
     let Listeners { unix, socket, tcp } = listeners;
     let (stopping, stopped) = watch::channel(false);
     let mut accepting = JoinSet::new();
-    accepting.spawn(accept_unix(unix, local(&backend), stopped.clone()));
+    let [local, remote] = doors(&backend).map(|router| Door {
+        router,
+        farewell: farewell(limits),
+        limits,
+    });
+    accepting.spawn(accept_unix(unix, local, stopped.clone()));
     if let Some(tcp) = tcp {
-        accepting.spawn(accept_tcp(tcp, remote(&backend), |_| true, stopped));
+        accepting.spawn(accept_tcp(tcp, remote, |_| true, stopped));
     }
     stop.await;
     stopping.send_replace(true);
@@ -128,10 +132,16 @@ pub(crate) async fn serve_keys(
     listener: TcpListener,
     backend: Arc<Backend>,
     admits: impl Fn(IpAddr) -> bool + Send + Sync + 'static,
+    limits: Limits,
     stop: impl Future<Output = ()>,
 ) {
     let (stopping, stopped) = watch::channel(false);
-    let accepting = accept_tcp(listener, etcd::router(&backend), admits, stopped);
+    let door = Door {
+        router: etcd::router(&backend),
+        farewell: etcd::farewell(limits.of_one_host),
+        limits,
+    };
+    let accepting = accept_tcp(listener, door, admits, stopped);
     let stop = async {
         stop.await;
         stopping.send_replace(true);
@@ -142,27 +152,41 @@ pub(crate) async fn serve_keys(
 /// The version whose API this is, for Kontena's own clients: they warn of any that is further away than 1.6.
 const KONTENA_VERSION: HeaderValue = HeaderValue::from_static("1.6.0");
 
-/// For whoever may open the socket.
-fn local(backend: &Arc<Backend>) -> Router {
-    routes::open()
-        .merge(routes::protected())
+/// What answers on a listener.
+struct Door {
+    router: Router,
+    /// Answers those who are too many.
+    farewell: Router,
+    limits: Limits,
+}
+
+/// For whoever may open the socket; and for whoever has the administrator's token, where the rest learns the version.
+fn doors(backend: &Arc<Backend>) -> [Router; 2] {
+    let (open, protected) = (routes::open(), routes::protected());
+    let auth = middleware::from_fn_with_state(Arc::clone(backend), auth::check);
+    let local = open.clone().merge(protected.clone());
+    let remote = open.merge(protected.layer(auth));
+    [local, remote].map(|router| {
+        router
+            .layer(middleware::map_response(with_version))
+            .with_state(Arc::clone(backend))
+    })
+}
+
+fn farewell(limits: Limits) -> Router {
+    let answer = move || async move {
+        let close = [(CONNECTION, "close")];
+        (close, Refused::too_many_of_one_host(limits.of_one_host))
+    };
+    Router::new()
+        .fallback(answer)
         .layer(middleware::map_response(with_version))
-        .with_state(Arc::clone(backend))
 }
 
 async fn with_version(mut response: Response) -> Response {
     let name = HeaderName::from_static("x-kontena-version");
     response.headers_mut().insert(name, KONTENA_VERSION);
     response
-}
-
-/// For whoever has the administrator's token; the rest learns the version.
-fn remote(backend: &Arc<Backend>) -> Router {
-    let auth = middleware::from_fn_with_state(Arc::clone(backend), auth::check);
-    routes::open()
-        .merge(routes::protected().layer(auth))
-        .layer(middleware::map_response(with_version))
-        .with_state(Arc::clone(backend))
 }
 
 type Stopped = watch::Receiver<bool>;
@@ -174,21 +198,28 @@ async fn is_over(stopped: &mut Stopped) {
     }
 }
 
-async fn accept_unix(listener: UnixListener, router: Router, stopped: Stopped) {
+/// Who has connected.
+enum Arrival<I, G> {
+    Guest(I, G),
+    /// Of a host that has too many connections.
+    Excess(I),
+}
+
+async fn accept_unix(listener: UnixListener, door: Door, stopped: Stopped) {
     let accept = || async {
         let (stream, _) = listener.accept().await?;
-        Ok((stream, ()))
+        Ok(Arrival::Guest(stream, ()))
     };
-    accept_all(accept, router, stopped).await;
+    accept_all(accept, door, stopped).await;
 }
 
 async fn accept_tcp(
     listener: TcpListener,
-    router: Router,
+    door: Door,
     admits: impl Fn(IpAddr) -> bool,
     stopped: Stopped,
 ) {
-    let guests = Guests::default();
+    let guests = Guests::new(door.limits.of_one_host);
     let accept = || async {
         let (stream, guest) = next_guest(&listener, &guests, &admits).await?;
         // Answers are small and wanted at once.
@@ -196,36 +227,46 @@ async fn accept_tcp(
         // A follower of logs that vanished would keep its place for ever.
         sockopt::set_socket_keepalive(&stream, true)?;
         sockopt::set_tcp_keepidle(&stream, KEEPALIVE_IDLE)?;
-        Ok((stream, guest))
+        Ok(match guest {
+            Some(guest) => Arrival::Guest(stream, guest),
+            None => Arrival::Excess(stream),
+        })
     };
-    accept_all(accept, router, stopped).await;
+    accept_all(accept, door, stopped).await;
 }
 
-/// Of an address that has too many connections, or is not admitted, none is answered.
+/// No guest where its host has too many connections. Who is not admitted at all hears nothing.
 async fn next_guest(
     listener: &TcpListener,
     guests: &Guests,
     admits: &impl Fn(IpAddr) -> bool,
-) -> std::io::Result<(TcpStream, Guest)> {
+) -> std::io::Result<(TcpStream, Option<Guest>)> {
     loop {
         let (stream, from) = listener.accept().await?;
         if !admits(from.ip()) {
             continue;
         }
-        match guests.admit(from.ip()) {
-            Some(guest) => return Ok((stream, guest)),
-            None => tracing::debug!(from = %from.ip(), "An address has too many API connections"),
+        let guest = guests.admit(from.ip());
+        if guest.is_none() {
+            tracing::debug!(from = %from.ip(), "An address has too many API connections");
         }
+        return Ok((stream, guest));
     }
 }
 
-async fn accept_all<I, G, A>(accept: impl Fn() -> A, router: Router, mut stopped: Stopped)
+async fn accept_all<I, G, A>(accept: impl Fn() -> A, door: Door, mut stopped: Stopped)
 where
     I: AsyncRead + AsyncWrite + Unpin + Send + 'static,
     G: Send + 'static,
-    A: Future<Output = std::io::Result<(I, G)>>,
+    A: Future<Output = std::io::Result<Arrival<I, G>>>,
 {
-    let places = Arc::new(Semaphore::new(MAX_CONNECTIONS));
+    let Door {
+        router,
+        farewell,
+        limits,
+    } = door;
+    let places = Arc::new(Semaphore::new(limits.connections));
+    let farewells = Arc::new(Semaphore::new(limits.farewells));
     let mut connections = JoinSet::new();
     loop {
         let next = async {
@@ -238,13 +279,25 @@ where
             Some(_) = connections.join_next(), if !connections.is_empty() => continue,
         };
         match accepted {
-            Ok((stream, guest)) => {
-                let answering = answer(stream, router.clone(), stopped.clone());
+            Ok(Arrival::Guest(stream, guest)) => {
+                let answering = answer(stream, router.clone(), limits, stopped.clone());
                 // What is handed over to something else than HTTP counts no more.
                 connections.spawn(async move {
                     answering.await;
                     drop((place, guest));
                 });
+            }
+            Ok(Arrival::Excess(stream)) => {
+                // Where too many are told already, it is closed without a word.
+                if let Ok(place) = Arc::clone(&farewells).try_acquire_owned() {
+                    let answering = answer(stream, farewell.clone(), limits, stopped.clone());
+                    connections.spawn(async move {
+                        if timeout(limits.farewell, answering).await.is_err() {
+                            tracing::debug!("Who was one too many asked for nothing");
+                        }
+                        drop(place);
+                    });
+                }
             }
             Err(problem) => {
                 tracing::warn!(%problem, "API connection was not accepted");
@@ -253,12 +306,12 @@ where
         }
     }
     let finish = async { while connections.join_next().await.is_some() {} };
-    if timeout(STOP_LIMIT, finish).await.is_err() {
+    if timeout(limits.stop, finish).await.is_err() {
         tracing::debug!("API connections were cut");
     }
 }
 
-async fn answer<I>(stream: I, router: Router, mut stopped: Stopped)
+async fn answer<I>(stream: I, router: Router, limits: Limits, mut stopped: Stopped)
 where
     I: AsyncRead + AsyncWrite + Unpin + Send + 'static,
 {
@@ -266,7 +319,7 @@ where
     let handed_over = stream.handed_over();
     let connection = http1::Builder::new()
         .timer(TokioTimer::new())
-        .header_read_timeout(HEADER_LIMIT)
+        .header_read_timeout(limits.head)
         .max_buf_size(READ_AHEAD)
         .serve_connection(TokioIo::new(stream), TowerToHyperService::new(router))
         .with_upgrades();
@@ -298,7 +351,7 @@ mod tests {
         let began = Instant::now();
         far.write_all(begun).await.unwrap();
         let mut answer = String::new();
-        let answering = super::answer(near, Router::new(), stopped);
+        let answering = super::answer(near, Router::new(), Limits::default(), stopped);
         let (read, ()) = tokio::join!(far.read_to_string(&mut answer), answering);
         read.unwrap();
         (answer, began.elapsed())
@@ -309,7 +362,11 @@ mod tests {
         for begun in ["", "GE", "GET / HTTP/1.1\r\nHost: a\r\nX-"] {
             let (answer, after) = closed(begun.as_bytes()).await;
             assert!(!answer.starts_with("HTTP/1.1 2"), "{answer}");
-            assert_eq!(after.as_secs(), HEADER_LIMIT.as_secs(), "{begun:?}");
+            assert_eq!(
+                after.as_secs(),
+                Limits::default().head.as_secs(),
+                "{begun:?}"
+            );
         }
     }
 
@@ -318,6 +375,6 @@ mod tests {
         let head = format!("GET / HTTP/1.1\r\nX: {}", "a".repeat(READ_AHEAD + 1));
         let (answer, after) = closed(head.as_bytes()).await;
         assert!(answer.starts_with("HTTP/1.1 431 "), "{answer}");
-        assert!(after < HEADER_LIMIT);
+        assert!(after < Limits::default().head);
     }
 }

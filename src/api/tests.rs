@@ -7,6 +7,7 @@
 )]
 
 mod changes;
+mod crowds;
 mod deploys;
 mod entities;
 mod errors;
@@ -27,4 +28,5 @@ mod registries;
 mod revisions;
 mod tcp;
 mod troubles;
+mod unasked;
 mod vpn;

@@ -15,6 +15,8 @@ use tokio::time::{Interval, MissedTickBehavior, interval};
 
 use crate::api::backend::{Backend, KeyOrder, Local, Order, Routes};
 use crate::api::dial::Dialer;
+use crate::api::routes::handover::Handovers;
+use crate::api::server::limits::Limits;
 use crate::api::server::{self, Listeners};
 use crate::api::think::Thinker;
 use crate::api::types::membership::Phase;
@@ -150,7 +152,7 @@ impl Api {
                     let _ = stopped.await;
                 }
             };
-            server::serve(listeners, backend, stop).await;
+            server::serve(listeners, backend, Limits::default(), stop).await;
         });
         Self { task, stop }
     }
@@ -218,6 +220,7 @@ impl Edges {
             local: locals,
             dialer: Dialer::default(),
             definitions: tokio::sync::Mutex::default(),
+            handovers: Handovers::default(),
             thinker: Thinker::default(),
             me,
             default_name: default_name(&gethostname::gethostname().to_string_lossy()),

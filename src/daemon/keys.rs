@@ -16,6 +16,7 @@ use tokio::time::{MissedTickBehavior, interval};
 
 use super::naming::{clients, own_address, supernet};
 use crate::api::backend::Backend;
+use crate::api::server::limits::Limits;
 use crate::api::server::serve_keys;
 
 /// etcd's.
@@ -113,7 +114,8 @@ impl Worker {
                     clients.iter().any(|client| client.contains(from))
                 };
                 let backend = Arc::clone(&self.backend);
-                let task = tokio::spawn(serve_keys(listener, backend, admits, async {
+                let limits = Limits::default();
+                let task = tokio::spawn(serve_keys(listener, backend, admits, limits, async {
                     // Dropping the sender means the same.
                     let _ = stopped.await;
                 }));

@@ -101,6 +101,11 @@ impl Fault {
         Self::of(KeyRefusal::Stopping.into())
     }
 
+    pub(super) fn too_many_of_one_host(limit: usize) -> Self {
+        let refused = Refused::too_many_of_one_host(limit);
+        Self::node(refused.status, refused.detail.message)
+    }
+
     pub(super) fn of(failure: KeyFailure) -> Self {
         let cause = failure.to_string();
         match failure {

@@ -11,6 +11,9 @@ use serde_json::Value;
 
 use super::refusals;
 
+/// How anything may fail: a query that is not taken, a host that has too many connections.
+const ANY: [u16; 2] = [422, 503];
+
 /// The asked node tells it, in a grid or not.
 pub(in crate::api) fn tells(
     summary: &'static str,
@@ -114,6 +117,7 @@ fn described(
             .filter(|status| *status != 404 || named)
             .collect();
         refusals::add(inner, &possible);
+        refusals::add(inner, &ANY);
         operation
     }
 }

@@ -140,9 +140,10 @@ pub(super) async fn exec(
     if meant.state != InstanceState::Running {
         return Err(Refused::not_running(&name, &meant.state.to_string()));
     }
+    let place = backend.handovers.place()?;
     if is_asked_for(request.headers(), EXEC) {
         let command = meant.command(&backend).await?;
-        return Ok(hand_over(request, EXEC, |io| async move {
+        return Ok(hand_over(request, EXEC, place, |io| async move {
             if let Err(problem) = carry_command(io, command).await {
                 tracing::debug!(%problem, "A connection to a command broke");
             }
@@ -157,7 +158,10 @@ pub(super) async fn exec(
     let upgrade = upgrade
         .max_message_size(MAX_MESSAGE)
         .max_frame_size(MAX_MESSAGE);
-    Ok(upgrade.on_upgrade(move |socket| speak(socket, command, query.flags())))
+    Ok(upgrade.on_upgrade(move |socket| async move {
+        speak(socket, command, query.flags()).await;
+        drop(place);
+    }))
 }
 
 #[derive(Debug, Deserialize, JsonSchema)]

@@ -119,6 +119,7 @@ pub(super) async fn create_token(
 pub(super) async fn revoke_token(
     State(backend): Shared,
     Segments(OfToken { id }): Segments<OfToken>,
+    _: NoBody,
 ) -> Answer<Saved> {
     let id: TokenId = id
         .parse()

@@ -132,6 +132,7 @@ pub(super) async fn remove(
     State(backend): Shared,
     Segments(OfNode { grid, node: name }): Segments<OfNode>,
     Parameters(removal): Parameters<Removal>,
+    _: NoBody,
 ) -> Answer<Saved> {
     let snapshot = snapshot_of(&backend, &grid)?;
     let node = *snapshot.node(&name)?.0;

@@ -35,7 +35,8 @@ pub(super) async fn connect(
         .ok()
         .filter(|port| *port != 0)
         .ok_or_else(|| Refused::invalid(format!("`{port}` is no port")))?;
+    let place = backend.handovers.place()?;
     let chance = entropy(&backend)?[0];
     let dialed = backend.dialer.dial(&snapshot, &key, port, chance).await?;
-    Ok(hand_over(request, CARRIED, |io| dialed.carry(io)))
+    Ok(hand_over(request, CARRIED, place, |io| dialed.carry(io)))
 }

@@ -10,7 +10,7 @@ use kontena_core::id::NodeId;
 use super::{Answer, List, Shared, change, saved, snapshot_of};
 use crate::api::answer::Refused;
 use crate::api::present::{self, Snapshot};
-use crate::api::request::{Body, Parameters, Segments};
+use crate::api::request::{Body, NoBody, Parameters, Segments};
 use crate::api::types::page::Page;
 use crate::api::types::registry::{ExternalRegistries, ExternalRegistry, ExternalRegistryRequest};
 use crate::api::types::segments::{OfGrid, OfRegistry};
@@ -93,6 +93,7 @@ fn recipients(snapshot: &Snapshot, me: NodeId) -> impl Iterator<Item = NodeId> {
 pub(super) async fn remove(
     State(backend): Shared,
     Segments(OfRegistry { grid, registry }): Segments<OfRegistry>,
+    _: NoBody,
 ) -> Answer<Saved> {
     snapshot_of(&backend, &grid)?;
     let name: RegistryName = registry

@@ -209,6 +209,7 @@ pub(super) async fn unset_variable(
         service,
         variable: name,
     }): Segments<OfVariable>,
+    _: NoBody,
 ) -> Answer<Changed<Service>> {
     let _alone = backend.alone().await?;
     let snapshot = snapshot_of(&backend, &grid)?;
@@ -247,6 +248,7 @@ pub(super) async fn remove(
         stack,
         service,
     }): Segments<OfService>,
+    _: NoBody,
 ) -> Answer<Saved> {
     let key = existing(&backend, &grid, &stack, &service)?;
     let gone = |view: &View| !view.documents.services.contains_key(&key);

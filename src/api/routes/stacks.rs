@@ -225,6 +225,7 @@ pub(super) async fn remove(
     State(backend): Shared,
     Segments(OfStack { grid, stack }): Segments<OfStack>,
     Parameters(removal): Parameters<Removal>,
+    _: NoBody,
 ) -> Answer<Saved> {
     let name = existing(&backend, &grid, &stack)?;
     let with = removal.with.split(',').filter(|name| !name.is_empty());

@@ -9,7 +9,7 @@ use kontena_core::network::vpn::{Entry, Reach, Target};
 use super::{Answer, Shared, change, saved, snapshot_of};
 use crate::api::answer::Refused;
 use crate::api::present;
-use crate::api::request::{Body, Segments};
+use crate::api::request::{Body, NoBody, Segments};
 use crate::api::types::segments::{OfGrid, OfNode, OfVpnUser};
 use crate::api::types::vpn::{Vpn, VpnEntry, VpnEntryRequest, VpnLimit, VpnUser, VpnUserRequest};
 use crate::api::types::{Changed, Saved};
@@ -45,6 +45,7 @@ pub(super) async fn open(
 pub(super) async fn close(
     State(backend): Shared,
     Segments(OfNode { grid, node: name }): Segments<OfNode>,
+    _: NoBody,
 ) -> Answer<Saved> {
     let node = *snapshot_of(&backend, &grid)?.node(&name)?.0;
     let (how, _) = change(&backend, Command::CloseVpn(node), |view| {
@@ -97,6 +98,7 @@ pub(super) async fn limit(
 pub(super) async fn remove(
     State(backend): Shared,
     Segments(OfVpnUser { grid, user: name }): Segments<OfVpnUser>,
+    _: NoBody,
 ) -> Answer<Saved> {
     snapshot_of(&backend, &grid)?;
     let name = user_name(&name)?;

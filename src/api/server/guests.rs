@@ -4,12 +4,12 @@ use std::collections::BTreeMap;
 use std::net::{IpAddr, Ipv6Addr};
 use std::sync::{Arc, Mutex, PoisonError};
 
-/// A host has as many followers of logs and commands in containers; the places are four times as many.
-pub(super) const MOST_OF_ONE: usize = 64;
-
 /// Those who are connected, by address.
-#[derive(Clone, Debug, Default)]
-pub(super) struct Guests(Arc<Mutex<BTreeMap<IpAddr, usize>>>);
+#[derive(Clone, Debug)]
+pub(super) struct Guests {
+    counts: Arc<Mutex<BTreeMap<IpAddr, usize>>>,
+    most_of_one: usize,
+}
 
 /// A connection that is counted until this is dropped.
 #[derive(Debug)]
@@ -19,12 +19,19 @@ pub(super) struct Guest {
 }
 
 impl Guests {
+    pub(super) fn new(most_of_one: usize) -> Self {
+        Self {
+            counts: Arc::default(),
+            most_of_one,
+        }
+    }
+
     /// `None` for who has too many already.
     pub(super) fn admit(&self, address: IpAddr) -> Option<Guest> {
         let address = host(address);
-        let mut counts = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        let mut counts = self.counts.lock().unwrap_or_else(PoisonError::into_inner);
         let count = counts.entry(address).or_default();
-        if *count >= MOST_OF_ONE {
+        if *count >= self.most_of_one {
             return None;
         }
         *count += 1;
@@ -44,7 +51,8 @@ fn host(address: IpAddr) -> IpAddr {
 
 impl Drop for Guest {
     fn drop(&mut self) {
-        let mut counts = self.among.0.lock().unwrap_or_else(PoisonError::into_inner);
+        let counts = self.among.counts.lock();
+        let mut counts = counts.unwrap_or_else(PoisonError::into_inner);
         match counts.get_mut(&self.address) {
             Some(count) if *count > 1 => *count -= 1,
             Some(_) | None => {
@@ -58,9 +66,11 @@ impl Drop for Guest {
 mod tests {
     use super::*;
 
+    const MOST_OF_ONE: usize = 5;
+
     #[test]
     fn who_leaves_gives_a_place_back_and_nobody_takes_those_of_others() {
-        let guests = Guests::default();
+        let guests = Guests::new(MOST_OF_ONE);
         let one: IpAddr = "192.0.2.1".parse().unwrap();
         let mut held: Vec<Guest> = (0..MOST_OF_ONE)
             .map(|_| guests.admit(one).unwrap())
@@ -71,12 +81,12 @@ mod tests {
         held.push(guests.admit(one).unwrap());
         assert!(guests.admit(one).is_none());
         held.clear();
-        assert!(guests.0.lock().unwrap().is_empty());
+        assert!(guests.counts.lock().unwrap().is_empty());
     }
 
     #[test]
     fn a_host_of_ipv6_is_one_guest_with_all_of_its_addresses() {
-        let guests = Guests::default();
+        let guests = Guests::new(MOST_OF_ONE);
         let address = |text: &str| text.parse::<IpAddr>().unwrap();
         let _held: Vec<Guest> = (0..MOST_OF_ONE)
             .map(|last| {

@@ -10,6 +10,7 @@ use tokio::sync::oneshot;
 use tokio::time::timeout;
 
 use super::fixture::{Server, view};
+use crate::api::server::limits::Limits;
 use crate::api::server::serve_keys;
 
 /// A server of keys, on its own port.
@@ -34,12 +35,16 @@ impl Etcd {
     }
 
     async fn admitting(admits: fn(std::net::IpAddr) -> bool) -> Self {
+        Self::limited(admits, Limits::default()).await
+    }
+
+    async fn limited(admits: fn(std::net::IpAddr) -> bool, limits: Limits) -> Self {
         let api = Server::reading(view()).await;
         let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
         let address = listener.local_addr().unwrap();
         let (stop, stopped) = oneshot::channel::<()>();
         let backend = Arc::clone(&api.backend);
-        let serving = tokio::spawn(serve_keys(listener, backend, admits, async {
+        let serving = tokio::spawn(serve_keys(listener, backend, admits, limits, async {
             stopped.await.ok();
         }));
         Self {
@@ -324,4 +329,20 @@ async fn strangers_are_not_answered() {
     let mut answer = Vec::new();
     stream.read_to_end(&mut answer).await.ok();
     assert!(answer.is_empty());
+}
+
+#[tokio::test]
+async fn a_host_with_too_many_connections_is_told_so_in_etcd_s_form() {
+    let limits = Limits {
+        of_one_host: 1,
+        ..Limits::default()
+    };
+    let etcd = Etcd::limited(|_| true, limits).await;
+    let mut waits = TcpStream::connect(etcd.address).await.unwrap();
+    let wait = b"GET /v2/keys/a?wait=true HTTP/1.1\r\nHost: a\r\n\r\n";
+    waits.write_all(wait).await.unwrap();
+    let told = etcd.get("/version").await;
+    assert_eq!(told.status, 503, "{told:?}");
+    assert_eq!(told.body["errorCode"], 300);
+    assert!(told.head.contains("connection: close"), "{told:?}");
 }

@@ -32,6 +32,8 @@ use crate::api::backend::{
     Networks,
 };
 use crate::api::client::{ApiError, Client};
+use crate::api::routes::handover::Handovers;
+use crate::api::server::limits::Limits;
 use crate::api::server::{Listeners, serve};
 use crate::api::target::Target;
 use crate::api::types::exec::{Failed, Heard, Said, Size, Start, answering};
@@ -324,9 +326,24 @@ impl Server {
         Self::obeying(Phase::Member, view, obey).await
     }
 
+    /// With few places.
+    pub(super) async fn limited(view: View, limits: Limits, handovers: Handovers) -> Self {
+        let obey = |command: Command, _: &mut View| panic!("unexpected {command:?}");
+        Self::with(Phase::Member, view, (limits, handovers), obey).await
+    }
+
     async fn obeying(
         phase: Phase,
         view: View,
+        obey: impl FnMut(Command, &mut View) -> Reply + Send + 'static,
+    ) -> Self {
+        Self::with(phase, view, Default::default(), obey).await
+    }
+
+    async fn with(
+        phase: Phase,
+        view: View,
+        (limits, handovers): (Limits, Handovers),
         obey: impl FnMut(Command, &mut View) -> Reply + Send + 'static,
     ) -> Self {
         let folder = tempfile::tempdir().unwrap();
@@ -356,6 +373,7 @@ impl Server {
             .1,
             dialer: crate::api::dial::Dialer::default(),
             definitions: tokio::sync::Mutex::default(),
+            handovers,
             thinker: crate::api::think::Thinker::default(),
             me: node(1),
             default_name: "myhost".parse().unwrap(),
@@ -367,7 +385,7 @@ impl Server {
             .unwrap();
         let tcp = listeners.tcp_address().unwrap();
         let (stop, stopped) = oneshot::channel::<()>();
-        let serving = tokio::spawn(serve(listeners, Arc::clone(&backend), async move {
+        let serving = tokio::spawn(serve(listeners, Arc::clone(&backend), limits, async move {
             stopped.await.ok();
         }));
         Self {
