@@ -10,6 +10,8 @@ mod server;
 use std::net::TcpListener;
 use std::path::PathBuf;
 use std::process::{Command, Output, Stdio};
+use std::sync::Arc;
+use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::{Duration, Instant};
 
 use serde_json::{Value, json};
@@ -116,6 +118,59 @@ fn a_node_that_says_nothing_is_not_waited_for_where_another_answers() {
         "{:?}",
         begun.elapsed()
     );
+}
+
+/// A node that is there when the command begins, and gone with what `loses`; and how many changes it heard of.
+fn node_that(loses: impl Fn(&str) -> bool + Send + Sync + 'static) -> (String, Arc<AtomicUsize>) {
+    let changes = Arc::new(AtomicUsize::new(0));
+    let counted = Arc::clone(&changes);
+    let node = server::up_but(Answers::read("full"), move |asked| {
+        let is_change = !asked.starts_with("GET ");
+        counted.fetch_add(usize::from(is_change), Ordering::Relaxed);
+        loses(asked)
+    });
+    (node, changes)
+}
+
+#[test]
+fn a_node_that_is_lost_in_the_middle_of_a_command_that_reads_is_replaced_by_the_next() {
+    let machine = Machine::new();
+    let (gone, _) = node_that(|asked| !asked.starts_with("GET /v1/ping "));
+    let urls = format!("{gone},{REFUSES},{}", node());
+    let with = [("KONTENA_URL", urls.as_str())];
+    let ran = machine.run_with("grid ls -q", &with);
+    assert_eq!(String::from_utf8_lossy(&ran.stdout), "home\n", "{ran:?}");
+    assert!(ran.stderr.is_empty(), "{ran:?}");
+    let ran = machine.run_with("whoami", &with);
+    let asked = String::from_utf8(ran.stdout).unwrap();
+    assert!(asked.contains(&node_of(&urls)), "{asked}");
+    // Several questions: the first two are answered, and the third is the next node's.
+    let (later, _) = node_that(|asked| asked.contains("/nodes/"));
+    let urls = format!("{later},{}", node());
+    let ran = machine.run_with("network ls", &[("KONTENA_URL", &urls)]);
+    assert!(ran.status.success() && ran.stderr.is_empty(), "{ran:?}");
+}
+
+/// The last of several.
+fn node_of(urls: &str) -> String {
+    urls.rsplit(',').next().unwrap().to_owned()
+}
+
+#[test]
+fn a_change_whose_answer_is_lost_is_told_so_and_not_made_by_another_node() {
+    let machine = Machine::new();
+    let (lost, heard) = node_that(|asked| !asked.starts_with("GET "));
+    let (other, heard_by_other) = node_that(|_| false);
+    for urls in [lost.clone(), format!("{lost},{other}")] {
+        let ran = machine.run_with("service restart shop/web", &[("KONTENA_URL", &urls)]);
+        let said = String::from_utf8(ran.stderr).unwrap();
+        assert_eq!(ran.status.code(), Some(1), "{said}");
+        assert!(said.contains("the answer is lost"), "{said}");
+        let hint = "\nhint: the change may have been made: look before repeating it\n";
+        assert!(said.ends_with(hint), "{said}");
+    }
+    let heard = [heard, heard_by_other].map(|heard| heard.load(Ordering::Relaxed));
+    assert_eq!(heard, [2, 0]);
 }
 
 #[test]

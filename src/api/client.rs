@@ -1,88 +1,108 @@
 //! Asks a node over its API: HTTP/1 on the unix socket, or on TCP with the administrator's token.
 //!
-//! One connection per request: the command line makes a handful of them. Every wait is bounded, but
-//! that for the next line of a followed log. Not here: which node to ask ([`Target`]), printing.
+//! One connection per request: the command line makes a handful of them. Every wait is bounded. Of several nodes one
+//! is asked for everything; where it is lost, what only reads is asked of the next one, once of each, and that one is
+//! asked from then on. What writes is never repeated: it may have been done. Not here: which nodes there are
+//! ([`Target`]), printing.
 
+mod asking;
 mod error;
 mod lines;
 
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use std::time::Duration;
 
 use bytes::Bytes;
 use futures::Stream;
-use http_body_util::{BodyExt, Full, Limited};
-use hyper::body::Incoming;
-use hyper::client::conn::http1::{SendRequest, handshake};
-use hyper::header::{ACCEPT, AUTHORIZATION, CONNECTION, CONTENT_TYPE, HOST, HeaderValue, UPGRADE};
+use hyper::Method;
 use hyper::upgrade::Upgraded;
-use hyper::{Method, Request, Response, StatusCode};
 use hyper_util::rt::TokioIo;
 use serde::Serialize;
 use serde::de::DeserializeOwned;
-use tokio::io::{AsyncRead, AsyncWrite};
-use tokio::net::{TcpStream, UnixStream};
-use tokio::time::{Instant, timeout};
 
 pub(crate) use error::ApiError;
 
+use self::asking::Asking;
 use super::backend::ANSWERED_WITHIN;
 use super::target::Target;
-use super::types::MAX_BODY_BYTES;
 
-/// A node on the same host answers at once; one across the world in a round trip.
-const CONNECT_LIMIT: Duration = Duration::from_secs(5);
 /// Reading answers from memory; only logs travel further, and the server bounds that at 10 s.
 pub(crate) const READ_LIMIT: Duration = Duration::from_secs(15);
 /// Longer than the server takes, so that its answer is heard.
 const CHANGE_LIMIT: Duration = ANSWERED_WITHIN.saturating_add(Duration::from_secs(2));
-/// An answer that is larger is a mistake: 200 nodes with 100 services each are about 20 MiB.
-const MAX_ANSWER_BYTES: usize = 64 << 20;
 
-/// A request for the log of `--debug`. Of what was sent, only the path: bodies and headers hold tokens.
-struct Asked {
-    request: String,
-    began: Instant,
-}
-
-impl Asked {
-    fn now(method: &Method, path: &str) -> Self {
-        Self {
-            request: format!("{method} {path}"),
-            began: Instant::now(),
-        }
-    }
-
-    fn tell(&self, answer: &Result<Response<Incoming>, ApiError>) {
-        let Self { request, began } = self;
-        let millis = began.elapsed().as_millis();
-        match answer {
-            Ok(response) => {
-                let status = response.status().as_u16();
-                tracing::debug!(%request, status, millis, "The API answered");
-            }
-            Err(problem) => tracing::debug!(%request, %problem, millis, "The API did not answer"),
-        }
-    }
-}
-
-/// Asks one node.
+/// Asks a node, or one of several.
 #[derive(Clone, Debug)]
-pub(crate) struct Client {
-    target: Target,
+pub(crate) struct Client(Arc<Nodes>);
+
+#[derive(Debug)]
+struct Nodes {
+    first: Target,
+    /// Those that may be asked in its place, in their order.
+    others: Vec<Target>,
+    /// Which one is asked, from 0.
+    asked: AtomicUsize,
+    stays: AtomicBool,
+}
+
+impl Nodes {
+    fn at(&self, place: usize) -> &Target {
+        let other = place
+            .checked_sub(1)
+            .and_then(|other| self.others.get(other));
+        other.unwrap_or(&self.first)
+    }
+
+    fn count(&self) -> usize {
+        self.others.len() + 1
+    }
+}
+
+/// What only reads, and whom it was asked.
+struct Reading {
+    place: usize,
+    /// Further ones that may be asked.
+    left: usize,
 }
 
 impl Client {
     pub(crate) fn new(target: Target) -> Self {
-        Self { target }
+        Self::of_several(target, Vec::new())
     }
 
+    /// One that is asked, and those that may be asked in its place.
+    pub(crate) fn of_several(first: Target, others: Vec<Target>) -> Self {
+        Self(Arc::new(Nodes {
+            first,
+            others,
+            asked: AtomicUsize::new(0),
+            stays: AtomicBool::new(false),
+        }))
+    }
+
+    /// Whoever is asked.
     pub(crate) fn target(&self) -> &Target {
-        &self.target
+        self.0.at(self.0.asked.load(Ordering::Relaxed))
+    }
+
+    /// From now on no other node is asked in place of this one: it is this one that is meant.
+    pub(crate) fn stay(&self) {
+        self.0.stays.store(true, Ordering::Relaxed);
     }
 
     pub(crate) async fn get<T: DeserializeOwned>(&self, path: &str) -> Result<T, ApiError> {
-        self.exchange(Method::GET, path, Bytes::new(), READ_LIMIT)
-            .await
+        let mut reading = self.reading();
+        loop {
+            let asked = Asking(self.0.at(reading.place));
+            let answer = asked
+                .exchange(Method::GET, path, Bytes::new(), READ_LIMIT)
+                .await;
+            match answer {
+                Err(problem) if self.goes_on(&mut reading, &problem) => (),
+                answer => return answer.map_err(|problem| self.lost(&reading, problem)),
+            }
+        }
     }
 
     /// A body of `&serde_json::json!({})` is right where the path takes none.
@@ -91,8 +111,7 @@ impl Client {
         path: &str,
         body: &B,
     ) -> Result<T, ApiError> {
-        self.exchange(Method::POST, path, encode(body), CHANGE_LIMIT)
-            .await
+        self.write(Method::POST, path, encode(body)).await
     }
 
     pub(crate) async fn put<B: Serialize, T: DeserializeOwned>(
@@ -100,8 +119,7 @@ impl Client {
         path: &str,
         body: &B,
     ) -> Result<T, ApiError> {
-        self.exchange(Method::PUT, path, encode(body), CHANGE_LIMIT)
-            .await
+        self.write(Method::PUT, path, encode(body)).await
     }
 
     pub(crate) async fn patch<B: Serialize, T: DeserializeOwned>(
@@ -109,13 +127,11 @@ impl Client {
         path: &str,
         body: &B,
     ) -> Result<T, ApiError> {
-        self.exchange(Method::PATCH, path, encode(body), CHANGE_LIMIT)
-            .await
+        self.write(Method::PATCH, path, encode(body)).await
     }
 
     pub(crate) async fn delete<T: DeserializeOwned>(&self, path: &str) -> Result<T, ApiError> {
-        self.exchange(Method::DELETE, path, Bytes::new(), CHANGE_LIMIT)
-            .await
+        self.write(Method::DELETE, path, Bytes::new()).await
     }
 
     pub(crate) async fn delete_with<B: Serialize, T: DeserializeOwned>(
@@ -123,8 +139,19 @@ impl Client {
         path: &str,
         body: &B,
     ) -> Result<T, ApiError> {
-        self.exchange(Method::DELETE, path, encode(body), CHANGE_LIMIT)
-            .await
+        self.write(Method::DELETE, path, encode(body)).await
+    }
+
+    /// Once, and of one node: where its answer is lost nobody knows what was done.
+    async fn write<T: DeserializeOwned>(
+        &self,
+        method: Method,
+        path: &str,
+        body: Bytes,
+    ) -> Result<T, ApiError> {
+        let asked = Asking(self.target());
+        let answer = asked.exchange(method, path, body, CHANGE_LIMIT).await;
+        answer.map_err(ApiError::of_a_write)
     }
 
     /// The answer as line-delimited JSON, until the server ends it or the stream is dropped.
@@ -132,139 +159,68 @@ impl Client {
         &self,
         path: &str,
     ) -> Result<impl Stream<Item = Result<T, ApiError>> + use<T>, ApiError> {
-        let asked = self.ask(Method::GET, path, Bytes::new());
-        let response = timeout(READ_LIMIT, asked)
-            .await
-            .map_err(|_| ApiError::silent(&self.target, READ_LIMIT))??;
-        if !response.status().is_success() {
-            return Err(self.refusal(response).await);
+        let mut reading = self.reading();
+        loop {
+            match Asking(self.0.at(reading.place)).open(path).await {
+                Ok(body) => return Ok(lines::parsed(lines::split(body))),
+                Err(problem) if self.goes_on(&mut reading, &problem) => (),
+                Err(problem) => return Err(self.lost(&reading, problem)),
+            }
         }
-        Ok(lines::parsed(lines::split(response.into_body())))
     }
 
-    /// The connection, handed over to a protocol: what is written goes to whatever the path leads to.
+    /// The connection, handed over to a protocol: what is written goes to whatever the path leads to. Until it is
+    /// handed over nothing is done, so that another node may be asked.
     pub(crate) async fn carried(
         &self,
         path: &str,
         protocol: &'static str,
     ) -> Result<TokioIo<Upgraded>, ApiError> {
-        let asked = Asked::now(&Method::GET, path);
-        let mut request = self.request(Method::GET, path, Bytes::new())?;
-        let headers = request.headers_mut();
-        headers.insert(CONNECTION, HeaderValue::from_static("Upgrade"));
-        headers.insert(UPGRADE, HeaderValue::from_static(protocol));
-        let answer = timeout(READ_LIMIT, self.exchanged(request)).await;
-        let answer = answer.map_err(|_| ApiError::silent(&self.target, READ_LIMIT))?;
-        asked.tell(&answer);
-        let response = answer?;
-        if response.status() != StatusCode::SWITCHING_PROTOCOLS {
-            return Err(self.refusal(response).await);
-        }
-        let upgraded = hyper::upgrade::on(response).await;
-        let upgraded = upgraded.map_err(|problem| ApiError::broken(&self.target, &problem))?;
-        Ok(TokioIo::new(upgraded))
-    }
-
-    async fn exchange<T: DeserializeOwned>(
-        &self,
-        method: Method,
-        path: &str,
-        body: Bytes,
-        limit: Duration,
-    ) -> Result<T, ApiError> {
-        let answered = async {
-            let response = self.ask(method, path, body).await?;
-            if !response.status().is_success() {
-                return Err(self.refusal(response).await);
+        let mut reading = self.reading();
+        loop {
+            match Asking(self.0.at(reading.place))
+                .carried(path, protocol)
+                .await
+            {
+                Err(problem) if self.goes_on(&mut reading, &problem) => (),
+                carried => return carried.map_err(|problem| self.lost(&reading, problem)),
             }
-            let bytes = self.whole(response.into_body()).await?;
-            serde_json::from_slice(&bytes).map_err(|problem| ApiError::unreadable(&problem))
-        };
-        timeout(limit, answered)
-            .await
-            .map_err(|_| ApiError::silent(&self.target, limit))?
-    }
-
-    async fn ask(
-        &self,
-        method: Method,
-        path: &str,
-        body: Bytes,
-    ) -> Result<Response<Incoming>, ApiError> {
-        let asked = Asked::now(&method, path);
-        let request = self.request(method, path, body)?;
-        let answer = self.exchanged(request).await;
-        asked.tell(&answer);
-        answer
-    }
-
-    async fn exchanged(
-        &self,
-        request: Request<Full<Bytes>>,
-    ) -> Result<Response<Incoming>, ApiError> {
-        let mut sender = self.connect().await?;
-        sender
-            .send_request(request)
-            .await
-            .map_err(|problem| ApiError::broken(&self.target, &problem))
-    }
-
-    fn request(
-        &self,
-        method: Method,
-        path: &str,
-        body: Bytes,
-    ) -> Result<Request<Full<Bytes>>, ApiError> {
-        // A server that stops reading half-way may break the connection before its answer is read.
-        if body.len() > MAX_BODY_BYTES {
-            return Err(ApiError::too_large(MAX_BODY_BYTES));
         }
-        let mut request = Request::builder()
-            .method(method)
-            .uri(path)
-            .header(HOST, self.target.host())
-            .header(ACCEPT, "application/json");
-        if !body.is_empty() {
-            request = request.header(CONTENT_TYPE, "application/json");
+    }
+
+    fn reading(&self) -> Reading {
+        let stays = self.0.stays.load(Ordering::Relaxed);
+        Reading {
+            place: self.0.asked.load(Ordering::Relaxed),
+            left: if stays { 0 } else { self.0.others.len() },
         }
-        if let Some(token) = self.target.token() {
-            let mut value = HeaderValue::from_str(&format!("Bearer {token}"))
-                .map_err(|_| ApiError::token_form())?;
-            value.set_sensitive(true);
-            request = request.header(AUTHORIZATION, value);
+    }
+
+    /// Whether another node is asked in place of one that is lost.
+    fn goes_on(&self, reading: &mut Reading, problem: &ApiError) -> bool {
+        if !problem.is_lost() || reading.left == 0 {
+            return false;
         }
-        request
-            .body(Full::new(body))
-            .map_err(|problem| ApiError::malformed(path, &problem))
+        let next = (reading.place + 1) % self.0.count();
+        // Somebody else may have gone on meanwhile.
+        let went_on = self.0.asked.compare_exchange(
+            reading.place,
+            next,
+            Ordering::Relaxed,
+            Ordering::Relaxed,
+        );
+        tracing::debug!(%problem, to = %self.0.at(next), first = went_on.is_ok(), "Another node is asked");
+        reading.place = next;
+        reading.left -= 1;
+        true
     }
 
-    async fn connect(&self) -> Result<SendRequest<Full<Bytes>>, ApiError> {
-        let connected = async {
-            match &self.target {
-                Target::Socket(path) => open(UnixStream::connect(path).await).await,
-                Target::Tcp { authority, .. } => open(TcpStream::connect(authority).await).await,
-            }
-        };
-        timeout(CONNECT_LIMIT, connected)
-            .await
-            .map_err(|_| ApiError::silent(&self.target, CONNECT_LIMIT))?
-            .map_err(|problem| ApiError::unconnected(&self.target, &problem))
-    }
-
-    async fn whole(&self, body: Incoming) -> Result<Bytes, ApiError> {
-        Limited::new(body, MAX_ANSWER_BYTES)
-            .collect()
-            .await
-            .map(http_body_util::Collected::to_bytes)
-            .map_err(|problem| ApiError::broken(&self.target, problem.as_ref()))
-    }
-
-    async fn refusal(&self, response: Response<Incoming>) -> ApiError {
-        let status = response.status().as_u16();
-        match timeout(READ_LIMIT, self.whole(response.into_body())).await {
-            Ok(Ok(bytes)) => ApiError::answered(status, &bytes),
-            Ok(Err(problem)) => problem,
-            Err(_) => ApiError::silent(&self.target, READ_LIMIT),
+    /// Where all of several were asked, that is told.
+    fn lost(&self, reading: &Reading, problem: ApiError) -> ApiError {
+        let asked_all = reading.left == 0 && !self.0.stays.load(Ordering::Relaxed);
+        match problem.is_lost() && asked_all && !self.0.others.is_empty() {
+            true => problem.of_all(self.0.count()),
+            false => problem,
         }
     }
 }
@@ -273,21 +229,4 @@ fn encode<B: Serialize>(body: &B) -> Bytes {
     serde_json::to_vec(body)
         .expect("a request holds only text keys, text and numbers")
         .into()
-}
-
-/// The HTTP side of a fresh connection; its driver ends with the exchange.
-async fn open<I>(connected: std::io::Result<I>) -> std::io::Result<SendRequest<Full<Bytes>>>
-where
-    I: AsyncRead + AsyncWrite + Unpin + Send + 'static,
-{
-    let (sender, connection) = handshake(TokioIo::new(connected?))
-        .await
-        .map_err(std::io::Error::other)?;
-    tokio::spawn(async move {
-        // Its failure reaches the request or the body as an error too.
-        if let Err(problem) = connection.with_upgrades().await {
-            tracing::debug!(%problem, "API connection ended");
-        }
-    });
-    Ok(sender)
 }

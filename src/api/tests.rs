@@ -19,6 +19,7 @@ mod hanging;
 mod keys;
 mod kontena;
 mod logs;
+mod lost;
 mod network;
 mod openapi;
 mod paging;

@@ -90,6 +90,7 @@ pub(crate) struct Leave {
 }
 
 pub(crate) async fn init(session: &Session, asked: Init) -> Result<(), Failure> {
+    session.client.stay();
     status_of_running_daemon(session).await?;
     let request = InitRequest {
         grid: asked
@@ -148,6 +149,7 @@ fn what_next(answer: &InitAnswer) -> String {
 pub(crate) async fn join(session: &Session, asked: Join) -> Result<(), Failure> {
     let token = read_token(asked.token.as_deref(), asked.token_file.as_deref())?
         .ok_or_else(|| Failure::usage("a join token is needed: `--token TOKEN`"))?;
+    session.client.stay();
     status_of_running_daemon(session).await?;
     let request = JoinRequest {
         address: asked.address,
@@ -162,6 +164,7 @@ pub(crate) async fn join(session: &Session, asked: Join) -> Result<(), Failure> 
 }
 
 pub(crate) async fn leave(session: &Session, asked: Leave) -> Result<(), Failure> {
+    session.client.stay();
     let status = status_of_running_daemon(session).await?;
     match (status.phase, &status.grid) {
         (Phase::Waiting, None) => return Err(Failure::failed("this node belongs to no grid")),

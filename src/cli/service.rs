@@ -143,6 +143,9 @@ What is not given stays as it is.")]
     Rm {
         #[command(flatten)]
         names: Names,
+        /// Kontena's: removes no instance here, and says what to do instead
+        #[arg(long, value_name = "NUMBER", hide = true)]
+        instance: Option<u32>,
         /// Do not ask
         #[arg(long)]
         force: bool,
@@ -278,7 +281,14 @@ pub(crate) async fn run(session: &Session, asked: Service) -> Result<(), Failure
         Command::Stop(names) => order(session, &names, "stop", "stopped").await,
         Command::Start(names) => order(session, &names, "start", "started").await,
         Command::Restart(names) => order(session, &names, "restart", "restarted").await,
-        Command::Rm { names, force } => remove(session, &names, force).await,
+        Command::Rm {
+            names,
+            instance,
+            force,
+        } => match instance {
+            Some(number) => Err(no_removal(&names.names, number)),
+            None => remove(session, &names, force).await,
+        },
         Command::Ls { stack, quiet } => list(session, stack.as_ref(), quiet).await,
         Command::Show { name } => show(session, &name).await,
         Command::Logs {
@@ -406,6 +416,21 @@ async fn remove(session: &Session, names: &Names, force: bool) -> Result<(), Fai
     session.change_each(&names.names, remove_one).await
 }
 
+/// A master kept a record of each instance, which could be removed. Here instances follow from their service: one that
+/// was taken away would be there again at once, and where it was.
+fn no_removal(names: &[ServiceKey], number: u32) -> Failure {
+    let name = names.iter().map(ToString::to_string).next();
+    let name = name.unwrap_or_else(|| "SERVICE".to_owned());
+    Failure::usage(format!(
+        "instance {number} of `{name}` cannot be removed: it follows from the service, and no record is kept of it that could go"
+    ))
+    .hint(format!(
+        "`kontena service scale {name} NUMBER` runs fewer, those with the highest numbers go; `kontena service restart {name}` \
+         and `kontena service deploy --force {name}` make containers anew; `kontena node drain NODE` moves them \
+         away; `kontena why {name}` says why one is where it is"
+    ))
+}
+
 /// As every `--json` names a service.
 fn named(key: &ServiceKey) -> serde_json::Value {
     let stack = Some(&key.stack).filter(|stack| !stack.is_null());
@@ -498,6 +523,20 @@ fn stackless(text: &str) -> Result<ServiceName, String> {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn whoever_wants_to_remove_an_instance_is_told_what_there_is_instead() {
+        let name: ServiceKey = "shop/web".parse().unwrap();
+        let Failure::Usage(told) = no_removal(&[name], 2) else {
+            panic!("it was asked for in the wrong way");
+        };
+        assert!(told.message.starts_with("instance 2 of `shop/web` "));
+        assert!(
+            told.hint
+                .unwrap()
+                .contains("`kontena service scale shop/web NUMBER`")
+        );
+    }
 
     #[test]
     fn an_update_says_whether_a_deploy_is_left_to_do() {

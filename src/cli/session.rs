@@ -69,7 +69,7 @@ impl Session {
                 .as_deref()
                 .and_then(|name| contexts.find(name)?.grid.clone())
                 .filter(|_| wanted_grid.is_none()),
-            client: Client::new(choice::first_that_answers(all).await?),
+            client: choice::first_that_answers(all).await?,
             output,
             wanted_grid,
             context,

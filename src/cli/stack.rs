@@ -17,7 +17,7 @@ mod validate;
 mod values;
 mod world;
 
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 
 use clap::{Args, Subcommand, ValueEnum};
 use kontena_core::id::{GridName, ServiceName, StackName};
@@ -213,7 +213,9 @@ enum Command {
         quiet: bool,
     },
     /// Show a stack and its services
-    #[command(after_help = "Example:\n  kontena stack show shop")]
+    #[command(
+        after_help = "Example:\n  kontena stack show shop\n  kontena stack show shop --values-to values.yml"
+    )]
     Show {
         /// The stack
         #[arg(value_parser = stack_name)]
@@ -221,6 +223,9 @@ enum Command {
         /// Print only the values of its variables, as a file for `--values-from`
         #[arg(long)]
         values: bool,
+        /// Write the values of its variables to a file for `--values-from`; they are printed with `--values` alone
+        #[arg(long, value_name = "FILE")]
+        values_to: Option<PathBuf>,
     },
     /// Print the file that a stack was installed from
     #[command(after_help = "Example:\n  kontena stack inspect shop > kontena.yml")]
@@ -467,7 +472,11 @@ pub(crate) async fn run(session: &Session, asked: Stack) -> Result<(), Failure> 
         Command::Stop(names) => order(session, &names, "stop", "stopped").await,
         Command::Restart(names) => order(session, &names, "restart", "restarted").await,
         Command::Ls { quiet } => list(session, quiet).await,
-        Command::Show { name, values } => show(session, &name, values).await,
+        Command::Show {
+            name,
+            values,
+            values_to,
+        } => show(session, &name, values, values_to.as_deref()).await,
         Command::Inspect { name } => inspect(session, &name).await,
         Command::Rm {
             names,
@@ -543,8 +552,21 @@ async fn get(session: &Session, name: &StackName) -> Result<WireStack, Failure> 
     Ok(session.client.get(&paths::stack(&grid, name)).await?)
 }
 
-async fn show(session: &Session, name: &StackName, values: bool) -> Result<(), Failure> {
+async fn show(
+    session: &Session,
+    name: &StackName,
+    values: bool,
+    values_to: Option<&Path>,
+) -> Result<(), Failure> {
     let stack = get(session, name).await?;
+    if let Some(path) = values_to {
+        values::write(path, &render::values(&stack))?;
+        let said = format!("wrote the values of stack `{name}` to `{}`", path.display());
+        session.output.talk(&said);
+        if !values {
+            return Ok(());
+        }
+    }
     if values {
         let text = render::values(&stack);
         return session.print_object(&stack.variables, || text);
@@ -554,12 +576,14 @@ async fn show(session: &Session, name: &StackName, values: bool) -> Result<(), F
 }
 
 async fn inspect(session: &Session, name: &StackName) -> Result<(), Failure> {
-    let source = get(session, name).await?.source.ok_or_else(|| {
+    let stack = get(session, name).await?;
+    let source = stack.source.ok_or_else(|| {
         Failure::failed(format!(
             "stack `{name}` was installed without the text of a file"
         ))
     })?;
-    session.print_object(&json!({"name": name, "source": source}), || {
+    let json = json!({"name": name, "source": source, "metadata": stack.metadata});
+    session.print_object(&json, || {
         let end = if source.ends_with('\n') { "" } else { "\n" };
         format!("{source}{end}")
     })

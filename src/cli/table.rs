@@ -10,12 +10,16 @@ use super::text::{Colour, paint, printable, width};
 const NAME_WIDTH: usize = 24;
 const COLUMN_WIDTH: usize = 16;
 const MIN_WIDTH: usize = 4;
+/// What an address of IPv4 with its port has, with room for one that is written a little longer.
+const ADDRESS_WIDTH: usize = 23;
 /// What of a cell is shown in so many lines; names are shown whole.
 const MAX_LINES: usize = 5;
 const GAP: &str = "  ";
 
 pub(crate) struct Table {
     headings: &'static [&'static str],
+    /// A column of addresses, which are broken last.
+    addresses: Option<usize>,
     rows: Vec<Vec<Cell>>,
 }
 
@@ -52,8 +56,15 @@ impl Table {
     pub(crate) fn new(headings: &'static [&'static str]) -> Self {
         Self {
             headings,
+            addresses: None,
             rows: Vec::new(),
         }
+    }
+
+    /// The column with this heading has addresses: whoever copies one wants it in one piece.
+    pub(crate) fn with_addresses(mut self, heading: &str) -> Self {
+        self.addresses = self.headings.iter().position(|other| *other == heading);
+        self
     }
 
     /// A row; what is missing at its end stays empty.
@@ -85,17 +96,30 @@ impl Table {
     }
 
     /// How narrow each column may be, from the first thing that is given up to the last.
-    fn concessions(&self) -> [Vec<usize>; 6] {
+    fn concessions(&self) -> [Vec<usize>; 7] {
         let words = self.widest(wrap::longest_piece).into_iter();
-        let words: Vec<usize> = words.map(|word| word.min(COLUMN_WIDTH)).collect();
+        let words: Vec<usize> = words
+            .enumerate()
+            .map(|(column, word)| match self.addresses == Some(column) {
+                true => word.min(ADDRESS_WIDTH),
+                false => word.min(COLUMN_WIDTH),
+            })
+            .collect();
         let headings = self.headings.iter().copied().map(wrap::longest_piece);
-        let headings = headings.map(|heading| heading.max(MIN_WIDTH)).collect();
-        let others = vec![COLUMN_WIDTH; words.len()];
+        let headings: Vec<usize> = headings.map(|heading| heading.max(MIN_WIDTH)).collect();
+        let with_addresses = |mut widths: Vec<usize>| {
+            if let Some(column) = self.addresses {
+                widths[column] = widths[column].max(words[column]);
+            }
+            widths
+        };
+        let others = with_addresses(vec![COLUMN_WIDTH; words.len()]);
         [
             with_name(usize::MAX, &others),
             with_name(NAME_WIDTH, &others),
             with_name(NAME_WIDTH, &words),
-            words,
+            words.clone(),
+            with_addresses(headings.clone()),
             headings,
             vec![MIN_WIDTH; others.len()],
         ]
@@ -210,6 +234,27 @@ mod tests {
             a         failed
         "]]
         .assert_eq(&example().render(look));
+    }
+
+    #[test]
+    fn addresses_are_broken_last() {
+        let mut table = Table::new(&["NAME", "ADDRESS", "STORY"]).with_addresses("ADDRESS");
+        let name = "a-name-of-many-words";
+        let address = "255.255.255.255:65535";
+        table.row([name.into(), address.into(), "word ".repeat(9).into()]);
+        let rendered = |columns| {
+            table.render(Look {
+                width: Some(columns),
+                colour: false,
+            })
+        };
+        for columns in 35..100 {
+            let text = rendered(columns);
+            assert!(text.contains(address), "{columns}: {text}");
+            let is_narrow = text.lines().all(|line| width(line) <= columns);
+            assert!(is_narrow, "{columns}: {text}");
+        }
+        assert!(rendered(30).lines().all(|line| width(line) <= 30));
     }
 
     #[test]

@@ -202,6 +202,7 @@ pub struct StackInput {
     /// As those of [`crate::view::StackRecord`].
     pub labels: Vec<StackLabel>,
     pub variables: BTreeMap<String, serde_json::Value>,
+    pub metadata: BTreeMap<String, serde_json::Value>,
     pub parent: Option<StackName>,
     /// `None` instances: 1 when new, else unchanged.
     pub services: BTreeMap<ServiceName, (Service, Option<u32>)>,

@@ -198,6 +198,9 @@ pub struct StackRecord {
     /// What the file's variables were given, but what has to do with the vault: the defaults of the next upgrade.
     #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
     pub variables: BTreeMap<String, serde_json::Value>,
+    /// What its file says of itself under `meta`: nothing follows from it.
+    #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
+    pub metadata: BTreeMap<String, serde_json::Value>,
     /// The stack that brought it along, and takes it with it when it goes.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub parent: Option<StackName>,

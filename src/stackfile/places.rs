@@ -75,7 +75,6 @@ impl Stack {
                 left_out.push(self.problem(&path, "is not kept yet, and is left out"));
             }
         };
-        leave_out("metadata".to_owned(), definition["metadata"].take());
         let services = definition["services"].as_array_mut().into_iter().flatten();
         for (index, service) in services.enumerate() {
             for field in ["build", "external_links"] {

@@ -121,6 +121,44 @@ fn a_table_fits_its_terminal() {
 }
 
 #[test]
+fn the_values_of_a_stack_are_written_to_a_file_or_printed_or_both() {
+    let full = Asked::of("full");
+    let folder = tempfile::tempdir().unwrap();
+    let file = folder.path().join("values.yml");
+    let file = file.to_str().unwrap();
+    let printed = full.data("stack show shop --values", "80");
+    assert!(!printed.is_empty() && printed != "{}\n", "{printed}");
+    for (line, expected) in [
+        (format!("stack show shop --values-to {file}"), ""),
+        (
+            format!("stack show shop --values --values-to {file}"),
+            printed.as_str(),
+        ),
+    ] {
+        assert_eq!(full.data(&line, "80"), expected);
+        let written = std::fs::read_to_string(file).unwrap();
+        assert_eq!(written, printed);
+        std::fs::remove_file(file).unwrap();
+    }
+    let nowhere = full.run("stack show shop --values-to /nonexistent/values.yml", "80");
+    let said = String::from_utf8(nowhere.stderr).unwrap();
+    assert_eq!(nowhere.status.code(), Some(1), "{said}");
+    assert!(
+        said.contains("failed to write `/nonexistent/values.yml`"),
+        "{said}"
+    );
+}
+
+#[test]
+fn no_address_is_broken_on_a_terminal_of_80_columns() {
+    let full = Asked::of("full");
+    let data = full.data("network ls", "80");
+    for address in ["203.0.113.8:8472", "[2001:db8:0:17::2:1f]"] {
+        assert!(data.contains(address), "{data}");
+    }
+}
+
+#[test]
 fn where_nobody_knows_the_width_nothing_is_cut() {
     let full = Asked::of("full");
     for (line, _) in LISTINGS {

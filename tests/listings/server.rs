@@ -11,23 +11,37 @@ use super::answers::Answers;
 
 /// Where it answers, until the tests end.
 pub(crate) fn up(answers: Answers) -> String {
+    up_but(answers, |_| false)
+}
+
+/// As [`up`], but it is gone before it answers those requests whose first line is one that `loses`.
+pub(crate) fn up_but(
+    answers: Answers,
+    loses: impl Fn(&str) -> bool + Send + Sync + 'static,
+) -> String {
     let listener = TcpListener::bind("127.0.0.1:0").unwrap();
     let url = format!("http://{}", listener.local_addr().unwrap());
-    let answers = Arc::new(answers);
+    let (answers, loses) = (Arc::new(answers), Arc::new(loses));
     thread::spawn(move || {
         for stream in listener.incoming() {
             let (stream, answers) = (stream.unwrap(), answers.clone());
-            thread::spawn(move || answer(stream, &answers));
+            let loses = Arc::clone(&loses);
+            thread::spawn(move || {
+                let asked = asked(&stream);
+                if !loses(&asked) {
+                    answer(stream, &answers, &asked);
+                }
+            });
         }
     });
     url
 }
 
-fn answer(mut stream: TcpStream, answers: &Answers) {
-    let path = path(&stream);
-    let (status, body) = match answers.at(&path) {
+fn answer(mut stream: TcpStream, answers: &Answers, asked: &str) {
+    let path = path(asked);
+    let (status, body) = match answers.at(path) {
         Some(answer) => (200, answer.to_string()),
-        None => (404, unknown(&path).to_string()),
+        None => (404, unknown(path).to_string()),
     };
     let head = format!("HTTP/1.1 {status} Said\r\nConnection: close\r\nContent-Length: ");
     // Who asked may be gone.
@@ -38,8 +52,8 @@ fn unknown(path: &str) -> Value {
     serde_json::json!({"error": {"message": format!("no file answers `{path}`"), "kind": "not_found"}})
 }
 
-/// The path of a request that was read to its end, without what follows `?`.
-fn path(stream: &TcpStream) -> String {
+/// The first line of a request, once it was read to its end.
+fn asked(stream: &TcpStream) -> String {
     let mut reader = BufReader::new(stream);
     let line = line(&mut reader);
     let mut length = 0;
@@ -53,8 +67,13 @@ fn path(stream: &TcpStream) -> String {
         }
     }
     reader.read_exact(&mut vec![0; length]).unwrap();
-    let target = line.split(' ').nth(1).unwrap_or_default();
-    target.split('?').next().unwrap_or_default().to_owned()
+    line
+}
+
+/// Without what follows `?`.
+fn path(asked: &str) -> &str {
+    let target = asked.split(' ').nth(1).unwrap_or_default();
+    target.split('?').next().unwrap_or_default()
 }
 
 fn line(reader: &mut impl BufRead) -> String {

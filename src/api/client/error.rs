@@ -16,6 +16,8 @@ pub(crate) struct ApiError {
     pub(crate) kind: ErrorKind,
     pub(crate) message: String,
     pub(crate) hint: Option<String>,
+    /// The node, or the way to it, went away before its answer was here.
+    pub(super) lost: bool,
 }
 
 impl Error for ApiError {}
@@ -46,13 +48,55 @@ impl ApiError {
         }
     }
 
+    /// Whether another node may answer the same.
+    pub(super) fn is_lost(&self) -> bool {
+        self.lost
+    }
+
     fn local(kind: ErrorKind, message: String, hint: Option<&str>) -> Self {
         Self {
             status: None,
             kind,
             message,
             hint: hint.map(str::to_owned),
+            lost: false,
         }
+    }
+
+    /// Nobody answered.
+    fn lost(kind: ErrorKind, message: String, hint: Option<&str>) -> Self {
+        Self {
+            lost: true,
+            ..Self::local(kind, message, hint)
+        }
+    }
+
+    /// Of a write: what was sent may have been done though nobody said so.
+    pub(super) fn of_a_write(self) -> Self {
+        if !self.lost || !self.may_be_done() {
+            return self;
+        }
+        Self {
+            message: format!("the answer is lost: {}", self.message),
+            hint: Some("the change may have been made: look before repeating it".to_owned()),
+            ..self
+        }
+    }
+
+    /// Of a read: so many nodes were asked.
+    pub(super) fn of_all(self, count: usize) -> Self {
+        Self {
+            message: format!(
+                "none of {count} nodes answers; the last one: {}",
+                self.message
+            ),
+            ..self
+        }
+    }
+
+    /// In the middle of an answer that goes on.
+    pub(super) fn broken_off(message: String) -> Self {
+        Self::lost(ErrorKind::Other, message, None)
     }
 
     pub(super) fn answered(status: u16, body: &[u8]) -> Self {
@@ -62,6 +106,7 @@ impl ApiError {
                 kind: error.kind,
                 message: error.message,
                 hint: error.hint,
+                lost: false,
             },
             Err(_) => Self::foreign(status, body),
         }
@@ -76,19 +121,28 @@ impl ApiError {
             kind: ErrorKind::Other,
             message: format!("the answer has status {status} and is none of kontena's: `{first}`"),
             hint: Some("is this the address of a kontena daemon?".to_owned()),
+            lost: false,
         }
     }
 
     pub(super) fn unconnected(target: &Target, problem: &io::Error) -> Self {
-        Self::local(
+        Self::lost(
             ErrorKind::Unreachable,
             format!("failed to connect to {target}: {problem}"),
             Some(hint_for(target, problem.kind())),
         )
     }
 
+    pub(super) fn unopened(target: &Target, limit: Duration) -> Self {
+        Self::lost(
+            ErrorKind::Unreachable,
+            format!("failed to connect to {target} within {} s", limit.as_secs()),
+            Some(hint_for(target, io::ErrorKind::TimedOut)),
+        )
+    }
+
     pub(super) fn silent(target: &Target, limit: Duration) -> Self {
-        Self::local(
+        Self::lost(
             ErrorKind::Busy,
             format!("{target} did not answer within {} s", limit.as_secs()),
             None,
@@ -96,10 +150,10 @@ impl ApiError {
     }
 
     pub(super) fn broken(target: &Target, problem: &dyn Error) -> Self {
-        Self::local(
+        Self::lost(
             ErrorKind::Other,
             format!("the connection to {target} broke: {problem}"),
-            Some("a change may have been made: look before repeating it"),
+            None,
         )
     }
 
@@ -125,6 +179,11 @@ impl ApiError {
             format!("the request is larger than {} MiB", limit >> 20),
             None,
         )
+    }
+
+    pub(super) fn too_long_a_line(limit: usize) -> Self {
+        let message = format!("a line of the answer is longer than {} MiB", limit >> 20);
+        Self::local(ErrorKind::Other, message, None)
     }
 
     pub(super) fn token_form() -> Self {
@@ -172,6 +231,29 @@ mod tests {
             ApiError::too_large(1 << 20),
         ] {
             assert!(!sure.may_be_done(), "{sure:?}");
+        }
+    }
+
+    #[test]
+    fn of_a_write_whose_answer_is_lost_it_is_told_that_it_may_have_been_made() {
+        let target = Target::Socket("/nonexistent".into());
+        let limit = Duration::from_secs(1);
+        let reset = io::Error::from(io::ErrorKind::ConnectionReset);
+        for lost in [
+            ApiError::broken(&target, &reset),
+            ApiError::silent(&target, limit),
+        ] {
+            let told = lost.clone().of_a_write();
+            assert!(told.message.starts_with("the answer is lost: "), "{told}");
+            assert!(told.hint.unwrap().contains("may have been made"));
+            assert_eq!(lost.hint, None, "a read changes nothing");
+        }
+        for sure in [
+            ApiError::unopened(&target, limit),
+            ApiError::answered(504, b"{}"),
+            ApiError::too_large(1 << 20),
+        ] {
+            assert_eq!(sure.clone().of_a_write(), sure);
         }
     }
 }

@@ -1,7 +1,5 @@
 //! A stack as a wire type.
 
-use std::collections::BTreeMap;
-
 use kontena_core::id::StackName;
 use kontena_core::view::StackRecord;
 
@@ -38,7 +36,7 @@ pub(in crate::api) fn stack(snapshot: &Snapshot, name: &StackName, record: &Stac
         expose: record.expose.as_ref().map(ToString::to_string),
         labels: record.labels.iter().map(ToString::to_string).collect(),
         variables: record.variables.clone(),
-        metadata: BTreeMap::new(),
+        metadata: record.metadata.clone(),
         parent: record.parent.as_ref().map(named),
         children: children(snapshot, name).map(named).collect(),
         conflicts: super::conflict::conflicts(snapshot, name),

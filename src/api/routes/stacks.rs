@@ -159,6 +159,7 @@ pub(super) fn input(compiled: Compiled) -> StackInput {
         source,
         labels,
         variables,
+        metadata,
         parent,
         name: _,
     } = compiled;
@@ -171,6 +172,7 @@ pub(super) fn input(compiled: Compiled) -> StackInput {
         expose: stack.expose,
         labels,
         variables,
+        metadata,
         parent,
         services: services
             .map(|(name, declared)| (name, (declared.service, declared.instances)))

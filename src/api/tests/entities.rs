@@ -472,6 +472,11 @@ async fn a_stack_in_json_names_its_services() {
               "conflicts": [],
               "created_at": "2026-01-02T03:04:05.000Z",
               "labels": [],
+              "metadata": {
+                "tags": [
+                  "store"
+                ]
+              },
               "name": "shop",
               "parent": null,
               "revision": 3,

@@ -154,6 +154,7 @@ fn stack() -> StackRecord {
         expose: None,
         labels: Vec::new(),
         variables: BTreeMap::new(),
+        metadata: BTreeMap::from([("tags".to_owned(), json!(["store"]))]),
         parent: None,
         revision: 3,
         services: vec!["db".parse().unwrap(), "web".parse().unwrap()],

@@ -415,9 +415,10 @@ pub(crate) struct StackDefinition {
     labels: Option<Vec<StackLabelText>>,
     /// What its variables were given.
     variables: Option<BTreeMap<String, Value>>,
+    /// What its file says of itself under `meta`: 16 KiB at most, and nested 32 levels at most.
+    metadata: Option<BTreeMap<String, Value>>,
     dependencies: Option<Value>,
     parent: Option<StackParent>,
-    metadata: Option<Nothing>,
     volumes: Option<Nothing>,
 }
 

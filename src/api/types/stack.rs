@@ -39,6 +39,7 @@ pub(crate) struct Stack {
     pub(crate) expose: Option<String>,
     pub(crate) labels: Vec<String>,
     pub(crate) variables: BTreeMap<String, Value>,
+    /// What its file says of itself under `meta`.
     pub(crate) metadata: BTreeMap<String, Value>,
     /// The stack that brought it along.
     pub(crate) parent: Option<StackReference>,
@@ -106,6 +107,8 @@ pub(crate) struct StackJson {
     pub(crate) labels: Vec<String>,
     /// What its variables were given.
     pub(crate) variables: BTreeMap<String, Value>,
+    /// What its file says of itself under `meta`.
+    pub(crate) metadata: BTreeMap<String, Value>,
     pub(crate) parent: Option<String>,
     pub(crate) children: Vec<String>,
     pub(crate) created_at: Option<Time>,
@@ -124,6 +127,7 @@ impl From<Stack> for StackJson {
             state: stack.state.as_str(),
             labels: stack.labels,
             variables: stack.variables,
+            metadata: stack.metadata,
             parent: stack.parent.map(|parent| parent.name),
             children: stack.children.into_iter().map(|child| child.name).collect(),
             created_at: stack.created_at,

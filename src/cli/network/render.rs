@@ -14,22 +14,19 @@ pub(super) fn table(pairs: &[PairJson]) -> Table {
         "TO",
         "WAY",
         "THROUGH",
-        "RTT",
-        "LOSS",
-        "RECEIVED",
-        "SENT",
+        "RTT, LOSS",
+        "RECEIVED, SENT",
         "HANDSHAKE",
-    ]);
+    ])
+    .with_addresses("THROUGH");
     for PairJson { from, peer } in pairs {
         table.row([
             from.as_str().into(),
             peer.node.as_str().into(),
             Cell::coloured(peer.way.as_str(), Some(colour(peer.way))),
             or_dash(peer.through.as_ref()).into(),
-            or_dash(peer.rtt_micros.map(rtt).as_ref()).into(),
-            or_dash(peer.lost_in_1000.map(loss).as_ref()).into(),
-            bytes(peer.received_bytes).into(),
-            bytes(peer.sent_bytes).into(),
+            quality(peer.rtt_micros, peer.lost_in_1000).into(),
+            format!("{}, {}", bytes(peer.received_bytes), bytes(peer.sent_bytes)).into(),
             or_dash(peer.handshake_age_millis.map(ago).as_ref()).into(),
         ]);
     }
@@ -41,6 +38,15 @@ fn colour(way: Way) -> Colour {
         Way::Direct | Way::Punched => Colour::Green,
         Way::Relayed => Colour::Yellow,
         Way::None => Colour::Red,
+    }
+}
+
+/// Two in a column: on a narrow terminal they stand below each other, and addresses have room.
+fn quality(rtt_micros: Option<u64>, lost_in_1000: Option<u16>) -> String {
+    let known = [rtt_micros.map(rtt), lost_in_1000.map(loss)];
+    match known.into_iter().flatten().collect::<Vec<_>>() {
+        none if none.is_empty() => "-".to_owned(),
+        known => known.join(", "),
     }
 }
 

@@ -1,4 +1,4 @@
-//! Of several nodes that may be asked, the first that answers.
+//! Of several nodes that may be asked, the first that answers; the others follow it in their order.
 
 use std::time::Duration;
 
@@ -18,19 +18,30 @@ const HEAD_START: Duration = Duration::from_millis(300);
 const LIMIT: Duration = Duration::from_secs(5);
 
 /// One alone is not tried: whatever is asked of it tells whether it answers.
-pub(super) async fn first_that_answers(targets: Vec<Target>) -> Result<Target, Failure> {
+pub(super) async fn first_that_answers(mut targets: Vec<Target>) -> Result<Client, Failure> {
     if let [only] = targets.as_slice() {
-        return Ok(only.clone());
+        return Ok(Client::new(only.clone()));
     }
-    let attempts = targets.iter().zip(0_u32..).map(async |(target, place)| {
-        sleep(HEAD_START * place).await;
-        answers(target).await.map_err(|problem| (place, problem))
+    let first = chosen(&targets).await?;
+    let first = targets.remove(first);
+    Ok(Client::of_several(first, targets))
+}
+
+/// Its place among them.
+async fn chosen(targets: &[Target]) -> Result<usize, Failure> {
+    let attempts = targets.iter().enumerate().map(async |(place, target)| {
+        let before = u32::try_from(place).unwrap_or(u32::MAX);
+        sleep(HEAD_START.saturating_mul(before)).await;
+        match answers(target).await {
+            Ok(()) => Ok(place),
+            Err(problem) => Err((place, problem)),
+        }
     });
     let mut attempts: FuturesUnordered<_> = attempts.collect();
     let mut silent = Vec::new();
     while let Some(attempt) = attempts.next().await {
         match attempt {
-            Ok(target) => return Ok(target),
+            Ok(place) => return Ok(place),
             Err(problem) => silent.push(problem),
         }
     }
@@ -38,18 +49,18 @@ pub(super) async fn first_that_answers(targets: Vec<Target>) -> Result<Target, F
     Err(nobody(&silent))
 }
 
-async fn answers(target: &Target) -> Result<Target, String> {
+async fn answers(target: &Target) -> Result<(), String> {
     let client = Client::new(target.clone());
     let asked = timeout(LIMIT, client.get::<Version>(paths::PING)).await;
     let silent = |_| format!("{target} said nothing within {} s", LIMIT.as_secs());
     let answer: Result<Version, ApiError> = asked.map_err(silent)?;
     match answer {
-        Ok(_) => Ok(target.clone()),
+        Ok(_) => Ok(()),
         Err(problem) => Err(problem.message),
     }
 }
 
-fn nobody(silent: &[(u32, String)]) -> Failure {
+fn nobody(silent: &[(usize, String)]) -> Failure {
     let problems = silent.iter().map(|(_, problem)| format!("\n  {problem}"));
     let problems: String = problems.collect();
     Failure::failed(format!("none of {} nodes answers:{problems}", silent.len()))

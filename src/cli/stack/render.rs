@@ -1,11 +1,14 @@
 //! Stacks as people read them. Pure.
 
+use std::collections::BTreeMap;
+
 use kontena_stackfile::{Value as Variable, yaml};
+use serde_json::Value as Json;
 
 use super::super::fields::Fields;
 use super::super::service::ports;
 use super::super::table::{Cell, Table};
-use super::super::text::{Colour, or_dash};
+use super::super::text::{Colour, or_dash, printable};
 use super::plan;
 use crate::api::types::conflict::{ConflictSide, StackConflict};
 use crate::api::types::service::{Port, Service};
@@ -72,6 +75,7 @@ pub(super) fn shown(stack: &Stack) -> String {
             .map(|child| child.name.clone())
             .collect();
         some_list(fields, "dependencies", &children);
+        metadata(fields, &stack.metadata);
         conflicts(fields, &stack.conflicts);
         fields.section("services", |fields| {
             for service in &stack.services {
@@ -85,6 +89,37 @@ pub(super) fn shown(stack: &Stack) -> String {
 fn some_list(fields: &mut Fields, key: &str, items: &[String]) {
     if !items.is_empty() {
         fields.list(key, items);
+    }
+}
+
+/// What its file says of itself, as the file says it.
+fn metadata(fields: &mut Fields, metadata: &BTreeMap<String, Json>) {
+    if metadata.is_empty() {
+        return;
+    }
+    fields.section("metadata", |fields| {
+        for (name, value) in metadata {
+            said_of_itself(fields, name, value);
+        }
+    });
+}
+
+fn said_of_itself(fields: &mut Fields, name: &str, value: &Json) {
+    let name = printable(name);
+    match value {
+        Json::Object(inner) if !inner.is_empty() => {
+            fields.section(&name, |fields| {
+                for (name, value) in inner {
+                    said_of_itself(fields, name, value);
+                }
+            });
+        }
+        Json::Array(items) => {
+            fields.list(&name, items.iter().map(plan::shown));
+        }
+        Json::Null | Json::Bool(_) | Json::Number(_) | Json::String(_) | Json::Object(_) => {
+            fields.field(&name, plan::shown(value));
+        }
     }
 }
 
@@ -170,8 +205,8 @@ pub(super) fn example(services: Vec<Service>) -> Stack {
         services,
         expose: None,
         labels: Vec::new(),
-        variables: std::collections::BTreeMap::new(),
-        metadata: std::collections::BTreeMap::new(),
+        variables: BTreeMap::new(),
+        metadata: BTreeMap::new(),
         parent: None,
         children: Vec::new(),
         conflicts: Vec::new(),
@@ -277,6 +312,33 @@ mod tests {
                   - 6: by n1 at 2026-01-31T12:00:00.000Z
               services:
         "#]].assert_eq(&shown(&shop));
+    }
+
+    #[test]
+    fn a_stack_shows_what_its_file_says_of_itself() {
+        let mut shop = example(Vec::new());
+        let said = json!({"tags": ["store", 2], "owner": {"team": "blue", "on call": null}, "url": "http://a"});
+        shop.metadata = serde_json::from_value(said).unwrap();
+        expect![[r#"
+            shop:
+              created: 2026-01-31T12:00:00.000Z
+              updated: -
+              state: partially_running
+              stack: demo/shop
+              version: 0.1.0
+              revision: 1
+              description: a shop
+              metadata:
+                owner:
+                  on call: null
+                  team: blue
+                tags:
+                  - store
+                  - 2
+                url: http://a
+              services:
+        "#]]
+        .assert_eq(&shown(&shop));
     }
 
     #[test]

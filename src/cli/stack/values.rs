@@ -47,11 +47,14 @@ impl Values {
         let Some(path) = &self.values_to else {
             return Ok(());
         };
-        let text = yaml::print(&Value::Map(stack.answers.clone()));
-        std::fs::write(path, text)
-            .with_context(|| format!("failed to write `{}`", path.display()))?;
-        Ok(())
+        write(path, &yaml::print(&Value::Map(stack.answers.clone())))
     }
+}
+
+/// Writes a file that `--values-from` reads.
+pub(super) fn write(path: &Path, text: &str) -> Result<(), Failure> {
+    std::fs::write(path, text).with_context(|| format!("failed to write `{}`", path.display()))?;
+    Ok(())
 }
 
 fn read_file(

@@ -25,6 +25,8 @@ fn breaks_after(before: &str, character: char, after: &str) -> bool {
         ',' | '/' | '>' => !after.is_empty() && !after.starts_with(' '),
         '-' => next_is_letter && before.ends_with(char::is_alphanumeric),
         '_' | '.' | '=' | '@' => next_is_letter,
+        // The port of an address of IPv6.
+        ']' => after.starts_with(':'),
         _ => false,
     }
 }
@@ -115,6 +117,11 @@ mod tests {
             ("2026-01-31 12:00:00Z", 12, vec!["2026-01-31", "12:00:00Z"]),
             ("offline 5 min", 8, vec!["offline", "5 min"]),
             ("loss 3.1 %", 8, vec!["loss", "3.1 %"]),
+            (
+                "[2001:db8:0:17::2:1f]:54321",
+                22,
+                vec!["[2001:db8:0:17::2:1f]", ":54321"],
+            ),
             ("  shop-cache", 8, vec!["  shop-", "  cache"]),
             ("", 5, vec![""]),
         ] {

@@ -134,13 +134,10 @@ async fn add_new(
 }
 
 /// The user may exist by now: the only copy of its key is not thrown away.
-fn unsure(problem: ApiError, new: NewKey<'_>, name: &VpnUserName) -> Failure {
+fn unsure(mut problem: ApiError, new: NewKey<'_>, name: &VpnUserName) -> Failure {
     let path = new.keep_in_doubt();
     // It says what to do next better than the error of the connection.
-    let problem = ApiError {
-        hint: None,
-        ..problem
-    };
+    problem.hint = None;
     Failure::from(problem).hint(format!(
         "the user may have been added: `kontena vpn show {name}` tells. Its key is kept in `{}`",
         path.display()

@@ -81,6 +81,7 @@ pub fn resolve_input(
             .filter(|exposed| services.contains_key(exposed)),
         labels: record.labels.clone(),
         variables: record.variables.clone(),
+        metadata: record.metadata.clone(),
         parent: record.parent.clone(),
         services,
     })

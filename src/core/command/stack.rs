@@ -139,6 +139,7 @@ pub fn rollback_input(
         expose: record.expose.clone(),
         labels: record.labels.clone(),
         variables: record.variables.clone(),
+        metadata: record.metadata.clone(),
         parent: record.parent.clone(),
         services,
     })
@@ -288,6 +289,7 @@ fn record(input: &StackInput, revision: u64, created: WallTime, updated: WallTim
         expose: input.expose.clone(),
         labels: input.labels.clone(),
         variables: input.variables.clone(),
+        metadata: input.metadata.clone(),
         parent: input.parent.clone(),
         revision,
         services: input.services.keys().cloned().collect(),

@@ -307,6 +307,7 @@ pub(crate) fn known_fields(register: &str) -> &'static [&'static str] {
             "expose",
             "labels",
             "variables",
+            "metadata",
             "parent",
             "revision",
             "services",

@@ -7,6 +7,7 @@ mod history;
 mod hostile;
 mod labels;
 mod merge;
+mod metadata;
 mod properties;
 mod registries;
 mod removal;

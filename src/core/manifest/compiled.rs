@@ -19,7 +19,7 @@ mod written;
 
 use std::collections::BTreeMap;
 
-use serde_json::{Value, json};
+use serde_json::{Map, Value, json};
 
 pub use change::ServiceChange;
 pub use field::{FieldProblem, FieldProblemKind};
@@ -45,12 +45,19 @@ pub struct Compiled {
     pub labels: Vec<StackLabel>,
     /// What its variables were given: the defaults of the next upgrade.
     pub variables: BTreeMap<String, Value>,
+    /// What its file says of itself under `meta`.
+    pub metadata: BTreeMap<String, Value>,
     /// The stack that brought it along.
     pub parent: Option<StackName>,
 }
 
 /// The most variables that a stack keeps: more than any file asks for, and every node has them.
 const MAX_VARIABLES: usize = 1_000;
+
+/// As JSON: every node keeps it with each revision.
+const MAX_METADATA_BYTES: usize = 16 << 10;
+/// So deep may it be nested: whoever prints it goes down as far.
+const MAX_METADATA_DEPTH: usize = 32;
 
 /// The version of a stack that gives none, as in Kontena.
 const DEFAULT_VERSION: &str = "0.0.1";
@@ -67,11 +74,12 @@ const STACK: Fields = Fields {
         "services",
         "labels",
         "variables",
+        "metadata",
         // Nothing follows from it: each dependency is installed as a stack that names its parent.
         "dependencies",
         "parent",
     ]],
-    not_yet: &["metadata", "volumes"],
+    not_yet: &["volumes"],
 };
 
 const PARENT: Fields = Fields {
@@ -87,6 +95,7 @@ pub fn write(compiled: &Compiled) -> Value {
         source,
         labels,
         variables,
+        metadata,
         parent,
     } = compiled;
     let services = stack.services.iter().map(|(name, declared)| {
@@ -103,6 +112,7 @@ pub fn write(compiled: &Compiled) -> Value {
         "services": services.collect::<Vec<Value>>(),
         "labels": labels,
         "variables": variables,
+        "metadata": metadata,
         "parent": parent.as_ref().map(|name| json!({"name": name})),
     })
 }
@@ -133,6 +143,7 @@ fn read_stack(body: &Field<'_>, problems: &mut Vec<FieldProblem>) -> Option<Comp
     let source = text("source", problems);
     let labels = read_labels(body, problems);
     let variables = read_variables(body, problems);
+    let metadata = read_metadata(body, problems);
     let parent = read_parent(body, problems);
     let version = body.get("version").and_then(|field| field.word(problems));
     let name = body
@@ -173,6 +184,7 @@ fn read_stack(body: &Field<'_>, problems: &mut Vec<FieldProblem>) -> Option<Comp
         source,
         labels,
         variables,
+        metadata,
         parent,
     })
 }
@@ -186,10 +198,7 @@ fn read_labels(body: &Field<'_>, problems: &mut Vec<FieldProblem>) -> Vec<StackL
 }
 
 fn read_variables(body: &Field<'_>, problems: &mut Vec<FieldProblem>) -> BTreeMap<String, Value> {
-    let Some(variables) = body.get("variables") else {
-        return BTreeMap::new();
-    };
-    let Some(entries) = variables.object(problems) else {
+    let Some((variables, entries)) = object(body, "variables", problems) else {
         return BTreeMap::new();
     };
     if entries.len() > MAX_VARIABLES {
@@ -197,6 +206,49 @@ fn read_variables(body: &Field<'_>, problems: &mut Vec<FieldProblem>) -> BTreeMa
         problems.push(variables.problem(message));
         return BTreeMap::new();
     }
+    kept(entries)
+}
+
+fn read_metadata(body: &Field<'_>, problems: &mut Vec<FieldProblem>) -> BTreeMap<String, Value> {
+    let Some((metadata, entries)) = object(body, "metadata", problems) else {
+        return BTreeMap::new();
+    };
+    let size = serde_json::to_vec(entries).map_or(usize::MAX, |text| text.len());
+    let depth = entries.values().map(depth).max().unwrap_or_default();
+    if size > MAX_METADATA_BYTES {
+        let most = MAX_METADATA_BYTES >> 10;
+        problems.push(metadata.problem(format!("is larger than {most} KiB as JSON")));
+        return BTreeMap::new();
+    }
+    if depth > MAX_METADATA_DEPTH {
+        let message = format!("is nested deeper than {MAX_METADATA_DEPTH} levels");
+        problems.push(metadata.problem(message));
+        return BTreeMap::new();
+    }
+    kept(entries)
+}
+
+fn depth(value: &Value) -> usize {
+    let deepest = match value {
+        Value::Array(items) => items.iter().map(depth).max(),
+        Value::Object(fields) => fields.values().map(depth).max(),
+        Value::Null | Value::Bool(_) | Value::Number(_) | Value::String(_) => return 0,
+    };
+    deepest.unwrap_or_default() + 1
+}
+
+/// A field that is an object, if it is there.
+fn object<'v>(
+    body: &Field<'v>,
+    key: &str,
+    problems: &mut Vec<FieldProblem>,
+) -> Option<(Field<'v>, &'v Map<String, Value>)> {
+    let field = body.get(key)?;
+    let entries = field.object(problems)?;
+    Some((field, entries))
+}
+
+fn kept(entries: &Map<String, Value>) -> BTreeMap<String, Value> {
     let entries = entries.iter();
     entries
         .map(|(name, value)| (name.clone(), value.clone()))

@@ -133,7 +133,7 @@ fn a_stateful_service_stays_one() {
 fn kontenas_own_client_is_understood() {
     let body = json!({
         "name": "bot", "stack": "acme/bot", "version": 0.1, "registry": "file://", "expose": null,
-        "labels": [], "metadata": {}, "parent": null, "variables": {}, "volumes": [],
+        "labels": [], "metadata": {"tags": ["bot"], "x": {"y": null}}, "parent": null, "variables": {}, "volumes": [],
         "services": [{
             "name": "db", "image": "mongo", "instances": 1, "stateful": true, "net": "bridge",
             "health_check": {"port": null}, "hooks": {}, "log_opts": null, "secrets": [],
@@ -145,11 +145,34 @@ fn kontenas_own_client_is_understood() {
     });
     let compiled = read(&body).unwrap();
     assert_eq!(compiled.stack.version, "0.1");
+    assert_eq!(json!(compiled.metadata), body["metadata"]);
     let service = &compiled.stack.services[&"db".parse().unwrap()].service;
     assert_eq!(service.image, "mongo:latest");
     assert_eq!(service.ports[0].to_string(), "0.0.0.0:27000:27017/tcp");
     assert_eq!(service.links[1].to_string(), "other/db2:x");
     assert_eq!(service.stop_grace_millis, Some(1_500));
+}
+
+#[test]
+fn what_a_stack_says_of_itself_is_small_and_an_object() {
+    let told = |metadata: Value| {
+        let services = json!([{"name": "a", "image": "x"}]);
+        let body = json!({"stack": "shop", "services": services, "metadata": metadata});
+        let problems = read(&body).err().unwrap_or_default();
+        let lines: Vec<String> = problems.iter().map(ToString::to_string).collect();
+        lines.join(", ")
+    };
+    let of_size = |bytes: usize| json!({"a": "x".repeat(bytes - r#"{"a":""}"#.len())});
+    let nested = |depth: usize| (0..depth).fold(json!(1), |inner, _| json!({"a": inner}));
+    assert_eq!(told(json!(null)), "");
+    assert_eq!(told(of_size(MAX_METADATA_BYTES)), "");
+    let large = told(of_size(MAX_METADATA_BYTES + 1));
+    assert_eq!(large, "metadata: is larger than 16 KiB as JSON");
+    assert_eq!(told(nested(MAX_METADATA_DEPTH + 1)), "");
+    let deep = told(nested(MAX_METADATA_DEPTH + 2));
+    assert_eq!(deep, "metadata: is nested deeper than 32 levels");
+    let list = told(json!(["a"]));
+    assert_eq!(list, "metadata: has to be an object, this is a list");
 }
 
 #[test]
@@ -419,6 +442,7 @@ prop_compose! {
         exposes in any::<bool>(),
         labels in vec("[a-z.]{1,4}=\\PC{0,3}".prop_map(|label| label.parse().unwrap()), 0..3),
         variables in btree_map("[a-z]{1,3}", any::<u32>().prop_map(Value::from), 0..3),
+        metadata in btree_map("[a-z]{1,3}", any::<u32>().prop_map(|tag| json!({"tags": [tag, null]})), 0..3),
         parent in option::of(name::<StackName>()),
     ) -> Compiled {
         let mut services = services;
@@ -431,6 +455,6 @@ prop_compose! {
             Some(user) => format!("{user}/{own}"),
             None => own.to_string(),
         };
-        Compiled { name, source, labels, variables, parent, stack: Stack { stack, default_name: own, version, description, expose, services } }
+        Compiled { name, source, labels, variables, metadata, parent, stack: Stack { stack, default_name: own, version, description, expose, services } }
     }
 }

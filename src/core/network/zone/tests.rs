@@ -499,6 +499,7 @@ fn add_stack(view: &mut View, words: &str) {
         expose: (!expose.is_empty()).then(|| expose.parse().unwrap()),
         labels: Vec::new(),
         variables: Default::default(),
+        metadata: Default::default(),
         parent: None,
         revision: 1,
         services: Vec::new(),
