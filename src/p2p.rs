@@ -73,6 +73,8 @@ const OPEN_PAUSE: Duration = Duration::from_millis(5);
 /// Streams that are opened with one member at the same time; the others wait for their turn. More of them take
 /// each other's place at the other end.
 const OPEN_AT_ONCE: usize = 4;
+/// How long one waits for its turn: two others, one after the other, may take all the time there is.
+const TURN_LIMIT: Duration = Duration::from_secs(10);
 
 /// Something happened on the wire.
 #[derive(Debug)]
@@ -305,7 +307,8 @@ impl P2p {
 
     async fn open_one(&self, peer: PeerId, header: &[u8]) -> anyhow::Result<PeerStream> {
         let open = self.open_streams.begin(peer);
-        let turn = self.open_streams.turn(peer).await;
+        let turn = tokio::time::timeout(TURN_LIMIT, self.open_streams.turn(peer)).await;
+        let turn = turn.context("too many streams to the node are being opened")?;
         driver::connect(&self.orders, peer)
             .await
             .map_err(anyhow::Error::msg)

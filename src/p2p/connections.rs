@@ -72,16 +72,27 @@ impl Connections {
             return Vec::new();
         };
         let others = |id: ConnectionId, old: &Connection| id != newest && old.peer == new.peer;
-        let of_one = self.live().filter(|(_, old)| old.peer == new.peer).count();
-        let is_over = |id: ConnectionId, old: &Connection| {
+        let is_old = |id: ConnectionId, old: &Connection| {
             let age = new.since.saturating_duration_since(old.since);
-            others(id, old) && (age >= SIMULTANEOUS || of_one > MOST_OF_ONE)
+            others(id, old) && age >= SIMULTANEOUS
         };
-        let closed = self.close_where(is_over);
+        let mut closed = self.close_where(is_old);
+        if let Some(oldest) = self.oldest_of_too_many(&new.peer) {
+            closed.extend(self.close_where(|id, _| id == oldest));
+        }
         for (id, old) in &mut self.0 {
             old.superfluous |= others(*id, old) && *own < new.peer;
         }
         closed
+    }
+
+    /// One alone, though the other side may choose another one: some are left then.
+    fn oldest_of_too_many(&self, peer: &PeerId) -> Option<ConnectionId> {
+        let of_one = || self.live().filter(|(_, old)| old.peer == *peer);
+        let oldest = of_one().min_by_key(|(id, old)| (old.since, **id));
+        oldest
+            .filter(|_| of_one().count() > MOST_OF_ONE)
+            .map(|(id, _)| *id)
     }
 
     /// Marks as closing, and names, what is superfluous and of a peer that is `idle`, where another one is left.
@@ -224,6 +235,26 @@ mod tests {
                 assert!(connections.live().count() <= MOST_OF_ONE);
             }
         }
+    }
+
+    #[test]
+    fn two_that_dial_each_other_at_once_again_and_again_stay_connected() {
+        let (low, high) = two_peers();
+        let now = Instant::now();
+        let order = |numbers: Vec<usize>, own: PeerId, other: PeerId| {
+            let mut connections = Connections::default();
+            let mut closed = Vec::new();
+            for (number, millis) in numbers.into_iter().zip(0..) {
+                let since = now + Duration::from_millis(millis);
+                connections.add(id(number), connection(other, since));
+                closed.extend(connections.close_superfluous(id(number), &own));
+            }
+            closed
+        };
+        // Both see all of them, in opposite orders.
+        let mut closed = order((0..=MOST_OF_ONE).collect(), low, high);
+        closed.extend(order((0..=MOST_OF_ONE).rev().collect(), high, low));
+        assert!(closed.len() <= 2, "{closed:?}");
     }
 
     #[test]

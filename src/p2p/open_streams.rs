@@ -49,18 +49,12 @@ impl OpenStreams {
 
     /// Whether no stream is open with the peer, and none was a moment ago.
     pub(super) fn is_idle(&self, peer: &PeerId) -> bool {
-        let mut uses = self.uses();
-        let is_idle = uses
-            .get(peer)
-            .is_none_or(|of| of.streams == 0 && of.changed.elapsed() >= IDLE);
-        if is_idle {
-            uses.remove(peer);
-        }
-        is_idle
+        self.uses().get(peer).is_none_or(Use::is_idle)
     }
 
     fn change(&self, peer: PeerId, change: impl FnOnce(usize) -> usize) {
         let mut uses = self.uses();
+        uses.retain(|_, of| !of.is_idle());
         let changed = Instant::now();
         let of = uses.entry(peer).or_insert_with(|| Use {
             streams: 0,
@@ -73,6 +67,12 @@ impl OpenStreams {
 
     fn uses(&self) -> MutexGuard<'_, BTreeMap<PeerId, Use>> {
         self.0.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+impl Use {
+    fn is_idle(&self) -> bool {
+        self.streams == 0 && self.changed.elapsed() >= IDLE
     }
 }
 
@@ -102,6 +102,7 @@ mod tests {
         assert!(!streams.is_idle(&peer));
         tokio::time::advance(IDLE).await;
         assert!(streams.is_idle(&peer));
-        assert!(streams.uses().is_empty());
+        drop(streams.begin(other));
+        assert_eq!(streams.uses().len(), 1, "who is idle is forgotten");
     }
 }
