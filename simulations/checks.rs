@@ -31,6 +31,7 @@ mod standby;
 mod stateful;
 mod stopping;
 mod succession;
+mod volumes;
 
 use std::fmt;
 use std::time::Duration;
@@ -197,6 +198,7 @@ impl Checks {
                 Box::<epochs::Epochs>::default(),
                 Box::<order::Orders>::default(),
                 Box::<processors::Processors>::default(),
+                Box::<volumes::Volumes>::default(),
                 Box::<offline::Offlines>::default(),
                 Box::<acknowledged::Acknowledged>::default(),
                 Box::<membership::Membership>::default(),
@@ -264,6 +266,7 @@ pub fn all() -> impl Iterator<Item = &'static Check> {
         offline::CHECKS,
         order::CHECKS,
         processors::CHECKS,
+        volumes::CHECKS,
         acknowledged::CHECKS,
         membership::CHECKS,
         keys::CHECKS,

@@ -15,6 +15,7 @@ use kontena_core::reconcile::action::{
 use kontena_core::report::{Engine as About, EngineState};
 use kontena_core::stack::{FrozenImage, Platforms, Port, Service};
 use kontena_core::time::WallTime;
+use kontena_core::volume::Copy;
 
 pub use self::trouble::{Illness, Trouble};
 use crate::chance::Chance;
@@ -24,6 +25,9 @@ use crate::chance::Chance;
 pub struct Engine {
     containers: BTreeMap<ContainerId, Container>,
     ports: BTreeMap<ContainerId, Vec<Port>>,
+    /// Docker volumes, and those that each container mounts: they outlive containers.
+    volumes: BTreeMap<String, Copy>,
+    mounted: BTreeMap<ContainerId, BTreeSet<String>>,
     /// Containers of another grid, which people run here too: by name.
     foreign: BTreeMap<String, Container>,
     /// On this engine.
@@ -84,6 +88,8 @@ impl Engine {
         Self {
             containers: BTreeMap::new(),
             ports: BTreeMap::new(),
+            volumes: BTreeMap::new(),
+            mounted: BTreeMap::new(),
             foreign: BTreeMap::new(),
             images: BTreeSet::new(),
             registry: BTreeSet::new(),
@@ -125,7 +131,7 @@ impl Engine {
             Action::Start { .. } => millis(150, 300),
             Action::Stop { grace, .. } if self.trouble.ignores_stop => (*grace, *grace),
             Action::Stop { .. } => millis(50, 400),
-            Action::Remove { .. } => millis(30, 100),
+            Action::Remove { .. } | Action::RemoveVolume { .. } => millis(30, 100),
             Action::Rename { .. } => millis(5, 30),
             Action::Hook { limit, .. } | Action::Command { limit, .. }
                 if self.trouble.hangs_hooks =>
@@ -172,6 +178,7 @@ impl Engine {
             Action::Start { container } => self.start(&container, wall),
             Action::Stop { container, .. } => self.stop(&container, wall),
             Action::Remove { container } => self.remove_stopped(&container),
+            Action::RemoveVolume { name, copy } => self.remove_volume(name, &copy),
             Action::Rename { container, name } => self.rename(&container, name),
             Action::Probe { address, .. } => self.probe(address),
             Action::Check { target, .. } => self.check(&target),
@@ -267,11 +274,13 @@ impl Engine {
             .containers
             .values()
             .find(|container| container.name == spec.name);
+        let same_name = same_name.map(|there| (there.id.clone(), there.owner.clone()));
+        self.make_volumes(&spec)?;
         let id = match same_name {
-            Some(there) if there.owner != spec.labels => {
+            Some((_, owner)) if owner != spec.labels => {
                 return Err(Failure::Occupied { name: spec.name });
             }
-            Some(there) => there.id.clone(),
+            Some((there, _)) => there,
             None => self.create(spec),
         };
         self.start(&id, wall)?;
@@ -293,6 +302,9 @@ impl Engine {
             address: Some(assigned.map_or([172, 17, 0, octet].into(), IpAddr::V4)),
             assigned,
         };
+        let mounts = spec.mounts.into_iter();
+        let volumes = mounts.filter_map(|mount| Some(mount.docker_volume?.name));
+        self.mounted.insert(id.clone(), volumes.collect());
         self.ports.insert(id.clone(), spec.ports);
         self.containers.insert(id.clone(), container);
         id
@@ -385,6 +397,45 @@ impl Engine {
         Ok(Success::Done)
     }
 
+    fn make_volumes(&mut self, spec: &ContainerSpec) -> Result<(), Failure> {
+        for mount in &spec.mounts {
+            let Some(mounted) = &mount.docker_volume else {
+                continue;
+            };
+            if self.trouble.no_room && !self.volumes.contains_key(&mounted.name) {
+                let problem = "no space left on device".to_owned();
+                return Err(Failure::Refused { problem });
+            }
+            let made = self.volumes.entry(mounted.name.clone());
+            made.or_insert_with(|| mounted.copy.clone());
+        }
+        Ok(())
+    }
+
+    /// Docker refuses to remove what a container has, whether it runs or not.
+    fn remove_volume(&mut self, name: String, copy: &Copy) -> Outcome {
+        if self.volumes.get(&name) != Some(copy) {
+            return Ok(Success::Done);
+        }
+        if self.mounted.values().any(|volumes| volumes.contains(&name)) {
+            let problem = "volume is in use".to_owned();
+            return Err(Failure::Refused { problem });
+        }
+        self.volumes.remove(&name);
+        Ok(Success::Done)
+    }
+
+    /// The copies of volumes that it has, by name.
+    pub fn volumes(&self) -> &BTreeMap<String, Copy> {
+        &self.volumes
+    }
+
+    /// `None` while it does not answer.
+    pub fn observed_volumes(&self) -> Option<Observed> {
+        let is_there = !self.is_hung();
+        is_there.then(|| Observed::Volumes(self.volumes.clone()))
+    }
+
     fn rename(&mut self, id: &ContainerId, name: String) -> Outcome {
         let mut others = self.containers.values().filter(|other| other.id != *id);
         if others.any(|other| other.name == name) || self.foreign.contains_key(&name) {
@@ -397,6 +448,7 @@ impl Engine {
 
     fn remove(&mut self, id: &ContainerId) {
         self.ports.remove(id);
+        self.mounted.remove(id);
         self.ill.remove(id);
         if let Some(container) = self.containers.remove(id) {
             self.changes.push(Change::Removed(container));
@@ -543,6 +595,7 @@ impl Engine {
             architecture: self.machine.to_owned(),
             operating_system: "Debian GNU/Linux 12".to_owned(),
             kernel: "6.1".to_owned(),
+            volume_drivers: vec!["local".to_owned()],
         })
     }
 

@@ -119,6 +119,7 @@ impl Stage {
             | Deed::HangEngine { .. }
             | Deed::SlowPulls { .. }
             | Deed::NoPulls { .. }
+            | Deed::FillEngine { .. }
             | Deed::FailStarts { .. }
             | Deed::LoseAnswers { .. }
             | Deed::IgnoreStops { .. }

@@ -125,6 +125,7 @@ fn asked(world: &World, host: usize, action: &Action) -> Option<String> {
         Action::Start { container } => Some(format!("start {}", name(container))),
         Action::Stop { container, .. } => Some(format!("stop {}", name(container))),
         Action::Remove { container } => Some(format!("remove {}", name(container))),
+        Action::RemoveVolume { name, .. } => Some(format!("remove volume {name}")),
         Action::Rename {
             container,
             name: new,

@@ -10,7 +10,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::time::Duration;
 
 use kontena_core::command::{CommandId, Reply};
-use kontena_core::id::{NodeId, ServiceKey};
+use kontena_core::id::{InstanceId, NodeId, ServiceKey};
 use kontena_core::time::{Instant, Now};
 
 use crate::chance::Chance;
@@ -42,6 +42,8 @@ pub struct World {
     commands: u64,
     /// Of services that were created, what their image is called.
     created: BTreeMap<ServiceKey, String>,
+    /// Instances that somebody bound to a node where their data is not.
+    pub forced: BTreeSet<InstanceId>,
     /// Who asked to be admitted, with which command: a call's number is its place here.
     joins: Vec<(usize, CommandId)>,
     /// How long a member's answer takes on its way to a stranger.
@@ -74,6 +76,7 @@ impl World {
             replies: BTreeMap::new(),
             commands: 0,
             created: BTreeMap::new(),
+            forced: BTreeSet::new(),
             joins: Vec::new(),
             join_latency: Duration::from_millis(1),
             asker: None,

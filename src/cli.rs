@@ -33,6 +33,7 @@ mod openapi;
 mod output;
 mod plan;
 mod proxy;
+mod registry;
 mod secret;
 mod service;
 mod session;
@@ -44,6 +45,7 @@ mod tests;
 mod text;
 mod token;
 mod version;
+mod volume;
 mod vpn;
 mod whoami;
 mod why;
@@ -74,7 +76,7 @@ A node of the grid:
   join        Make this node a member of a grid
   leave       Leave the grid for good
   token       Join tokens: create, ls, rm
-  grid        The grid at hand: show, ls, update, logs, health, env, use
+  grid        The grid at hand: show, logs, health, backup, restore, use …
   node        The members of the grid: ls, show, update, drain, ssh, label …
   network     How the nodes reach each other: ls
 
@@ -84,6 +86,8 @@ What runs:
   container   Single containers: ls, exec, inspect, logs
   why         Explain where a service runs
   plan        What would happen if: a node drains, dies, joins …
+  volume      Where services keep data: create, ls, show, rm
+  registry    An image registry in the grid: create, rm
   external-registry  Registries that ask for a password: add, ls, rm
   etcd        Keys and values that every node has: get, set, ls, rm, health
 
@@ -145,6 +149,8 @@ It waits for `kontena init` or `kontena join`.")]
     Container(container::Container),
     Why(why::Why),
     Plan(plan::Plan),
+    Volume(volume::VolumeCommand),
+    Registry(registry::RegistryCommand),
     ExternalRegistry(external_registry::ExternalRegistryCommand),
     Etcd(etcd::Etcd),
     Vpn(vpn::Vpn),
@@ -261,6 +267,12 @@ async fn ask(
         Command::Init(asked) => membership::init(&session(&globals).await?, asked).await,
         Command::Leave(asked) => membership::leave(&session(&globals).await?, asked).await,
         Command::Token(asked) => token::run(&session(&globals).await?, asked).await,
+        Command::Grid(asked) if grid::offline(&asked).is_some() => {
+            globals.refuse_node("grid restore")?;
+            grid::offline(&asked).map_or(Ok(()), |asked| {
+                grid::restore::restore(&output, environment, asked)
+            })
+        }
         Command::Grid(asked) => grid::run(&session(&globals).await?, environment, asked).await,
         Command::Node(asked) => node::run(&session(&globals).await?, asked).await,
         Command::Network(asked) => network::run(&session(&globals).await?, asked).await,
@@ -273,6 +285,8 @@ async fn ask(
         Command::Why(asked) => why::run(&session(&globals).await?, asked).await,
         Command::Plan(asked) => plan::run(&session(&globals).await?, asked).await,
         Command::Proxy(asked) => proxy::run(&session(&globals).await?, asked).await,
+        Command::Registry(asked) => registry::run(&session(&globals).await?, asked).await,
+        Command::Volume(asked) => volume::run(&session(&globals).await?, asked).await,
         Command::ExternalRegistry(asked) => {
             external_registry::run(&session(&globals).await?, asked).await
         }

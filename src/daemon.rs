@@ -5,6 +5,7 @@
 //! a new one with a new identity begins.
 
 mod addresses;
+mod backups;
 mod clock;
 pub(crate) mod config;
 mod containers;
@@ -87,7 +88,7 @@ async fn live(config: &Config, stop: &mut Stop) -> anyhow::Result<End> {
         local: loaded.local,
         keys: loaded.keys,
     };
-    let mut edges = Edges::open(config, disk, &loaded.key, clock).await?;
+    let mut edges = Edges::open(config, disk, &loaded.key, loaded.boot, clock).await?;
     let mut node = Node::new(identity, saved, clock.now());
     node.handle(Input::Addresses(edges.addresses()), clock.now());
     let network = networking::begins(config.overlay.is_some());

@@ -30,14 +30,25 @@ use anyhow::Context;
 use kontena_core::document::SignedEnvelope;
 use kontena_core::id::NodeId;
 use kontena_core::identity::SecretKey;
-use kontena_core::node::Record;
+use kontena_core::node::{Record, SavedState};
 use kontena_core::report::SignedReport;
 
 pub(crate) use footprint::Footprint;
-pub(crate) use saver::{Saved, Saver};
+pub(crate) use saver::{Reader, Saved, Saver};
 
 use database::Store;
 use directory::Directory;
+
+/// Writes a file for its owner only: after a crash it is there whole, or not.
+pub(crate) fn write_private(path: &Path, content: &[u8]) -> anyhow::Result<()> {
+    let folder = match path.parent() {
+        Some(folder) if !folder.as_os_str().is_empty() => folder,
+        Some(_) | None => Path::new("."),
+    };
+    let name = path.file_name().and_then(|name| name.to_str());
+    let name = name.with_context(|| format!("`{}` names no file", path.display()))?;
+    directory::replace(folder, name, content)
+}
 
 /// An open data directory. No other daemon can open it until this is dropped.
 #[derive(Debug)]
@@ -93,6 +104,37 @@ impl Disk {
             keys: contents.keys,
         };
         Ok((Self { store, directory }, loaded))
+    }
+
+    /// Makes an empty directory that of a node again whose memory was kept elsewhere. Fails where there is a grid already.
+    pub(crate) fn restore(
+        path: &Path,
+        key: &SecretKey,
+        boot: u64,
+        records: &[Record],
+    ) -> anyhow::Result<()> {
+        let directory = Directory::open(path)?;
+        let mut store = Store::open(directory.file("grid.redb"))?;
+        let is_empty = store.load()?.envelopes.is_empty();
+        anyhow::ensure!(
+            is_empty,
+            "`{}` holds a node of a grid: leave that first, or give an empty directory",
+            path.display()
+        );
+        // First the key: without the rest it is the key of nobody, and this can be done again.
+        identity::write(&directory, key)?;
+        store.restore(boot, records)
+    }
+
+    /// Everything of the grid that is saved.
+    fn read(&mut self) -> anyhow::Result<SavedState> {
+        let contents = self.store.load()?;
+        Ok(SavedState {
+            envelopes: contents.envelopes,
+            reports: contents.reports.into_values().collect(),
+            local: contents.local,
+            keys: contents.keys,
+        })
     }
 
     /// Makes these durable, in this order, all or none. After [`Record::Forget`] the directory has to

@@ -26,6 +26,7 @@ mod pull;
 mod spec;
 mod trouble;
 mod usage;
+mod volume;
 mod watch;
 
 use std::fmt;

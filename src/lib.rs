@@ -7,6 +7,7 @@
 #![cfg_attr(test, allow(clippy::unwrap_used, reason = "a panic is a failing test"))]
 
 mod api;
+mod backup;
 mod cli;
 mod daemon;
 mod demo;

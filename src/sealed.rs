@@ -20,6 +20,8 @@ use kontena_core::id::NodeId;
 use kontena_core::identity::SecretKey;
 use kontena_core::network::keys;
 
+use crate::backup::{RecoveryCode, RecoveryKey};
+
 type Private = <X25519HkdfSha256 as Kem>::PrivateKey;
 type Public = <X25519HkdfSha256 as Kem>::PublicKey;
 type Encapped = <X25519HkdfSha256 as Kem>::EncappedKey;
@@ -29,6 +31,7 @@ const ENCAPPED: usize = 32;
 
 const TEXT: &[u8] = b"kontena/sealed-text/1";
 const KEY: &[u8] = b"kontena/sealed-key/1";
+const BACKUP: &[u8] = b"kontena/grid-backup/1";
 
 /// A text and its keys. Nodes whose id is no key get none.
 pub(crate) fn seal(
@@ -68,6 +71,31 @@ pub(crate) fn share(
     keys_for(&private, key.lock, of, nodes)
 }
 
+/// Whom a backup is sealed for that this code opens.
+pub(crate) fn recovery_key(code: &RecoveryCode) -> RecoveryKey {
+    let (_, public) = X25519HkdfSha256::derive_keypair(code.bytes());
+    RecoveryKey(public.to_bytes().into())
+}
+
+/// Bound to what is said of it in the clear.
+pub(crate) fn seal_backup(
+    to: &RecoveryKey,
+    contents: &[u8],
+    head: &[u8],
+) -> anyhow::Result<Vec<u8>> {
+    let public = Public::from_bytes(&to.0).map_err(named)?;
+    seal_bytes(&public, BACKUP, contents, head)
+}
+
+pub(crate) fn open_backup(
+    code: &RecoveryCode,
+    sealed: &[u8],
+    head: &[u8],
+) -> anyhow::Result<Vec<u8>> {
+    let (private, _) = X25519HkdfSha256::derive_keypair(code.bytes());
+    open_bytes(&private, BACKUP, sealed, head)
+}
+
 fn keys_for(
     private: &Private,
     lock: Lock,
@@ -97,19 +125,27 @@ fn open_key(identity: &SecretKey, of: &str, key: &SealedKey) -> anyhow::Result<P
 }
 
 fn seal_for(to: &Public, info: &[u8], text: &[u8], of: &str) -> anyhow::Result<Vec<u8>> {
+    seal_bytes(to, info, text, of.as_bytes())
+}
+
+fn seal_bytes(to: &Public, info: &[u8], text: &[u8], of: &[u8]) -> anyhow::Result<Vec<u8>> {
     let (encapped, sealed) =
         hpke::single_shot_seal::<ChaCha20Poly1305, HkdfSha256, X25519HkdfSha256>(
             &OpModeS::Base,
             to,
             info,
             text,
-            of.as_bytes(),
+            of,
         )
         .map_err(named)?;
     Ok([encapped.to_bytes().as_slice(), &sealed].concat())
 }
 
 fn open_by(own: &Private, info: &[u8], sealed: &[u8], of: &str) -> anyhow::Result<Vec<u8>> {
+    open_bytes(own, info, sealed, of.as_bytes())
+}
+
+fn open_bytes(own: &Private, info: &[u8], sealed: &[u8], of: &[u8]) -> anyhow::Result<Vec<u8>> {
     let parts = sealed.split_at_checked(ENCAPPED);
     let (encapped, sealed) = parts.context("the sealed text is cut off")?;
     let encapped = Encapped::from_bytes(encapped).map_err(named)?;
@@ -119,7 +155,7 @@ fn open_by(own: &Private, info: &[u8], sealed: &[u8], of: &str) -> anyhow::Resul
         &encapped,
         info,
         sealed,
-        of.as_bytes(),
+        of,
     )
     .map_err(named)
 }

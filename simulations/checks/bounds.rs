@@ -204,6 +204,7 @@ fn wanted_by(action: &Action) -> Option<String> {
         Action::Start { container } => Some(format!("start {}", container.0)),
         Action::Stop { container, .. } => Some(format!("stop {}", container.0)),
         Action::Remove { container } => Some(format!("remove {}", container.0)),
+        Action::RemoveVolume { name, .. } => Some(format!("remove volume {name}")),
         Action::Rename { container, name } => Some(format!("rename {} to {name}", container.0)),
         Action::Hook { spec, hook, .. } => Some(format!("hook {hook} of {}", spec.name)),
         Action::Command {

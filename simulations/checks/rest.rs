@@ -130,6 +130,7 @@ fn is_look(scene: Scene<'_>, host: usize, action: &Action) -> bool {
         | Action::Start { .. }
         | Action::Stop { .. }
         | Action::Remove { .. }
+        | Action::RemoveVolume { .. }
         | Action::Rename { .. } => false,
     }
 }

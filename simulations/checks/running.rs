@@ -194,7 +194,7 @@ fn is_it(engine: &Engine, frozen: &FrozenImage, image: &str) -> bool {
 /// instances and daemons are not taken by placement's choice.
 fn better_reached(view: &View, me: &NodeId, instance: &InstanceId) -> Option<NodeName> {
     let is_chosen = match Shape::of(service_number(instance)?) {
-        Shape::Stateful | Shape::Daemon => false,
+        Shape::Stateful | Shape::Kept | Shape::Daemon => false,
         Shape::Plain
         | Shape::Waiting
         | Shape::Relaxed

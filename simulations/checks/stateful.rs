@@ -199,6 +199,7 @@ fn to_start<'a>(scene: Scene<'a>, host: usize, action: &'a Action) -> Option<&'a
         | Action::Command { .. }
         | Action::Stop { .. }
         | Action::Remove { .. }
+        | Action::RemoveVolume { .. }
         | Action::Rename { .. }
         | Action::Probe { .. }
         | Action::Check { .. }
@@ -207,7 +208,7 @@ fn to_start<'a>(scene: Scene<'a>, host: usize, action: &'a Action) -> Option<&'a
 }
 
 pub(super) fn is_stateful(instance: &InstanceId) -> bool {
-    service_number(instance).map(Shape::of) == Some(Shape::Stateful)
+    service_number(instance).is_some_and(|number| Shape::of(number).is_bound())
 }
 
 /// A node that knows nothing of the service any more, or was removed, believes what it last knew.

@@ -9,6 +9,8 @@ pub struct Trouble {
     pub hangs: bool,
     /// Containers exit as soon as they are started.
     pub fails_starts: bool,
+    /// Its disk is full: no volume can be made.
+    pub no_room: bool,
     /// No image can be pulled.
     pub no_pulls: bool,
     /// How long a pull takes, if not as usual.

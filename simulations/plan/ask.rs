@@ -3,12 +3,13 @@
 use std::num::NonZeroU32;
 
 use kontena_core::command::{Command, StackInput};
-use kontena_core::id::{RevisionHash, ServiceKey, ServiceName, StackName};
+use kontena_core::id::{InstanceId, RevisionHash, ServiceKey, ServiceName, StackName};
 use kontena_core::stack::{
     Deploy, HealthCheck, Hook, Hooks, Link, OnFailure, OnReturn, Order, Port, Protocol, Question,
     Service, Spread, Strategy, Takeover,
 };
 use kontena_core::view::Availability;
+use kontena_core::volume::{Definition, Scope, VolumeName};
 
 use crate::engine::Engine;
 use crate::world::World;
@@ -17,7 +18,7 @@ use crate::world::World;
 pub const VERSIONS: u32 = 4;
 
 /// Services have numbers below this.
-pub const SERVICES: usize = 8;
+pub const SERVICES: usize = 9;
 
 /// Labels of zones, of which a host gets one.
 const ZONES: [&str; 2] = ["az=a", "az=b"];
@@ -96,6 +97,20 @@ pub enum Ask {
     },
     /// Runs its newest revision, right or wrong.
     DeployStack,
+    /// The volume that a service of this number may mount; right or wrong.
+    CreateVolume {
+        service: usize,
+    },
+    /// Right or wrong.
+    RemoveVolume {
+        service: usize,
+    },
+    /// Right or wrong: there may be nothing to move.
+    ForceMove {
+        service: usize,
+        instance: u32,
+        node: usize,
+    },
     /// Settles as it is what two sides of a split gave it.
     Resolve,
     /// Scales what does not exist, by more than is allowed.
@@ -115,6 +130,20 @@ impl Ask {
                 },
                 deploy(service, false),
             ],
+            Self::ForceMove {
+                service,
+                instance,
+                node,
+            } => vec![Command::ForceMove {
+                instance: InstanceId::new(key(service), instance),
+                node: world.id(node),
+                data_loss: true,
+            }],
+            Self::CreateVolume { service } => vec![Command::CreateVolume {
+                name: volume(service),
+                definition: Definition::local(Scope::Instance),
+            }],
+            Self::RemoveVolume { service } => vec![Command::RemoveVolume(volume(service))],
             Self::Update { service, version } => vec![Command::UpdateService {
                 key: key(service),
                 service: Box::new(Shape::of(service).service(service, version)),
@@ -217,6 +246,11 @@ fn links(services: u8, bit: u32, version: u32) -> Vec<Link> {
     before.map(link).into_iter().collect()
 }
 
+/// The volume of the grid that a service mounts, if it mounts any.
+fn volume(service: usize) -> VolumeName {
+    format!("v{service}").parse().expect("a volume name")
+}
+
 fn deploy(service: usize, force: bool) -> Command {
     Command::DeployService {
         key: key(service),
@@ -266,6 +300,8 @@ pub enum Shape {
     Zoned,
     /// Has a port of the host, so each instance needs a node of its own; taken over by nobody.
     Published,
+    /// Has data in a volume of the grid.
+    Kept,
     /// Placed by the scores alone; no more than two have the memory that they set aside on one host. Where two
     /// have it after a split, the longer running one stays.
     Random,
@@ -281,10 +317,16 @@ impl Shape {
         Self::Zoned,
         Self::Published,
         Self::Random,
+        Self::Kept,
     ];
 
     pub fn of(service: usize) -> Self {
         Self::ALL[service % Self::ALL.len()]
+    }
+
+    /// Whether its instances are bound to nodes one by one.
+    pub fn is_bound(self) -> bool {
+        matches!(self, Self::Stateful | Self::Kept)
     }
 
     pub fn service(self, number: usize, version: u32) -> Service {
@@ -297,6 +339,11 @@ impl Shape {
                 service.deploy.offline.on_return = OnReturn::KeepReplacement;
             }
             Self::Stateful => service.stateful = true,
+            Self::Kept => {
+                service.stateful = true;
+                let mount = format!("{}:/data", volume(number));
+                service.volumes = vec![mount.parse().expect("a mount")];
+            }
             Self::Daemon => service.deploy.strategy = Strategy::Daemon,
             Self::Relaxed => {
                 service.deploy.min_health = 500;
@@ -336,7 +383,7 @@ impl Shape {
             Self::Plain | Self::Relaxed => version.is_multiple_of(2),
             Self::Waiting | Self::Published => version.is_multiple_of(3),
             Self::Random => true,
-            Self::Stateful | Self::Daemon | Self::Zoned => false,
+            Self::Stateful | Self::Kept | Self::Daemon | Self::Zoned => false,
         };
         if starts_first {
             Order::StartFirst
@@ -350,7 +397,12 @@ impl Shape {
         match self {
             Self::Waiting | Self::Relaxed => deploy.on_failure = OnFailure::Rollback,
             Self::Zoned => deploy.canary = NonZeroU32::new(1),
-            Self::Plain | Self::Stateful | Self::Daemon | Self::Published | Self::Random => {}
+            Self::Plain
+            | Self::Stateful
+            | Self::Kept
+            | Self::Daemon
+            | Self::Published
+            | Self::Random => {}
         }
     }
 
@@ -361,6 +413,7 @@ impl Shape {
             Self::Plain
             | Self::Waiting
             | Self::Stateful
+            | Self::Kept
             | Self::Daemon
             | Self::Relaxed
             | Self::Zoned

@@ -91,6 +91,10 @@ pub enum Deed {
     NoPulls {
         host: usize,
     },
+    /// No volume can be made: the engine's disk is full.
+    FillEngine {
+        host: usize,
+    },
     FailStarts {
         host: usize,
     },
@@ -215,6 +219,7 @@ impl Deed {
             | Self::HangEngine { host }
             | Self::SlowPulls { host, .. }
             | Self::NoPulls { host }
+            | Self::FillEngine { host }
             | Self::FailStarts { host }
             | Self::LoseAnswers { host, .. }
             | Self::IgnoreStops { host }
@@ -282,6 +287,7 @@ impl Deed {
             | Self::HangEngine { .. }
             | Self::SlowPulls { .. }
             | Self::NoPulls { .. }
+            | Self::FillEngine { .. }
             | Self::FailStarts { .. }
             | Self::LoseAnswers { .. }
             | Self::IgnoreStops { .. }
@@ -340,6 +346,7 @@ fn named_by(ask: &Ask) -> Option<usize> {
         | Ask::Activate { node }
         | Ask::AssumeDead { node }
         | Ask::Zone { node, .. }
+        | Ask::ForceMove { node, .. }
         | Ask::RemoveNode { node, .. } => Some(*node),
         Ask::Create { .. }
         | Ask::Update { .. }
@@ -356,6 +363,8 @@ fn named_by(ask: &Ask) -> Option<usize> {
         | Ask::Upgrade { .. }
         | Ask::DeployStack
         | Ask::Resolve
+        | Ask::CreateVolume { .. }
+        | Ask::RemoveVolume { .. }
         | Ask::Nonsense { .. } => None,
     }
 }

@@ -12,3 +12,4 @@ mod placing;
 mod splits;
 mod standby;
 mod support;
+mod volumes;

@@ -108,6 +108,7 @@ fn engine(active: &[&Deed], of: usize) -> EngineTrouble {
         // What keeps containers from starting keeps hooks from doing their work.
         fails_hooks: holds(&Deed::FailStarts { host: of }),
         hangs_hooks: holds(&Deed::HangHooks { host: of }),
+        no_room: holds(&Deed::FillEngine { host: of }),
         no_pulls: holds(&Deed::NoPulls { host: of }),
         ignores_stop: holds(&Deed::IgnoreStops { host: of }),
         ..trouble

@@ -131,8 +131,12 @@ impl World {
         let is_first = !machine.is_introduced && !machine.engine.is_hung();
         machine.is_introduced = !machine.engine.is_hung();
         let (about, observed) = (machine.engine.about(), machine.engine.observed());
+        let volumes = machine.engine.observed_volumes();
         if is_first {
             self.handle(host, Input::Observed(about));
+        }
+        if let Some(volumes) = volumes.filter(|_| again || is_first) {
+            self.handle(host, Input::Observed(volumes));
         }
         self.handle(host, Input::Observed(observed));
         if again {

@@ -63,6 +63,9 @@ impl World {
         if let Command::CreateService { key, service, .. } = &command {
             self.created.insert(key.clone(), service.image.clone());
         }
+        if let Command::ForceMove { instance, .. } = &command {
+            self.forced.insert(instance.clone());
+        }
         let command = self.frozen(host, command);
         self.tell(host, || Fact::Given(id));
         // A loop that stands still reads it when it goes on.

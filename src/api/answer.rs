@@ -226,8 +226,12 @@ fn class(refusal: &Refusal) -> (StatusCode, ErrorKind) {
         Refusal::Token => (StatusCode::FORBIDDEN, ErrorKind::Unauthorized),
         Refusal::TokenForm { .. } => (StatusCode::UNPROCESSABLE_ENTITY, ErrorKind::Invalid),
         // What a request says was checked before: it is the grid that is not as the command needs it.
-        Refusal::Invalid(_) => (StatusCode::CONFLICT, ErrorKind::Invalid),
-        Refusal::NeedsForce { .. } => (StatusCode::CONFLICT, ErrorKind::NeedsForce),
+        Refusal::Invalid(_) | Refusal::NoVolume { .. } => {
+            (StatusCode::CONFLICT, ErrorKind::Invalid)
+        }
+        Refusal::NeedsForce { .. } | Refusal::LosesData { .. } => {
+            (StatusCode::CONFLICT, ErrorKind::NeedsForce)
+        }
         Refusal::Unreachable { .. } => (StatusCode::BAD_GATEWAY, ErrorKind::Unreachable),
         Refusal::Overlap { .. } => (StatusCode::CONFLICT, ErrorKind::Invalid),
         Refusal::Disk { .. } => (StatusCode::INSUFFICIENT_STORAGE, ErrorKind::Disk),
@@ -252,6 +256,7 @@ fn hint(refusal: &Refusal) -> Option<String> {
         }
         Refusal::TokenForm { .. } => "use the token as `kontena init` printed it",
         Refusal::NeedsForce { .. } => "use `--force` to do it all the same",
+        Refusal::LosesData { .. } => "use `--data-loss` to do it all the same",
         Refusal::Unreachable { .. } => {
             "is the daemon running there, and does a firewall let its port through?"
         }
@@ -264,6 +269,11 @@ fn hint(refusal: &Refusal) -> Option<String> {
         Refusal::Disk { .. } => "make room on the disk of this node's data directory",
         Refusal::Busy => "try again in a moment",
         Refusal::Unconfirmed => "look once the daemon runs again, before repeating it",
+        Refusal::NoVolume { volume, .. } => {
+            return Some(format!(
+                "`kontena volume create --scope instance {volume}` makes it"
+            ));
+        }
         Refusal::Exists {
             what: "service",
             name,

@@ -28,6 +28,7 @@ use super::think::Thinker;
 use super::types::membership::Phase;
 use super::types::network::NodeNetwork;
 use super::types::usage::Usage;
+use crate::backup::Contents;
 
 /// A command, and where its answer goes.
 pub(crate) type Order = (Command, oneshot::Sender<Reply>);
@@ -78,6 +79,7 @@ pub(crate) struct Backend {
     pub(crate) networks: Arc<dyn Networks>,
     pub(crate) containers: Arc<dyn Containers>,
     pub(crate) images: Arc<dyn Images>,
+    pub(crate) backups: Arc<dyn Backups>,
     /// Where addresses lead on this host; nowhere, for a node that takes no part in the network.
     pub(crate) routes: Box<Routes>,
     pub(crate) local: watch::Receiver<Local>,
@@ -103,6 +105,12 @@ pub(crate) struct Local {
     pub(crate) problems: Vec<String>,
     /// Where this node can be reached, best first: `IP:PORT`.
     pub(crate) addresses: Vec<String>,
+}
+
+/// Reads what a backup is made of.
+pub(crate) trait Backups: Send + Sync {
+    /// An error says why the disk cannot be read.
+    fn contents(&self) -> BoxFuture<'_, anyhow::Result<Contents>>;
 }
 
 /// Asks nodes how their network is.
@@ -331,6 +339,9 @@ fn limit_of(command: &Command) -> Duration {
         | Command::AddRegistry { .. }
         | Command::RemoveRegistry(_)
         | Command::ShareRegistry { .. }
+        | Command::ForceMove { .. }
+        | Command::CreateVolume { .. }
+        | Command::RemoveVolume(_)
         | Command::Frozen { .. } => CHANGE_LIMIT,
     }
 }

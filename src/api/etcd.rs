@@ -11,13 +11,14 @@ mod wanted;
 
 use std::sync::Arc;
 
-use axum::Router;
 use axum::extract::{DefaultBodyLimit, Path, Request, State};
 use axum::http::Uri;
 use axum::http::header::CONNECTION;
 use axum::response::{IntoResponse, Response};
 use axum::routing::{MethodRouter, get};
+use axum::{Extension, Router};
 use kontena_core::keys::{Change, Content, Event, Key, Keys};
+use tokio::sync::Semaphore;
 
 use super::backend::Backend;
 use super::request::whole_body;
@@ -27,6 +28,10 @@ use fault::Fault;
 use wanted::Wanted;
 
 type Shared = State<Arc<Backend>>;
+type Waits = Extension<Arc<Semaphore>>;
+
+/// Who waits holds a connection: so many leave half of them to those who do not.
+const MAX_WAITS: usize = 128;
 
 /// A value may be written with three letters for each byte.
 const MAX_BODY: usize = 256 * 1024;
@@ -42,6 +47,7 @@ pub(super) fn router(backend: &Arc<Backend>) -> Router {
         .route("/v2/members", get(about::members))
         .route("/v2/stats/self", get(about::own))
         .layer(DefaultBodyLimit::max(MAX_BODY))
+        .layer(Extension(Arc::new(Semaphore::new(MAX_WAITS))))
         .with_state(Arc::clone(backend))
 }
 
@@ -67,33 +73,42 @@ where
         .delete(write)
 }
 
-async fn root(State(backend): Shared, uri: Uri) -> Response {
-    read_key(&backend, "/", &uri).await
+async fn root(State(backend): Shared, Extension(waits): Waits, uri: Uri) -> Response {
+    read_key(&backend, &waits, "/", &uri).await
 }
 
 async fn root_write(State(backend): Shared, request: Request) -> Response {
     write_key(&backend, "/", request).await
 }
 
-async fn read(State(backend): Shared, Path(key): Path<String>, uri: Uri) -> Response {
-    read_key(&backend, &key, &uri).await
+async fn read(
+    State(backend): Shared,
+    Extension(waits): Waits,
+    Path(key): Path<String>,
+    uri: Uri,
+) -> Response {
+    read_key(&backend, &waits, &key, &uri).await
 }
 
 async fn write(State(backend): Shared, Path(key): Path<String>, request: Request) -> Response {
     write_key(&backend, &key, request).await
 }
 
-async fn read_key(backend: &Backend, key: &str, uri: &Uri) -> Response {
+async fn read_key(backend: &Backend, waits: &Semaphore, key: &str, uri: &Uri) -> Response {
     let index = backend.keys.borrow().index();
     let answered = async {
         let key: Key = key.parse().map_err(|problem| Fault::key(&problem))?;
         let asked = Asked::of_query(uri.query().unwrap_or_default())?;
         match asked.wait {
-            true => wait(backend, &key, &asked, index).await,
+            true => {
+                let turn = waits.try_acquire();
+                let _turn = turn.map_err(|_| Fault::too_many_waits(MAX_WAITS))?;
+                wait(backend, &key, &asked, index).await
+            }
             false => look(backend, &key, &asked),
         }
     };
-    finished(answered.await, index)
+    finished(backend, answered.await, index)
 }
 
 fn look(backend: &Backend, key: &Key, asked: &Asked) -> Result<Response, Fault> {
@@ -132,19 +147,21 @@ async fn write_key(backend: &Backend, key: &str, request: Request) -> Response {
     };
     let answered = answered.await;
     let index = backend.keys.borrow().index();
-    finished(answered.map(|event| happened(backend, &event)), index)
+    let response = answered.map(|event| happened(backend, &event));
+    finished(backend, response, index)
 }
 
 fn happened(backend: &Backend, event: &Event) -> Response {
     answer::happened(event, (backend.core_now)())
 }
 
-fn finished(answered: Result<Response, Fault>, index: u64) -> Response {
+fn finished(backend: &Backend, answered: Result<Response, Fault>, index: u64) -> Response {
     let response = match answered {
         Ok(response) => response,
         Err(fault) => fault.at(index).into_response(),
     };
-    answer::with_index(response, index)
+    let grid = backend.view.borrow().documents.grid.id;
+    answer::with_index(response, index, grid)
 }
 
 /// What a set without a value, and with one, puts under a key.

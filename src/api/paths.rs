@@ -5,6 +5,7 @@
 use kontena_core::external_registry::RegistryName;
 use kontena_core::id::{GridName, NodeName, ServiceKey, StackName, VpnUserName};
 use kontena_core::keys::Key;
+use kontena_core::volume::VolumeName;
 
 pub(crate) const PING: &str = "/v1/ping";
 pub(crate) const STATUS: &str = "/v1/status";
@@ -77,6 +78,18 @@ pub(crate) fn key(grid: &GridName, key: &Key) -> String {
 }
 
 /// Listing and adding.
+pub(crate) fn backup(grid: &GridName) -> String {
+    format!("/v1/grids/{grid}/backup")
+}
+
+pub(crate) fn volumes(grid: &GridName) -> String {
+    format!("/v1/volumes/{grid}")
+}
+
+pub(crate) fn volume(grid: &GridName, volume: &VolumeName) -> String {
+    format!("/v1/volumes/{grid}/{volume}")
+}
+
 pub(crate) fn external_registries(grid: &GridName) -> String {
     format!("/v1/grids/{grid}/external_registries")
 }

@@ -12,6 +12,7 @@ pub(super) mod registry;
 pub(super) mod revision;
 pub(super) mod service;
 pub(super) mod stack;
+pub(super) mod volume;
 pub(super) mod vpn;
 
 use std::sync::{Arc, OnceLock};

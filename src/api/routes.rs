@@ -1,6 +1,8 @@
 //! What answers: the routes of the [table], and what their handlers share.
 
 mod about;
+mod backup;
+mod binding;
 mod conflicts;
 mod containers;
 mod deploys;
@@ -20,6 +22,7 @@ mod stacks;
 mod stats;
 pub(super) mod table;
 mod unasked;
+mod volumes;
 mod vpn;
 mod why;
 

@@ -5,6 +5,7 @@
 //! structs named `…Json`, each made `From` its wire type. A reader ignores fields that it does not
 //! know, because a newer node may send more. Not here: how values are found (`present`, `rows`).
 
+pub(crate) mod backup;
 pub(crate) mod conflict;
 pub(crate) mod definition;
 pub(crate) mod deploy;
@@ -29,6 +30,7 @@ pub(crate) mod service;
 pub(crate) mod stack;
 mod time;
 pub(crate) mod usage;
+pub(crate) mod volume;
 pub(crate) mod vpn;
 
 use schemars::JsonSchema;

@@ -160,6 +160,7 @@ impl<'t> At<'t> {
             (Some("KEY"), _) if self.path.first() == Some(&"etcd") => Some(Kind::Keys),
             (Some("NODE"), _) | (_, "node" | "nodes") => Some(Kind::Nodes),
             (_, "stack") => Some(Kind::Stacks),
+            (_, "volume" | "volumes") => Some(Kind::Volumes),
             (_, "name" | "names") if self.path.first() == Some(&"stack") => Some(Kind::Stacks),
             _ => None,
         }
@@ -218,6 +219,8 @@ mod tests {
             ("grid logs --node ", Kind::Nodes),
             ("container exec ", Kind::Containers),
             ("etcd get ", Kind::Keys),
+            ("volume show ", Kind::Volumes),
+            ("volume rm a ", Kind::Volumes),
             ("etcd health ", Kind::Nodes),
         ] {
             assert_eq!(after(line), Following::Live(kind), "{line}");

@@ -1,6 +1,6 @@
 //! `etcd`: the key-value store that every node has, in Kontena's words.
 
-use std::io::Read as _;
+use std::io::Read;
 
 use clap::{Args, Subcommand};
 use kontena_core::id::{GridName, NodeName};
@@ -127,13 +127,22 @@ fn given(value: String) -> Result<String, Failure> {
     if value != "-" {
         return Ok(value);
     }
-    let mut text = String::new();
-    let most = MAX_VALUE as u64 + 1;
-    std::io::stdin()
-        .take(most)
-        .read_to_string(&mut text)
+    read_value(std::io::stdin())
+}
+
+/// All of it: what is longer than a value is refused whole, and not cut in the middle of a letter.
+fn read_value(source: impl Read) -> Result<String, Failure> {
+    let mut bytes = Vec::new();
+    source
+        .take(MAX_VALUE as u64 + 1)
+        .read_to_end(&mut bytes)
         .map_err(|problem| Failure::failed(format!("failed to read the value: {problem}")))?;
-    Ok(text)
+    if bytes.len() > MAX_VALUE {
+        return Err(Failure::failed(format!(
+            "a value has at most {MAX_VALUE} bytes"
+        )));
+    }
+    String::from_utf8(bytes).map_err(|_| Failure::failed("a value has to be UTF-8"))
 }
 
 async fn get(session: &Session, grid: &GridName, key: &Key) -> Result<(), Failure> {
@@ -279,6 +288,24 @@ fn text(health: &Health, session: &Session) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn a_value_is_read_whole_or_refused_for_what_is_wrong_with_it() {
+        let read = |bytes: &[u8]| match read_value(bytes) {
+            Ok(text) => text,
+            Err(Failure::Failed(complaint)) => complaint.message,
+            Err(other) => panic!("{other:?}"),
+        };
+        assert_eq!(read("schön\n".as_bytes()), "schön\n");
+        assert_eq!(read(b"\xff"), "a value has to be UTF-8");
+        // It would be cut in the middle of a letter.
+        let long = "ö".repeat(MAX_VALUE / 2 + 1);
+        assert_eq!(
+            read(long.as_bytes()),
+            format!("a value has at most {MAX_VALUE} bytes")
+        );
+        assert_eq!(read("x".repeat(MAX_VALUE).as_bytes()).len(), MAX_VALUE);
+    }
 
     #[test]
     fn keys_are_listed_a_line_each() {

@@ -23,7 +23,7 @@ pub(crate) struct Globals {
     #[arg(long, global = true, value_name = "URL", help_heading = HEADING)]
     pub(crate) url: Option<String>,
 
-    /// The administrator's token for `--url`: the token, `-` for standard input or `@FILE` [env: KONTENA_TOKEN]
+    /// The token of `--url`, `-` to read it, or `@FILE` [env: KONTENA_TOKEN]
     #[arg(long, global = true, help_heading = HEADING, conflicts_with = "token_file")]
     pub(crate) token: Option<String>,
 
@@ -61,19 +61,28 @@ impl Globals {
 
     /// For commands that ask no node: an option that would be ignored is a mistake.
     pub(crate) fn refuse_target(&self, command: &str) -> Result<(), Failure> {
+        self.refuse_node(command)?;
+        refuse(command, &[("--json", self.json)])
+    }
+
+    /// The same, for those that print JSON.
+    pub(crate) fn refuse_node(&self, command: &str) -> Result<(), Failure> {
         let given = [
             ("--url", self.url.is_some()),
             ("--token", self.token.is_some() || self.token_file.is_some()),
             ("--master", self.master.is_some()),
             ("--grid", self.grid.is_some()),
-            ("--json", self.json),
         ];
-        match given.iter().find(|(_, is_given)| *is_given) {
-            Some((option, _)) => Err(Failure::usage(format!(
-                "`kontena {command}` asks no node: `{option}` means nothing to it"
-            ))),
-            None => Ok(()),
-        }
+        refuse(command, &given)
+    }
+}
+
+fn refuse(command: &str, given: &[(&str, bool)]) -> Result<(), Failure> {
+    match given.iter().find(|(_, is_given)| *is_given) {
+        Some((option, _)) => Err(Failure::usage(format!(
+            "`kontena {command}` asks no node: `{option}` means nothing to it"
+        ))),
+        None => Ok(()),
     }
 }
 

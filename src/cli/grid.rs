@@ -1,8 +1,10 @@
 //! `grid`: the grid of the asked node. There is one: a node belongs to one grid.
 
+mod backup;
 mod chosen;
 mod environment;
 mod health;
+pub(super) mod restore;
 mod trusted_subnet;
 
 use clap::{Args, Subcommand};
@@ -79,6 +81,22 @@ enum Command {
         #[arg(short, long)]
         export: bool,
     },
+    /// Write all that the grid knows to a file, sealed for a recovery code
+    ///
+    /// Services, stacks and their histories, users of the VPN, credentials, keys of the key-value store, and the identity of the asked
+    /// node: everything but what is in volumes. One node's backup is enough.
+    #[command(
+        after_help = "Example:\n  kontena grid backup grid.backup\n  kontena grid backup --recovery-code-file code > grid.backup"
+    )]
+    Backup(backup::Backup),
+    /// Bring a grid back on an empty host, from a backup
+    ///
+    /// For when every node is lost. The host becomes the node that made the backup: let that one run nowhere else. Asks no
+    /// daemon: it must not run, and its data directory must hold no grid.
+    #[command(
+        after_help = "Example:\n  kontena grid restore grid.backup\n  kontena grid restore --recovery-code-file code --data-dir /srv/kontena grid.backup"
+    )]
+    Restore(restore::Restore),
     /// Choose the grid that is meant: kept with the context, where the node is asked by one
     #[command(
         after_help = "Example:\n  kontena grid use production\n\nA node belongs to one grid. Where a context leads to a node of another one, each command says so."
@@ -119,6 +137,15 @@ struct Update {
     no_default_affinity: bool,
 }
 
+/// What asks no node.
+pub(crate) fn offline(asked: &Grid) -> Option<&restore::Restore> {
+    if let Command::Restore(restore) = &asked.command {
+        Some(restore)
+    } else {
+        None
+    }
+}
+
 pub(crate) async fn run(
     session: &Session,
     environment: Environment<'_>,
@@ -135,6 +162,9 @@ pub(crate) async fn run(
         Command::Update(asked) => update(session, &asked).await,
         Command::TrustedSubnet(asked) => trusted_subnet::run(session, asked.command).await,
         Command::Logs(asked) => print_logs(session, &asked).await,
+        Command::Backup(asked) => backup::backup(session, asked).await,
+        // Asks no node: whoever read the command line has done it.
+        Command::Restore(_) => Ok(()),
         Command::Health { name } => {
             at_hand(session, name.as_ref()).await?;
             health::health(session).await

@@ -1,5 +1,6 @@
 //! `service`: one image in numbered instances.
 
+mod binding;
 mod container;
 mod definition;
 mod deploys;
@@ -13,7 +14,7 @@ mod rollout;
 mod stats;
 
 use clap::{Args, Subcommand};
-use kontena_core::id::{ServiceKey, ServiceName, StackName};
+use kontena_core::id::{NodeName, ServiceKey, ServiceName, StackName};
 use kontena_core::stack::Service as CoreService;
 use serde::Serialize;
 use serde_json::json;
@@ -109,6 +110,32 @@ What is not given stays as it is.")]
         name: ServiceKey,
         #[command(flatten)]
         wait: Wait,
+    },
+    /// Run an instance of a stateful service on another node, without its data
+    ///
+    /// An instance of a stateful service runs on the node that has its data, and nowhere else: not while that node is
+    /// off, and not while it is only cut off. This binds it to another node all the same. There it starts with empty
+    /// volumes; restore a backup into them. Nothing is copied, and nothing is deleted: what the old node has stays
+    /// there, and `kontena volume show` lists it.
+    ///
+    /// Where the old node runs and is only unreachable, there are two of it until they hear of each other. Then the
+    /// old one is stopped at once, and what was written to it meanwhile stays in its volume, for you to decide about.
+    #[command(
+        after_help = "Example:\n  kontena service force-move --instance 1 --node node-3 --data-loss shop/db"
+    )]
+    ForceMove {
+        /// A service, as `web` or `shop/web`
+        #[arg(value_name = "[STACK/]SERVICE")]
+        name: ServiceKey,
+        /// The number of the instance
+        #[arg(long, value_name = "NUMBER", default_value_t = 1)]
+        instance: u32,
+        /// Where it is to run
+        #[arg(long, value_name = "NODE")]
+        node: NodeName,
+        /// I know that its data is not there
+        #[arg(long)]
+        data_loss: bool,
     },
     /// Change how many instances there are
     #[command(after_help = "Example:\n  kontena service scale web 5")]
@@ -273,6 +300,12 @@ pub(crate) async fn run(session: &Session, asked: Service) -> Result<(), Failure
             let said = format!("promoted the deploy of service `{name}`");
             change_and_wait(session, &name, "promote", &json!({}), wait, &said).await
         }
+        Command::ForceMove {
+            name,
+            instance,
+            node,
+            data_loss,
+        } => binding::force_move(session, &name, instance, &node, data_loss).await,
         Command::Scale {
             name,
             instances,

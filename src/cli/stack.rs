@@ -367,6 +367,31 @@ fn revision(text: &str) -> Result<String, String> {
 }
 
 /// Whether the command asks no node: then it is carried out by [`run_offline`].
+/// Removes a stack that another command is about.
+pub(crate) async fn remove_stack(
+    session: &Session,
+    name: &StackName,
+    force: bool,
+) -> Result<(), Failure> {
+    remove::remove(session, std::slice::from_ref(name), false, force).await
+}
+
+/// Deploys a stack that another command has made.
+pub(crate) async fn deploy_new(
+    session: &Session,
+    grid: &GridName,
+    name: &StackName,
+    made: Changed<WireStack>,
+    wait: Wait,
+) -> Result<(), Failure> {
+    let recorded = revise::Recorded::alone("created", made);
+    let deploy = Deploy {
+        no_deploy: false,
+        deploy: true,
+    };
+    revise::follow_up(session, grid, name, recorded, deploy, wait).await
+}
+
 pub(crate) fn is_offline(asked: &Stack) -> bool {
     matches!(
         asked.command,

@@ -3,6 +3,7 @@
 //! A command is validated against the view and turned into edits (`command/…`), written as one
 //! signed change per document, and answered when it is durable.
 
+mod binding;
 mod deploy;
 mod frozen;
 mod grid;
@@ -13,6 +14,7 @@ mod registry;
 mod resolve;
 mod service;
 mod stack;
+mod volume;
 mod vpn;
 
 use std::collections::BTreeMap;
@@ -20,19 +22,22 @@ use std::collections::BTreeMap;
 use crate::document::edit::Edit;
 use crate::external_registry::{Account, RegistryName, SealedKey};
 use crate::id::{
-    GridName, NodeId, NodeName, ServiceKey, ServiceName, StackName, TokenId, VpnUserName,
+    GridName, InstanceId, NodeId, NodeName, ServiceKey, ServiceName, StackName, TokenId,
+    VpnUserName,
 };
 use crate::network::plan::{AddressPlan, HostRoute, Range};
 use crate::network::vpn::{Entry, Reach, VpnKey};
 use crate::stack::{Affinity, FrozenImage, Service, StackLabel};
 use crate::time::WallTime;
 use crate::view::{Availability, LastSign, Lifecycle, Member, RevisionName, View};
+use crate::volume::{Definition, VolumeName};
 
 pub use frozen::{Asked, images_of};
 pub use join_address::{JoinAddress, NotAnAddress};
 pub use resolve::{Take, resolve_input};
 pub use service::MAX_INSTANCES;
 pub use stack::rollback_input;
+pub use volume::users as volume_users;
 
 /// Correlates a command with its reply.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
@@ -116,6 +121,12 @@ pub enum Command {
         key: ServiceKey,
         instances: u32,
     },
+    /// Binds an instance of a stateful service to another node, where its data is not.
+    ForceMove {
+        instance: InstanceId,
+        node: NodeId,
+        data_loss: bool,
+    },
     StopService(ServiceKey),
     StartService(ServiceKey),
     RestartService(ServiceKey),
@@ -183,6 +194,12 @@ pub enum Command {
         name: RegistryName,
         keys: BTreeMap<NodeId, SealedKey>,
     },
+    CreateVolume {
+        name: VolumeName,
+        definition: Definition,
+    },
+    /// Together with its copies on all nodes, and all that is in them.
+    RemoveVolume(VolumeName),
     /// A command that deploys, and what [`images_of`] it mean: what is not in there stays with its name.
     Frozen {
         command: Box<Self>,
@@ -248,6 +265,11 @@ pub enum Refusal {
     TokenForm { token: String },
     #[error("{0}")]
     Invalid(String),
+    #[error("service `{service}` mounts the volume `{volume}`, which does not exist")]
+    NoVolume {
+        service: ServiceKey,
+        volume: VolumeName,
+    },
     /// A route of this host leads into the grid's network; nothing is in the way of `free`.
     #[error("this host's route `{route}` overlaps {supernet}, the grid's network")]
     Overlap {
@@ -258,6 +280,9 @@ pub enum Refusal {
     /// Refused for safety; `--force` goes on.
     #[error("{problem}")]
     NeedsForce { problem: String },
+    /// Refused because data stays behind; `--data-loss` goes on.
+    #[error("{problem}")]
+    LosesData { problem: String },
     #[error("failed to reach `{address}`: {problem}")]
     Unreachable { address: String, problem: String },
     #[error("the change could not be saved: {problem}")]
@@ -312,6 +337,11 @@ pub fn edits(
         Command::AbortDeploy { key, rollback } => deploy::abort(view, key, *rollback),
         Command::PromoteDeploy(key) => deploy::promote(view, key),
         Command::ScaleService { key, instances } => service::scale(view, key, *instances),
+        Command::ForceMove {
+            instance,
+            node,
+            data_loss,
+        } => binding::force_move(view, instance, *node, *data_loss),
         Command::StopService(key) => service::set_state(view, key, Lifecycle::Stopped),
         Command::StartService(key) => service::set_state(view, key, Lifecycle::Running),
         Command::RestartService(key) => service::restart(view, key),
@@ -337,6 +367,8 @@ pub fn edits(
         } => registry::add(view, name, account, keys),
         Command::RemoveRegistry(name) => registry::remove(view, name),
         Command::ShareRegistry { name, keys } => Ok(registry::share(view, name, keys)),
+        Command::CreateVolume { name, definition } => volume::create(view, name, definition),
+        Command::RemoveVolume(name) => volume::remove(view, name),
         Command::Frozen { command, images } => {
             let edits = edits(view, me, command, wall)?;
             Ok(frozen::freeze(view, me, command, edits, images))

@@ -24,3 +24,4 @@ pub mod report;
 pub mod stack;
 pub mod time;
 pub mod view;
+pub mod volume;

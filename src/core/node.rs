@@ -19,6 +19,7 @@ mod networking;
 mod own;
 mod parting;
 mod presenting;
+mod rebinding;
 mod relay;
 mod reports;
 mod saving;
@@ -62,6 +63,7 @@ use networking::Networking;
 use own::Own;
 use parting::Partings;
 use presenting::Presenting;
+use rebinding::Rebinding;
 use relay::Relay;
 use reports::Reports;
 use saving::Saving;
@@ -329,6 +331,7 @@ pub struct Node {
     saving: Saving,
     writing: Writing,
     halting: Halting,
+    rebinding: Rebinding,
     joining: Joining,
     key_store: KeyStore,
     presenting: Presenting,
@@ -367,6 +370,7 @@ impl Node {
             saving: Saving::default(),
             writing: Writing::default(),
             halting: Halting::default(),
+            rebinding: Rebinding::default(),
             joining: Joining::default(),
             key_store: KeyStore::default(),
             presenting: Presenting::default(),
@@ -476,6 +480,7 @@ impl Node {
         self.present(now);
         self.work(now);
         self.halt_what_failed(now);
+        self.rebind_what_is_refused(now);
         self.write(now);
         self.finish_leaving(now);
         self.keep_keys(now);

@@ -328,3 +328,18 @@ pub fn choose_pins(
     let record = view.documents.services.get(key);
     decide::pins(&mut survey, &wanted, record, numbers)
 }
+
+/// The node that an instance is to be bound to in place of the one that it is bound to: the best of those that do not
+/// refuse it. Only that of an instance that was never made may be asked for.
+pub fn choose_other(view: &View, instance: &InstanceId) -> Option<NodeId> {
+    let (key, record) = view.documents.services.get_key_value(&instance.service)?;
+    let service = readable(view, record).ok().filter(|s| s.stateful)?;
+    let mut survey = Survey::of(view);
+    for (other, record) in &view.documents.services {
+        if other != key {
+            place_service(&mut survey, other, record, &mut |_, _, _, _| ());
+        }
+    }
+    let wanted = Wanted::deployed(view, key, service, record);
+    decide::other(&mut survey, &wanted, record, instance.number)
+}

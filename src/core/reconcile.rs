@@ -38,14 +38,16 @@ mod succession;
 #[cfg(test)]
 mod tests;
 mod trial;
+mod volumes;
 pub mod wanted;
 pub mod wiring;
 pub mod yielding;
 
 pub use goals::{Holder, goals};
-pub use instances::{Identity, Instances};
+pub use instances::{Identity, Instances, Remembered};
 pub use order::Awaited;
 pub use parting::Leaves;
 pub use standby::MAX_STANDBY;
 pub use trial::Failed;
+pub use volumes::RemovedVolumes;
 pub use wanted::{Departure, Goals, Leaving, Rival, Wanted};

@@ -14,6 +14,7 @@ use crate::id::{InstanceId, NodeId, RevisionHash};
 use crate::identity::{Context, Seal, SecretKey, verify};
 use crate::stack::ImageMark;
 use crate::time::WallTime;
+use crate::volume::Copy;
 
 /// The order of one node's reports: boot counter, then the boot's random nonce, then the sequence.
 ///
@@ -53,6 +54,12 @@ pub struct Report {
     /// Images that it wants to have ready and could not fetch, and why.
     #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
     pub missing_images: BTreeMap<ImageMark, String>,
+    /// The volumes that it keeps of ours, by their names on its engine; [`Report::MAX_VOLUMES`] at most.
+    #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
+    pub volumes: BTreeMap<String, Copy>,
+    /// The instances bound to it of which it has started a container since: their data is here, and nowhere else.
+    #[serde(default, skip_serializing_if = "BTreeSet::is_empty")]
+    pub made: BTreeSet<InstanceId>,
     /// Its data plane; `None` where none runs.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub network: Option<Network>,
@@ -61,6 +68,9 @@ pub struct Report {
 }
 
 impl Report {
+    /// About 200 bytes each; what a node keeps beyond them it keeps untold.
+    pub const MAX_VOLUMES: usize = 1_000;
+
     /// Whether its stateless holds are released: engine or disk has failed, so they are for others to
     /// take at once, whether or not their containers still run (rules of the mesh 2).
     pub fn has_released(&self) -> bool {
@@ -105,6 +115,9 @@ pub struct Engine {
     pub operating_system: String,
     #[serde(default)]
     pub kernel: String,
+    /// The volume drivers that it has, `local` among them.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub volume_drivers: Vec<String>,
 }
 
 #[derive(Clone, Debug, PartialEq, Eq, Default, Serialize, Deserialize)]
@@ -284,6 +297,8 @@ impl Report {
             refusals: BTreeMap::new(),
             images: BTreeSet::new(),
             missing_images: BTreeMap::new(),
+            volumes: BTreeMap::new(),
+            made: BTreeSet::new(),
             network: None,
             unknown: BTreeMap::new(),
         }

@@ -15,6 +15,7 @@ use serde::{Deserialize, Serialize};
 use sha2::{Digest, Sha256};
 
 use crate::id::{RevisionHash, ServiceName, StackName};
+use crate::volume::VolumeName;
 
 mod affinity;
 mod command;
@@ -193,6 +194,14 @@ impl Service {
             && self.ports.is_empty()
             && self.network_mode != NetworkMode::Host
             && !self.volumes.iter().any(is_shared)
+    }
+
+    /// The volumes of the grid that it mounts.
+    pub fn named_volumes(&self) -> impl Iterator<Item = &VolumeName> {
+        self.volumes.iter().filter_map(|mount| match &mount.source {
+            VolumeSource::Named(name) => Some(name),
+            VolumeSource::Anonymous | VolumeSource::Bind(_) => None,
+        })
     }
 
     /// The canonical bytes of this revision: JSON, fields in this order, empty ones left out.
@@ -413,8 +422,8 @@ pub enum VolumeSource {
     Anonymous,
     /// `/host:/path`: a directory of the node.
     Bind(String),
-    /// `name:/path`: a named volume of the stack.
-    Named(String),
+    /// `name:/path`: a volume of the grid.
+    Named(VolumeName),
 }
 
 #[cfg(test)]

@@ -26,6 +26,7 @@ use crate::network::vpn::Vpn;
 use crate::report::Report;
 use crate::stack::{Affinity, FrozenImage, Service, StackLabel};
 use crate::time::WallTime;
+use crate::volume::{Volume, VolumeName};
 
 pub use absence::{Absence, LastSign};
 pub use conflict::{ConflictSide, ConflictSubject, ConflictValue, StackConflict};
@@ -85,6 +86,9 @@ pub struct Documents {
     pub vpn: Vpn,
     /// Where images are pulled from with a name and a password.
     pub registries: BTreeMap<RegistryName, Arc<Registry>>,
+    pub volumes: BTreeMap<VolumeName, Arc<Volume>>,
+    /// By name, the changes that created what was removed: copies of these are no longer kept.
+    pub removed_volumes: BTreeMap<VolumeName, BTreeSet<EnvelopeHash>>,
     pub stacks: BTreeMap<StackName, StackRecord>,
     /// Of each stack that is installed.
     pub histories: BTreeMap<StackName, Arc<History>>,
@@ -241,6 +245,18 @@ pub struct ServiceRecord {
     pub pins: BTreeMap<u32, Pin>,
     pub created: WallTime,
     pub updated: WallTime,
+}
+
+impl ServiceRecord {
+    /// The volumes of the grid that its newest definition mounts, and those of what runs.
+    pub fn volumes(&self) -> impl Iterator<Item = &VolumeName> {
+        let deployed = self.deployed.as_ref();
+        let deployed = deployed.and_then(|deployed| deployed.revision.service.as_ref().ok());
+        let definitions = self.latest.service.as_ref().ok().into_iter();
+        definitions
+            .chain(deployed)
+            .flat_map(|service| service.named_volumes())
+    }
 }
 
 /// One definition of a service.

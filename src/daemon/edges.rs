@@ -27,6 +27,7 @@ use crate::network::{Names, host_routes};
 use crate::p2p::{P2p, P2pEvent};
 
 use super::addresses::addresses;
+use super::backups::DiskBackups;
 use super::clock::Clock;
 use super::config::{self, Config};
 use super::containers::NodeContainers;
@@ -169,6 +170,7 @@ impl Edges {
         config: &Config,
         disk: Disk,
         key: &SecretKey,
+        boot: u64,
         clock: Clock,
     ) -> anyhow::Result<Self> {
         let (view, views) = watch::channel(Arc::default());
@@ -216,6 +218,11 @@ impl Edges {
             networks: Arc::new(network.of_nodes.clone()),
             containers: Arc::new(containers.clone()),
             images: Arc::new(EngineImages(docker.clone())),
+            backups: Arc::new(DiskBackups {
+                key: key.clone(),
+                boot,
+                disk: saver.reader(),
+            }),
             routes: routes_of(config.overlay.clone()),
             local: locals,
             dialer: Dialer::default(),

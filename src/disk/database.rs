@@ -94,6 +94,17 @@ impl Store {
         })
     }
 
+    /// All of it and the last boot, or none.
+    pub(super) fn restore(&mut self, boot: u64, records: &[Record]) -> anyhow::Result<()> {
+        self.write(|transaction| {
+            for record in records {
+                save_one(transaction, record)?;
+            }
+            transaction.open_table(NODE)?.insert(BOOT, boot)?;
+            Ok(())
+        })
+    }
+
     pub(super) fn save(&mut self, records: &[Record]) -> anyhow::Result<()> {
         self.write(|transaction| {
             for record in records {

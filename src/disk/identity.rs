@@ -52,10 +52,15 @@ pub(super) fn random<const N: usize>() -> anyhow::Result<[u8; N]> {
 }
 
 fn create(directory: &Directory) -> anyhow::Result<SecretKey> {
-    let seed: [u8; 32] = random()?;
-    let text = format!("{}\n", HEXLOWER.encode(&seed));
-    directory.write(KEY_FILE, text.as_bytes())?;
-    Ok(SecretKey::from_seed(seed))
+    let key = SecretKey::from_seed(random()?);
+    write(directory, &key)?;
+    Ok(key)
+}
+
+/// Takes the place of another key, if there is one.
+pub(super) fn write(directory: &Directory, key: &SecretKey) -> anyhow::Result<()> {
+    let text = format!("{}\n", HEXLOWER.encode(&key.seed()));
+    directory.write(KEY_FILE, text.as_bytes())
 }
 
 fn parse(text: &str) -> Option<[u8; 32]> {

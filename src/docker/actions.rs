@@ -58,6 +58,7 @@ impl Docker {
         match action {
             Action::Fetch { image, frozen } => self.fetch(&image, frozen.as_ref(), tell).await,
             Action::Run(spec) => self.run(&spec).await,
+            Action::RemoveVolume { name, copy } => self.remove_volume(&name, &copy).await,
             Action::Start { container } => self.start(&container).await,
             Action::Stop { container, grace } => self.stop(&container, grace).await,
             Action::Remove { container } => self.remove(&container).await,
@@ -174,6 +175,17 @@ impl Docker {
     }
 
     async fn run(&self, spec: &ContainerSpec) -> Outcome {
+        let made = self.make_volumes(spec).await?;
+        let ran = self.run_with_volumes(spec).await;
+        if let Err(failure) = &ran
+            && !matches!(failure, Failure::Unreachable { .. })
+        {
+            self.unmake_volumes(&made).await;
+        }
+        ran
+    }
+
+    async fn run_with_volumes(&self, spec: &ContainerSpec) -> Outcome {
         match self.create(spec).await {
             Ok(id) => self.start_new(&id, spec).await,
             Err(trouble) if trouble.is_status(CONFLICT) => self.adopt(spec).await,

@@ -8,7 +8,7 @@ use std::net::{IpAddr, Ipv4Addr};
 use std::time::{Duration, Instant};
 
 use futures::StreamExt;
-use kontena_core::id::RevisionHash;
+use kontena_core::id::{EnvelopeHash, RevisionHash};
 use kontena_core::reconcile::action::{
     Action, Attachment, Care, CheckTarget, Container, ContainerId, ContainerSpec, ContainerState,
     Failure, Mount, Observed, Outcome, Ownership, Success,
@@ -17,6 +17,7 @@ use kontena_core::stack::{
     Logging, PidMode, Port, Privileges, Protocol, Resources, Volume, VolumeSource,
 };
 use kontena_core::time::WallTime;
+use kontena_core::volume::{Copy, Definition, Mounted, Scope};
 
 use super::*;
 use engine::{IMAGE, TestEngine};
@@ -245,10 +246,24 @@ async fn a_volume_with_a_name_outlives_its_container() {
         source: VolumeSource::Anonymous,
         flags: None,
     };
+    let copy = Copy::Volume {
+        volume: "data".parse().unwrap(),
+        creation: EnvelopeHash([5; 32]),
+    };
+    let mounted = Mounted {
+        name: "db-1.data".to_owned(),
+        definition: Definition::local(Scope::Instance),
+        copy: copy.clone(),
+    };
     writer.mounts = vec![Mount {
         volume,
-        docker_volume: Some("db-1.data".to_owned()),
+        docker_volume: Some(mounted),
     }];
+    // Where no container comes of it there is no volume either: it would look like data.
+    let mut broken = writer.clone();
+    broken.command = Some(vec!["/no/such/program".to_owned()]);
+    run(docker, &broken).await.unwrap_err();
+    assert_eq!(engine.cli(&["volume", "ls", "--quiet"]).trim(), "");
     let first = run_well(docker, &writer).await;
     engine.cli(&["wait", &first.id.0]);
     assert_eq!(remove(docker, &first.id).await, Ok(Success::Done));
@@ -259,6 +274,39 @@ async fn a_volume_with_a_name_outlives_its_container() {
     let second = run_well(docker, &reader).await;
     engine.cli(&["wait", &second.id.0]);
     assert_eq!(engine.cli(&["logs", &second.id.0]).trim(), "kept");
+
+    // Its labels say whose it is, and it goes by order once no container has it.
+    let grid = &writer.labels.grid;
+    let listed = docker.list_volumes(grid).await.unwrap();
+    assert_eq!(
+        listed,
+        BTreeMap::from([("db-1.data".to_owned(), copy.clone())])
+    );
+    let remove_it = |copy: &Copy| Action::RemoveVolume {
+        name: "db-1.data".to_owned(),
+        copy: copy.clone(),
+    };
+    let in_use = docker.carry_out(remove_it(&copy)).await;
+    assert!(matches!(in_use, Err(Failure::Refused { .. })), "{in_use:?}");
+    assert_eq!(remove(docker, &second.id).await, Ok(Success::Done));
+    let another = Copy::Volume {
+        volume: "data".parse().unwrap(),
+        creation: EnvelopeHash([6; 32]),
+    };
+    for (wanted, left) in [(another, 1), (copy.clone(), 0), (copy, 0)] {
+        let removed = docker.carry_out(remove_it(&wanted)).await;
+        assert_eq!(removed, Ok(Success::Done));
+        assert_eq!(docker.list_volumes(grid).await.unwrap().len(), left);
+    }
+    // A driver that is not there is told, and a volume of another driver is not taken.
+    let mut foreign = writer.clone();
+    let mounted = foreign.mounts[0].docker_volume.as_mut().unwrap();
+    mounted.definition.driver = "no-such-driver".to_owned();
+    let refused = run(docker, &foreign).await;
+    assert!(
+        matches!(&refused, Err(Failure::Refused { problem }) if problem.contains("no-such-driver")),
+        "{refused:?}"
+    );
 }
 
 /// What the limits and rights of a container come to, asked from within by a shell that has nothing else.

@@ -67,6 +67,7 @@ impl Docker {
         spec: &ContainerSpec,
         command: String,
     ) -> Result<ContainerId, Failure> {
+        self.make_volumes(spec).await?;
         let body = hook_body(create_body(spec, &self.network), command);
         match self.create_from(&spec.name, body).await {
             Ok(id) => Ok(id),

@@ -16,6 +16,7 @@ pub(super) struct Newest {
 struct Unread {
     engine: Option<Observed>,
     containers: Option<Observed>,
+    volumes: Option<Observed>,
 }
 
 impl Newest {
@@ -23,6 +24,7 @@ impl Newest {
         let mut unread = self.unread.lock().unwrap_or_else(PoisonError::into_inner);
         match observed {
             Observed::Containers(_) => unread.containers = Some(observed),
+            Observed::Volumes(_) => unread.volumes = Some(observed),
             Observed::Engine(_) => unread.engine = Some(observed),
             Observed::EngineTrouble { .. } => {
                 // A list from before the trouble would look like a sign of life.
@@ -41,7 +43,10 @@ impl Newest {
 
     pub(super) fn take(&self) -> Option<Observed> {
         let mut unread = self.unread.lock().unwrap_or_else(PoisonError::into_inner);
-        unread.engine.take().or_else(|| unread.containers.take())
+        // Who starts something looks at its volumes first.
+        let engine = unread.engine.take();
+        let volumes = engine.or_else(|| unread.volumes.take());
+        volumes.or_else(|| unread.containers.take())
     }
 }
 

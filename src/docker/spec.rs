@@ -161,7 +161,7 @@ fn port_bindings(ports: &[Port]) -> PortMap {
 fn bind(mount: &Mount) -> Option<String> {
     let source = match (&mount.volume.source, &mount.docker_volume) {
         (VolumeSource::Bind(path), _) => path,
-        (VolumeSource::Anonymous | VolumeSource::Named(_), Some(volume)) => volume,
+        (VolumeSource::Anonymous | VolumeSource::Named(_), Some(volume)) => &volume.name,
         (VolumeSource::Anonymous | VolumeSource::Named(_), None) => return None,
     };
     let flags = mount.volume.flags.as_deref().unwrap_or_default();
@@ -189,7 +189,20 @@ mod tests {
     use std::time::Duration;
 
     use expect_test::expect;
+    use kontena_core::id::EnvelopeHash;
     use kontena_core::stack::Volume;
+    use kontena_core::volume::{Copy, Definition, Mounted, Scope};
+
+    fn mounted(name: &str) -> Mounted {
+        Mounted {
+            name: name.to_owned(),
+            definition: Definition::local(Scope::Instance),
+            copy: Copy::Own {
+                instance: "web-1".parse().unwrap(),
+                creation: EnvelopeHash([1; 32]),
+            },
+        }
+    }
 
     fn mount(source: VolumeSource, docker_volume: Option<&str>, flags: Option<&str>) -> Mount {
         Mount {
@@ -198,7 +211,7 @@ mod tests {
                 source,
                 flags: flags.map(str::to_owned),
             },
-            docker_volume: docker_volume.map(str::to_owned),
+            docker_volume: docker_volume.map(mounted),
         }
     }
 

@@ -7,7 +7,7 @@ use std::collections::{BTreeMap, BTreeSet, HashMap};
 use std::sync::Arc;
 use std::time::Duration;
 
-use bollard::models::{ContainerSummary, EventMessage, SystemInfo};
+use bollard::models::{ContainerSummary, EventMessage, PluginsInfo, SystemInfo};
 use bollard::query_parameters::{EventsOptions, ListContainersOptions};
 use futures::stream::BoxStream;
 use futures::{StreamExt, TryStreamExt};
@@ -79,6 +79,7 @@ impl Docker {
             known: BTreeMap::new(),
             strange: BTreeSet::new(),
             swept: None,
+            volumes_from: None,
             in_trouble: false,
         };
         Watch {
@@ -96,6 +97,8 @@ struct Watcher {
     known: BTreeMap<ContainerId, Known>,
     /// Containers with our grid's label whose other labels cannot be read; each is told of once.
     strange: BTreeSet<String>,
+    /// When its volumes were listed last.
+    volumes_from: Option<Instant>,
     /// The grid whose hooks of an earlier life were removed.
     swept: Option<String>,
     /// Told once when trouble begins and once when it ends.
@@ -118,6 +121,7 @@ impl Watcher {
             let trouble = self.follow().await;
             self.docker.forget_client();
             self.known.clear();
+            self.volumes_from = None;
             let problem = trouble.problem().to_owned();
             self.tell_trouble(&problem);
             self.newest.put(Observed::EngineTrouble { problem });
@@ -186,7 +190,10 @@ impl Watcher {
     async fn wait(&mut self, events: &mut Events) -> Result<(), Trouble> {
         tokio::select! {
             event = events.next() => self.note(event)?,
-            () = another_grid(&mut self.grid) => return Ok(()),
+            () = another_grid(&mut self.grid) => {
+                self.volumes_from = None;
+                return Ok(());
+            }
             () = tokio::time::sleep(LOOK_EVERY) => return Ok(()),
         }
         let settled = tokio::time::sleep(SETTLE);
@@ -222,6 +229,7 @@ impl Watcher {
             self.docker.remove_old_hooks(&grid).await?;
             self.swept = Some(grid.clone());
         }
+        self.look_at_volumes(&grid).await?;
         let listed = self.list(&grid).await?;
         self.inspect_unknown(&listed).await?;
         let containers = listed
@@ -232,6 +240,18 @@ impl Watcher {
         let ids: BTreeSet<ContainerId> = listed.iter().map(id_of).collect();
         self.known.retain(|id, _| ids.contains(id));
         self.newest.put(Observed::Containers(containers));
+        Ok(())
+    }
+
+    /// What this node makes and removes itself it knows at once: the rest may be told late.
+    async fn look_at_volumes(&mut self, grid: &str) -> Result<(), Trouble> {
+        let is_new = |at: Instant| at.elapsed() < LOOK_EVERY;
+        if self.volumes_from.is_some_and(is_new) {
+            return Ok(());
+        }
+        let volumes = self.docker.list_volumes(grid).await?;
+        self.volumes_from = Some(Instant::now());
+        self.newest.put(Observed::Volumes(volumes));
         Ok(())
     }
 
@@ -358,7 +378,15 @@ fn engine(info: SystemInfo) -> Engine {
         architecture: info.architecture.unwrap_or_default(),
         operating_system: info.operating_system.unwrap_or_default(),
         kernel: info.kernel_version.unwrap_or_default(),
+        volume_drivers: volume_drivers(info.plugins),
     }
+}
+
+fn volume_drivers(plugins: Option<PluginsInfo>) -> Vec<String> {
+    let drivers = plugins.and_then(|plugins| plugins.volume);
+    let mut drivers = drivers.unwrap_or_default();
+    drivers.sort_unstable();
+    drivers
 }
 
 #[cfg(test)]

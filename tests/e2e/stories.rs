@@ -1,6 +1,7 @@
 //! The grid's life on several hosts. Each story brings up one lab, does many things to it, and is
 //! judged after each of them by the same eyes (`support/settle.rs`): the nodes' and the engines'.
 
+mod backup;
 mod care;
 mod crashes;
 mod disks;
@@ -18,4 +19,5 @@ mod rollouts;
 mod splits;
 mod stacks;
 mod standby;
+mod volumes;
 mod vpn;

@@ -15,7 +15,7 @@ use unicode_width::UnicodeWidthStr;
 use self::answers::Answers;
 
 /// The command lines, each with the answers that leave it without a row.
-const LISTINGS: [(&str, &str); 20] = [
+const LISTINGS: [(&str, &str); 21] = [
     ("container ls", "empty"),
     ("etcd ls", "empty"),
     ("external-registry ls", "empty"),
@@ -35,6 +35,7 @@ const LISTINGS: [(&str, &str); 20] = [
     ("stack ls", "empty"),
     ("stack registry search", "empty"),
     ("token ls", "empty"),
+    ("volume ls -l", "empty"),
     ("vpn ls", "empty"),
 ];
 

@@ -20,6 +20,85 @@ impl Draw {
         self.hang_hooks(seed);
         self.mix_processors(seed);
         self.write_keys(seed);
+        self.make_volumes(seed);
+        self.fill_engines(seed);
+        self.force_moves(seed);
+    }
+
+    /// What services mount is there before them, mostly; somebody removes it now and then, and makes it anew.
+    fn make_volumes(&mut self, seed: u64) {
+        let mut chance = Chance::new(seed, "volumes");
+        let numbers = 0..self.services;
+        let kept = numbers.map(|number| self.numbered(number));
+        let kept: Vec<usize> = kept
+            .filter(|service| Shape::of(*service) == Shape::Kept)
+            .collect();
+        for service in kept {
+            self.ask(0, 0, Ask::CreateVolume { service });
+            let (on, instances) = (chance.index(self.plan.nodes), chance.range(1, 4));
+            let instances = u32::try_from(instances).expect("a small number");
+            self.ask(12 * SECOND, on, Ask::Create { service, instances });
+            for _ in 0..chance.range(0, 4) {
+                let at = chance.range(MINUTE, self.ends.max(2 * MINUTE));
+                let on = chance.index(self.plan.nodes);
+                self.ask(at, on, Ask::RemoveVolume { service });
+                let at = at + chance.range(SECOND, 2 * MINUTE);
+                let on = chance.index(self.plan.nodes);
+                self.ask(at.min(self.ends), on, Ask::CreateVolume { service });
+            }
+        }
+    }
+
+    /// Somebody gives up the data of instances, mostly while a node is cut off or dead.
+    fn force_moves(&mut self, seed: u64) {
+        let mut chance = Chance::new(seed, "forced moves");
+        let numbers = 0..self.services;
+        let bound = numbers.map(|number| self.numbered(number));
+        let bound: Vec<usize> = bound
+            .filter(|service| Shape::of(*service).is_bound())
+            .collect();
+        if bound.is_empty() || !chance.happens(300) {
+            return;
+        }
+        for _ in 0..chance.range(1, 4) {
+            let ask = Ask::ForceMove {
+                service: *chance.pick(&bound).expect("not empty"),
+                instance: u32::try_from(chance.range(1, 3)).expect("a small number"),
+                node: chance.index(self.plan.nodes),
+            };
+            let at = chance.range(MINUTE, self.ends.max(2 * MINUTE));
+            if chance.happens(600) {
+                let host = chance.index(self.plan.nodes);
+                let lasts = chance.range(20 * SECOND, 3 * MINUTE);
+                let (from, to): (Vec<usize>, Vec<usize>) =
+                    (0..self.plan.nodes).partition(|node| *node != host);
+                let both = true;
+                let deed = match chance.happens(500) {
+                    true => Deed::Cut { from, to, both },
+                    false => Deed::KillHost { host },
+                };
+                self.add(at.saturating_sub(lasts / 2), lasts, deed);
+            }
+            let on = chance.index(self.plan.nodes);
+            self.ask(at.min(self.ends), on, ask);
+        }
+    }
+
+    /// Disks of engines are full for a while, sometimes when services are founded.
+    fn fill_engines(&mut self, seed: u64) {
+        let mut chance = Chance::new(seed, "full engines");
+        if !chance.happens(250) {
+            return;
+        }
+        for _ in 0..chance.range(1, 3) {
+            let host = chance.index(self.plan.nodes);
+            let at = match chance.happens(500) {
+                true => 0,
+                false => chance.range(MINUTE, self.ends.max(2 * MINUTE)),
+            };
+            let lasts = chance.range(20 * SECOND, 10 * MINUTE);
+            self.add(at, lasts, Deed::FillEngine { host });
+        }
     }
 
     /// Programs write keys, now and then the same one on two hosts at once, each another value.
@@ -249,7 +328,7 @@ impl Draw {
         }
         for number in 0..self.services {
             let service = self.numbered(number);
-            let is_bound = Shape::of(service) == Shape::Stateful;
+            let is_bound = Shape::of(service).is_bound();
             let versions = (1..=VERSIONS).filter(|_| !is_bound && chance.happens(400));
             for version in versions.collect::<Vec<_>>() {
                 self.add(0, 0, Deed::BuiltForMost { service, version });

@@ -4,6 +4,7 @@ use axum::Json;
 use axum::http::{HeaderName, HeaderValue, StatusCode};
 use axum::response::{IntoResponse, Response};
 use jiff::{SignedDuration, Timestamp};
+use kontena_core::id::GridId;
 use kontena_core::keys::{Content, Entry, Event, Found, Key, KeyAction, Keys};
 use kontena_core::time::Instant;
 use serde::Serialize;
@@ -143,13 +144,18 @@ pub(super) fn happened(event: &Event, now: Instant) -> Response {
     (status, Json(answer)).into_response()
 }
 
-/// Clients go on from the index; there is no Raft, whose numbers some of them want.
-pub(super) fn with_index(mut response: Response, index: u64) -> Response {
+/// Clients go on from the index, and notice by the cluster that it is another store's; there is no Raft, whose numbers some of
+/// them want.
+pub(super) fn with_index(mut response: Response, index: u64, grid: Option<GridId>) -> Response {
     let headers = response.headers_mut();
     for name in ["x-etcd-index", "x-raft-index"] {
         headers.insert(HeaderName::from_static(name), HeaderValue::from(index));
     }
     let term = HeaderName::from_static("x-raft-term");
     headers.insert(term, HeaderValue::from(1));
+    let cluster = grid.and_then(|grid| HeaderValue::from_str(&grid.to_string()[..16]).ok());
+    if let Some(cluster) = cluster {
+        headers.insert(HeaderName::from_static("x-etcd-cluster-id"), cluster);
+    }
     response
 }

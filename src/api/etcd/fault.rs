@@ -101,6 +101,11 @@ impl Fault {
         Self::of(KeyRefusal::Stopping.into())
     }
 
+    pub(super) fn too_many_waits(limit: usize) -> Self {
+        let cause = format!("{limit} already wait for keys of this node: try again in a moment");
+        Self::node(StatusCode::SERVICE_UNAVAILABLE, cause)
+    }
+
     pub(super) fn too_many_of_one_host(limit: usize) -> Self {
         let refused = Refused::too_many_of_one_host(limit);
         Self::node(refused.status, refused.detail.message)

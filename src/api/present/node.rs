@@ -11,7 +11,7 @@ use kontena_core::view::{Availability, Freshness, Member};
 
 use super::Snapshot;
 use crate::api::types::Time;
-use crate::api::types::node::{Departing, Departures, Fate, Node, NodeStatus};
+use crate::api::types::node::{Departing, Departures, Fate, Node, NodeStatus, VolumeDriver};
 
 /// A member of the roster.
 pub(in crate::api) fn node(snapshot: &Snapshot, id: &NodeId) -> Node {
@@ -49,7 +49,7 @@ pub(in crate::api) fn node(snapshot: &Snapshot, id: &NodeId) -> Node {
         os: engine.and_then(|engine| text(&engine.operating_system)),
         kernel_version: engine.and_then(|engine| text(&engine.kernel)),
         driver: None,
-        volume_drivers: Vec::new(),
+        volume_drivers: volume_drivers(engine),
         cpus: engine.and_then(measured(|engine| engine.cpus)),
         mem_total: engine.and_then(measured(|engine| engine.memory_bytes)),
         engine_root_dir: None,
@@ -65,6 +65,13 @@ pub(in crate::api) fn node(snapshot: &Snapshot, id: &NodeId) -> Node {
             .chain(given_up(snapshot, id))
             .collect(),
     }
+}
+
+fn volume_drivers(engine: Option<&Engine>) -> Vec<VolumeDriver> {
+    let drivers = engine.into_iter().flat_map(|engine| &engine.volume_drivers);
+    drivers
+        .map(|name| VolumeDriver { name: name.clone() })
+        .collect()
 }
 
 pub(in crate::api) fn departures(snapshot: &Snapshot, id: &NodeId) -> Departures {

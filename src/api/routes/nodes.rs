@@ -50,7 +50,9 @@ pub(super) async fn health(
     let snapshot = snapshot_of(&backend, &grid)?;
     let (id, _) = snapshot.node(&name)?;
     let node = present::node::node(&snapshot, id);
-    let problems = node.problems.join("; ");
+    let away = (!node.connected).then(|| format!("the node is {}", node.freshness));
+    let problems: Vec<String> = away.into_iter().chain(node.problems).collect();
+    let problems = problems.join("; ");
     Ok(Json(NodeHealth {
         name: node.name,
         status: node.status,

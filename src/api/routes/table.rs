@@ -9,8 +9,8 @@ use aide::axum::ApiRouter;
 use aide::axum::routing::{delete_with, get_with, post_with, put_with};
 
 use super::{
-    about, conflicts, containers, deploys, grids, keys, logs, membership, network, nodes, plan,
-    proxy, registries, revisions, services, stacks, stats, vpn, why,
+    about, backup, binding, conflicts, containers, deploys, grids, keys, logs, membership, network,
+    nodes, plan, proxy, registries, revisions, services, stacks, stats, volumes, vpn, why,
 };
 use crate::api::backend::Backend;
 use crate::api::openapi::operation::{
@@ -25,6 +25,7 @@ pub(in crate::api) const GRIDS: &str = "grids";
 pub(in crate::api) const CONTAINERS: &str = "containers";
 pub(in crate::api) const SERVICES: &str = "services";
 pub(in crate::api) const STACKS: &str = "stacks";
+pub(in crate::api) const VOLUMES: &str = "volumes";
 pub(in crate::api) const REGISTRIES: &str = "registries";
 pub(in crate::api) const KEYS: &str = "keys";
 pub(in crate::api) const VPN: &str = "vpn";
@@ -50,6 +51,7 @@ pub(in crate::api) fn protected() -> Routes {
         .merge(of(SERVICES, of_services()))
         .merge(of(SERVICES, of_deploys()))
         .merge(of(STACKS, of_stacks()))
+        .merge(of(VOLUMES, of_volumes()))
         .merge(of(REGISTRIES, of_registries()))
         .merge(of(KEYS, of_keys()))
         .merge(of(VPN, of_vpn()))
@@ -127,6 +129,13 @@ fn of_grids() -> Routes {
             "/v1/grids/{grid}",
             get_with(grids::show, reads("A grid"))
                 .put_with(grids::update, changes("Change a grid: absent fields stay")),
+        )
+        .api_route(
+            "/v1/grids/{grid}/backup",
+            post_with(
+                backup::take,
+                reads("All that the node knows of the grid, and its identity, sealed for a recovery code"),
+            ),
         )
         .api_route(
             "/v1/grids/{grid}/nodes",
@@ -315,6 +324,13 @@ fn of_deploys() -> Routes {
             ),
         )
         .api_route(
+            &under("instances/{instance}/force_move"),
+            post_with(
+                binding::force_move,
+                changes("Let a stateful instance run on another node, without its data"),
+            ),
+        )
+        .api_route(
             &under("deploys"),
             get_with(deploys::list, reads("Deploys, the newest first")),
         )
@@ -423,6 +439,26 @@ fn of_registries() -> Routes {
             delete_with(
                 registries::remove,
                 changes("Forget the credentials of a registry"),
+            ),
+        )
+}
+
+fn of_volumes() -> Routes {
+    ApiRouter::new()
+        .api_route(
+            "/v1/volumes/{grid}",
+            get_with(volumes::list, reads("Volumes, by name"))
+                .post_with(volumes::create, changes("Create a volume")),
+        )
+        .api_route(
+            "/v1/volumes/{grid}/{volume}",
+            get_with(
+                volumes::show,
+                reads("A volume, its copies, and who mounts it"),
+            )
+            .delete_with(
+                volumes::remove,
+                changes("Remove a volume and all its copies"),
             ),
         )
 }

@@ -62,7 +62,11 @@ async fn a_node_has_kontenas_fields_and_ours() {
           "resource_usage": null,
           "since": "2026-01-02T03:04:07.000Z",
           "status": "online",
-          "volume_drivers": []
+          "volume_drivers": [
+            {
+              "name": "local"
+            }
+          ]
         }"#]]
     .assert_eq(&server.get("/v1/nodes/home/alpha").await);
 }

@@ -332,6 +332,36 @@ async fn strangers_are_not_answered() {
 }
 
 #[tokio::test]
+async fn who_waits_leaves_room_for_those_who_do_not() {
+    let limits = Limits {
+        of_one_host: 200,
+        ..Limits::default()
+    };
+    let etcd = Etcd::limited(|_| true, limits).await;
+    let (heard_of, mut all) = tokio::sync::mpsc::channel(200);
+    for _ in 0..129 {
+        let (heard_of, address) = (heard_of.clone(), etcd.address);
+        tokio::spawn(async move {
+            let mut stream = TcpStream::connect(address).await.unwrap();
+            let wait = b"GET /v2/keys/a?wait=true HTTP/1.1\r\nHost: a\r\nConnection: close\r\n\r\n";
+            stream.write_all(wait).await.unwrap();
+            let mut answer = String::new();
+            stream.read_to_string(&mut answer).await.unwrap();
+            heard_of.send(heard(&answer)).await.unwrap();
+        });
+    }
+    // One is one too many, and is told so once all others wait.
+    let refused = all.recv().await.unwrap();
+    assert_eq!(code(&refused), (503, 300), "{refused:?}");
+    assert!(refused.head.contains("x-etcd-cluster-id: "), "{refused:?}");
+    // Whoever only writes gets through, and lets those go that waited for it.
+    assert_eq!(etcd.put("/v2/keys/a", "value=1").await.status, 201);
+    for _ in 0..128 {
+        assert_eq!(all.recv().await.unwrap().body["node"]["value"], "1");
+    }
+}
+
+#[tokio::test]
 async fn a_host_with_too_many_connections_is_told_so_in_etcd_s_form() {
     let limits = Limits {
         of_one_host: 1,

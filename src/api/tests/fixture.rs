@@ -10,8 +10,10 @@ use futures::{SinkExt, StreamExt};
 use kontena_core::command::{Accepted, Command, Reply};
 use kontena_core::external_registry::{Account, Lock, Registry, SealedText};
 use kontena_core::id::{EnvelopeHash, GridId, InstanceId, NodeId, RevisionHash, ServiceKey};
+use kontena_core::identity::SecretKey;
 use kontena_core::keys::{Keys, Life};
 use kontena_core::network::plan::{AddressPlan, HostRoute};
+use kontena_core::node::SavedState;
 use kontena_core::report::{
     Disk, Engine, EngineState, Health, Hold, InstanceState, Report, ReportOrder,
 };
@@ -21,6 +23,7 @@ use kontena_core::view::{
     Availability, Conflict, Deployed, Documents, Freshness, Grid, Lifecycle, Member, Revision,
     ServiceRecord, StackRecord, Standing, View,
 };
+use kontena_core::volume::{Definition, Scope, Volume};
 use serde_json::{Value, json};
 use sha2::{Digest, Sha256};
 use tokio::io::{AsyncReadExt, AsyncWriteExt, DuplexStream, duplex};
@@ -28,8 +31,8 @@ use tokio::net::UnixStream;
 use tokio::sync::{mpsc, oneshot, watch};
 
 use crate::api::backend::{
-    Backend, Carried, Containers, Images, KeyOrder, Local, LogLine, LogOptions, LogSource, Logs,
-    Networks,
+    Backend, Backups, Carried, Containers, Images, KeyOrder, Local, LogLine, LogOptions, LogSource,
+    Logs, Networks,
 };
 use crate::api::client::{ApiError, Client};
 use crate::api::routes::handover::Handovers;
@@ -40,6 +43,7 @@ use crate::api::types::exec::{Failed, Heard, Said, Size, Start, answering};
 use crate::api::types::membership::Phase;
 use crate::api::types::network::{NodeNetwork, Peer, Way};
 use crate::api::types::usage::{CpuUse, MemoryUse, Usage};
+use crate::backup::Contents;
 
 pub(super) const ADMIN_TOKEN: [u8; 32] = [0xad; 32];
 /// 2026-01-02T03:04:05Z.
@@ -141,6 +145,7 @@ fn documents(web: ServiceRecord) -> Documents {
             others: vec!["3".to_owned()],
         }],
         registries: BTreeMap::from([("quay.io".parse().unwrap(), Arc::new(registry()))]),
+        volumes: BTreeMap::from([("data".parse().unwrap(), Arc::new(volume()))]),
         ..Documents::default()
     }
 }
@@ -263,6 +268,7 @@ pub(super) fn add_report(
             architecture: "x86_64".to_owned(),
             operating_system: "Debian GNU/Linux 12".to_owned(),
             kernel: "6.1.0".to_owned(),
+            volume_drivers: vec!["local".to_owned()],
         },
         disk: Disk::Working,
         addresses: vec![
@@ -274,6 +280,8 @@ pub(super) fn add_report(
         refusals: BTreeMap::new(),
         images: BTreeSet::new(),
         missing_images: BTreeMap::new(),
+        volumes: BTreeMap::new(),
+        made: BTreeSet::new(),
         network: None,
         unknown: BTreeMap::new(),
     };
@@ -281,6 +289,15 @@ pub(super) fn add_report(
     view.reports.insert(node(number), Arc::new(report));
     view.standings
         .insert(node(number), Standing { freshness, since });
+}
+
+fn volume() -> Volume {
+    Volume {
+        definition: Definition::local(Scope::Instance),
+        creation: EnvelopeHash([3; 32]),
+        created: WallTime(NOON),
+        removed: false,
+    }
 }
 
 /// Saved on this node and another.
@@ -365,6 +382,7 @@ impl Server {
             networks: Arc::new(FakeNetworks),
             containers: containers.clone(),
             images: Arc::new(FakeImages),
+            backups: Arc::new(FakeBackups),
             routes: Box::new(|| Ok(vec![route()])),
             local: watch::channel(Local {
                 phase,
@@ -513,6 +531,15 @@ impl Logs for FakeLogs {
 
 /// An engine that knows one image that was built here, one that nobody has, and all others from a registry.
 struct FakeImages;
+
+struct FakeBackups;
+
+impl Backups for FakeBackups {
+    fn contents(&self) -> BoxFuture<'_, anyhow::Result<Contents>> {
+        let key = SecretKey::from_seed([7; 32]);
+        Box::pin(async move { Ok(Contents::of(&key, 3, SavedState::default())) })
+    }
+}
 
 impl Images for FakeImages {
     fn meaning(&self, image: String) -> BoxFuture<'_, Option<FrozenImage>> {

@@ -165,6 +165,8 @@ pub(super) fn filled(path: &str) -> String {
         ("{service}", "web"),
         ("{name}", "shop.web-1"),
         ("{deploy}", "7"),
+        ("{volume}", "data"),
+        ("{instance}", "1"),
         // The root of the key-value store.
         ("{key}", "/"),
     ]);

@@ -75,6 +75,18 @@ form! {
     VpnKeyText = {
         "type": "string", "pattern": "^[A-Za-z0-9+/]{41}[A-HQ-Xg-nw-z0-3][AEIMQUYcgkosw048]=$"
     };
+    /// A public key of X25519, in hexadecimal.
+    RecoveryKeyText = { "type": "string", "pattern": "^[0-9a-f]{64}$" };
+    /// The name of a volume.
+    VolumeText = {
+        "type": "string", "pattern": "^[A-Za-z0-9][A-Za-z0-9_.-]*$", "minLength": 2, "maxLength": 64
+    };
+    /// Who shares one copy of a volume on a node.
+    ScopeText = { "type": "string", "enum": ["instance", "stack", "grid"] };
+    /// What Docker calls a volume driver.
+    DriverText = {
+        "type": "string", "pattern": "^[A-Za-z0-9_.:/-]+$", "minLength": 1, "maxLength": 1_024
+    };
     /// The host of a registry, with a port.
     RegistryText = {
         "type": "string",

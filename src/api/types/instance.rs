@@ -4,11 +4,24 @@ use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 use super::Time;
+use super::form::Name;
 
 /// The answer of `GET /v1/services/{grid}/{stack}/{service}/instances`.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
 pub(crate) struct Instances {
     pub(crate) instances: Vec<Instance>,
+}
+
+/// The body of `…/instances/{instance}/force_move`.
+#[derive(Clone, Debug, Serialize, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+pub(crate) struct ForceMove {
+    /// The node that runs it from now on.
+    #[schemars(with = "Name")]
+    pub(crate) node: String,
+    /// That its data stays where it is is known; refused without.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub(crate) data_loss: Option<bool>,
 }
 
 /// One row per holder; an instance that nobody holds has one row without a node.

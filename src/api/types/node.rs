@@ -94,7 +94,7 @@ pub(crate) struct NodeHealth {
     pub(crate) etcd_health: EtcdHealth,
 }
 
-/// There is no etcd: whether the node's engine and disk work.
+/// In the place of etcd's: whether the node is heard of, and its engine and disk work.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 pub(crate) struct EtcdHealth {
     pub(crate) health: bool,

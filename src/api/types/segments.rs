@@ -5,7 +5,9 @@
 use schemars::JsonSchema;
 use serde::Deserialize;
 
-use super::form::{DeployText, Key, KeyPart, Name, PortText, RegistryText, VariableText};
+use super::form::{
+    DeployText, Key, KeyPart, Name, PortText, RegistryText, VariableText, VolumeText,
+};
 
 /// `/v1/grids/{grid}` and what is below.
 #[derive(Clone, Debug, Deserialize, JsonSchema)]
@@ -158,6 +160,32 @@ pub(crate) struct OfRegistry {
     /// The registry's host, with its port where that is neither 80 nor 443.
     #[schemars(with = "RegistryText")]
     pub(crate) registry: String,
+}
+
+#[derive(Clone, Debug, Deserialize, JsonSchema)]
+pub(crate) struct OfInstance {
+    /// The grid of the asked node.
+    #[schemars(with = "Name")]
+    pub(crate) grid: String,
+    /// The service's stack; `null` for a service without one.
+    #[schemars(with = "Name")]
+    pub(crate) stack: String,
+    /// The service.
+    #[schemars(with = "Name")]
+    pub(crate) service: String,
+    /// The number of an instance.
+    #[schemars(with = "PortText")]
+    pub(crate) instance: String,
+}
+
+#[derive(Clone, Debug, Deserialize, JsonSchema)]
+pub(crate) struct OfVolume {
+    /// The grid of the asked node.
+    #[schemars(with = "Name")]
+    pub(crate) grid: String,
+    /// The volume's name.
+    #[schemars(with = "VolumeText")]
+    pub(crate) volume: String,
 }
 
 #[derive(Clone, Debug, Deserialize, JsonSchema)]

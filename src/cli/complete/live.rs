@@ -14,6 +14,7 @@ use crate::api::types::membership::Status;
 use crate::api::types::node::Nodes;
 use crate::api::types::service::Services;
 use crate::api::types::stack::Stacks;
+use crate::api::types::volume::Volumes;
 use crate::cli::session::Session;
 
 /// Longer than that nobody waits for a key.
@@ -27,6 +28,7 @@ pub(super) enum Kind {
     Services,
     Containers,
     Keys,
+    Volumes,
 }
 
 /// None where the node does not answer.
@@ -64,6 +66,10 @@ async fn asked(session: &Session, kind: Kind) -> Result<Vec<String>, ApiError> {
                 .into_iter()
                 .map(|container| below(&container.id))
                 .collect()
+        }
+        Kind::Volumes => {
+            let all: Volumes = session.client.get(&paths::volumes(&grid)).await?;
+            all.volumes.into_iter().map(|volume| volume.name).collect()
         }
         Kind::Keys => {
             let path = paths::key(&grid, &Key::root());

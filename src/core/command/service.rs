@@ -2,7 +2,7 @@
 
 use std::collections::BTreeMap;
 
-use super::Refusal;
+use super::{Refusal, volume};
 use crate::document::edit::Edit;
 use crate::id::{NodeId, RevisionHash, ServiceKey};
 use crate::placement;
@@ -26,16 +26,18 @@ pub(super) fn create(
         });
     }
     check_links(view, key, service, &[])?;
-    define(key, service, instances)
+    define(view, key, service, instances)
 }
 
 /// The first definition of a service.
 pub(super) fn define(
+    view: &View,
     key: &ServiceKey,
     service: &Service,
     instances: u32,
 ) -> Result<Vec<Edit>, Refusal> {
     check_instances(instances)?;
+    volume::check(view, key, service, None)?;
     Ok(vec![
         Edit::Revision {
             service: key.clone(),
@@ -97,6 +99,7 @@ pub(super) fn redefine(
             "service `{key}`: a stateful service that exists gets no new anonymous volume (`{path}`); mount a directory of the host, or remove the service and create it again"
         )));
     }
+    volume::check(view, key, service, Some(record))?;
     let mut edits = Vec::new();
     let encoded = service.encode();
     let is_in_doubt = is_contested(view, key, ConflictSubject::Definition)

@@ -264,7 +264,7 @@ fn define(view: &View, name: &StackName, input: &StackInput) -> Result<Vec<Edit>
         service::check_links(view, key, definition, &keys)?;
         edits.extend(match view.documents.services.get(key) {
             Some(record) => service::redefine(view, key, record, definition, *instances)?,
-            None => service::define(key, definition, instances.unwrap_or(1))?,
+            None => service::define(view, key, definition, instances.unwrap_or(1))?,
         });
     }
     Ok(edits)

@@ -11,6 +11,7 @@ use crate::network::plan::AddressPlan;
 use crate::network::vpn::{Entry, Reach, UserRecord, VpnKey};
 use crate::stack::{Affinity, FrozenImage, StackLabel};
 use crate::view::{Availability, HaltCause, LastSign, Lifecycle, Pin, StackRecord};
+use crate::volume::{Definition, VolumeName};
 
 /// One register's new value. The document that it lies in follows from what it is.
 #[derive(Clone, Debug, PartialEq)]
@@ -66,6 +67,12 @@ pub enum Edit {
         name: RegistryName,
         account: Option<Account>,
     },
+    Volume {
+        name: VolumeName,
+        definition: Definition,
+    },
+    /// Of all that are known under that name.
+    RemoveVolume(VolumeName),
     RegistryKey {
         name: RegistryName,
         node: NodeId,

@@ -11,6 +11,7 @@ mod history;
 mod life;
 mod registries;
 mod stack;
+mod volumes;
 mod vpn;
 
 use std::collections::BTreeMap;
@@ -65,6 +66,8 @@ impl Parts {
             admin_tokens: self.grid.admin_tokens.clone(),
             vpn: self.grid.vpn.clone(),
             registries: self.grid.registries.clone(),
+            volumes: self.grid.volumes.clone(),
+            removed_volumes: self.grid.removed_volumes.clone(),
             conflicts: self.grid.conflicts.clone(),
             ..Documents::default()
         };
@@ -84,6 +87,7 @@ impl Parts {
                 documents.stack_conflicts.insert(name.clone(), contested);
             }
         }
+        volumes::drop_what_is_removed(&mut documents);
         documents
     }
 }

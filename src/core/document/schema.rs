@@ -17,6 +17,7 @@ use crate::network::vpn::VpnKey;
 use crate::stack::{FrozenImage, StackLabel};
 use crate::time::WallTime;
 use crate::view::HaltCause;
+use crate::volume::VolumeName;
 
 /// A register of the document `grid`.
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
@@ -41,6 +42,9 @@ pub(crate) enum GridRegister {
     Registry(RegistryName),
     /// What opens the registry's password, for one node.
     RegistryKey(RegistryName, NodeId),
+    Volume(VolumeName),
+    /// Of the volume that was created by that change.
+    VolumeRemoved(VolumeName, EnvelopeHash),
 }
 
 /// A register of a document `stack/NAME`.
@@ -159,6 +163,8 @@ impl fmt::Display for GridRegister {
             Self::VpnRevoked(key) => write!(f, "vpn-user/{}/revoked", key.hex()),
             Self::Registry(name) => write!(f, "registry/{name}"),
             Self::RegistryKey(name, node) => write!(f, "registry/{name}/key/{node}"),
+            Self::Volume(name) => write!(f, "volume/{name}"),
+            Self::VolumeRemoved(name, creation) => write!(f, "volume/{name}/removed/{creation}"),
         }
     }
 }
@@ -189,6 +195,10 @@ impl GridRegister {
             ["registry", name] => Self::Registry(name.parse().ok()?),
             ["registry", name, "key", node] => {
                 Self::RegistryKey(name.parse().ok()?, node.parse().ok()?)
+            }
+            ["volume", name] => Self::Volume(name.parse().ok()?),
+            ["volume", name, "removed", creation] => {
+                Self::VolumeRemoved(name.parse().ok()?, creation.parse().ok()?)
             }
             _ => return None,
         })
@@ -296,6 +306,7 @@ pub(crate) fn known_fields(register: &str) -> &'static [&'static str] {
         Some(GridRegister::AssumedDead(_)) => return &["boot", "nonce", "counter"],
         Some(GridRegister::VpnEntry(_)) => return &["address"],
         Some(GridRegister::VpnUser(_)) => return &["name", "host"],
+        Some(GridRegister::Volume(_)) => return &["scope", "driver", "options"],
         Some(_) | None => {}
     }
     match StackRegister::parse(register) {

@@ -3,6 +3,7 @@
 mod conflicts;
 mod deploys;
 mod families;
+mod forced;
 mod history;
 mod hostile;
 mod labels;
@@ -13,6 +14,7 @@ mod registries;
 mod removal;
 mod saving;
 mod stateful;
+mod volumes;
 mod vpn;
 
 use std::sync::Arc;

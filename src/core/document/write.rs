@@ -20,6 +20,7 @@ use crate::id::{EnvelopeHash, GridId, NodeId, RevisionHash, ServiceKey};
 use crate::identity::SecretKey;
 use crate::stack::Service;
 use crate::time::WallTime;
+use crate::volume::VolumeName;
 
 /// A signed change that is not in its document yet: to be saved, then committed.
 #[derive(Clone, Debug, PartialEq)]
@@ -282,6 +283,14 @@ impl Replica {
             Edit::Registry { name, account } => {
                 grid(GridRegister::Registry(name.clone()), json(account));
             }
+            Edit::Volume { name, definition } => {
+                grid(GridRegister::Volume(name.clone()), json(definition));
+            }
+            Edit::RemoveVolume(name) => {
+                for creation in self.creations_of(name) {
+                    grid(GridRegister::VolumeRemoved(name.clone(), creation), fact());
+                }
+            }
             Edit::RegistryKey { name, node, key } => {
                 grid(GridRegister::RegistryKey(name.clone(), *node), json(key));
             }
@@ -439,6 +448,14 @@ impl Replica {
 
     /// The heads of the stacks' documents in which a node wrote: its changes outside of these do not
     /// count once it is removed.
+    /// The changes that created what is known under the name of a volume.
+    fn creations_of(&self, volume: &VolumeName) -> Vec<EnvelopeHash> {
+        let log = self.grid_log();
+        let register = GridRegister::Volume(volume.clone()).to_string();
+        let values = log.registers().get(&register).into_iter().flatten();
+        values.map(|value| log.entry(value.source).hash).collect()
+    }
+
     fn heads_of_writes_by(&self, node: &NodeId) -> Heads {
         let written = self.logs.iter().filter(|(document, log)| {
             **document != DocumentId::Grid && log.by_author().contains_key(node.as_bytes())
@@ -483,7 +500,9 @@ fn document_of(edit: &Edit) -> DocumentId {
         | Edit::VpnReach { .. }
         | Edit::RevokeVpnKey(_)
         | Edit::Registry { .. }
-        | Edit::RegistryKey { .. } => DocumentId::Grid,
+        | Edit::RegistryKey { .. }
+        | Edit::Volume { .. }
+        | Edit::RemoveVolume(_) => DocumentId::Grid,
         Edit::Stack { stack, .. } | Edit::StackLabel { stack, .. } | Edit::RemoveStack(stack) => {
             DocumentId::Stack(stack.clone())
         }

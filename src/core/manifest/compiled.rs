@@ -15,6 +15,7 @@ mod privileges;
 mod resources;
 mod rollout;
 mod service;
+mod volumes;
 mod written;
 
 use std::collections::BTreeMap;
@@ -78,8 +79,9 @@ const STACK: Fields = Fields {
         // Nothing follows from it: each dependency is installed as a stack that names its parent.
         "dependencies",
         "parent",
+        "volumes",
     ]],
-    not_yet: &["volumes"],
+    not_yet: &[],
 };
 
 const PARENT: Fields = Fields {
@@ -161,8 +163,10 @@ fn read_stack(body: &Field<'_>, problems: &mut Vec<FieldProblem>) -> Option<Comp
     let (stack, default_name) = stack?;
     let name = name.unwrap_or_else(|| Some(default_name.clone()))?;
     let mut services = services?;
+    let volumes = volumes::read(body, problems);
     for declared in services.values_mut() {
         declared.service.localize_links(&name);
+        volumes::rename(&mut declared.service, &volumes);
     }
     check_links(&services, problems);
     if let (Some(field), Some(name)) = (&expose, &exposed)

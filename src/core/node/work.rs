@@ -11,7 +11,7 @@ use crate::message::Message;
 use crate::placement::{Incremental, Placement};
 use crate::reconcile::action::{ActionId, Observed, Outcome};
 use crate::reconcile::goals::{Holder, goals};
-use crate::reconcile::{Goals, Identity, Instances};
+use crate::reconcile::{Goals, Identity, Instances, Remembered};
 use crate::report::{Disk, Health, Hold, Report, ReportOrder, SignedReport};
 use crate::time::{Instant, Now};
 use crate::view::{Documents, Freshness, LastSign, Standing, View};
@@ -281,7 +281,7 @@ impl Node {
             Observed::Engine(_) | Observed::EngineTrouble { .. } => {
                 self.own.engine = Some(observed.clone());
             }
-            Observed::Containers(_) => {}
+            Observed::Containers(_) | Observed::Volumes(_) => {}
         }
         if let Some(instances) = &mut self.instances {
             instances.observe(observed, now);
@@ -438,6 +438,8 @@ impl Node {
                 report.refusals = instances.refusals().clone();
                 report.images = instances.ready_images().clone();
                 report.missing_images = instances.missing_images().clone();
+                report.volumes = instances.volumes().clone();
+                report.made = instances.told_made().clone();
                 report.network = network;
             });
         let Some(report) = next else {
@@ -475,8 +477,12 @@ impl Node {
             node_name,
         };
         let own = self.reports.get(&self.me);
-        let remembered = own.map(|report| report.holds.clone()).unwrap_or_default();
-        let mut instances = Instances::new(identity, remembered);
+        let remembered = own.map(|report| Remembered {
+            holds: report.holds.clone(),
+            volumes: report.volumes.clone(),
+            made: report.made.clone(),
+        });
+        let mut instances = Instances::new(identity, remembered.unwrap_or_default());
         instances.only_look_until(self.starts_from(now.monotonic), now);
         if let Some(observed) = self.own.engine.clone() {
             instances.observe(observed, now);

@@ -17,6 +17,7 @@ use crate::time::{Instant, Now};
 
 use super::halting::FailedDeploy;
 use super::joining::{Founding, Stranger};
+use super::rebinding::Unbinding;
 use super::saving::Purpose;
 use super::{Node, Output, Phase, Record};
 
@@ -51,6 +52,8 @@ pub(super) enum Job {
     },
     /// What this node writes by itself; nobody waits for it.
     Halt(Box<FailedDeploy>),
+    /// The same.
+    Rebind(Box<Unbinding>),
 }
 
 /// A change that is on this disk and waits for another.
@@ -164,6 +167,9 @@ impl Node {
             | Command::AddRegistry { .. }
             | Command::RemoveRegistry(_)
             | Command::ShareRegistry { .. }
+            | Command::ForceMove { .. }
+            | Command::CreateVolume { .. }
+            | Command::RemoveVolume(_)
             | Command::Frozen { .. } => {
                 let command = Box::new(command);
                 self.queue(Job::Command { id, command });
@@ -180,7 +186,7 @@ impl Node {
         match job {
             Job::Command { id, .. } => self.reply(id, Err(Refusal::Busy)),
             Job::Admit { id, .. } => self.refuse_join(id, "too many commands are waiting"),
-            Job::Halt(_) => {}
+            Job::Halt(_) | Job::Rebind(_) => {}
         }
     }
 
@@ -222,7 +228,11 @@ impl Node {
                 let edits = failed.edits(&self.view);
                 self.save_job(job, edits, now);
             }
-            Job::Halt(_) => {}
+            Job::Rebind(unbinding) if self.phase == Phase::Member => {
+                let edits = unbinding.edits(&self.view);
+                self.save_job(job, edits, now);
+            }
+            Job::Halt(_) | Job::Rebind(_) => {}
         }
     }
 
@@ -316,6 +326,12 @@ impl Node {
                 if let Err(refusal) = written {
                     tracing::warn!(%refusal, "A halt of a deploy could not be written down yet");
                 }
+            }
+            Job::Rebind(unbinding) => {
+                if let Err(refusal) = &written {
+                    tracing::warn!(%refusal, "A binding could not be written down yet");
+                }
+                self.rebound(&unbinding, &written, now);
             }
         }
     }

@@ -382,6 +382,32 @@ fn daemon(survey: &Survey<'_>, wanted: &Wanted<'_>, number: u32, node: usize) ->
     )
 }
 
+/// The best node for a number that is bound, as if it were not: whoever holds it is one of many.
+pub(super) fn other<'v>(
+    survey: &mut Survey<'v>,
+    wanted: &Wanted<'v>,
+    record: &ServiceRecord,
+    number: u32,
+) -> Option<NodeId> {
+    let others = record.pins.iter().filter(|(bound, _)| **bound != number);
+    count_bound(survey, wanted, others);
+    let best = wanted.best(survey, number)?;
+    Some(survey.nodes[best].id)
+}
+
+fn count_bound<'v, 'p>(
+    survey: &mut Survey<'v>,
+    wanted: &Wanted<'v>,
+    bound: impl Iterator<Item = (&'p u32, &'p Pin)>,
+) {
+    survey.begin(wanted.key, wanted.service);
+    for (number, pin) in bound {
+        if let Some(node) = survey.index(&pin.node) {
+            survey.assign(wanted.key, wanted.service, *number, node);
+        }
+    }
+}
+
 /// Chooses nodes for the numbers that are not bound yet, as if all of them were placed now.
 pub(super) fn pins<'v>(
     survey: &mut Survey<'v>,
@@ -389,13 +415,8 @@ pub(super) fn pins<'v>(
     record: Option<&ServiceRecord>,
     numbers: impl IntoIterator<Item = u32>,
 ) -> BTreeMap<u32, NodeId> {
-    survey.begin(wanted.key, wanted.service);
     let bound = record.map(|record| &record.pins).into_iter().flatten();
-    for (number, pin) in bound.clone() {
-        if let Some(node) = survey.index(&pin.node) {
-            survey.assign(wanted.key, wanted.service, *number, node);
-        }
-    }
+    count_bound(survey, wanted, bound.clone());
     let mut chosen = BTreeMap::new();
     for number in numbers {
         if bound.clone().any(|(bound, _)| *bound == number) || chosen.contains_key(&number) {

@@ -12,6 +12,7 @@ use crate::id::{InstanceId, ServiceKey};
 use crate::report::{Disk, EngineState};
 use crate::stack::{Affinity, Cpus, Platforms};
 use crate::view::{Availability, Freshness};
+use crate::volume::{Definition, VolumeName};
 
 use super::survey::Survey;
 use super::wanted::Wanted;
@@ -42,6 +43,11 @@ pub(super) enum Rejection<'v> {
     ForOthers {
         has: &'v str,
         built_for: &'v Platforms,
+    },
+    /// It has not the driver of a volume that is mounted.
+    NoDriver {
+        driver: &'v str,
+        volume: &'v VolumeName,
     },
     TooFewCores {
         has: u32,
@@ -89,6 +95,9 @@ impl fmt::Display for Rejection<'_> {
                 "is {has}, and the image was built for {}",
                 built_for.listing()
             ),
+            Self::NoDriver { driver, volume } => {
+                write!(f, "has no volume driver `{driver}`, which keeps `{volume}`")
+            }
             Self::TooFewCores { has, needs } => {
                 write!(f, "needs {needs} cores, and has {has}")
             }
@@ -123,6 +132,7 @@ pub(super) fn candidate<'v>(
 ) -> Option<Rejection<'v>> {
     drains(survey, node)
         .or_else(|| ephemeral(survey, wanted, node))
+        .or_else(|| driver(survey, wanted, node))
         .or_else(|| affinity(survey, wanted, node, number, true))
         .or_else(|| affinity(survey, wanted, node, number, false))
         .or_else(|| port(survey, wanted, node, number))
@@ -174,7 +184,9 @@ pub(super) fn unfit<'v>(
     wanted: &Wanted<'v>,
     node: usize,
 ) -> Option<Rejection<'v>> {
-    cores(survey, wanted, node).or_else(|| foreign(survey, wanted, node))
+    driver(survey, wanted, node)
+        .or_else(|| cores(survey, wanted, node))
+        .or_else(|| foreign(survey, wanted, node))
 }
 
 /// Whether the documents alone allow the node: what the half that must be seen is counted over.
@@ -316,6 +328,15 @@ fn cores<'v>(survey: &Survey<'v>, wanted: &Wanted<'v>, node: usize) -> Option<Re
     let has = survey.nodes[node].report?.engine.cpus;
     let are_too_few = has > 0 && u64::from(has) * 1_000 < u64::from(needs.thousandths());
     are_too_few.then_some(Rejection::TooFewCores { has, needs })
+}
+
+/// The engine has not the driver of a volume (as Kontena). One that has not said which ones it has is let be.
+fn driver<'v>(survey: &Survey<'v>, wanted: &Wanted<'v>, node: usize) -> Option<Rejection<'v>> {
+    let has = &survey.nodes[node].report?.engine.volume_drivers;
+    let mut volumes = wanted.volumes.iter();
+    let lacking = volumes.find(|(_, volume)| !has.contains(&volume.driver))?;
+    let (volume, Definition { driver, .. }) = *lacking;
+    (!has.is_empty()).then_some(Rejection::NoDriver { driver, volume })
 }
 
 /// The image was built for other processors than the node's, as far as both are known.

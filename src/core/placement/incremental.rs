@@ -332,6 +332,12 @@ impl Incremental {
                 self.unsettled.remove(key);
             }
         }
+        if before.volumes != documents.volumes {
+            let mount = documents.services.iter();
+            let mount = mount.filter(|(_, record)| record.volumes().next().is_some());
+            let keys: Vec<_> = mount.map(|(key, _)| key.clone()).collect();
+            add_whole(affected, keys.iter());
+        }
         let default_changed = before.grid.default_affinity != documents.grid.default_affinity;
         if services_changed || default_changed {
             add_whole(affected, self.traits.contending.iter());
@@ -423,6 +429,7 @@ fn is_judged_alike(old: &Report, new: &Report) -> bool {
         && old.engine.cpus == new.engine.cpus
         && old.engine.memory_bytes == new.engine.memory_bytes
         && old.engine.architecture == new.engine.architecture
+        && old.engine.volume_drivers == new.engine.volume_drivers
         && old.disk == new.disk
         && old.refusals == new.refusals
 }
@@ -432,8 +439,9 @@ fn have_same_machine(old: Option<&Report>, new: Option<&Report>) -> bool {
     old.map(machine) == new.map(machine)
 }
 
-fn machine(report: &Report) -> (u32, &str) {
-    (report.engine.cpus, &report.engine.architecture)
+fn machine(report: &Report) -> (u32, &str, &[String]) {
+    let engine = &report.engine;
+    (engine.cpus, &engine.architecture, &engine.volume_drivers)
 }
 
 /// Whether placement sees no difference.

@@ -36,6 +36,8 @@ pub(super) struct Crowd {
     pub cut_off: bool,
     /// It refuses another instance of the service: what failed there will hardly work for this one.
     pub refuses: bool,
+    /// Of the volumes that the instance has for itself so many are not on the node.
+    pub lacks_volumes: u32,
     /// One bit for each soft affinity that the node misses; the first rule is the highest bit.
     pub misses: u64,
     /// Instances of this service in the node's domains, the widest first: by themselves in its zone.

@@ -5,6 +5,7 @@ mod language;
 mod plans;
 mod properties;
 mod standby;
+mod volumes;
 
 use std::fmt::Write;
 use std::sync::Arc;

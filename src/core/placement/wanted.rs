@@ -5,10 +5,11 @@
 use std::cell::OnceCell;
 use std::cmp::Reverse;
 
-use crate::id::ServiceKey;
+use crate::id::{InstanceId, ServiceKey};
 use crate::report::Report;
 use crate::stack::{Affinity, FrozenImage, ImageMark, Service, Strategy};
 use crate::view::{Documents, ServiceRecord, View};
+use crate::volume::{Definition, Scope, VolumeName};
 
 use super::affinity::{Asker, Rule};
 use super::domains::Place;
@@ -26,6 +27,16 @@ pub(super) fn affinities<'v>(documents: &'v Documents, service: &'v Service) -> 
     }
 }
 
+fn volumes<'v>(
+    documents: &'v Documents,
+    service: &'v Service,
+) -> Vec<(&'v VolumeName, &'v Definition)> {
+    let names = service.named_volumes();
+    names
+        .filter_map(|name| Some((name, &documents.volumes.get(name)?.definition)))
+        .collect()
+}
+
 /// The service at hand.
 #[derive(Debug)]
 pub(super) struct Wanted<'v> {
@@ -37,6 +48,8 @@ pub(super) struct Wanted<'v> {
     /// Whether all of `hard` are the same for every instance.
     pub fixed: bool,
     soft: Vec<Rule<'v>>,
+    /// Those that it mounts, as far as they are known.
+    pub volumes: Vec<(&'v VolumeName, &'v Definition)>,
     /// What the name of its image meant when it was deployed.
     pub image: Option<&'v FrozenImage>,
     hash: u64,
@@ -75,6 +88,7 @@ impl<'v> Wanted<'v> {
             fixed: hard.iter().all(Rule::is_fixed),
             hard,
             soft,
+            volumes: volumes(&view.documents, service),
             image,
             hash: score::service_hash(key),
             mark: OnceCell::new(),
@@ -101,7 +115,7 @@ impl<'v> Wanted<'v> {
 
     /// Whether a node suits all of its instances alike, and never better for being given one of them.
     pub(super) fn suits_all_alike(&self) -> bool {
-        self.soft.iter().all(Rule::is_fixed)
+        self.soft.iter().all(Rule::is_fixed) && self.own_volumes().next().is_none()
     }
 
     pub(super) fn asker(&self, number: u32) -> Asker<'v> {
@@ -141,6 +155,7 @@ impl<'v> Wanted<'v> {
         let mut crowd = Crowd {
             cut_off,
             refuses,
+            lacks_volumes: self.lacks_volumes(survey, node, number),
             misses,
             ..Crowd::default()
         };
@@ -153,6 +168,26 @@ impl<'v> Wanted<'v> {
             Strategy::Random => {}
         }
         crowd
+    }
+
+    /// How many of the volumes that each instance has for itself are not on the node: where they are is its data (as
+    /// Kontena).
+    fn lacks_volumes(&self, survey: &Survey<'_>, node: usize, number: u32) -> u32 {
+        let mut own = self.own_volumes().peekable();
+        let Some(report) = survey.nodes[node].report.filter(|_| own.peek().is_some()) else {
+            return 0;
+        };
+        let instance = InstanceId::new(self.key.clone(), number);
+        let lacks = |(name, definition): &(&VolumeName, &Definition)| {
+            let copy = definition.copy_of(name, &instance);
+            !report.volumes.contains_key(&copy)
+        };
+        u32::try_from(own.filter(lacks).count()).unwrap_or(u32::MAX)
+    }
+
+    fn own_volumes(&self) -> impl Iterator<Item = (&'v VolumeName, &'v Definition)> {
+        let volumes = self.volumes.iter().copied();
+        volumes.filter(|(_, definition)| definition.scope == Scope::Instance)
     }
 
     pub(super) fn instance_hash(&self, number: u32) -> u64 {

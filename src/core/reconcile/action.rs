@@ -16,6 +16,7 @@ use crate::stack::{
     FrozenImage, HealthCheck, Hook, Logging, Port, Privileges, Question, Resources, Volume,
 };
 use crate::time::WallTime;
+use crate::volume::{Copy, Mounted};
 
 /// Correlates an action with its outcome. Unique in one boot of the node.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
@@ -36,7 +37,10 @@ pub enum Action {
         image: String,
         frozen: Option<FrozenImage>,
     },
-    /// Create and start a container. Where one with this name and these labels is there already, it
+    /// Remove a copy of a volume, of this grid and of that creation; one that is gone is success, and one that somebody else made
+    /// stays. Outcome: [`Success::Done`], or [`Failure::Refused`] while a container has it.
+    RemoveVolume { name: String, copy: Copy },
+    /// Create and start a container, and before it the volumes that it mounts and that are not there. Where one with this name and these labels is there already, it
     /// is started if need be and adopted. Where one of ours with this name and an older generation
     /// is there, it is a [`Failure::Occupied`]. Outcome: [`Success::Running`].
     Run(Box<ContainerSpec>),
@@ -139,6 +143,7 @@ impl Action {
             | Self::Remove { .. }
             | Self::Rename { .. } => true,
             Self::Fetch { .. }
+            | Self::RemoveVolume { .. }
             | Self::Probe { .. }
             | Self::Check { .. }
             | Self::LastLines { .. } => false,
@@ -199,7 +204,7 @@ impl Attachment {
 pub struct Mount {
     pub volume: Volume,
     /// The Docker volume that keeps it; `None` for a bind mount and for a throw-away volume.
-    pub docker_volume: Option<String>,
+    pub docker_volume: Option<Mounted>,
 }
 
 /// The labels by which a container is known as ours, and as which instance of what.
@@ -280,6 +285,8 @@ pub enum ContainerState {
 pub enum Observed {
     /// All our containers of this grid, after a change, and at least every 30 s.
     Containers(BTreeMap<ContainerId, Container>),
+    /// All copies of volumes of this grid, by Docker's name: after a change, and now and then.
+    Volumes(BTreeMap<String, Copy>),
     Engine(Engine),
     /// The engine does not answer or fails; containers may go on running.
     EngineTrouble {

@@ -10,6 +10,7 @@ use sha2::{Digest, Sha256};
 
 use crate::id::{EnvelopeHash, InstanceId};
 use crate::stack::{Hook, NetworkMode, Question, Service, Volume, VolumeSource};
+use crate::volume::{Copy, Definition, Mounted, Scope};
 
 use super::action::{Attachment, Care, ContainerSpec, Mount, Ownership};
 use super::instances::Identity;
@@ -18,7 +19,8 @@ use super::wanted::Wanted;
 /// The part of a label's key that is ours: what a user sets there is dropped.
 const OUR_LABELS: &str = "io.kontena.";
 
-/// The container of `wanted` on this node, from the image that `pinned` names.
+/// The container of `wanted` on this node, from the image that `pinned` names. All volumes that it mounts are known
+/// ([`Wanted::lacks`]).
 pub fn spec(
     wanted: &Wanted,
     identity: &Identity,
@@ -198,16 +200,36 @@ fn mounts(wanted: &Wanted) -> Vec<Mount> {
     wanted.service.volumes.iter().map(mount).collect()
 }
 
+/// The Docker volumes that an instance mounts.
+pub(super) fn mounted(wanted: &Wanted) -> impl Iterator<Item = Mounted> {
+    let mounts = wanted.service.volumes.iter();
+    mounts.filter_map(|volume| docker_volume(volume, wanted))
+}
+
 /// The Docker volume behind a mount. An anonymous one of a stateful instance has a name of its own.
-fn docker_volume(volume: &Volume, wanted: &Wanted) -> Option<String> {
+fn docker_volume(volume: &Volume, wanted: &Wanted) -> Option<Mounted> {
     let instance = &wanted.instance;
     match &volume.source {
-        VolumeSource::Anonymous if wanted.service.stateful => {
-            Some(own_volume(&volume.path, &wanted.creation, instance))
-        }
+        VolumeSource::Anonymous if wanted.service.stateful => Some(Mounted {
+            name: own_volume(&volume.path, &wanted.creation, instance),
+            definition: Definition::local(Scope::Instance),
+            copy: Copy::Own {
+                instance: instance.clone(),
+                creation: wanted.creation,
+            },
+        }),
         VolumeSource::Anonymous | VolumeSource::Bind(_) => None,
-        VolumeSource::Named(name) if instance.service.stack.is_null() => Some(name.clone()),
-        VolumeSource::Named(name) => Some(format!("{}.{name}", instance.service.stack)),
+        VolumeSource::Named(name) => {
+            let known = wanted.volumes.get(name)?;
+            Some(Mounted {
+                name: known.definition.copy_of(name, instance),
+                definition: known.definition.clone(),
+                copy: Copy::Volume {
+                    volume: name.clone(),
+                    creation: known.creation,
+                },
+            })
+        }
     }
 }
 

@@ -12,9 +12,11 @@ use crate::report::{Health, Hold, InstanceState};
 use crate::stack::{Service, Stage, Strategy};
 use crate::time::Instant;
 use crate::view::{Deployed, Freshness, Lifecycle, ServiceRecord, View};
+use crate::volume::{Volume, VolumeName};
 
 use super::order::Awaited;
 use super::rollout::{Hindrance, Peer};
+use super::volumes::RemovedVolumes;
 use super::wanted::{Aim, Departure, Goals, Leaving, Rival, Wanted};
 
 /// Whose goals are made, and what it holds by its own account ([`super::Instances::holds`]).
@@ -35,6 +37,8 @@ pub fn goals(
 ) -> Goals {
     let mut goals = Goals {
         hold_takeovers_until,
+        removed_volumes: removed_volumes(view),
+        bound: bound(view, me.node),
         ..Goals::default()
     };
     for (key, placed) in &placement.services {
@@ -49,6 +53,28 @@ pub fn goals(
         }
     }
     goals
+}
+
+fn bound(view: &View, me: NodeId) -> BTreeSet<InstanceId> {
+    let services = view.documents.services.iter();
+    let pins = services.flat_map(|(key, record)| record.pins.iter().map(move |pin| (key, pin)));
+    pins.filter(|(_, (_, pin))| pin.node == me)
+        .map(|(key, (number, _))| InstanceId::new(key.clone(), *number))
+        .collect()
+}
+
+/// What was removed, under names that no service uses: who uses one has what is there.
+fn removed_volumes(view: &View) -> RemovedVolumes {
+    let removed = &view.documents.removed_volumes;
+    if removed.is_empty() {
+        return RemovedVolumes::new();
+    }
+    let services = view.documents.services.values();
+    let used: BTreeSet<&VolumeName> = services.flat_map(ServiceRecord::volumes).collect();
+    let removed = removed.iter().filter(|(name, _)| !used.contains(name));
+    removed
+        .map(|(name, creations)| (name.clone(), creations.clone()))
+        .collect()
 }
 
 /// One service, as it concerns this node.
@@ -268,6 +294,7 @@ impl<'a> Scene<'a> {
             revision: revision.hash,
             revision_number: revision.number,
             generation: target.deployed.generation,
+            volumes: self.volumes(target),
             image: revision.image.clone(),
             born: self.record.born,
             halted: target.deployed.halt.as_ref().map(Hindrance::of),
@@ -283,6 +310,14 @@ impl<'a> Scene<'a> {
             rivals: Vec::new(),
             peers: Vec::new(),
         }
+    }
+
+    fn volumes(self, target: Target<'_>) -> BTreeMap<VolumeName, Arc<Volume>> {
+        let known = &self.view.documents.volumes;
+        let names = target.service.named_volumes();
+        names
+            .filter_map(|name| Some((name.clone(), Arc::clone(known.get(name)?))))
+            .collect()
     }
 
     fn wanted(

@@ -10,6 +10,7 @@ use crate::placement::StandbyImage;
 use crate::report::{Engine, Health, Hold};
 use crate::stack::ImageMark;
 use crate::time::{Instant, Now};
+use crate::volume::Copy;
 
 use super::action::{Action, ActionId, ContainerId, Observed, Outcome};
 use super::engine::EngineSight;
@@ -24,6 +25,7 @@ use super::round::{Asked, Findings, Round};
 use super::sight::Sight;
 use super::standby::Standby;
 use super::trial::{Failed, Trial};
+use super::volumes::Volumes;
 use super::wanted::Goals;
 use super::wiring::Wiring;
 
@@ -36,6 +38,16 @@ pub struct Identity {
     pub grid: GridId,
     pub grid_name: GridName,
     pub node_name: NodeName,
+}
+
+/// What a node said of itself when it last did.
+#[derive(Clone, Debug, Default)]
+pub struct Remembered {
+    pub holds: BTreeMap<InstanceId, Hold>,
+    /// The copies of volumes that it kept, by their names on its engine.
+    pub volumes: BTreeMap<String, Copy>,
+    /// The instances bound to it of which it had started a container.
+    pub made: BTreeSet<InstanceId>,
 }
 
 /// The instances of one node. Drained by [`Instances::poll_action`] after each call with `now`.
@@ -61,6 +73,13 @@ pub struct Instances {
     failed: BTreeMap<InstanceId, Failed>,
     ready_images: BTreeSet<ImageMark>,
     missing_images: BTreeMap<ImageMark, String>,
+    volumes: Volumes,
+    told_volumes: BTreeMap<String, Copy>,
+    /// Those bound to this node of which it has started a container: they have their data here.
+    made: BTreeSet<InstanceId>,
+    told_made: BTreeSet<InstanceId>,
+    /// Nothing of these is begun: they are to be bound elsewhere.
+    let_go: BTreeSet<InstanceId>,
     version: u64,
     wake: Option<Instant>,
 }
@@ -83,7 +102,12 @@ impl Instances {
     /// the engine has listed its containers, so that others take nothing over while it starts. That
     /// it is healthy is not remembered: the host may have been off, and whoever took an instance over
     /// meanwhile would stop it for a container that does not run.
-    pub fn new(identity: Identity, remembered: BTreeMap<InstanceId, Hold>) -> Self {
+    pub fn new(identity: Identity, remembered: Remembered) -> Self {
+        let Remembered {
+            holds: remembered,
+            volumes,
+            made,
+        } = remembered;
         let local = |hold: &Hold| Local {
             container: hold.container.clone().map(ContainerId),
             epoch: hold.epoch,
@@ -117,6 +141,11 @@ impl Instances {
             failed: BTreeMap::new(),
             ready_images: BTreeSet::new(),
             missing_images: BTreeMap::new(),
+            volumes: Volumes::remembered(volumes.clone()),
+            told_volumes: volumes,
+            told_made: made.clone(),
+            made,
+            let_go: BTreeSet::new(),
             version: 0,
             wake: None,
         }
@@ -152,7 +181,11 @@ impl Instances {
     /// What is asked of this node now, as a whole. Only a member of the grid with loaded documents
     /// asks: what is in neither list is removed.
     pub fn reconcile(&mut self, goals: Goals, now: Now) {
-        self.asked = Some(Asked::new(goals));
+        let asked = Asked::new(goals);
+        self.made.retain(|instance| asked.bound.contains(instance));
+        self.let_go
+            .retain(|instance| asked.wanted.contains_key(instance));
+        self.asked = Some(asked);
         self.refresh(now);
     }
 
@@ -173,6 +206,7 @@ impl Instances {
                 self.engine.works();
                 self.blind = false;
             }
+            Observed::Volumes(listing) => self.volumes.list(listing),
             Observed::Engine(engine) => self.engine.described(engine, now),
             Observed::EngineTrouble { problem } => {
                 self.engine.fails(problem, now);
@@ -190,7 +224,9 @@ impl Instances {
         match subject {
             Subject::Image(key) => self.conclude_fetch(key, outcome, now),
             Subject::Standby(mark) => self.standby.conclude(mark, outcome, now.monotonic),
+            Subject::Volume(name) => self.volumes.conclude(name, outcome, now.monotonic),
             Subject::Instance(instance, berth) => {
+                self.note_volumes(&action, &outcome);
                 self.conclude(&instance, berth, &action, outcome, now);
             }
             Subject::Check(instance, berth) => {
@@ -235,7 +271,7 @@ impl Instances {
         let (id, subject, action) = self.queue.take()?;
         match &subject {
             Subject::Image(key) => self.images.fetching(key),
-            Subject::Standby(_) => {}
+            Subject::Standby(_) | Subject::Volume(_) => {}
             Subject::Instance(instance, berth) => {
                 if let Some(local) = self.locals.get_mut(instance) {
                     let is_beside = local.berth != *berth;
@@ -282,6 +318,48 @@ impl Instances {
         &self.missing_images
     }
 
+    /// Whether an instance that is bound to this node has, or may have, data here.
+    pub fn has_made(&self, instance: &InstanceId) -> bool {
+        self.made.contains(instance) || self.volumes.has_of(instance, self.asked.as_ref())
+    }
+
+    /// The instances bound to this node of which it has started a container, since they are bound to it.
+    pub fn told_made(&self) -> &BTreeSet<InstanceId> {
+        &self.told_made
+    }
+
+    /// Whether nothing of an instance is there or under way.
+    pub fn can_let_go(&self, instance: &InstanceId) -> bool {
+        let is_listed = self.sight.is_listed() && !self.blind;
+        let is_there = self.has_made(instance) || self.sight.has(instance);
+        is_listed && !is_there && !self.queue.is_busy(instance)
+    }
+
+    /// Nothing of an instance is begun from now on, if nothing of it is there or under way: else it is not let go.
+    pub fn let_go(&mut self, instance: &InstanceId, now: Now) {
+        if self.can_let_go(instance) {
+            self.let_go.insert(instance.clone());
+            self.refresh(now);
+        }
+    }
+
+    /// Those that were let go, and are bound to this node yet.
+    pub fn gone_from_here(&self) -> impl Iterator<Item = &InstanceId> {
+        self.let_go.iter()
+    }
+
+    /// It is tried again.
+    pub fn take_back(&mut self, instance: &InstanceId, now: Now) {
+        if self.let_go.remove(instance) {
+            self.refresh(now);
+        }
+    }
+
+    /// The copies of volumes that this node keeps, by their names on its engine.
+    pub fn volumes(&self) -> &BTreeMap<String, Copy> {
+        &self.told_volumes
+    }
+
     /// Instances that failed for good at the wanted deploy.
     pub fn failures(&self) -> &BTreeMap<InstanceId, Failed> {
         &self.failed
@@ -323,6 +401,7 @@ impl Instances {
     }
 
     fn look_and_plan(&mut self, now: Now) -> Findings {
+        self.note_made();
         let mut found = Findings::default();
         let mut locals = mem::take(&mut self.locals);
         let seen = self.sight.by_instance();
@@ -334,6 +413,8 @@ impl Instances {
             seen: &seen,
             engine: &self.engine,
             queue: &self.queue,
+            made: &self.made,
+            let_go: &self.let_go,
             said: &self.holds,
             blind: self.blind,
             acts_from: self.acts_from,
@@ -357,9 +438,41 @@ impl Instances {
             };
             found.ready.insert(Subject::Image(key), action);
         }
+        self.plan_removals(&mut found, now.monotonic);
         self.plan_standby(&mut found, now.monotonic);
         self.locals = locals;
         found
+    }
+
+    /// Copies of volumes that were removed.
+    fn plan_removals(&self, found: &mut Findings, now: Instant) {
+        let Some(asked) = &self.asked else { return };
+        let removed = &asked.removed_volumes;
+        let due = self.volumes.due(removed, now);
+        let due = due.map(|(name, action)| (Subject::Volume(name), action));
+        found
+            .ready
+            .extend(due.filter(|(subject, _)| !self.queue.has(subject)));
+        found.wakes.extend(self.volumes.next_try(removed, now));
+    }
+
+    fn note_made(&mut self) {
+        let Some(asked) = &self.asked else { return };
+        let started = self.sight.started_instances();
+        let made = started.filter(|instance| asked.bound.contains(*instance));
+        self.made.extend(made.cloned());
+    }
+
+    /// What a container was made with is there.
+    fn note_volumes(&mut self, action: &Action, outcome: &Outcome) {
+        if let (Action::Run(spec), Ok(_)) = (action, outcome) {
+            let mounted = spec
+                .mounts
+                .iter()
+                .filter_map(|mount| mount.docker_volume.as_ref());
+            let copies = mounted.map(|mounted| (mounted.name.clone(), mounted.copy.clone()));
+            self.volumes.made(copies);
+        }
     }
 
     /// What nothing here needs yet is fetched when nothing else is to be done.
@@ -406,12 +519,17 @@ impl Instances {
         let engine_changed = self.engine.take_change(now.monotonic);
         let (ready, missing) = (self.standby.ready(), self.standby.missing());
         let images_changed = ready != self.ready_images || missing != self.missing_images;
-        if engine_changed || images_changed || holds != self.holds || refused != self.refused {
+        let volumes = self.volumes.report();
+        let is_kept_anew = volumes != self.told_volumes || self.made != self.told_made;
+        let is_news = engine_changed || images_changed || is_kept_anew;
+        if is_news || holds != self.holds || refused != self.refused {
             self.version += 1;
             self.holds = holds;
             self.refused = refused;
             self.ready_images = ready;
             self.missing_images = missing;
+            self.told_volumes = volumes;
+            self.told_made = self.made.clone();
         }
     }
 

@@ -106,6 +106,7 @@ pub(super) fn began(
             tracing::debug!(%instance, name, "Naming the container of an instance");
         }
         Action::Fetch { .. }
+        | Action::RemoveVolume { .. }
         | Action::Probe { .. }
         | Action::Check { .. }
         | Action::LastLines { .. } => {}
@@ -128,6 +129,7 @@ pub(super) fn failed(instance: &InstanceId, action: &Action, problem: &Failure) 
             tracing::warn!(%instance, %problem, "A hook of an instance failed");
         }
         Action::Fetch { .. }
+        | Action::RemoveVolume { .. }
         | Action::Probe { .. }
         | Action::Check { .. }
         | Action::LastLines { .. } => {}

@@ -12,6 +12,7 @@ use crate::id::RevisionHash;
 use crate::report::{Health, Hold, InstanceState};
 use crate::stack::{OnReturn, Service};
 use crate::time::{Instant, WallTime};
+use crate::volume::VolumeName;
 
 use super::action::{Action, Container, ContainerId, ContainerState};
 use super::backoff::{CRASHES_BEFORE_REFUSAL, Crashes, Setback};
@@ -117,6 +118,8 @@ pub(super) struct Local {
     pub decided: Option<Instant>,
     /// What the replacement waits for.
     pub waits_for: Option<String>,
+    /// A volume of the wanted deploy that is not known here.
+    pub lacks: Option<VolumeName>,
     /// The address of its last container in the grid's network.
     pub address: Option<Ipv4Addr>,
     /// Addresses that the engine refused: something that is not ours has them.
@@ -150,6 +153,7 @@ impl Default for Local {
             naming: None,
             decided: None,
             waits_for: None,
+            lacks: None,
             address: None,
             avoided: BTreeSet::new(),
         }
@@ -218,6 +222,7 @@ impl Local {
             self.waits_for = None;
         }
         self.hooks.take_over(wanted);
+        self.lacks = wanted.lacks().cloned();
         self.stateful = wanted.service.stateful;
         self.grace = super::container::stop_grace(&wanted.service);
         self.tells_age = wanted.service.deploy.offline.on_return == OnReturn::LongestRunning;
@@ -278,6 +283,7 @@ impl Local {
             | Action::Probe { .. }
             | Action::Check { .. }
             | Action::LastLines { .. }
+            | Action::RemoveVolume { .. }
             | Action::Fetch { .. } => {}
         }
     }
@@ -509,6 +515,14 @@ impl Local {
         }
     }
 
+    /// What has to come before anything of the wanted deploy is made.
+    pub(super) fn awaited(&self) -> Option<String> {
+        let lacks = self.lacks.as_ref();
+        let unknown = || lacks.map(|name| format!("the volume `{name}` is not known on this node"));
+        let awaited = self.order.awaited().map(ToString::to_string);
+        awaited.or_else(unknown)
+    }
+
     /// What a container that is up waits for, or suffers from.
     fn waiting(&self, best: &Container, scene: Scene<'_>) -> Option<String> {
         if let Some(pull) = scene.pull {
@@ -517,8 +531,8 @@ impl Local {
         if let Some(setback) = scene.image_setback {
             return Some(setback.problem.clone());
         }
-        if let Some(awaited) = self.order.awaited() {
-            return Some(awaited.to_string());
+        if let Some(awaited) = self.awaited() {
+            return Some(awaited);
         }
         if let Some(hindrance) = &self.waits_for {
             return Some(hindrance.clone());
@@ -567,8 +581,8 @@ impl Local {
             };
             return Condition::new(state, Health::Unknown).because(Some(setback.problem.clone()));
         }
-        if let Some(awaited) = self.order.awaited() {
-            return Condition::new(Pending, Health::Unknown).because(Some(awaited.to_string()));
+        if let Some(awaited) = self.awaited() {
+            return Condition::new(Pending, Health::Unknown).because(Some(awaited));
         }
         let state = if scene.image_ready { Creating } else { Pending };
         Condition::new(state, Health::Unknown)

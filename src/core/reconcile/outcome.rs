@@ -59,6 +59,7 @@ impl Instances {
                 self.conclude_reading(instance, berth, container, outcome);
             }
             Action::Fetch { .. }
+            | Action::RemoveVolume { .. }
             | Action::Run(_)
             | Action::Hook { .. }
             | Action::Start { .. }
@@ -188,6 +189,7 @@ impl Instances {
                 | Action::Probe { .. }
                 | Action::Check { .. }
                 | Action::LastLines { .. }
+                | Action::RemoveVolume { .. }
                 | Action::Fetch { .. },
                 _,
             ) => {}
@@ -208,7 +210,10 @@ impl Instances {
             Action::Stop { .. } | Action::Remove { .. } => local.stopping = None,
             Action::Rename { .. } => local.naming = None,
             Action::Probe { .. } => local.answered(),
-            Action::Fetch { .. } | Action::Check { .. } | Action::LastLines { .. } => {}
+            Action::Fetch { .. }
+            | Action::RemoveVolume { .. }
+            | Action::Check { .. }
+            | Action::LastLines { .. } => {}
         }
     }
 
@@ -251,7 +256,7 @@ impl Instances {
                 local.starting = Some(setback(local.starting.as_ref(), failure, now));
             }
             // Has a subject of its own.
-            Action::Check { .. } | Action::LastLines { .. } => {}
+            Action::Check { .. } | Action::RemoveVolume { .. } | Action::LastLines { .. } => {}
             Action::Stop { .. } | Action::Remove { .. } => {
                 local.stopping = Some(setback(local.stopping.as_ref(), failure, now));
             }
@@ -292,6 +297,7 @@ fn container_of(action: &Action) -> Option<&ContainerId> {
         // It may have stopped only.
         Action::Command { .. } => None,
         Action::Fetch { .. }
+        | Action::RemoveVolume { .. }
         | Action::Run(_)
         | Action::Hook { .. }
         | Action::Probe { .. }

@@ -30,6 +30,8 @@ pub(super) enum Subject {
     Image(ImageKey),
     /// That nothing here needs yet.
     Standby(ImageMark),
+    /// A copy of a volume, by its name on the engine.
+    Volume(String),
     /// Of the instance's container, beside what else is done about it.
     Check(InstanceId, Berth),
 }
@@ -50,7 +52,10 @@ impl Lane {
         match action {
             Action::Fetch { .. } => match subject {
                 Subject::Standby(_) => Self::Standby,
-                Subject::Image(_) | Subject::Instance(..) | Subject::Check(..) => Self::Pull,
+                Subject::Image(_)
+                | Subject::Instance(..)
+                | Subject::Volume(_)
+                | Subject::Check(..) => Self::Pull,
             },
             Action::Check {
                 target: CheckTarget::Exec { .. },
@@ -63,6 +68,7 @@ impl Lane {
             | Action::Start { .. }
             | Action::Stop { .. }
             | Action::Remove { .. }
+            | Action::RemoveVolume { .. }
             | Action::Rename { .. } => Self::Engine,
         }
     }
@@ -101,15 +107,19 @@ impl Queue {
         let mut in_flight = self.in_flight.values();
         in_flight.any(|(subject, _)| match subject {
             Subject::Instance(other, _) => other == instance,
-            Subject::Image(_) | Subject::Standby(_) | Subject::Check(..) => false,
+            Subject::Image(_) | Subject::Standby(_) | Subject::Volume(_) | Subject::Check(..) => {
+                false
+            }
         })
     }
 
     pub(super) fn is_checked(&self, instance: &InstanceId, berth: Berth) -> bool {
-        let check = Subject::Check(instance.clone(), berth);
-        self.in_flight
-            .values()
-            .any(|(subject, _)| *subject == check)
+        self.has(&Subject::Check(instance.clone(), berth))
+    }
+
+    /// Whether something is under way on its behalf.
+    pub(super) fn has(&self, subject: &Subject) -> bool {
+        self.in_flight.values().any(|(other, _)| other == subject)
     }
 
     /// Whether any image is on its way.

@@ -24,6 +24,7 @@ use super::rollout::{Peer, Rollout};
 use super::sight::{Seen, Sight};
 use super::succession::{Berth, Beside, Seats, told_with};
 use super::trial::Failed;
+use super::volumes::RemovedVolumes;
 use super::wanted::{Departure, Goals, Wanted};
 use super::wiring::{self, Unattached, Wiring};
 use super::yielding::{Farewell, farewell};
@@ -34,6 +35,9 @@ pub(super) struct Asked {
     pub wanted: BTreeMap<InstanceId, Wanted>,
     leaving: BTreeMap<InstanceId, Departure>,
     takeovers_from: Option<Instant>,
+    pub removed_volumes: RemovedVolumes,
+    /// All that are bound to this node.
+    pub bound: BTreeSet<InstanceId>,
 }
 
 impl Asked {
@@ -52,6 +56,8 @@ impl Asked {
                 .map(|leaving| (leaving.instance, leaving.departure))
                 .collect(),
             takeovers_from: goals.hold_takeovers_until,
+            removed_volumes: goals.removed_volumes,
+            bound: goals.bound,
         }
     }
 }
@@ -65,6 +71,10 @@ pub(super) struct Round<'a> {
     pub seen: &'a BTreeMap<InstanceId, Seen>,
     pub engine: &'a EngineSight,
     pub queue: &'a Queue,
+    /// Those bound to this node that have data here.
+    pub made: &'a BTreeSet<InstanceId>,
+    /// Nothing of these is begun.
+    pub let_go: &'a BTreeSet<InstanceId>,
     /// What was said before this look.
     pub said: &'a BTreeMap<InstanceId, Hold>,
     /// What the engine holds is not known now: nothing is taken on.
@@ -217,7 +227,8 @@ impl<'a> Round<'a> {
         let pinned = image.as_ref().and_then(|image| images.pinned(image));
         self.look_at_order(instance, local, task, found);
         // Whoever waits for others does nothing with the image that is there.
-        let usable = pinned.filter(|_| local.order.awaited().is_none());
+        let is_let_go = self.let_go.contains(instance);
+        let usable = pinned.filter(|_| local.awaited().is_none() && !is_let_go);
         self.step(instance, local, task, usable, found);
         self.step_beside(instance, local, task, pinned, found);
         let seats = local.seats(self.containers(instance));
@@ -258,9 +269,12 @@ impl<'a> Round<'a> {
                 .extend(failure.map(|failed| (instance.clone(), failed)));
             let setbacks = [tried.starting.as_ref(), scene.image_setback];
             let crashes_on = tried.crashes.are_reason_to_refuse();
+            let has_data = || wanted.is_daemon() || self.made.contains(instance);
+            let is_kept = wanted.fixed && (!wanted.service.stateful || has_data());
             refuse_or_accept(
                 refusals,
                 wanted,
+                is_kept,
                 setbacks,
                 crashes_on,
                 hold,
@@ -586,6 +600,7 @@ fn address_of(action: &Action) -> Option<Ipv4Addr> {
     match action {
         Action::Run(spec) | Action::Hook { spec, .. } => spec.network.address(),
         Action::Fetch { .. }
+        | Action::RemoveVolume { .. }
         | Action::Start { .. }
         | Action::Command { .. }
         | Action::Stop { .. }
@@ -608,6 +623,7 @@ fn accept_what_runs(refusals: &mut Refusals, instance: &InstanceId, hold: &Hold)
 fn refuse_or_accept(
     refusals: &mut Refusals,
     wanted: &Wanted,
+    is_kept: bool,
     setbacks: [Option<&Setback>; 2],
     crashes_on: bool,
     hold: &Hold,
@@ -618,7 +634,7 @@ fn refuse_or_accept(
     if hold.state == InstanceState::Running && hold.health == Health::Healthy {
         refusals.accept(&wanted.instance);
     }
-    if wanted.fixed || hold.state != InstanceState::Failed {
+    if is_kept || hold.state != InstanceState::Failed {
         return;
     }
     let mut reasons = setbacks.into_iter().flatten();

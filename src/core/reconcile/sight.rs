@@ -120,6 +120,24 @@ impl Sight {
         containers.filter_map(|container| container.assigned)
     }
 
+    pub(super) fn instances(&self) -> impl Iterator<Item = &InstanceId> {
+        let containers = self.containers.values();
+        containers.map(|container| &container.owner.instance)
+    }
+
+    /// Those that have a container which was ever started: before that it has written nothing.
+    pub(super) fn started_instances(&self) -> impl Iterator<Item = &InstanceId> {
+        let started = self
+            .containers
+            .values()
+            .filter(|container| container.state != ContainerState::Created);
+        started.map(|container| &container.owner.instance)
+    }
+
+    pub(super) fn has(&self, instance: &InstanceId) -> bool {
+        self.instances().any(|other| other == instance)
+    }
+
     pub(super) fn by_instance(&self) -> BTreeMap<InstanceId, Seen> {
         let mut seen: BTreeMap<InstanceId, Seen> = BTreeMap::new();
         for container in self.containers.values() {

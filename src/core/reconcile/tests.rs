@@ -15,4 +15,5 @@ mod properties;
 mod standby;
 mod starts;
 mod succession;
+mod volumes;
 mod wiring;

@@ -5,7 +5,7 @@
 //! only by a member of the grid whose documents are loaded.
 
 use std::cmp::Ordering;
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
 use crate::id::{EnvelopeHash, InstanceId, NodeId, RevisionHash};
@@ -13,10 +13,12 @@ use crate::report::Hold;
 use crate::stack::{FrozenImage, Service};
 use crate::time::Instant;
 use crate::view::Lifecycle;
+use crate::volume::{Volume, VolumeName};
 
 use super::action::Ownership;
 use super::order::Awaited;
 use super::rollout::{Hindrance, Peer};
+use super::volumes::RemovedVolumes;
 
 /// All that is asked of this node now.
 #[derive(Clone, Debug, Default, PartialEq)]
@@ -25,6 +27,10 @@ pub struct Goals {
     pub leaving: Vec<Leaving>,
     /// This node suspects itself: until then it takes nothing over from absent nodes.
     pub hold_takeovers_until: Option<Instant>,
+    /// Copies of these go: no service uses them.
+    pub removed_volumes: RemovedVolumes,
+    /// The stateful instances that are bound to this node.
+    pub bound: BTreeSet<InstanceId>,
 }
 
 /// An instance that falls to this node.
@@ -38,6 +44,8 @@ pub struct Wanted {
     /// Counts along the service's history: for a label that people read.
     pub revision_number: u64,
     pub generation: u64,
+    /// Those that it mounts, as far as they are known here.
+    pub volumes: BTreeMap<VolumeName, Arc<Volume>>,
     /// What the image's name meant when this deploy was accepted; `None` where nobody could tell.
     pub image: Option<FrozenImage>,
     /// What is of an older deploy is of an earlier service of the name
@@ -57,7 +65,7 @@ pub struct Wanted {
     pub awaited: Option<Awaited>,
     /// [`Lifecycle::Stopped`]: its container is stopped and kept.
     pub state: Lifecycle,
-    /// Bound to this node (stateful), or one for each node (daemon): refusing it helps nobody.
+    /// Bound to this node (stateful), or one for each node (daemon): once it has data here, refusing it helps nobody.
     pub fixed: bool,
     /// The previous holder is absent.
     pub takeover: bool,
@@ -74,6 +82,12 @@ pub struct Wanted {
 impl Wanted {
     pub(super) fn is_daemon(&self) -> bool {
         self.service.deploy.strategy == crate::stack::Strategy::Daemon
+    }
+
+    /// A volume that it mounts and that is not known here: the documents may come one after the other.
+    pub(super) fn lacks(&self) -> Option<&VolumeName> {
+        let mut named = self.service.named_volumes();
+        named.find(|name| !self.volumes.contains_key(*name))
     }
 
     pub(super) fn is_met_by(&self, owner: &Ownership) -> bool {

@@ -2,7 +2,7 @@
 
 use std::collections::BTreeSet;
 
-use super::{Deploy, Port, Resources, Service, Strategy, Volume, VolumeSource, size_text};
+use super::{Deploy, Port, Resources, Service, Strategy, Volume, size_text};
 
 /// One thing wrong with a service, and where.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -35,8 +35,6 @@ pub enum InvalidService {
     PortTwice { port: Port, first: Port },
     #[error("the path `{0}` is mounted twice")]
     MountTwice(String),
-    #[error("the named volume `{0}` is not supported yet")]
-    NamedVolume(String),
     #[error("the environment variable `{0}` is given twice")]
     VariableTwice(String),
     #[error("`{0}` is linked twice")]
@@ -59,9 +57,6 @@ impl InvalidService {
     /// What to do about it, where that is not obvious.
     pub fn hint(&self) -> Option<&'static str> {
         match self {
-            Self::NamedVolume(_) => {
-                Some("use a path `/data` (kept with the instance) or a bind mount `/host:/data`")
-            }
             Self::MaxPerNodeOfDaemon => Some("remove `max_per_node`, and set `instances`"),
             Self::SpreadWithoutHa(_) => Some("remove `spread`, or use the strategy `ha`"),
             Self::PortTwice { .. }
@@ -152,9 +147,6 @@ fn volume_faults(volumes: &[Volume], faults: &mut Vec<Fault>) {
                 cause,
             });
         };
-        if let VolumeSource::Named(name) = &volume.source {
-            fault(InvalidService::NamedVolume(name.clone()));
-        }
         if !seen.insert(volume.normal_path()) {
             fault(InvalidService::MountTwice(volume.path.clone()));
         }
@@ -261,7 +253,6 @@ mod tests {
                 "the environment variable `A` is given twice",
                 "`127.0.0.1:80:2/tcp` publishes a host port that `0.0.0.0:80:1/tcp` publishes already",
                 "`db` is linked twice",
-                "the named volume `cache` is not supported yet",
                 "the path `/data/` is mounted twice",
                 "the label `io.kontena.grid.name` is reserved: `io.kontena.` belongs to Kontena",
                 "1m of memory and swap together is less than 2m of memory alone",

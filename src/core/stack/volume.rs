@@ -4,6 +4,7 @@ use std::fmt;
 use std::str::FromStr;
 
 use super::{Volume, VolumeSource};
+use crate::volume::InvalidVolumeName;
 
 /// Docker's flags for a bind mount or volume (`docker run --volume`).
 const FLAGS: [&str; 14] = [
@@ -36,8 +37,11 @@ pub enum InvalidVolume {
     Climbs { path: String, text: String },
     #[error("nothing can be mounted over the container's `/`")]
     Root,
-    #[error("`{name}` in `{text}` is not a volume name: use letters, digits, `_`, `.` and `-`")]
-    Name { name: String, text: String },
+    #[error("in `{text}`: {problem}")]
+    Name {
+        problem: InvalidVolumeName,
+        text: String,
+    },
     #[error("`{flag}` in `{text}` is not a mount flag that Docker knows")]
     Flag { flag: String, text: String },
 }
@@ -70,14 +74,11 @@ fn source_of(source: &str, text: &str) -> Result<VolumeSource, InvalidVolume> {
         check_path(source, text)?;
         return Ok(VolumeSource::Bind(source.to_owned()));
     }
-    let named = |byte: u8| byte.is_ascii_alphanumeric() || matches!(byte, b'_' | b'.' | b'-');
-    if source.is_empty() || !source.bytes().all(named) {
-        return Err(InvalidVolume::Name {
-            name: source.to_owned(),
-            text: text.to_owned(),
-        });
-    }
-    Ok(VolumeSource::Named(source.to_owned()))
+    let name = source.parse().map_err(|problem| InvalidVolume::Name {
+        problem,
+        text: text.to_owned(),
+    })?;
+    Ok(VolumeSource::Named(name))
 }
 
 fn check_path(path: &str, text: &str) -> Result<(), InvalidVolume> {
@@ -117,7 +118,8 @@ impl fmt::Display for Volume {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match &self.source {
             VolumeSource::Anonymous => {}
-            VolumeSource::Bind(source) | VolumeSource::Named(source) => write!(f, "{source}:")?,
+            VolumeSource::Bind(source) => write!(f, "{source}:")?,
+            VolumeSource::Named(name) => write!(f, "{name}:")?,
         }
         f.write_str(&self.path)?;
         match &self.flags {
@@ -153,8 +155,8 @@ mod tests {
             ("/a/../..:/data", "the path `/a/../..` in"),
             ("/a:/b:rx", "`rx` in `/a:/b:rx` is not a mount flag"),
             ("/a:/b:ro:z", "`/a:/b:ro:z` is not a volume"),
-            ("a b:/b", "`a b` in"),
-            (":/b", "`` in `:/b` is not a volume name"),
+            ("a b:/b", "in `a b:/b`: `a b` is not a volume name"),
+            (":/b", "in `:/b`: `` is not a volume name"),
             ("/a:/", "nothing can be mounted"),
         ] {
             let problem = text.parse::<Volume>().unwrap_err().to_string();

@@ -3,6 +3,7 @@
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
+use super::volumes::Removed;
 use super::{Read, conflict, readable, shown};
 use crate::access::Members;
 use crate::document::DocumentId;
@@ -15,6 +16,7 @@ use crate::network::ipam::{self, Claim, Subnet};
 use crate::network::plan::AddressPlan;
 use crate::network::vpn::Vpn;
 use crate::view::{Availability, Conflict, Grid, JoinToken, LastSign, Member};
+use crate::volume::{Volume, VolumeName};
 
 #[derive(Debug, Default)]
 pub(super) struct GridPart {
@@ -28,6 +30,8 @@ pub(super) struct GridPart {
     pub(super) admin_tokens: BTreeSet<[u8; 32]>,
     pub(super) vpn: Vpn,
     pub(super) registries: BTreeMap<RegistryName, Arc<Registry>>,
+    pub(super) volumes: BTreeMap<VolumeName, Arc<Volume>>,
+    pub(super) removed_volumes: Removed,
     pub(super) conflicts: Vec<Conflict>,
 }
 
@@ -53,6 +57,7 @@ pub(super) fn read(id: GridId, log: &Log, members: &Members) -> GridPart {
     part.tell_names_apart();
     part.read_vpn_users(log);
     part.read_registry_keys(log);
+    part.read_volume_removals(log);
     part
 }
 
@@ -140,8 +145,10 @@ impl GridPart {
                 self.vpn.revoked.insert(key);
             }
             GridRegister::Registry(registry) => self.read_registry(log, registry, name, values),
+            GridRegister::Volume(volume) => self.read_volume(log, volume, name, values),
             // The plan was read first, a removed node has no row, a removal is judged by `Members`, a revocation is read
-            // with its token, users are read once all revocations are known, and keys once all registries are.
+            // with its token, users are read once all revocations are known, keys once all registries are, and removals of
+            // volumes once all volumes are.
             GridRegister::AddressPlan
             | GridRegister::Admission(_)
             | GridRegister::AssumedDead(_)
@@ -149,7 +156,8 @@ impl GridPart {
             | GridRegister::TokenRevoked(_)
             | GridRegister::VpnUser(_)
             | GridRegister::VpnReach(_)
-            | GridRegister::RegistryKey(..) => {}
+            | GridRegister::RegistryKey(..)
+            | GridRegister::VolumeRemoved(..) => {}
         }
     }
 

@@ -2,7 +2,7 @@
 
 use std::collections::BTreeMap;
 
-use super::field::{FieldProblem, FieldProblemKind};
+use super::field::FieldProblem;
 use super::logging::LoggingChange;
 use super::placing::PlacingChange;
 use super::privileges::PrivilegesChange;
@@ -11,8 +11,8 @@ use super::rollout::RolloutChange;
 use super::set;
 use crate::id::ServiceName;
 use crate::stack::{
-    Affinity, Declared, HealthCheck, Hooks, InvalidService, Link, NetworkMode, Port, Service,
-    ServiceField, Strategy, Volume,
+    Affinity, Declared, HealthCheck, Hooks, Link, NetworkMode, Port, Service, ServiceField,
+    Strategy, Volume,
 };
 
 /// The fields of a service that are to be set; `None` leaves one as it is. An empty list clears.
@@ -171,23 +171,7 @@ fn checked(service: Service) -> Result<Service, Vec<FieldProblem>> {
             ServiceField::MaxPerNode => "deploy_opts.max_per_node".to_owned(),
             ServiceField::Rebalance => "deploy_opts.rebalance".to_owned(),
         };
-        let kind = match fault.cause {
-            InvalidService::NamedVolume(_) => FieldProblemKind::NotCarriedOut,
-            InvalidService::PortTwice { .. }
-            | InvalidService::MountTwice(_)
-            | InvalidService::VariableTwice(_)
-            | InvalidService::LinkTwice(_)
-            | InvalidService::ReservedLabel(_)
-            | InvalidService::SwapWithoutMemory
-            | InvalidService::SwapBelowMemory { .. }
-            | InvalidService::SpreadWithoutHa(_)
-            | InvalidService::MaxPerNodeOfDaemon
-            | InvalidService::RebalanceWithoutHa => FieldProblemKind::Invalid,
-        };
-        FieldProblem {
-            kind,
-            ..FieldProblem::new(path, fault.cause)
-        }
+        FieldProblem::new(path, fault.cause)
     });
     Err(problems.collect())
 }

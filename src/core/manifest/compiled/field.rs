@@ -228,6 +228,11 @@ impl<'v> Field<'v> {
             .ok()
     }
 
+    /// Where it is true or false.
+    pub(super) fn flag(&self) -> Option<bool> {
+        self.value.as_bool()
+    }
+
     pub(super) fn boolean(&self, problems: &mut Vec<FieldProblem>) -> Option<bool> {
         let boolean = self.value.as_bool();
         if boolean.is_none() {

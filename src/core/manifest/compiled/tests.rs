@@ -214,7 +214,6 @@ fn a_wrong_body_is_told_every_field() {
         services[0].labels[0]: `a` is not a label: expected `KEY=VALUE`
         services[1].secrets: is not supported yet
         services[1].deploy_opts.min_health: has to be from 0 to 1
-        services[1].volumes[1]: the named volume `x` is not supported yet
         services[1].volumes[1]: the path `/data` is mounted twice
         services[2]: has to be an object, this is a number
         expose: `expose` names service `shop`, which this stack does not define"#]].assert_eq(&lines.join("\n"));
@@ -224,7 +223,7 @@ fn a_wrong_body_is_told_every_field() {
     let paths: Vec<&str> = of_other_versions
         .map(|problem| problem.path.as_str())
         .collect();
-    assert_eq!(paths, ["services[1].secrets", "services[1].volumes[1]"]);
+    assert_eq!(paths, ["services[1].secrets"]);
 }
 
 #[test]
@@ -243,6 +242,36 @@ fn what_of_kontena_is_not_carried_out_is_told_and_not_left_aside() {
         services[0].net: has to be bridge or host
         services[0].deploy_opts.interval: is not supported yet"#]]
     .assert_eq(&lines.join("\n"));
+}
+
+#[test]
+fn what_a_stack_calls_its_volumes_is_what_the_grid_does() {
+    let of = |volumes: Value| {
+        let services =
+            json!([{"name": "db", "image": "redis", "volumes": ["store:/data:ro", "own:/b"]}]);
+        read(&json!({"stack": "shop", "services": services, "volumes": volumes}))
+    };
+    let mounted = |volumes: Value| {
+        let compiled = of(volumes).unwrap();
+        let service = &compiled.stack.services[&"db".parse().unwrap()].service;
+        let mounts = service.volumes.iter();
+        mounts.map(ToString::to_string).collect::<Vec<_>>()
+    };
+    assert_eq!(mounted(json!([])), ["store:/data:ro", "own:/b"]);
+    let renamed =
+        json!([{"name": "store", "external": "redis-data"}, {"name": "own", "external": true}]);
+    assert_eq!(mounted(renamed), ["redis-data:/data:ro", "own:/b"]);
+    let lines = |volumes: Value| {
+        let problems = of(volumes).err().unwrap_or_default();
+        let lines: Vec<String> = problems.iter().map(ToString::to_string).collect();
+        lines.join("\n")
+    };
+    let wrong = json!([{"name": "store"}, {"name": "own", "external": false}, {"name": "a/b", "external": true}, 7]);
+    expect![[r#"
+        volumes[0]: has to be `external`: a stack creates no volumes, `kontena volume create` does
+        volumes[1].external: has to be `external`: a stack creates no volumes, `kontena volume create` does
+        volumes[2].name: `a/b` is not a volume name: 1 to 64 letters, digits, `_`, `.` and `-` are expected, the first a letter or a digit
+        volumes[3]: has to be an object, this is a number"#]].assert_eq(&lines(wrong));
 }
 
 fn name<T: std::str::FromStr<Err: std::fmt::Debug> + std::fmt::Debug>() -> impl Strategy<Value = T>

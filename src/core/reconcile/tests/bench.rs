@@ -9,7 +9,7 @@ use crate::reconcile::action::{
     Action, ActionId, Container, ContainerState, Failure, Observed, Outcome,
 };
 use crate::reconcile::rollout::Peer;
-use crate::reconcile::{Departure, Goals, Identity, Instances, Leaving, Wanted};
+use crate::reconcile::{Departure, Goals, Identity, Instances, Leaving, Remembered, Wanted};
 use crate::report::{Health, Hold, InstanceState};
 use crate::stack::Service;
 use crate::time::{Instant, Now, WallTime};
@@ -44,6 +44,7 @@ pub(super) fn of_service(instance: &str, generation: u64, n: u32, service: Servi
         revision: service.hash(),
         service: Arc::new(service),
         creation: EnvelopeHash([6; 32]),
+        volumes: BTreeMap::new(),
         revision_number: generation,
         generation,
         image: None,
@@ -72,6 +73,14 @@ pub(super) fn healthy(number: u32, current: bool) -> Peer {
         failed: false,
         updating: false,
         kept: false,
+    }
+}
+
+/// What was held in an earlier life.
+pub(super) fn remembered(holds: BTreeMap<InstanceId, Hold>) -> Remembered {
+    Remembered {
+        holds,
+        ..Remembered::default()
     }
 }
 
@@ -110,7 +119,7 @@ pub(super) struct Bench {
 impl Bench {
     pub(super) fn new() -> Self {
         Self {
-            instances: Instances::new(identity(), BTreeMap::new()),
+            instances: Instances::new(identity(), Remembered::default()),
             engine: Engine::default(),
             goals: Goals::default(),
             millis: 1_000_000,
@@ -157,6 +166,11 @@ impl Bench {
 
     pub(super) fn observe(&mut self) {
         let observed = self.engine.list();
+        self.instances.observe(observed, self.now());
+    }
+
+    pub(super) fn observe_volumes(&mut self) {
+        let observed = Observed::Volumes(self.engine.volumes.clone());
         self.instances.observe(observed, self.now());
     }
 
@@ -239,7 +253,12 @@ impl Bench {
 
     /// The daemon is killed and started again.
     pub(super) fn restart_daemon(&mut self) {
-        let remembered = self.instances.holds().clone();
+        let instances = &self.instances;
+        let remembered = Remembered {
+            holds: instances.holds().clone(),
+            volumes: instances.volumes().clone(),
+            made: instances.told_made().clone(),
+        };
         self.instances = Instances::new(identity(), remembered);
     }
 
@@ -306,6 +325,7 @@ impl Bench {
             Action::Start { container } => named("start", container),
             Action::Stop { container, .. } => named("stop", container),
             Action::Remove { container } => named("remove", container),
+            Action::RemoveVolume { name, .. } => format!("remove volume {name}"),
             Action::Rename { container, name } => {
                 format!("{} to {name}", named("rename", container))
             }

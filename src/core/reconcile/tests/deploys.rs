@@ -7,7 +7,7 @@ use crate::reconcile::{Instances, Wanted};
 use crate::stack::Service;
 use crate::view::{Freshness, Lifecycle};
 
-use super::bench::{Bench, healthy, hold, id, identity, of_service, wanted};
+use super::bench::{Bench, healthy, hold, id, identity, of_service, remembered, wanted};
 use crate::reconcile::wanted::Aim;
 use crate::report::{Health, Hold, InstanceState};
 
@@ -384,7 +384,7 @@ fn a_daemon_service_does_not_count_nodes_that_are_absent() {
 #[test]
 fn holds_are_remembered_by_instance() {
     let bench = running_second();
-    let again = Instances::new(identity(), bench.instances.holds().clone());
+    let again = Instances::new(identity(), remembered(bench.instances.holds().clone()));
     assert!(again.holds().contains_key(&id("web-2")));
 }
 

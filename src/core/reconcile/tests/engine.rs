@@ -9,6 +9,7 @@ use crate::reconcile::action::{
 };
 use crate::stack::FrozenImage;
 use crate::time::WallTime;
+use crate::volume::Copy;
 
 #[derive(Clone, Debug, Default)]
 pub(super) struct Engine {
@@ -24,6 +25,9 @@ pub(super) struct Engine {
     pub failing_hooks: BTreeSet<String>,
     /// What every container writes.
     pub written: Vec<String>,
+    pub volumes: BTreeMap<String, Copy>,
+    /// No volume can be made.
+    pub is_full: bool,
     created: u64,
 }
 
@@ -52,6 +56,12 @@ impl Engine {
                     return Err(Failure::Refused { problem });
                 }
                 self.containers.remove(container);
+                Ok(Success::Done)
+            }
+            Action::RemoveVolume { name, copy } => {
+                if self.volumes.get(name) == Some(copy) {
+                    self.volumes.remove(name);
+                }
                 Ok(Success::Done)
             }
             Action::Rename { container, name } => {
@@ -117,6 +127,18 @@ impl Engine {
             let id = found.id.clone();
             self.start(&id, wall)?;
             return Ok(Success::Running(Box::new(self.containers[&id].clone())));
+        }
+        for mounted in spec
+            .mounts
+            .iter()
+            .filter_map(|mount| mount.docker_volume.as_ref())
+        {
+            if self.is_full && !self.volumes.contains_key(&mounted.name) {
+                let problem = "no space left on device".to_owned();
+                return Err(Failure::Refused { problem });
+            }
+            self.volumes
+                .insert(mounted.name.clone(), mounted.copy.clone());
         }
         if let Some(port) = spec
             .ports

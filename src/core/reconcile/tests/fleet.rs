@@ -8,7 +8,7 @@ use proptest::prelude::*;
 use crate::id::InstanceId;
 use crate::reconcile::action::{Action, ActionId, Container, ContainerState};
 use crate::reconcile::rollout::{MAX_PARALLEL, Peer, floor};
-use crate::reconcile::{Goals, Instances, Wanted};
+use crate::reconcile::{Goals, Instances, Remembered, Wanted};
 use crate::report::{Health, Hold, InstanceState};
 use crate::stack::{Order, Service};
 use crate::time::{Instant, Now, WallTime};
@@ -51,7 +51,7 @@ impl Fleet {
     fn new(n: u32, service: Service, delays: Delays) -> Self {
         let owner = |number| Owner {
             number,
-            instances: Instances::new(identity(), BTreeMap::new()),
+            instances: Instances::new(identity(), Remembered::default()),
             engine: Engine::default(),
             under_way: Vec::new(),
         };

@@ -9,7 +9,7 @@ use crate::reconcile::{Instances, Wanted};
 use crate::stack::{Hook, Service};
 use crate::view::Lifecycle;
 
-use super::bench::{Bench, healthy, hold, id, identity, of_service};
+use super::bench::{Bench, healthy, hold, id, identity, of_service, remembered};
 use crate::reconcile::Leaves;
 use crate::reconcile::action::ActionId;
 use crate::reconcile::action::Success;
@@ -225,8 +225,8 @@ fn what_shall_run_once_runs_once_for_an_instance_wherever_it_runs() {
 fn what_was_remembered_of_hooks_is_said_before_the_engine_is_asked() {
     let mut held = hold(1, InstanceState::Running);
     held.hooks_ran = ["pre_start/migrate".to_owned()].into();
-    let remembered = [(id("web-1"), held.clone())].into();
-    let instances = Instances::new(identity(), remembered);
+    let before = [(id("web-1"), held.clone())].into();
+    let instances = Instances::new(identity(), remembered(before));
     assert_eq!(instances.holds()[&id("web-1")].hooks_ran, held.hooks_ran);
 }
 

@@ -226,6 +226,7 @@ impl Story {
                 (&found.name, &found.owner.instance)
             }
             Action::Fetch { .. }
+            | Action::RemoveVolume { .. }
             | Action::Probe { .. }
             | Action::Check { .. }
             | Action::LastLines { .. }

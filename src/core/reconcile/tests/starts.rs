@@ -12,8 +12,9 @@ use crate::report::{EngineState, InstanceState};
 use crate::stack::{FrozenImage, Port, Protocol, Service, Volume, VolumeSource};
 use crate::time::{Instant, WallTime};
 use crate::view::Lifecycle;
+use crate::volume::Scope;
 
-use super::bench::{Bench, hold, id, identity, of_service, wanted};
+use super::bench::{Bench, hold, id, identity, of_service, remembered, wanted};
 
 fn with_port(node_port: u16) -> Service {
     let mut service = Service::new("web:1");
@@ -453,7 +454,7 @@ fn a_container_is_made_as_kontena_made_it() {
     service.volumes = [
         ("/data", VolumeSource::Anonymous),
         ("/etc/x", VolumeSource::Bind("/srv/x".to_owned())),
-        ("/cache", VolumeSource::Named("cache".to_owned())),
+        ("/cache", VolumeSource::Named("cache".parse().unwrap())),
     ]
     .map(|(path, source)| Volume {
         path: path.to_owned(),
@@ -461,7 +462,9 @@ fn a_container_is_made_as_kontena_made_it() {
         flags: None,
     })
     .to_vec();
-    let wanted = of_service("shop/redis-2", 40, 2, service);
+    let mut wanted = of_service("shop/redis-2", 40, 2, service);
+    let cache = super::volumes::volume(Scope::Stack, 5);
+    wanted.volumes.insert("cache".parse().unwrap(), cache);
     let spec =
         crate::reconcile::container::spec(&wanted, &identity(), 3, Attachment::Plain, "sha256:a");
     expect![[r#"
@@ -486,9 +489,9 @@ fn a_container_is_made_as_kontena_made_it() {
         io.kontena.service.name=redis
         io.kontena.stack.name=shop
         team=blue
-        /data Some("shop.redis-2.06060606.bd47413b")
+        /data Some(Mounted { name: "shop.redis-2.06060606.bd47413b", definition: Definition { scope: Instance, driver: "local", options: {} }, copy: Own { instance: shop/redis-2, creation: 06060606 } })
         /etc/x None
-        /cache Some("shop.cache")"#]]
+        /cache Some(Mounted { name: "shop.cache", definition: Definition { scope: Stack, driver: "local", options: {} }, copy: Volume { volume: cache, creation: 05050505 } })"#]]
     .assert_eq(&lines(&spec));
     assert_eq!((spec.labels.epoch, spec.labels.generation), (3, 40));
 }
@@ -637,7 +640,7 @@ fn a_node_that_only_looks_starts_nothing_and_stops_what_shall_not_run() {
 
 #[test]
 fn a_doubled_outcome_is_ignored() {
-    let mut instances = Instances::new(identity(), BTreeMap::new());
+    let mut instances = Instances::new(identity(), remembered(BTreeMap::new()));
     let done = Ok(Success::Done);
     instances.done(
         crate::reconcile::action::ActionId(5),
@@ -650,9 +653,9 @@ fn a_doubled_outcome_is_ignored() {
 /// Seed 6000688: a copy of its disk had it again at the epoch of then.
 #[test]
 fn what_others_had_meanwhile_and_is_gone_here_is_had_anew() {
-    let remembered = [(id("web-1"), hold(1, InstanceState::Running))].into();
+    let held = [(id("web-1"), hold(1, InstanceState::Running))].into();
     let mut bench = Bench::new();
-    bench.instances = Instances::new(identity(), remembered);
+    bench.instances = Instances::new(identity(), remembered(held));
     bench.observe();
     let mut web = wanted("web-1", 1);
     web.epoch_seen = 2;

@@ -395,7 +395,7 @@ fn what_two_cannot_share_is_replaced_stop_first() {
         (VolumeSource::Anonymous, None, false),
         (VolumeSource::Bind("/etc/web".to_owned()), Some("ro"), false),
         (VolumeSource::Bind("/srv".to_owned()), None, true),
-        (VolumeSource::Named("data".to_owned()), None, true),
+        (VolumeSource::Named("data".parse().unwrap()), None, true),
     ] {
         let mut service = web("web:2");
         service.volumes = vec![volume(source.clone(), flags)];

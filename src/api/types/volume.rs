@@ -1,0 +1,63 @@
+//! Volumes on the wire.
+
+use std::collections::BTreeMap;
+
+use schemars::JsonSchema;
+use serde::{Deserialize, Serialize};
+
+use super::Time;
+use super::form::{DriverText, ScopeText, VolumeText};
+
+/// The answer of `GET /v1/volumes/{grid}`.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+pub(crate) struct Volumes {
+    pub(crate) volumes: Vec<Volume>,
+}
+
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+pub(crate) struct Volume {
+    /// `GRID/NAME`.
+    pub(crate) id: String,
+    pub(crate) name: String,
+    /// Who shares one copy on a node: `instance`, `stack` or `grid`.
+    pub(crate) scope: String,
+    pub(crate) driver: String,
+    pub(crate) driver_opts: BTreeMap<String, String>,
+    pub(crate) created_at: Option<Time>,
+    /// Its copies, as the nodes said last.
+    pub(crate) instances: Vec<VolumeInstance>,
+    /// Those that mount it, whether they are deployed or not.
+    pub(crate) services: Vec<VolumeService>,
+    /// *Ours*: it was removed on one side of a split while the other gave it to a service, and goes with that.
+    #[serde(default)]
+    pub(crate) removed: bool,
+}
+
+/// A copy of a volume.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+pub(crate) struct VolumeInstance {
+    /// What Docker calls it.
+    pub(crate) name: String,
+    pub(crate) node: String,
+}
+
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+pub(crate) struct VolumeService {
+    /// `GRID/STACK/SERVICE`.
+    pub(crate) id: String,
+}
+
+/// The body of `POST /v1/volumes/{grid}`.
+#[derive(Clone, Debug, Serialize, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+pub(crate) struct VolumeRequest {
+    #[schemars(with = "VolumeText")]
+    pub(crate) name: String,
+    #[schemars(with = "ScopeText")]
+    pub(crate) scope: String,
+    #[schemars(with = "DriverText")]
+    pub(crate) driver: String,
+    /// For the driver: at most 32, each text at most 1,024 bytes long.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub(crate) driver_opts: Option<BTreeMap<String, String>>,
+}

@@ -1,0 +1,80 @@
+//! Binding a stateful instance to another node, on a person's word.
+
+use super::history::command;
+use super::*;
+use crate::command::{Command, Refusal, edits};
+use crate::view::{Freshness, Standing, View};
+
+/// A grid of three with a database that is bound to one of them; all but `away` are heard of.
+fn view(away: &[u8]) -> View {
+    let mut replica = replicas(3).remove(0);
+    let mut service = Service::new("db:1");
+    service.stateful = true;
+    let create = Command::CreateService {
+        key: web(),
+        service: Box::new(service),
+        instances: 1,
+    };
+    command(&mut replica, 1, &create);
+    let pin = Edit::Pin {
+        service: web(),
+        number: 1,
+        pin: crate::view::Pin {
+            epoch: 1,
+            node: node(2),
+        },
+    };
+    write(&mut replica, &[pin]);
+    let mut view = View {
+        documents: replica.documents(),
+        ..View::default()
+    };
+    for number in (1..=3).filter(|number| !away.contains(number)) {
+        let standing = Standing {
+            freshness: Freshness::Fresh,
+            since: WallTime(1),
+        };
+        view.standings.insert(node(number), standing);
+    }
+    view
+}
+
+fn forced(view: &View, instance: &str, to: u8, data_loss: bool) -> Result<Vec<Edit>, Refusal> {
+    let asked = Command::ForceMove {
+        instance: instance.parse().unwrap(),
+        node: node(to),
+        data_loss,
+    };
+    edits(view, node(1), &asked, WallTime(9))
+}
+
+#[test]
+fn an_instance_is_bound_elsewhere_only_where_it_is_said_that_its_data_is_not_there() {
+    let view = view(&[2]);
+    let refused = forced(&view, "shop/web-1", 3, false).unwrap_err();
+    assert_eq!(
+        refused.to_string(),
+        "the data of `shop/web-1` is on node `n2` and stays there: on `n3` it starts without it"
+    );
+    assert!(matches!(refused, Refusal::LosesData { .. }));
+    let made = forced(&view, "shop/web-1", 3, true).unwrap();
+    let [Edit::Pin { number: 1, pin, .. }] = made.as_slice() else {
+        panic!("one binding: {made:?}");
+    };
+    assert_eq!((pin.epoch, pin.node), (2, node(3)));
+}
+
+#[test]
+fn what_has_no_binding_or_is_there_already_is_not_moved() {
+    let view = view(&[3]);
+    assert_eq!(forced(&view, "shop/web-1", 2, true), Ok(Vec::new()));
+    for (instance, to, words) in [
+        ("shop/web-2", 1, "`shop/web-2` is bound to no node"),
+        ("shop/other-1", 1, "service `shop/other` does not exist"),
+        ("shop/web-1", 3, "node `n3` is offline"),
+        ("shop/web-1", 9, "node"),
+    ] {
+        let refused = forced(&view, instance, to, true).unwrap_err();
+        assert!(refused.to_string().starts_with(words), "{refused}");
+    }
+}

@@ -1,0 +1,32 @@
+//! A copy of a volume on one node: what a Docker volume of ours is known by.
+
+use serde::{Deserialize, Serialize};
+
+use super::{Definition, VolumeName};
+use crate::id::{EnvelopeHash, InstanceId};
+
+/// What an instance mounts, made where it is not there yet. One that is there is taken as it is: of an earlier life of
+/// its service, or made by a person (as Kontena).
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Mounted {
+    /// Docker's name of it, on this node.
+    pub name: String,
+    pub definition: Definition,
+    pub copy: Copy,
+}
+
+/// Whose data it is.
+#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum Copy {
+    /// Of a volume of the grid.
+    Volume {
+        volume: VolumeName,
+        creation: EnvelopeHash,
+    },
+    /// An instance's own, of a stateful service; `creation` is the service's.
+    Own {
+        instance: InstanceId,
+        creation: EnvelopeHash,
+    },
+}
