@@ -15,7 +15,7 @@ use anyhow::{Context, bail, ensure};
 use serde::{Deserialize, Serialize};
 
 pub(crate) use contents::Contents;
-pub(crate) use place::{bring_back, keep};
+pub(crate) use place::{Place, bring_back};
 pub(crate) use recovery_code::{RecoveryCode, RecoveryKey};
 
 use crate::sealed;
@@ -26,8 +26,8 @@ const MAGIC: &str = "kontena grid backup 1";
 /// The longest first two lines, in bytes.
 const MAX_LABEL: usize = 4 * 1024;
 
-/// The largest file, in bytes: it is sent as one answer.
-pub(crate) const MAX_BYTES: usize = 32 << 20;
+/// The largest file, in bytes: it is sent as one answer, of which the client reads 64 MiB, and in base64.
+pub(crate) const MAX_BYTES: usize = 44 << 20;
 
 /// What anybody can read of a backup.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]

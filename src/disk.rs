@@ -39,17 +39,6 @@ pub(crate) use saver::{Reader, Saved, Saver};
 use database::Store;
 use directory::Directory;
 
-/// Writes a file for its owner only: after a crash it is there whole, or not.
-pub(crate) fn write_private(path: &Path, content: &[u8]) -> anyhow::Result<()> {
-    let folder = match path.parent() {
-        Some(folder) if !folder.as_os_str().is_empty() => folder,
-        Some(_) | None => Path::new("."),
-    };
-    let name = path.file_name().and_then(|name| name.to_str());
-    let name = name.with_context(|| format!("`{}` names no file", path.display()))?;
-    directory::replace(folder, name, content)
-}
-
 /// An open data directory. No other daemon can open it until this is dropped.
 #[derive(Debug)]
 pub(crate) struct Disk {

@@ -75,6 +75,8 @@ pub(crate) struct Docker {
     network: Arc<str>,
     client: Arc<Mutex<Option<bollard::Docker>>>,
     logins: Arc<dyn Logins>,
+    /// Shared by whoever makes volumes and what mounts them; held alone by who removes one.
+    mounting: Arc<tokio::sync::RwLock<()>>,
 }
 
 impl fmt::Debug for Docker {
@@ -100,6 +102,7 @@ impl Docker {
             network: network.into(),
             client: Arc::default(),
             logins: Arc::new(NoLogins),
+            mounting: Arc::default(),
         })
     }
 

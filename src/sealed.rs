@@ -77,6 +77,11 @@ pub(crate) fn recovery_key(code: &RecoveryCode) -> RecoveryKey {
     RecoveryKey(public.to_bytes().into())
 }
 
+/// Whether something can be sealed for it: of some points nothing secret comes.
+pub(crate) fn is_usable(key: &RecoveryKey) -> bool {
+    seal_backup(key, b"", b"").is_ok()
+}
+
 /// Bound to what is said of it in the clear.
 pub(crate) fn seal_backup(
     to: &RecoveryKey,

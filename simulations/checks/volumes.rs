@@ -35,7 +35,7 @@ static DATA_STAYS: Check = Check {
 
 static GOES: Check = Check {
     name: "removed-volumes-go",
-    says: "once all has settled no member has a copy of a volume that was removed and that no service mounts",
+    says: "once all has settled no member has a copy of a volume that was removed, that no service mounts and that was not created anew",
     why: "who removes a volume wants its data to be gone",
 };
 
@@ -142,7 +142,11 @@ fn is_ordered(view: &View, copy: &Copy) -> bool {
 
 fn is_used(view: &View, copy: &Copy) -> bool {
     match copy {
-        Copy::Volume { volume, .. } => volume_users(view, volume).next().is_some(),
+        Copy::Volume { volume, .. } => {
+            let is_there = view.documents.volumes.get(volume);
+            is_there.is_some_and(|volume| !volume.removed)
+                || volume_users(view, volume).next().is_some()
+        }
         Copy::Own { .. } => false,
     }
 }

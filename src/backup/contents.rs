@@ -8,6 +8,7 @@ use kontena_core::identity::SecretKey;
 use kontena_core::node::{Record, SavedState};
 use kontena_core::report::SignedReport;
 use serde::{Deserialize, Serialize};
+use serde_bytes::ByteBuf;
 
 /// All that a node remembers of its grid.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
@@ -19,9 +20,9 @@ pub(crate) struct Contents {
     /// Each after what it builds on.
     envelopes: Vec<SignedEnvelope>,
     reports: Vec<SignedReport>,
-    local: BTreeMap<String, Vec<u8>>,
+    local: BTreeMap<String, ByteBuf>,
     /// Of the key-value store.
-    keys: BTreeMap<String, Vec<u8>>,
+    keys: BTreeMap<String, ByteBuf>,
 }
 
 impl Contents {
@@ -37,8 +38,8 @@ impl Contents {
             boot,
             envelopes,
             reports,
-            local,
-            keys,
+            local: bytes(local),
+            keys: bytes(keys),
         }
     }
 
@@ -54,15 +55,22 @@ impl Contents {
         self.envelopes.len()
     }
 
-    /// What an empty disk has to be given.
-    pub(crate) fn into_records(self) -> anyhow::Result<Vec<Record>> {
+    /// What an empty disk has to be given. `writer`: 32 random bytes, by which the node's writes to the key-value store are known
+    /// from now on.
+    pub(crate) fn into_records(mut self, writer: [u8; 32]) -> anyhow::Result<Vec<Record>> {
+        let writer = ByteBuf::from(writer);
+        self.local
+            .insert(SavedState::KEYS_WRITER.to_owned(), writer);
         let envelopes = self.envelopes.into_iter().map(Record::Envelope);
         let local = self.local.into_iter();
-        let local = local.map(|(key, value)| Record::Local { key, value });
+        let local = local.map(|(key, value)| Record::Local {
+            key,
+            value: value.into_vec(),
+        });
         let keys = self.keys.into_iter();
         let keys = keys.map(|(key, value)| Record::Key {
             key,
-            value: Some(value),
+            value: Some(value.into_vec()),
         });
         let mut records: Vec<Record> = envelopes.chain(local).chain(keys).collect();
         for report in self.reports {
@@ -77,6 +85,10 @@ impl Contents {
 
     pub(super) fn encode(&self) -> anyhow::Result<Vec<u8>> {
         let mut bytes = Vec::new();
+        ensure!(
+            !self.envelopes.is_empty(),
+            "this node has no grid on its disk"
+        );
         ciborium::into_writer(self, &mut bytes).context("failed to write its contents")?;
         Ok(bytes)
     }
@@ -86,4 +98,11 @@ impl Contents {
         ensure!(!contents.envelopes.is_empty(), "there is no grid in it");
         Ok(contents)
     }
+}
+
+fn bytes(values: BTreeMap<String, Vec<u8>>) -> BTreeMap<String, ByteBuf> {
+    let values = values.into_iter();
+    values
+        .map(|(key, value)| (key, ByteBuf::from(value)))
+        .collect()
 }

@@ -93,7 +93,8 @@ impl FromStr for RecoveryKey {
     fn from_str(text: &str) -> Result<Self, InvalidRecoveryCode> {
         let bytes = HEXLOWER.decode(text.as_bytes()).ok();
         let bytes = bytes.and_then(|bytes| bytes.try_into().ok());
-        bytes.map(Self).ok_or(InvalidRecoveryCode)
+        let key = bytes.map(Self).filter(sealed::is_usable);
+        key.ok_or(InvalidRecoveryCode)
     }
 }
 
@@ -126,5 +127,7 @@ mod tests {
         }
         assert!(!format!("{code:?}").contains(&text[..4]));
         assert_eq!(code.key().to_string().parse(), Ok(code.key()));
+        let nobody = "0".repeat(64);
+        assert!(nobody.parse::<RecoveryKey>().is_err(), "seals nothing");
     }
 }

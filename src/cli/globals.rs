@@ -106,7 +106,7 @@ pub(crate) fn read_token(
 ) -> Result<Option<String>, Failure> {
     match (argument, file) {
         (Some(argument), _) => Ok(Some(secret::read(argument)?)),
-        (None, Some(file)) => Ok(Some(secret::from_file(file)?)),
+        (None, Some(file)) => Ok(Some(secret::from_file(file, secret::TOKEN)?)),
         (None, None) => Ok(None),
     }
 }

@@ -103,6 +103,11 @@ impl Output {
         self.error_text(&format!("{text}\n"));
     }
 
+    /// Like [`Self::talk`], for what must not get lost.
+    pub(crate) fn tell(&self, text: &str) -> io::Result<()> {
+        io::stderr().write_all(format!("{text}\n").as_bytes())
+    }
+
     pub(crate) fn warn(&self, text: &str) {
         let label = paint("warning:", Colour::Yellow, self.talk_colour);
         self.error_text(&format!("{label} {text}\n"));

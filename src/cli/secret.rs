@@ -11,20 +11,23 @@ use super::output::without_line_break;
 /// Longer than any token; a file that is larger is another one than was meant.
 const MAX_BYTES: u64 = 64 << 10;
 
+pub(crate) const TOKEN: &str = "token";
+
 /// `-` is standard input, `@FILE` a file, everything else the secret itself. White space around it
 /// is dropped: tokens have none, and files end with a line break.
 pub(crate) fn read(argument: &str) -> anyhow::Result<String> {
     match argument.strip_prefix('@') {
-        Some(path) => from_file(Path::new(path)),
-        None if argument == "-" => text(std::io::stdin(), "standard input"),
+        Some(path) => from_file(Path::new(path), TOKEN),
+        None if argument == "-" => text(std::io::stdin(), TOKEN, "standard input"),
         None => Ok(argument.trim().to_owned()),
     }
 }
 
-pub(crate) fn from_file(path: &Path) -> anyhow::Result<String> {
+/// `what` it is, for people.
+pub(crate) fn from_file(path: &Path, what: &str) -> anyhow::Result<String> {
     let name = format!("`{}`", path.display());
     let file = fs::File::open(path).with_context(|| format!("failed to open {name}"))?;
-    text(file, &name)
+    text(file, what, &name)
 }
 
 /// A password as it is written, but for the line break at its end: it may begin or end with white space.
@@ -41,15 +44,15 @@ pub(crate) fn password(source: impl Read) -> anyhow::Result<String> {
     Ok(text.to_owned())
 }
 
-fn text(source: impl Read, name: &str) -> anyhow::Result<String> {
+fn text(source: impl Read, what: &str, name: &str) -> anyhow::Result<String> {
     let mut text = String::new();
     source
         .take(MAX_BYTES)
         .read_to_string(&mut text)
-        .with_context(|| format!("failed to read a token from {name}"))?;
+        .with_context(|| format!("failed to read a {what} from {name}"))?;
     let text = text.trim();
     if text.is_empty() {
-        bail!("there is no token in {name}");
+        bail!("there is no {what} in {name}");
     }
     Ok(text.to_owned())
 }
@@ -77,7 +80,7 @@ mod tests {
     #[test]
     fn an_empty_file_is_no_secret() {
         let file = tempfile::NamedTempFile::new().unwrap();
-        let problem = from_file(file.path()).unwrap_err().to_string();
+        let problem = from_file(file.path(), TOKEN).unwrap_err().to_string();
         assert!(problem.starts_with("there is no token in"), "{problem}");
     }
 }

@@ -272,6 +272,11 @@ impl SavedState {
     /// its boots run ahead of those that are counted. Each start is thus above the one before.
     const BOOTS_AHEAD: &str = "boots-ahead";
 
+    /// The local value of a node that was restored from a backup: 32 bytes, by which its writes to the key-value store are
+    /// known from then on. What it wrote between the backup and its end, others may have: under its old name it would number new
+    /// writes like these, or above them, and so take them for removed.
+    pub const KEYS_WRITER: &str = "keys-writer";
+
     /// This start's boot counter.
     fn boot_after(&self, counted: u64) -> u64 {
         let ahead = self

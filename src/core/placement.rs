@@ -330,8 +330,10 @@ pub fn choose_pins(
 }
 
 /// The node that an instance is to be bound to in place of the one that it is bound to: the best of those that do not
-/// refuse it. Only that of an instance that was never made may be asked for.
-pub fn choose_other(view: &View, instance: &InstanceId) -> Option<NodeId> {
+/// refuse it, or `by_turns` whoever comes next of them: refusals do not last, and of three nodes that cannot run it the best
+/// two would have it in turns for ever, whatever becomes of the third. Only that of an instance that was never made may be
+/// asked for.
+pub fn choose_other(view: &View, instance: &InstanceId, by_turns: bool) -> Option<NodeId> {
     let (key, record) = view.documents.services.get_key_value(&instance.service)?;
     let service = readable(view, record).ok().filter(|s| s.stateful)?;
     let mut survey = Survey::of(view);
@@ -341,5 +343,5 @@ pub fn choose_other(view: &View, instance: &InstanceId) -> Option<NodeId> {
         }
     }
     let wanted = Wanted::deployed(view, key, service, record);
-    decide::other(&mut survey, &wanted, record, instance.number)
+    decide::other(&mut survey, &wanted, record, instance.number, by_turns)
 }

@@ -94,13 +94,17 @@ impl Store {
         })
     }
 
-    /// All of it and the last boot, or none.
+    /// All of it and the last boot, or none. What was left of another grid is not there any more, nor is it known that it was
+    /// forgotten.
     pub(super) fn restore(&mut self, boot: u64, records: &[Record]) -> anyhow::Result<()> {
         self.write(|transaction| {
+            forget(transaction)?;
             for record in records {
                 save_one(transaction, record)?;
             }
-            transaction.open_table(NODE)?.insert(BOOT, boot)?;
+            let mut node = transaction.open_table(NODE)?;
+            node.remove(FORGOTTEN)?;
+            node.insert(BOOT, boot)?;
             Ok(())
         })
     }

@@ -135,6 +135,32 @@ fn after_leaving_the_next_boot_is_a_stranger() {
 }
 
 #[test]
+fn what_is_restored_after_a_node_left_stays() {
+    let folder = tempfile::tempdir().unwrap();
+    let (mut disk, _) = Disk::open(folder.path()).unwrap();
+    disk.save(&[envelope(1, 10), local("holds", b"old")])
+        .unwrap();
+    let restored = SecretKey::from_seed([9; 32]);
+    let records = [envelope(2, 10), local("grid", b"new")];
+    drop(disk);
+    let refused = Disk::restore(folder.path(), &restored, 7, &records).unwrap_err();
+    assert!(refused.to_string().contains("holds a node of a grid"));
+
+    let (mut disk, _) = Disk::open(folder.path()).unwrap();
+    disk.save(&[Record::Forget]).unwrap();
+    disk.save(&[local("holds", b"too late")]).unwrap();
+    drop(disk);
+    Disk::restore(folder.path(), &restored, 7, &records).unwrap();
+    for boot in [8, 9] {
+        let (_disk, loaded) = Disk::open(folder.path()).unwrap();
+        assert_eq!(loaded.key.node_id(), restored.node_id());
+        assert_eq!((loaded.boot, first_bytes(&loaded)), (boot, vec![2]));
+        let names: Vec<&str> = loaded.local.keys().map(String::as_str).collect();
+        assert_eq!(names, ["grid"]);
+    }
+}
+
+#[test]
 fn leaving_is_completed_after_a_crash_in_the_middle() {
     let folder = tempfile::tempdir().unwrap();
     let (mut disk, before) = Disk::open(folder.path()).unwrap();

@@ -175,6 +175,7 @@ impl Docker {
     }
 
     async fn run(&self, spec: &ContainerSpec) -> Outcome {
+        let _mounting = self.mounting.read().await;
         let made = self.make_volumes(spec).await?;
         let ran = self.run_with_volumes(spec).await;
         if let Err(failure) = &ran

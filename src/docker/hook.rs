@@ -67,9 +67,14 @@ impl Docker {
         spec: &ContainerSpec,
         command: String,
     ) -> Result<ContainerId, Failure> {
-        self.make_volumes(spec).await?;
+        let _mounting = self.mounting.read().await;
+        let made = self.make_volumes(spec).await?;
         let body = hook_body(create_body(spec, &self.network), command);
-        match self.create_from(&spec.name, body).await {
+        let created = self.create_from(&spec.name, body).await;
+        if let Err(Trouble::Refused { .. }) = &created {
+            self.unmake_volumes(&made).await;
+        }
+        match created {
             Ok(id) => Ok(id),
             Err(trouble) if trouble.is_status(CONFLICT) => Err(Failure::Occupied {
                 name: spec.name.clone(),

@@ -18,12 +18,25 @@ const NAME: &str = "io.kontena.volume.name";
 const INSTANCE: &str = "io.kontena.instance";
 
 impl Docker {
-    /// Makes the volumes that a container mounts, and answers which were not there.
+    /// Makes the volumes that a container mounts, and answers which were not there. Where one cannot be made there is
+    /// none more than before.
     pub(super) async fn make_volumes<'s>(
         &self,
         spec: &'s ContainerSpec,
     ) -> Result<Vec<&'s Mounted>, Failure> {
         let mut made = Vec::new();
+        let ready = self.make_each(spec, &mut made).await;
+        if ready.is_err() {
+            self.unmake_volumes(&made).await;
+        }
+        ready.map(|()| made)
+    }
+
+    async fn make_each<'s>(
+        &self,
+        spec: &'s ContainerSpec,
+        made: &mut Vec<&'s Mounted>,
+    ) -> Result<(), Failure> {
         let mounted = spec.mounts.iter();
         for mounted in mounted.filter_map(|mount| mount.docker_volume.as_ref()) {
             let is_new = self.find_volume(&mounted.name).await?.is_none();
@@ -32,13 +45,14 @@ impl Docker {
                 made.push(mounted);
             }
         }
-        Ok(made)
+        Ok(())
     }
 
-    /// Removes what was made for a container that never ran: an empty volume would look like data.
+    /// Removes what was made for a container that never ran: an empty volume would look like data. What others may have begun
+    /// to use meanwhile stays.
     pub(super) async fn unmake_volumes(&self, made: &[&Mounted]) {
-        for mounted in made {
-            if let Err(problem) = self.remove_volume(&mounted.name, &mounted.copy).await {
+        for mounted in made.iter().filter(|mounted| mounted.is_of_one_instance()) {
+            if let Err(problem) = self.remove_copy(&mounted.name, &mounted.copy).await {
                 tracing::warn!(volume = %mounted.name, %problem, "An empty volume is left over");
             }
         }
@@ -103,6 +117,15 @@ impl Docker {
 
     /// One of this name that is not that copy was made by somebody else since, and stays.
     pub(super) async fn remove_volume(&self, name: &str, wanted: &Copy) -> Outcome {
+        // Between the making of a volume and that of its container nothing but this lock keeps it.
+        let Ok(_alone) = self.mounting.try_write() else {
+            let problem = "a container is being made".to_owned();
+            return Err(Failure::Refused { problem });
+        };
+        self.remove_copy(name, wanted).await
+    }
+
+    async fn remove_copy(&self, name: &str, wanted: &Copy) -> Outcome {
         let found = self.find_volume(name).await?;
         let is_it = |volume: &Volume| copy(volume).as_ref() == Some(wanted);
         if !found.is_some_and(|volume| is_it(&volume)) {

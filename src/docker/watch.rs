@@ -229,7 +229,6 @@ impl Watcher {
             self.docker.remove_old_hooks(&grid).await?;
             self.swept = Some(grid.clone());
         }
-        self.look_at_volumes(&grid).await?;
         let listed = self.list(&grid).await?;
         self.inspect_unknown(&listed).await?;
         let containers = listed
@@ -240,19 +239,25 @@ impl Watcher {
         let ids: BTreeSet<ContainerId> = listed.iter().map(id_of).collect();
         self.known.retain(|id, _| ids.contains(id));
         self.newest.put(Observed::Containers(containers));
+        self.look_at_volumes(&grid).await;
         Ok(())
     }
 
     /// What this node makes and removes itself it knows at once: the rest may be told late.
-    async fn look_at_volumes(&mut self, grid: &str) -> Result<(), Trouble> {
+    /// A driver of volumes that hangs keeps nobody from looking after containers.
+    async fn look_at_volumes(&mut self, grid: &str) {
         let is_new = |at: Instant| at.elapsed() < LOOK_EVERY;
         if self.volumes_from.is_some_and(is_new) {
-            return Ok(());
+            return;
         }
-        let volumes = self.docker.list_volumes(grid).await?;
         self.volumes_from = Some(Instant::now());
-        self.newest.put(Observed::Volumes(volumes));
-        Ok(())
+        match self.docker.list_volumes(grid).await {
+            Ok(volumes) => self.newest.put(Observed::Volumes(volumes)),
+            Err(trouble) => {
+                let problem = trouble.problem();
+                tracing::warn!(problem, "The engine does not list its volumes");
+            }
+        }
     }
 
     async fn list(&mut self, grid: &str) -> Result<Vec<ContainerSummary>, Trouble> {

@@ -22,7 +22,11 @@ pub(super) async fn take(
     Body(asked): Body<BackupRequest>,
 ) -> Answer<Backup> {
     let snapshot = snapshot_of(&backend, &grid)?;
-    let invalid = |_| Refused::invalid("`recovery_key` has to be 64 hexadecimal digits".to_owned());
+    let invalid = |_| {
+        Refused::invalid(
+            "`recovery_key` has to be a public key of X25519 in 64 hexadecimal digits".to_owned(),
+        )
+    };
     let to: RecoveryKey = asked.recovery_key.parse().map_err(invalid)?;
     let label = label(&backend, &snapshot)?;
     let failed = |problem: anyhow::Error| Refused::internal(&format!("{problem:#}"));

@@ -27,7 +27,10 @@ pub(super) async fn force_move(
     let key = existing(&backend, &grid, &stack, &service)?;
     let node = *snapshot_of(&backend, &grid)?.node(&asked.node)?.0;
     let missing = || Refused::not_found("instance", &format!("{key}-{instance}"));
-    let number: u32 = instance.parse().map_err(|_| missing())?;
+    let digits = Some(&instance).filter(|raw| raw.bytes().all(|byte| byte.is_ascii_digit()));
+    let number: u32 = digits
+        .and_then(|digits| digits.parse().ok())
+        .ok_or_else(missing)?;
     let command = Command::ForceMove {
         instance: InstanceId::new(key.clone(), number),
         node,

@@ -13,7 +13,7 @@ use super::super::secret;
 use super::super::session::Session;
 use crate::api::paths;
 use crate::api::types::backup::{Backup as WireBackup, BackupRequest};
-use crate::backup::{self, RecoveryCode};
+use crate::backup::{Place, RecoveryCode};
 
 #[derive(Args, Debug)]
 pub(super) struct Backup {
@@ -34,6 +34,7 @@ pub(super) async fn backup(session: &Session, asked: Backup) -> Result<(), Failu
         Some(path) => (read_code(path)?, false),
         None => (RecoveryCode::new()?, true),
     };
+    let place = place(&asked, is_new)?;
     let grid = session.grid().await?;
     let request = BackupRequest {
         recovery_key: code.key().to_string(),
@@ -42,15 +43,40 @@ pub(super) async fn backup(session: &Session, asked: Backup) -> Result<(), Failu
     let bytes = BASE64
         .decode(made.file.as_bytes())
         .context("the node sent no backup")?;
-    match &asked.file {
-        Some(path) => backup::keep(path, &bytes)?,
+    if is_new {
+        show(session, &code)?;
+    }
+    match &place {
+        Some(place) => place.keep(&bytes)?,
         None => write_out(&bytes)?,
     }
     tell(session, &asked, &made, bytes.len(), is_new.then_some(&code))
 }
 
+/// Before anything is asked of the node.
+fn place(asked: &Backup, is_new: bool) -> Result<Option<Place>, Failure> {
+    let Some(path) = &asked.file else {
+        return Ok(None);
+    };
+    let place = Place::find(path, !is_new).map_err(|problem| {
+        Failure::failed(format!("{problem:#}"))
+            .hint("name another file, or give the code of the one that is there with `--recovery-code-file`")
+    })?;
+    Ok(Some(place))
+}
+
+/// It is shown once, and is nowhere else: before the backup is anywhere.
+fn show(session: &Session, code: &RecoveryCode) -> Result<(), Failure> {
+    let text = format!(
+        "recovery code: {code}\nIt opens this backup, and nothing else does: keep it, and elsewhere."
+    );
+    let shown = session.output.tell(&text);
+    shown.context("failed to show the recovery code")?;
+    Ok(())
+}
+
 pub(super) fn read_code(path: &Path) -> Result<RecoveryCode, Failure> {
-    let text = secret::from_file(path)?;
+    let text = secret::from_file(path, "recovery code")?;
     text.parse()
         .map_err(|problem| Failure::failed(format!("`{}`: {problem}", path.display())))
 }
@@ -62,7 +88,6 @@ fn write_out(bytes: &[u8]) -> Result<(), Failure> {
     Ok(())
 }
 
-/// The code is shown once, and is nowhere else.
 fn tell(
     session: &Session,
     asked: &Backup,
@@ -77,11 +102,6 @@ fn tell(
     output.talk(&format!(
         "wrote all that node `{node}` knows to {shown} ({bytes} bytes)"
     ));
-    if let Some(code) = code {
-        output.talk(&format!(
-            "recovery code: {code}\nIt opens this backup, and nothing else does: keep it, and elsewhere."
-        ));
-    }
     output.talk("What is in volumes is not in it.");
     match (&to, output.is_json()) {
         (Some(file), true) => {

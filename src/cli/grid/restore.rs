@@ -1,6 +1,7 @@
 //! `grid restore`: an empty data directory becomes that of a node that made a backup.
 
-use std::io::IsTerminal;
+use std::fs::File;
+use std::io::{IsTerminal, Read};
 use std::path::{Path, PathBuf};
 
 use anyhow::Context;
@@ -48,7 +49,7 @@ pub(in crate::cli) fn restore(
     tell(output, &label, &directory, changes)
 }
 
-/// As the daemon finds it.
+/// As the daemon finds it without a `--config`.
 fn directory(environment: Environment<'_>, asked: &Restore) -> Result<PathBuf, Failure> {
     let flags = DaemonArgs {
         data_dir: asked.data_dir.clone(),
@@ -64,13 +65,17 @@ fn directory(environment: Environment<'_>, asked: &Restore) -> Result<PathBuf, F
 
 fn read(path: &Path) -> Result<Vec<u8>, Failure> {
     let name = path.display();
-    let size = std::fs::metadata(path).with_context(|| format!("failed to look at `{name}`"))?;
-    if size.len() > backup::MAX_BYTES as u64 {
+    let file = File::open(path).with_context(|| format!("failed to open `{name}`"))?;
+    let mut bytes = Vec::new();
+    file.take(backup::MAX_BYTES as u64 + 1)
+        .read_to_end(&mut bytes)
+        .with_context(|| format!("failed to read `{name}`"))?;
+    if bytes.len() > backup::MAX_BYTES {
         return Err(Failure::failed(format!(
             "`{name}` is too large for a backup of a grid"
         )));
     }
-    Ok(std::fs::read(path).with_context(|| format!("failed to read `{name}`"))?)
+    Ok(bytes)
 }
 
 fn ask(output: &Output) -> Result<RecoveryCode, Failure> {
@@ -96,8 +101,9 @@ fn tell(output: &Output, label: &Label, directory: &Path, changes: usize) -> Res
     output.talk(&format!(
         "grid `{grid}` is in `{shown}` ({changes} changes): this host is its node `{node}` once the daemon runs.\n\
          Let `{node}` run nowhere else. Then `kontena node rm --force NAME` for each node that is lost, and\n\
-         `kontena token create` and `kontena join` for those that come in their place. Data of stateful services is where\n\
-         their volumes are: `kontena service force-move` lets one run without it."
+         `kontena token create` and `kontena join` for those that come in their place.\n\
+         What is bound to `{node}` starts as soon as the daemon runs, with what is in this host's Docker volumes: bring their data\n\
+         back first. What is bound to other nodes waits: `kontena service force-move` lets it run without its data."
     ));
     match output.is_json() {
         true => output.json(&json!({"grid": grid, "node": node, "changes": changes})),

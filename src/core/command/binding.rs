@@ -4,7 +4,7 @@ use super::{Refusal, member, service};
 use crate::document::edit::Edit;
 use crate::id::{InstanceId, NodeId};
 use crate::stack::{Service, Strategy};
-use crate::view::{Pin, View};
+use crate::view::{Availability, Pin, View};
 
 /// `service force-move`: the instance runs on `node` from now on, without its data. Where its old node is not heard of it may
 /// run there as well until that one hears of it; then it stops there, and its data stays.
@@ -26,7 +26,20 @@ pub(super) fn force_move(
     };
     let target = &member::find(view, node)?.name;
     if pin.node == node {
-        return Ok(Vec::new());
+        return Err(Refusal::Invalid(format!(
+            "`{instance}` is bound to node `{target}` already"
+        )));
+    }
+    if instance.number > record.instances {
+        return Err(Refusal::Invalid(format!(
+            "`{}` has {} instances",
+            instance.service, record.instances
+        )));
+    }
+    if member::find(view, node)?.availability == Availability::Drain {
+        return Err(Refusal::Invalid(format!(
+            "node `{target}` is drained: nothing runs there"
+        )));
     }
     if !view.freshness(&node).is_online() {
         return Err(Refusal::Invalid(format!("node `{target}` is offline")));

@@ -18,7 +18,7 @@ use crate::placement::PLACEMENT_VERSION;
 use crate::time::{Instant, Now};
 
 use super::inbox::Inbox;
-use super::keys::{KEYS_HEAD, KeyStore};
+use super::keys::KeyStore;
 use super::leaving::Leave;
 use super::saving::Purpose;
 use super::writing::Job;
@@ -92,7 +92,7 @@ impl Node {
                 tracing::warn!(%problem, "A report on disk is not valid");
             }
         }
-        self.key_store = KeyStore::restore(saved.local.get(KEYS_HEAD), &saved.keys, now.monotonic);
+        self.key_store = KeyStore::restore(&saved.local, &saved.keys, now.monotonic);
         self.heed_own_report(self.reports.order(&self.me), now);
         self.phase = Phase::Member;
         if self.replica.documents().roster.len() > 1 {

@@ -19,7 +19,7 @@ use crate::time::{Instant, Now};
 
 use super::gossip::{MAX_ANSWER_BYTES, MAX_HOPS, TOLD_DIRECTLY};
 use super::saving::Purpose;
-use super::{Node, Output, Phase, Record};
+use super::{Node, Output, Phase, Record, SavedState};
 
 /// Writes that wait for their turn, or to be saved.
 const MAX_QUEUED: usize = 256;
@@ -47,6 +47,8 @@ pub(super) struct KeyStore {
     retry_at: Option<Instant>,
     digest: Option<Digest>,
     is_shown: bool,
+    /// By whom this node's writes are, unless by itself ([`SavedState::KEYS_WRITER`]).
+    writer: Option<NodeId>,
 }
 
 /// Writes that go to the disk together.
@@ -69,10 +71,13 @@ struct Batch {
 impl KeyStore {
     /// The store as the disk has it. What cannot be read comes again from others, if they have it.
     pub(super) fn restore(
-        head: Option<&Vec<u8>>,
+        local: &BTreeMap<String, Vec<u8>>,
         saved: &BTreeMap<String, Vec<u8>>,
         now: Instant,
     ) -> Self {
+        let writer = local.get(SavedState::KEYS_WRITER);
+        let writer = writer.and_then(|bytes| <[u8; 32]>::try_from(bytes.as_slice()).ok());
+        let head = local.get(KEYS_HEAD);
         let head: SavedHead = head
             .and_then(|bytes| read(bytes, "head"))
             .unwrap_or_default();
@@ -83,6 +88,7 @@ impl KeyStore {
         Self {
             digest: keys.digest(),
             keys: Arc::new(keys),
+            writer: writer.map(NodeId),
             ..Self::default()
         }
     }
@@ -218,16 +224,17 @@ impl Node {
 
     fn carry_out_key(&mut self, write: &KeyWrite, now: Now) -> KeyReply {
         let ReportOrder { boot, nonce, .. } = self.own.order();
+        let writer = self.key_store.writer.unwrap_or(self.me);
         let life = Life {
-            writer: self.me,
+            writer,
             boot,
             nonce,
         };
         let store = &mut self.key_store;
-        let after = store.keys.newest_of(&self.me);
+        let after = store.keys.newest_of(&writer);
         let keys = Arc::make_mut(&mut store.keys);
         let (event, effect) = keys.write(write, life, now.monotonic)?;
-        let upto = store.keys.newest_of(&self.me);
+        let upto = store.keys.newest_of(&writer);
         let span = store.written.span.get_or_insert(Span { after, upto });
         span.upto = upto;
         store.written.effect.add(effect);
@@ -278,7 +285,8 @@ impl Node {
     fn tell_keys(&mut self, span: Option<Span>, effect: Effect, now: Now) {
         if let Some(span) = span {
             let keys = &self.key_store.keys;
-            let news = keys.news(self.me, span, effect, now.monotonic);
+            let writer = self.key_store.writer.unwrap_or(self.me);
+            let news = keys.news(writer, span, effect, now.monotonic);
             self.tell(Message::Keys(news), None);
         }
     }

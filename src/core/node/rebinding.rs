@@ -22,10 +22,18 @@ use super::{Node, Phase};
 /// Where no other node fits, or the disk refuses, it is asked again after so long.
 const AGAIN_AFTER: Duration = Duration::from_secs(30);
 
+/// Once each member had its turn a binding is kept so long before it is given up, and twice as long with each further one, up
+/// to [`LONGEST`]: where nobody can run an instance, that is written down once an hour and not all the time, and a node that
+/// can again has its turn within so many hours as there are members.
+const ROUND: Duration = Duration::from_secs(600);
+const LONGEST: Duration = Duration::from_secs(3600);
+
 /// What is on its way to the disk, and until when nobody tries again.
 #[derive(Debug, Default)]
 pub(super) struct Rebinding {
     tried: BTreeMap<InstanceId, Instant>,
+    /// Bindings to this node that it refused, and since when.
+    refused: BTreeMap<InstanceId, (Pin, Instant)>,
 }
 
 /// An instance that this node refuses, and the binding that it refuses.
@@ -44,7 +52,16 @@ impl Node {
         if self.phase != Phase::Member || self.is_stopping() {
             return;
         }
+        let bound_here = |instance: &InstanceId, refused: &Pin| {
+            pin(&self.view, instance).is_some_and(|pin| pin == *refused)
+        };
+        self.rebinding
+            .refused
+            .retain(|instance, (refused, _)| bound_here(instance, refused));
         for Unbinding { instance, pin } in self.unmade() {
+            if !self.has_had_its_turn(&instance, pin, now.monotonic) || !self.can_queue() {
+                continue;
+            }
             let Entry::Vacant(entry) = self.rebinding.tried.entry(instance.clone()) else {
                 continue;
             };
@@ -58,6 +75,13 @@ impl Node {
                 self.queue(Job::Rebind(Box::new(Unbinding { instance, pin })));
             }
         }
+    }
+
+    /// Whether a binding was kept as long as one of its epoch is.
+    fn has_had_its_turn(&mut self, instance: &InstanceId, pin: Pin, now: Instant) -> bool {
+        let refused = self.rebinding.refused.entry(instance.clone());
+        let (_, since) = *refused.or_insert((pin, now));
+        since + kept_for(pin.epoch, members(&self.view)) <= now
     }
 
     fn unmade(&self) -> Vec<Unbinding> {
@@ -113,6 +137,19 @@ impl Unbinding {
     }
 }
 
+fn members(view: &View) -> u64 {
+    u64::try_from(view.documents.roster.len()).unwrap_or(u64::MAX)
+}
+
+/// How long the binding of this epoch is kept before it is given up. The first is epoch 1.
+fn kept_for(epoch: u64, members: u64) -> Duration {
+    let Some(further) = epoch.checked_sub(members.max(1)) else {
+        return Duration::ZERO;
+    };
+    let doubled = 1_u32.checked_shl(u32::try_from(further).unwrap_or(u32::MAX));
+    doubled.map_or(LONGEST, |times| ROUND.saturating_mul(times).min(LONGEST))
+}
+
 /// What binds an instance that is to run.
 fn pin(view: &View, instance: &InstanceId) -> Option<Pin> {
     let record = view.documents.services.get(&instance.service)?;
@@ -127,6 +164,19 @@ fn pin(view: &View, instance: &InstanceId) -> Option<Pin> {
 /// The best of those that do not refuse it, this one's own report among them.
 fn other_node(view: &View, instance: &InstanceId) -> Option<NodeId> {
     let record = view.documents.services.get(&instance.service)?;
-    let bound = record.pins.get(&instance.number)?.node;
-    placement::choose_other(view, instance).filter(|node| *node != bound)
+    let bound = record.pins.get(&instance.number)?;
+    let by_turns = kept_for(bound.epoch, members(view)) > Duration::ZERO;
+    placement::choose_other(view, instance, by_turns).filter(|node| *node != bound.node)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn each_member_has_its_turn_at_once_and_then_a_binding_is_kept_longer_and_longer() {
+        let kept = [1, 2, 3, 4, 5, 30, u64::MAX].map(|epoch| kept_for(epoch, 3).as_secs());
+        assert_eq!(kept, [0, 0, 600, 1200, 2400, 3600, 3600]);
+        assert_eq!(kept_for(1, 0), ROUND, "a grid that nobody is in");
+    }
 }

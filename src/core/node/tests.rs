@@ -742,7 +742,17 @@ impl Hand {
 
     /// The same node in its next boot, with what its disk remembers of the grid.
     fn started_again(&self) -> Self {
+        self.started_with([])
+    }
+
+    /// The same with what a disk is given that a backup is restored to. No keys are in that one.
+    fn restored(&self) -> Self {
+        self.started_with([(SavedState::KEYS_WRITER.to_owned(), vec![77; 32])])
+    }
+
+    fn started_with(&self, local: impl IntoIterator<Item = (String, Vec<u8>)>) -> Self {
         let grid = self.node.view.documents.grid.id.expect("it is a member");
+        let grid = ("grid".to_owned(), grid.0.to_vec());
         let saved = SavedState {
             envelopes: self
                 .node
@@ -750,7 +760,7 @@ impl Hand {
                 .envelopes_of(&DocumentId::Grid)
                 .into_iter()
                 .collect(),
-            local: BTreeMap::from([("grid".to_owned(), grid.0.to_vec())]),
+            local: local.into_iter().chain([grid]).collect(),
             ..SavedState::default()
         };
         let config = NodeConfig {

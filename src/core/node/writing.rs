@@ -177,9 +177,14 @@ impl Node {
         }
     }
 
+    /// Whether one more job can wait for its turn.
+    pub(super) fn can_queue(&self) -> bool {
+        self.writing.queue.len() < MAX_QUEUED
+    }
+
     /// Puts a job in the queue, or answers that there are too many.
     pub(super) fn queue(&mut self, job: Job) {
-        if self.writing.queue.len() < MAX_QUEUED {
+        if self.can_queue() {
             self.writing.queue.push_back(job);
             return;
         }

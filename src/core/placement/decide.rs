@@ -382,17 +382,22 @@ fn daemon(survey: &Survey<'_>, wanted: &Wanted<'_>, number: u32, node: usize) ->
     )
 }
 
-/// The best node for a number that is bound, as if it were not: whoever holds it is one of many.
+/// Another node for a number that is bound: the best, as if it were not; whoever holds it is one of many. Or whoever's turn it
+/// is.
 pub(super) fn other<'v>(
     survey: &mut Survey<'v>,
     wanted: &Wanted<'v>,
     record: &ServiceRecord,
     number: u32,
+    by_turns: bool,
 ) -> Option<NodeId> {
     let others = record.pins.iter().filter(|(bound, _)| **bound != number);
     count_bound(survey, wanted, others);
-    let best = wanted.best(survey, number)?;
-    Some(survey.nodes[best].id)
+    let node = match record.pins.get(&number) {
+        Some(pin) if by_turns => wanted.next_after(survey, number, pin.node)?,
+        Some(_) | None => wanted.best(survey, number)?,
+    };
+    Some(survey.nodes[node].id)
 }
 
 fn count_bound<'v, 'p>(

@@ -5,7 +5,7 @@
 use std::cell::OnceCell;
 use std::cmp::Reverse;
 
-use crate::id::{InstanceId, ServiceKey};
+use crate::id::{InstanceId, NodeId, ServiceKey};
 use crate::report::Report;
 use crate::stack::{Affinity, FrozenImage, ImageMark, Service, Strategy};
 use crate::view::{Documents, ServiceRecord, View};
@@ -222,6 +222,22 @@ impl<'v> Wanted<'v> {
             }
         }
         best.map(|(_, node)| node)
+    }
+
+    /// Who comes after a node, in the order of ids and round again, of those that may be given the instance.
+    pub(super) fn next_after(
+        &self,
+        survey: &Survey<'v>,
+        number: u32,
+        node: NodeId,
+    ) -> Option<usize> {
+        let candidates = self.candidates(survey).iter();
+        let fitting = candidates
+            .filter(|candidate| filter::newcomer(survey, self, candidate.node, number).is_none());
+        fitting.map(|candidate| candidate.node).min_by_key(|index| {
+            let id = survey.nodes[*index].id;
+            (id <= node, id)
+        })
     }
 
     pub(super) fn candidates(&self, survey: &Survey<'v>) -> &[Candidate] {

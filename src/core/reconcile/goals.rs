@@ -63,7 +63,8 @@ fn bound(view: &View, me: NodeId) -> BTreeSet<InstanceId> {
         .collect()
 }
 
-/// What was removed, under names that no service uses: who uses one has what is there.
+/// What was removed, under names that no service uses and no volume has: who uses one has what is there, and a copy that was
+/// made for an earlier volume of the name may be the data of the one that there is.
 fn removed_volumes(view: &View) -> RemovedVolumes {
     let removed = &view.documents.removed_volumes;
     if removed.is_empty() {
@@ -71,7 +72,13 @@ fn removed_volumes(view: &View) -> RemovedVolumes {
     }
     let services = view.documents.services.values();
     let used: BTreeSet<&VolumeName> = services.flat_map(ServiceRecord::volumes).collect();
-    let removed = removed.iter().filter(|(name, _)| !used.contains(name));
+    let is_there = |name: &VolumeName| {
+        let volume = view.documents.volumes.get(name);
+        volume.is_some_and(|volume| !volume.removed)
+    };
+    let removed = removed
+        .iter()
+        .filter(|(name, _)| !used.contains(name) && !is_there(name));
     removed
         .map(|(name, creations)| (name.clone(), creations.clone()))
         .collect()

@@ -10,9 +10,10 @@ use crate::placement::StandbyImage;
 use crate::report::{Engine, Health, Hold};
 use crate::stack::ImageMark;
 use crate::time::{Instant, Now};
+use crate::view::Lifecycle;
 use crate::volume::Copy;
 
-use super::action::{Action, ActionId, ContainerId, Observed, Outcome};
+use super::action::{Action, ActionId, ContainerId, Failure, Observed, Outcome};
 use super::engine::EngineSight;
 use super::hooks::HookRuns;
 use super::images::{ImageKey, Images};
@@ -184,7 +185,7 @@ impl Instances {
         let asked = Asked::new(goals);
         self.made.retain(|instance| asked.bound.contains(instance));
         self.let_go
-            .retain(|instance| asked.wanted.contains_key(instance));
+            .retain(|instance| asked.bound.contains(instance));
         self.asked = Some(asked);
         self.refresh(now);
     }
@@ -328,11 +329,14 @@ impl Instances {
         &self.told_made
     }
 
-    /// Whether nothing of an instance is there or under way.
+    /// Whether an instance is to run here, and nothing of it is there or under way.
     pub fn can_let_go(&self, instance: &InstanceId) -> bool {
-        let is_listed = self.sight.is_listed() && !self.blind;
+        let asked = self.asked.as_ref();
+        let wanted = asked.and_then(|asked| asked.wanted.get(instance));
+        let is_wanted = wanted.is_some_and(|wanted| wanted.state == Lifecycle::Running);
+        let is_listed = self.sight.is_listed() && self.volumes.is_listed() && !self.blind;
         let is_there = self.has_made(instance) || self.sight.has(instance);
-        is_listed && !is_there && !self.queue.is_busy(instance)
+        is_wanted && is_listed && !is_there && !self.queue.is_busy(instance)
     }
 
     /// Nothing of an instance is begun from now on, if nothing of it is there or under way: else it is not let go.
@@ -463,16 +467,17 @@ impl Instances {
         self.made.extend(made.cloned());
     }
 
-    /// What a container was made with is there.
+    /// What a container was made with is there, and what a hook was run with may have data, however it ended.
     fn note_volumes(&mut self, action: &Action, outcome: &Outcome) {
-        if let (Action::Run(spec), Ok(_)) = (action, outcome) {
-            let mounted = spec
-                .mounts
-                .iter()
-                .filter_map(|mount| mount.docker_volume.as_ref());
-            let copies = mounted.map(|mounted| (mounted.name.clone(), mounted.copy.clone()));
-            self.volumes.made(copies);
-        }
+        let spec = match (action, outcome) {
+            (Action::Run(spec), Ok(_)) => spec,
+            (Action::Hook { spec, .. }, Ok(_) | Err(Failure::HookFailed { .. })) => spec,
+            _ => return,
+        };
+        let mounts = spec.mounts.iter();
+        let mounted = mounts.filter_map(|mount| mount.docker_volume.as_ref());
+        let copies = mounted.map(|mounted| (mounted.name.clone(), mounted.copy.clone()));
+        self.volumes.made(copies);
     }
 
     /// What nothing here needs yet is fetched when nothing else is to be done.

@@ -22,6 +22,8 @@ pub type RemovedVolumes = BTreeMap<VolumeName, BTreeSet<EnvelopeHash>>;
 pub(super) struct Volumes {
     /// As the engine listed them last; before it does, as this node said in its last life.
     seen: BTreeMap<String, Copy>,
+    /// Whether the engine listed them in this boot.
+    listed: bool,
     setbacks: BTreeMap<String, Setback>,
 }
 
@@ -29,13 +31,18 @@ impl Volumes {
     pub(super) fn remembered(seen: BTreeMap<String, Copy>) -> Self {
         Self {
             seen,
-            setbacks: BTreeMap::new(),
+            ..Self::default()
         }
+    }
+
+    pub(super) fn is_listed(&self) -> bool {
+        self.listed
     }
 
     pub(super) fn list(&mut self, listing: BTreeMap<String, Copy>) {
         self.setbacks.retain(|name, _| listing.contains_key(name));
         self.seen = listing;
+        self.listed = true;
     }
 
     /// A container was made that mounts them: they are there, whenever the next listing comes.

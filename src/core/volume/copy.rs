@@ -2,7 +2,7 @@
 
 use serde::{Deserialize, Serialize};
 
-use super::{Definition, VolumeName};
+use super::{Definition, Scope, VolumeName};
 use crate::id::{EnvelopeHash, InstanceId};
 
 /// What an instance mounts, made where it is not there yet. One that is there is taken as it is: of an earlier life of
@@ -13,6 +13,16 @@ pub struct Mounted {
     pub name: String,
     pub definition: Definition,
     pub copy: Copy,
+}
+
+impl Mounted {
+    /// Whether nothing but the containers of one instance mounts it.
+    pub fn is_of_one_instance(&self) -> bool {
+        match self.copy {
+            Copy::Own { .. } => true,
+            Copy::Volume { .. } => self.definition.scope == Scope::Instance,
+        }
+    }
 }
 
 /// Whose data it is.

@@ -67,10 +67,14 @@ fn an_instance_is_bound_elsewhere_only_where_it_is_said_that_its_data_is_not_the
 #[test]
 fn what_has_no_binding_or_is_there_already_is_not_moved() {
     let view = view(&[3]);
-    assert_eq!(forced(&view, "shop/web-1", 2, true), Ok(Vec::new()));
     for (instance, to, words) in [
         ("shop/web-2", 1, "`shop/web-2` is bound to no node"),
         ("shop/other-1", 1, "service `shop/other` does not exist"),
+        (
+            "shop/web-1",
+            2,
+            "`shop/web-1` is bound to node `n2` already",
+        ),
         ("shop/web-1", 3, "node `n3` is offline"),
         ("shop/web-1", 9, "node"),
     ] {

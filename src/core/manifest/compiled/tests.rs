@@ -270,7 +270,7 @@ fn what_a_stack_calls_its_volumes_is_what_the_grid_does() {
     expect![[r#"
         volumes[0]: has to be `external`: a stack creates no volumes, `kontena volume create` does
         volumes[1].external: has to be `external`: a stack creates no volumes, `kontena volume create` does
-        volumes[2].name: `a/b` is not a volume name: 1 to 64 letters, digits, `_`, `.` and `-` are expected, the first a letter or a digit
+        volumes[2].name: `a/b` is not a volume name: 1 to 64 letters, digits, `_` and `-` are expected, the first a letter or a digit
         volumes[3]: has to be an object, this is a number"#]].assert_eq(&lines(wrong));
 }
 

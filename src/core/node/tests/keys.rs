@@ -124,6 +124,30 @@ fn large_values_go_to_the_others_in_messages_that_they_take() {
     assert_eq!(second.node.keys().len(), 60);
 }
 
+#[test]
+fn what_a_restored_node_writes_before_it_hears_of_its_later_self_takes_nothing_away() {
+    let (mut first, mut second) = pair();
+    first.save_all();
+    write(&mut first, "/after-the-backup", "1");
+    let told = first.save_all();
+    hear_news(&mut second, &first, &told);
+    let mut restored = first.restored();
+    let asked = write(&mut restored, "/new", "2");
+    assert!(answers(&asked).is_empty(), "it looks before it acts");
+    restored.now.monotonic = restored.now.monotonic + Duration::from_secs(30);
+    restored.handle(Input::Wake);
+    let done = restored.save_all();
+    assert!(answers(&done)[0].is_ok(), "{done:?}");
+    for _ in 0..3 {
+        exchange(&mut restored, &mut second);
+        exchange(&mut second, &mut restored);
+    }
+    for node in [&restored, &second] {
+        assert_eq!(value(node, "/after-the-backup").as_deref(), Some("1"));
+        assert_eq!(value(node, "/new").as_deref(), Some("2"));
+    }
+}
+
 fn write(hand: &mut Hand, key: &str, text: &str) -> Vec<Output> {
     let content = Content::Value(text.into());
     change(hand, key, Change::Set { content, ttl: None })

@@ -157,7 +157,7 @@ fn what_its_node_refuses_is_bound_to_the_next_best_and_to_nobody_where_all_refus
             let refusal = "no space left on device".to_owned();
             report.refusals.insert("web-1".parse().unwrap(), refusal);
         }
-        let Some(other) = choose_other(&view, &instance) else {
+        let Some(other) = choose_other(&view, &instance, false) else {
             break;
         };
         let names = ["a", "b", "c"];
@@ -169,4 +169,29 @@ fn what_its_node_refuses_is_bound_to_the_next_best_and_to_nobody_where_all_refus
         refusing.push(name);
     }
     assert_eq!(refusing.len(), 3);
+}
+
+#[test]
+fn by_turns_each_node_comes_after_the_one_before_it() {
+    let instance = "web-1".parse().unwrap();
+    let mut bound = "a";
+    let mut had = Vec::new();
+    for _ in 0..6 {
+        let mut view = parse(&format!(
+            "nodes a b c\n web x1 stateful web.1->{bound} web.1@{bound}(pending)"
+        ));
+        let report = Arc::make_mut(view.reports.get_mut(&node_id(bound)).unwrap());
+        let refusal = "no space left on device".to_owned();
+        report.refusals.insert("web-1".parse().unwrap(), refusal);
+        let next = choose_other(&view, &instance, true).unwrap();
+        let mut names = ["a", "b", "c"].into_iter();
+        bound = names
+            .find(|name| node_id(name) == next)
+            .expect("it is one of them");
+        had.push(bound);
+    }
+    let (first, second) = had.split_at(3);
+    assert_eq!(first, second);
+    had.sort_unstable();
+    assert_eq!(had, ["a", "a", "b", "b", "c", "c"]);
 }

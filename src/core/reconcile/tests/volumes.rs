@@ -137,6 +137,11 @@ fn what_was_never_made_here_is_refused_and_let_go_and_nothing_of_it_is_begun_fro
     bench.engine.is_full = true;
     bench.bind();
     bench.seconds(60);
+    assert!(
+        !bench.instances.can_let_go(&id("db-1")),
+        "who knows what volumes there are"
+    );
+    bench.observe_volumes();
     let refused = bench.instances.refusals();
     assert_eq!(refused[&id("db-1")], "no space left on device");
     assert!(!bench.instances.has_made(&id("db-1")));
