@@ -39,9 +39,12 @@ impl Docker {
     ) -> Result<(), Failure> {
         let mounted = spec.mounts.iter();
         for mounted in mounted.filter_map(|mount| mount.docker_volume.as_ref()) {
-            let is_new = self.find_volume(&mounted.name).await?.is_none();
+            let found = self.find_volume(&mounted.name).await?;
+            if let Some(found) = &found {
+                check_is_of(found, mounted)?;
+            }
             self.make_volume(mounted, &spec.labels.grid).await?;
-            if is_new {
+            if found.is_none() {
                 made.push(mounted);
             }
         }
@@ -150,6 +153,21 @@ impl Docker {
     }
 }
 
+/// Parts of names are put together with dots and hyphens: `db.data-1` is what the stack `db` has of `data-1`, and what the first
+/// instance of the service `db` has of `data`. Whoever removes the one must not remove the other's data.
+fn check_is_of(found: &Volume, mounted: &Mounted) -> Result<(), Failure> {
+    let Some(other) = copy(found).filter(|copy| !copy.is_of_the_same(&mounted.copy)) else {
+        return Ok(());
+    };
+    let whose = match other {
+        Copy::Volume { volume, .. } => format!("of the volume `{volume}`"),
+        Copy::Own { instance, .. } => format!("of `{instance}`"),
+    };
+    Err(Failure::Refused {
+        problem: format!("the Docker volume `{}` has the data {whose}", mounted.name),
+    })
+}
+
 fn labels(copy: &Copy, grid: &str) -> HashMap<String, String> {
     let text = serde_json::to_string(copy).expect("it holds only text keys and text");
     let (key, name) = match copy {
@@ -168,6 +186,7 @@ fn copy(volume: &Volume) -> Option<Copy> {
 #[cfg(test)]
 mod tests {
     use kontena_core::id::EnvelopeHash;
+    use kontena_core::volume::{Definition, Scope};
 
     use super::*;
 
@@ -192,5 +211,30 @@ mod tests {
             assert_eq!(copy(&volume), Some(wanted));
         }
         assert_eq!(copy(&Volume::default()), None);
+    }
+
+    #[test]
+    fn what_is_labelled_as_another_volumes_is_not_mounted_and_everything_else_is() {
+        let of = |volume: &str, creation| Copy::Volume {
+            volume: volume.parse().unwrap(),
+            creation: EnvelopeHash([creation; 32]),
+        };
+        let mounted = Mounted {
+            name: "db.data-1".to_owned(),
+            definition: Definition::local(Scope::Instance),
+            copy: of("data", 7),
+        };
+        let found = |copy: &Copy| Volume {
+            labels: labels(copy, "grid"),
+            ..Volume::default()
+        };
+        let refused = check_is_of(&found(&of("data-1", 7)), &mounted).unwrap_err();
+        assert_eq!(
+            refused.to_string(),
+            "the Docker volume `db.data-1` has the data of the volume `data-1`"
+        );
+        for taken in [Volume::default(), found(&of("data", 3))] {
+            assert!(check_is_of(&taken, &mounted).is_ok(), "{taken:?}");
+        }
     }
 }

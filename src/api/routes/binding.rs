@@ -27,10 +27,11 @@ pub(super) async fn force_move(
     let key = existing(&backend, &grid, &stack, &service)?;
     let node = *snapshot_of(&backend, &grid)?.node(&asked.node)?.0;
     let missing = || Refused::not_found("instance", &format!("{key}-{instance}"));
-    let digits = Some(&instance).filter(|raw| raw.bytes().all(|byte| byte.is_ascii_digit()));
-    let number: u32 = digits
-        .and_then(|digits| digits.parse().ok())
-        .ok_or_else(missing)?;
+    let number: u32 = instance.parse().map_err(|_| missing())?;
+    // `+1` and `01` are other names, of nothing.
+    if number.to_string() != instance {
+        return Err(missing());
+    }
     let command = Command::ForceMove {
         instance: InstanceId::new(key.clone(), number),
         node,

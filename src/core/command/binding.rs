@@ -4,7 +4,7 @@ use super::{Refusal, member, service};
 use crate::document::edit::Edit;
 use crate::id::{InstanceId, NodeId};
 use crate::stack::{Service, Strategy};
-use crate::view::{Availability, Pin, View};
+use crate::view::{Availability, Member, Pin, View};
 
 /// `service force-move`: the instance runs on `node` from now on, without its data. Where its old node is not heard of it may
 /// run there as well until that one hears of it; then it stops there, and its data stays.
@@ -24,7 +24,11 @@ pub(super) fn force_move(
             "`{instance}` is bound to no node: only instances of stateful services are, once they are deployed"
         )));
     };
-    let target = &member::find(view, node)?.name;
+    let Member {
+        name: target,
+        availability,
+        ..
+    } = member::find(view, node)?;
     if pin.node == node {
         return Err(Refusal::Invalid(format!(
             "`{instance}` is bound to node `{target}` already"
@@ -36,7 +40,7 @@ pub(super) fn force_move(
             instance.service, record.instances
         )));
     }
-    if member::find(view, node)?.availability == Availability::Drain {
+    if *availability == Availability::Drain {
         return Err(Refusal::Invalid(format!(
             "node `{target}` is drained: nothing runs there"
         )));

@@ -47,7 +47,7 @@ pub(super) struct KeyStore {
     retry_at: Option<Instant>,
     digest: Option<Digest>,
     is_shown: bool,
-    /// By whom this node's writes are, unless by itself ([`SavedState::KEYS_WRITER`]).
+    /// Of a node that was restored ([`SavedState::KEYS_WRITER`]).
     writer: Option<NodeId>,
 }
 
@@ -222,9 +222,14 @@ impl Node {
         }
     }
 
+    /// By whom this node's writes are.
+    fn keys_writer(&self) -> NodeId {
+        self.key_store.writer.unwrap_or(self.me)
+    }
+
     fn carry_out_key(&mut self, write: &KeyWrite, now: Now) -> KeyReply {
         let ReportOrder { boot, nonce, .. } = self.own.order();
-        let writer = self.key_store.writer.unwrap_or(self.me);
+        let writer = self.keys_writer();
         let life = Life {
             writer,
             boot,
@@ -285,8 +290,7 @@ impl Node {
     fn tell_keys(&mut self, span: Option<Span>, effect: Effect, now: Now) {
         if let Some(span) = span {
             let keys = &self.key_store.keys;
-            let writer = self.key_store.writer.unwrap_or(self.me);
-            let news = keys.news(writer, span, effect, now.monotonic);
+            let news = keys.news(self.keys_writer(), span, effect, now.monotonic);
             self.tell(Message::Keys(news), None);
         }
     }

@@ -6,7 +6,7 @@ use super::{Definition, Scope, VolumeName};
 use crate::id::{EnvelopeHash, InstanceId};
 
 /// What an instance mounts, made where it is not there yet. One that is there is taken as it is: of an earlier life of
-/// its service, or made by a person (as Kontena).
+/// its service, or made by a person (as Kontena); but not one that is labelled as another volume's.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Mounted {
     /// Docker's name of it, on this node.
@@ -39,4 +39,22 @@ pub enum Copy {
         instance: InstanceId,
         creation: EnvelopeHash,
     },
+}
+
+impl Copy {
+    /// Whether both are of one name, of whatever creation: who creates a volume anew has what is there.
+    pub fn is_of_the_same(&self, other: &Self) -> bool {
+        match (self, other) {
+            (Self::Volume { volume, .. }, Self::Volume { volume: other, .. }) => volume == other,
+            (
+                Self::Own { instance, .. },
+                Self::Own {
+                    instance: other, ..
+                },
+            ) => instance == other,
+            (Self::Volume { .. }, Self::Own { .. }) | (Self::Own { .. }, Self::Volume { .. }) => {
+                false
+            }
+        }
+    }
 }

@@ -5,8 +5,8 @@ use std::str::FromStr;
 
 use serde::{Deserialize, Serialize};
 
-/// A volume's name, unique in its grid. A stack may have one of its own for it. It has no dot, as in Kontena: those are between
-/// the parts of what its copies are called, so that no two volumes have a copy of one name.
+/// A volume's name, unique in its grid. A stack may have one of its own for it. It has no dot: those are between the
+/// parts of what its copies are called.
 #[derive(Clone, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
 #[serde(try_from = "String", into = "String")]
 pub struct VolumeName(String);
