@@ -2,7 +2,12 @@
 //! the fields that it reads from the answer.
 
 use std::fmt::Write as _;
+use std::sync::Arc;
 
+use kontena_core::id::EnvelopeHash;
+use kontena_core::stack::Service;
+use kontena_core::view::View;
+use kontena_core::volume::Copy;
 use serde_json::{Value, json};
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::TcpStream;
@@ -279,6 +284,29 @@ fn reads() -> Vec<Call> {
             "/v1/containers/home/alpha/shop.web-1/logs?limit=100",
             &["/logs"],
         ),
+        get(
+            "/v1/volumes/home",
+            &[
+                "/volumes/0/name",
+                "/volumes/0/scope",
+                "/volumes/0/driver",
+                "/volumes/0/created_at",
+            ],
+        ),
+        get(
+            "/v1/volumes/home/data",
+            &[
+                "/id",
+                "/name",
+                "/created_at",
+                "/scope",
+                "/driver",
+                "/driver_opts",
+                "/instances/0/name",
+                "/instances/0/node",
+                "/services/0/id",
+            ],
+        ),
     ]
 }
 
@@ -381,6 +409,15 @@ fn changes() -> Vec<Call> {
         Call("DELETE", "/v1/external_registries/home/quay.io", None, &[]),
         Call(
             "POST",
+            "/v1/volumes/home",
+            Some(json!({
+                "name": "data", "scope": "instance", "driver": "local", "driver_opts": {}
+            })),
+            &[],
+        ),
+        Call("DELETE", "/v1/volumes/home/data", None, &[]),
+        Call(
+            "POST",
             "/v1/containers/home/alpha/shop.web-1/exec",
             Some(json!({"cmd": ["say", "hi"]})),
             &["/0/0", "/1"],
@@ -441,10 +478,28 @@ async fn asked(server: &Server, call: &Call) -> (u16, Value) {
     (status, serde_json::from_str(body).unwrap_or(Value::Null))
 }
 
+/// A service mounts the volume, and a node has a copy of it.
+fn with_a_copy() -> View {
+    let mut view = view();
+    let documents = Arc::make_mut(&mut view.documents);
+    let redis = documents.services.get_mut(&"redis".parse().unwrap());
+    let mut service = Service::new("redis:7");
+    service.volumes = vec!["data:/data".parse().unwrap()];
+    redis.unwrap().latest.service = Ok(Arc::new(service));
+    let copy = Copy::Volume {
+        volume: "data".parse().unwrap(),
+        creation: EnvelopeHash([9; 32]),
+    };
+    let report = view.reports.values_mut().next().unwrap();
+    let report = Arc::make_mut(report);
+    report.volumes.insert("redis.data-1".to_owned(), copy);
+    view
+}
+
 async fn wrong(calls: Vec<Call>) -> Vec<String> {
     let mut wrong = Vec::new();
     for call in calls {
-        let server = Server::start(view(), |_, _| accepted()).await;
+        let server = Server::start(with_a_copy(), |_, _| accepted()).await;
         wrong.extend(wrong_of(&server, &call).await);
     }
     wrong
