@@ -14,7 +14,7 @@ use tokio::net::TcpStream;
 
 use super::fixture::{ADMIN_TOKEN, Server, accepted, view};
 
-/// A call: verb, path, body, and pointers into the answer that have to lead to something; `[]` is any element.
+/// A call: verb, path, body, and pointers into the answer that have to lead to something.
 struct Call(
     &'static str,
     &'static str,
@@ -285,6 +285,36 @@ fn reads() -> Vec<Call> {
             &["/logs"],
         ),
         get(
+            "/v1/services/home/shop/web/deploys/7",
+            &[
+                "/id",
+                "/service_id",
+                "/state",
+                "/finished_at",
+                "/reason",
+                "/instance_deploys/0/instance_number",
+                "/instance_deploys/0/node",
+                "/instance_deploys/0/state",
+                "/instance_deploys/0/error",
+            ],
+        ),
+        get(
+            "/v1/stacks/home/shop/deploys/7",
+            &[
+                "/id",
+                "/stack_id",
+                "/state",
+                "/service_deploys/0/id",
+                "/service_deploys/0/service_id",
+                "/service_deploys/0/state",
+                "/service_deploys/0/reason",
+                "/service_deploys/0/finished_at",
+                "/service_deploys/1/instance_deploys/0/state",
+                "/service_deploys/1/instance_deploys/0/error",
+                "/service_deploys/1/instance_deploys/0/node",
+            ],
+        ),
+        get(
             "/v1/volumes/home",
             &[
                 "/volumes/0/name",
@@ -416,6 +446,23 @@ fn changes() -> Vec<Call> {
             &[],
         ),
         Call("DELETE", "/v1/volumes/home/data", None, &[]),
+        Call("DELETE", "/v1/nodes/home/gamma", None, &[]),
+        // Empty options and all.
+        Call(
+            "POST",
+            "/v1/grids/home/services",
+            Some(json!({
+                "name": "redis", "image": "redis", "stateful": false, "ports": [], "links": [], "volumes": [],
+                "volumes_from": [], "memory": null, "memory_swap": null, "shm_size": null, "cpus": null,
+                "cpu_shares": null, "affinity": [], "env": ["A=b"], "secrets": [], "container_count": 3,
+                "cmd": [], "user": null, "privileged": false, "cap_add": [], "cap_drop": [], "net": null,
+                "log_driver": null, "log_opts": {}, "strategy": null, "deploy_opts": {"min_health": 0.5},
+                "health_check": {}, "pid": null, "stop_signal": null, "stop_grace_period": null, "read_only": false
+            })),
+            &[],
+        ),
+        Call("POST", "/v1/grids/home/stacks", Some(compiled()), &[]),
+        Call("PUT", "/v1/stacks/home/shop", Some(compiled()), &["/id"]),
         Call(
             "POST",
             "/v1/containers/home/alpha/shop.web-1/exec",
@@ -423,6 +470,15 @@ fn changes() -> Vec<Call> {
             &["/0/0", "/1"],
         ),
     ]
+}
+
+/// A stack as Kontena's command line compiles it.
+fn compiled() -> Value {
+    json!({
+        "name": "shop", "stack": "acme/shop", "version": "1.2.0", "registry": "file://", "source": "stack: acme/shop",
+        "expose": null, "labels": [], "variables": {}, "metadata": {}, "dependencies": null, "parent": null,
+        "volumes": [], "services": [{"name": "web", "image": "nginx", "instances": 2}]
+    })
 }
 
 /// One after the other.
