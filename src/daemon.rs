@@ -20,6 +20,7 @@ mod node_name;
 pub(crate) mod preflight;
 mod registries;
 mod streams;
+mod volumes;
 
 use std::time::Duration;
 

@@ -12,6 +12,7 @@ mod actions;
 mod check;
 mod command;
 mod container;
+mod contents;
 #[cfg(test)]
 mod engine_tests;
 mod exec;
@@ -40,6 +41,7 @@ use bollard::auth::DockerCredentials;
 use bollard::errors::Error;
 use hyper::http::{HeaderMap, HeaderValue};
 
+pub(crate) use contents::{Staged, Tar, TarProblem, User, Users};
 pub(crate) use exec::{ExecId, ExecOptions, NotStarted, Piece, Running};
 pub(crate) use login::{Login, Logins};
 pub(crate) use logs::{LogLine, LogOptions, LogStream};
@@ -75,7 +77,7 @@ pub(crate) struct Docker {
     network: Arc<str>,
     client: Arc<Mutex<Option<bollard::Docker>>>,
     logins: Arc<dyn Logins>,
-    /// Shared by whoever makes volumes and what mounts them; held alone by who removes one.
+    /// Shared by whoever makes volumes, and makes or starts what mounts them; held alone by who removes or replaces one.
     mounting: Arc<tokio::sync::RwLock<()>>,
 }
 

@@ -65,6 +65,17 @@ impl Refused {
             .hint(format!("`kontena service show {key}` lists its instances"))
     }
 
+    pub(super) fn no_copy(name: &str) -> Self {
+        Self::not_found("copy of a volume", name)
+            .hint("`kontena volume ls --copies` lists them, with their nodes")
+    }
+
+    /// A name of several copies of volumes, of which two are told.
+    pub(super) fn several_copies(name: &str, two: &[String; 2]) -> Self {
+        let problem = format!("`{name}` means more than one copy: {}", two.join(", "));
+        Self::invalid(problem).hint("name the copy as Docker calls it, and its node with `--node`")
+    }
+
     /// A container that is known, and in which nothing can be done now.
     pub(super) fn not_running(name: &str, state: &str) -> Self {
         let message = format!("container `{name}` does not run: it is {state}");

@@ -16,6 +16,8 @@ use kontena_core::node::{CHANGE_ANSWERED_WITHIN, JOIN_ANSWERED_WITHIN, LEAVE_ANS
 use kontena_core::stack::{FrozenImage, has_digest};
 use kontena_core::time::WallTime;
 use kontena_core::view::View;
+use serde::de::Error as _;
+use serde::{Deserialize, Deserializer, Serialize};
 use serde_json::Value;
 use tokio::io::{AsyncRead, AsyncWrite};
 use tokio::sync::{mpsc, oneshot, watch};
@@ -28,7 +30,7 @@ use super::think::Thinker;
 use super::types::membership::Phase;
 use super::types::network::NodeNetwork;
 use super::types::usage::Usage;
-use crate::backup::Contents;
+use crate::backup::Contents as GridContents;
 
 /// A command, and where its answer goes.
 pub(crate) type Order = (Command, oneshot::Sender<Reply>);
@@ -78,6 +80,7 @@ pub(crate) struct Backend {
     pub(crate) logs: Arc<dyn Logs>,
     pub(crate) networks: Arc<dyn Networks>,
     pub(crate) containers: Arc<dyn Containers>,
+    pub(crate) volumes: Arc<dyn Volumes>,
     pub(crate) images: Arc<dyn Images>,
     pub(crate) backups: Arc<dyn Backups>,
     /// Where addresses lead on this host; nowhere, for a node that takes no part in the network.
@@ -110,7 +113,7 @@ pub(crate) struct Local {
 /// Reads what a backup is made of.
 pub(crate) trait Backups: Send + Sync {
     /// An error says why the disk cannot be read.
-    fn contents(&self) -> BoxFuture<'_, anyhow::Result<Contents>>;
+    fn contents(&self) -> BoxFuture<'_, anyhow::Result<GridContents>>;
 }
 
 /// Asks nodes how their network is.
@@ -140,6 +143,48 @@ pub(crate) trait Containers: Send + Sync {
 
     /// What a container uses now.
     fn usage(&self, node: NodeId, container: String) -> BoxFuture<'_, Result<Usage, String>>;
+}
+
+/// What is wanted of a copy of a volume, by Docker's name of it.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub(crate) enum Contents {
+    /// All that is in it, as a tar.
+    Read {
+        #[serde(deserialize_with = "copy_name")]
+        copy: String,
+        /// Though somebody may write to it meanwhile.
+        live: bool,
+    },
+    /// A tar in place of all that is in it.
+    Write {
+        #[serde(deserialize_with = "copy_name")]
+        copy: String,
+    },
+}
+
+/// It becomes part of a path that the engine is asked for.
+fn copy_name<'de, D: Deserializer<'de>>(deserializer: D) -> Result<String, D::Error> {
+    let name = String::deserialize(deserializer)?;
+    let inner = |byte: u8| byte.is_ascii_alphanumeric() || matches!(byte, b'_' | b'.' | b'-');
+    let begins = name.starts_with(|first: char| first.is_ascii_alphanumeric());
+    match begins && name.len() <= MAX_COPY_NAME && name.bytes().all(inner) {
+        true => Ok(name),
+        false => Err(D::Error::custom("it is no name of a Docker volume")),
+    }
+}
+
+/// As long as a name of a file may be, which it is with Docker's own driver.
+const MAX_COPY_NAME: usize = 255;
+
+/// Reaches what is in copies of volumes, here and on other nodes. An error says why a node cannot be asked.
+pub(crate) trait Volumes: Send + Sync {
+    /// A connection over which it goes: frames of [`super::types::exec`]. Dropping it breaks it off.
+    fn open(
+        &self,
+        node: NodeId,
+        contents: Contents,
+    ) -> BoxFuture<'_, Result<Box<dyn Carried>, String>>;
 }
 
 /// Asks this node's engine what names of images mean.

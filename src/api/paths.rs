@@ -90,6 +90,29 @@ pub(crate) fn volume(grid: &GridName, volume: &VolumeName) -> String {
     format!("/v1/volumes/{grid}/{volume}")
 }
 
+/// Of copies of volumes on the nodes.
+pub(crate) fn volume_copies(grid: &GridName) -> String {
+    format!("/v1/grids/{grid}/volume_copies")
+}
+
+/// Takes `Upgrade: kontena-exec`. `what` is `backup` or `restore`.
+pub(crate) fn contents(
+    grid: &GridName,
+    copy: &str,
+    what: &str,
+    node: Option<&NodeName>,
+    live: bool,
+) -> String {
+    let copy = encoded(copy);
+    let node = node.map(|node| format!("node={node}"));
+    let live = live.then(|| "live=1".to_owned());
+    let query: Vec<String> = node.into_iter().chain(live).collect();
+    match query.is_empty() {
+        true => format!("/v1/volumes/{grid}/{copy}/{what}"),
+        false => format!("/v1/volumes/{grid}/{copy}/{what}?{}", query.join("&")),
+    }
+}
+
 pub(crate) fn external_registries(grid: &GridName) -> String {
     format!("/v1/grids/{grid}/external_registries")
 }

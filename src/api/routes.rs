@@ -5,6 +5,7 @@ mod backup;
 mod binding;
 mod conflicts;
 mod containers;
+mod contents;
 mod deploys;
 mod grids;
 pub(crate) mod handover;

@@ -7,6 +7,7 @@
 )]
 
 mod changes;
+mod contents;
 mod crowds;
 mod deploys;
 mod entities;

@@ -160,6 +160,9 @@ impl<'t> At<'t> {
             (Some("KEY"), _) if self.path.first() == Some(&"etcd") => Some(Kind::Keys),
             (Some("NODE"), _) | (_, "node" | "nodes") => Some(Kind::Nodes),
             (_, "stack") => Some(Kind::Stacks),
+            (_, "volume") if matches!(self.path.last(), Some(&("backup" | "restore"))) => {
+                Some(Kind::Copies)
+            }
             (_, "volume" | "volumes") => Some(Kind::Volumes),
             (_, "name" | "names") if self.path.first() == Some(&"stack") => Some(Kind::Stacks),
             _ => None,
@@ -221,6 +224,8 @@ mod tests {
             ("etcd get ", Kind::Keys),
             ("volume show ", Kind::Volumes),
             ("volume rm a ", Kind::Volumes),
+            ("volume backup --node a ", Kind::Copies),
+            ("volume restore ", Kind::Copies),
             ("etcd health ", Kind::Nodes),
         ] {
             assert_eq!(after(line), Following::Live(kind), "{line}");

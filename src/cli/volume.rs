@@ -1,5 +1,8 @@
 //! `volume`: where services keep data under a name.
 
+mod contents;
+mod copies;
+
 use std::collections::BTreeMap;
 
 use clap::{Args, Subcommand, ValueEnum};
@@ -67,7 +70,27 @@ Each node makes its own copy of it where an instance first needs it: `STACK.SERV
         /// Also the nodes that have a copy, and the services
         #[arg(short, long)]
         long: bool,
+        /// What there is of volumes on the nodes instead, and of instances' own data
+        #[arg(long, conflicts_with = "long")]
+        copies: bool,
     },
+    /// Write what is in a volume to standard output, as a tar
+    #[command(after_help = "Example:
+  kontena volume backup shop.db.data-1 > db.tar
+  kontena volume backup --node web1 data > data.tar
+
+A volume has a copy on each node where it is used: `kontena volume ls --copies` lists them. Nothing may write to it \
+meanwhile: stop its service, or give it `hooks: {pre_backup: …, post_backup: …}`, which are run in its containers before \
+and after. The exit code says whether the tar is whole.")]
+    Backup(contents::Backup),
+    /// Replace what is in a volume by a tar from standard input
+    #[command(after_help = "Example:
+  kontena volume restore --force shop.db.data-1 < db.tar
+
+No container that mounts it may run: `kontena service stop` before it, and `service start` after it. The tar is written beside it first and takes its place in one step: one that \
+breaks off, or does not fit onto the disk, changes nothing. On another grid deploy the service first, so that there is a \
+copy, and stop it.")]
+    Restore(contents::Restore),
     /// Remove volumes, with all their copies
     #[command(
         visible_alias = "remove",
@@ -117,7 +140,14 @@ pub(crate) async fn run(session: &Session, asked: VolumeCommand) -> Result<(), F
             create(session, &grid, &request).await
         }
         Command::Show { volume } => show(session, &grid, &volume).await,
-        Command::Ls { quiet, long } => list(session, &grid, quiet, long).await,
+        Command::Ls {
+            quiet,
+            copies: true,
+            ..
+        } => copies::list(session, &grid, quiet).await,
+        Command::Ls { quiet, long, .. } => list(session, &grid, quiet, long).await,
+        Command::Backup(asked) => contents::backup(session, asked).await,
+        Command::Restore(asked) => contents::restore(session, asked).await,
         Command::Rm { volumes, force } => remove(session, &grid, &volumes, force).await,
     }
 }

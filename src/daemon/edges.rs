@@ -40,6 +40,7 @@ use super::networking::{self, Networking, NodeNetworks, Setting};
 use super::node_name::default_name;
 use super::registries::{self, GridLogins};
 use super::streams::Answering;
+use super::volumes::NodeVolumes;
 
 /// Commands that wait to be taken; the node itself queues and answers that it is busy.
 const ORDERS: usize = 64;
@@ -75,6 +76,7 @@ pub(super) struct Edges {
     watch: Watch,
     logs: Arc<NodeLogs>,
     containers: NodeContainers,
+    volumes: NodeVolumes,
     network: Network,
     api: Api,
     /// `None` where this node takes no part in the network.
@@ -208,6 +210,7 @@ impl Edges {
         let me = key.node_id();
         let logs = Arc::new(NodeLogs::new(me, docker.clone(), p2p.clone()));
         let containers = NodeContainers::new(me, docker.clone(), p2p.clone(), views.clone());
+        let volumes = NodeVolumes::new(me, docker.clone(), p2p.clone(), views.clone());
         let backend = Arc::new(Backend {
             view: views,
             commands,
@@ -217,6 +220,7 @@ impl Edges {
             logs: Arc::<NodeLogs>::clone(&logs),
             networks: Arc::new(network.of_nodes.clone()),
             containers: Arc::new(containers.clone()),
+            volumes: Arc::new(volumes.clone()),
             images: Arc::new(EngineImages(docker.clone())),
             backups: Arc::new(DiskBackups {
                 key: key.clone(),
@@ -250,6 +254,7 @@ impl Edges {
             watch,
             logs,
             containers,
+            volumes,
             network,
             api,
             key_serving,
@@ -302,6 +307,7 @@ impl Edges {
         Answering {
             networks: &self.network.of_nodes,
             containers: &self.containers,
+            volumes: &self.volumes,
             logs: &self.logs,
         }
     }
@@ -346,7 +352,7 @@ impl Edges {
         self.refuse_orders();
         self.effects.answer_no_more();
         self.effects.flush(GOODBYE).await;
-        self.containers.end().await;
+        tokio::join!(self.containers.end(), self.volumes.end());
         if let Some(serving) = self.key_serving {
             serving.end().await;
         }

@@ -9,6 +9,8 @@ use serde::{Deserialize, Deserializer, Serialize};
 use super::containers::NodeContainers;
 use super::logs::NodeLogs;
 use super::networking::NodeNetworks;
+use super::volumes::NodeVolumes;
+use crate::api::backend::Contents;
 use crate::p2p::PeerStream;
 
 /// What a node wants of another.
@@ -23,6 +25,8 @@ pub(super) enum Purpose {
     Inspect(OfContainer),
     /// What one of its containers uses now.
     Usage(OfContainer),
+    /// What is in a copy of a volume: frames follow.
+    Contents(Contents),
 }
 
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
@@ -52,6 +56,7 @@ impl Purpose {
 pub(super) struct Answering<'a> {
     pub(super) networks: &'a NodeNetworks,
     pub(super) containers: &'a NodeContainers,
+    pub(super) volumes: &'a NodeVolumes,
     pub(super) logs: &'a std::sync::Arc<NodeLogs>,
 }
 
@@ -62,6 +67,7 @@ impl Answering<'_> {
             Ok(Purpose::Exec(of)) => self.containers.serve_exec(from, of.container, stream),
             Ok(Purpose::Inspect(of)) => self.containers.serve_inspect(from, of.container, stream),
             Ok(Purpose::Usage(of)) => self.containers.serve_usage(from, of.container, stream),
+            Ok(Purpose::Contents(contents)) => self.volumes.serve(from, contents, stream),
             Err(_) => self.logs.serve(from, header, stream),
         }
     }
@@ -94,6 +100,15 @@ mod tests {
                 r#"{"usage":{"container":"ID"}}"#,
                 Some(Purpose::Usage(of())),
             ),
+            (
+                r#"{"contents":{"read":{"copy":"shop.db.data-1","live":false}}}"#,
+                Some(Purpose::Contents(Contents::Read {
+                    copy: "shop.db.data-1".to_owned(),
+                    live: false,
+                })),
+            ),
+            (r#"{"contents":{"write":{"copy":"../x"}}}"#, None),
+            (r#"{"contents":{"write":{"copy":"x?force=1"}}}"#, None),
             (
                 r#"{"container":"c","tail":null,"since":null,"follow":false}"#,
                 None,

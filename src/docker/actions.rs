@@ -288,6 +288,7 @@ impl Docker {
     }
 
     async fn start(&self, id: &ContainerId) -> Outcome {
+        let _mounting = self.mounting.read().await;
         self.start_call(id).await?;
         Ok(Success::Done)
     }

@@ -14,6 +14,7 @@ use bollard::query_parameters::{
 };
 use futures::StreamExt;
 use kontena_core::reconcile::action::{ContainerId, ContainerSpec, Failure, Outcome, Success};
+use kontena_core::stack::Hook;
 
 use super::command::{LINES, Ran, Tail};
 use super::labels::GRID;
@@ -62,6 +63,21 @@ impl Docker {
         }
     }
 
+    /// Runs a hook of a backup in the container of an instance, for an hour at most: it may write a dump.
+    ///
+    /// # Errors
+    /// How it failed.
+    pub(crate) async fn hook_of_backup(
+        &self,
+        container: &ContainerId,
+        hook: &Hook,
+    ) -> anyhow::Result<()> {
+        const LIMIT: Duration = Duration::from_secs(3600);
+        let ran = self.hook_inside(container, hook.name.clone(), &hook.command, LIMIT);
+        ran.await?;
+        Ok(())
+    }
+
     async fn create_hook(
         &self,
         spec: &ContainerSpec,
@@ -96,12 +112,17 @@ impl Docker {
         id: &ContainerId,
         limit: Duration,
     ) -> Result<Option<(i64, VecDeque<String>)>, Failure> {
-        self.start_call(id).await?;
+        self.start_hook(id).await?;
         let code = match tokio::time::timeout(limit, self.end_of(id)).await {
             Ok(code) => code?,
             Err(_) => return Ok(None),
         };
         Ok(Some((code, self.last_lines(id).await)))
+    }
+
+    async fn start_hook(&self, id: &ContainerId) -> Result<(), Trouble> {
+        let _mounting = self.mounting.read().await;
+        self.start_call(id).await
     }
 
     async fn end_of(&self, id: &ContainerId) -> Result<i64, Failure> {

@@ -99,7 +99,7 @@ struct Watcher {
     strange: BTreeSet<String>,
     /// When its volumes were listed last.
     volumes_from: Option<Instant>,
-    /// The grid whose hooks of an earlier life were removed.
+    /// The grid of which what an earlier life left behind was removed.
     swept: Option<String>,
     /// Told once when trouble begins and once when it ends.
     in_trouble: bool,
@@ -227,6 +227,7 @@ impl Watcher {
         };
         if self.swept.as_ref() != Some(&grid) {
             self.docker.remove_old_hooks(&grid).await?;
+            self.docker.remove_old_passing(&grid).await?;
             self.swept = Some(grid.clone());
         }
         let listed = self.list(&grid).await?;

@@ -91,7 +91,10 @@ fn hooks() -> Json {
     json!({
         "type": ["object", "null"],
         "additionalProperties": false,
-        "properties": {"pre_build": stage, "pre_start": stage, "post_start": stage, "pre_stop": stage},
+        "properties": {
+            "pre_build": stage, "pre_start": stage, "post_start": stage, "pre_stop": stage,
+            "pre_backup": stage, "post_backup": stage,
+        },
     })
 }
 

@@ -3,6 +3,7 @@
 
 mod backup;
 mod care;
+mod contents;
 mod crashes;
 mod disks;
 mod everyday;

@@ -1,5 +1,7 @@
 //! Volumes as wire types.
 
+pub(in crate::api) mod copies;
+
 use kontena_core::command::volume_users;
 use kontena_core::volume::{Copy, Volume as Known, VolumeName};
 

@@ -9,8 +9,9 @@ use aide::axum::ApiRouter;
 use aide::axum::routing::{delete_with, get_with, post_with, put_with};
 
 use super::{
-    about, backup, binding, conflicts, containers, deploys, grids, keys, logs, membership, network,
-    nodes, plan, proxy, registries, revisions, services, stacks, stats, volumes, vpn, why,
+    about, backup, binding, conflicts, containers, contents, deploys, grids, keys, logs,
+    membership, network, nodes, plan, proxy, registries, revisions, services, stacks, stats,
+    volumes, vpn, why,
 };
 use crate::api::backend::Backend;
 use crate::api::openapi::operation::{
@@ -461,7 +462,47 @@ fn of_volumes() -> Routes {
                 changes("Remove a volume and all its copies"),
             ),
         )
+        .api_route(
+            "/v1/volumes/{grid}/{volume}/backup",
+            get_with(
+                contents::backup,
+                hands_over(
+                    "A tar of what is in a copy of a volume",
+                    BACKUP,
+                    &contents::PROTOCOLS,
+                ),
+            ),
+        )
+        .api_route(
+            "/v1/volumes/{grid}/{volume}/restore",
+            get_with(
+                contents::restore,
+                hands_over(
+                    "Replace what is in a copy of a volume",
+                    RESTORE,
+                    &contents::PROTOCOLS,
+                ),
+            ),
+        )
+        .api_route(
+            "/v1/grids/{grid}/volume_copies",
+            get_with(
+                contents::list,
+                reads("Copies of volumes on the nodes, by name"),
+            ),
+        )
 }
+
+/// For [`contents::backup`].
+const BACKUP: &str = "\
+With `Upgrade: kontena-exec` the connection speaks in the frames of commands in containers: the tar is the output, and it \
+is whole only where the last frame says that it ended with 0.";
+
+/// For [`contents::restore`].
+const RESTORE: &str = "\
+With `Upgrade: kontena-exec` the connection speaks in the frames of commands in containers: the tar is the input. Once its \
+end was said, and all of it is on the disk, it takes the place of what was there, and the last frame says that it ended with \
+0. Otherwise nothing changes.";
 
 fn of_vpn() -> Routes {
     const GRID: &str = "/v1/vpn/{grid}";

@@ -30,6 +30,7 @@ use tokio::io::{AsyncReadExt, AsyncWriteExt, DuplexStream, duplex};
 use tokio::net::UnixStream;
 use tokio::sync::{mpsc, oneshot, watch};
 
+use super::contents::FakeVolumes;
 use crate::api::backend::{
     Backend, Backups, Carried, Containers, Images, KeyOrder, Local, LogLine, LogOptions, LogSource,
     Logs, Networks,
@@ -318,6 +319,7 @@ pub(super) struct Server {
     pub(super) view: watch::Sender<Arc<View>>,
     pub(super) logs: Arc<FakeLogs>,
     pub(super) containers: Arc<FakeContainers>,
+    pub(super) volumes: Arc<FakeVolumes>,
     /// Where it answers TCP.
     pub(super) tcp: std::net::SocketAddr,
     pub(super) backend: Arc<Backend>,
@@ -372,6 +374,7 @@ impl Server {
         let (keys, key_writes) = key_store();
         let logs = Arc::new(FakeLogs::default());
         let containers = Arc::new(FakeContainers::default());
+        let volumes = Arc::new(FakeVolumes::default());
         let backend = Arc::new(Backend {
             view: receiver,
             commands,
@@ -383,6 +386,7 @@ impl Server {
             containers: containers.clone(),
             images: Arc::new(FakeImages),
             backups: Arc::new(FakeBackups),
+            volumes: volumes.clone(),
             routes: Box::new(|| Ok(vec![route()])),
             local: watch::channel(Local {
                 phase,
@@ -413,6 +417,7 @@ impl Server {
             view: sender,
             logs,
             containers,
+            volumes,
             tcp,
             folder,
             stop: Some(stop),

@@ -10,9 +10,11 @@ use proptest::prelude::*;
 use schemars::{JsonSchema, SchemaGenerator};
 
 use crate::api::types::form::{
-    AffinityText, AssignmentText, ImageText, InstanceText, Key, Name, NodeLabelText, RegistryText,
-    RegistryUrlText, RevisionText, ServiceText, SpreadText, StackLabelText, VpnKeyText,
+    AffinityText, AssignmentText, ImageText, InstanceText, Key, Name, NodeLabelText,
+    RecoveryKeyText, RegistryText, RegistryUrlText, RevisionText, ServiceText, SpreadText,
+    StackLabelText, VpnKeyText,
 };
+use crate::backup::RecoveryKey;
 
 /// Whether a text has the form.
 fn has_form<Form: JsonSchema>() -> jsonschema::Validator {
@@ -184,4 +186,15 @@ fn what_the_document_says_of_registries_is_what_is_taken() {
         let is_taken = RegistryName::of_url(text).is_ok();
         assert_eq!(form.is_valid(&text.into()), is_taken, "{text:?}");
     }
+}
+
+#[test]
+fn what_the_document_says_of_recovery_keys_is_what_is_taken() {
+    let schema = RecoveryKeyText::json_schema(&mut SchemaGenerator::default());
+    let useless = schema.as_value()["not"]["enum"].as_array().unwrap().clone();
+    assert_eq!(useless.len(), 14);
+    let useful = "5a".repeat(32);
+    let texts = useless.iter().map(|text| text.as_str().unwrap());
+    let texts: Vec<&str> = texts.chain([useful.as_str(), "", "5A"]).collect();
+    agree::<RecoveryKeyText>(&texts, |text| text.parse::<RecoveryKey>().is_ok());
 }

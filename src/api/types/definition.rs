@@ -379,6 +379,10 @@ struct HooksDefinition {
     post_start: Option<Vec<HookDefinition>>,
     #[schemars(length(max = 16))]
     pre_stop: Option<Vec<HookDefinition>>,
+    #[schemars(length(max = 16))]
+    pre_backup: Option<Vec<HookDefinition>>,
+    #[schemars(length(max = 16))]
+    post_backup: Option<Vec<HookDefinition>>,
     pre_build: Option<Nothing>,
 }
 

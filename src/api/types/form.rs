@@ -75,11 +75,33 @@ form! {
     VpnKeyText = {
         "type": "string", "pattern": "^[A-Za-z0-9+/]{41}[A-HQ-Xg-nw-z0-3][AEIMQUYcgkosw048]=$"
     };
-    /// A public key of X25519, in hexadecimal.
-    RecoveryKeyText = { "type": "string", "pattern": "^[0-9a-f]{64}$" };
+    /// A public key of X25519, in hexadecimal; but none of the seven that keep no secret (RFC 7748, section 6.1), each with its unread highest bit or without.
+    RecoveryKeyText = {
+        "type": "string", "pattern": "^[0-9a-f]{64}$",
+        "not": {"enum": [
+            "0000000000000000000000000000000000000000000000000000000000000000",
+            "0000000000000000000000000000000000000000000000000000000000000080",
+            "0100000000000000000000000000000000000000000000000000000000000000",
+            "0100000000000000000000000000000000000000000000000000000000000080",
+            "e0eb7a7c3b41b8ae1656e3faf19fc46ada098deb9c32b1fd866205165f49b800",
+            "e0eb7a7c3b41b8ae1656e3faf19fc46ada098deb9c32b1fd866205165f49b880",
+            "5f9c95bca3508c24b1d0b1559c83ef5b04445cc4581c8e86d8224eddd09f1157",
+            "5f9c95bca3508c24b1d0b1559c83ef5b04445cc4581c8e86d8224eddd09f11d7",
+            "ecffffffffffffffffffffffffffffffffffffffffffffffffffffffffffff7f",
+            "ecffffffffffffffffffffffffffffffffffffffffffffffffffffffffffffff",
+            "edffffffffffffffffffffffffffffffffffffffffffffffffffffffffffff7f",
+            "edffffffffffffffffffffffffffffffffffffffffffffffffffffffffffffff",
+            "eeffffffffffffffffffffffffffffffffffffffffffffffffffffffffffff7f",
+            "eeffffffffffffffffffffffffffffffffffffffffffffffffffffffffffffff"
+        ]}
+    };
     /// The name of a volume.
     VolumeText = {
         "type": "string", "pattern": "^[A-Za-z0-9][A-Za-z0-9_.-]*$", "minLength": 2, "maxLength": 64
+    };
+    /// What Docker calls a copy of a volume, or the name of a volume.
+    CopyText = {
+        "type": "string", "pattern": "^[A-Za-z0-9][A-Za-z0-9_.-]*$", "minLength": 1, "maxLength": 255
     };
     /// Who shares one copy of a volume on a node.
     ScopeText = { "type": "string", "enum": ["instance", "stack", "grid"] };

@@ -6,7 +6,7 @@ use schemars::JsonSchema;
 use serde::Deserialize;
 
 use super::form::{
-    DeployText, Key, KeyPart, Name, PortText, RegistryText, VariableText, VolumeText,
+    CopyText, DeployText, Key, KeyPart, Name, PortText, RegistryText, VariableText, VolumeText,
 };
 
 /// `/v1/grids/{grid}` and what is below.
@@ -185,6 +185,16 @@ pub(crate) struct OfVolume {
     pub(crate) grid: String,
     /// The volume's name.
     #[schemars(with = "VolumeText")]
+    pub(crate) volume: String,
+}
+
+#[derive(Clone, Debug, Deserialize, JsonSchema)]
+pub(crate) struct OfCopy {
+    /// The grid of the asked node.
+    #[schemars(with = "Name")]
+    pub(crate) grid: String,
+    /// What Docker calls a copy of a volume, or the name of a volume that has one copy.
+    #[schemars(with = "CopyText")]
     pub(crate) volume: String,
 }
 

@@ -116,10 +116,10 @@ pub(crate) struct Privileges {
     pub(crate) pid: Option<String>,
 }
 
-/// A command that is run before or after a container starts, or before it stops.
+/// A command that is run before or after a container starts, before it stops, or around a backup.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 pub(crate) struct Hook {
-    /// `pre_start`, `post_start` or `pre_stop`.
+    /// `pre_start`, `post_start`, `pre_stop`, or *ours*: `pre_backup`, `post_backup`.
     #[serde(rename = "type")]
     pub(crate) stage: String,
     pub(crate) name: String,

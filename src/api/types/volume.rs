@@ -47,6 +47,24 @@ pub(crate) struct VolumeService {
     pub(crate) id: String,
 }
 
+/// The answer of `GET /v1/grids/{grid}/volume_copies`.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+pub(crate) struct VolumeCopies {
+    pub(crate) copies: Vec<VolumeCopy>,
+}
+
+/// A Docker volume that the grid keeps on a node, as that one said last.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+pub(crate) struct VolumeCopy {
+    /// What Docker calls it.
+    pub(crate) name: String,
+    pub(crate) node: String,
+    /// The volume that it is a copy of; `null` for an instance's own data.
+    pub(crate) volume: Option<String>,
+    /// `GRID/STACK/SERVICE-N`, whose own data it is; `null` for a copy of a volume.
+    pub(crate) instance: Option<String>,
+}
+
 /// The body of `POST /v1/volumes/{grid}`.
 #[derive(Clone, Debug, Serialize, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]

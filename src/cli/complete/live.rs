@@ -14,7 +14,7 @@ use crate::api::types::membership::Status;
 use crate::api::types::node::Nodes;
 use crate::api::types::service::Services;
 use crate::api::types::stack::Stacks;
-use crate::api::types::volume::Volumes;
+use crate::api::types::volume::{VolumeCopies, Volumes};
 use crate::cli::session::Session;
 
 /// Longer than that nobody waits for a key.
@@ -29,6 +29,8 @@ pub(super) enum Kind {
     Containers,
     Keys,
     Volumes,
+    /// What Docker calls copies of volumes.
+    Copies,
 }
 
 /// None where the node does not answer.
@@ -70,6 +72,10 @@ async fn asked(session: &Session, kind: Kind) -> Result<Vec<String>, ApiError> {
         Kind::Volumes => {
             let all: Volumes = session.client.get(&paths::volumes(&grid)).await?;
             all.volumes.into_iter().map(|volume| volume.name).collect()
+        }
+        Kind::Copies => {
+            let all: VolumeCopies = session.client.get(&paths::volume_copies(&grid)).await?;
+            all.copies.into_iter().map(|copy| copy.name).collect()
         }
         Kind::Keys => {
             let path = paths::key(&grid, &Key::root());

@@ -230,6 +230,11 @@ pub struct Care {
     /// What is run in it before it is stopped.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub pre_stop: Vec<Hook>,
+    /// What is run in it around a backup of a volume that it mounts.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub pre_backup: Vec<Hook>,
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub post_backup: Vec<Hook>,
     /// It is in the host's network: it has no address of its own.
     #[serde(default, skip_serializing_if = "std::ops::Not::not")]
     pub on_host: bool,

@@ -82,6 +82,8 @@ fn care(service: &Service, number: u32) -> Care {
     Care {
         post_start: for_it(&service.hooks.post_start),
         pre_stop: for_it(&service.hooks.pre_stop),
+        pre_backup: for_it(&service.hooks.pre_backup),
+        post_backup: for_it(&service.hooks.post_backup),
         health_check: service.health_check.clone(),
         on_host: service.network_mode == NetworkMode::Host,
         wait_for_port: service.deploy.wait_for_port,

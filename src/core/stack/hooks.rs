@@ -1,4 +1,4 @@
-//! What is run before and after a container starts, and before it stops.
+//! What is run before and after a container starts, before it stops, and around a backup of its volumes.
 
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -16,6 +16,13 @@ pub struct Hooks {
     /// In the instance's container, before it is stopped.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub pre_stop: Vec<Hook>,
+    /// In the instance's container, before a volume that it mounts is read for a backup: what it does not write to the
+    /// disk by itself. *Ours*.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub pre_backup: Vec<Hook>,
+    /// In the instance's container, after a volume that it mounts was read, or could not be. *Ours*.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub post_backup: Vec<Hook>,
     /// Fields of a newer version.
     #[serde(flatten)]
     pub unknown: BTreeMap<String, serde_json::Value>,
@@ -42,6 +49,8 @@ pub enum Stage {
     PreStart,
     PostStart,
     PreStop,
+    PreBackup,
+    PostBackup,
 }
 
 #[derive(Clone, Debug, thiserror::Error, PartialEq, Eq)]
@@ -56,10 +65,26 @@ pub enum InvalidHook {
     Command(String),
     #[error("`{0}` is no instance number: expected one, several as `1,2`, or `*` for all")]
     Instances(String),
+    #[error("the hook `{0}` is run for each backup: it cannot be `oneshot`")]
+    OneBackup(String),
 }
 
 impl Stage {
-    pub const ALL: [Self; 3] = [Self::PreStart, Self::PostStart, Self::PreStop];
+    pub const ALL: [Self; 5] = [
+        Self::PreStart,
+        Self::PostStart,
+        Self::PreStop,
+        Self::PreBackup,
+        Self::PostBackup,
+    ];
+
+    /// Whether each backup runs it, and no life of a container.
+    fn is_of_a_backup(self) -> bool {
+        match self {
+            Self::PreStart | Self::PostStart | Self::PreStop => false,
+            Self::PreBackup | Self::PostBackup => true,
+        }
+    }
 
     /// As stack files have it.
     pub fn as_str(self) -> &'static str {
@@ -67,6 +92,8 @@ impl Stage {
             Self::PreStart => "pre_start",
             Self::PostStart => "post_start",
             Self::PreStop => "pre_stop",
+            Self::PreBackup => "pre_backup",
+            Self::PostBackup => "post_backup",
         }
     }
 }
@@ -127,6 +154,8 @@ impl Hooks {
             Stage::PreStart => &self.pre_start,
             Stage::PostStart => &self.post_start,
             Stage::PreStop => &self.pre_stop,
+            Stage::PreBackup => &self.pre_backup,
+            Stage::PostBackup => &self.post_backup,
         }
     }
 
@@ -134,7 +163,7 @@ impl Hooks {
     ///
     /// # Errors
     /// The first that cannot be run, and its place.
-    pub fn check(hooks: &[Hook]) -> Result<(), (usize, InvalidHook)> {
+    pub fn check(stage: Stage, hooks: &[Hook]) -> Result<(), (usize, InvalidHook)> {
         if hooks.len() > Self::MAX {
             return Err((Self::MAX, InvalidHook::TooMany));
         }
@@ -149,6 +178,9 @@ impl Hooks {
             }
             if !(1..=Hook::MAX_COMMAND_BYTES).contains(&command.len()) {
                 return Err((index, InvalidHook::Command(name.clone())));
+            }
+            if hook.oneshot && stage.is_of_a_backup() {
+                return Err((index, InvalidHook::OneBackup(name.clone())));
             }
         }
         Ok(())
@@ -178,7 +210,8 @@ mod tests {
             instances: BTreeSet::new(),
             oneshot: false,
         };
-        assert_eq!(Hooks::check(&[hook("a", "b"), hook("b", "b")]), Ok(()));
+        let check = |hooks: &[Hook]| Hooks::check(Stage::PreStart, hooks);
+        assert_eq!(check(&[hook("a", "b"), hook("b", "b")]), Ok(()));
         for (hooks, place) in [
             (vec![hook("", "b")], 0),
             (vec![hook("a", "b"), hook("a", "b")], 1),
@@ -186,7 +219,16 @@ mod tests {
             (vec![hook("a", &"x".repeat(5_000))], 0),
             (vec![hook("a", "b"); 17], 16),
         ] {
-            assert_eq!(Hooks::check(&hooks).map_err(|(at, _)| at), Err(place));
+            assert_eq!(check(&hooks).map_err(|(at, _)| at), Err(place));
+        }
+        let once = Hook {
+            oneshot: true,
+            ..hook("a", "b")
+        };
+        assert_eq!(check(std::slice::from_ref(&once)), Ok(()));
+        for stage in [Stage::PreBackup, Stage::PostBackup] {
+            let refused = Hooks::check(stage, std::slice::from_ref(&once));
+            assert_eq!(refused, Err((0, InvalidHook::OneBackup("a".to_owned()))));
         }
     }
 }

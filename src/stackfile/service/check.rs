@@ -426,7 +426,14 @@ impl Checker<'_> {
     }
 
     fn hooks(&mut self, node: &Rc<Node>) {
-        let stages = ["pre_build", "pre_start", "post_start", "pre_stop"];
+        let stages = [
+            "pre_build",
+            "pre_start",
+            "post_start",
+            "pre_stop",
+            "pre_backup",
+            "post_backup",
+        ];
         let Some(entries) = self.section(node, "`hooks`", &stages) else {
             return;
         };

@@ -6,7 +6,13 @@ use super::field::{Field, FieldProblem, Fields};
 use crate::stack::{Hook, Hooks, Stage};
 
 const STAGES: Fields = Fields {
-    known: &[&["pre_start", "post_start", "pre_stop"]],
+    known: &[&[
+        "pre_start",
+        "post_start",
+        "pre_stop",
+        "pre_backup",
+        "post_backup",
+    ]],
     // What the client runs before it builds is no part of a service.
     not_yet: &["pre_build"],
 };
@@ -21,17 +27,19 @@ pub(super) fn read(body: &Field<'_>, problems: &mut Vec<FieldProblem>) -> Option
     body.check_fields(&STAGES, problems)?;
     let mut stage = |stage: Stage| match body.get(stage.as_str()) {
         None => Vec::new(),
-        Some(list) => read_stage(&list, problems),
+        Some(list) => read_stage(stage, &list, problems),
     };
     Some(Hooks {
         pre_start: stage(Stage::PreStart),
         post_start: stage(Stage::PostStart),
         pre_stop: stage(Stage::PreStop),
+        pre_backup: stage(Stage::PreBackup),
+        post_backup: stage(Stage::PostBackup),
         ..Hooks::default()
     })
 }
 
-fn read_stage(list: &Field<'_>, problems: &mut Vec<FieldProblem>) -> Vec<Hook> {
+fn read_stage(stage: Stage, list: &Field<'_>, problems: &mut Vec<FieldProblem>) -> Vec<Hook> {
     let items = list.items(problems).unwrap_or_default();
     let hooks: Vec<Hook> = items
         .iter()
@@ -39,7 +47,7 @@ fn read_stage(list: &Field<'_>, problems: &mut Vec<FieldProblem>) -> Vec<Hook> {
         .collect();
     // Places are those of the list only where all of it could be read.
     if hooks.len() == items.len()
-        && let Err((index, problem)) = Hooks::check(&hooks)
+        && let Err((index, problem)) = Hooks::check(stage, &hooks)
     {
         problems.push(items.get(index).unwrap_or(list).problem(problem));
     }

@@ -1,0 +1,207 @@
+//! A container that mounts a volume and is never started: through it the engine reads and writes what is in there.
+
+use std::collections::HashMap;
+use std::io;
+
+use anyhow::Context;
+use bollard::models::{ContainerCreateBody, HostConfig, Mount, MountType};
+use bollard::query_parameters::{
+    CreateImageOptions, DownloadFromContainerOptions, ListContainersOptions, ListImagesOptions,
+    RemoveContainerOptions, RemoveImageOptions, UploadToContainerOptions,
+};
+use bytes::Bytes;
+use futures::stream::BoxStream;
+use futures::{Stream, StreamExt, TryStreamExt};
+use kontena_core::reconcile::action::ContainerId;
+
+use super::{PASSING, name_of, passing, said};
+use crate::docker::trouble::{NOT_FOUND, Trouble};
+use crate::docker::{CHANGE_LIMIT, Docker, READ_LIMIT};
+
+/// Where it mounts the volume.
+const PLACE: &str = "/volume";
+/// The two empty blocks that a tar ends with: one without anything in it.
+const NOTHING: [u8; 1024] = [0; 1024];
+
+/// To be given back to [`Docker::remove_carrier`].
+#[derive(Debug)]
+pub(crate) struct Carrier {
+    container: ContainerId,
+    image: String,
+}
+
+impl Docker {
+    /// Mounts a volume that is there.
+    ///
+    /// # Errors
+    /// What the engine says against it; nothing stays behind.
+    pub(crate) async fn carrier(&self, volume: &str, grid: &str) -> anyhow::Result<Carrier> {
+        let image = self.empty_image(grid).await?;
+        let name = name_of("carrier")?;
+        let created = self.create_from(&name, body(&image, volume, grid)).await;
+        match created {
+            Ok(container) => Ok(Carrier { container, image }),
+            Err(trouble) => {
+                self.remove_empty_image(&image).await;
+                Err(said("mount the volume", &trouble))
+            }
+        }
+    }
+
+    /// Whatever became of it. What cannot be removed now is removed when the daemon starts.
+    pub(crate) async fn remove_carrier(&self, carrier: Carrier) {
+        if let Err(trouble) = self.remove_carrying(&carrier.container.0).await {
+            let problem = trouble.problem();
+            tracing::warn!(container = %carrier.container.0, problem, "A container that mounts a volume is left over");
+        }
+        self.remove_empty_image(&carrier.image).await;
+    }
+
+    /// What is in the volume, in a tar whose names begin with `./`.
+    ///
+    /// # Errors
+    /// The engine does not answer.
+    pub(crate) async fn read_contents(
+        &self,
+        carrier: &Carrier,
+    ) -> anyhow::Result<BoxStream<'static, io::Result<Bytes>>> {
+        let client = self.client().await;
+        let client = client.map_err(|trouble| said("read the volume", &trouble))?;
+        let options = DownloadFromContainerOptions {
+            path: format!("{PLACE}/."),
+        };
+        let pieces = client.download_from_container(&carrier.container.0, Some(options));
+        Ok(pieces
+            .map_err(|problem| io::Error::other(Trouble::from(problem).problem().to_owned()))
+            .boxed())
+    }
+
+    /// Writes the files of a tar into the volume. One that is broken off leaves a part of them there.
+    ///
+    /// # Errors
+    /// The engine cannot read it, or has no room for it.
+    pub(crate) async fn write_contents(
+        &self,
+        carrier: &Carrier,
+        tar: impl Stream<Item = io::Result<Bytes>> + Send + 'static,
+    ) -> anyhow::Result<()> {
+        let client = self.client().await;
+        let client = client.map_err(|trouble| said("write the volume", &trouble))?;
+        let options = UploadToContainerOptions {
+            path: PLACE.to_owned(),
+            ..UploadToContainerOptions::default()
+        };
+        let tar = bollard::body_try_stream(tar);
+        let written = client
+            .upload_to_container(&carrier.container.0, Some(options), tar)
+            .await;
+        written.map_err(|problem| said("write the volume", &Trouble::from(problem)))
+    }
+
+    /// An image with nothing in it, under no name: for one carrier.
+    async fn empty_image(&self, grid: &str) -> anyhow::Result<String> {
+        let client = self.client().await;
+        let client = client.map_err(|trouble| said("make an empty image", &trouble))?;
+        let options = CreateImageOptions {
+            from_src: Some("-".to_owned()),
+            changes: vec![format!("LABEL {PASSING}={grid}")],
+            ..CreateImageOptions::default()
+        };
+        let nothing = bollard::body_full(Bytes::from_static(&NOTHING));
+        let told = client.create_image(Some(options), Some(nothing), None);
+        let told = tokio::time::timeout(READ_LIMIT, told.try_collect::<Vec<_>>()).await;
+        let told = told.context("failed to make an empty image: no answer")?;
+        let told = told.map_err(|problem| said("make an empty image", &Trouble::from(problem)))?;
+        let id = told.into_iter().rev().find_map(|told| told.status);
+        id.filter(|id| id.starts_with("sha256:"))
+            .context("failed to make an empty image: the engine does not name it")
+    }
+
+    async fn remove_empty_image(&self, image: &str) {
+        let name = image.to_owned();
+        let removed = self
+            .call(CHANGE_LIMIT, |client| async move {
+                client
+                    .remove_image(&name, None::<RemoveImageOptions>, None)
+                    .await
+            })
+            .await;
+        match removed {
+            Err(trouble) if !trouble.is_status(NOT_FOUND) => {
+                let problem = trouble.problem();
+                tracing::warn!(image, problem, "An empty image is left over");
+            }
+            Ok(_) | Err(_) => {}
+        }
+    }
+
+    async fn remove_carrying(&self, container: &str) -> Result<(), Trouble> {
+        let options = RemoveContainerOptions {
+            // The volume is somebody else's.
+            v: false,
+            force: true,
+            link: false,
+        };
+        let name = container.to_owned();
+        let removed = self
+            .call(CHANGE_LIMIT, |client| async move {
+                client.remove_container(&name, Some(options)).await
+            })
+            .await;
+        match removed {
+            Err(trouble) if trouble.is_status(NOT_FOUND) => Ok(()),
+            removed => removed,
+        }
+    }
+
+    pub(super) async fn remove_old_carriers(&self, grid: &str) -> Result<(), Trouble> {
+        let options = ListContainersOptions {
+            all: true,
+            filters: Some(passing(grid)),
+            ..ListContainersOptions::default()
+        };
+        let found = self
+            .call(READ_LIMIT, |client| async move {
+                client.list_containers(Some(options)).await
+            })
+            .await?;
+        for id in found.into_iter().filter_map(|summary| summary.id) {
+            tracing::info!(container = %id, "Removing a container that nobody reads a volume through any more");
+            self.remove_carrying(&id).await?;
+        }
+        let options = ListImagesOptions {
+            filters: Some(passing(grid)),
+            ..ListImagesOptions::default()
+        };
+        let images = self
+            .call(READ_LIMIT, |client| async move {
+                client.list_images(Some(options)).await
+            })
+            .await?;
+        for image in images {
+            self.remove_empty_image(&image.id).await;
+        }
+        Ok(())
+    }
+}
+
+/// It is never started: the program is there because the engine asks for one.
+fn body(image: &str, volume: &str, grid: &str) -> ContainerCreateBody {
+    let mount = Mount {
+        target: Some(PLACE.to_owned()),
+        source: Some(volume.to_owned()),
+        typ: Some(MountType::VOLUME),
+        ..Mount::default()
+    };
+    ContainerCreateBody {
+        image: Some(image.to_owned()),
+        cmd: Some(vec!["/nothing".to_owned()]),
+        labels: Some(HashMap::from([(PASSING.to_owned(), grid.to_owned())])),
+        host_config: Some(HostConfig {
+            mounts: Some(vec![mount]),
+            network_mode: Some("none".to_owned()),
+            ..HostConfig::default()
+        }),
+        ..ContainerCreateBody::default()
+    }
+}
