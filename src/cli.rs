@@ -86,7 +86,7 @@ What runs:
   container   Single containers: ls, exec, inspect, logs
   why         Explain where a service runs
   plan        What would happen if: a node drains, dies, joins …
-  volume      Where services keep data: create, ls, show, rm, backup, restore
+  volume      Where services keep data: create, ls, rm, backup, restore …
   registry    An image registry in the grid: create, rm
   external-registry  Registries that ask for a password: add, ls, rm
   etcd        Keys and values that every node has: get, set, ls, rm, health

@@ -161,6 +161,11 @@ pub(crate) enum Contents {
         #[serde(deserialize_with = "copy_name")]
         copy: String,
     },
+    /// Nothing at all: the copy goes.
+    Remove {
+        #[serde(deserialize_with = "copy_name")]
+        copy: String,
+    },
 }
 
 /// It becomes part of a path that the engine is asked for.

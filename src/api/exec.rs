@@ -282,6 +282,11 @@ pub(super) async fn run_to_the_end(
     }
 }
 
+/// Waits until what is under way has ended, which needs no word but that somebody is there.
+pub(super) async fn ended(work: Box<dyn Carried>) -> Result<(), Refused> {
+    run_to_the_end(work, Start::default()).await.map(|_| ())
+}
+
 async fn collect(mut command: Command, start: Start) -> Result<Output, Refused> {
     let gone = || Refused::unreachable("the node of the container: it is gone");
     if start.is_too_long() {

@@ -95,6 +95,10 @@ pub(crate) fn volume_copies(grid: &GridName) -> String {
     format!("/v1/grids/{grid}/volume_copies")
 }
 
+pub(crate) fn volume_copy(grid: &GridName, node: &str, copy: &str) -> String {
+    format!("{}/{node}/{}", volume_copies(grid), encoded(copy))
+}
+
 /// Takes `Upgrade: kontena-exec`. `what` is `backup` or `restore`.
 pub(crate) fn contents(
     grid: &GridName,

@@ -160,7 +160,9 @@ impl<'t> At<'t> {
             (Some("KEY"), _) if self.path.first() == Some(&"etcd") => Some(Kind::Keys),
             (Some("NODE"), _) | (_, "node" | "nodes") => Some(Kind::Nodes),
             (_, "stack") => Some(Kind::Stacks),
-            (_, "volume") if matches!(self.path.last(), Some(&("backup" | "restore"))) => {
+            (_, "volume")
+                if matches!(self.path.last(), Some(&("backup" | "restore" | "discard"))) =>
+            {
                 Some(Kind::Copies)
             }
             (_, "volume" | "volumes") => Some(Kind::Volumes),
@@ -226,6 +228,7 @@ mod tests {
             ("volume rm a ", Kind::Volumes),
             ("volume backup --node a ", Kind::Copies),
             ("volume restore ", Kind::Copies),
+            ("volume discard --node a ", Kind::Copies),
             ("etcd health ", Kind::Nodes),
         ] {
             assert_eq!(after(line), Following::Live(kind), "{line}");

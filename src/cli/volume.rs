@@ -6,7 +6,7 @@ mod copies;
 use std::collections::BTreeMap;
 
 use clap::{Args, Subcommand, ValueEnum};
-use kontena_core::id::GridName;
+use kontena_core::id::{GridName, NodeName};
 use kontena_core::volume::{Definition, VolumeName};
 use serde_json::json;
 
@@ -87,10 +87,28 @@ and after. The exit code says whether the tar is whole.")]
     #[command(after_help = "Example:
   kontena volume restore --force shop.db.data-1 < db.tar
 
-No container that mounts it may run: `kontena service stop` before it, and `service start` after it. The tar is written beside it first and takes its place in one step: one that \
-breaks off, or does not fit onto the disk, changes nothing. On another grid deploy the service first, so that there is a \
-copy, and stop it.")]
+No container that mounts it may run: `kontena service stop` before it, and `service start` after it. The tar is written \
+beside it first and takes its place in one step: one that breaks off, or does not fit onto the disk, changes nothing. On \
+another grid deploy the service first, so that there is a copy, and stop it.")]
     Restore(contents::Restore),
+    /// Remove one copy from a node, where it is nobody's data any more
+    #[command(after_help = "Example:
+  kontena volume discard --node web1 shop.db.data-1
+
+`kontena volume ls --copies` lists what there is. An instance that was moved away by `service force-move`, scaled away or \
+removed with its service leaves its data where it was: this removes it. Refused where the data is that of an instance \
+which is bound to the node or runs there.")]
+    Discard {
+        /// The copy, as `volume ls --copies` has it
+        #[arg(value_name = "COPY")]
+        volume: String,
+        /// The node that has it
+        #[arg(long)]
+        node: NodeName,
+        /// Do not ask
+        #[arg(long)]
+        force: bool,
+    },
     /// Remove volumes, with all their copies
     #[command(
         visible_alias = "remove",
@@ -146,6 +164,11 @@ pub(crate) async fn run(session: &Session, asked: VolumeCommand) -> Result<(), F
             ..
         } => copies::list(session, &grid, quiet).await,
         Command::Ls { quiet, long, .. } => list(session, &grid, quiet, long).await,
+        Command::Discard {
+            volume,
+            node,
+            force,
+        } => copies::discard(session, &grid, &volume, &node, force).await,
         Command::Backup(asked) => contents::backup(session, asked).await,
         Command::Restore(asked) => contents::restore(session, asked).await,
         Command::Rm { volumes, force } => remove(session, &grid, &volumes, force).await,

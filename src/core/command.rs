@@ -37,7 +37,7 @@ pub use join_address::{JoinAddress, NotAnAddress};
 pub use resolve::{Take, resolve_input};
 pub use service::MAX_INSTANCES;
 pub use stack::rollback_input;
-pub use volume::users as volume_users;
+pub use volume::{copy_user, users as volume_users};
 
 /// Correlates a command with its reply.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]

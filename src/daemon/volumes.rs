@@ -5,6 +5,7 @@
 
 mod attending;
 mod backup;
+mod remove;
 mod restore;
 
 use std::sync::Arc;
@@ -79,15 +80,15 @@ impl NodeVolumes {
     where
         T: AsyncRead + AsyncWrite + Send + Unpin + 'static,
     {
-        let grid = self.view.borrow().documents.grid.id;
         let attending = Attending {
             place: Arc::clone(&self.places).try_acquire_owned().ok(),
             life: self.life.subscribe(),
         };
-        let docker = self.docker.clone();
+        let (docker, me) = (self.docker.clone(), self.me);
+        let view = Arc::clone(&self.view.borrow());
         tracing::info!(?contents, asked = %from.short(), "What is in a volume is asked for");
         tokio::spawn(async move {
-            let Some(grid) = grid.map(|grid| grid.to_string()) else {
+            let Some(grid) = view.documents.grid.id.map(|grid| grid.to_string()) else {
                 return attending.refuse(io, "its node is in no grid").await;
             };
             match contents {
@@ -98,6 +99,10 @@ impl NodeVolumes {
                 Contents::Write { copy } => {
                     let writing = |fed| restore::write(docker, grid, copy, fed);
                     attending.writing(io, writing).await;
+                }
+                Contents::Remove { copy } => {
+                    let removing = remove::remove(docker, view, me, copy);
+                    attending.doing(io, removing).await;
                 }
             }
         });

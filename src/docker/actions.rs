@@ -381,6 +381,29 @@ impl Docker {
         .await
     }
 
+    /// Whether it runs or not, and whether it is there or not.
+    pub(super) async fn remove_running(
+        &self,
+        name: &str,
+        with_volumes: bool,
+    ) -> Result<(), Trouble> {
+        let options = RemoveContainerOptions {
+            v: with_volumes,
+            force: true,
+            link: false,
+        };
+        let name = name.to_owned();
+        let removed = self
+            .call(CHANGE_LIMIT, |client| async move {
+                client.remove_container(&name, Some(options)).await
+            })
+            .await;
+        match removed {
+            Err(trouble) if trouble.is_status(NOT_FOUND) => Ok(()),
+            removed => removed,
+        }
+    }
+
     pub(super) async fn inspect(&self, name: &str) -> Result<ContainerInspectResponse, Trouble> {
         let name = name.to_owned();
         self.call(READ_LIMIT, |client| async move {

@@ -14,11 +14,12 @@ pub(crate) use place::Staged;
 pub(crate) use tar::{Tar, TarProblem};
 pub(crate) use users::{User, Users};
 
+use anyhow::{Context, ensure};
 use bollard::models::Volume;
 
+use super::Docker;
 use super::labels::GRID;
 use super::trouble::Trouble;
-use super::{Docker, READ_LIMIT};
 
 /// Bears the grid for which it was made, and nothing else of ours does: neither a container that an instance is, nor data.
 const PASSING: &str = "io.kontena.passing.grid";
@@ -29,17 +30,15 @@ impl Docker {
     /// # Errors
     /// It is not there, is another grid's, or the engine does not answer.
     pub(crate) async fn copy(&self, name: &str, grid: &str) -> anyhow::Result<Volume> {
-        let found = self
-            .call(READ_LIMIT, |client| {
-                let name = name.to_owned();
-                async move { client.inspect_volume(&name).await }
-            })
-            .await;
-        match found {
-            Ok(volume) if volume.labels.get(GRID).is_some_and(|of| of == grid) => Ok(volume),
-            Ok(_) => anyhow::bail!("the Docker volume `{name}` is not of this grid"),
-            Err(trouble) => Err(said("find the volume", &trouble)),
-        }
+        let found = self.find_volume(name).await;
+        let found = found.context("failed to find the volume")?;
+        let volume = found.with_context(|| format!("there is no Docker volume `{name}`"))?;
+        let of = volume.labels.get(GRID);
+        ensure!(
+            of.is_some_and(|of| of == grid),
+            "the Docker volume `{name}` is not of this grid"
+        );
+        Ok(volume)
     }
 
     /// Removes what an earlier life of the daemon left behind while it read volumes, or wrote them: nobody waits for it.
@@ -62,7 +61,6 @@ fn passing(grid: &str) -> std::collections::HashMap<String, Vec<String>> {
 
 /// A name that nobody else has.
 fn name_of(what: &str) -> anyhow::Result<String> {
-    use anyhow::Context;
     let random = crate::entropy::entropy().context("failed to make a name")?;
     let random: String = random[..8]
         .iter()

@@ -9,9 +9,7 @@ use std::time::Duration;
 
 use bollard::container::LogOutput;
 use bollard::models::ContainerCreateBody;
-use bollard::query_parameters::{
-    ListContainersOptions, LogsOptions, RemoveContainerOptions, WaitContainerOptions,
-};
+use bollard::query_parameters::{ListContainersOptions, LogsOptions, WaitContainerOptions};
 use futures::StreamExt;
 use kontena_core::reconcile::action::{ContainerId, ContainerSpec, Failure, Outcome, Success};
 use kontena_core::stack::Hook;
@@ -20,7 +18,7 @@ use super::command::{LINES, Ran, Tail};
 use super::labels::GRID;
 use super::spec::create_body;
 use super::trouble::{CONFLICT, NOT_FOUND, Trouble};
-use super::{CHANGE_LIMIT, Docker, READ_LIMIT};
+use super::{Docker, READ_LIMIT};
 
 /// The grid whose hook runs in the container.
 const HOOK_OF: &str = "io.kontena.hook.grid";
@@ -182,22 +180,9 @@ impl Docker {
         Ok(())
     }
 
+    /// With the volumes that nobody has named.
     async fn remove_hook(&self, name: &str) -> Result<(), Trouble> {
-        let options = RemoveContainerOptions {
-            v: true,
-            force: true,
-            link: false,
-        };
-        let name = name.to_owned();
-        let removed = self
-            .call(CHANGE_LIMIT, |client| async move {
-                client.remove_container(&name, Some(options)).await
-            })
-            .await;
-        match removed {
-            Err(trouble) if trouble.is_status(NOT_FOUND) => Ok(()),
-            removed => removed,
-        }
+        self.remove_running(name, true).await
     }
 
     /// Removes the hooks of `grid` that an earlier life of the daemon left behind.

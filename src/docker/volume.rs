@@ -61,7 +61,7 @@ impl Docker {
         }
     }
 
-    async fn find_volume(&self, name: &str) -> Result<Option<Volume>, Failure> {
+    pub(super) async fn find_volume(&self, name: &str) -> Result<Option<Volume>, Failure> {
         let found = self
             .call(READ_LIMIT, |client| {
                 let name = name.to_owned();
@@ -119,7 +119,7 @@ impl Docker {
     }
 
     /// One of this name that is not that copy was made by somebody else since, and stays.
-    pub(super) async fn remove_volume(&self, name: &str, wanted: &Copy) -> Outcome {
+    pub(crate) async fn remove_volume(&self, name: &str, wanted: &Copy) -> Outcome {
         // Between the making of a volume and that of its container nothing but this lock keeps it.
         let Ok(_alone) = self.mounting.try_write() else {
             let problem = "a container is being made".to_owned();

@@ -62,6 +62,13 @@ pub(in crate::api) fn runs(
     described(summary, &[404, 409, 502, 503, 504])
 }
 
+/// Something that one node does, and no other learns of.
+pub(in crate::api) fn does(
+    summary: &'static str,
+) -> impl FnOnce(TransformOperation<'_>) -> TransformOperation<'_> {
+    described(summary, &[404, 409, 422, 502, 503, 504])
+}
+
 /// A command to the grid, or to the node.
 pub(in crate::api) fn changes(
     summary: &'static str,

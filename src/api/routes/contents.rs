@@ -1,5 +1,6 @@
 //! What is in volumes: their copies on the nodes, read and put back.
 
+use axum::Json;
 use axum::extract::{Request, State};
 use axum::http::Uri;
 use axum::response::Response;
@@ -7,17 +8,18 @@ use schemars::JsonSchema;
 use serde::Deserialize;
 
 use super::handover::{hand_over, is_asked_for, required};
-use super::{List, Shared, snapshot_of};
+use super::{Answer, List, Shared, snapshot_of};
 use crate::api::answer::Refused;
 use crate::api::backend::{Backend, Contents};
 use crate::api::carry::carry_command;
+use crate::api::exec::ended;
 use crate::api::present::volume::copies;
-use crate::api::request::{Parameters, Segments};
+use crate::api::request::{NoBody, Parameters, Segments};
 use crate::api::types::exec::EXEC;
 use crate::api::types::form::{FlagText, Name};
 use crate::api::types::page::Page;
-use crate::api::types::segments::{OfCopy, OfGrid};
-use crate::api::types::volume::VolumeCopies;
+use crate::api::types::segments::{OfCopy, OfGrid, OfNodesCopy};
+use crate::api::types::volume::{VolumeCopies, VolumeCopy};
 
 /// What such a connection speaks.
 pub(super) const PROTOCOLS: [&str; 1] = [EXEC];
@@ -79,6 +81,22 @@ pub(super) async fn restore(
 ) -> Result<Response, Refused> {
     let contents = |copy| Contents::Write { copy };
     carried(&backend, &path, node.as_deref(), request, contents).await
+}
+
+/// `DELETE /v1/grids/{grid}/volume_copies/{node}/{copy}`.
+pub(super) async fn remove(
+    State(backend): Shared,
+    Segments(OfNodesCopy { grid, node, copy }): Segments<OfNodesCopy>,
+    _: NoBody,
+) -> Answer<VolumeCopy> {
+    let snapshot = snapshot_of(&backend, &grid)?;
+    let found = copies::of_node(&snapshot, &node, &copy)?;
+    let shown = copies::on_the_wire(&snapshot, found.clone());
+    let contents = Contents::Remove { copy: found.name };
+    let opened = backend.volumes.open(found.node, contents).await;
+    let opened = opened.map_err(|problem| Refused::node_silent(&found.node_name, &problem))?;
+    ended(opened).await?;
+    Ok(Json(shown))
 }
 
 async fn carried(

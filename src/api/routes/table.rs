@@ -15,7 +15,7 @@ use super::{
 };
 use crate::api::backend::Backend;
 use crate::api::openapi::operation::{
-    asks, changes, document, hands_over, joins, reads, runs, tells, works_out,
+    asks, changes, document, does, hands_over, joins, reads, runs, tells, works_out,
 };
 
 type Routes = ApiRouter<Arc<Backend>>;
@@ -489,6 +489,13 @@ fn of_volumes() -> Routes {
             get_with(
                 contents::list,
                 reads("Copies of volumes on the nodes, by name"),
+            ),
+        )
+        .api_route(
+            "/v1/grids/{grid}/volume_copies/{node}/{copy}",
+            delete_with(
+                contents::remove,
+                does("Remove a copy that is nobody's data any more"),
             ),
         )
 }

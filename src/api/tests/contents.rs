@@ -40,6 +40,7 @@ impl Volumes for FakeVolumes {
         match contents {
             Contents::Read { copy, .. } => tokio::spawn(read(far, copy)),
             Contents::Write { .. } => tokio::spawn(write(far, Arc::clone(&self.written))),
+            Contents::Remove { copy } => tokio::spawn(remove(far, copy)),
         };
         Box::pin(async move { Ok(Box::new(near) as Box<dyn Carried>) })
     }
@@ -68,6 +69,16 @@ async fn write(io: DuplexStream, written: Arc<Mutex<Vec<Vec<u8>>>>) -> Option<()
         _ => Heard::Ended(0),
     };
     written.lock().unwrap().push(tar);
+    words.send(last).await.ok()?;
+    words.close().await.ok()
+}
+
+async fn remove(io: DuplexStream, copy: String) -> Option<()> {
+    let mut words = answering(io);
+    let last = match copy.as_str() {
+        "shop.db.data-1" => Heard::Failed(Failed::NotNow, "it is somebody's data".to_owned()),
+        _ => Heard::Ended(0),
+    };
     words.send(last).await.ok()?;
     words.close().await.ok()
 }
@@ -206,4 +217,24 @@ async fn copies_are_listed_with_whose_they_are() {
             {"name": "shop.redis-1.aa.bb", "node": "beta", "volume": null, "instance": "home/shop/redis-1"},
         ])
     );
+}
+
+#[tokio::test]
+async fn a_copy_is_removed_from_its_node_unless_that_refuses() {
+    let server = Server::reading(with_copies()).await;
+    let remove = async |copy: &str| {
+        let path = format!("/v1/grids/home/volume_copies/{copy}");
+        server.client.delete::<Value>(&path).await
+    };
+    let removed = remove("alpha/shop.db.data-2").await.unwrap();
+    assert_eq!(removed["name"], "shop.db.data-2");
+    for (copy, words) in [
+        ("alpha/shop.db.data-1", "somebody's data"),
+        ("alpha/shop.redis-1.aa.bb", "`shop.redis-1.aa.bb`"),
+        ("beta/shop.db.data-1", "cut off"),
+        ("omega/shop.db.data-1", "omega"),
+    ] {
+        let refused = remove(copy).await.unwrap_err();
+        assert!(refused.message.contains(words), "{copy}: {refused}");
+    }
 }

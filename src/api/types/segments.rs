@@ -199,6 +199,19 @@ pub(crate) struct OfCopy {
 }
 
 #[derive(Clone, Debug, Deserialize, JsonSchema)]
+pub(crate) struct OfNodesCopy {
+    /// The grid of the asked node.
+    #[schemars(with = "Name")]
+    pub(crate) grid: String,
+    /// A member, by its name.
+    #[schemars(with = "Name")]
+    pub(crate) node: String,
+    /// What Docker calls a copy of a volume there.
+    #[schemars(with = "CopyText")]
+    pub(crate) copy: String,
+}
+
+#[derive(Clone, Debug, Deserialize, JsonSchema)]
 pub(crate) struct OfVpnUser {
     /// The grid of the asked node.
     #[schemars(with = "Name")]

@@ -1,10 +1,11 @@
 //! `volume ls --copies`: what is of volumes on the nodes, and of instances' own data.
 
-use kontena_core::id::GridName;
+use kontena_core::id::{GridName, NodeName};
 
 use super::below;
 use crate::api::paths;
 use crate::api::types::volume::{VolumeCopies, VolumeCopy};
+use crate::cli::confirm::confirm;
 use crate::cli::failure::Failure;
 use crate::cli::session::Session;
 use crate::cli::table::Table;
@@ -14,6 +15,26 @@ pub(super) async fn list(session: &Session, grid: &GridName, quiet: bool) -> Res
     let answer: VolumeCopies = session.client.get(&paths::volume_copies(grid)).await?;
     let names = answer.copies.iter().map(|copy| copy.name.clone());
     session.print_list(quiet, &answer.copies, names, &table(&answer.copies))
+}
+
+pub(super) async fn discard(
+    session: &Session,
+    grid: &GridName,
+    copy: &str,
+    node: &NodeName,
+    force: bool,
+) -> Result<(), Failure> {
+    let what = format!("remove, with all that is in it, from node `{node}` the copy");
+    confirm(&session.output, &what, copy, force)?;
+    let path = paths::volume_copy(grid, node.as_str(), copy);
+    let removed: VolumeCopy = session.client.delete(&path).await?;
+    session
+        .output
+        .talk(&format!("removed `{copy}` from node `{node}`"));
+    match session.output.is_json() {
+        true => session.output.json(&removed),
+        false => Ok(()),
+    }
 }
 
 fn table(copies: &[VolumeCopy]) -> Table {

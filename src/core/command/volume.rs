@@ -2,10 +2,10 @@
 
 use super::Refusal;
 use crate::document::edit::Edit;
-use crate::id::ServiceKey;
+use crate::id::{InstanceId, NodeId, ServiceKey};
 use crate::stack::Service;
 use crate::view::{ServiceRecord, View};
-use crate::volume::{Definition, VolumeName};
+use crate::volume::{Copy, Definition, VolumeName};
 
 /// Volumes of one grid: every node has all of them.
 const MAX_VOLUMES: usize = 1_000;
@@ -65,6 +65,36 @@ pub fn users<'v>(view: &'v View, name: &'v VolumeName) -> impl Iterator<Item = &
     services
         .filter(move |(_, record)| record.volumes().any(|used| used == name))
         .map(|(key, _)| key)
+}
+
+/// The instance whose data a copy on `node` is now, if it is one's: bound to that node, or held there.
+pub fn copy_user(view: &View, node: NodeId, name: &str, copy: &Copy) -> Option<InstanceId> {
+    let services = view.documents.services.iter();
+    let instances = services.flat_map(|(key, record)| {
+        let numbers = 1..=record.instances;
+        numbers.map(move |number| (InstanceId::new(key.clone(), number), record))
+    });
+    let mut here = instances.filter(|(instance, record)| {
+        let is_bound = record
+            .pins
+            .get(&instance.number)
+            .is_some_and(|pin| pin.node == node);
+        let report = view.reports.get(&node);
+        is_bound || report.is_some_and(|report| report.holds.contains_key(instance))
+    });
+    let (instance, _) = here.find(|(instance, record)| match copy {
+        Copy::Own {
+            instance: of,
+            creation,
+        } => instance == of && record.creation == *creation,
+        Copy::Volume { volume, .. } => {
+            let known = view.documents.volumes.get(volume);
+            let is_it =
+                |known: &crate::volume::Volume| known.definition.copy_of(volume, instance) == name;
+            record.volumes().any(|used| used == volume) && known.is_none_or(|known| is_it(known))
+        }
+    })?;
+    Some(instance)
 }
 
 /// Every volume that a service mounts exists, or is what it has already: then it may be that nobody has heard of it yet.

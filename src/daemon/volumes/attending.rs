@@ -52,6 +52,15 @@ impl Attending {
         self.attend(io, work, read, None).await;
     }
 
+    /// Tells how `work` ends.
+    pub(super) async fn doing<T, W>(self, io: T, work: W)
+    where
+        T: AsyncRead + AsyncWrite + Unpin,
+        W: Future<Output = anyhow::Result<()>> + Send + 'static,
+    {
+        self.writing(io, |_| work).await;
+    }
+
     /// Feeds `work`.
     pub(super) async fn writing<T, W>(self, io: T, work: impl FnOnce(mpsc::Receiver<Fed>) -> W)
     where

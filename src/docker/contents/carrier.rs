@@ -7,7 +7,7 @@ use anyhow::Context;
 use bollard::models::{ContainerCreateBody, HostConfig, Mount, MountType};
 use bollard::query_parameters::{
     CreateImageOptions, DownloadFromContainerOptions, ListContainersOptions, ListImagesOptions,
-    RemoveContainerOptions, RemoveImageOptions, UploadToContainerOptions,
+    RemoveImageOptions, UploadToContainerOptions,
 };
 use bytes::Bytes;
 use futures::stream::BoxStream;
@@ -135,23 +135,9 @@ impl Docker {
         }
     }
 
+    /// The volume is somebody else's.
     async fn remove_carrying(&self, container: &str) -> Result<(), Trouble> {
-        let options = RemoveContainerOptions {
-            // The volume is somebody else's.
-            v: false,
-            force: true,
-            link: false,
-        };
-        let name = container.to_owned();
-        let removed = self
-            .call(CHANGE_LIMIT, |client| async move {
-                client.remove_container(&name, Some(options)).await
-            })
-            .await;
-        match removed {
-            Err(trouble) if trouble.is_status(NOT_FOUND) => Ok(()),
-            removed => removed,
-        }
+        self.remove_running(container, false).await
     }
 
     pub(super) async fn remove_old_carriers(&self, grid: &str) -> Result<(), Trouble> {

@@ -200,4 +200,17 @@ fn a_node_that_cannot_make_what_is_bound_to_it_gives_it_to_the_next_one() {
             "kept for a person"
         );
     }
+
+    // Who decides that the old one goes.
+    let discard = |from: &str| {
+        let asked = ["volume", "discard", "--force", "--node", from, "db.data-1"];
+        grid.node(2).try_kontena(&asked)
+    };
+    discard("node-1").refused(1, &["it is the data of `db-1`"]);
+    eventually(SOON, "the old copy to be removed", || {
+        let ran = discard("node-3");
+        seen(ran.status.success(), &ran)
+    });
+    assert_eq!(copies(&grid.node(3)), [""; 0]);
+    assert_eq!(copies(&grid.node(1)), ["db.data-1"]);
 }

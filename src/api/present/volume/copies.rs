@@ -8,6 +8,7 @@ use crate::api::present::Snapshot;
 use crate::api::types::volume::VolumeCopy;
 
 /// A copy that a node reported.
+#[derive(Clone)]
 pub(in crate::api) struct Known {
     pub(in crate::api) node: NodeId,
     pub(in crate::api) node_name: String,
@@ -39,7 +40,7 @@ fn known(snapshot: &Snapshot) -> impl Iterator<Item = Known> {
     })
 }
 
-fn on_the_wire(snapshot: &Snapshot, known: Known) -> VolumeCopy {
+pub(in crate::api) fn on_the_wire(snapshot: &Snapshot, known: Known) -> VolumeCopy {
     let Known {
         name,
         node_name,
@@ -59,6 +60,18 @@ fn on_the_wire(snapshot: &Snapshot, known: Known) -> VolumeCopy {
         volume,
         instance,
     }
+}
+
+/// What a node has under this name.
+pub(in crate::api) fn of_node(
+    snapshot: &Snapshot,
+    node: &str,
+    name: &str,
+) -> Result<Known, Refused> {
+    let (node, _) = snapshot.node(node)?;
+    let mut here = known(snapshot).filter(|known| known.node == *node);
+    let found = here.find(|known| known.name == name);
+    found.ok_or_else(|| Refused::no_copy(name))
 }
 
 /// The one copy that is meant: by what Docker calls it, or by its volume where that has no other.

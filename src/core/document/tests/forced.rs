@@ -2,8 +2,11 @@
 
 use super::history::command;
 use super::*;
-use crate::command::{Command, Refusal, edits};
+use crate::command::{Command, Refusal, copy_user, edits};
+use crate::id::EnvelopeHash;
+use crate::report::{Health, Hold, InstanceState, Report, ReportOrder};
 use crate::view::{Freshness, Standing, View};
+use crate::volume::Copy;
 
 /// A grid of three with a database that is bound to one of them; all but `away` are heard of.
 fn view(away: &[u8]) -> View {
@@ -81,4 +84,47 @@ fn what_has_no_binding_or_is_there_already_is_not_moved() {
         let refused = forced(&view, instance, to, true).unwrap_err();
         assert!(refused.to_string().starts_with(words), "{refused}");
     }
+}
+
+#[test]
+fn a_copy_is_an_instances_data_on_the_node_that_it_is_bound_to_or_held_by_and_nowhere_else() {
+    let mut view = view(&[]);
+    let creation = view.documents.services[&web()].creation;
+    let own = |instance: &str, creation| Copy::Own {
+        instance: instance.parse().unwrap(),
+        creation,
+    };
+    let user = |view: &View, number: u8, copy: &Copy| {
+        copy_user(view, node(number), "any", copy).map(|instance| instance.to_string())
+    };
+    let data = own("shop/web-1", creation);
+    assert_eq!(user(&view, 2, &data).as_deref(), Some("shop/web-1"));
+    assert_eq!(user(&view, 3, &data), None, "it is bound elsewhere");
+    assert_eq!(user(&view, 2, &own("shop/web-2", creation)), None);
+    let earlier = own("shop/web-1", EnvelopeHash([9; 32]));
+    assert_eq!(user(&view, 2, &earlier), None, "of another life");
+
+    let mut report = Report::empty(node(3), ReportOrder::default());
+    let hold = Hold {
+        epoch: 1,
+        revision: view.documents.services[&web()].latest.hash,
+        generation: 1,
+        state: InstanceState::Running,
+        health: Health::Healthy,
+        updating: false,
+        on_trial: false,
+        former: false,
+        container: None,
+        address: None,
+        image: None,
+        since: WallTime(1),
+        age: 0,
+        problem: None,
+        hooks_ran: std::collections::BTreeSet::new(),
+        restarts: 0,
+        exit_code: None,
+    };
+    report.holds.insert("shop/web-1".parse().unwrap(), hold);
+    view.reports.insert(node(3), Arc::new(report));
+    assert_eq!(user(&view, 3, &data).as_deref(), Some("shop/web-1"));
 }
