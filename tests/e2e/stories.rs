@@ -5,6 +5,7 @@ mod backup;
 mod care;
 mod contents;
 mod crashes;
+mod databases;
 mod disks;
 mod everyday;
 mod exec;
