@@ -41,7 +41,7 @@ use bollard::auth::DockerCredentials;
 use bollard::errors::Error;
 use hyper::http::{HeaderMap, HeaderValue};
 
-pub(crate) use contents::{Staged, Tar, TarProblem, User, Users};
+pub(crate) use contents::{Carrier, Staged, Tar, TarProblem, User};
 pub(crate) use exec::{ExecId, ExecOptions, NotStarted, Piece, Running};
 pub(crate) use login::{Login, Logins};
 pub(crate) use logs::{LogLine, LogOptions, LogStream};
@@ -49,6 +49,7 @@ pub(crate) use network::{BridgeNetwork, Ensured, Removed};
 pub(crate) use usage::Usage;
 pub(crate) use watch::Watch;
 
+use contents::claims::Claims;
 use login::NoLogins;
 use trouble::Trouble;
 
@@ -79,6 +80,10 @@ pub(crate) struct Docker {
     logins: Arc<dyn Logins>,
     /// Shared by whoever makes volumes, and makes or starts what mounts them; held alone by who removes or replaces one.
     mounting: Arc<tokio::sync::RwLock<()>>,
+    /// Copies that are read or replaced.
+    claims: Claims,
+    /// Tells what this life of the daemon made from what is left of others.
+    life: Arc<str>,
 }
 
 impl fmt::Debug for Docker {
@@ -105,6 +110,8 @@ impl Docker {
             client: Arc::default(),
             logins: Arc::new(NoLogins),
             mounting: Arc::default(),
+            claims: Claims::default(),
+            life: contents::random()?.into(),
         })
     }
 

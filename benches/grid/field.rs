@@ -95,6 +95,11 @@ impl Field {
         &self.daemons[usize::from(number) - 1]
     }
 
+    /// Where the program is that the hosts run.
+    pub(crate) fn program(&self) -> &Path {
+        &self.kontena
+    }
+
     pub(crate) fn numbers(&self) -> Vec<u8> {
         (1..=HOSTS).collect()
     }

@@ -22,6 +22,7 @@ mod rollout;
 mod saturation;
 mod start;
 mod swarm;
+mod volumes;
 
 /// The lab is part of the program (`kontena demo`), whose library exports nothing but `run`.
 #[path = "../../src"]
@@ -92,6 +93,8 @@ enum Group {
     Growth,
     /// A rolling deploy of six instances in either order, beside Docker Swarm.
     Rollout,
+    /// A gigabyte in a volume: backed up, restored and moved between hosts.
+    Volumes,
     /// Docker Swarm's own answer to a killed worker and a killed leader.
     SwarmFailover,
     /// Memory and CPU of a daemon that has nothing to do.
@@ -154,6 +157,7 @@ async fn run(field: &Field, asked: &Asked, group: Group) -> Result<Vec<Row>> {
         Group::AbsentImage => absent_image::measure(field, asked.runs).await,
         Group::Growth => growth::measure(field, asked.runs).await,
         Group::Rollout => rollout::measure(field, asked.runs).await,
+        Group::Volumes => volumes::measure(field, asked.runs).await,
         Group::SwarmFailover => swarm::measure(field, asked.runs).await,
         Group::Idle => idle::measure(field).await,
         Group::Saturation => saturation::measure(field, asked.saturated()).await,

@@ -20,6 +20,7 @@ use tokio::sync::{Semaphore, watch};
 use tokio::time::timeout;
 
 use self::attending::Attending;
+use self::backup::Backup;
 use super::streams::Purpose;
 use crate::api::backend::{Carried, Contents, Volumes};
 use crate::docker::Docker;
@@ -93,15 +94,23 @@ impl NodeVolumes {
             };
             match contents {
                 Contents::Read { copy, live } => {
-                    let reading = |out| backup::read(docker, grid, copy, live, out);
+                    let reading = |out, unheard| async move {
+                        let backup = Backup {
+                            docker,
+                            grid,
+                            copy,
+                            live,
+                        };
+                        backup.read(&out, &unheard).await
+                    };
                     attending.reading(io, reading).await;
                 }
                 Contents::Write { copy } => {
-                    let writing = |fed| restore::write(docker, grid, copy, fed);
+                    let writing = |fed, unheard| restore::write(docker, grid, copy, fed, unheard);
                     attending.writing(io, writing).await;
                 }
                 Contents::Remove { copy } => {
-                    let removing = remove::remove(docker, view, me, copy);
+                    let removing = remove::remove(docker, view, me, grid, copy);
                     attending.doing(io, removing).await;
                 }
             }

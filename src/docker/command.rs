@@ -39,12 +39,29 @@ impl Docker {
         command: &str,
         limit: Duration,
     ) -> Result<Ran, Failure> {
+        let for_ever = std::future::pending();
+        self.command_unless(container, command, limit, for_ever)
+            .await
+    }
+
+    /// [`Self::command`], which is also ended once `nobody_waits`.
+    pub(super) async fn command_unless(
+        &self,
+        container: &ContainerId,
+        command: &str,
+        limit: Duration,
+        nobody_waits: impl Future<Output = ()>,
+    ) -> Result<Ran, Failure> {
         let id = self.create_command(container, command).await?;
         let deadline = Instant::now() + limit;
         let mut tail = Tail::default();
-        match tokio::time::timeout_at(deadline, self.follow_command(&id, &mut tail)).await {
-            Ok(ended) => ended?,
-            Err(_) => {
+        let ended = tokio::select! {
+            ended = tokio::time::timeout_at(deadline, self.follow_command(&id, &mut tail)) => ended.ok(),
+            () = nobody_waits => None,
+        };
+        match ended {
+            Some(ended) => ended?,
+            None => {
                 self.end_exec(container, &ExecId::from(id)).await;
                 return Err(too_slow(limit, &tail));
             }

@@ -6,23 +6,32 @@
 //! no moment at which half of it is in place, whatever ends when.
 
 mod carrier;
+pub(super) mod claims;
+mod leftovers;
+mod mounts;
 mod place;
 mod tar;
 mod users;
 
+pub(crate) use carrier::Carrier;
 pub(crate) use place::Staged;
 pub(crate) use tar::{Tar, TarProblem};
-pub(crate) use users::{User, Users};
+pub(crate) use users::User;
+
+use std::collections::HashMap;
 
 use anyhow::{Context, ensure};
 use bollard::models::Volume;
+use data_encoding::HEXLOWER;
 
 use super::Docker;
 use super::labels::GRID;
 use super::trouble::Trouble;
 
-/// Bears the grid for which it was made, and nothing else of ours does: neither a container that an instance is, nor data.
+/// The grid for which something was made in passing: neither a container that an instance is, nor data.
 const PASSING: &str = "io.kontena.passing.grid";
+/// The life of the daemon that made it: what another one made nobody waits for.
+const LIFE: &str = "io.kontena.passing.life";
 
 impl Docker {
     /// A copy of the grid, as the engine knows it.
@@ -41,10 +50,19 @@ impl Docker {
         Ok(volume)
     }
 
-    /// Removes what an earlier life of the daemon left behind while it read volumes, or wrote them: nobody waits for it.
-    pub(super) async fn remove_old_passing(&self, grid: &str) -> Result<(), Trouble> {
-        self.remove_old_carriers(grid).await?;
-        self.remove_old_staged(grid).await
+    /// Takes copies and containers, until the claim is dropped.
+    ///
+    /// # Errors
+    /// One of them is taken.
+    pub(crate) fn claim(&self, names: Vec<String>) -> anyhow::Result<claims::Claim> {
+        self.claims.take(names)
+    }
+
+    /// What is known by it that something was made in passing, by this life of the daemon.
+    fn in_passing(&self, grid: &str) -> HashMap<String, String> {
+        let labels = [(PASSING, grid), (LIFE, &self.life)];
+        let labels = labels.map(|(key, value)| (key.to_owned(), value.to_owned()));
+        HashMap::from(labels)
     }
 }
 
@@ -53,18 +71,13 @@ fn said(what: &str, trouble: &Trouble) -> anyhow::Error {
     anyhow::anyhow!("failed to {what}: {}", trouble.problem())
 }
 
-/// All that bears the label of what was made for a grid in passing.
-fn passing(grid: &str) -> std::collections::HashMap<String, Vec<String>> {
-    let label = format!("{PASSING}={grid}");
-    std::collections::HashMap::from([("label".to_owned(), vec![label])])
-}
-
 /// A name that nobody else has.
 fn name_of(what: &str) -> anyhow::Result<String> {
+    Ok(format!("kontena-{what}-{}", random()?))
+}
+
+/// Sixteen digits that nobody else has.
+pub(super) fn random() -> anyhow::Result<String> {
     let random = crate::entropy::entropy().context("failed to make a name")?;
-    let random: String = random[..8]
-        .iter()
-        .map(|byte| format!("{byte:02x}"))
-        .collect();
-    Ok(format!("kontena-{what}-{random}"))
+    Ok(HEXLOWER.encode(&random[..8]))
 }

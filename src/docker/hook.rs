@@ -51,17 +51,11 @@ impl Docker {
         command: &str,
         limit: Duration,
     ) -> Outcome {
-        match self.command(container, command, limit).await {
-            Ok(Ran { code, output }) => outcome(hook, Some((code, output)), limit),
-            Err(Failure::NotReady { problem } | Failure::Refused { problem }) => {
-                let problem = format!("failed: {problem}");
-                Err(Failure::HookFailed { hook, problem })
-            }
-            Err(failure) => Err(failure),
-        }
+        ran_inside(hook, self.command(container, command, limit).await, limit)
     }
 
-    /// Runs a hook of a backup in the container of an instance, for an hour at most: it may write a dump.
+    /// Runs a hook of a backup in the container of an instance, for an hour at most: it may write a dump. It is ended once
+    /// `nobody_waits`.
     ///
     /// # Errors
     /// How it failed.
@@ -69,10 +63,11 @@ impl Docker {
         &self,
         container: &ContainerId,
         hook: &Hook,
+        nobody_waits: impl Future<Output = ()>,
     ) -> anyhow::Result<()> {
         const LIMIT: Duration = Duration::from_secs(3600);
-        let ran = self.hook_inside(container, hook.name.clone(), &hook.command, LIMIT);
-        ran.await?;
+        let ran = self.command_unless(container, &hook.command, LIMIT, nobody_waits);
+        ran_inside(hook.name.clone(), ran.await, LIMIT)?;
         Ok(())
     }
 
@@ -217,6 +212,17 @@ fn hook_body(body: ContainerCreateBody, command: String) -> ContainerCreateBody 
         cmd: Some(vec![command]),
         labels: Some(labels),
         ..body
+    }
+}
+
+fn ran_inside(hook: String, ran: Result<Ran, Failure>, limit: Duration) -> Outcome {
+    match ran {
+        Ok(Ran { code, output }) => outcome(hook, Some((code, output)), limit),
+        Err(Failure::NotReady { problem } | Failure::Refused { problem }) => {
+            let problem = format!("failed: {problem}");
+            Err(Failure::HookFailed { hook, problem })
+        }
+        Err(failure) => Err(failure),
     }
 }
 

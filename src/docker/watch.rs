@@ -227,7 +227,7 @@ impl Watcher {
         };
         if self.swept.as_ref() != Some(&grid) {
             self.docker.remove_old_hooks(&grid).await?;
-            self.docker.remove_old_passing(&grid).await?;
+            self.remove_leftovers(&grid);
             self.swept = Some(grid.clone());
         }
         let listed = self.list(&grid).await?;
@@ -242,6 +242,12 @@ impl Watcher {
         self.newest.put(Observed::Containers(containers));
         self.look_at_volumes(&grid).await;
         Ok(())
+    }
+
+    /// Beside all else: it may take minutes, and a hook that is still to be run an hour.
+    fn remove_leftovers(&self, grid: &str) {
+        let (docker, grid) = (self.docker.clone(), grid.to_owned());
+        tokio::spawn(async move { docker.remove_leftovers(&grid).await });
     }
 
     /// What this node makes and removes itself it knows at once: the rest may be told late.
@@ -366,7 +372,7 @@ fn filter(key: &str, values: &[&str]) -> (String, Vec<String>) {
 }
 
 /// `SECONDS.NANOSECONDS`, the form in which the engine reads a time.
-fn engine_time(rfc3339: &str) -> Option<String> {
+pub(super) fn engine_time(rfc3339: &str) -> Option<String> {
     let time: jiff::Timestamp = rfc3339.parse().ok()?;
     Some(format!(
         "{}.{:09}",

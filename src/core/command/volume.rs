@@ -3,9 +3,9 @@
 use super::Refusal;
 use crate::document::edit::Edit;
 use crate::id::{InstanceId, NodeId, ServiceKey};
-use crate::stack::Service;
+use crate::stack::{Service, Strategy};
 use crate::view::{ServiceRecord, View};
-use crate::volume::{Copy, Definition, VolumeName};
+use crate::volume::{Copy, Definition, Scope, VolumeName};
 
 /// Volumes of one grid: every node has all of them.
 const MAX_VOLUMES: usize = 1_000;
@@ -67,34 +67,70 @@ pub fn users<'v>(view: &'v View, name: &'v VolumeName) -> impl Iterator<Item = &
         .map(|(key, _)| key)
 }
 
-/// The instance whose data a copy on `node` is now, if it is one's: bound to that node, or held there.
+/// The instance whose data a copy on `node` is, or may become again: one that is not bound to another node, nor held there
+/// alone, nor scaled away.
 pub fn copy_user(view: &View, node: NodeId, name: &str, copy: &Copy) -> Option<InstanceId> {
-    let services = view.documents.services.iter();
-    let instances = services.flat_map(|(key, record)| {
-        let numbers = 1..=record.instances;
-        numbers.map(move |number| (InstanceId::new(key.clone(), number), record))
-    });
-    let mut here = instances.filter(|(instance, record)| {
-        let is_bound = record
-            .pins
-            .get(&instance.number)
-            .is_some_and(|pin| pin.node == node);
-        let report = view.reports.get(&node);
-        is_bound || report.is_some_and(|report| report.holds.contains_key(instance))
-    });
-    let (instance, _) = here.find(|(instance, record)| match copy {
-        Copy::Own {
-            instance: of,
-            creation,
-        } => instance == of && record.creation == *creation,
-        Copy::Volume { volume, .. } => {
-            let known = view.documents.volumes.get(volume);
-            let is_it =
-                |known: &crate::volume::Volume| known.definition.copy_of(volume, instance) == name;
-            record.volumes().any(|used| used == volume) && known.is_none_or(|known| is_it(known))
+    let services = &view.documents.services;
+    match copy {
+        Copy::Own { instance, creation } => {
+            let record = services.get(&instance.service)?;
+            let is_its = record.creation == *creation && may_run(view, node, instance, record);
+            is_its.then(|| instance.clone())
         }
-    })?;
-    Some(instance)
+        Copy::Volume { volume, .. } => services.iter().find_map(|(key, record)| {
+            let numbers = numbers_of(view, volume, name, key, record);
+            let mut instances = numbers.into_iter().map(|n| InstanceId::new(key.clone(), n));
+            instances.find(|instance| may_run(view, node, instance, record))
+        }),
+    }
+}
+
+/// The instances of a service that mount the copy of this name, if it is there.
+fn numbers_of(
+    view: &View,
+    volume: &VolumeName,
+    name: &str,
+    key: &ServiceKey,
+    record: &ServiceRecord,
+) -> Vec<u32> {
+    if record.volumes().all(|used| used != volume) {
+        return Vec::new();
+    }
+    let known = view.documents.volumes.get(volume);
+    let scope = known.map(|known| known.definition.scope);
+    let of_one = name.rsplit_once('-').and_then(|(_, n)| n.parse().ok());
+    let copy_of = |number: u32| {
+        let instance = InstanceId::new(key.clone(), number);
+        known.map(|known| known.definition.copy_of(volume, &instance))
+    };
+    let is_it = |number: &u32| copy_of(*number).is_none_or(|copy| copy == name);
+    match scope {
+        // All that is known of it is that somebody mounts it.
+        None | Some(Scope::Grid | Scope::Stack) => {
+            let numbers = (1..=record.instances).chain(record.pins.keys().copied());
+            numbers.filter(is_it).collect()
+        }
+        Some(Scope::Instance) => of_one.filter(is_it).into_iter().collect(),
+    }
+}
+
+fn may_run(view: &View, node: NodeId, instance: &InstanceId, record: &ServiceRecord) -> bool {
+    let holds = |node: &NodeId| {
+        let report = view.reports.get(node);
+        report.is_some_and(|report| report.holds.contains_key(instance))
+    };
+    if holds(&node) {
+        return true;
+    }
+    let definition = record.latest.service.as_deref();
+    let is_daemon = definition.is_ok_and(|service| service.deploy.strategy == Strategy::Daemon);
+    let is_scaled_away = !is_daemon && instance.number > record.instances;
+    let is_bound_elsewhere = record
+        .pins
+        .get(&instance.number)
+        .is_some_and(|pin| pin.node != node);
+    let is_elsewhere = view.reports.keys().any(holds);
+    !(is_scaled_away || is_bound_elsewhere || is_elsewhere)
 }
 
 /// Every volume that a service mounts exists, or is what it has already: then it may be that nobody has heard of it yet.

@@ -1,6 +1,7 @@
 //! Whoever asked for what is in a volume, and the work that is done for him.
 //!
-//! The work is a task of its own and ends by itself, with all that it made removed, once nobody hears it or feeds it.
+//! The work is a task of its own and ends by itself, with all that it made removed, once nobody hears it or feeds it: it is
+//! told so.
 
 use std::io;
 
@@ -12,6 +13,7 @@ use tokio::sync::{OwnedSemaphorePermit, mpsc, watch};
 use tokio::task::JoinHandle;
 use tokio::time::{MissedTickBehavior, interval, timeout};
 use tokio_util::codec::Framed;
+use tokio_util::sync::CancellationToken;
 
 use crate::api::types::exec::{
     ALIVE_EVERY, Failed, Frames, Heard, MAX_FRAME, SILENCE, Said, answering,
@@ -39,8 +41,11 @@ pub(super) struct Attending {
 
 impl Attending {
     /// Hands on what `work` reads.
-    pub(super) async fn reading<T, W>(self, io: T, work: impl FnOnce(mpsc::Sender<Bytes>) -> W)
-    where
+    pub(super) async fn reading<T, W>(
+        self,
+        io: T,
+        work: impl FnOnce(mpsc::Sender<Bytes>, CancellationToken) -> W,
+    ) where
         T: AsyncRead + AsyncWrite + Unpin,
         W: Future<Output = anyhow::Result<()>> + Send + 'static,
     {
@@ -48,8 +53,9 @@ impl Attending {
             return self.refuse(io, why).await;
         }
         let (pieces, read) = mpsc::channel(PIECES);
-        let work = tokio::spawn(work(pieces));
-        self.attend(io, work, read, None).await;
+        let unheard = CancellationToken::new();
+        let work = tokio::spawn(work(pieces, unheard.clone()));
+        self.attend(io, work, read, None, unheard).await;
     }
 
     /// Tells how `work` ends.
@@ -58,12 +64,15 @@ impl Attending {
         T: AsyncRead + AsyncWrite + Unpin,
         W: Future<Output = anyhow::Result<()>> + Send + 'static,
     {
-        self.writing(io, |_| work).await;
+        self.writing(io, |_, _| work).await;
     }
 
     /// Feeds `work`.
-    pub(super) async fn writing<T, W>(self, io: T, work: impl FnOnce(mpsc::Receiver<Fed>) -> W)
-    where
+    pub(super) async fn writing<T, W>(
+        self,
+        io: T,
+        work: impl FnOnce(mpsc::Receiver<Fed>, CancellationToken) -> W,
+    ) where
         T: AsyncRead + AsyncWrite + Unpin,
         W: Future<Output = anyhow::Result<()>> + Send + 'static,
     {
@@ -72,8 +81,9 @@ impl Attending {
         }
         let (feed, fed) = mpsc::channel(PIECES);
         let (_, nothing) = mpsc::channel(1);
-        let work = tokio::spawn(work(fed));
-        self.attend(io, work, nothing, Some(feed)).await;
+        let unheard = CancellationToken::new();
+        let work = tokio::spawn(work(fed, unheard.clone()));
+        self.attend(io, work, nothing, Some(feed), unheard).await;
     }
 
     fn hindrance(&self) -> Option<&'static str> {
@@ -85,8 +95,8 @@ impl Attending {
     }
 
     pub(super) async fn refuse<T: AsyncRead + AsyncWrite + Unpin>(self, io: T, why: &str) {
-        let (mut asker, _words) = answering(io).split();
-        end(&mut asker, Heard::Failed(Failed::Busy, why.to_owned())).await;
+        let (asker, words) = answering(io).split();
+        end(asker, words, Heard::Failed(Failed::Busy, why.to_owned())).await;
     }
 
     async fn attend<T: AsyncRead + AsyncWrite + Unpin>(
@@ -95,6 +105,7 @@ impl Attending {
         mut work: JoinHandle<anyhow::Result<()>>,
         mut read: mpsc::Receiver<Bytes>,
         mut feed: Option<mpsc::Sender<Fed>>,
+        unheard: CancellationToken,
     ) {
         let (mut asker, mut words) = answering(io).split();
         let last = tokio::select! {
@@ -106,15 +117,15 @@ impl Attending {
             }
         };
         // Nobody hears it, or feeds it, any more: it cleans up, and its place is taken for so long.
+        unheard.cancel();
         drop((read, feed));
         if !work.is_finished() {
             let ended = work.await;
             tracing::debug!(?ended, "Reading or writing a volume was broken off");
         }
+        drop(self.place);
         if let Some(last) = last {
-            end(&mut asker, last).await;
-            // What is still on its way here would be answered with a break, before the last words are read.
-            while let Ok(Some(Ok(_))) = timeout(SILENCE, words.next()).await {}
+            end(asker, words, last).await;
         }
     }
 }
@@ -170,13 +181,23 @@ async fn listen<T: AsyncRead + AsyncWrite + Unpin>(
     }
 }
 
-async fn end<T: AsyncRead + AsyncWrite + Unpin>(asker: &mut Asker<T>, last: Heard) {
+/// Says the last word, and hears whoever asked out: what is still on its way here would be answered with a break, before that
+/// word is read.
+async fn end<T: AsyncRead + AsyncWrite + Unpin>(
+    mut asker: Asker<T>,
+    mut words: Words<T>,
+    last: Heard,
+) {
     let said = async {
         asker.send(last).await?;
         asker.close().await
     };
     if !matches!(timeout(SILENCE, said).await, Ok(Ok(()))) {
         tracing::debug!("Nobody heard how reading or writing a volume ended");
+    }
+    let leaves = async { while let Some(Ok(_)) = words.next().await {} };
+    if timeout(SILENCE, leaves).await.is_err() {
+        tracing::debug!("Whoever asked for what is in a volume stays though that has ended");
     }
 }
 
@@ -225,7 +246,7 @@ mod tests {
         let places = Arc::new(Semaphore::new(1));
         let (attending, _life) = attending(&places);
         let (mut asking, io) = connection();
-        let work = |out: mpsc::Sender<Bytes>| async move {
+        let work = |out: mpsc::Sender<Bytes>, _| async move {
             for _ in 0..10 {
                 out.send(vec![7; 300_000].into()).await?;
             }
@@ -243,12 +264,20 @@ mod tests {
         let places = Arc::new(Semaphore::new(1));
         let (attending, _life) = attending(&places);
         let (asking, io) = connection();
-        let work = |out: mpsc::Sender<Bytes>| async move {
-            while out.send(vec![7; 1_000].into()).await.is_ok() {}
+        // One that waits for an engine which says nothing hears of it all the same.
+        let (begun, has_begun) = tokio::sync::oneshot::channel();
+        let (end, may_end) = tokio::sync::oneshot::channel::<()>();
+        let work = |_, unheard: CancellationToken| async move {
+            begun.send(()).unwrap();
+            unheard.cancelled().await;
+            may_end.await?;
             anyhow::bail!("nobody hears it")
         };
         let served = tokio::spawn(attending.reading(io, work));
+        has_begun.await.unwrap();
         drop(asking);
+        assert_eq!(places.available_permits(), 0);
+        end.send(()).unwrap();
         served.await.unwrap();
         assert_eq!(places.available_permits(), 1);
     }
@@ -259,7 +288,7 @@ mod tests {
         let (attending_one, _life) = attending(&places);
         let (mut asking, io) = connection();
         let (told, mut was_whole) = mpsc::channel(1);
-        let work = |mut fed: mpsc::Receiver<Fed>| async move {
+        let work = |mut fed: mpsc::Receiver<Fed>, _| async move {
             let mut is_whole = false;
             while let Some(fed) = fed.recv().await {
                 is_whole |= matches!(fed, Fed::End);
@@ -272,7 +301,7 @@ mod tests {
         asking.send(piece).await.unwrap();
         let (one_more, _life) = attending(&places);
         let (mut other, io) = connection();
-        let refused = tokio::spawn(one_more.reading(io, |_| async { anyhow::Ok(()) }));
+        let refused = tokio::spawn(one_more.reading(io, |_, _| async { anyhow::Ok(()) }));
         let (_, last) = heard(&mut other).await;
         assert!(
             matches!(last, Some(Heard::Failed(Failed::Busy, _))),
@@ -290,7 +319,7 @@ mod tests {
         let (attending, life) = attending(&places);
         let (mut asking, io) = connection();
         let (begun, has_begun) = tokio::sync::oneshot::channel();
-        let work = |out: mpsc::Sender<Bytes>| async move {
+        let work = |out: mpsc::Sender<Bytes>, _| async move {
             begun.send(()).unwrap();
             out.closed().await;
             anyhow::bail!("it is broken off")

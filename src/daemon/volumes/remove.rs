@@ -17,8 +17,11 @@ pub(super) async fn remove(
     docker: Docker,
     view: Arc<View>,
     me: NodeId,
+    grid: String,
     name: String,
 ) -> anyhow::Result<()> {
+    let _copy = docker.claim(vec![name.clone()])?;
+    docker.copy(&name, &grid).await?;
     let report = view.reports.get(&me);
     let copy = report.and_then(|report| report.volumes.get(&name));
     let copy = copy.with_context(|| format!("this node has no copy `{name}`"))?;

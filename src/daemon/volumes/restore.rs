@@ -7,11 +7,12 @@ use anyhow::bail;
 use bytes::Bytes;
 use futures::{Stream, stream};
 use tokio::sync::mpsc;
+use tokio_util::sync::CancellationToken;
 
 use super::attending::Fed;
-use crate::docker::{Docker, Staged, Tar, TarProblem};
+use crate::docker::{Carrier, Docker, Staged, Tar, TarProblem};
 
-/// Puts what it is fed in place of what is in the copy.
+/// Puts what it is fed in place of what is in the copy, unless it is `unheard` before its end.
 ///
 /// # Errors
 /// Nothing changed in there.
@@ -20,34 +21,51 @@ pub(super) async fn write(
     grid: String,
     copy: String,
     fed: mpsc::Receiver<Fed>,
+    unheard: CancellationToken,
 ) -> anyhow::Result<()> {
+    let _copy = docker.claim(vec![copy.clone()])?;
     let found = docker.copy(&copy, &grid).await?;
-    if let Some(user) = docker.users(&copy).await?.running.first() {
+    if let Some(user) = docker.users(&copy).await?.first() {
         bail!(
             "the container `{}` runs and mounts it: stop its service first",
             user.name
         );
     }
     let staged = docker.stage(&found, &grid).await?;
-    let written = match fill(&docker, &grid, &staged, fed).await {
-        Ok(tar) => docker.put_in_place(&staged, &copy, tar.root()).await,
-        Err(problem) => Err(problem),
-    };
+    let written = replace(&docker, &grid, &staged, fed, &unheard).await;
     docker.unstage(staged).await;
     written
 }
 
-async fn fill(
+async fn replace(
     docker: &Docker,
     grid: &str,
     staged: &Staged,
     fed: mpsc::Receiver<Fed>,
+    unheard: &CancellationToken,
+) -> anyhow::Result<()> {
+    // Until all is over it keeps the volume from being removed.
+    let carrier = docker.carrier(&staged.name, grid, &[]).await?;
+    let replaced = match fill(docker, &carrier, fed, unheard).await {
+        Ok(tar) => docker.put_in_place(staged, tar.root()).await,
+        Err(problem) => Err(problem),
+    };
+    docker.remove_carrier(carrier).await;
+    replaced
+}
+
+async fn fill(
+    docker: &Docker,
+    carrier: &Carrier,
+    fed: mpsc::Receiver<Fed>,
+    unheard: &CancellationToken,
 ) -> anyhow::Result<Tar> {
     let seen = Arc::new(Mutex::new(Seen::default()));
-    let carrier = docker.carrier(&staged.name, grid).await?;
     let tar = passing(fed, Arc::clone(&seen));
-    let written = docker.write_contents(&carrier, tar).await;
-    docker.remove_carrier(carrier).await;
+    let written = tokio::select! {
+        written = docker.write_contents(carrier, tar) => written,
+        () = unheard.cancelled() => bail!("whoever sent it is gone"),
+    };
     let seen = std::mem::take(&mut *seen.lock().unwrap_or_else(PoisonError::into_inner));
     // The engine only says that something is wrong with it.
     if let Some(problem) = seen.problem {

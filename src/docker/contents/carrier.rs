@@ -6,43 +6,54 @@ use std::io;
 use anyhow::Context;
 use bollard::models::{ContainerCreateBody, HostConfig, Mount, MountType};
 use bollard::query_parameters::{
-    CreateImageOptions, DownloadFromContainerOptions, ListContainersOptions, ListImagesOptions,
-    RemoveImageOptions, UploadToContainerOptions,
+    CreateImageOptions, DownloadFromContainerOptions, RemoveImageOptions, UploadToContainerOptions,
 };
 use bytes::Bytes;
 use futures::stream::BoxStream;
 use futures::{Stream, StreamExt, TryStreamExt};
 use kontena_core::reconcile::action::ContainerId;
 
-use super::{PASSING, name_of, passing, said};
+use super::{LIFE, PASSING, User, name_of, said};
 use crate::docker::trouble::{NOT_FOUND, Trouble};
-use crate::docker::{CHANGE_LIMIT, Docker, READ_LIMIT};
+use crate::docker::{CHANGE_LIMIT, Docker};
 
 /// Where it mounts the volume.
 const PLACE: &str = "/volume";
+/// Ids of containers, with commas between them.
+pub(super) const HELD: &str = "io.kontena.passing.held";
 /// The two empty blocks that a tar ends with: one without anything in it.
 const NOTHING: [u8; 1024] = [0; 1024];
 
 /// To be given back to [`Docker::remove_carrier`].
 #[derive(Debug)]
 pub(crate) struct Carrier {
-    container: ContainerId,
-    image: String,
+    pub(super) container: ContainerId,
+    pub(super) image: String,
 }
 
 impl Docker {
-    /// Mounts a volume that is there.
+    /// Mounts a volume that is there. `held`: the containers whose hooks hold them still until it is removed, for whoever
+    /// finds it after this life of the daemon.
     ///
     /// # Errors
     /// What the engine says against it; nothing stays behind.
-    pub(crate) async fn carrier(&self, volume: &str, grid: &str) -> anyhow::Result<Carrier> {
+    pub(crate) async fn carrier(
+        &self,
+        volume: &str,
+        grid: &str,
+        held: &[User],
+    ) -> anyhow::Result<Carrier> {
         let image = self.empty_image(grid).await?;
         let name = name_of("carrier")?;
-        let created = self.create_from(&name, body(&image, volume, grid)).await;
-        match created {
+        let mut labels = self.in_passing(grid);
+        let held: Vec<&str> = held.iter().map(|user| user.container.0.as_str()).collect();
+        labels.insert(HELD.to_owned(), held.join(","));
+        match self.create_from(&name, body(&image, volume, labels)).await {
             Ok(container) => Ok(Carrier { container, image }),
             Err(trouble) => {
-                self.remove_empty_image(&image).await;
+                // The engine may have made it all the same.
+                let container = ContainerId(name);
+                self.remove_carrier(Carrier { container, image }).await;
                 Err(said("mount the volume", &trouble))
             }
         }
@@ -104,12 +115,12 @@ impl Docker {
         let client = client.map_err(|trouble| said("make an empty image", &trouble))?;
         let options = CreateImageOptions {
             from_src: Some("-".to_owned()),
-            changes: vec![format!("LABEL {PASSING}={grid}")],
+            changes: vec![format!("LABEL {PASSING}={grid} {LIFE}={}", self.life)],
             ..CreateImageOptions::default()
         };
         let nothing = bollard::body_full(Bytes::from_static(&NOTHING));
         let told = client.create_image(Some(options), Some(nothing), None);
-        let told = tokio::time::timeout(READ_LIMIT, told.try_collect::<Vec<_>>()).await;
+        let told = tokio::time::timeout(CHANGE_LIMIT, told.try_collect::<Vec<_>>()).await;
         let told = told.context("failed to make an empty image: no answer")?;
         let told = told.map_err(|problem| said("make an empty image", &Trouble::from(problem)))?;
         let id = told.into_iter().rev().find_map(|told| told.status);
@@ -117,7 +128,7 @@ impl Docker {
             .context("failed to make an empty image: the engine does not name it")
     }
 
-    async fn remove_empty_image(&self, image: &str) {
+    pub(super) async fn remove_empty_image(&self, image: &str) {
         let name = image.to_owned();
         let removed = self
             .call(CHANGE_LIMIT, |client| async move {
@@ -136,43 +147,13 @@ impl Docker {
     }
 
     /// The volume is somebody else's.
-    async fn remove_carrying(&self, container: &str) -> Result<(), Trouble> {
+    pub(super) async fn remove_carrying(&self, container: &str) -> Result<(), Trouble> {
         self.remove_running(container, false).await
-    }
-
-    pub(super) async fn remove_old_carriers(&self, grid: &str) -> Result<(), Trouble> {
-        let options = ListContainersOptions {
-            all: true,
-            filters: Some(passing(grid)),
-            ..ListContainersOptions::default()
-        };
-        let found = self
-            .call(READ_LIMIT, |client| async move {
-                client.list_containers(Some(options)).await
-            })
-            .await?;
-        for id in found.into_iter().filter_map(|summary| summary.id) {
-            tracing::info!(container = %id, "Removing a container that nobody reads a volume through any more");
-            self.remove_carrying(&id).await?;
-        }
-        let options = ListImagesOptions {
-            filters: Some(passing(grid)),
-            ..ListImagesOptions::default()
-        };
-        let images = self
-            .call(READ_LIMIT, |client| async move {
-                client.list_images(Some(options)).await
-            })
-            .await?;
-        for image in images {
-            self.remove_empty_image(&image.id).await;
-        }
-        Ok(())
     }
 }
 
 /// It is never started: the program is there because the engine asks for one.
-fn body(image: &str, volume: &str, grid: &str) -> ContainerCreateBody {
+fn body(image: &str, volume: &str, labels: HashMap<String, String>) -> ContainerCreateBody {
     let mount = Mount {
         target: Some(PLACE.to_owned()),
         source: Some(volume.to_owned()),
@@ -182,7 +163,7 @@ fn body(image: &str, volume: &str, grid: &str) -> ContainerCreateBody {
     ContainerCreateBody {
         image: Some(image.to_owned()),
         cmd: Some(vec!["/nothing".to_owned()]),
-        labels: Some(HashMap::from([(PASSING.to_owned(), grid.to_owned())])),
+        labels: Some(labels),
         host_config: Some(HostConfig {
             mounts: Some(vec![mount]),
             network_mode: Some("none".to_owned()),

@@ -7,12 +7,12 @@ use std::time::Duration;
 
 use anyhow::{Context, bail, ensure};
 use bollard::models::{Volume, VolumeCreateRequest};
-use bollard::query_parameters::{ListVolumesOptions, RemoveVolumeOptions};
+use bollard::query_parameters::RemoveVolumeOptions;
 use rustix::fs::{CWD, RenameFlags, renameat_with, syncfs};
 use tokio::time::{Instant, sleep};
 
 use super::tar::Root;
-use super::{PASSING, name_of, passing, said};
+use super::{name_of, said};
 use crate::docker::trouble::{NOT_FOUND, Trouble};
 use crate::docker::{CHANGE_LIMIT, Docker, READ_LIMIT};
 
@@ -26,8 +26,14 @@ pub(crate) struct Staged {
     pub(crate) name: String,
     /// Where it is on this host.
     place: PathBuf,
-    /// Where the one is whose place it takes.
-    of: PathBuf,
+    /// The one whose place it takes.
+    of: Volume,
+}
+
+impl Staged {
+    fn target(&self) -> &Path {
+        Path::new(&self.of.mountpoint)
+    }
 }
 
 impl Docker {
@@ -37,9 +43,10 @@ impl Docker {
     /// It is not one of Docker's own driver whose files this host has.
     pub(crate) async fn stage(&self, beside: &Volume, grid: &str) -> anyhow::Result<Staged> {
         check_is_here(beside)?;
+        let name = name_of("staged")?;
         let request = VolumeCreateRequest {
-            name: Some(name_of("staged")?),
-            labels: Some([(PASSING.to_owned(), grid.to_owned())].into()),
+            name: Some(name.clone()),
+            labels: Some(self.in_passing(grid)),
             ..VolumeCreateRequest::default()
         };
         let made = self
@@ -47,14 +54,15 @@ impl Docker {
                 client.create_volume(request).await
             })
             .await;
-        let made = made.map_err(|trouble| said("make a volume beside it", &trouble))?;
+        let place = made.as_ref().map(|made| made.mountpoint.clone());
+        // The engine may have made it though it did not say so.
         let staged = Staged {
-            name: made.name,
-            place: made.mountpoint.into(),
-            of: beside.mountpoint.clone().into(),
+            name,
+            place: place.unwrap_or_default().into(),
+            of: beside.clone(),
         };
-        let alike = make_alike(&staged);
-        match alike {
+        let made = made.map_err(|trouble| said("make a volume beside it", &trouble));
+        match made.and_then(|_| make_alike(&staged)) {
             Ok(()) => Ok(staged),
             Err(problem) => {
                 self.unstage(staged).await;
@@ -70,19 +78,51 @@ impl Docker {
     pub(crate) async fn put_in_place(
         &self,
         staged: &Staged,
-        volume: &str,
         root: Option<Root>,
     ) -> anyhow::Result<()> {
+        let root = match self.maps_users().await? {
+            // A tar has the users that containers see, and the disk others: the owner of before stays.
+            true => None,
+            false => root,
+        };
         let place = staged.place.clone();
         let ready = tokio::task::spawn_blocking(move || make_durable(&place, root));
         ready.await.context("failed to make the files durable")??;
         // No container of ours is made or started as long as this is held.
         let _alone = self.alone().await?;
-        let users = self.users(volume).await?;
-        if let Some(user) = users.running.first() {
-            bail!("the container `{}` runs and mounts it", user.name);
+        self.check_is_idle(&staged.of).await?;
+        exchange(&staged.place, staged.target())?;
+        // A start that this daemon has given up, or somebody else's, may have found what was there before.
+        let idle = self.check_is_idle(&staged.of).await;
+        if idle.is_err() {
+            exchange(&staged.place, staged.target()).context("failed to undo it")?;
         }
-        exchange(&staged.place, &staged.of)
+        idle
+    }
+
+    /// That it is the same volume yet, and nothing runs that mounts it.
+    async fn check_is_idle(&self, of: &Volume) -> anyhow::Result<()> {
+        let found = self.find_volume(&of.name).await?;
+        ensure!(
+            found.is_some_and(|found| found.labels == of.labels && found.mountpoint == of.mountpoint),
+            "the volume was removed, or made anew, meanwhile"
+        );
+        match self.users(&of.name).await?.first() {
+            Some(user) => bail!("the container `{}` runs and mounts it", user.name),
+            None => Ok(()),
+        }
+    }
+
+    /// Whether the engine gives containers other users than they see (`userns-remap`, or one without root).
+    async fn maps_users(&self) -> anyhow::Result<bool> {
+        let info = self
+            .call(READ_LIMIT, |client| async move { client.info().await })
+            .await;
+        let info = info.map_err(|trouble| said("ask for the engine's options", &trouble))?;
+        let options = info.security_options.unwrap_or_default();
+        let maps =
+            |option: &String| option.contains("name=userns") || option.contains("name=rootless");
+        Ok(options.iter().any(maps))
     }
 
     async fn alone(&self) -> anyhow::Result<tokio::sync::RwLockWriteGuard<'_, ()>> {
@@ -107,7 +147,7 @@ impl Docker {
         }
     }
 
-    async fn remove_staged(&self, name: &str) -> Result<(), Trouble> {
+    pub(super) async fn remove_staged(&self, name: &str) -> Result<(), Trouble> {
         let name = name.to_owned();
         let removed = self
             .call(CHANGE_LIMIT, |client| async move {
@@ -120,25 +160,6 @@ impl Docker {
             Err(trouble) if trouble.is_status(NOT_FOUND) => Ok(()),
             removed => removed,
         }
-    }
-
-    pub(super) async fn remove_old_staged(&self, grid: &str) -> Result<(), Trouble> {
-        let options = ListVolumesOptions {
-            filters: Some(passing(grid)),
-        };
-        let listed = self
-            .call(READ_LIMIT, |client| async move {
-                client.list_volumes(Some(options)).await
-            })
-            .await?;
-        for volume in listed.volumes.into_iter().flatten() {
-            tracing::info!(
-                volume = volume.name,
-                "Removing a volume that nobody puts in place any more"
-            );
-            self.remove_staged(&volume.name).await?;
-        }
-        Ok(())
     }
 }
 
@@ -163,7 +184,7 @@ fn check_is_here(volume: &Volume) -> anyhow::Result<()> {
 }
 
 fn make_alike(staged: &Staged) -> anyhow::Result<()> {
-    let of = fs::metadata(&staged.of).context("failed to look at the volume")?;
+    let of = fs::metadata(staged.target()).context("failed to look at the volume")?;
     let place = &staged.place;
     let own = fs::metadata(place).context("failed to look at the new volume")?;
     ensure!(
@@ -224,9 +245,13 @@ mod tests {
         let staged = Staged {
             name: "new".to_owned(),
             place: at("new"),
-            of: at("old"),
+            of: Volume {
+                mountpoint: at("old").to_string_lossy().into_owned(),
+                ..Volume::default()
+            },
         };
-        fs::set_permissions(&staged.of, Permissions::from_mode(0o1770)).unwrap();
+        let of = staged.target().to_owned();
+        fs::set_permissions(&of, Permissions::from_mode(0o1770)).unwrap();
         make_alike(&staged).unwrap();
         let mode = |place: &Path| fs::metadata(place).unwrap().mode() & 0o7777;
         assert_eq!(mode(&staged.place), 0o1770);
@@ -237,10 +262,10 @@ mod tests {
             mode: 0o700,
         };
         make_durable(&staged.place, Some(root)).unwrap();
-        exchange(&staged.place, &staged.of).unwrap();
-        assert_eq!(fs::read(staged.of.join("new")).unwrap(), b"new");
+        exchange(&staged.place, &of).unwrap();
+        assert_eq!(fs::read(of.join("new")).unwrap(), b"new");
         assert_eq!(fs::read(staged.place.join("old")).unwrap(), b"old");
-        assert_eq!((mode(&staged.of), mode(&staged.place)), (0o700, 0o1770));
+        assert_eq!((mode(&of), mode(&staged.place)), (0o700, 0o1770));
     }
 
     #[test]

@@ -22,9 +22,12 @@ pub(crate) struct Tar {
     /// A block that is not whole yet.
     block: Vec<u8>,
     root: Option<Root>,
-    is_first: Option<bool>,
-    /// What was said of the next file's length, where its head has no room for it.
-    length: Option<u64>,
+    /// A head was seen.
+    has_begun: bool,
+    /// That of a file, and not of what is said of the next one.
+    has_file: bool,
+    /// What was said of the next file, in place of its head.
+    said: Records,
 }
 
 #[derive(Clone, Debug, Default)]
@@ -58,6 +61,8 @@ pub(crate) enum TarProblem {
     Compressed,
     #[error("it breaks off: a tar ends with two blocks of zeros")]
     BreaksOff,
+    #[error("something follows its end: it is more than one tar")]
+    GoesOn,
 }
 
 impl Tar {
@@ -75,12 +80,15 @@ impl Tar {
                 continue;
             }
             if matches!(self.state, State::Ending(LAST_BLOCKS)) {
-                return Ok(());
+                return match is_empty(piece) {
+                    true => Ok(()),
+                    false => Err(TarProblem::GoesOn),
+                };
             }
             let missing = (BLOCK - self.block.len()).min(piece.len());
             self.block.extend_from_slice(&piece[..missing]);
             piece = &piece[missing..];
-            if self.is_first.is_none() {
+            if !self.has_begun {
                 check_is_plain(&self.block)?;
             }
             if self.block.len() == BLOCK {
@@ -123,7 +131,7 @@ impl Tar {
                 read.extend_from_slice(&block[..usize::try_from(taken).unwrap_or(BLOCK)]);
                 match missing - taken {
                     0 => {
-                        self.length = length_of(&read);
+                        self.said = Records::read(&read);
                         State::Head
                     }
                     missing => State::Records(read, missing),
@@ -135,25 +143,35 @@ impl Tar {
     }
 
     fn after_head(&mut self, block: &[u8]) -> Result<State, TarProblem> {
-        let is_first = self.is_first.replace(false).is_none();
+        self.has_begun = true;
         if is_empty(block) {
             return Ok(State::Ending(1));
         }
         let head = Head::read(block).ok_or(TarProblem::None)?;
-        if is_first {
-            self.root = head.root();
-        }
         Ok(match head.kind {
             Kind::Records if head.length > MAX_RECORDS => return Err(TarProblem::None),
             Kind::Records if head.length > 0 => State::Records(Vec::new(), head.length),
             Kind::Records => State::Head,
-            Kind::WithHoles => State::Holes(head.length),
-            Kind::Other => data(self.length.take().unwrap_or(head.length)),
-            Kind::WithoutData => {
-                self.length = None;
-                State::Head
-            }
+            Kind::OfTheNext => data(head.length),
+            Kind::WithHoles | Kind::WithoutData | Kind::Other => self.after_file(&head),
         })
+    }
+
+    fn after_file(&mut self, head: &Head<'_>) -> State {
+        let said = std::mem::take(&mut self.said);
+        if !std::mem::replace(&mut self.has_file, true) {
+            self.root = head.root().map(|root| Root {
+                user: said.user.unwrap_or(root.user),
+                group: said.group.unwrap_or(root.group),
+                ..root
+            });
+        }
+        let length = said.length.unwrap_or(head.length);
+        match head.kind {
+            Kind::WithHoles => State::Holes(length),
+            Kind::Other => data(length),
+            Kind::WithoutData | Kind::Records | Kind::OfTheNext => State::Head,
+        }
     }
 }
 
@@ -191,14 +209,47 @@ fn check_is_plain(begin: &[u8]) -> Result<(), TarProblem> {
     }
 }
 
-/// Of records `LENGTH KEY=VALUE\n`, that of the file's length.
-fn length_of(records: &[u8]) -> Option<u64> {
-    let text = String::from_utf8_lossy(records);
-    let mut lines = text.split('\n');
-    lines.find_map(|line| {
-        let (_, record) = line.split_once(' ')?;
-        record.strip_prefix("size=")?.parse().ok()
-    })
+/// What may be said of a file before its head, as far as it is of use here.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+struct Records {
+    length: Option<u64>,
+    user: Option<u32>,
+    group: Option<u32>,
+}
+
+impl Records {
+    /// Of records `LENGTH KEY=VALUE\n`, of which the last one of a key counts. A value may hold anything.
+    fn read(mut bytes: &[u8]) -> Self {
+        let mut records = Self::default();
+        while let Some((record, rest)) = first_record(bytes) {
+            records.note(record);
+            bytes = rest;
+        }
+        records
+    }
+
+    fn note(&mut self, record: &[u8]) {
+        let Some((key, value)) = std::str::from_utf8(record)
+            .ok()
+            .and_then(|it| it.split_once('='))
+        else {
+            return;
+        };
+        match key {
+            "size" => self.length = value.parse().ok(),
+            "uid" => self.user = value.parse().ok(),
+            "gid" => self.group = value.parse().ok(),
+            _ => {}
+        }
+    }
+}
+
+/// `KEY=VALUE` of the first record, and what follows it.
+fn first_record(bytes: &[u8]) -> Option<(&[u8], &[u8])> {
+    let blank = bytes.iter().position(|byte| *byte == b' ')?;
+    let length: usize = std::str::from_utf8(&bytes[..blank]).ok()?.parse().ok()?;
+    let record = bytes.get(blank + 1..length)?;
+    Some((record.strip_suffix(b"\n")?, &bytes[length..]))
 }
 
 #[cfg(test)]
@@ -296,7 +347,37 @@ mod tests {
     }
 
     #[test]
+    fn what_is_said_of_the_directory_before_it_counts_and_is_not_taken_for_a_file() {
+        let said = b"15 uid=3000000\n14 gid=998000\n";
+        let length = format!("{:011o}\0", said.len());
+        let end = vec![0; 2 * BLOCK];
+        let bytes = [
+            head("pax_global_header", b'g', b"00000000001\0"),
+            blocks(b"\n"),
+            head("./PaxHeaders/.", b'x', length.as_bytes()),
+            blocks(said),
+            head("./", b'5', b"00000000000\0"),
+            end,
+        ]
+        .concat();
+        let root = passed(&bytes, 512).unwrap().root().unwrap();
+        assert_eq!((root.user, root.group), (3_000_000, 998_000));
+    }
+
+    #[test]
+    fn a_value_that_looks_like_a_record_is_none() {
+        let evil = b"24 path=a\n20 size=1024\n\n11 size=7\n12 size=11\n";
+        let records = Records::read(evil);
+        assert_eq!(records.length, None, "the second one is cut short");
+        let evil = b"23 path=a\n11 size=1024\n11 size=77\n";
+        assert_eq!(Records::read(evil).length, Some(77));
+    }
+
+    #[test]
     fn what_is_no_tar_is_told_at_once() {
+        let end = vec![0; 2 * BLOCK];
+        let two = [head("./a", b'0', b"00000000000\0"), end, vec![7; 1]].concat();
+        assert_eq!(passed(&two, 100).unwrap_err(), TarProblem::GoesOn);
         let unlike = [head("./a", b'0', b"00000000000\0"), vec![7; BLOCK]].concat();
         for (bytes, problem) in [
             (&b"\x1f\x8b\x08gzip"[..], TarProblem::Compressed),

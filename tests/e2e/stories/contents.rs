@@ -75,8 +75,13 @@ fn rows(text: &str) -> Vec<u64> {
 
 /// As the host has them.
 fn rows_of(node: &Node<'_>) -> Vec<u64> {
+    rows(&node.run("cat", &[&format!("{}/rows", place(node))]))
+}
+
+/// Where the host has the copy.
+fn place(node: &Node<'_>) -> String {
     let place = node.docker(&["volume", "inspect", "--format", "{{.Mountpoint}}", COPY]);
-    rows(&node.run("cat", &[&format!("{}/rows", place.trim())]))
+    place.trim().to_owned()
 }
 
 fn stopped(grid: &Grid, node: u8) {
@@ -139,10 +144,16 @@ fn what_is_in_a_volume_comes_back_whole_here_and_on_another_grid() {
     // At rest it is what is there, from the other host.
     stopped(&grid, other);
     let at_rest = rows_of(&grid.node(holder));
+    let place = place(&grid.node(holder));
+    let owner = |node: &Node<'_>| node.run("stat", &["-c", "%u %g %a", &place]);
+    grid.node(holder)
+        .shell(&format!("chown 999:998 {place}; chmod 1750 {place}"));
     node.shell("kontena volume backup data > $T/db.tar");
     let taken = rows(&node.shell("tar -xOf $T/db.tar ./rows"));
     assert_eq!(taken, at_rest);
     nothing_is_left(&grid.node(holder));
+
+    what_is_read_is_of_one_moment(&grid, holder, other);
 
     // It goes on, and the way back is by order alone.
     started(&grid, other);
@@ -206,14 +217,23 @@ fn what_is_in_a_volume_comes_back_whole_here_and_on_another_grid() {
     nothing_is_left(&grid.node(holder));
     assert_eq!(rows_of(&grid.node(holder)), later);
 
-    // Then what was there before is there again, with whose it was, and it counts on from there.
+    // One that was packed by hand brings its owner along.
     grid.all_online(&BOTH);
+    let packed = "mkdir $T/by-hand; echo 1 > $T/by-hand/rows; \
+                  tar --format=posix --owner=1234 --group=1235 -C $T/by-hand -c .";
+    let said = ran(&node, &format!("({packed}) | {restore}"));
+    assert!(said.ends_with("exit 0\n"), "{said}");
+    assert_eq!(rows_of(&grid.node(holder)), [1]);
+    assert!(owner(&grid.node(holder)).starts_with("1234 1235"), "{said}");
+
+    // Then what was there before is there again, with whose it was, and it counts on from there.
     let said = ran(&node, &format!("{restore} < $T/db.tar"));
     assert!(
         said.contains("replaced what is in") && said.ends_with("exit 0\n"),
         "{said}"
     );
     assert_eq!(rows_of(&grid.node(holder)), at_rest);
+    assert_eq!(owner(&grid.node(holder)).trim(), "999 998 1750");
     nothing_is_left(&grid.node(holder));
     started(&grid, other);
     let counted = || {
@@ -228,6 +248,40 @@ fn what_is_in_a_volume_comes_back_whole_here_and_on_another_grid() {
     let tar = fs::read(node.disk().join("db.tar")).expect("it was written");
     drop(grid);
     comes_back_on_another_grid(&tar, &at_rest);
+}
+
+/// Who reads slowly gives others time to write.
+fn what_is_read_is_of_one_moment(grid: &Grid, holder: u8, other: u8) {
+    let much = format!("{}/much", place(&grid.node(holder)));
+    grid.node(holder)
+        .shell(&format!("dd if=/dev/urandom of={much} bs=1M count=64"));
+    let node = grid.node(other);
+    node.shell(
+        "(((kontena volume backup data 2> $T/said; echo exit $? >> $T/said) | (sleep 15; cat > /dev/null)) \
+         > /dev/null 2>&1 < /dev/null) &",
+    );
+    eventually(SOON, "it to be read", || {
+        let left = left_over(&grid.node(holder));
+        seen(left.len() == 2, left)
+    });
+    let refused = ran(
+        &node,
+        &format!("kontena volume restore --force {COPY} < $T/db.tar"),
+    );
+    assert!(
+        refused.contains("being read") && refused.ends_with("exit 1\n"),
+        "{refused}"
+    );
+    started(grid, other);
+    stopped(grid, other);
+    eventually(LATER, "it to say that it is of several moments", || {
+        let said = node.shell("cat $T/said");
+        seen(
+            said.contains("meanwhile") && said.ends_with("exit 1\n"),
+            said,
+        )
+    });
+    grid.node(holder).run("rm", &[&much]);
 }
 
 fn comes_back_on_another_grid(tar: &[u8], rows: &[u64]) {

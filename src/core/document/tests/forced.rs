@@ -5,8 +5,9 @@ use super::*;
 use crate::command::{Command, Refusal, copy_user, edits};
 use crate::id::EnvelopeHash;
 use crate::report::{Health, Hold, InstanceState, Report, ReportOrder};
+use crate::stack::{Volume, VolumeSource};
 use crate::view::{Freshness, Standing, View};
-use crate::volume::Copy;
+use crate::volume::{Copy, Definition, Scope, VolumeName};
 
 /// A grid of three with a database that is bound to one of them; all but `away` are heard of.
 fn view(away: &[u8]) -> View {
@@ -127,4 +128,43 @@ fn a_copy_is_an_instances_data_on_the_node_that_it_is_bound_to_or_held_by_and_no
     report.holds.insert("shop/web-1".parse().unwrap(), hold);
     view.reports.insert(node(3), Arc::new(report));
     assert_eq!(user(&view, 3, &data).as_deref(), Some("shop/web-1"));
+}
+
+#[test]
+fn a_copy_of_a_volume_is_whoevers_may_come_to_use_it() {
+    let mut replica = replicas(3).remove(0);
+    let volume: VolumeName = "data".parse().unwrap();
+    let create = Command::CreateVolume {
+        name: volume.clone(),
+        definition: Definition::local(Scope::Instance),
+    };
+    command(&mut replica, 1, &create);
+    let mut service = Service::new("web:1");
+    service.volumes = vec![Volume {
+        path: "/data".to_owned(),
+        source: VolumeSource::Named(volume.clone()),
+        flags: None,
+    }];
+    let create = Command::CreateService {
+        key: web(),
+        service: Box::new(service),
+        instances: 2,
+    };
+    command(&mut replica, 1, &create);
+    let view = View {
+        documents: replica.documents(),
+        ..View::default()
+    };
+    let copy = Copy::Volume {
+        volume,
+        creation: EnvelopeHash([7; 32]),
+    };
+    let user = |name: &str| {
+        let user = copy_user(&view, node(1), name, &copy);
+        user.map(|instance| instance.to_string())
+    };
+    // It runs nowhere now: it would find its data here.
+    assert_eq!(user("shop.web.data-2").as_deref(), Some("shop/web-2"));
+    assert_eq!(user("shop.web.data-3"), None, "scaled away");
+    assert_eq!(user("shop.other.data-1"), None, "of a service that is gone");
 }

@@ -12,8 +12,10 @@ pub(super) struct Head<'b> {
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Kind {
-    /// Says something of the next file.
+    /// Says something of the next file, in records.
     Records,
+    /// Says its name or where it leads, or something of all files.
+    OfTheNext,
     /// As GNU tar writes it, with more of where its data is in blocks after the head.
     WithHoles,
     /// A link, a directory, a device: whatever its length says, nothing follows.
@@ -43,6 +45,7 @@ impl<'b> Head<'b> {
         }
         let kind = match block[TYPE] {
             b'x' => Kind::Records,
+            b'g' | b'L' | b'K' => Kind::OfTheNext,
             b'1'..=b'6' => Kind::WithoutData,
             b'S' if block[GOES_ON_IN_HEAD] != 0 => Kind::WithHoles,
             _ => Kind::Other,
