@@ -23,6 +23,7 @@ mod rebinding;
 mod relay;
 mod reports;
 mod saving;
+mod slots;
 mod standing_by;
 mod stopping;
 #[cfg(test)]

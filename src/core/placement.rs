@@ -301,7 +301,7 @@ fn readable<'v>(view: &View, record: &'v ServiceRecord) -> Result<&'v Service, S
     Ok(service)
 }
 
-/// The nodes that new instances of a stateful service are to be bound to: the best fresh ones.
+/// The nodes that new instances of a stateful service, or a job, are to be bound to: the best fresh ones.
 ///
 /// Whoever takes the command that creates the service, or scales it up, writes them as pins with that
 /// very change. The service need not be in the view yet. A number that is bound already, or that no
@@ -315,7 +315,7 @@ pub fn choose_pins(
     image: Option<&FrozenImage>,
     numbers: impl IntoIterator<Item = u32>,
 ) -> BTreeMap<u32, NodeId> {
-    if !service.stateful || service.deploy.strategy == Strategy::Daemon {
+    if !service.is_bound() || service.deploy.strategy == Strategy::Daemon {
         return BTreeMap::new();
     }
     let mut survey = Survey::of(view);
@@ -335,7 +335,7 @@ pub fn choose_pins(
 /// asked for.
 pub fn choose_other(view: &View, instance: &InstanceId, by_turns: bool) -> Option<NodeId> {
     let (key, record) = view.documents.services.get_key_value(&instance.service)?;
-    let service = readable(view, record).ok().filter(|s| s.stateful)?;
+    let service = readable(view, record).ok().filter(|s| s.is_bound())?;
     let mut survey = Survey::of(view);
     for (other, record) in &view.documents.services {
         if other != key {

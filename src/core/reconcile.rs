@@ -21,6 +21,7 @@ pub mod goals;
 mod hooks;
 mod images;
 mod instances;
+pub mod jobs;
 mod journal;
 mod last_words;
 mod lifecycle;

@@ -12,6 +12,7 @@ use serde::{Deserialize, Serialize};
 
 use crate::id::{InstanceId, NodeId, RevisionHash};
 use crate::identity::{Context, Seal, SecretKey, verify};
+use crate::job::Ledger;
 use crate::stack::ImageMark;
 use crate::time::WallTime;
 use crate::volume::Copy;
@@ -60,6 +61,9 @@ pub struct Report {
     /// The instances bound to it of which it has started a container since: their data is here, and nowhere else.
     #[serde(default, skip_serializing_if = "BTreeSet::is_empty")]
     pub made: BTreeSet<InstanceId>,
+    /// The runs of the jobs that it has, or had while their services are there.
+    #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
+    pub jobs: BTreeMap<InstanceId, Ledger>,
     /// Its data plane; `None` where none runs.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub network: Option<Network>,
@@ -202,7 +206,7 @@ pub struct Hold {
     /// How often its container ended by itself since its deploy began here, or was ended because it did not do its work.
     #[serde(default, skip_serializing_if = "is_zero")]
     pub restarts: u32,
-    /// Of the last of these ends.
+    /// Of the last of these ends; of a job, of the run whose container this is, once it is over.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub exit_code: Option<i64>,
 }
@@ -299,6 +303,7 @@ impl Report {
             missing_images: BTreeMap::new(),
             volumes: BTreeMap::new(),
             made: BTreeSet::new(),
+            jobs: BTreeMap::new(),
             network: None,
             unknown: BTreeMap::new(),
         }

@@ -38,6 +38,7 @@ mod port;
 mod privileges;
 mod relations;
 mod resources;
+mod schedule;
 mod spread;
 mod stack_label;
 mod stop;
@@ -66,6 +67,7 @@ pub use relations::{
     InvalidStack, LongHostName, StackFault, UnknownExposed, check_host_name, stack_faults,
 };
 pub use resources::{Cpus, InvalidCpus, InvalidSize, Resources, size_bytes, size_text};
+pub use schedule::{Concurrency, InvalidConcurrency, Schedule};
 pub use spread::{InvalidSpread, Spread, SpreadLabel};
 pub use stack_label::{InvalidStackLabel, StackLabel};
 pub use stop::{InvalidGrace, InvalidSignal, grace_millis, stop_signal};
@@ -190,10 +192,22 @@ impl Service {
             VolumeSource::Named(_) => true,
         };
         self.deploy.order == Order::StartFirst
-            && !self.stateful
+            && !self.is_bound()
             && self.ports.is_empty()
             && self.network_mode != NetworkMode::Host
             && !self.volumes.iter().any(is_shared)
+    }
+
+    /// Whether it is a job: run at each slot of a schedule, and not kept running.
+    pub fn is_job(&self) -> bool {
+        self.deploy.schedule.is_some()
+    }
+
+    /// Whether an instance is bound to one node, and runs there or nowhere: it has data there, or it is a job, which must not
+    /// run twice for one slot.
+    pub fn is_bound(&self) -> bool {
+        let schedule = self.deploy.schedule.as_ref();
+        self.stateful || schedule.is_some_and(|schedule| !schedule.takeover)
     }
 
     /// The volumes of the grid that it mounts.
@@ -231,9 +245,11 @@ impl Service {
             &self.hooks.unknown,
         ];
         let check = self.health_check.as_ref().map(|check| &check.unknown);
+        let schedule = self.deploy.schedule.as_ref();
         parts
             .into_iter()
             .chain(check)
+            .chain(schedule.map(|schedule| &schedule.unknown))
             .any(|unknown| !unknown.is_empty())
     }
 }
@@ -280,6 +296,9 @@ pub struct Deploy {
         skip_serializing_if = "Deploy::is_default_standby_images"
     )]
     pub standby_images: u8,
+    /// It is a job.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub schedule: Option<Schedule>,
     #[serde(flatten)]
     pub unknown: BTreeMap<String, serde_json::Value>,
 }
@@ -330,6 +349,7 @@ impl Default for Deploy {
             on_failure: OnFailure::Halt,
             canary: None,
             standby_images: Self::default_standby_images(),
+            schedule: None,
             unknown: BTreeMap::new(),
         }
     }

@@ -38,8 +38,8 @@ impl Add<Duration> for Instant {
     }
 }
 
-/// Milliseconds since the Unix epoch by this host's clock. For display only: no rule compares two
-/// nodes' wall clocks, because they may be days apart.
+/// Milliseconds since the Unix epoch by this host's clock. For display, and for the slots of this node's own jobs: no rule
+/// compares two nodes' wall clocks, because they may be days apart.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Default, Serialize, Deserialize)]
 #[serde(transparent)]
 pub struct WallTime(pub u64);

@@ -35,6 +35,7 @@ fn spec(instance: &str, script: &str) -> ContainerSpec {
             epoch: 1,
             generation: 1,
             revision: RevisionHash([1; 32]),
+            slot: None,
         },
         care: Care::default(),
         image: IMAGE.to_owned(),

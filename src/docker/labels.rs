@@ -7,6 +7,7 @@ use std::collections::{BTreeMap, HashMap};
 use std::net::Ipv4Addr;
 
 use kontena_core::reconcile::action::{Care, Ownership};
+use kontena_core::schedule::Slot;
 
 /// The grid's id: containers of another grid are left alone.
 pub(super) const GRID: &str = "io.kontena.grid.id";
@@ -15,6 +16,8 @@ const EPOCH: &str = "io.kontena.epoch";
 /// The generation: which deploy made the container.
 const GENERATION: &str = "io.kontena.container.deploy_rev";
 const REVISION: &str = "io.kontena.revision.id";
+/// Of a job's run: its slot, in milliseconds since the epoch.
+const SLOT: &str = "io.kontena.job.slot";
 /// The address in the grid's network that the container was made with. Its last number stays, whatever subnet the
 /// node gets.
 const OVERLAY: &str = "io.kontena.container.overlay_cidr";
@@ -42,9 +45,11 @@ pub(super) fn labels(
     // Nobody else says which address is ours, and what is done in its name.
     all.remove(OVERLAY);
     all.remove(CARE);
+    all.remove(SLOT);
+    let slot = owner.slot.map(|slot| (SLOT, slot.0.to_string()));
     let overlay = address.map(|address| (OVERLAY, format!("{address}/{SUBNET_PREFIX}")));
     let care = (*care != Care::default()).then(|| (CARE, care_text(care)));
-    let own = own.into_iter().chain(overlay).chain(care);
+    let own = own.into_iter().chain(slot).chain(overlay).chain(care);
     all.extend(own.map(|(key, value)| (key.to_owned(), value)));
     all
 }
@@ -79,7 +84,20 @@ pub(super) fn owner(labels: &HashMap<String, String>) -> Option<Ownership> {
         epoch: labels.get(EPOCH)?.parse().ok()?,
         generation: labels.get(GENERATION)?.parse().ok()?,
         revision: labels.get(REVISION)?.parse().ok()?,
+        slot: slot(labels)?,
     })
+}
+
+/// `None` where it cannot be read.
+#[expect(
+    clippy::option_option,
+    reason = "whether it can be read, and whether there is one"
+)]
+fn slot(labels: &HashMap<String, String>) -> Option<Option<Slot>> {
+    match labels.get(SLOT) {
+        None => Some(None),
+        Some(text) => text.parse().ok().map(|millis| Some(Slot(millis))),
+    }
 }
 
 #[cfg(test)]
@@ -96,10 +114,12 @@ mod tests {
             epoch: 3,
             generation: 70,
             revision: RevisionHash([7; 32]),
+            slot: Some(Slot(1_764_247_000_000)),
         };
         let extra = BTreeMap::from([
             ("team".to_owned(), "red".to_owned()),
             (EPOCH.to_owned(), "99".to_owned()),
+            (SLOT.to_owned(), "1".to_owned()),
             (CARE.to_owned(), "{\"on_host\":true}".to_owned()),
             (OVERLAY.to_owned(), "10.80.7.1/24".to_owned()),
         ]);

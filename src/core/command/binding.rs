@@ -16,12 +16,12 @@ pub(super) fn force_move(
 ) -> Result<Vec<Edit>, Refusal> {
     let record = service::find(view, &instance.service)?;
     let is_bound =
-        |service: &Service| service.stateful && service.deploy.strategy != Strategy::Daemon;
+        |service: &Service| service.is_bound() && service.deploy.strategy != Strategy::Daemon;
     let bound = record.latest.service.as_deref().is_ok_and(is_bound);
     let pin = record.pins.get(&instance.number).filter(|_| bound);
     let Some(pin) = pin else {
         return Err(Refusal::Invalid(format!(
-            "`{instance}` is bound to no node: only instances of stateful services are, once they are deployed"
+            "`{instance}` is bound to no node: only instances of stateful services and of jobs are, once they are deployed"
         )));
     };
     let Member {

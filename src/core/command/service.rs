@@ -70,7 +70,9 @@ pub(super) fn update(
             image: None,
         });
     }
-    if let (Some(instances), true) = (instances, record.deployed.is_some()) {
+    if record.deployed.is_some() {
+        // A service that becomes a job gets a node as well.
+        let instances = instances.unwrap_or(record.instances);
         edits.extend(bind_to(view, key, service, instances));
     }
     Ok(edits)

@@ -9,6 +9,7 @@ mod change;
 mod field;
 mod health_check;
 mod hooks;
+mod job;
 mod logging;
 mod placing;
 mod privileges;
@@ -24,6 +25,7 @@ use serde_json::{Map, Value, json};
 
 pub use change::ServiceChange;
 pub use field::{FieldProblem, FieldProblemKind};
+pub use job::JobChange;
 pub use logging::LoggingChange;
 pub use placing::PlacingChange;
 pub use privileges::PrivilegesChange;

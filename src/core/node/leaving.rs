@@ -113,7 +113,7 @@ impl Node {
         let held = self
             .instances
             .as_ref()
-            .map_or(0, |instances| instances.holds().len());
+            .map_or(0, |instances| instances.holds().len() + instances.runs());
         let idle = seen && held == 0;
         if (idle && leave.untold.is_empty()) || leave.wake(seen) <= now.monotonic {
             let command = leave.command;

@@ -5,8 +5,9 @@ use std::time::Duration;
 
 use crate::command::CommandId;
 use crate::document::{Prepared, SignedEnvelope};
-use crate::id::{EnvelopeHash, NodeId};
+use crate::id::{EnvelopeHash, InstanceId, NodeId};
 use crate::message::Message;
+use crate::schedule::Slot;
 use crate::time::{Instant, Now};
 
 use super::{Node, Output, Record, SaveId};
@@ -67,21 +68,35 @@ pub(super) enum Purpose {
     Forgotten(CommandId),
     /// Changes of the key-value store.
     Keys,
+    /// Slots of jobs, which are run once they are on the disk.
+    Slots(BTreeSet<(InstanceId, Slot)>),
 }
 
 impl Purpose {
     fn command(&self) -> Option<CommandId> {
         match self {
             Self::Admitted { command, .. } | Self::Forgotten(command) => Some(*command),
-            Self::Store | Self::Write(_) | Self::Keys => None,
+            Self::Store | Self::Write(_) | Self::Keys | Self::Slots(_) => None,
         }
+    }
+
+    fn slots(&self) -> impl Iterator<Item = &(InstanceId, Slot)> {
+        let slots = match self {
+            Self::Slots(slots) => Some(slots),
+            Self::Store
+            | Self::Write(_)
+            | Self::Admitted { .. }
+            | Self::Forgotten(_)
+            | Self::Keys => None,
+        };
+        slots.into_iter().flatten()
     }
 
     /// Whether it may depend on what earlier saves carry.
     fn builds_on_earlier(&self) -> bool {
         match self {
             Self::Store | Self::Write(_) => true,
-            Self::Admitted { .. } | Self::Forgotten(_) | Self::Keys => false,
+            Self::Admitted { .. } | Self::Forgotten(_) | Self::Keys | Self::Slots(_) => false,
         }
     }
 }
@@ -108,6 +123,12 @@ impl Saving {
     pub(super) fn commands(&self) -> impl Iterator<Item = CommandId> {
         let purposes = self.under_way.values().map(|save| &save.purpose);
         purposes.filter_map(Purpose::command)
+    }
+
+    /// Slots of jobs on their way.
+    pub(super) fn slots(&self) -> impl Iterator<Item = &(InstanceId, Slot)> {
+        let purposes = self.under_way.values().map(|save| &save.purpose);
+        purposes.flat_map(Purpose::slots)
     }
 
     /// Why no change of ours can be begun: one waits for the disk to take what it builds on.
@@ -184,6 +205,7 @@ impl Node {
             }
             Purpose::Forgotten(command) => self.forgotten(command, result),
             Purpose::Keys => self.keys_saved(result, now),
+            Purpose::Slots(slots) => self.slots_saved(&slots, &result, now),
         }
     }
 

@@ -43,6 +43,10 @@ pub(super) struct Work {
     moves: Option<u64>,
     /// Whether enough members are heard of for them to know everything together.
     hears_half: bool,
+    /// The report of another life of this node whose jobs are remembered.
+    pub(super) recalled: Option<ReportOrder>,
+    /// No slot goes to the disk before: it has refused one.
+    pub(super) slots_from: Instant,
     /// Who may talk to this node and where, as told last.
     peers: Option<BTreeMap<NodeId, Vec<String>>>,
 }
@@ -304,6 +308,7 @@ impl Node {
     /// known, so it is looked at again until nothing changes; only then anything is begun.
     pub(super) fn work(&mut self, now: Now) {
         self.heed_partings(now);
+        self.recall_jobs(now);
         for _ in 0..4 {
             self.reconcile(now);
             self.stand_by(now);
@@ -313,6 +318,7 @@ impl Node {
             self.look(now);
             self.heed_partings(now);
         }
+        self.save_slots(now);
         if self.acts() && self.begins_actions() {
             self.begin_actions();
         }
@@ -367,10 +373,11 @@ impl Node {
             let holder = Holder {
                 node: self.me,
                 holds: instances.holds(),
+                ledgers: instances.told_jobs(),
                 is_up_to_date,
             };
             let goals = match self.view.documents.excludes(&self.me) {
-                true => Goals::default(),
+                true => Goals::none(instances.told_jobs()),
                 false => goals(
                     &self.view,
                     self.work.placement.placement(),
@@ -440,6 +447,7 @@ impl Node {
                 report.missing_images = instances.missing_images().clone();
                 report.volumes = instances.volumes().clone();
                 report.made = instances.told_made().clone();
+                report.jobs = instances.told_jobs().clone();
                 report.network = network;
             });
         let Some(report) = next else {
@@ -477,10 +485,12 @@ impl Node {
             node_name,
         };
         let own = self.reports.get(&self.me);
+        self.work.recalled = own.map(|own| own.order);
         let remembered = own.map(|report| Remembered {
             holds: report.holds.clone(),
             volumes: report.volumes.clone(),
             made: report.made.clone(),
+            jobs: report.jobs.clone(),
         });
         let mut instances = Instances::new(identity, remembered.unwrap_or_default());
         instances.only_look_until(self.starts_from(now.monotonic), now);

@@ -44,7 +44,7 @@ pub(super) fn service<'v>(
         return decided;
     }
     let numbers = 1..=record.instances.min(MAX_INSTANCES);
-    if wanted.service.stateful {
+    if wanted.service.is_bound() {
         for number in numbers {
             let assignment = stateful(survey, wanted, record.pins.get(&number), number);
             settle(survey, number, assignment);

@@ -186,7 +186,7 @@ fn explained(
     Explained {
         number,
         holder: decided.holder.and_then(|id| name(survey.view, &id)),
-        reason: reason(survey.view, decided),
+        reason: reason_of(survey.view, wanted, decided),
         outgoing: outgoing.filter_map(|id| name(survey.view, id)).collect(),
         nodes,
     }
@@ -247,6 +247,25 @@ fn problem(survey: &Survey<'_>, wanted: &Wanted<'_>, number: u32, node: usize) -
     holder.hold.problem.clone()
 }
 
+/// The rule that decided, and of a job when it is run.
+fn reason_of(view: &View, wanted: &Wanted<'_>, decided: &Assignment) -> String {
+    let said = reason(view, decided);
+    let Some(schedule) = &wanted.service.deploy.schedule else {
+        return said;
+    };
+    match (&decided.reason, decided.holder) {
+        (Reason::Waits(Wait::PinLost { node }), _) => format!(
+            "waits: it is bound to {}, which was removed: `kontena service force-move` binds it to another",
+            shown(view, node)
+        ),
+        (_, Some(_)) => format!(
+            "{said}: a job, run there at `{}` ({})",
+            schedule.cron, schedule.time_zone
+        ),
+        (_, None) => said,
+    }
+}
+
 /// Why a node that was not chosen could not have been.
 fn rejection(
     survey: &Survey<'_>,
@@ -259,8 +278,11 @@ fn rejection(
         return Some(daemon_rejection(survey, wanted, number, node));
     }
     let elsewhere = bound_to(decided).filter(|id| *id != survey.nodes[node].id);
-    match elsewhere.filter(|_| wanted.service.stateful) {
-        Some(id) => Some(format!("its data is on {}", shown(survey.view, &id))),
+    match elsewhere.filter(|_| wanted.service.is_bound()) {
+        Some(id) if wanted.service.stateful => {
+            Some(format!("its data is on {}", shown(survey.view, &id)))
+        }
+        Some(id) => Some(format!("it is bound to {}", shown(survey.view, &id))),
         None => filter::candidate(survey, wanted, node, number).map(|why| why.to_string()),
     }
 }

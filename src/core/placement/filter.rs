@@ -284,7 +284,7 @@ fn drains<'v>(survey: &Survey<'v>, node: usize) -> Option<Rejection<'v>> {
 fn ephemeral<'v>(survey: &Survey<'v>, wanted: &Wanted<'v>, node: usize) -> Option<Rejection<'v>> {
     let mut labels = survey.nodes[node].member.labels.iter();
     let mut is_ephemeral = || labels.any(|label| label.split('=').next() == Some(EPHEMERAL));
-    (wanted.service.stateful && is_ephemeral()).then_some(Rejection::Ephemeral)
+    (wanted.service.is_bound() && is_ephemeral()).then_some(Rejection::Ephemeral)
 }
 
 /// The first hard rule that the node breaks, among those that are fixed or among the others.

@@ -174,7 +174,7 @@ impl Incremental {
         extent: &'a Extent,
     ) -> &'a Extent {
         let are_apart = deployed(record).is_some_and(|service| {
-            !service.stateful
+            !service.is_bound()
                 && service.ports.is_empty()
                 && service.deploy.max_per_node.is_none()
                 && !service.deploy.rebalance

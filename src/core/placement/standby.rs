@@ -102,7 +102,7 @@ fn asks<'v>(
     record: &'v ServiceRecord,
 ) -> Option<Wanted<'v>> {
     let service = readable(survey.view, record).ok()?;
-    let has_candidates = !service.stateful && service.deploy.strategy == Strategy::Ha;
+    let has_candidates = !service.is_bound() && service.deploy.strategy == Strategy::Ha;
     let runs = record.state == Lifecycle::Running && record.instances > 0;
     let asks = runs && has_candidates && most(service) > 0;
     asks.then(|| Wanted::deployed(survey.view, key, service, record))

@@ -365,7 +365,7 @@ impl<'v> Survey<'v> {
         let Some(service) = deployed(record) else {
             return;
         };
-        if !service.stateful || record.state == Lifecycle::Stopped {
+        if !service.is_bound() || record.state == Lifecycle::Stopped {
             return;
         }
         for (number, node) in pinned(record) {
@@ -396,7 +396,7 @@ impl<'v> Survey<'v> {
 
 /// Whether a stateful instance is left over of an earlier service of the name: its data is not this one's.
 fn is_of_another_life(record: &ServiceRecord, hold: &Hold) -> bool {
-    deployed(record).is_some_and(|service| service.stateful) && hold.generation < record.born
+    deployed(record).is_some_and(Service::is_bound) && hold.generation < record.born
 }
 
 /// What a service publishes, by its deployed revision.

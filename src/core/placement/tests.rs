@@ -737,9 +737,9 @@ fn a_stateful_instance_that_is_not_bound_waits_or_stays() {
         "nodes a b(absent)
          db x3 stateful db.1@a db.2@b",
         expect![[r#"
-            db.1  -  waits: stateful, and not bound to a node yet | last a keeps (epoch 1)
+            db.1  -  waits: not bound to a node yet | last a keeps (epoch 1)
             db.2  b  waits: its data is on b, which is absent since 2026-01-31T12:00:00Z (epoch 1)
-            db.3  -  waits: stateful, and not bound to a node yet (epoch 1)
+            db.3  -  waits: not bound to a node yet (epoch 1)
         "#]],
     );
 }
@@ -768,7 +768,7 @@ fn what_is_held_of_an_earlier_service_of_the_name_is_no_data_of_this_one() {
     check_view(
         &view,
         expect![[r#"
-            db.1  -  waits: stateful, and not bound to a node yet (epoch 1)
+            db.1  -  waits: not bound to a node yet (epoch 1)
             web.1  a  kept by a (epoch 1)
         "#]],
     );

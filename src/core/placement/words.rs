@@ -69,7 +69,7 @@ fn waits(view: &View, wait: &Wait) -> String {
             shown(view, from),
             away_since(view, from)
         ),
-        Wait::NotBound => "stateful, and not bound to a node yet".to_owned(),
+        Wait::NotBound => "not bound to a node yet".to_owned(),
         Wait::HolderAbsent { node } => format!(
             "its data is on {}, which is {}",
             shown(view, node),

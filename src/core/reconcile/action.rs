@@ -12,6 +12,7 @@ use serde::{Deserialize, Serialize};
 
 use crate::id::{InstanceId, RevisionHash};
 use crate::report::Engine;
+use crate::schedule::Slot;
 use crate::stack::{
     FrozenImage, HealthCheck, Hook, Logging, Port, Privileges, Question, Resources, Volume,
 };
@@ -156,7 +157,8 @@ impl Action {
 pub struct ContainerSpec {
     pub labels: Ownership,
     pub care: Care,
-    /// Kontena's name, `stack.service-N`, behind which `-next` stands while the one that it replaces is there.
+    /// Kontena's name, `stack.service-N`, behind which `-next` stands while the one that it replaces is there, and `.SLOT` of a
+    /// job's run.
     pub name: String,
     /// The image id or digest that [`Success::Image`] named.
     pub image: String,
@@ -216,6 +218,8 @@ pub struct Ownership {
     pub epoch: u64,
     pub generation: u64,
     pub revision: RevisionHash,
+    /// Of a job: which of its runs.
+    pub slot: Option<Slot>,
 }
 
 /// How a container is looked after, whatever becomes of its service meanwhile: it travels with the

@@ -37,6 +37,7 @@ pub fn spec(
             epoch,
             generation: wanted.generation,
             revision: wanted.revision,
+            slot: None,
         },
         care: care(service, instance.number),
         name: instance.container_name(),

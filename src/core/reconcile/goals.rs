@@ -3,12 +3,16 @@
 //! The only place where the two modules meet: placement says who runs what, and reconciliation is
 //! told what follows for this node. No rule of its own is in here.
 
+mod jobs;
+
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
 use crate::id::{InstanceId, NodeId, ServiceKey, ServiceName};
+use crate::job::Ledger;
 use crate::placement::{Assignment, Idle, Placement, Reason, Role, ServicePlacement, Wait};
 use crate::report::{Health, Hold, InstanceState};
+use crate::schedule::Slot;
 use crate::stack::{Service, Stage, Strategy};
 use crate::time::Instant;
 use crate::view::{Deployed, Freshness, Lifecycle, ServiceRecord, View};
@@ -24,6 +28,7 @@ use super::wanted::{Aim, Departure, Goals, Leaving, Rival, Wanted};
 pub struct Holder<'a> {
     pub node: NodeId,
     pub holds: &'a BTreeMap<InstanceId, Hold>,
+    pub ledgers: &'a BTreeMap<InstanceId, Ledger>,
     /// Nobody whom it hears knows changes that it lacks.
     pub is_up_to_date: bool,
 }
@@ -39,6 +44,7 @@ pub fn goals(
         hold_takeovers_until,
         removed_volumes: removed_volumes(view),
         bound: bound(view, me.node),
+        jobs: jobs::fates(view, placement, me),
         ..Goals::default()
     };
     for (key, placed) in &placement.services {
@@ -310,9 +316,10 @@ impl<'a> Scene<'a> {
             keeps_from: target.deployed.keeps_from,
             awaited: None,
             state: Lifecycle::Running,
-            fixed: target.service.stateful || target.service.deploy.strategy == Strategy::Daemon,
+            fixed: target.service.is_bound() || target.service.deploy.strategy == Strategy::Daemon,
             takeover: false,
             epoch_seen: 0,
+            run_elsewhere: None,
             hooks_ran: BTreeSet::new(),
             rivals: Vec::new(),
             peers: Vec::new(),
@@ -339,11 +346,18 @@ impl<'a> Scene<'a> {
             takeover: matches!(assignment.reason, Reason::TakenOver { .. }),
             // The epoch of a new hold is one above all that were seen.
             epoch_seen: assignment.epoch.saturating_sub(1),
+            run_elsewhere: self.run_elsewhere(&wanted),
             hooks_ran: self.hooks_ran(&wanted),
             rivals: self.rivals(&wanted.instance, assignment),
             peers,
             ..wanted
         }
+    }
+
+    fn run_elsewhere(self, wanted: &Wanted) -> Option<Slot> {
+        let is_job = wanted.service.is_job();
+        let run = || jobs::run_elsewhere(self.view, self.me.node, &wanted.instance, self.record);
+        is_job.then(run).flatten()
     }
 
     /// By whoever holds it or said last that it does, in this life of the service.

@@ -6,8 +6,10 @@ use std::net::{IpAddr, Ipv4Addr};
 use std::time::Duration;
 
 use crate::id::{GridId, GridName, InstanceId, NodeName};
+use crate::job::Ledger;
 use crate::placement::StandbyImage;
 use crate::report::{Engine, Health, Hold};
+use crate::schedule::Slot;
 use crate::stack::ImageMark;
 use crate::time::{Instant, Now};
 use crate::view::Lifecycle;
@@ -17,6 +19,7 @@ use super::action::{Action, ActionId, ContainerId, Failure, Observed, Outcome};
 use super::engine::EngineSight;
 use super::hooks::HookRuns;
 use super::images::{ImageKey, Images};
+use super::jobs::{JobFindings, Jobs};
 use super::journal;
 use super::lifecycle::Local;
 use super::parting::Leaves;
@@ -49,6 +52,8 @@ pub struct Remembered {
     pub volumes: BTreeMap<String, Copy>,
     /// The instances bound to it of which it had started a container.
     pub made: BTreeSet<InstanceId>,
+    /// What it had written down of jobs.
+    pub jobs: BTreeMap<InstanceId, Ledger>,
 }
 
 /// The instances of one node. Drained by [`Instances::poll_action`] after each call with `now`.
@@ -79,6 +84,8 @@ pub struct Instances {
     /// Those bound to this node of which it has started a container: they have their data here.
     made: BTreeSet<InstanceId>,
     told_made: BTreeSet<InstanceId>,
+    pub(super) jobs: Jobs,
+    told_jobs: BTreeMap<InstanceId, Ledger>,
     /// Nothing of these is begun: they are to be bound elsewhere.
     let_go: BTreeSet<InstanceId>,
     version: u64,
@@ -108,6 +115,7 @@ impl Instances {
             holds: remembered,
             volumes,
             made,
+            jobs,
         } = remembered;
         let local = |hold: &Hold| Local {
             container: hold.container.clone().map(ContainerId),
@@ -146,6 +154,8 @@ impl Instances {
             told_volumes: volumes,
             told_made: made.clone(),
             made,
+            jobs: Jobs::remembered(jobs.clone()),
+            told_jobs: jobs,
             let_go: BTreeSet::new(),
             version: 0,
             wake: None,
@@ -233,6 +243,10 @@ impl Instances {
             Subject::Check(instance, berth) => {
                 self.conclude_aside(&instance, berth, &action, outcome, now);
             }
+            Subject::Run(instance, slot) => {
+                self.note_volumes(&action, &outcome);
+                self.conclude_run(&instance, slot, &action, outcome, now);
+            }
         }
         self.refresh(now);
     }
@@ -290,6 +304,12 @@ impl Instances {
                     local.checks.began();
                 }
             }
+            Subject::Run(instance, slot) => {
+                journal::run_began(instance, *slot, &action);
+                if let Some(job) = self.jobs.get_mut(instance) {
+                    job.began(*slot, &action);
+                }
+            }
         }
         Some((id, action))
     }
@@ -309,6 +329,11 @@ impl Instances {
         &self.refused
     }
 
+    /// Of how many jobs there are containers of runs.
+    pub fn runs(&self) -> usize {
+        self.sight.run_instances().len()
+    }
+
     /// Images that are ready for services that this node holds nothing of.
     pub fn ready_images(&self) -> &BTreeSet<ImageMark> {
         &self.ready_images
@@ -321,12 +346,36 @@ impl Instances {
 
     /// Whether an instance that is bound to this node has, or may have, data here.
     pub fn has_made(&self, instance: &InstanceId) -> bool {
-        self.made.contains(instance) || self.volumes.has_of(instance, self.asked.as_ref())
+        self.made.contains(instance)
+            || self.volumes.has_of(instance, self.asked.as_ref())
+            || self.jobs.has_run(instance)
     }
 
     /// The instances bound to this node of which it has started a container, since they are bound to it.
     pub fn told_made(&self) -> &BTreeSet<InstanceId> {
         &self.told_made
+    }
+
+    /// What is written down of the runs of jobs, for the report.
+    pub fn told_jobs(&self) -> &BTreeMap<InstanceId, Ledger> {
+        &self.told_jobs
+    }
+
+    /// A later life of this node had this written down: its disk is older than that.
+    pub fn recall(&mut self, jobs: &BTreeMap<InstanceId, Ledger>, now: Now) {
+        self.jobs.recall(jobs);
+        self.refresh(now);
+    }
+
+    /// The slots that are to be run as soon as they are on the disk.
+    pub fn unsaved_slots(&self) -> BTreeSet<(InstanceId, Slot)> {
+        self.jobs.unsaved()
+    }
+
+    /// These slots are on the disk: they may be run.
+    pub fn slots_saved(&mut self, slots: &BTreeSet<(InstanceId, Slot)>, now: Now) {
+        self.jobs.saved(slots);
+        self.refresh(now);
     }
 
     /// Whether an instance is to run here, and nothing of it is there or under way.
@@ -408,6 +457,7 @@ impl Instances {
         self.note_made();
         let mut found = Findings::default();
         let mut locals = mem::take(&mut self.locals);
+        let mut jobs = mem::take(&mut self.jobs);
         let seen = self.sight.by_instance();
         let round = Round {
             identity: &self.identity,
@@ -442,10 +492,45 @@ impl Instances {
             };
             found.ready.insert(Subject::Image(key), action);
         }
+        self.plan_jobs(&round, &mut jobs, &locals, &mut found);
         self.plan_removals(&mut found, now.monotonic);
         self.plan_standby(&mut found, now.monotonic);
         self.locals = locals;
+        self.jobs = jobs;
         found
+    }
+
+    /// The jobs of this node, those that it had, and those whose containers it finds.
+    fn plan_jobs(
+        &self,
+        round: &Round<'_>,
+        jobs: &mut Jobs,
+        locals: &BTreeMap<InstanceId, Local>,
+        found: &mut Findings,
+    ) {
+        let Some(asked) = &self.asked else { return };
+        for wanted in asked.wanted.values().filter(|wanted| wanted.is_job()) {
+            jobs.meet(wanted, round.now.wall);
+        }
+        for instance in self.sight.run_instances() {
+            jobs.find(&instance, round.now.wall);
+        }
+        let all: Vec<InstanceId> = jobs.instances().cloned().collect();
+        for instance in all {
+            let is_ours = locals.get(&instance).and_then(|local| local.decided);
+            let charge = asked.charge(&instance, is_ours, round);
+            let mut jobs_found = JobFindings::default();
+            round.look_at_job(
+                &instance,
+                charge,
+                &self.images,
+                jobs,
+                &found.ready,
+                &mut jobs_found,
+            );
+            found.ready.extend(jobs_found.ready);
+            found.wakes.extend(jobs_found.wakes);
+        }
     }
 
     /// Copies of volumes that were removed.
@@ -463,7 +548,8 @@ impl Instances {
     fn note_made(&mut self) {
         let Some(asked) = &self.asked else { return };
         let started = self.sight.started_instances();
-        let made = started.filter(|instance| asked.bound.contains(*instance));
+        let made = started.chain(self.jobs.run_instances());
+        let made = made.filter(|instance| asked.bound.contains(*instance));
         self.made.extend(made.cloned());
     }
 
@@ -496,7 +582,7 @@ impl Instances {
         let wanted = self.asked.as_ref().map(|asked| &asked.wanted);
         let stateful = |instance| {
             let wanted = wanted.and_then(|wanted| wanted.get(instance));
-            wanted.is_none_or(|wanted| wanted.service.stateful)
+            wanted.is_none_or(|wanted| wanted.service.is_bound())
         };
         let said = self.holds.iter().filter_map(|(instance, hold)| {
             let judged = self
@@ -525,7 +611,9 @@ impl Instances {
         let (ready, missing) = (self.standby.ready(), self.standby.missing());
         let images_changed = ready != self.ready_images || missing != self.missing_images;
         let volumes = self.volumes.report();
-        let is_kept_anew = volumes != self.told_volumes || self.made != self.told_made;
+        let is_kept_anew = volumes != self.told_volumes
+            || self.made != self.told_made
+            || !self.jobs.are(&self.told_jobs);
         let is_news = engine_changed || images_changed || is_kept_anew;
         if is_news || holds != self.holds || refused != self.refused {
             self.version += 1;
@@ -535,6 +623,7 @@ impl Instances {
             self.missing_images = missing;
             self.told_volumes = volumes;
             self.told_made = self.made.clone();
+            self.told_jobs = self.jobs.report();
         }
     }
 

@@ -7,6 +7,7 @@ use std::fmt;
 
 use crate::id::InstanceId;
 use crate::report::Health;
+use crate::schedule::Slot;
 use crate::view::Lifecycle;
 
 use super::action::{Action, Failure};
@@ -107,6 +108,49 @@ pub(super) fn began(
         }
         Action::Fetch { .. }
         | Action::RemoveVolume { .. }
+        | Action::Probe { .. }
+        | Action::Check { .. }
+        | Action::LastLines { .. } => {}
+    }
+}
+
+/// An action of a run of a job goes to the engine.
+pub(super) fn run_began(instance: &InstanceId, slot: Slot, action: &Action) {
+    match action {
+        Action::Run(spec) => {
+            tracing::info!(%instance, %slot, image = spec.image, "Starting a run of a job");
+        }
+        Action::Stop { .. } => tracing::info!(%instance, %slot, "Stopping a run of a job"),
+        Action::Remove { .. } => {
+            tracing::debug!(%instance, %slot, "Removing the container of a run of a job");
+        }
+        Action::Fetch { .. }
+        | Action::RemoveVolume { .. }
+        | Action::Start { .. }
+        | Action::Rename { .. }
+        | Action::Hook { .. }
+        | Action::Command { .. }
+        | Action::Probe { .. }
+        | Action::Check { .. }
+        | Action::LastLines { .. } => {}
+    }
+}
+
+/// What was asked of the engine for a run of a job was not done.
+pub(super) fn run_failed(instance: &InstanceId, slot: Slot, action: &Action, problem: &Failure) {
+    match action {
+        Action::Run(_) => {
+            tracing::warn!(%instance, %slot, %problem, "A run of a job was not started")
+        }
+        Action::Stop { .. } | Action::Remove { .. } => {
+            tracing::warn!(%instance, %slot, %problem, "A run of a job was not stopped or removed");
+        }
+        Action::Fetch { .. }
+        | Action::RemoveVolume { .. }
+        | Action::Start { .. }
+        | Action::Rename { .. }
+        | Action::Hook { .. }
+        | Action::Command { .. }
         | Action::Probe { .. }
         | Action::Check { .. }
         | Action::LastLines { .. } => {}

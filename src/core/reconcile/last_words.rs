@@ -41,6 +41,11 @@ impl LastWords {
         self.are_of(container) && self.ended == end_of(container)
     }
 
+    /// The lines alone.
+    pub(super) fn text(&self) -> String {
+        self.lines.join("\n")
+    }
+
     /// The problem, and the lines below it.
     pub(super) fn under(&self, problem: &str) -> String {
         let lines = self.lines.iter().map(String::as_str);

@@ -223,7 +223,7 @@ impl Local {
         }
         self.hooks.take_over(wanted);
         self.lacks = wanted.lacks().cloned();
-        self.stateful = wanted.service.stateful;
+        self.stateful = wanted.service.is_bound();
         self.grace = super::container::stop_grace(&wanted.service);
         self.tells_age = wanted.service.deploy.offline.on_return == OnReturn::LongestRunning;
     }

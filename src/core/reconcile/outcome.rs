@@ -7,6 +7,7 @@
 use std::time::Duration;
 
 use crate::id::InstanceId;
+use crate::schedule::Slot;
 use crate::time::{Instant, Now};
 
 use super::action::{Action, ContainerId, Failure, Outcome, Success};
@@ -146,6 +147,42 @@ impl Instances {
                 tracing::warn!(%instance, %failure, "A hook of an instance failed");
                 local.hooks.after_done(best, Err(failure.to_string()));
             }
+        }
+    }
+
+    /// What was done about one run of a job.
+    pub(super) fn conclude_run(
+        &mut self,
+        instance: &InstanceId,
+        slot: Slot,
+        action: &Action,
+        outcome: Outcome,
+        now: Now,
+    ) {
+        if let Err(problem) = &outcome {
+            journal::run_failed(instance, slot, action, problem);
+        }
+        match (action, &outcome) {
+            (_, Ok(Success::Running(container))) => self.sight.started(*container.clone(), now),
+            (Action::Stop { container, .. }, Ok(_)) => self.sight.stopped(container, now),
+            (Action::Remove { container }, Ok(_))
+            | (Action::Stop { container, .. } | Action::Remove { container }, Err(Failure::Gone)) =>
+            {
+                return self.sight.removed(container, now);
+            }
+            (Action::Run(_), Err(Failure::NoImage { .. })) => {
+                if let Some(key) = self.wanted_image(instance) {
+                    self.images.vanished(key);
+                }
+            }
+            (_, _) => {}
+        }
+        let container = match action {
+            Action::LastLines { container } => self.sight.get(container),
+            _ => None,
+        };
+        if let Some(job) = self.jobs.get_mut(instance) {
+            job.conclude(slot, action, &outcome, container, now);
         }
     }
 

@@ -140,6 +140,10 @@ impl Local {
         let (Task::Run(wanted), Some(decided)) = (task, self.decided) else {
             return Step::Settled;
         };
+        // Its containers come with its slots.
+        if wanted.service.is_job() {
+            return Step::Settled;
+        }
         let Some(pinned) = around.pinned else {
             return Step::Settled;
         };

@@ -6,6 +6,7 @@
 use std::collections::{BTreeMap, VecDeque};
 
 use crate::id::InstanceId;
+use crate::schedule::Slot;
 use crate::stack::ImageMark;
 
 use super::action::{Action, ActionId, CheckTarget};
@@ -34,6 +35,8 @@ pub(super) enum Subject {
     Volume(String),
     /// Of the instance's container, beside what else is done about it.
     Check(InstanceId, Berth),
+    /// One run of a job.
+    Run(InstanceId, Slot),
 }
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -55,7 +58,8 @@ impl Lane {
                 Subject::Image(_)
                 | Subject::Instance(..)
                 | Subject::Volume(_)
-                | Subject::Check(..) => Self::Pull,
+                | Subject::Check(..)
+                | Subject::Run(..) => Self::Pull,
             },
             Action::Check {
                 target: CheckTarget::Exec { .. },
@@ -106,7 +110,7 @@ impl Queue {
     pub(super) fn is_busy(&self, instance: &InstanceId) -> bool {
         let mut in_flight = self.in_flight.values();
         in_flight.any(|(subject, _)| match subject {
-            Subject::Instance(other, _) => other == instance,
+            Subject::Instance(other, _) | Subject::Run(other, _) => other == instance,
             Subject::Image(_) | Subject::Standby(_) | Subject::Volume(_) | Subject::Check(..) => {
                 false
             }

@@ -10,17 +10,19 @@ use crate::stack::NetworkMode;
 use crate::time::{Instant, Now};
 use crate::view::{Freshness, Lifecycle};
 
-use super::action::{Action, Attachment, CheckTarget, Container};
+use super::action::{Action, Attachment, CheckTarget, Container, ContainerState};
 use super::backoff::Setback;
 use super::checks::CheckStep;
+use super::container::spec;
 use super::engine::EngineSight;
 use super::images::{ImageKey, Images};
 use super::instances::Identity;
+use super::jobs::{Charge, Fate, JobFindings, JobScene, Jobs};
 use super::lifecycle::{Ending, Local, Scene, Task, Turn, is_up};
 use super::plan::{Decision, Step, Surroundings, decide, in_container};
 use super::queue::{Queue, Subject};
 use super::refusals::Refusals;
-use super::rollout::{Peer, Rollout};
+use super::rollout::{ANNOUNCED_FOR, Peer, Rollout};
 use super::sight::{Seen, Sight};
 use super::succession::{Berth, Beside, Seats, told_with};
 use super::trial::Failed;
@@ -38,9 +40,31 @@ pub(super) struct Asked {
     pub removed_volumes: RemovedVolumes,
     /// All that are bound to this node.
     pub bound: BTreeSet<InstanceId>,
+    /// Jobs that it knows and is not to run.
+    jobs: BTreeMap<InstanceId, Fate>,
 }
 
 impl Asked {
+    /// What this node has to do about a job that it knows. `decided`: since when it holds it.
+    pub(super) fn charge<'a>(
+        &'a self,
+        instance: &InstanceId,
+        decided: Option<Instant>,
+        round: &Round<'_>,
+    ) -> Charge<'a> {
+        let wanted = self.wanted.get(instance);
+        let Some(wanted) = wanted.filter(|wanted| wanted.is_job()) else {
+            let fate = self.jobs.get(instance);
+            return Charge::Given(fate.unwrap_or(&Fate::Leaves));
+        };
+        let is_announced = |decided: Instant| {
+            let heard_by_all = decided + ANNOUNCED_FOR;
+            !wanted.takeover || heard_by_all <= round.now.monotonic
+        };
+        let is_ready = !round.only_looks() && decided.is_some_and(is_announced);
+        Charge::Run { wanted, is_ready }
+    }
+
     pub(super) fn departure(&self, instance: &InstanceId) -> Option<Departure> {
         self.leaving.get(instance).copied()
     }
@@ -58,6 +82,7 @@ impl Asked {
             takeovers_from: goals.hold_takeovers_until,
             removed_volumes: goals.removed_volumes,
             bound: goals.bound,
+            jobs: goals.jobs,
         }
     }
 }
@@ -251,6 +276,7 @@ impl<'a> Round<'a> {
         }
         let said = self.said.get(instance);
         let hold = local.hold(scene, said, self.now.wall);
+        let hold = hold.map(|hold| self.told_as_job(hold, local, scene, said));
         let judge = |hold| self.engine.judge(hold, local.stateful, said, self.now);
         let Some(mut hold) = hold.and_then(judge) else {
             return;
@@ -270,7 +296,7 @@ impl<'a> Round<'a> {
             let setbacks = [tried.starting.as_ref(), scene.image_setback];
             let crashes_on = tried.crashes.are_reason_to_refuse();
             let has_data = || wanted.is_daemon() || self.made.contains(instance);
-            let is_kept = wanted.fixed && (!wanted.service.stateful || has_data());
+            let is_kept = wanted.fixed && (!wanted.service.is_bound() || has_data());
             refuse_or_accept(
                 refusals,
                 wanted,
@@ -287,6 +313,78 @@ impl<'a> Round<'a> {
         local.said(&hold, scene.best, self.now.monotonic);
         let hold = told_with(hold, next.as_ref(), local.former_problem());
         found.holds.insert(instance.clone(), hold);
+    }
+
+    /// One job, whether it falls to this node or did.
+    pub(super) fn look_at_job(
+        &self,
+        instance: &InstanceId,
+        charge: Charge<'_>,
+        images: &Images,
+        jobs: &mut Jobs,
+        ready: &BTreeMap<Subject, Action>,
+        found: &mut JobFindings,
+    ) {
+        let wanted = match charge {
+            Charge::Run { wanted, .. } => Some(wanted),
+            Charge::Given(_) => None,
+        };
+        let complete = wanted.filter(|wanted| wanted.lacks().is_none());
+        let spec = |wanted: &Wanted, pinned: &str, avoided: &BTreeSet<Ipv4Addr>| {
+            let attachment = self.attachment(instance, None, avoided, ready)?;
+            let epoch = self.said.get(instance).map_or(0, |said| said.epoch);
+            Ok(spec(wanted, self.identity, epoch, attachment, pinned))
+        };
+        let scene = JobScene {
+            instance,
+            charge,
+            containers: self.sight.runs_of(instance),
+            born: wanted.map_or(0, |wanted| wanted.born),
+            has_other: !self.containers(instance).is_empty(),
+            pinned: complete.and_then(|wanted| images.pinned(&ImageKey::of(wanted))),
+            is_blind: self.blind,
+            is_let_go: self.let_go.contains(instance),
+            spec: &spec,
+            sight: self.sight,
+            queue: self.queue,
+            now: self.now,
+        };
+        jobs.look(&scene, found);
+    }
+
+    /// A job is well as soon as it can be run. Its container is that of a run, and so is its address.
+    fn told_as_job(
+        &self,
+        hold: Hold,
+        local: &Local,
+        scene: Scene<'_>,
+        said: Option<&Hold>,
+    ) -> Hold {
+        let Task::Run(wanted) = scene.task else {
+            return hold;
+        };
+        let can_run = scene.image_ready && local.awaited().is_none();
+        if !wanted.is_job() || scene.best.is_some() || !can_run {
+            return hold;
+        }
+        let runs = self.sight.runs_of(&wanted.instance);
+        let newest = |runs: &mut dyn Iterator<Item = &&'a Container>| {
+            runs.max_by_key(|container| container.owner.slot).copied()
+        };
+        let up = newest(&mut runs.iter().filter(|container| is_up(container)));
+        let shown = up.or_else(|| newest(&mut runs.iter()));
+        let since = said.filter(|said| said.state == InstanceState::Running);
+        Hold {
+            state: InstanceState::Running,
+            health: Health::Healthy,
+            since: since.map_or(self.now.wall, |said| said.since),
+            container: shown.map(|container| container.id.0.clone()),
+            address: up.and_then(|container| container.address),
+            image: shown.map(|container| container.image.clone()),
+            exit_code: shown.and_then(exit_code),
+            problem: None,
+            ..hold
+        }
     }
 
     /// What would be said of the successor if it were the instance.
@@ -592,6 +690,17 @@ impl<'a> Round<'a> {
             canary: held_up.and_then(|wanted| wanted.canary),
             peers,
         }
+    }
+}
+
+fn exit_code(container: &Container) -> Option<i64> {
+    match container.state {
+        ContainerState::Exited { code, .. } => Some(code),
+        ContainerState::Created
+        | ContainerState::Running { .. }
+        | ContainerState::Paused
+        | ContainerState::Restarting
+        | ContainerState::Dead => None,
     }
 }
 

@@ -5,7 +5,7 @@
 //! confirmed is therefore believed against listings of the next [`BELIEVED_FOR`]; a container that
 //! was removed stays removed, because Docker never uses an id twice.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::net::Ipv4Addr;
 use std::time::Duration;
 
@@ -138,9 +138,34 @@ impl Sight {
         self.instances().any(|other| other == instance)
     }
 
+    /// The containers of runs of jobs.
+    pub(super) fn runs_of(&self, instance: &InstanceId) -> Vec<&Container> {
+        let runs = self.containers.values();
+        runs.filter(|container| {
+            container.owner.slot.is_some() && container.owner.instance == *instance
+        })
+        .collect()
+    }
+
+    /// Whose runs there are.
+    pub(super) fn run_instances(&self) -> BTreeSet<InstanceId> {
+        let runs = self.containers.values();
+        runs.filter(|container| container.owner.slot.is_some())
+            .map(|container| container.owner.instance.clone())
+            .collect()
+    }
+
+    /// Whether that it has ended is known from an action alone: its exit code comes with the next listing.
+    pub(super) fn is_assumed(&self, id: &ContainerId) -> bool {
+        let confirmed = self.confirmed.get(id);
+        confirmed.is_some_and(|(_, confirmed)| matches!(confirmed, Confirmed::Exited(_)))
+    }
+
+    /// Those that are kept running, and what is left of them.
     pub(super) fn by_instance(&self) -> BTreeMap<InstanceId, Seen> {
         let mut seen: BTreeMap<InstanceId, Seen> = BTreeMap::new();
-        for container in self.containers.values() {
+        let kept = self.containers.values();
+        for container in kept.filter(|container| container.owner.slot.is_none()) {
             seen.entry(container.owner.instance.clone())
                 .or_default()
                 .push(container.clone());

@@ -9,6 +9,7 @@ mod engine;
 mod fleet;
 mod health;
 mod hooks;
+mod jobs;
 mod order;
 mod parting;
 mod properties;

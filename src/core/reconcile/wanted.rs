@@ -9,13 +9,16 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
 use crate::id::{EnvelopeHash, InstanceId, NodeId, RevisionHash};
+use crate::job::Ledger;
 use crate::report::Hold;
+use crate::schedule::Slot;
 use crate::stack::{FrozenImage, Service};
 use crate::time::Instant;
 use crate::view::Lifecycle;
 use crate::volume::{Volume, VolumeName};
 
 use super::action::Ownership;
+use super::jobs::Fate;
 use super::order::Awaited;
 use super::rollout::{Hindrance, Peer};
 use super::volumes::RemovedVolumes;
@@ -29,8 +32,21 @@ pub struct Goals {
     pub hold_takeovers_until: Option<Instant>,
     /// Copies of these go: no service uses them.
     pub removed_volumes: RemovedVolumes,
-    /// The stateful instances that are bound to this node.
+    /// The instances that are bound to this node: stateful ones, and jobs.
     pub bound: BTreeSet<InstanceId>,
+    /// The jobs that it has a ledger of and is not to run.
+    pub jobs: BTreeMap<InstanceId, Fate>,
+}
+
+impl Goals {
+    /// Of a node that is none any more: whatever it has goes.
+    pub fn none(ledgers: &BTreeMap<InstanceId, Ledger>) -> Self {
+        let vanish = |instance: &InstanceId| (instance.clone(), Fate::Vanishes);
+        Self {
+            jobs: ledgers.keys().map(vanish).collect(),
+            ..Self::default()
+        }
+    }
 }
 
 /// An instance that falls to this node.
@@ -71,6 +87,8 @@ pub struct Wanted {
     pub takeover: bool,
     /// The highest epoch seen of this instance in any report, whoever sent it; 0 if it never ran.
     pub epoch_seen: u64,
+    /// Of a job: the newest slot that another node ran, by any report.
+    pub run_elsewhere: Option<Slot>,
     /// Marks of the hooks that have run for this instance once and for all, as any report has it.
     pub hooks_ran: BTreeSet<String>,
     /// Other holders of this instance that are not absent.
@@ -80,6 +98,11 @@ pub struct Wanted {
 }
 
 impl Wanted {
+    /// Whether it is to be run at its slots.
+    pub(super) fn is_job(&self) -> bool {
+        self.state == Lifecycle::Running && self.service.is_job()
+    }
+
     pub(super) fn is_daemon(&self) -> bool {
         self.service.deploy.strategy == crate::stack::Strategy::Daemon
     }

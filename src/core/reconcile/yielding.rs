@@ -18,7 +18,7 @@ pub enum Yield {
 /// A stateless one yields to a holder that ranks before us. A stateful one yields to every holder
 /// that is not absent, whatever its rank: two at once would share or lose data.
 pub fn may_start(wanted: &Wanted) -> Result<(), Yield> {
-    if wanted.service.stateful && !wanted.rivals.is_empty() {
+    if wanted.service.is_bound() && !wanted.rivals.is_empty() {
         return Err(Yield::ToAnyHolder);
     }
     if wanted.rivals.iter().any(|rival| rival.ranks_before_us) {

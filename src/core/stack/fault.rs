@@ -2,7 +2,7 @@
 
 use std::collections::BTreeSet;
 
-use super::{Deploy, Port, Resources, Service, Strategy, Volume, size_text};
+use super::{Deploy, Hooks, Order, Port, Resources, Service, Strategy, Volume, size_text};
 
 /// One thing wrong with a service, and where.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -26,6 +26,9 @@ pub enum ServiceField {
     Spread,
     MaxPerNode,
     Rebalance,
+    Takeover,
+    /// What only a service that is kept running can have, by its path in the API.
+    OfServers(&'static str),
 }
 
 /// Why a service cannot be run as it is.
@@ -51,6 +54,12 @@ pub enum InvalidService {
     MaxPerNodeOfDaemon,
     #[error("only stateless services with the strategy `ha` can be rebalanced")]
     RebalanceWithoutHa,
+    #[error(
+        "what is bound to its node is taken over by nobody: the service is stateful, or a `daemon`"
+    )]
+    TakeoverOfBound,
+    #[error("a job is not kept running: {0}")]
+    OfServers(&'static str),
 }
 
 impl InvalidService {
@@ -67,6 +76,8 @@ impl InvalidService {
             | Self::SwapWithoutMemory
             | Self::SwapBelowMemory { .. }
             | Self::RebalanceWithoutHa => None,
+            Self::TakeoverOfBound => Some("remove `takeover`"),
+            Self::OfServers(_) => Some("remove it, or remove `schedule`"),
         }
     }
 }
@@ -87,6 +98,8 @@ impl Service {
         faults.extend(spread_fault(&self.deploy));
         faults.extend(max_per_node_fault(&self.deploy));
         faults.extend(rebalance_fault(self));
+        faults.extend(takeover_fault(self));
+        job_faults(self, &mut faults);
         faults
     }
 }
@@ -190,12 +203,69 @@ fn spread_fault(deploy: &Deploy) -> Option<Fault> {
 }
 
 fn rebalance_fault(service: &Service) -> Option<Fault> {
-    let can = service.deploy.strategy == Strategy::Ha && !service.stateful;
+    let can = service.deploy.strategy == Strategy::Ha && !service.is_bound();
     (service.deploy.rebalance && !can).then_some(Fault {
         field: ServiceField::Rebalance,
         index: 0,
         cause: InvalidService::RebalanceWithoutHa,
     })
+}
+
+fn takeover_fault(service: &Service) -> Option<Fault> {
+    let takeover = service.deploy.schedule.as_ref()?.takeover;
+    let is_bound = service.stateful || service.deploy.strategy == Strategy::Daemon;
+    (takeover && is_bound).then_some(Fault {
+        field: ServiceField::Takeover,
+        index: 0,
+        cause: InvalidService::TakeoverOfBound,
+    })
+}
+
+/// What makes no sense of a job.
+fn job_faults(service: &Service, faults: &mut Vec<Fault>) {
+    if !service.is_job() {
+        return;
+    }
+    let deploy = &service.deploy;
+    let is_default = deploy.min_health == Deploy::default_min_health();
+    let of_servers = [
+        (
+            "health_check",
+            service.health_check.is_some(),
+            "how it ends says whether it did its work, not a health check",
+        ),
+        (
+            "hooks",
+            service.hooks != Hooks::default(),
+            "what hooks do belongs into its command",
+        ),
+        (
+            "deploy_opts.wait_for_port",
+            deploy.wait_for_port.is_some(),
+            "a deploy waits for none of its ports",
+        ),
+        (
+            "deploy_opts.min_health",
+            !is_default,
+            "none of its instances has to stay healthy in a deploy",
+        ),
+        (
+            "deploy_opts.order",
+            deploy.order == Order::StartFirst,
+            "nothing of it is replaced by a deploy",
+        ),
+        (
+            "deploy_opts.canary",
+            deploy.canary.is_some(),
+            "nothing of it is replaced by a deploy",
+        ),
+    ];
+    let faulty = of_servers.into_iter().filter(|(_, is_said, _)| *is_said);
+    faults.extend(faulty.map(|(key, _, why)| Fault {
+        field: ServiceField::OfServers(key),
+        index: 0,
+        cause: InvalidService::OfServers(why),
+    }));
 }
 
 fn max_per_node_fault(deploy: &Deploy) -> Option<Fault> {
@@ -212,7 +282,7 @@ mod tests {
     use std::num::NonZeroU32;
 
     use super::*;
-    use crate::stack::Spread;
+    use crate::stack::{Schedule, Spread};
 
     #[test]
     fn swap_is_limited_together_with_memory_or_not_at_all() {
@@ -223,6 +293,34 @@ mod tests {
         assert_eq!(
             messages,
             ["memory and swap together are limited, and memory is not"]
+        );
+    }
+
+    #[test]
+    fn what_keeps_a_server_running_makes_no_sense_of_a_job() {
+        let mut service = Service::new("a:1");
+        service.deploy.schedule = Some(Schedule::new("@daily".parse().unwrap()));
+        assert_eq!(service.faults(), []);
+        service.deploy.wait_for_port = Some(80);
+        service.deploy.min_health = 500;
+        service.deploy.canary = NonZeroU32::new(1);
+        service.deploy.strategy = Strategy::Daemon;
+        if let Some(schedule) = &mut service.deploy.schedule {
+            schedule.takeover = true;
+        }
+        let messages: Vec<String> = service
+            .faults()
+            .iter()
+            .map(|it| it.cause.to_string())
+            .collect();
+        assert_eq!(
+            messages,
+            [
+                "what is bound to its node is taken over by nobody: the service is stateful, or a `daemon`",
+                "a job is not kept running: a deploy waits for none of its ports",
+                "a job is not kept running: none of its instances has to stay healthy in a deploy",
+                "a job is not kept running: nothing of it is replaced by a deploy",
+            ]
         );
     }
 

@@ -3,6 +3,7 @@
 use std::collections::BTreeMap;
 
 use super::field::FieldProblem;
+use super::job::JobChange;
 use super::logging::LoggingChange;
 use super::placing::PlacingChange;
 use super::privileges::PrivilegesChange;
@@ -11,7 +12,7 @@ use super::rollout::RolloutChange;
 use super::set;
 use crate::id::ServiceName;
 use crate::stack::{
-    Affinity, Declared, HealthCheck, Hooks, Link, NetworkMode, Port, Service, ServiceField,
+    Affinity, Declared, Fault, HealthCheck, Hooks, Link, NetworkMode, Port, Service, ServiceField,
     Strategy, Volume,
 };
 
@@ -41,6 +42,7 @@ pub struct ServiceChange {
     pub min_health: Option<u16>,
     pub placing: PlacingChange,
     pub rollout: RolloutChange,
+    pub job: JobChange,
     /// `Some(None)`, in JSON the empty text, is the image's own.
     pub stop_signal: Option<Option<String>>,
     /// In milliseconds.
@@ -77,6 +79,7 @@ impl ServiceChange {
             min_health: Some(service.deploy.min_health),
             placing: PlacingChange::from(&service.deploy),
             rollout: RolloutChange::from(&service.deploy),
+            job: JobChange::from(&service.deploy),
             stop_signal: service.stop_signal.map(Some),
             stop_grace_millis: service.stop_grace_millis,
             network_mode: Some(service.network_mode).filter(|mode| *mode != NetworkMode::default()),
@@ -101,7 +104,7 @@ impl ServiceChange {
             stateful: self.stateful.unwrap_or_default(),
             ..Service::new(image)
         };
-        checked(self.set_on(&new))
+        self.checked(self.set_on(&new))
     }
 
     /// `service` with this change.
@@ -116,7 +119,17 @@ impl ServiceChange {
             let message = "cannot be changed; create the service anew";
             return Err(vec![FieldProblem::new("stateful", message)]);
         }
-        checked(self.set_on(service))
+        self.checked(self.set_on(service))
+    }
+
+    fn checked(&self, service: Service) -> Result<Service, Vec<FieldProblem>> {
+        let mut problems = self.job.problems(&service.deploy);
+        match checked(service) {
+            Ok(service) if problems.is_empty() => return Ok(service),
+            Ok(_) => {}
+            Err(faults) => problems.extend(faults),
+        }
+        Err(problems)
     }
 
     /// Everything but `stateful`.
@@ -138,6 +151,7 @@ impl ServiceChange {
         set(&mut service.deploy.min_health, change.min_health);
         change.placing.set_on(&mut service.deploy);
         change.rollout.set_on(&mut service.deploy);
+        change.job.set_on(&mut service.deploy);
         set(&mut service.stop_signal, change.stop_signal);
         if change.stop_grace_millis.is_some() {
             service.stop_grace_millis = change.stop_grace_millis;
@@ -158,20 +172,23 @@ fn checked(service: Service) -> Result<Service, Vec<FieldProblem>> {
     if faults.is_empty() {
         return Ok(service);
     }
-    let problems = faults.into_iter().map(|fault| {
-        let item = |list: &str| format!("{list}[{}]", fault.index);
-        let path = match fault.field {
-            ServiceField::Environment => item("env"),
-            ServiceField::Ports => item("ports"),
-            ServiceField::Links => item("links"),
-            ServiceField::Volumes => item("volumes"),
-            ServiceField::Labels => item("labels"),
-            ServiceField::MemorySwap => "memory_swap".to_owned(),
-            ServiceField::Spread => "deploy_opts.spread".to_owned(),
-            ServiceField::MaxPerNode => "deploy_opts.max_per_node".to_owned(),
-            ServiceField::Rebalance => "deploy_opts.rebalance".to_owned(),
-        };
-        FieldProblem::new(path, fault.cause)
-    });
-    Err(problems.collect())
+    Err(faults.into_iter().map(problem).collect())
+}
+
+fn problem(fault: Fault) -> FieldProblem {
+    let item = |list: &str| format!("{list}[{}]", fault.index);
+    let path = match fault.field {
+        ServiceField::Environment => item("env"),
+        ServiceField::Ports => item("ports"),
+        ServiceField::Links => item("links"),
+        ServiceField::Volumes => item("volumes"),
+        ServiceField::Labels => item("labels"),
+        ServiceField::MemorySwap => "memory_swap".to_owned(),
+        ServiceField::Spread => "deploy_opts.spread".to_owned(),
+        ServiceField::MaxPerNode => "deploy_opts.max_per_node".to_owned(),
+        ServiceField::Rebalance => "deploy_opts.rebalance".to_owned(),
+        ServiceField::Takeover => "deploy_opts.takeover".to_owned(),
+        ServiceField::OfServers(key) => key.to_owned(),
+    };
+    FieldProblem::new(path, fault.cause)
 }

@@ -7,6 +7,7 @@ use serde_json::Value;
 
 use super::change::ServiceChange;
 use super::field::{Field, FieldProblem, Fields};
+use super::job::JobChange;
 use super::logging::LoggingChange;
 use super::placing::PlacingChange;
 use super::privileges::PrivilegesChange;
@@ -70,6 +71,7 @@ const DEPLOY: Fields = Fields {
         &["wait_for_port", "min_health"],
         &PlacingChange::FIELDS,
         &RolloutChange::FIELDS,
+        &JobChange::FIELDS,
     ],
     not_yet: &["interval"],
 };
@@ -129,6 +131,7 @@ pub(super) fn read(body: &Field<'_>, problems: &mut Vec<FieldProblem>) -> Option
         min_health: None,
         placing: PlacingChange::default(),
         rollout: RolloutChange::default(),
+        job: JobChange::default(),
         stop_signal: parsed(body, "stop_signal", signal_or_none, problems),
         stop_grace_millis: grace(body, problems),
         network_mode: parsed(body, "net", network_mode, problems),
@@ -316,4 +319,5 @@ fn read_deploy(deploy: &Field<'_>, change: &mut ServiceChange, problems: &mut Ve
     });
     change.placing = PlacingChange::read(deploy, problems);
     change.rollout = RolloutChange::read(deploy, problems);
+    change.job = JobChange::read(deploy, problems);
 }

@@ -94,6 +94,7 @@ fn write_deploy(change: &ServiceChange) -> Option<Value> {
     }
     change.placing.write(&mut deploy);
     change.rollout.write(&mut deploy);
+    change.job.write(&mut deploy);
     (!deploy.is_empty()).then_some(Value::Object(deploy))
 }
 

@@ -94,6 +94,7 @@ fn asked(mut view: View, holds: &BTreeMap<InstanceId, Hold>) -> Goals {
         node: A,
         holds,
         is_up_to_date: false,
+        ledgers: &BTreeMap::new(),
     };
     goals(&view, &placement, holder, None)
 }

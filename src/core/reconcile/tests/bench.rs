@@ -58,6 +58,7 @@ pub(super) fn of_service(instance: &str, generation: u64, n: u32, service: Servi
         fixed: false,
         takeover: false,
         epoch_seen: 0,
+        run_elsewhere: None,
         hooks_ran: BTreeSet::new(),
         rivals: Vec::new(),
         instance,
@@ -112,6 +113,8 @@ pub(super) struct Bench {
     pub engine: Engine,
     pub goals: Goals,
     millis: u64,
+    /// By so much the clock on the wall is ahead.
+    pub ahead: i64,
     /// What was done, in short: `fetch web:1`, `run web-1 g1`, `stop web-1 g1` …
     pub log: Vec<String>,
 }
@@ -123,6 +126,7 @@ impl Bench {
             engine: Engine::default(),
             goals: Goals::default(),
             millis: 1_000_000,
+            ahead: 0,
             log: Vec::new(),
         }
     }
@@ -138,7 +142,7 @@ impl Bench {
     pub(super) fn now(&self) -> Now {
         Now {
             monotonic: Instant::from_millis(self.millis),
-            wall: WallTime(self.millis),
+            wall: WallTime(self.millis.saturating_add_signed(self.ahead)),
         }
     }
 
@@ -258,8 +262,18 @@ impl Bench {
             holds: instances.holds().clone(),
             volumes: instances.volumes().clone(),
             made: instances.told_made().clone(),
+            jobs: instances.told_jobs().clone(),
         };
         self.instances = Instances::new(identity(), remembered);
+    }
+
+    /// The daemon is killed, and started again after this time.
+    pub(super) fn away(&mut self, time: Duration) {
+        self.restart_daemon();
+        self.millis += u64::try_from(time.as_millis()).unwrap();
+        self.observe();
+        self.reconcile();
+        self.settle();
     }
 
     /// What was done since this was asked last.

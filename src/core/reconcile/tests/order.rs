@@ -154,6 +154,7 @@ impl Scene {
             node: me,
             holds: &self.view.reports[&me].holds,
             is_up_to_date: true,
+            ledgers: &BTreeMap::new(),
         };
         let goals = goals(&self.view, &placed, holder, None);
         let mut wanted = goals.wanted.into_iter();
