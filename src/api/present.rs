@@ -10,6 +10,7 @@ pub(super) mod instances;
 pub(super) mod node;
 pub(super) mod registry;
 pub(super) mod revision;
+pub(super) mod runs;
 pub(super) mod service;
 pub(super) mod stack;
 pub(super) mod volume;

@@ -9,6 +9,7 @@ mod contents;
 mod deploys;
 mod grids;
 pub(crate) mod handover;
+mod job_runs;
 mod keys;
 mod logs;
 mod membership;

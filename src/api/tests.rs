@@ -17,6 +17,7 @@ mod exec;
 mod fixture;
 mod forms;
 mod hanging;
+mod jobs;
 mod keys;
 mod kontena;
 mod logs;

@@ -25,6 +25,7 @@ pub(crate) mod placement;
 pub(crate) mod plan;
 pub(crate) mod registry;
 pub(crate) mod revision;
+pub(crate) mod run;
 pub(crate) mod segments;
 pub(crate) mod service;
 pub(crate) mod stack;

@@ -11,6 +11,8 @@ mod links;
 mod placing;
 mod render;
 mod rollout;
+mod runs;
+mod schedule;
 mod stats;
 
 use clap::{Args, Subcommand};
@@ -85,6 +87,13 @@ What is not given stays as it is.")]
         /// Print ids only
         #[arg(short, long)]
         quiet: bool,
+    },
+    /// List what became of a job's slots: what runs, how runs ended, and what was missed
+    #[command(after_help = "Example:\n  kontena service runs shop/backup")]
+    Runs {
+        /// A service, as `web` or `shop/web`
+        #[arg(value_name = "[STACK/]SERVICE")]
+        name: ServiceKey,
     },
     /// Stop a deploy: what is replaced stays, or goes back to what ran before
     ///
@@ -288,6 +297,7 @@ pub(crate) async fn run(session: &Session, asked: Service) -> Result<(), Failure
         Command::Update(asked) => update(session, &asked).await,
         Command::Deploy { name, force, wait } => deploy(session, &name, force, wait).await,
         Command::Deploys { name, quiet } => deploys::list(session, &name, quiet).await,
+        Command::Runs { name } => runs::list(session, &name).await,
         Command::Abort {
             name,
             rollback,

@@ -14,6 +14,6 @@ pub(crate) use extend::extend;
 pub(crate) use keys::DEPLOY as DEPLOY_KEYS;
 #[cfg(test)]
 pub(crate) use keys::SERVICE as KEYS;
-pub(crate) use keys::{ON_FAILURE, ORDER};
+pub(crate) use keys::{CONCURRENCY, ON_FAILURE, ORDER};
 pub(crate) use payload::{Options, payload};
 pub(crate) use placing::{ON_RETURN, TAKEOVER};

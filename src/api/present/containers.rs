@@ -35,8 +35,8 @@ pub(in crate::api) fn find(
     }
     let report = snapshot.view.reports.get(node)?;
     let mut holds = report.holds.iter();
-    let (_, hold) = holds.find(|(id, _)| id.container_name() == name)?;
-    Some((hold.container.clone()?, hold.state))
+    let (id, hold) = holds.find(|(id, _)| id.container_name() == name)?;
+    Some((hold.container.clone()?, state_of(snapshot, id, hold)))
 }
 
 /// Whether a node has or had a container of this name, by what it said last: its log may be there still.
@@ -94,7 +94,7 @@ fn container(
         container_id: hold.container.clone()?,
         instance_number: id.number,
         service_id: snapshot.service_id(&id.service),
-        status: hold.state.to_string(),
+        status: state_of(snapshot, id, hold).to_string(),
         node: snapshot.node_ref(node, &member.name),
         image: service.map(|service| service.image.clone()),
         cmd: service.and_then(|service| service.command.clone()),
@@ -109,9 +109,21 @@ fn container(
             status: hold.health.to_string(),
             updated_at: Time::known(hold.since),
         },
-        state: state(hold),
+        state: state(state_of(snapshot, id, hold), hold),
         name,
     })
+}
+
+/// What its container is: an instance of a job is well also while none of its runs is under way.
+fn state_of(snapshot: &Snapshot, id: &InstanceId, hold: &Hold) -> InstanceState {
+    let record = snapshot.view.documents.services.get(&id.service);
+    let deployed = record.and_then(|record| record.deployed.as_ref());
+    let service = deployed.and_then(|deployed| deployed.revision.service.as_ref().ok());
+    let is_job = service.is_some_and(|service| service.is_job());
+    match hold.exit_code {
+        Some(_) if is_job => InstanceState::Stopped,
+        Some(_) | None => hold.state,
+    }
 }
 
 /// The domain of its stack, in which its host name is.
@@ -123,8 +135,8 @@ fn domainname(snapshot: &Snapshot, key: &ServiceKey) -> String {
 }
 
 /// Kontena's flags. Docker's finer states are not reported.
-fn state(hold: &Hold) -> ContainerState {
-    let (running, dead) = match hold.state {
+fn state(state: InstanceState, hold: &Hold) -> ContainerState {
+    let (running, dead) = match state {
         InstanceState::Running | InstanceState::Stopping => (true, false),
         InstanceState::Failed => (false, true),
         InstanceState::Pending | InstanceState::Creating | InstanceState::Stopped => (false, false),

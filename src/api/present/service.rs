@@ -2,19 +2,21 @@
 
 use kontena_core::id::ServiceKey;
 use kontena_core::network::zone::service_name;
+use kontena_core::schedule::Slot;
 use kontena_core::stack::{
     Cpus, Deploy, HealthCheck as CoreHealthCheck, Hooks as CoreHooks, Link, PidMode,
-    Port as CorePort, Privileges as CorePrivileges, Resources, Service as CoreService, Stage,
-    WrittenHealthCheck,
+    Port as CorePort, Privileges as CorePrivileges, Resources, Schedule, Service as CoreService,
+    Stage, WrittenHealthCheck,
 };
 use kontena_core::view::{Lifecycle, ServiceRecord};
 
 use super::instances::{counts, instances};
-use super::{Snapshot, deploys};
+use super::{Snapshot, deploys, runs};
 use crate::api::types::Time;
 use crate::api::types::service::{
-    Definition, DeployOptions, Deployed, HealthCheck, HealthStatus, Hook, InstanceCounts, Limits,
-    LinkRef, OfflineOptions, Port, Privileges, Service, ServiceState, StackRef, Unsupported,
+    Definition, DeployOptions, Deployed, HealthCheck, HealthStatus, Hook, InstanceCounts, JobTimes,
+    Limits, LinkRef, OfflineOptions, Port, Privileges, Service, ServiceState, StackRef,
+    Unsupported,
 };
 
 /// As it is listed.
@@ -61,6 +63,7 @@ pub(in crate::api) fn listed(
             at: Time::known(deployed.at),
         }),
         problem: record.latest.service.as_ref().err().cloned(),
+        job: job(snapshot, key, record),
         instance_rows: None,
     }
 }
@@ -84,11 +87,33 @@ fn state(snapshot: &Snapshot, key: &ServiceKey, record: &ServiceRecord) -> Servi
         (Some(_), Lifecycle::Running) => {
             if deploys::is_under_way(snapshot, key, record) {
                 ServiceState::Deploying
+            } else if schedule(record).is_some() {
+                ServiceState::Scheduled
             } else {
                 ServiceState::Running
             }
         }
     }
+}
+
+/// What runs of it is a job.
+fn schedule(record: &ServiceRecord) -> Option<&Schedule> {
+    let deployed = record.deployed.as_ref()?;
+    let service = deployed.revision.service.as_ref().ok()?;
+    service.deploy.schedule.as_ref()
+}
+
+fn job(snapshot: &Snapshot, key: &ServiceKey, record: &ServiceRecord) -> Option<JobTimes> {
+    let schedule = schedule(record)?;
+    let decided = runs::decided_until(snapshot, key, record);
+    let decided = decided.filter(|_| record.state == Lifecycle::Running);
+    let next = decided.and_then(|decided| schedule.calendar().next(decided));
+    let last = runs::last_run(snapshot, key, record);
+    let time = |slot: Slot| Time::known(slot.time());
+    Some(JobTimes {
+        last_run: last.and_then(time),
+        next_run: next.and_then(time),
+    })
 }
 
 fn defined(snapshot: &Snapshot, key: &ServiceKey, service: &CoreService) -> Definition {
@@ -196,6 +221,7 @@ fn link(snapshot: &Snapshot, key: &ServiceKey, link: &Link) -> LinkRef {
 }
 
 fn deploy_options(deploy: &Deploy) -> DeployOptions {
+    let schedule = deploy.schedule.as_ref();
     DeployOptions {
         min_health: f64::from(deploy.min_health) / 1_000.0,
         wait_for_port: deploy.wait_for_port,
@@ -212,5 +238,10 @@ fn deploy_options(deploy: &Deploy) -> DeployOptions {
         order: deploy.order,
         on_failure: deploy.on_failure,
         canary: deploy.canary,
+        schedule: schedule.map(|schedule| schedule.cron.to_string()),
+        time_zone: schedule.map(|schedule| schedule.time_zone.to_string()),
+        concurrency: schedule.map(|schedule| schedule.concurrency),
+        time_limit: schedule.map(|schedule| schedule.time_limit().as_secs()),
+        takeover: schedule.map(|schedule| schedule.takeover),
     }
 }

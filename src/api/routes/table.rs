@@ -9,7 +9,7 @@ use aide::axum::ApiRouter;
 use aide::axum::routing::{delete_with, get_with, post_with, put_with};
 
 use super::{
-    about, backup, binding, conflicts, containers, contents, deploys, grids, keys, logs,
+    about, backup, binding, conflicts, containers, contents, deploys, grids, job_runs, keys, logs,
     membership, network, nodes, plan, proxy, registries, revisions, services, stacks, stats,
     volumes, vpn, why,
 };
@@ -334,6 +334,13 @@ fn of_deploys() -> Routes {
         .api_route(
             &under("deploys"),
             get_with(deploys::list, reads("Deploys, the newest first")),
+        )
+        .api_route(
+            &under("runs"),
+            get_with(
+                job_runs::list,
+                reads("What became of a job's slots, the newest first"),
+            ),
         )
         .api_route(
             &under("deploys/{deploy}"),

@@ -274,6 +274,16 @@ struct DeployDefinition {
     on_failure: Option<OnFailure>,
     /// 0 replaces all without a stop.
     canary: Option<Count>,
+    /// A cron expression of five fields, or six with seconds before them: a job. Empty is none.
+    #[schemars(length(max = 1_000))]
+    schedule: Option<String>,
+    /// As `Europe/Helsinki`; only of a job, as what follows.
+    #[schemars(length(max = 100))]
+    time_zone: Option<String>,
+    concurrency: Option<Concurrency>,
+    /// Seconds, or `1h`; a day at most.
+    time_limit: Option<WordOrNumber>,
+    takeover: Option<bool>,
     interval: Option<Nothing>,
 }
 
@@ -300,6 +310,15 @@ pub(crate) enum Order {
 pub(crate) enum OnFailure {
     Halt,
     Rollback,
+}
+
+/// What becomes of a slot while the run before it goes on.
+#[derive(JsonSchema)]
+#[schemars(rename_all = "lowercase")]
+pub(crate) enum Concurrency {
+    Forbid,
+    Replace,
+    Allow,
 }
 
 /// Who may start an instance whose node is absent.

@@ -3,7 +3,9 @@
 use std::collections::BTreeMap;
 use std::num::NonZeroU32;
 
-use kontena_core::stack::{OnFailure, OnReturn, Order, Service as CoreService, Takeover};
+use kontena_core::stack::{
+    Concurrency, OnFailure, OnReturn, Order, Service as CoreService, Takeover,
+};
 use schemars::JsonSchema;
 use serde::de::Error;
 use serde::{Deserialize, Deserializer, Serialize};
@@ -49,6 +51,9 @@ pub(crate) struct Service {
     /// *Ours*: why this version cannot read the definition.
     #[serde(default)]
     pub(crate) problem: Option<String>,
+    /// *Ours*: of a job, when it runs.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub(crate) job: Option<JobTimes>,
     /// *Ours*: one row per holder. Only where one service is shown.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub(crate) instance_rows: Option<Vec<Instance>>,
@@ -171,6 +176,8 @@ pub(crate) enum ServiceState {
     /// The deploy of record has not brought up, or failed to, all of its instances.
     Deploying,
     Running,
+    /// *Ours*: a job, which is run at its slots.
+    Scheduled,
     Stopped,
 }
 
@@ -180,9 +187,19 @@ impl ServiceState {
             Self::Initialized => "initialized",
             Self::Deploying => "deploying",
             Self::Running => "running",
+            Self::Scheduled => "scheduled",
             Self::Stopped => "stopped",
         }
     }
+}
+
+/// When a job runs, as far as nodes remember.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+pub(crate) struct JobTimes {
+    /// The newest slot that was begun on any node; null where none is remembered.
+    pub(crate) last_run: Option<Time>,
+    /// The first slot that is not decided yet; null while the service is stopped, and before any node had it.
+    pub(crate) next_run: Option<Time>,
 }
 
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
@@ -233,6 +250,22 @@ pub(crate) struct DeployOptions {
     /// *Ours.*
     #[serde(default)]
     pub(crate) canary: Option<NonZeroU32>,
+    /// *Ours*: a job. The five fields are not there of any other service.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub(crate) schedule: Option<String>,
+    /// *Ours.*
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub(crate) time_zone: Option<String>,
+    /// *Ours.*
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schemars(with = "Option<definition::Concurrency>")]
+    pub(crate) concurrency: Option<Concurrency>,
+    /// *Ours*: seconds, rounded up.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub(crate) time_limit: Option<u64>,
+    /// *Ours.*
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub(crate) takeover: Option<bool>,
 }
 
 /// What becomes of instances while their node is away, and when it is back.
@@ -325,6 +358,9 @@ pub(crate) struct ServiceJson {
     pub(crate) revision: u64,
     pub(crate) revision_id: String,
     pub(crate) counts: Counts,
+    /// Only of a job.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub(crate) job: Option<JobTimes>,
     /// Only in `show`.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub(crate) instances: Option<Vec<InstanceJson>>,
@@ -340,6 +376,7 @@ impl From<Service> for ServiceJson {
             revision: service.revision,
             revision_id: service.revision_id,
             counts: service.counts,
+            job: service.job,
             instances: service
                 .instance_rows
                 .map(|rows| rows.into_iter().map(InstanceJson::from).collect()),

@@ -14,6 +14,7 @@ use super::container::{Limits, Output, Rights};
 use super::health_check::HealthCheckOptions;
 use super::placing::Placing;
 use super::rollout::Rollout;
+use super::schedule::Schedule;
 use super::stackless;
 
 #[derive(Args, Debug)]
@@ -82,6 +83,8 @@ struct Options {
     placing: Placing,
     #[command(flatten)]
     rollout: Rollout,
+    #[command(flatten)]
+    schedule: Schedule,
     /// The network of its containers: the grid's, or the host's own
     #[arg(long, value_name = "MODE")]
     net: Option<Network>,
@@ -193,6 +196,7 @@ impl Options {
             logging: self.output.change(),
             placing: self.placing.change()?,
             rollout: self.rollout.change(),
+            job: self.schedule.change(),
             health_check: self.health_check.change()?,
             ..ServiceChange::default()
         })

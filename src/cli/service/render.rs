@@ -5,9 +5,11 @@ use kontena_core::stack::{Deploy, size_text};
 use super::super::fields::Fields;
 use super::super::table::{Cell, Table};
 use super::super::text::{Colour, or_dash, yes_no};
+use super::runs;
 use crate::api::types::instance::{Container, Instance};
 use crate::api::types::service::{
-    Definition, HealthCheck, Hook, Limits, OfflineOptions, Port, Privileges, Service, ServiceState,
+    Definition, DeployOptions, HealthCheck, Hook, JobTimes, Limits, OfflineOptions, Port,
+    Privileges, Service, ServiceState,
 };
 
 /// `STACK/SERVICE`, or `SERVICE` without one.
@@ -34,10 +36,12 @@ pub(super) fn table(services: &[Service]) -> Table {
 
 pub(in crate::cli) fn state_colour(service: &Service) -> Option<Colour> {
     match service.state {
-        ServiceState::Running if service.counts.healthy < service.counts.desired => {
+        ServiceState::Running | ServiceState::Scheduled
+            if service.counts.healthy < service.counts.desired =>
+        {
             Some(Colour::Yellow)
         }
-        ServiceState::Running => Some(Colour::Green),
+        ServiceState::Running | ServiceState::Scheduled => Some(Colour::Green),
         ServiceState::Deploying => Some(Colour::Yellow),
         ServiceState::Initialized | ServiceState::Stopped => None,
     }
@@ -85,6 +89,9 @@ pub(super) fn shown(service: &Service) -> String {
             .field("stateful", yes_no(service.definition.stateful))
             .field("scaling", service.instances)
             .known("dns", service.dns.as_ref());
+        if let Some(times) = &service.job {
+            job(fields, &service.definition.deploy_opts, times);
+        }
         definition(fields, &service.definition);
         let counts = service.counts;
         fields.section("counts", |fields| {
@@ -100,6 +107,23 @@ pub(super) fn shown(service: &Service) -> String {
         );
     });
     fields.finish()
+}
+
+/// When it runs, and how.
+fn job(fields: &mut Fields, options: &DeployOptions, times: &JobTimes) {
+    let limit = options
+        .time_limit
+        .map(|seconds| runs::duration(seconds * 1_000));
+    fields.section("job", |fields| {
+        fields
+            .known("schedule", options.schedule.as_ref())
+            .known("time zone", options.time_zone.as_ref())
+            .known("concurrency", options.concurrency)
+            .known("time limit", limit)
+            .known("takeover", options.takeover.map(yes_no))
+            .field("last run", or_dash(times.last_run.as_ref()))
+            .field("next run", or_dash(times.next_run.as_ref()));
+    });
 }
 
 /// What the image's name meant when it was deployed.
@@ -417,7 +441,7 @@ pub(in crate::cli) mod tests {
                 cmd: None,
             }),
             stop_grace_period: 10,
-            deploy_opts: crate::api::types::service::DeployOptions {
+            deploy_opts: DeployOptions {
                 min_health: 0.8,
                 wait_for_port: Some(80),
                 interval: None,

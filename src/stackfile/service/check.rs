@@ -3,7 +3,7 @@
 use std::collections::BTreeSet;
 use std::rc::Rc;
 
-use super::keys::{DEPLOY, HEALTH_CHECK, OFFLINE, ON_FAILURE, ORDER, SERVICE, refuse};
+use super::keys::{CONCURRENCY, DEPLOY, HEALTH_CHECK, OFFLINE, ON_FAILURE, ORDER, SERVICE, refuse};
 use super::{lists, placing};
 use crate::problem::Report;
 use crate::units;
@@ -349,6 +349,26 @@ impl Checker<'_> {
         }
         if let Some(canary) = self.optional(node, "canary") {
             self.integer(canary, "`canary`", 1..=placing::MAX_PER_NODE);
+        }
+        self.job(node);
+    }
+
+    /// Whether a schedule is one is for whoever runs it to say.
+    fn job(&mut self, node: &Rc<Node>) {
+        if let Some(schedule) = self.optional(node, "schedule") {
+            self.text(schedule, "`schedule`");
+        }
+        if let Some(zone) = self.optional(node, "time_zone") {
+            self.text(zone, "`time_zone`");
+        }
+        if let Some(concurrency) = self.optional(node, "concurrency") {
+            self.choice(concurrency, "`concurrency`", &CONCURRENCY);
+        }
+        if let Some(limit) = self.optional(node, "time_limit") {
+            self.duration(limit, "`time_limit`");
+        }
+        if let Some(takeover) = self.optional(node, "takeover") {
+            self.boolean(takeover, "`takeover`");
         }
     }
 

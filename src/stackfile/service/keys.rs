@@ -47,7 +47,7 @@ pub(crate) const SERVICE: [&str; 38] = [
 ];
 
 /// The keys of `deploy`; those behind `interval` are ours.
-pub(crate) const DEPLOY: [&str; 12] = [
+pub(crate) const DEPLOY: [&str; 17] = [
     "strategy",
     "wait_for_port",
     "min_health",
@@ -60,7 +60,15 @@ pub(crate) const DEPLOY: [&str; 12] = [
     "order",
     "on_failure",
     "canary",
+    "schedule",
+    "time_zone",
+    "concurrency",
+    "time_limit",
+    "takeover",
 ];
+
+/// What becomes of a job's slot while the run before it goes on.
+pub(crate) const CONCURRENCY: [&str; 3] = ["forbid", "replace", "allow"];
 
 /// Which container comes first in a replacement.
 pub(crate) const ORDER: [&str; 2] = ["stop-first", "start-first"];

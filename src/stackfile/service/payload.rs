@@ -281,6 +281,11 @@ fn deploy(options: &Options) -> Result<Value, String> {
         ("order", options.of("deploy", "order")),
         ("on_failure", options.of("deploy", "on_failure")),
         ("canary", options.of("deploy", "canary")),
+        ("schedule", options.of("deploy", "schedule")),
+        ("time_zone", options.of("deploy", "time_zone")),
+        ("concurrency", options.of("deploy", "concurrency")),
+        ("time_limit", options.of("deploy", "time_limit")),
+        ("takeover", options.of("deploy", "takeover")),
     ];
     entries.extend(own.into_iter().filter(|(_, value)| !value.is_null()));
     let entries = entries.into_iter();
