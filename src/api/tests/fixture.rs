@@ -283,6 +283,7 @@ pub(super) fn add_report(
         missing_images: BTreeMap::new(),
         volumes: BTreeMap::new(),
         made: BTreeSet::new(),
+        jobs: BTreeMap::new(),
         network: None,
         unknown: BTreeMap::new(),
     };

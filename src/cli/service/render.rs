@@ -411,6 +411,7 @@ pub(in crate::cli) mod tests {
                 at: None,
             }),
             problem: None,
+            job: None,
             instance_rows: Some(vec![row(1, Some("a")), row(2, None)]),
         }
     }
@@ -457,6 +458,11 @@ pub(in crate::cli) mod tests {
                 order: Order::StartFirst,
                 on_failure: OnFailure::Rollback,
                 canary: NonZeroU32::new(1),
+                schedule: None,
+                time_zone: None,
+                concurrency: None,
+                time_limit: None,
+                takeover: None,
             },
             ..Definition::default()
         }
