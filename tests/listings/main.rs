@@ -15,7 +15,7 @@ use unicode_width::UnicodeWidthStr;
 use self::answers::Answers;
 
 /// The command lines, each with the answers that leave it without a row.
-const LISTINGS: [(&str, &str); 21] = [
+const LISTINGS: [(&str, &str); 22] = [
     ("container ls", "empty"),
     ("etcd ls", "empty"),
     ("external-registry ls", "empty"),
@@ -30,6 +30,7 @@ const LISTINGS: [(&str, &str); 21] = [
     ("service deploys shop/web", "empty"),
     ("service env ls shop/web", "empty"),
     ("service ls", "empty"),
+    ("service runs shop/web", "empty"),
     ("stack history shop", "empty"),
     ("stack label ls shop", "empty"),
     ("stack ls", "empty"),
