@@ -10,6 +10,7 @@ mod disks;
 mod everyday;
 mod exec;
 mod interrupted;
+mod jobs;
 mod keys;
 mod load;
 mod maintenance;
