@@ -13,6 +13,7 @@ mod due;
 mod epochs;
 mod fallen;
 mod health;
+pub mod jobs;
 mod keys;
 mod membership;
 mod names;
@@ -203,6 +204,7 @@ impl Checks {
                 Box::<acknowledged::Acknowledged>::default(),
                 Box::<membership::Membership>::default(),
                 Box::<keys::Keys>::default(),
+                Box::<jobs::Runs>::default(),
                 Box::new(clones::Clones::new(hosts)),
                 Box::new(patience::Patience::new(hosts)),
                 Box::new(names::Names::new(hosts)),
@@ -270,6 +272,7 @@ pub fn all() -> impl Iterator<Item = &'static Check> {
         acknowledged::CHECKS,
         membership::CHECKS,
         keys::CHECKS,
+        jobs::CHECKS,
         clones::CHECKS,
         patience::CHECKS,
         names::CHECKS,

@@ -530,6 +530,21 @@ impl Engine {
         }
     }
 
+    /// Runs of jobs that have taken so many milliseconds end by themselves. Says whether there were any.
+    pub fn end_runs(&mut self, wall: WallTime, after: u64) -> bool {
+        let has_ended = |container: &Container| match container.state {
+            ContainerState::Running { since } => {
+                container.owner.slot.is_some() && wall.0.abs_diff(since.0) >= after
+            }
+            _ => false,
+        };
+        let ended = self.ids(has_ended);
+        for id in &ended {
+            self.end(id, 0, false, wall);
+        }
+        !ended.is_empty()
+    }
+
     /// Somebody ran `docker rm -f` on everything.
     pub fn lose_containers(&mut self, wall: WallTime) {
         self.power_cut(wall);
@@ -568,6 +583,7 @@ impl Engine {
             epoch: 1,
             generation: 1,
             revision: Service::hash_of(b"of another grid"),
+            slot: None,
         };
         let container = Container {
             id,

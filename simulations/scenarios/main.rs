@@ -7,6 +7,7 @@ mod disks;
 mod failures;
 mod found;
 mod health;
+mod jobs;
 mod membership;
 mod placing;
 mod splits;

@@ -135,6 +135,16 @@ impl World {
         self.observe_soon(host);
     }
 
+    /// Runs of jobs that have taken so many milliseconds end with 0.
+    pub fn end_runs(&mut self, host: usize, after: u64) {
+        let machine = &mut self.hosts[host];
+        let wall = machine.clock.read(self.now).wall;
+        if machine.engine.end_runs(wall, after) {
+            self.tell_changes(host);
+            self.observe_soon(host);
+        }
+    }
+
     /// Containers of a host whose health is checked do not do their work any more, the first or all, until they are
     /// started again.
     pub fn sicken(&mut self, host: usize, all: bool) {
