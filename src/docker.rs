@@ -23,8 +23,11 @@ mod logs;
 mod meaning;
 mod network;
 mod newest;
+mod one_off;
+mod process;
 mod pull;
 mod spec;
+mod throw_away;
 mod trouble;
 mod usage;
 mod volume;
@@ -42,10 +45,11 @@ use bollard::errors::Error;
 use hyper::http::{HeaderMap, HeaderValue};
 
 pub(crate) use contents::{Carrier, Staged, Tar, TarProblem, User};
-pub(crate) use exec::{ExecId, ExecOptions, NotStarted, Piece, Running};
+pub(crate) use exec::{ExecOptions, NotStarted, Piece};
 pub(crate) use login::{Login, Logins};
 pub(crate) use logs::{LogLine, LogOptions, LogStream};
 pub(crate) use network::{BridgeNetwork, Ensured, Removed};
+pub(crate) use process::{Process, Running};
 pub(crate) use usage::Usage;
 pub(crate) use watch::Watch;
 
@@ -84,6 +88,8 @@ pub(crate) struct Docker {
     claims: Claims,
     /// Tells what this life of the daemon made from what is left of others.
     life: Arc<str>,
+    /// One-off containers that somebody waits for.
+    awaited: one_off::AwaitedNames,
 }
 
 impl fmt::Debug for Docker {
@@ -112,6 +118,7 @@ impl Docker {
             mounting: Arc::default(),
             claims: Claims::default(),
             life: contents::random()?.into(),
+            awaited: one_off::AwaitedNames::default(),
         })
     }
 

@@ -9,6 +9,7 @@ use axum::http::StatusCode;
 use axum::response::{IntoResponse, Response};
 use kontena_core::command::{Accepted, Refusal};
 use kontena_core::id::ServiceKey;
+use kontena_core::placement::NoBerth;
 use kontena_core::view::UnknownRevision;
 
 use super::types::Saved;
@@ -91,6 +92,30 @@ impl Refused {
             Failed::Busy => (StatusCode::SERVICE_UNAVAILABLE, ErrorKind::Busy),
         };
         Self::new(status, kind, problem)
+    }
+
+    /// No node is to run a one-off container.
+    pub(super) fn no_berth(problem: &NoBerth) -> Self {
+        let message = problem.to_string();
+        let refused = |hint: String| Self::conflict(&message).hint(hint);
+        match problem {
+            NoBerth::NoInstance { key, number } => Self::no_instance(key, *number),
+            NoBerth::NeverDeployed(key) => {
+                refused(format!("`kontena service deploy {key}` deploys it"))
+            }
+            NoBerth::NoData(instance) => refused(format!(
+                "`kontena why {}` tells where its instances are",
+                instance.service
+            )),
+            NoBerth::Elsewhere { .. } => refused("leave `--node` out".to_owned()),
+            NoBerth::Unreadable { .. } | NoBerth::Rejected { .. } | NoBerth::NoneFits(_) => {
+                Self::conflict(&message)
+            }
+        }
+    }
+
+    fn conflict(message: &str) -> Self {
+        Self::new(StatusCode::CONFLICT, ErrorKind::Invalid, message)
     }
 
     pub(super) fn no_route(method: &str, path: &str) -> Self {

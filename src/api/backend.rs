@@ -9,7 +9,7 @@ use futures::StreamExt;
 use futures::future::BoxFuture;
 use futures::stream::{self, BoxStream};
 use kontena_core::command::{self, Accepted, Asked, Command, Reply};
-use kontena_core::id::{NodeId, NodeName};
+use kontena_core::id::{InstanceId, NodeId, NodeName};
 use kontena_core::keys::{Event, KeyRefusal, KeyReply, KeyWrite, Keys};
 use kontena_core::network::plan::HostRoute;
 use kontena_core::node::{CHANGE_ANSWERED_WITHIN, JOIN_ANSWERED_WITHIN, LEAVE_ANSWERED_WITHIN};
@@ -138,6 +138,14 @@ pub(crate) trait Containers: Send + Sync {
         container: String,
     ) -> BoxFuture<'_, Result<Box<dyn Carried>, String>>;
 
+    /// A connection to the command of a one-off container that is still to be made: as of [`Self::exec`]. Dropping it
+    /// ends the command, and the container goes.
+    fn run(
+        &self,
+        node: NodeId,
+        asked: OneOffAsked,
+    ) -> BoxFuture<'_, Result<Box<dyn Carried>, String>>;
+
     /// What the engine says of a container, as it says it.
     fn inspect(&self, node: NodeId, container: String) -> BoxFuture<'_, Result<Value, String>>;
 
@@ -190,6 +198,15 @@ pub(crate) trait Volumes: Send + Sync {
         node: NodeId,
         contents: Contents,
     ) -> BoxFuture<'_, Result<Box<dyn Carried>, String>>;
+}
+
+/// A one-off container that a node is asked for.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub(crate) struct OneOffAsked {
+    /// In whose place.
+    pub(crate) instance: InstanceId,
+    /// The deploy that the node has to know.
+    pub(crate) generation: u64,
 }
 
 /// Asks this node's engine what names of images mean.

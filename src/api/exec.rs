@@ -1,7 +1,7 @@
 //! Commands in containers for those who do not speak our frames: Kontena's clients over a WebSocket, and whoever asks
 //! for one answer.
 //!
-//! Kontena's words are JSON texts. Whoever asks says `{"cmd":[…]}` first, then `{"stdin":"text"}`, `{"stdin":null}` at
+//! Kontena's words are JSON texts. Whoever asks says `{"cmd":[…]}` first (with `"env":["NAME=VALUE"]`, ours), then `{"stdin":"text"}`, `{"stdin":null}` at
 //! the end and `{"tty_size":{"width":…,"height":…}}`; hears `{"stream":"stdout"|"stderr","chunk":"text"}`, and at the
 //! end `{"exit":code}` (close 1000) or `{"error":"text"}` (close 4000). A text has no other bytes than UTF-8: what is
 //! none becomes U+FFFD, and a character that comes in two pieces is put together.
@@ -59,6 +59,8 @@ pub(super) struct Flags {
 #[serde(default)]
 struct Words {
     cmd: Option<Vec<String>>,
+    /// `NAME=VALUE`, said with the command.
+    env: Vec<String>,
     /// `Some(None)` is the end of the input.
     #[serde(deserialize_with = "spoken")]
     stdin: Option<Option<String>>,
@@ -116,9 +118,11 @@ pub(super) async fn speak(socket: WebSocket, command: Box<dyn Carried>, flags: F
 /// The command; the size of the terminal may come before it.
 async fn first_words(client: &mut FromClient, flags: Flags) -> Option<Start> {
     let mut size = None;
+    let mut environment = Vec::new();
     loop {
         let words = next_words(client).await?;
         size = words.tty_size.or(size);
+        environment.extend(words.env);
         if let Some(command) = words.cmd {
             return Some(Start {
                 command,
@@ -126,6 +130,7 @@ async fn first_words(client: &mut FromClient, flags: Flags) -> Option<Start> {
                 tty: flags.tty,
                 stdin: flags.interactive,
                 size,
+                environment,
             });
         }
     }
@@ -218,7 +223,7 @@ async fn hear(
         let (stream, chunk) = match heard {
             Some(Ok(Heard::Output(bytes))) => ("stdout", output.add(&bytes)),
             Some(Ok(Heard::Errors(bytes))) => ("stderr", errors.add(&bytes)),
-            Some(Ok(Heard::Alive)) => continue,
+            Some(Ok(Heard::Alive | Heard::News(_))) => continue,
             Some(Ok(Heard::Ended(code))) => {
                 for (stream, rest) in [("stdout", output.end()), ("stderr", errors.end())] {
                     tell(client, stream, rest).await?;
@@ -306,7 +311,7 @@ async fn collect(mut command: Command, start: Start) -> Result<Output, Refused> 
         match heard {
             Some(Ok(Heard::Output(bytes))) => output.extend_from_slice(&bytes),
             Some(Ok(Heard::Errors(bytes))) => errors.extend_from_slice(&bytes),
-            Some(Ok(Heard::Alive)) => {}
+            Some(Ok(Heard::Alive | Heard::News(_))) => {}
             Some(Ok(Heard::Ended(code))) => {
                 return Ok(Output(pieces(&output), pieces(&errors), code));
             }

@@ -163,6 +163,22 @@ pub(crate) fn why(key: &ServiceKey) -> String {
     format!("/v1/why/{}/{}", key.stack, key.service)
 }
 
+/// Takes `Upgrade: kontena-exec`.
+pub(crate) fn run(
+    grid: &GridName,
+    key: &ServiceKey,
+    node: Option<&NodeName>,
+    instance: Option<u32>,
+) -> String {
+    let node = node.map(|node| format!("node={node}"));
+    let instance = instance.map(|number| format!("instance={number}"));
+    let query: Vec<String> = node.into_iter().chain(instance).collect();
+    match query.is_empty() {
+        true => format!("{}/run", service(grid, key)),
+        false => format!("{}/run?{}", service(grid, key), query.join("&")),
+    }
+}
+
 /// As a URL wants it (RFC 3986).
 pub(crate) fn encoded(value: &str) -> String {
     let mut text = String::new();

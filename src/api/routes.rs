@@ -3,6 +3,7 @@
 mod about;
 mod backup;
 mod binding;
+mod commands;
 mod conflicts;
 mod containers;
 mod contents;
@@ -15,6 +16,7 @@ mod logs;
 mod membership;
 mod network;
 mod nodes;
+mod one_offs;
 mod plan;
 mod proxy;
 mod registries;

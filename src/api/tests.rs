@@ -23,6 +23,7 @@ mod kontena;
 mod logs;
 mod lost;
 mod network;
+mod one_offs;
 mod openapi;
 mod paging;
 mod placing;

@@ -216,6 +216,8 @@ mod tests {
             ("service stop web ", Kind::Services),
             ("service exec -it ", Kind::Services),
             ("service exec --instance 2 ", Kind::Services),
+            ("service run --env A=b ", Kind::Services),
+            ("service run --node ", Kind::Nodes),
             ("service ls --stack ", Kind::Stacks),
             ("stack upgrade ", Kind::Stacks),
             ("stack rm a ", Kind::Stacks),

@@ -8,7 +8,7 @@ use kontena_core::id::NodeName;
 use serde::Serialize;
 use serde_json::Value;
 
-use super::exec::{self, Options};
+use super::exec::{self, Call, Options};
 use super::failure::Failure;
 use super::logs::{self, LogOptions};
 use super::session::{Session, about};
@@ -143,12 +143,19 @@ async fn run_in(
     name: &ContainerName,
     command: &[String],
 ) -> Result<(), Failure> {
-    options.check(session, command)?;
-    let path = path(session, name).await?;
+    options.check(session, command, &[])?;
+    let path = format!("{}/exec", path(session, name).await?);
+    let call = Call {
+        path: &path,
+        options,
+        command,
+        environment: &[],
+        is_silent: false,
+    };
     if !session.output.is_json() {
-        return exec::exit(exec::run(session, &path, options, command).await?);
+        return exec::exit(exec::run(session, &call).await?);
     }
-    let ended = exec::kept(session, &path, name.to_string(), options, command).await?;
+    let ended = exec::kept(session, &call, Some(name.to_string())).await?;
     session.output.json(&ended)?;
     exec::exit(ended.exit_code)
 }

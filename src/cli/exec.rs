@@ -1,8 +1,9 @@
 //! A command in a container: what is typed goes there, what it writes comes here byte for byte, and its exit code is
 //! this program's.
 //!
-//! Not here: which container (`container`, `service/exec`).
+//! Not here: which container (`container`, `service/exec`, `service/run`).
 
+mod beginning;
 mod input;
 mod terminal;
 
@@ -22,11 +23,12 @@ use tokio::sync::mpsc;
 use tokio::time::{MissedTickBehavior, interval, timeout};
 use tokio_util::codec::Framed;
 
+use self::beginning::Beginning;
 use self::terminal::Terminal;
 use super::failure::Failure;
 use super::session::Session;
 use crate::api::types::exec::{
-    ALIVE_EVERY, EXEC, Frames, Heard, SILENCE, Said, Size, Start, asking,
+    ALIVE_EVERY, EXEC, Frames, Heard, News, SILENCE, Said, Size, Start, asking,
 };
 
 /// The most that `--json` keeps of what a command writes.
@@ -46,11 +48,24 @@ pub(crate) struct Options {
     tty: bool,
 }
 
+/// A command, and where it is asked for.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Call<'a> {
+    /// Of the API: one that hands a connection over.
+    pub(crate) path: &'a str,
+    pub(crate) options: &'a Options,
+    pub(crate) command: &'a [String],
+    /// `NAME=VALUE`, in place of what the container has.
+    pub(crate) environment: &'a [String],
+    /// Whether nothing is said of how the command comes to run.
+    pub(crate) is_silent: bool,
+}
+
 /// How a command in a container ended, for `--json`.
 #[derive(Debug, Serialize)]
 pub(crate) struct Ended {
-    /// `NODE/CONTAINER`.
-    pub(crate) container: String,
+    /// `NODE/CONTAINER`; none where it could not be started.
+    pub(crate) container: Option<String>,
     pub(crate) exit_code: i64,
     /// What is no UTF-8 in it is U+FFFD.
     pub(crate) stdout: String,
@@ -59,7 +74,19 @@ pub(crate) struct Ended {
 
 impl Options {
     /// Options that cannot be had together, and a terminal that is none.
-    pub(crate) fn check(&self, session: &Session, command: &[String]) -> Result<(), Failure> {
+    pub(crate) fn check(
+        &self,
+        session: &Session,
+        command: &[String],
+        environment: &[String],
+    ) -> Result<(), Failure> {
+        let call = Call {
+            path: "",
+            options: self,
+            command,
+            environment,
+            is_silent: false,
+        };
         if session.output.is_json() && (self.interactive || self.tty) {
             return Err(Failure::usage("`--json` goes with neither `-i` nor `-t`")
                 .hint("it prints what the command wrote once it has ended"));
@@ -68,7 +95,7 @@ impl Options {
             return Err(Failure::usage("`-t` needs a terminal as standard input")
                 .hint("leave `-t` out: `-i` alone passes input on as it is"));
         }
-        match start(self, command, None).is_too_long() {
+        match call.start(None).is_too_long() {
             true => Err(Failure::usage("the command is longer than 255 KiB")
                 .hint("pass it as input: `-i … sh < FILE`")),
             false => Ok(()),
@@ -76,15 +103,24 @@ impl Options {
     }
 }
 
-/// Runs a command in the container at `path`, and answers its exit code.
-pub(crate) async fn run(
-    session: &Session,
-    path: &str,
-    options: &Options,
-    command: &[String],
-) -> Result<i64, Failure> {
-    let start = start(options, command, terminal::size().filter(|_| options.tty));
-    let (to_command, from_command) = begin(session, path, start).await?;
+impl Call<'_> {
+    fn start(&self, size: Option<Size>) -> Start {
+        Start {
+            command: self.command.to_vec(),
+            shell: self.options.shell,
+            tty: self.options.tty,
+            stdin: self.options.interactive,
+            size,
+            environment: self.environment.to_vec(),
+        }
+    }
+}
+
+/// Runs a command, and answers its exit code.
+pub(crate) async fn run(session: &Session, call: &Call<'_>) -> Result<i64, Failure> {
+    let options = call.options;
+    let size = terminal::size().filter(|_| options.tty);
+    let (to_command, from_command) = begin(session, call.path, call.start(size)).await?;
     let resizes = options.tty.then(terminal::resizes);
     let input = options.interactive.then(input::read);
     // Where nothing is typed into it, the keys keep their meaning here.
@@ -94,8 +130,10 @@ pub(crate) async fn run(
         Failure::failed(format!("failed to make the terminal ready: {problem}"))
     })?;
     let (output, errors) = session.output.streams();
+    let mut beginning = Beginning::new(session, call.is_silent, is_typed);
+    let note = |news| beginning.note(&news);
     tokio::select! {
-        code = hear(from_command, output, errors) => code,
+        code = hear(from_command, output, errors, note) => code,
         signal = told_to_end(terminal.as_mut()) => Ok(signal),
         never = speak(to_command, input, resizes) => match never {},
     }
@@ -109,23 +147,22 @@ async fn told_to_end(terminal: Option<&mut Terminal>) -> i64 {
     }
 }
 
-/// Runs a command in the container at `path` without input, and keeps what it wrote.
+/// Runs a command without input, and keeps what it wrote. `container`: where it is run, if that is known before.
 pub(crate) async fn kept(
     session: &Session,
-    path: &str,
-    container: String,
-    options: &Options,
-    command: &[String],
+    call: &Call<'_>,
+    container: Option<String>,
 ) -> Result<Ended, Failure> {
-    let start = start(options, command, None);
-    let (to_command, from_command) = begin(session, path, start).await?;
+    let (to_command, from_command) = begin(session, call.path, call.start(None)).await?;
     let (mut output, mut errors) = (Kept::default(), Kept::default());
+    let mut beginning = Beginning::new(session, call.is_silent, false);
+    let note = |news| beginning.note(&news);
     let exit_code = tokio::select! {
-        code = hear(from_command, &mut output, &mut errors) => code?,
+        code = hear(from_command, &mut output, &mut errors, note) => code?,
         never = speak(to_command, None, None) => match never {},
     };
     Ok(Ended {
-        container,
+        container: container.or(beginning.container),
         exit_code,
         stdout: output.text(),
         stderr: errors.text(),
@@ -141,16 +178,6 @@ pub(crate) fn exit(code: i64) -> Result<(), Failure> {
     }
 }
 
-fn start(options: &Options, command: &[String], size: Option<Size>) -> Start {
-    Start {
-        command: command.to_vec(),
-        shell: options.shell,
-        tty: options.tty,
-        stdin: options.interactive,
-        size,
-    }
-}
-
 type Connection = Framed<TokioIo<Upgraded>, Frames<Heard, Said>>;
 type ToCommand = SplitSink<Connection, Said>;
 type FromCommand = SplitStream<Connection>;
@@ -160,10 +187,7 @@ async fn begin(
     path: &str,
     start: Start,
 ) -> Result<(ToCommand, FromCommand), Failure> {
-    let connection = session
-        .client
-        .carried(&format!("{path}/exec"), EXEC)
-        .await?;
+    let connection = session.client.carried(path, EXEC).await?;
     let (mut to_command, from_command) = asking(connection).split();
     let said = to_command.send(Said::Start(start)).await;
     said.map_err(|_| gone())?;
@@ -220,11 +244,13 @@ async fn hear(
     mut command: FromCommand,
     mut output: impl AsyncWrite + Unpin,
     mut errors: impl AsyncWrite + Unpin,
+    mut note: impl FnMut(News),
 ) -> Result<i64, Failure> {
     loop {
         match timeout(SILENCE, command.next()).await {
             Ok(Some(Ok(Heard::Output(bytes)))) => write(&mut output, &bytes).await?,
             Ok(Some(Ok(Heard::Errors(bytes)))) => write(&mut errors, &bytes).await?,
+            Ok(Some(Ok(Heard::News(news)))) => note(news),
             Ok(Some(Ok(Heard::Alive))) => {}
             Ok(Some(Ok(Heard::Ended(code)))) => return Ok(code),
             Ok(Some(Ok(Heard::Failed(_, problem)))) => return Err(Failure::failed(problem)),

@@ -13,6 +13,7 @@ mod render;
 mod rollout;
 mod runs;
 mod schedule;
+mod run;
 mod stats;
 
 use clap::{Args, Subcommand};
@@ -251,6 +252,18 @@ What is not given stays as it is.")]
 
 Options stand before the service; what follows it belongs to the command.")]
     Exec(exec::Exec),
+    /// Run a command in a container of its own, made as an instance is
+    ///
+    /// It has the image, variables, volumes and network of the service as it is deployed, publishes no ports, and is
+    /// removed once the command has ended, which it does with Ctrl-C, or where the connection breaks. The exit code is
+    /// the command's: 127 where there is no such program. An entrypoint of the service or the image stays before it.
+    #[command(after_help = "Example:
+  kontena service run shop/web bin/migrate
+  kontena service run -it --env LOG=debug shop/web sh
+  kontena service run -i --instance 1 shop/db sh -c 'tar x -C /data' < data.tar
+
+Options stand before the service; what follows it belongs to the command.")]
+    Run(run::Run),
     Env(environment::Environment),
     /// Link a service to another, which it needs
     #[command(after_help = "Example:\n  kontena service link web shop/db")]
@@ -347,6 +360,7 @@ pub(crate) async fn run(session: &Session, asked: Service) -> Result<(), Failure
         Command::Stats { name, tail } => stats::show(session, &name, tail).await,
         Command::Monitor { name, interval } => monitor(session, &name, interval).await,
         Command::Exec(asked) => exec::exec(session, &asked).await,
+        Command::Run(asked) => run::run(session, &asked).await,
         Command::Env(asked) => environment::run(session, asked).await,
         Command::Link { name, target } => links::link(session, &name, &target).await,
         Command::Unlink { name, target } => links::unlink(session, &name, &target).await,

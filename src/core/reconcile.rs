@@ -25,6 +25,7 @@ pub mod jobs;
 mod journal;
 mod last_words;
 mod lifecycle;
+pub mod one_off;
 mod order;
 mod outcome;
 mod parting;

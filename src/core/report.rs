@@ -64,6 +64,9 @@ pub struct Report {
     /// The runs of the jobs that it has, or had while their services are there.
     #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
     pub jobs: BTreeMap<InstanceId, Ledger>,
+    /// Containers beside the instances, by their names, for as long as somebody waits for their commands.
+    #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
+    pub one_offs: BTreeMap<String, OneOff>,
     /// Its data plane; `None` where none runs.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub network: Option<Network>,
@@ -84,6 +87,16 @@ impl Report {
         };
         engine_failed || matches!(self.disk, Disk::Failed { .. })
     }
+}
+
+/// A one-off container that runs.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct OneOff {
+    /// In whose place.
+    pub instance: InstanceId,
+    /// Docker's id.
+    pub container: String,
+    pub since: WallTime,
 }
 
 /// The node's data plane, as far as others act upon it. Its key is not said: it follows from the node's.
@@ -304,6 +317,7 @@ impl Report {
             volumes: BTreeMap::new(),
             made: BTreeSet::new(),
             jobs: BTreeMap::new(),
+            one_offs: BTreeMap::new(),
             network: None,
             unknown: BTreeMap::new(),
         }

@@ -64,7 +64,8 @@ pub use platforms::Platforms;
 pub use port::InvalidPort;
 pub use privileges::{InvalidPrivilege, PidMode, Privileges, capability, user};
 pub use relations::{
-    InvalidStack, LongHostName, StackFault, UnknownExposed, check_host_name, stack_faults,
+    InvalidStack, LongHostName, MAX_HOST_NAME, StackFault, UnknownExposed, check_host_name,
+    stack_faults,
 };
 pub use resources::{Cpus, InvalidCpus, InvalidSize, Resources, size_bytes, size_text};
 pub use schedule::{Concurrency, InvalidConcurrency, Schedule};

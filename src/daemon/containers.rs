@@ -1,9 +1,11 @@
-//! Commands in containers, and what engines say of containers: here, or over a stream from the node that has them.
+//! Commands in containers and one-off ones, and what engines say of containers: here, or over a stream from the node that has them.
 //!
 //! On the wire: frames of [`crate::api::types::exec`] for a command; one JSON value for what the engine says, or counts.
 
+mod one_off;
 mod session;
 
+use std::future::ready;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -19,9 +21,10 @@ use tokio::io::{AsyncReadExt, AsyncWriteExt, duplex};
 use tokio::sync::{Semaphore, watch};
 use tokio::time::timeout;
 
-use self::session::Session;
+use self::one_off::Maker;
+use self::session::{Errand, Session};
 use super::streams::{OfContainer, Purpose};
-use crate::api::backend::{Carried, Containers};
+use crate::api::backend::{Carried, Containers, OneOffAsked};
 use crate::api::client::READ_LIMIT;
 use crate::api::types::usage::{CpuUse, MemoryUse, NetworkUse, Usage};
 use crate::docker::{self, Docker};
@@ -29,6 +32,9 @@ use crate::p2p::{P2p, PeerStream};
 
 /// Commands that run in this node's containers at a time, whoever asked for them.
 const MOST: usize = 128;
+/// One-off containers at a time: each has one of the 15 addresses that the engine hands out itself, and people attach
+/// containers by hand.
+const MOST_ONE_OFFS: usize = 12;
 
 /// On its way between the API here and the command here.
 const PIPE: usize = 256 * 1024;
@@ -48,6 +54,7 @@ pub(super) struct NodeContainers {
     p2p: P2p,
     view: watch::Receiver<Arc<View>>,
     places: Arc<Semaphore>,
+    one_off_places: Arc<Semaphore>,
     /// Changed once this node serves no more.
     life: watch::Sender<bool>,
 }
@@ -65,6 +72,7 @@ impl NodeContainers {
             p2p,
             view,
             places: Arc::new(Semaphore::new(MOST)),
+            one_off_places: Arc::new(Semaphore::new(MOST_ONE_OFFS)),
             life: watch::Sender::new(false),
         }
     }
@@ -72,9 +80,12 @@ impl NodeContainers {
     /// Ends every command that somebody waits for.
     pub(super) async fn end(&self) {
         self.life.send_replace(true);
-        let most = u32::try_from(MOST).unwrap_or(u32::MAX);
-        let ended = timeout(END_LIMIT, self.places.acquire_many(most)).await;
-        if ended.is_err() {
+        let all = |most: usize| u32::try_from(most).unwrap_or(u32::MAX);
+        let ended = async {
+            drop(self.places.acquire_many(all(MOST)).await);
+            drop(self.one_off_places.acquire_many(all(MOST_ONE_OFFS)).await);
+        };
+        if timeout(END_LIMIT, ended).await.is_err() {
             tracing::warn!("Commands in containers were left behind");
         }
     }
@@ -85,20 +96,42 @@ impl NodeContainers {
         grid.map(|grid| grid.to_string())
     }
 
-    fn session(&self, from: NodeId, container: String) -> Session {
-        Session {
-            docker: self.docker.clone(),
+    fn exec_session(&self, from: NodeId, container: String) -> Session {
+        let errand = Errand::Exec {
             grid: self.grid(),
             container: ContainerId(container),
+        };
+        self.session(from, errand, &self.places)
+    }
+
+    fn one_off_session(&self, from: NodeId, asked: OneOffAsked) -> Session {
+        let maker = Maker {
+            docker: self.docker.clone(),
+            me: self.me,
+            view: self.view.clone(),
+            asked,
+        };
+        self.session(from, Errand::OneOff(maker), &self.one_off_places)
+    }
+
+    fn session(&self, from: NodeId, errand: Errand, places: &Arc<Semaphore>) -> Session {
+        Session {
+            docker: self.docker.clone(),
+            errand,
             from,
-            place: Arc::clone(&self.places).try_acquire_owned().ok(),
+            place: Arc::clone(places).try_acquire_owned().ok(),
             life: self.life.subscribe(),
         }
     }
 
     /// Carries a command out for a member that asks for it.
     pub(super) fn serve_exec(&self, from: NodeId, container: String, stream: PeerStream) {
-        tokio::spawn(self.session(from, container).run(stream));
+        tokio::spawn(self.exec_session(from, container).run(stream));
+    }
+
+    /// Makes a container for a member that asks for it, and carries its command out.
+    pub(super) fn serve_one_off(&self, from: NodeId, asked: OneOffAsked, stream: PeerStream) {
+        tokio::spawn(self.one_off_session(from, asked).run(stream));
     }
 
     /// Tells a member what the engine says.
@@ -130,6 +163,13 @@ impl NodeContainers {
         Ok(on_the_wire(used))
     }
 
+    /// A command on another node.
+    async fn there(&self, node: NodeId, asked: Purpose) -> Result<Box<dyn Carried>, String> {
+        let stream = self.p2p.open_stream(node, &asked.header()?).await;
+        let stream = stream.map_err(|problem| format!("{problem:#}"))?;
+        Ok(Box::new(stream))
+    }
+
     /// What another node answers to a question that is all in its header.
     async fn ask<T: DeserializeOwned>(&self, node: NodeId, asked: Purpose) -> Result<T, String> {
         let stream = self.p2p.open_stream(node, &asked.header()?).await;
@@ -140,6 +180,13 @@ impl NodeContainers {
         let told: Result<Result<T, String>, _> = serde_json::from_slice(&bytes);
         told.map_err(|problem| format!("its answer cannot be read: {problem}"))?
     }
+}
+
+/// A command on this node.
+fn here(session: Session) -> Box<dyn Carried> {
+    let (near, far) = duplex(PIPE);
+    tokio::spawn(session.run(far));
+    Box::new(near)
 }
 
 /// Answers a member, and ends the stream.
@@ -188,18 +235,22 @@ impl Containers for NodeContainers {
         node: NodeId,
         container: String,
     ) -> BoxFuture<'_, Result<Box<dyn Carried>, String>> {
-        async move {
-            if node == self.me {
-                let (near, far) = duplex(PIPE);
-                tokio::spawn(self.session(node, container).run(far));
-                return Ok(Box::new(near) as Box<dyn Carried>);
-            }
-            let header = Purpose::Exec(OfContainer { container }).header()?;
-            let stream = self.p2p.open_stream(node, &header).await;
-            let stream = stream.map_err(|problem| format!("{problem:#}"))?;
-            Ok(Box::new(stream) as Box<dyn Carried>)
+        if node == self.me {
+            return ready(Ok(here(self.exec_session(node, container)))).boxed();
         }
-        .boxed()
+        self.there(node, Purpose::Exec(OfContainer { container }))
+            .boxed()
+    }
+
+    fn run(
+        &self,
+        node: NodeId,
+        asked: OneOffAsked,
+    ) -> BoxFuture<'_, Result<Box<dyn Carried>, String>> {
+        if node == self.me {
+            return ready(Ok(here(self.one_off_session(node, asked)))).boxed();
+        }
+        self.there(node, Purpose::OneOff(asked)).boxed()
     }
 
     fn inspect(&self, node: NodeId, container: String) -> BoxFuture<'_, Result<Value, String>> {

@@ -10,7 +10,7 @@ use super::containers::NodeContainers;
 use super::logs::NodeLogs;
 use super::networking::NodeNetworks;
 use super::volumes::NodeVolumes;
-use crate::api::backend::Contents;
+use crate::api::backend::{Contents, OneOffAsked};
 use crate::p2p::PeerStream;
 
 /// What a node wants of another.
@@ -21,6 +21,8 @@ pub(super) enum Purpose {
     Network(bool),
     /// A command in one of its containers: frames follow.
     Exec(OfContainer),
+    /// A command in a container that is made for it: frames follow.
+    OneOff(OneOffAsked),
     /// What its engine says of one of its containers.
     Inspect(OfContainer),
     /// What one of its containers uses now.
@@ -65,6 +67,7 @@ impl Answering<'_> {
         match serde_json::from_slice(&header) {
             Ok(Purpose::Network(_)) => self.networks.serve(from, stream),
             Ok(Purpose::Exec(of)) => self.containers.serve_exec(from, of.container, stream),
+            Ok(Purpose::OneOff(asked)) => self.containers.serve_one_off(from, asked, stream),
             Ok(Purpose::Inspect(of)) => self.containers.serve_inspect(from, of.container, stream),
             Ok(Purpose::Usage(of)) => self.containers.serve_usage(from, of.container, stream),
             Ok(Purpose::Contents(contents)) => self.volumes.serve(from, contents, stream),
@@ -91,6 +94,14 @@ mod tests {
             (r#"{"network":true}"#, Some(Purpose::Network(true))),
             (r#"{"exec":{"container":"ID"}}"#, Some(Purpose::Exec(of()))),
             (r#"{"exec":{"container":"c"}}"#, None),
+            (
+                r#"{"one_off":{"instance":"shop/web-1","generation":7}}"#,
+                Some(Purpose::OneOff(OneOffAsked {
+                    instance: "shop/web-1".parse().unwrap(),
+                    generation: 7,
+                })),
+            ),
+            (r#"{"one_off":{"instance":"web","generation":7}}"#, None),
             (r#"{"inspect":{"container":"x/export?a="}}"#, None),
             (
                 r#"{"inspect":{"container":"ID"}}"#,

@@ -293,7 +293,7 @@ impl Docker {
         Ok(Success::Done)
     }
 
-    async fn stop(&self, id: &ContainerId, grace: Duration) -> Outcome {
+    pub(super) async fn stop(&self, id: &ContainerId, grace: Duration) -> Outcome {
         let options = StopContainerOptions {
             signal: None,
             t: Some(whole_seconds(grace)),

@@ -18,6 +18,7 @@ use kontena_core::stack::{
 };
 use kontena_core::time::WallTime;
 use kontena_core::volume::{Copy, Definition, Mounted, Scope};
+use tokio::io::AsyncWriteExt;
 
 use super::*;
 use engine::{IMAGE, TestEngine};
@@ -674,6 +675,88 @@ async fn a_hook_runs_in_a_container_of_its_own_and_says_why_it_failed() {
     );
     docker.remove_old_hooks(GRID).await.unwrap();
     assert_eq!(engine.cli(&["ps", "-aq"]), "", "nothing is left over");
+}
+
+#[tokio::test]
+async fn a_one_off_container_is_its_command_and_nothing_is_left_of_it() {
+    let Some(engine) = TestEngine::start().await else {
+        return;
+    };
+    let docker = &engine.docker;
+    let one_off = |name: &str, words: &[&str]| ContainerSpec {
+        name: format!("shop.web-run-{name}"),
+        command: Some(words.iter().map(ToString::to_string).collect()),
+        ..spec("shop/web-1", SERVE)
+    };
+    let options = ExecOptions {
+        command: Vec::new(),
+        environment: Vec::new(),
+        tty: false,
+        stdin: true,
+        size: None,
+    };
+
+    // Its input comes back as it was, and its code is told.
+    let script = "cat; echo $COLOUR >&2; exit 7";
+    let spec = one_off("a", &["/bin/sh", "-c", script]);
+    let mut running = docker.start_one_off(&spec, &options).await.unwrap();
+    let sent: Vec<u8> = (0..=255).cycle().take(3_000_000).collect();
+    let mut input = running.input;
+    let to_send = sent.clone();
+    let sending = tokio::spawn(async move {
+        input.write_all(&to_send).await.unwrap();
+        input.shutdown().await.unwrap();
+    });
+    let (mut output, mut errors) = (Vec::new(), Vec::new());
+    while let Some(piece) = running.output.next().await {
+        match piece.unwrap() {
+            Piece::Output(bytes) => output.extend_from_slice(&bytes),
+            Piece::Errors(bytes) => errors.extend_from_slice(&bytes),
+        }
+    }
+    sending.await.unwrap();
+    assert!(output == sent, "{} of {}", output.len(), sent.len());
+    assert_eq!(errors, b"red\n");
+    assert_eq!(docker.ended(&running.process).await, Ok(7));
+    docker.clear(&running.process).await;
+    assert_eq!(engine.cli(&["ps", "-aq"]), "");
+
+    // No program, or none that can be run.
+    for (word, expected) in [("no-such-program", 127), ("/etc", 126)] {
+        match docker.start_one_off(&one_off("b", &[word]), &options).await {
+            Err(NotStarted::Program { code, .. }) => assert_eq!(code, expected, "{word}"),
+            Err(other) => panic!("{word}: {other:?}"),
+            Ok(_) => panic!("{word} runs"),
+        }
+    }
+    assert_eq!(engine.cli(&["ps", "-aq"]), "");
+
+    // It is no instance, is told of while somebody waits for it, and goes with the next look where nobody does.
+    let (_grid, grids) = tokio::sync::watch::channel(Some(GRID.to_owned()));
+    let running = docker
+        .start_one_off(&one_off("c", &["sleep", "1000"]), &options)
+        .await
+        .unwrap();
+    let mut watching = docker.watch(grids);
+    let (mut listed, mut told) = (None, None);
+    while listed.is_none() || told.is_none() {
+        match watching.next().await {
+            Observed::Containers(containers) => listed = Some(containers.len()),
+            Observed::OneOffs(one_offs) => told = Some(one_offs),
+            Observed::Engine(_) | Observed::Volumes(_) => {}
+            Observed::EngineTrouble { problem } => panic!("{problem}"),
+        }
+    }
+    assert_eq!(listed, Some(0));
+    let told = told.unwrap();
+    let names: Vec<&str> = told.keys().map(String::as_str).collect();
+    assert_eq!(names, ["shop.web-run-c"]);
+    drop(running);
+    let began = Instant::now();
+    while !engine.cli(&["ps", "-aq"]).is_empty() {
+        assert!(began.elapsed() < Duration::from_secs(60), "it stays");
+        tokio::time::sleep(Duration::from_millis(100)).await;
+    }
 }
 
 #[tokio::test]

@@ -12,14 +12,13 @@ use std::time::Duration;
 use bollard::exec::{CreateExecOptions, ResizeExecOptions};
 use kontena_core::reconcile::action::ContainerId;
 use serde_json::Value;
-use tokio::io::{ReadHalf, WriteHalf, split};
-use tokio_util::codec::FramedRead;
 
+pub(super) use hijack::Hijacked;
 pub(crate) use pieces::Piece;
+pub(super) use pieces::Pieces;
 
-use self::hijack::Hijacked;
-use self::pieces::Pieces;
 use super::labels::GRID;
+use super::process::{Process, Running};
 use super::trouble::{CONFLICT, NOT_FOUND, Trouble};
 use super::{Docker, READ_LIMIT};
 
@@ -27,13 +26,12 @@ use super::{Docker, READ_LIMIT};
 const FIRST_LOOK: Duration = Duration::from_millis(10);
 const LAST_LOOK: Duration = Duration::from_secs(1);
 
-/// What is read at once.
-const BUFFER: usize = 64 * 1024;
-
 /// The command that is wanted.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) struct ExecOptions {
     pub(crate) command: Vec<String>,
+    /// `NAME=VALUE`, beside that of the container.
+    pub(crate) environment: Vec<String>,
     pub(crate) tty: bool,
     pub(crate) stdin: bool,
     /// Width and height of the terminal, in characters.
@@ -47,19 +45,13 @@ pub(crate) enum NotStarted {
     Container(String),
     /// The engine does not take the command.
     Command(String),
+    /// The container's program is not there, or is none: its exit code.
+    Program { code: i64, problem: String },
     /// The engine does not answer, or is broken.
     Engine(String),
 }
 
-/// A command that runs.
-pub(crate) struct Running {
-    /// The engine's name of it.
-    pub(crate) id: ExecId,
-    pub(crate) output: FramedRead<ReadHalf<Hijacked>, Pieces>,
-    /// Shut down, it is the end of the command's input.
-    pub(crate) input: WriteHalf<Hijacked>,
-}
-
+/// The engine's name of a command.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) struct ExecId(String);
 
@@ -85,13 +77,11 @@ impl Docker {
         let id = created.map_err(|trouble| not_started(&trouble))?;
         let hijacked = self.start_exec(&id, options).await;
         let hijacked = hijacked.map_err(|trouble| not_started(&trouble))?;
-        let (output, input) = split(hijacked);
-        let pieces = Pieces::of(options.tty);
-        Ok(Running {
+        let process = Process::Exec {
+            container: container.clone(),
             id,
-            output: FramedRead::with_capacity(output, pieces, BUFFER),
-            input,
-        })
+        };
+        Ok(Running::of(process, hijacked, options.tty))
     }
 
     async fn check_ours(&self, container: &ContainerId, grid: &str) -> Result<(), NotStarted> {
@@ -119,6 +109,7 @@ impl Docker {
             attach_stderr: Some(true),
             tty: Some(options.tty),
             cmd: Some(options.command.clone()),
+            env: Some(options.environment.clone()),
             ..CreateExecOptions::default()
         };
         let created = self
@@ -129,25 +120,21 @@ impl Docker {
         Ok(ExecId(created.id))
     }
 
-    /// Says how large the terminal is that shows it. One that has ended already needs no size.
-    pub(crate) async fn resize_exec(&self, id: &ExecId, width: u16, height: u16) {
+    pub(super) async fn resize_exec(
+        &self,
+        id: &ExecId,
+        width: u16,
+        height: u16,
+    ) -> Result<(), Trouble> {
         let name = id.0.clone();
         let options = ResizeExecOptions { height, width };
-        let resized = self
-            .call(READ_LIMIT, |client| async move {
-                client.resize_exec(&name, options).await
-            })
-            .await;
-        if let Err(trouble) = resized {
-            tracing::debug!(problem = trouble.problem(), "A terminal was not resized");
-        }
+        self.call(READ_LIMIT, |client| async move {
+            client.resize_exec(&name, options).await
+        })
+        .await
     }
 
-    /// Waits for the end of a command, and answers its exit code.
-    ///
-    /// # Errors
-    /// The engine does not know it any more, or does not answer.
-    pub(crate) async fn exec_ended(&self, id: &ExecId) -> Result<i64, String> {
+    pub(super) async fn exec_ended(&self, id: &ExecId) -> Result<i64, String> {
         let mut pause = FIRST_LOOK;
         loop {
             let inspected = self.inspect_exec(id).await;

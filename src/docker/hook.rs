@@ -17,7 +17,7 @@ use kontena_core::stack::Hook;
 use super::command::{LINES, Ran, Tail};
 use super::labels::GRID;
 use super::spec::create_body;
-use super::trouble::{CONFLICT, NOT_FOUND, Trouble};
+use super::trouble::{NOT_FOUND, Trouble};
 use super::{Docker, READ_LIMIT};
 
 /// The grid whose hook runs in the container.
@@ -33,10 +33,11 @@ impl Docker {
         limit: Duration,
     ) -> Outcome {
         self.remove_left_over(&spec.name).await?;
-        let id = self.create_hook(spec, command).await?;
+        let body = hook_body(create_body(spec, &self.network), command);
+        let id = self.create_throw_away(spec, body).await?;
         let ran = self.run_hook(&id, limit).await;
         // Whatever became of it. What cannot be removed now is removed before it is run again.
-        if let Err(trouble) = self.remove_hook(&id.0).await {
+        if let Err(trouble) = self.remove_throw_away(&id.0).await {
             let problem = trouble.problem();
             tracing::warn!(container = %id.0, problem, "The container of a hook is left over");
         }
@@ -71,41 +72,13 @@ impl Docker {
         Ok(())
     }
 
-    async fn create_hook(
-        &self,
-        spec: &ContainerSpec,
-        command: String,
-    ) -> Result<ContainerId, Failure> {
-        let _mounting = self.mounting.read().await;
-        let made = self.make_volumes(spec).await?;
-        let body = hook_body(create_body(spec, &self.network), command);
-        let created = self.create_from(&spec.name, body).await;
-        if let Err(Trouble::Refused { .. }) = &created {
-            self.unmake_volumes(&made).await;
-        }
-        match created {
-            Ok(id) => Ok(id),
-            Err(trouble) if trouble.is_status(CONFLICT) => Err(Failure::Occupied {
-                name: spec.name.clone(),
-            }),
-            Err(Trouble::Refused {
-                status: NOT_FOUND,
-                message,
-            }) => Err(Failure::NoImage {
-                image: spec.image.clone(),
-                problem: message,
-            }),
-            Err(trouble) => Err(trouble.into()),
-        }
-    }
-
     /// How it ended and what it wrote last; `None` if it did not end in time.
     async fn run_hook(
         &self,
         id: &ContainerId,
         limit: Duration,
     ) -> Result<Option<(i64, VecDeque<String>)>, Failure> {
-        self.start_hook(id).await?;
+        self.start_throw_away(id).await?;
         let code = match tokio::time::timeout(limit, self.end_of(id)).await {
             Ok(code) => code?,
             Err(_) => return Ok(None),
@@ -113,12 +86,7 @@ impl Docker {
         Ok(Some((code, self.last_lines(id).await)))
     }
 
-    async fn start_hook(&self, id: &ContainerId) -> Result<(), Trouble> {
-        let _mounting = self.mounting.read().await;
-        self.start_call(id).await
-    }
-
-    async fn end_of(&self, id: &ContainerId) -> Result<i64, Failure> {
+    pub(super) async fn end_of(&self, id: &ContainerId) -> Result<i64, Failure> {
         let client = self.client().await?;
         let mut ends = client.wait_container(&id.0, None::<WaitContainerOptions>);
         match ends.next().await {
@@ -170,14 +138,9 @@ impl Docker {
         };
         let labels = found.config.and_then(|config| config.labels);
         if labels.is_some_and(|labels| labels.contains_key(HOOK_OF)) {
-            return Ok(self.remove_hook(name).await?);
+            return Ok(self.remove_throw_away(name).await?);
         }
         Ok(())
-    }
-
-    /// With the volumes that nobody has named.
-    async fn remove_hook(&self, name: &str) -> Result<(), Trouble> {
-        self.remove_running(name, true).await
     }
 
     /// Removes the hooks of `grid` that an earlier life of the daemon left behind.
@@ -195,7 +158,7 @@ impl Docker {
             .await?;
         for id in found.into_iter().filter_map(|summary| summary.id) {
             tracing::info!(container = %id, "Removing a hook that nobody waits for any more");
-            self.remove_hook(&id).await?;
+            self.remove_throw_away(&id).await?;
         }
         Ok(())
     }

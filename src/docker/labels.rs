@@ -11,7 +11,7 @@ use kontena_core::schedule::Slot;
 
 /// The grid's id: containers of another grid are left alone.
 pub(super) const GRID: &str = "io.kontena.grid.id";
-const INSTANCE: &str = "io.kontena.instance";
+pub(super) const INSTANCE: &str = "io.kontena.instance";
 const EPOCH: &str = "io.kontena.epoch";
 /// The generation: which deploy made the container.
 const GENERATION: &str = "io.kontena.container.deploy_rev";

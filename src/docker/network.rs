@@ -181,6 +181,12 @@ impl Docker {
         }
     }
 
+    /// The subnet that the grid's network has on this engine now; `None` where it is not there.
+    pub(super) async fn network_subnet(&self) -> Result<Option<String>, Trouble> {
+        let found = self.inspect_network(&self.network).await?;
+        Ok(found.as_ref().and_then(subnet_of).cloned())
+    }
+
     async fn inspect_network(&self, name: &str) -> Result<Option<NetworkInspect>, Trouble> {
         let name = name.to_owned();
         let inspected = self.call(READ_LIMIT, |client| async move {

@@ -16,6 +16,7 @@ pub(super) struct Newest {
 struct Unread {
     engine: Option<Observed>,
     containers: Option<Observed>,
+    one_offs: Option<Observed>,
     volumes: Option<Observed>,
 }
 
@@ -24,11 +25,13 @@ impl Newest {
         let mut unread = self.unread.lock().unwrap_or_else(PoisonError::into_inner);
         match observed {
             Observed::Containers(_) => unread.containers = Some(observed),
+            Observed::OneOffs(_) => unread.one_offs = Some(observed),
             Observed::Volumes(_) => unread.volumes = Some(observed),
             Observed::Engine(_) => unread.engine = Some(observed),
             Observed::EngineTrouble { .. } => {
                 // A list from before the trouble would look like a sign of life.
                 unread.containers = None;
+                unread.one_offs = None;
                 unread.engine = Some(observed);
             }
         }
@@ -46,7 +49,8 @@ impl Newest {
         // Who starts something looks at its volumes first.
         let engine = unread.engine.take();
         let volumes = engine.or_else(|| unread.volumes.take());
-        volumes.or_else(|| unread.containers.take())
+        let one_offs = volumes.or_else(|| unread.one_offs.take());
+        one_offs.or_else(|| unread.containers.take())
     }
 }
 

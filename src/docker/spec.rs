@@ -49,7 +49,7 @@ fn host_config(spec: &ContainerSpec, network: &str) -> HostConfig {
         network_mode: match spec.network {
             Attachment::Plain => None,
             Attachment::Host => Some("host".to_owned()),
-            Attachment::Grid(_) => Some(network.to_owned()),
+            Attachment::Grid(_) | Attachment::Free(_) => Some(network.to_owned()),
         },
         port_bindings: Some(port_bindings(&spec.ports)),
         binds: Some(spec.mounts.iter().filter_map(bind).collect()),
@@ -118,7 +118,11 @@ fn networking(attachment: Attachment, network: &str) -> Option<NetworkingConfig>
 
 /// The node's own server of names, for containers in the grid's network.
 fn server(attachment: Attachment) -> Option<Ipv4Addr> {
-    Some(Subnet::of(attachment.address()?).gateway())
+    match attachment {
+        Attachment::Plain | Attachment::Host => None,
+        Attachment::Grid(address) => Some(Subnet::of(address).gateway()),
+        Attachment::Free(subnet) => Some(subnet.gateway()),
+    }
 }
 
 /// Kontena's search domains: the stack's and the grid's, or the grid's and that of all grids.

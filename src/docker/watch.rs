@@ -20,6 +20,7 @@ use tokio::time::Instant;
 use super::container::{address, assigned, container, plain_name};
 use super::labels::{GRID, owner};
 use super::newest::Newest;
+use super::one_off::{is_one_off, told};
 use super::trouble::{NOT_FOUND, Trouble};
 use super::{Docker, READ_LIMIT};
 
@@ -230,7 +231,11 @@ impl Watcher {
             self.remove_leftovers(&grid);
             self.swept = Some(grid.clone());
         }
-        let listed = self.list(&grid).await?;
+        let all = self.list(&grid).await?;
+        let (one_offs, mut listed): (Vec<_>, Vec<_>) = all.into_iter().partition(is_one_off);
+        listed.retain(|summary| self.is_readable(summary));
+        self.docker.remove_strays(&one_offs);
+        self.newest.put(Observed::OneOffs(told(&one_offs)));
         self.inspect_unknown(&listed).await?;
         let containers = listed
             .iter()
@@ -267,7 +272,7 @@ impl Watcher {
         }
     }
 
-    async fn list(&mut self, grid: &str) -> Result<Vec<ContainerSummary>, Trouble> {
+    async fn list(&self, grid: &str) -> Result<Vec<ContainerSummary>, Trouble> {
         let options = ListContainersOptions {
             all: true,
             filters: Some(HashMap::from([filter(
@@ -276,14 +281,11 @@ impl Watcher {
             )])),
             ..ListContainersOptions::default()
         };
-        let mut listed = self
-            .docker
+        self.docker
             .call(READ_LIMIT, |client| async move {
                 client.list_containers(Some(options)).await
             })
-            .await?;
-        listed.retain(|summary| self.is_readable(summary));
-        Ok(listed)
+            .await
     }
 
     fn is_readable(&mut self, summary: &ContainerSummary) -> bool {

@@ -19,6 +19,7 @@ mod network;
 mod power;
 mod registries;
 mod rollouts;
+mod run;
 mod splits;
 mod stacks;
 mod standby;

@@ -2,7 +2,7 @@
 
 use kontena_core::id::{InstanceId, NodeId, ServiceKey};
 use kontena_core::network::zone::DOMAIN;
-use kontena_core::report::{Hold, InstanceState};
+use kontena_core::report::{Health, Hold, InstanceState, OneOff};
 use kontena_core::view::{Member, ServiceRecord};
 
 use super::Snapshot;
@@ -13,7 +13,16 @@ use crate::api::types::instance::{Container, ContainerHealth, ContainerState};
 
 /// All containers, by node and instance, each with its place in that order.
 pub(in crate::api) fn of_grid(snapshot: &Snapshot) -> Vec<(String, Container)> {
-    select(snapshot, |_| true)
+    let mut containers = select(snapshot, |_| true);
+    for (node, member, report) in snapshot.reports().filter(|it| !snapshot.is_absent(it.0)) {
+        let one_offs = report.one_offs.iter();
+        containers.extend(one_offs.map(|(name, told)| {
+            let place = format!("{},{name}", place(node, &told.instance));
+            (place, one_off(snapshot, node, member, name, told))
+        }));
+    }
+    containers.sort_by(|(place, _), (other, _)| place.cmp(other));
+    containers
 }
 
 /// The containers of one service, by instance number.
@@ -34,6 +43,9 @@ pub(in crate::api) fn find(
         return None;
     }
     let report = snapshot.view.reports.get(node)?;
+    if let Some(one_off) = report.one_offs.get(name) {
+        return Some((one_off.container.clone(), InstanceState::Running));
+    }
     let mut holds = report.holds.iter();
     let (id, hold) = holds.find(|(id, _)| id.container_name() == name)?;
     Some((hold.container.clone()?, state_of(snapshot, id, hold)))
@@ -44,6 +56,7 @@ pub(in crate::api) fn is_known(snapshot: &Snapshot, node: &NodeId, name: &str) -
     let report = snapshot.view.reports.get(node);
     let mut holds = report.iter().flat_map(|report| report.holds.keys());
     holds.any(|id| id.container_name() == name)
+        || report.is_some_and(|report| report.one_offs.contains_key(name))
 }
 
 /// That some node has or had a container of this name.
@@ -123,6 +136,53 @@ fn state_of(snapshot: &Snapshot, id: &InstanceId, hold: &Hold) -> InstanceState 
     match hold.exit_code {
         Some(_) if is_job => InstanceState::Stopped,
         Some(_) | None => hold.state,
+    }
+}
+
+/// One that a person runs beside the instances. What it was told to do may hold a password: it is not told.
+fn one_off(
+    snapshot: &Snapshot,
+    node: &NodeId,
+    member: &Member,
+    name: &str,
+    told: &OneOff,
+) -> Container {
+    let InstanceId {
+        service: key,
+        number,
+    } = &told.instance;
+    let record = snapshot.view.documents.services.get(key);
+    let deployed = record.and_then(|record| record.deployed.as_ref());
+    let service = deployed.and_then(|deployed| deployed.revision.service.as_ref().ok());
+    Container {
+        id: format!("{}/{}/{name}", snapshot.grid, member.name),
+        name: name.to_owned(),
+        container_id: told.container.clone(),
+        instance_number: *number,
+        service_id: snapshot.service_id(key),
+        status: InstanceState::Running.to_string(),
+        node: snapshot.node_ref(node, &member.name),
+        image: service.map(|service| service.image.clone()),
+        cmd: None,
+        hostname: None,
+        domainname: Some(domainname(snapshot, key)),
+        ip_address: None,
+        created_at: Time::known(told.since),
+        deploy_rev: deployed.map_or(0, |deployed| deployed.generation),
+        service_rev: deployed.map(|deployed| deployed.revision.number),
+        health_status: ContainerHealth {
+            status: Health::Unknown.to_string(),
+            updated_at: Time::known(told.since),
+        },
+        state: ContainerState {
+            running: true,
+            paused: false,
+            restarting: false,
+            oom_killed: false,
+            dead: false,
+            error: String::new(),
+            exit_code: None,
+        },
     }
 }
 

@@ -1,8 +1,7 @@
 //! The containers of all nodes: listed, looked into, and commands in them.
 
 use axum::Json;
-use axum::extract::ws::WebSocketUpgrade;
-use axum::extract::{FromRequestParts, Request, State};
+use axum::extract::{Request, State};
 use axum::http::Uri;
 use axum::response::Response;
 use kontena_core::id::NodeId;
@@ -11,15 +10,14 @@ use schemars::JsonSchema;
 use serde::Deserialize;
 use serde_json::Value;
 
-use super::handover::{hand_over, is_asked_for, required};
+use super::commands::{connect, is_set};
 use super::{Answer, List, Shared, snapshot_of};
 use crate::api::answer::Refused;
 use crate::api::backend::{Backend, Carried};
-use crate::api::carry::carry_command;
-use crate::api::exec::{Flags, MAX_MESSAGE, Output, run_to_the_end, speak};
+use crate::api::exec::{Flags, Output, run_to_the_end};
 use crate::api::present;
 use crate::api::request::{Body, Parameters, Segments};
-use crate::api::types::exec::{EXEC, Start};
+use crate::api::types::exec::Start;
 use crate::api::types::instance::Containers;
 use crate::api::types::page::{Page, PageSize, Place};
 use crate::api::types::segments::{OfContainer, OfGrid};
@@ -86,6 +84,13 @@ impl Meant {
         })
     }
 
+    fn check_runs(&self, name: &str) -> Result<(), Refused> {
+        match self.state == InstanceState::Running {
+            true => Ok(()),
+            false => Err(Refused::not_running(name, &self.state.to_string())),
+        }
+    }
+
     async fn command(&self, backend: &Backend) -> Result<Box<dyn Carried>, Refused> {
         let opened = backend.containers.exec(self.node, self.container.clone());
         opened
@@ -94,7 +99,7 @@ impl Meant {
     }
 }
 
-/// Kontena's flags, which are texts and count if they are there.
+/// Kontena's flags.
 #[derive(Debug, Default, Deserialize, JsonSchema)]
 #[serde(default, deny_unknown_fields)]
 pub(super) struct ExecQuery {
@@ -108,20 +113,13 @@ pub(super) struct ExecQuery {
 
 impl ExecQuery {
     fn flags(&self) -> Flags {
-        let is_set = |flag: &Option<String>| {
-            flag.as_deref()
-                .is_some_and(|said| !matches!(said, "false" | "0"))
-        };
         Flags {
-            interactive: is_set(&self.interactive),
-            shell: is_set(&self.shell),
-            tty: is_set(&self.tty),
+            interactive: is_set(self.interactive.as_deref()),
+            shell: is_set(self.shell.as_deref()),
+            tty: is_set(self.tty.as_deref()),
         }
     }
 }
-
-/// What a connection to a command speaks.
-pub(super) const PROTOCOLS: [&str; 2] = ["websocket", EXEC];
 
 /// `GET …/exec`: a connection to a command that is still to be named. With `Upgrade: websocket` as Kontena's clients
 /// speak, with `Upgrade: kontena-exec`, *ours*, byte for byte.
@@ -131,37 +129,13 @@ pub(super) async fn exec(
     Parameters(query): Parameters<ExecQuery>,
     request: Request,
 ) -> Result<Response, Refused> {
-    let asked = |protocol| is_asked_for(request.headers(), protocol);
-    if !PROTOCOLS.into_iter().any(asked) {
-        return Ok(required(&PROTOCOLS));
-    }
     let name = path.name.clone();
-    let meant = Meant::find(&backend, path)?;
-    if meant.state != InstanceState::Running {
-        return Err(Refused::not_running(&name, &meant.state.to_string()));
-    }
-    let place = backend.handovers.place()?;
-    if is_asked_for(request.headers(), EXEC) {
-        let command = meant.command(&backend).await?;
-        return Ok(hand_over(request, EXEC, place, |io| async move {
-            if let Err(problem) = carry_command(io, command).await {
-                tracing::debug!(%problem, "A connection to a command broke");
-            }
-        }));
-    }
-    let (mut parts, _) = request.into_parts();
-    let upgrade = WebSocketUpgrade::from_request_parts(&mut parts, &()).await;
-    let Ok(upgrade) = upgrade else {
-        return Ok(required(&PROTOCOLS));
+    let opened = async {
+        let meant = Meant::find(&backend, path)?;
+        meant.check_runs(&name)?;
+        meant.command(&backend).await
     };
-    let command = meant.command(&backend).await?;
-    let upgrade = upgrade
-        .max_message_size(MAX_MESSAGE)
-        .max_frame_size(MAX_MESSAGE);
-    Ok(upgrade.on_upgrade(move |socket| async move {
-        speak(socket, command, query.flags()).await;
-        drop(place);
-    }))
+    connect(&backend, request, query.flags(), opened).await
 }
 
 #[derive(Debug, Deserialize, JsonSchema)]
@@ -180,9 +154,7 @@ pub(super) async fn run(
 ) -> Answer<Output> {
     let name = path.name.clone();
     let meant = Meant::find(&backend, path)?;
-    if meant.state != InstanceState::Running {
-        return Err(Refused::not_running(&name, &meant.state.to_string()));
-    }
+    meant.check_runs(&name)?;
     let start = Start {
         command: wanted.cmd,
         ..Start::default()

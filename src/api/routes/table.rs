@@ -9,9 +9,9 @@ use aide::axum::ApiRouter;
 use aide::axum::routing::{delete_with, get_with, post_with, put_with};
 
 use super::{
-    about, backup, binding, conflicts, containers, contents, deploys, grids, job_runs, keys, logs,
-    membership, network, nodes, plan, proxy, registries, revisions, services, stacks, stats,
-    volumes, vpn, why,
+    about, backup, binding, commands, conflicts, containers, contents, deploys, grids, job_runs,
+    keys, logs, membership, network, nodes, one_offs, plan, proxy, registries, revisions, services,
+    stacks, stats, volumes, vpn, why,
 };
 use crate::api::backend::Backend;
 use crate::api::openapi::operation::{
@@ -195,7 +195,7 @@ fn of_containers() -> Routes {
             &under("exec"),
             get_with(
                 containers::exec,
-                hands_over("A connection to a command", EXEC, &containers::PROTOCOLS),
+                hands_over("A connection to a command", EXEC, &commands::PROTOCOLS),
             )
             .post_with(
                 containers::run,
@@ -215,9 +215,9 @@ fn of_containers() -> Routes {
         )
 }
 
-/// For [`containers::exec`].
+/// For [`containers::exec`] and [`one_offs::connection`].
 const EXEC: &str = "\
-With `Upgrade: websocket` messages are texts of JSON. The client says `{\"cmd\": [\"ls\"]}`, then `{\"stdin\": \"…\"}` (`null` \
+With `Upgrade: websocket` messages are texts of JSON. The client says `{\"cmd\": [\"ls\"]}` (and, ours, `\"env\": [\"A=b\"]`), then `{\"stdin\": \"…\"}` (`null` \
 ends it) and `{\"tty_size\": {\"width\": 80, \"height\": 24}}`; it hears `{\"stream\": \"stdout\", \"chunk\": \"…\"}` and, last, \
 `{\"exit\": 0}` or `{\"error\": \"…\"}`. With `Upgrade: kontena-exec`, *ours*, both sides speak in frames, byte for byte.";
 
@@ -249,6 +249,21 @@ fn of_services() -> Routes {
         .api_route(
             &under("restart"),
             post_with(services::restart, changes("Restart its containers")),
+        )
+        .api_route(
+            &under("run"),
+            get_with(
+                one_offs::connection,
+                hands_over(
+                    "A connection to a command in a container that is made for it",
+                    EXEC,
+                    &commands::PROTOCOLS,
+                ),
+            )
+            .post_with(
+                one_offs::to_the_end,
+                runs("Run a command to its end, without input, in a container that is made for it"),
+            ),
         )
         .api_route(
             &under("envs"),

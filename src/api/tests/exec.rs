@@ -241,6 +241,7 @@ async fn kontenas_clients_type_into_a_command_and_read_what_it_writes() {
         tty: true,
         stdin: true,
         size: Some(size(80, 24)),
+        environment: Vec::new(),
     };
     assert_eq!(*server.containers.asked.lock().unwrap(), [asked]);
     assert_eq!(*server.containers.resized.lock().unwrap(), [size(100, 30)]);

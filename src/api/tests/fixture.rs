@@ -33,7 +33,7 @@ use tokio::sync::{mpsc, oneshot, watch};
 use super::contents::FakeVolumes;
 use crate::api::backend::{
     Backend, Backups, Carried, Containers, Images, KeyOrder, Local, LogLine, LogOptions, LogSource,
-    Logs, Networks,
+    Logs, Networks, OneOffAsked,
 };
 use crate::api::client::{ApiError, Client};
 use crate::api::routes::handover::Handovers;
@@ -284,6 +284,7 @@ pub(super) fn add_report(
         volumes: BTreeMap::new(),
         made: BTreeSet::new(),
         jobs: BTreeMap::new(),
+        one_offs: BTreeMap::new(),
         network: None,
         unknown: BTreeMap::new(),
     };
@@ -571,6 +572,8 @@ impl Images for FakeImages {
 pub(super) struct FakeContainers {
     /// What was asked for.
     pub(super) asked: Arc<Mutex<Vec<Start>>>,
+    /// The one-off containers that were asked for.
+    pub(super) one_offs: Arc<Mutex<Vec<(NodeId, OneOffAsked)>>>,
     /// What was said beside the input.
     pub(super) resized: Arc<Mutex<Vec<Size>>>,
     /// How many commands are over.
@@ -633,6 +636,15 @@ impl Containers for FakeContainers {
             over.send_modify(|over| *over += 1);
         });
         Box::pin(async move { Ok(Box::new(near) as Box<dyn Carried>) })
+    }
+
+    fn run(
+        &self,
+        asked: NodeId,
+        one_off: OneOffAsked,
+    ) -> BoxFuture<'_, Result<Box<dyn Carried>, String>> {
+        self.one_offs.lock().unwrap().push((asked, one_off));
+        self.exec(asked, String::new())
     }
 
     fn inspect(&self, asked: NodeId, container: String) -> BoxFuture<'_, Result<Value, String>> {

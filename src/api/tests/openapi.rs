@@ -11,6 +11,8 @@ use crate::api::routes;
 const PROXY: &str = "/v1/proxy/{grid}/{stack}/{service}/{port}";
 const EXEC: &str = "/v1/containers/{grid}/{node}/{name}/exec";
 const WEB_EXEC: &str = "/v1/containers/home/alpha/shop.web-1/exec";
+const RUN: &str = "/v1/services/{grid}/{stack}/{service}/run";
+const WEB_RUN: &str = "/v1/services/home/shop/web/run";
 const METHODS: [&str; 5] = ["get", "put", "post", "patch", "delete"];
 
 pub(super) fn document() -> Value {
@@ -214,6 +216,7 @@ async fn what_a_change_answers_is_as_the_document_says() {
             "/v1/containers/{grid}/{node}/{name}/exec".to_owned(),
             json!({"cmd": ["say", "a"]}),
         ),
+        (format!("{service}/run"), json!({"cmd": ["say", "a"]})),
     ] {
         let answer: Value = server.client.post(&filled(&path), &body).await.unwrap();
         answers.push(("post", path, answer));
@@ -262,6 +265,9 @@ async fn a_refusal_is_as_the_document_says() {
         ("POST", WEB_EXEC, EXEC, r#"{"cmd": ["stopped"]}"#),
         ("POST", WEB_EXEC, EXEC, r#"{"cmd": ["broken"]}"#),
         ("POST", WEB_EXEC, EXEC, r#"{"cmd": ["busy"]}"#),
+        ("POST", WEB_RUN, RUN, r#"{"node": "omega"}"#),
+        ("POST", WEB_RUN, RUN, r#"{"node": "beta"}"#),
+        ("GET", WEB_RUN, RUN, ""),
     ] {
         let (method, path, template, body) = request;
         let answer = raw(&server, refused(method, path, body).as_bytes()).await;
@@ -284,6 +290,8 @@ fn whatever_a_node_may_be_too_busy_for_says_so() {
         ("get", PROXY),
         ("get", EXEC),
         ("post", EXEC),
+        ("get", RUN),
+        ("post", RUN),
         ("post", "/v1/grids/{grid}/plan"),
         ("get", "/v1/why/{stack}/{service}"),
     ] {

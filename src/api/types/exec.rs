@@ -1,4 +1,4 @@
-//! What is said about a command in a container, between whoever asks for it and the node that has the container.
+//! What is said about a command in a container, or of one, between whoever asks for it and the node that has the container.
 //!
 //! Frames in both directions: four bytes of length (big-endian), a byte that says what it is, and the rest. They are
 //! the same on the API's connection (`Upgrade: kontena-exec`, *ours*) and on a stream between nodes, so that a node
@@ -41,6 +41,9 @@ pub(crate) struct Start {
     /// Of the terminal of whoever asks.
     #[serde(default)]
     pub(crate) size: Option<Size>,
+    /// `NAME=VALUE`, in place of what the container has.
+    #[serde(default)]
+    pub(crate) environment: Vec<String>,
 }
 
 impl Start {
@@ -77,7 +80,22 @@ pub(crate) enum Heard {
     Ended(i64),
     /// It could not be started, or nobody knows how it ended.
     Failed(Failed, String),
+    /// What is done for a one-off container before its command writes.
+    News(News),
     Alive,
+}
+
+/// How far a one-off container has come.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub(crate) enum News {
+    /// So many hundredths of its image are on the node.
+    Pulls(u8),
+    Runs {
+        /// By its name.
+        node: String,
+        container: String,
+    },
 }
 
 /// Why there is no exit code.
@@ -204,6 +222,7 @@ const FAILED: u8 = 4;
 const WRONG: u8 = 5;
 const NOT_NOW: u8 = 6;
 const BUSY: u8 = 7;
+const NEWS: u8 = 8;
 
 impl Frame for Heard {
     fn kind(&self) -> u8 {
@@ -215,6 +234,7 @@ impl Frame for Heard {
             Self::Failed(Failed::Wrong, _) => WRONG,
             Self::Failed(Failed::NotNow, _) => NOT_NOW,
             Self::Failed(Failed::Busy, _) => BUSY,
+            Self::News(_) => NEWS,
             Self::Alive => ALIVE,
         }
     }
@@ -224,6 +244,7 @@ impl Frame for Heard {
             Self::Output(bytes) | Self::Errors(bytes) => bytes,
             Self::Ended(code) => Bytes::copy_from_slice(&code.to_be_bytes()),
             Self::Failed(_, problem) => Bytes::from(problem),
+            Self::News(news) => serde_json::to_vec(&news)?.into(),
             Self::Alive => Bytes::new(),
         })
     }
@@ -240,6 +261,7 @@ impl Frame for Heard {
             WRONG => failed(Failed::Wrong, &payload),
             NOT_NOW => failed(Failed::NotNow, &payload),
             BUSY => failed(Failed::Busy, &payload),
+            NEWS => Self::News(serde_json::from_slice(&payload)?),
             ALIVE => Self::Alive,
             other => return Err(unknown(other)),
         })
@@ -272,13 +294,15 @@ mod tests {
             prop::collection::vec(".{0,20}", 0..4),
             any::<[bool; 3]>(),
             prop::option::of(size()),
+            prop::collection::vec(".{0,20}", 0..3),
         );
-        let start = start.prop_map(|(command, [shell, tty, stdin], size)| Start {
+        let start = start.prop_map(|(command, [shell, tty, stdin], size, environment)| Start {
             command,
             shell,
             tty,
             stdin,
             size,
+            environment,
         });
         prop_oneof![
             start.prop_map(Said::Start),
@@ -298,8 +322,16 @@ mod tests {
         ]
     }
 
+    fn news() -> impl Strategy<Value = News> {
+        prop_oneof![
+            any::<u8>().prop_map(News::Pulls),
+            (".{0,20}", ".{0,20}").prop_map(|(node, container)| News::Runs { node, container }),
+        ]
+    }
+
     fn heard() -> impl Strategy<Value = Heard> {
         prop_oneof![
+            news().prop_map(Heard::News),
             bytes().prop_map(Heard::Output),
             bytes().prop_map(Heard::Errors),
             any::<i64>().prop_map(Heard::Ended),

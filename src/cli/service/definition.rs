@@ -217,7 +217,7 @@ fn image(text: &str) -> Result<String, String> {
     image_reference(text).map_err(|problem| problem.to_string())
 }
 
-fn variable(text: &str) -> Result<String, String> {
+pub(super) fn variable(text: &str) -> Result<String, String> {
     match Service::variable_name(text) {
         Ok(_) => Ok(text.to_owned()),
         Err(problem) => Err(problem.to_string()),

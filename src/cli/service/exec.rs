@@ -5,7 +5,7 @@ use kontena_core::id::ServiceKey;
 
 use crate::api::paths;
 use crate::api::types::instance::{Container, Containers};
-use crate::cli::exec::{self, Options};
+use crate::cli::exec::{self, Call, Options};
 use crate::cli::failure::Failure;
 use crate::cli::session::Session;
 use crate::cli::text::printable;
@@ -38,7 +38,7 @@ pub(super) struct Exec {
 }
 
 pub(super) async fn exec(session: &Session, asked: &Exec) -> Result<(), Failure> {
-    asked.options.check(session, &asked.command)?;
+    asked.options.check(session, &asked.command, &[])?;
     let grid = session.grid().await?;
     let path = format!("{}/containers", paths::service(&grid, &asked.name));
     let answer: Containers = session.client.get(&path).await?;
@@ -87,13 +87,19 @@ async fn in_one(
     container: &Container,
     ended: &mut Vec<exec::Ended>,
 ) -> Result<i64, Failure> {
-    let path = paths::container(&container.id);
-    let (options, command) = (&asked.options, asked.command.as_slice());
+    let path = format!("{}/exec", paths::container(&container.id));
+    let call = Call {
+        path: &path,
+        options: &asked.options,
+        command: &asked.command,
+        environment: &[],
+        is_silent: true,
+    };
     if !session.output.is_json() {
-        return exec::run(session, &path, options, command).await;
+        return exec::run(session, &call).await;
     }
     let name = format!("{}/{}", container.node.name, container.name);
-    let one = exec::kept(session, &path, name, options, command).await?;
+    let one = exec::kept(session, &call, Some(name)).await?;
     let code = one.exit_code;
     ended.push(one);
     Ok(code)

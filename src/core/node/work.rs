@@ -285,7 +285,7 @@ impl Node {
             Observed::Engine(_) | Observed::EngineTrouble { .. } => {
                 self.own.engine = Some(observed.clone());
             }
-            Observed::Containers(_) | Observed::Volumes(_) => {}
+            Observed::Containers(_) | Observed::OneOffs(_) | Observed::Volumes(_) => {}
         }
         if let Some(instances) = &mut self.instances {
             instances.observe(observed, now);
@@ -448,6 +448,7 @@ impl Node {
                 report.volumes = instances.volumes().clone();
                 report.made = instances.told_made().clone();
                 report.jobs = instances.told_jobs().clone();
+                report.one_offs = instances.one_offs().clone();
                 report.network = network;
             });
         let Some(report) = next else {

@@ -145,6 +145,19 @@ pub(super) fn candidate<'v>(
         .or_else(|| unready(survey, node))
 }
 
+/// Why a node may not run a container that is none of the instances, and publishes nothing.
+pub(super) fn one_off<'v>(
+    survey: &Survey<'v>,
+    wanted: &Wanted<'v>,
+    node: usize,
+    number: u32,
+) -> Option<Rejection<'v>> {
+    fixed(survey, wanted, node)
+        .or_else(|| affinity(survey, wanted, node, number, false))
+        .or_else(|| memory(survey, wanted, node))
+        .or_else(|| unready(survey, node))
+}
+
 /// Why a node whom nothing fixed rejects may not be given an instance now; `None` if it may.
 pub(super) fn newcomer<'v>(
     survey: &Survey<'v>,

@@ -2,6 +2,7 @@
 
 mod kontena;
 mod language;
+mod one_off;
 mod plans;
 mod properties;
 mod standby;

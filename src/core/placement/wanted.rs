@@ -115,7 +115,7 @@ impl<'v> Wanted<'v> {
 
     /// Whether a node suits all of its instances alike, and never better for being given one of them.
     pub(super) fn suits_all_alike(&self) -> bool {
-        self.soft.iter().all(Rule::is_fixed) && self.own_volumes().next().is_none()
+        self.soft.iter().all(Rule::is_fixed) && !self.has_own_volumes()
     }
 
     pub(super) fn asker(&self, number: u32) -> Asker<'v> {
@@ -183,6 +183,11 @@ impl<'v> Wanted<'v> {
             !report.volumes.contains_key(&copy)
         };
         u32::try_from(own.filter(lacks).count()).unwrap_or(u32::MAX)
+    }
+
+    /// Whether each of its instances has data of its own.
+    pub(super) fn has_own_volumes(&self) -> bool {
+        self.own_volumes().next().is_some()
     }
 
     fn own_volumes(&self) -> impl Iterator<Item = (&'v VolumeName, &'v Definition)> {

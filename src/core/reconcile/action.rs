@@ -11,7 +11,8 @@ use std::time::Duration;
 use serde::{Deserialize, Serialize};
 
 use crate::id::{InstanceId, RevisionHash};
-use crate::report::Engine;
+use crate::network::ipam::Subnet;
+use crate::report::{Engine, OneOff};
 use crate::schedule::Slot;
 use crate::stack::{
     FrozenImage, HealthCheck, Hook, Logging, Port, Privileges, Question, Resources, Volume,
@@ -189,13 +190,15 @@ pub enum Attachment {
     Host,
     /// The grid's network, with this address.
     Grid(Ipv4Addr),
+    /// The grid's network, with one of the addresses of this subnet that the engine hands out itself.
+    Free(Subnet),
 }
 
 impl Attachment {
     /// The address that it takes of this node's subnet.
     pub fn address(self) -> Option<Ipv4Addr> {
         match self {
-            Self::Plain | Self::Host => None,
+            Self::Plain | Self::Host | Self::Free(_) => None,
             Self::Grid(address) => Some(address),
         }
     }
@@ -294,6 +297,8 @@ pub enum ContainerState {
 pub enum Observed {
     /// All our containers of this grid, after a change, and at least every 30 s.
     Containers(BTreeMap<ContainerId, Container>),
+    /// All one-off containers of this grid that run, by their names: with each listing.
+    OneOffs(BTreeMap<String, OneOff>),
     /// All copies of volumes of this grid, by Docker's name: after a change, and now and then.
     Volumes(BTreeMap<String, Copy>),
     Engine(Engine),

@@ -17,7 +17,7 @@ use super::instances::Identity;
 use super::wanted::Wanted;
 
 /// The part of a label's key that is ours: what a user sets there is dropped.
-const OUR_LABELS: &str = "io.kontena.";
+pub(super) const OUR_LABELS: &str = "io.kontena.";
 
 /// The container of `wanted` on this node, from the image that `pinned` names. All volumes that it mounts are known
 /// ([`Wanted::lacks`]).

@@ -61,6 +61,25 @@ pub fn goals(
     goals
 }
 
+/// What an instance is made of, whoever has it: the definition that is deployed, with the volumes that are known here.
+pub(super) fn as_deployed(view: &View, me: NodeId, instance: &InstanceId) -> Option<Wanted> {
+    let services = &view.documents.services;
+    let (key, record) = services.get_key_value(&instance.service)?;
+    let holds = BTreeMap::new();
+    let me = Holder {
+        node: me,
+        holds: &holds,
+        is_up_to_date: true,
+    };
+    let scene = Scene {
+        view,
+        me,
+        key,
+        record,
+    };
+    Some(scene.plain(instance.number, scene.target()?))
+}
+
 fn bound(view: &View, me: NodeId) -> BTreeSet<InstanceId> {
     let services = view.documents.services.iter();
     let pins = services.flat_map(|(key, record)| record.pins.iter().map(move |pin| (key, pin)));

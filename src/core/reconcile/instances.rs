@@ -8,7 +8,7 @@ use std::time::Duration;
 use crate::id::{GridId, GridName, InstanceId, NodeName};
 use crate::job::Ledger;
 use crate::placement::StandbyImage;
-use crate::report::{Engine, Health, Hold};
+use crate::report::{Engine, Health, Hold, OneOff};
 use crate::schedule::Slot;
 use crate::stack::ImageMark;
 use crate::time::{Instant, Now};
@@ -86,6 +86,8 @@ pub struct Instances {
     told_made: BTreeSet<InstanceId>,
     pub(super) jobs: Jobs,
     told_jobs: BTreeMap<InstanceId, Ledger>,
+    /// Containers beside the instances, which are only told of.
+    one_offs: BTreeMap<String, OneOff>,
     /// Nothing of these is begun: they are to be bound elsewhere.
     let_go: BTreeSet<InstanceId>,
     version: u64,
@@ -156,6 +158,7 @@ impl Instances {
             made,
             jobs: Jobs::remembered(jobs.clone()),
             told_jobs: jobs,
+            one_offs: BTreeMap::new(),
             let_go: BTreeSet::new(),
             version: 0,
             wake: None,
@@ -216,6 +219,12 @@ impl Instances {
                 self.sight.list(listing, &grid, now.monotonic);
                 self.engine.works();
                 self.blind = false;
+            }
+            Observed::OneOffs(listing) => {
+                if self.one_offs != listing {
+                    self.one_offs = listing;
+                    self.version += 1;
+                }
             }
             Observed::Volumes(listing) => self.volumes.list(listing),
             Observed::Engine(engine) => self.engine.described(engine, now),
@@ -411,6 +420,11 @@ impl Instances {
     /// The copies of volumes that this node keeps, by their names on its engine.
     pub fn volumes(&self) -> &BTreeMap<String, Copy> {
         &self.told_volumes
+    }
+
+    /// One-off containers that run here, by their names.
+    pub fn one_offs(&self) -> &BTreeMap<String, OneOff> {
+        &self.one_offs
     }
 
     /// Instances that failed for good at the wanted deploy.

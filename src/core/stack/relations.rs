@@ -133,7 +133,7 @@ fn circle<'a>(links: &Links<'a>) -> Option<Vec<(&'a ServiceName, usize)>> {
 }
 
 /// Linux's limit for a host name.
-const MAX_HOST_NAME: usize = 64;
+pub const MAX_HOST_NAME: usize = 64;
 
 /// A service whose instances would have host names that Linux refuses.
 #[derive(Clone, Debug, thiserror::Error, PartialEq, Eq)]

@@ -1,7 +1,7 @@
-//! One command in a container of this node, from its first word to its end.
+//! One command on this node, in a container that is there or of its own, from its first word to its end.
 //!
 //! It ends with the command, and the command with it: where whoever asked is gone, or this node stops, nothing of it
-//! is left in the container.
+//! is left behind.
 
 use std::io;
 use std::pin::pin;
@@ -11,31 +11,45 @@ use futures::stream::{SplitSink, SplitStream};
 use futures::{SinkExt, StreamExt};
 use kontena_core::id::NodeId;
 use kontena_core::reconcile::action::ContainerId;
+use kontena_core::stack::Service;
 use tokio::io::{AsyncRead, AsyncWrite, AsyncWriteExt};
-use tokio::sync::{OwnedSemaphorePermit, watch};
+use tokio::sync::{OwnedSemaphorePermit, mpsc, watch};
 use tokio::time::{MissedTickBehavior, interval, timeout};
 use tokio_util::codec::Framed;
 
+use super::one_off::Maker;
 use crate::api::types::exec::{
-    ALIVE_EVERY, Failed, Frames, Heard, SILENCE, Said, Start, answering,
+    ALIVE_EVERY, Failed, Frames, Heard, News, SILENCE, Said, Start, answering,
 };
-use crate::docker::{Docker, ExecOptions, NotStarted, Piece, Running};
+use crate::docker::{Docker, ExecOptions, NotStarted, Piece, Process, Running};
 
 /// For the command to be named.
 const START_LIMIT: Duration = Duration::from_secs(10);
 /// For whoever asked, once he was told the end.
 const LEAVES_WITHIN: Duration = Duration::from_secs(2);
+/// What a program may take for its last deeds where this node stops.
+const HASTE: Duration = Duration::from_secs(1);
+/// News that are not told yet: more of them are older ones.
+const NEWS: usize = 8;
 
 pub(super) struct Session {
     pub(super) docker: Docker,
-    /// `None` where this node is in none.
-    pub(super) grid: Option<String>,
-    pub(super) container: ContainerId,
+    pub(super) errand: Errand,
     /// The node that was asked for it.
     pub(super) from: NodeId,
     /// `None` where too many run already.
     pub(super) place: Option<OwnedSemaphorePermit>,
     pub(super) life: watch::Receiver<bool>,
+}
+
+/// Where the command is to run.
+pub(super) enum Errand {
+    Exec {
+        /// `None` where this node is in none.
+        grid: Option<String>,
+        container: ContainerId,
+    },
+    OneOff(Maker),
 }
 
 type Asker<T> = SplitSink<Framed<T, Frames<Said, Heard>>, Heard>;
@@ -49,6 +63,29 @@ enum End {
     Failed(Failed, String),
     /// Whoever asked is gone.
     Unheard,
+    /// This node serves no more, or is no member any more.
+    Over,
+}
+
+impl End {
+    /// For the program's last deeds, where it has not ended by itself.
+    fn patience(&self) -> Duration {
+        match self {
+            Self::Code(_) | Self::Failed(..) | Self::Unheard => Duration::MAX,
+            Self::Over => HASTE,
+        }
+    }
+}
+
+impl From<NotStarted> for End {
+    fn from(problem: NotStarted) -> Self {
+        match problem {
+            NotStarted::Container(problem) => Self::Failed(Failed::NotNow, problem),
+            NotStarted::Command(problem) => Self::Failed(Failed::Wrong, problem),
+            NotStarted::Program { code, .. } => Self::Code(code),
+            NotStarted::Engine(problem) => Self::Failed(Failed::Lost, problem),
+        }
+    }
 }
 
 impl Session {
@@ -63,13 +100,14 @@ impl Session {
         let Ok(Some(Ok(Said::Start(start)))) = first else {
             return;
         };
-        let ended = match self.started(&start).await {
+        let ended = match self.started(&start, &mut asker).await {
             Ok(running) => self.attend(start, running, &mut asker, &mut words).await,
-            Err((failed, problem)) => End::Failed(failed, problem),
+            Err(end) => end,
         };
         let last = match ended {
             End::Code(code) => Heard::Ended(code),
             End::Failed(failed, problem) => Heard::Failed(failed, problem),
+            End::Over => Heard::Failed(Failed::Lost, "its node stops".to_owned()),
             End::Unheard => return,
         };
         let said = async {
@@ -86,29 +124,69 @@ impl Session {
         }
     }
 
-    async fn started(&self, start: &Start) -> Result<Running, (Failed, String)> {
-        let refused = |failed, problem: &str| (failed, problem.to_owned());
+    async fn started<T: AsyncRead + AsyncWrite>(
+        &self,
+        start: &Start,
+        asker: &mut Asker<T>,
+    ) -> Result<Running, End> {
+        let refused = |failed, problem: &str| End::Failed(failed, problem.to_owned());
         if *self.life.borrow() {
             return Err(refused(Failed::Busy, "its node stops"));
         }
         if self.place.is_none() {
             return Err(refused(Failed::Busy, "too many commands run on its node"));
         }
-        let grid = self.grid.as_deref();
-        let grid = grid.ok_or_else(|| refused(Failed::NotNow, "its node is in no grid"))?;
-        let options = ExecOptions {
-            command: words_of(start).map_err(|problem| (Failed::Wrong, problem))?,
-            tty: start.tty,
-            stdin: start.stdin,
-            size: start.size.map(|size| (size.width, size.height)),
+        let options = options_of(start).map_err(|problem| End::Failed(Failed::Wrong, problem))?;
+        match &self.errand {
+            Errand::Exec { grid, container } => {
+                let grid = grid.as_deref();
+                let grid = grid.ok_or_else(|| refused(Failed::NotNow, "its node is in no grid"))?;
+                if options.command.is_empty() {
+                    return Err(refused(Failed::Wrong, "no command is given"));
+                }
+                tracing::info!(container = container.0, asked = %self.from.short(), tty = start.tty, "A command is started in a container");
+                // Whoever asked may be gone: what the engine has begun has to be known, so that it can be ended.
+                let started = self.docker.exec(container, grid, &options).await;
+                started.map_err(End::from)
+            }
+            Errand::OneOff(maker) => self.made(maker, &options, asker).await,
+        }
+    }
+
+    /// A pull takes long. What is half done where nobody waits for it any more is removed with the next look at the engine.
+    async fn made<T: AsyncRead + AsyncWrite>(
+        &self,
+        maker: &Maker,
+        options: &ExecOptions,
+        asker: &mut Asker<T>,
+    ) -> Result<Running, End> {
+        let (news, to_tell) = mpsc::channel(NEWS);
+        let making = maker.make(self.from, options, news);
+        let made = tokio::select! {
+            made = telling(making, to_tell, asker) => made.map_err(|_| End::Unheard)?,
+            () = self.is_over() => return Err(End::Over),
         };
-        tracing::info!(container = self.container.0, asked = %self.from.short(), tty = start.tty, "A command is started in a container");
-        let started = self.docker.exec(&self.container, grid, &options).await;
-        started.map_err(|problem| match problem {
-            NotStarted::Container(problem) => (Failed::NotNow, problem),
-            NotStarted::Command(problem) => (Failed::Wrong, problem),
-            NotStarted::Engine(problem) => (Failed::Lost, problem),
-        })
+        if let Err(NotStarted::Program { problem, .. }) = &made {
+            let told = Heard::Errors(format!("{problem}\n").into());
+            asker.send(told).await.map_err(|_| End::Unheard)?;
+        }
+        made.map_err(End::from)
+    }
+
+    /// Until this node serves no more, or has left the grid whose container it is.
+    async fn is_over(&self) {
+        let mut life = self.life.clone();
+        let leaves = async {
+            match &self.errand {
+                Errand::Exec { .. } => std::future::pending().await,
+                Errand::OneOff(maker) => maker.leaves().await,
+            }
+        };
+        tokio::select! {
+            // It never changes back, and lives as long as this node serves.
+            _ = life.wait_for(|is_over| *is_over) => {}
+            () = leaves => {}
+        }
     }
 
     /// Hands on what both sides say until one of them ends.
@@ -119,15 +197,18 @@ impl Session {
         asker: &mut Asker<T>,
         words: &mut Words<T>,
     ) -> End {
-        let Running { id, output, input } = running;
+        let Running {
+            process,
+            output,
+            input,
+        } = running;
         if let Some(size) = start.size.filter(|_| start.tty) {
-            self.docker.resize_exec(&id, size.width, size.height).await;
+            self.docker.resize(&process, size.width, size.height).await;
         }
-        let mut life = self.life.clone();
         let told = async {
             let told = tell(output, asker).await?;
             match told {
-                Ok(()) => wait(pin!(self.docker.exec_ended(&id)), asker).await,
+                Ok(()) => wait(pin!(self.docker.ended(&process)), asker).await,
                 Err(problem) => Ok(Err(problem)),
             }
         };
@@ -137,20 +218,20 @@ impl Session {
                 Ok(Err(problem)) => End::Failed(Failed::Lost, problem),
                 Err(_) => End::Unheard,
             },
-            () = self.listen(&id, words, input) => End::Unheard,
-            // It never changes back, and lives as long as this node serves.
-            _ = life.wait_for(|is_over| *is_over) => End::Failed(Failed::Lost, "its node stops".to_owned()),
+            () = self.listen(&process, words, input) => End::Unheard,
+            () = self.is_over() => End::Over,
         };
         if !matches!(end, End::Code(_)) {
-            self.docker.end_exec(&self.container, &id).await;
+            self.docker.end(&process, end.patience()).await;
         }
+        self.docker.clear(&process).await;
         end
     }
 
     /// Carries what is said to the command, until nobody says anything any more.
     async fn listen<T: AsyncRead + AsyncWrite + Unpin>(
         &self,
-        id: &crate::docker::ExecId,
+        process: &Process,
         words: &mut Words<T>,
         mut input: impl AsyncWrite + Unpin,
     ) {
@@ -160,7 +241,7 @@ impl Session {
             match word {
                 Said::Input(bytes) => is_read = is_read && input.write_all(&bytes).await.is_ok(),
                 Said::InputEnds => is_read = is_read && input.shutdown().await.is_err(),
-                Said::Resize(size) => self.docker.resize_exec(id, size.width, size.height).await,
+                Said::Resize(size) => self.docker.resize(process, size.width, size.height).await,
                 Said::Alive => {}
                 Said::Start(_) => return,
             }
@@ -168,13 +249,48 @@ impl Session {
     }
 }
 
-/// What the engine is to run.
-fn words_of(start: &Start) -> Result<Vec<String>, String> {
+/// What the engine is to run. What no words mean depends on where.
+fn options_of(start: &Start) -> Result<ExecOptions, String> {
+    for variable in &start.environment {
+        Service::variable_name(variable).map_err(|problem| problem.to_string())?;
+    }
     let words = start.command.clone();
-    match (words.is_empty(), start.shell) {
-        (true, _) => Err("no command is given".to_owned()),
-        (false, false) => Ok(words),
-        (false, true) => Ok(vec!["/bin/sh".to_owned(), "-c".to_owned(), words.join(" ")]),
+    let command = match start.shell && !words.is_empty() {
+        false => words,
+        true => vec!["/bin/sh".to_owned(), "-c".to_owned(), words.join(" ")],
+    };
+    Ok(ExecOptions {
+        command,
+        environment: start.environment.clone(),
+        tty: start.tty,
+        stdin: start.stdin,
+        size: start.size.map(|size| (size.width, size.height)),
+    })
+}
+
+/// Tells the news of a beginning until it is over, and that this side is there.
+///
+/// # Errors
+/// Nobody hears it.
+async fn telling<T: AsyncRead + AsyncWrite, B>(
+    beginning: impl Future<Output = B>,
+    mut news: mpsc::Receiver<News>,
+    asker: &mut Asker<T>,
+) -> io::Result<B> {
+    let mut beginning = pin!(beginning);
+    let mut alive = interval(ALIVE_EVERY);
+    alive.set_missed_tick_behavior(MissedTickBehavior::Delay);
+    loop {
+        tokio::select! {
+            begun = &mut beginning => {
+                while let Ok(last) = news.try_recv() {
+                    asker.send(Heard::News(last)).await?;
+                }
+                return Ok(begun);
+            }
+            Some(news) = news.recv() => asker.send(Heard::News(news)).await?,
+            _ = alive.tick() => asker.send(Heard::Alive).await?,
+        }
     }
 }
 

@@ -22,7 +22,7 @@ const STARTS_WITHIN: Duration = Duration::from_secs(10);
 
 impl Docker {
     /// Ends a command and what it started: SIGHUP, and SIGKILL where that does not end it.
-    pub(crate) async fn end_exec(&self, container: &ContainerId, id: &ExecId) {
+    pub(in crate::docker) async fn end_exec(&self, container: &ContainerId, id: &ExecId) {
         let Some(session) = self.session_of_exec(container, id).await else {
             return;
         };

@@ -8,6 +8,7 @@ use hyper::header::{CONNECTION, CONTENT_TYPE, HOST, UPGRADE};
 use hyper::upgrade::Upgraded;
 use hyper::{Method, Request, Response, StatusCode};
 use hyper_util::rt::TokioIo;
+use kontena_core::reconcile::action::ContainerId;
 use serde_json::{Value, json};
 use tokio::io::{AsyncRead, AsyncWrite};
 use tokio::net::{TcpStream, UnixStream};
@@ -33,14 +34,33 @@ impl Docker {
             // Since API 1.42; older engines pass over it.
             body["ConsoleSize"] = json!([height, width]);
         }
+        self.hijack(&format!("/exec/{}/start", id.0), body.to_string())
+            .await
+    }
+
+    /// The input and output of a container's program, from now on.
+    pub(in crate::docker) async fn attach_to(
+        &self,
+        container: &ContainerId,
+        options: &ExecOptions,
+    ) -> Result<Hijacked, Trouble> {
+        let input = if options.stdin { "&stdin=1" } else { "" };
+        let path = format!(
+            "/containers/{}/attach?stream=1&stdout=1&stderr=1{input}",
+            container.0
+        );
+        self.hijack(&path, String::new()).await
+    }
+
+    async fn hijack(&self, path: &str, body: String) -> Result<Hijacked, Trouble> {
         let request = Request::builder()
             .method(Method::POST)
-            .uri(format!("/exec/{}/start", id.0))
+            .uri(path)
             .header(HOST, "docker")
             .header(CONTENT_TYPE, "application/json")
             .header(CONNECTION, "Upgrade")
             .header(UPGRADE, "tcp")
-            .body(Full::new(Bytes::from(body.to_string())));
+            .body(Full::new(Bytes::from(body)));
         let started = async {
             let response = self.answer(request.map_err(broken)?).await?;
             match response.status() {

@@ -29,7 +29,7 @@ pub(crate) enum Pieces {
 }
 
 impl Pieces {
-    pub(super) fn of(tty: bool) -> Self {
+    pub(in crate::docker) fn of(tty: bool) -> Self {
         match tty {
             true => Self::Terminal,
             false => Self::Framed {

@@ -18,7 +18,7 @@ fn data() -> VolumeName {
 }
 
 /// The service `web` mounts `data`.
-fn mounting(words: &str, definition: Definition) -> View {
+pub(super) fn mounting(words: &str, definition: Definition) -> View {
     let mut view = parse(words);
     let documents = Arc::make_mut(&mut view.documents);
     let volume = Volume {
@@ -40,7 +40,7 @@ fn mounting(words: &str, definition: Definition) -> View {
     view
 }
 
-fn has_copy(view: &mut View, node: &str, name: &str) {
+pub(super) fn has_copy(view: &mut View, node: &str, name: &str) {
     let report = Arc::make_mut(view.reports.get_mut(&node_id(node)).unwrap());
     let copy = Copy::Volume {
         volume: data(),
