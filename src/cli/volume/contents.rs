@@ -146,7 +146,7 @@ async fn take(mut from: FromNode, output: &Output) -> Result<u64, Failure> {
                 stdout.write_all(&bytes).await.map_err(not_written)?;
                 length += u64::try_from(bytes.len()).unwrap_or(u64::MAX);
             }
-            Ok(Some(Ok(Heard::Errors(_) | Heard::Alive))) => {}
+            Ok(Some(Ok(Heard::Errors(_) | Heard::News(_) | Heard::Alive))) => {}
             Ok(Some(Ok(Heard::Ended(0)))) => {
                 stdout.flush().await.map_err(not_written)?;
                 return Ok(length);

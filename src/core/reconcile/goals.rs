@@ -65,10 +65,11 @@ pub fn goals(
 pub(super) fn as_deployed(view: &View, me: NodeId, instance: &InstanceId) -> Option<Wanted> {
     let services = &view.documents.services;
     let (key, record) = services.get_key_value(&instance.service)?;
-    let holds = BTreeMap::new();
+    let (holds, ledgers) = (BTreeMap::new(), BTreeMap::new());
     let me = Holder {
         node: me,
         holds: &holds,
+        ledgers: &ledgers,
         is_up_to_date: true,
     };
     let scene = Scene {

@@ -232,7 +232,7 @@ mod tests {
         while let Some(Ok(word)) = asking.next().await {
             match word {
                 Heard::Output(piece) => bytes += piece.len(),
-                Heard::Alive => {}
+                Heard::News(_) | Heard::Alive => {}
                 last @ (Heard::Ended(_) | Heard::Failed(..) | Heard::Errors(_)) => {
                     return (bytes, Some(last));
                 }
