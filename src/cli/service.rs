@@ -11,9 +11,9 @@ mod links;
 mod placing;
 mod render;
 mod rollout;
+mod run;
 mod runs;
 mod schedule;
-mod run;
 mod stats;
 
 use clap::{Args, Subcommand};

@@ -3,8 +3,8 @@
 use bollard::models::ContainerCreateBody;
 use kontena_core::reconcile::action::{ContainerId, ContainerSpec, Failure};
 
-use super::trouble::{CONFLICT, NOT_FOUND, Trouble};
 use super::Docker;
+use super::trouble::{CONFLICT, NOT_FOUND, Trouble};
 
 impl Docker {
     /// Makes one of `spec`, with its volumes, as `body` says. Where it is refused nothing stays behind.

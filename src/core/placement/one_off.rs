@@ -5,7 +5,7 @@
 //! `max_per_node`, a refusal) is not asked.
 
 use crate::id::{InstanceId, NodeId, NodeName, ServiceKey};
-use crate::stack::Strategy;
+use crate::stack::{Service, Strategy};
 use crate::view::{ServiceRecord, View};
 
 use super::score::Scores;
@@ -73,7 +73,7 @@ pub fn one_off(view: &View, key: &ServiceKey, wish: Wish) -> Result<Berth, NoBer
     })?;
     let wanted = Wanted::deployed(view, key, service, record);
     let search = Search {
-        survey: surveyed(view, key, record),
+        survey: surveyed(view, key, service, record),
         wanted,
         record,
         wish,
@@ -87,13 +87,20 @@ pub fn one_off(view: &View, key: &ServiceKey, wish: Wish) -> Result<Berth, NoBer
 }
 
 /// With all services placed, this one last, so that it is at hand.
-fn surveyed<'v>(view: &'v View, key: &'v ServiceKey, record: &'v ServiceRecord) -> Survey<'v> {
+fn surveyed<'v>(
+    view: &'v View,
+    key: &'v ServiceKey,
+    service: &'v Service,
+    record: &'v ServiceRecord,
+) -> Survey<'v> {
     let mut survey = Survey::of(view);
     let others = view.documents.services.iter();
-    let others = others.filter(|(other, _)| *other != key);
-    for (key, record) in others.chain([(key, record)]) {
+    for (key, record) in others.filter(|(other, _)| *other != key) {
         place_service(&mut survey, key, record, &mut |_, _, _, _| ());
     }
+    // One that is stopped is placed nowhere.
+    survey.begin(key, service);
+    place_service(&mut survey, key, record, &mut |_, _, _, _| ());
     survey
 }
 
