@@ -532,11 +532,11 @@ impl Engine {
 
     /// Runs of jobs that have taken so many milliseconds end by themselves. Says whether there were any.
     pub fn end_runs(&mut self, wall: WallTime, after: u64) -> bool {
-        let has_ended = |container: &Container| match container.state {
-            ContainerState::Running { since } => {
-                container.owner.slot.is_some() && wall.0.abs_diff(since.0) >= after
-            }
-            _ => false,
+        let has_ended = |container: &Container| {
+            let ContainerState::Running { since } = container.state else {
+                return false;
+            };
+            container.owner.slot.is_some() && wall.0.abs_diff(since.0) >= after
         };
         let ended = self.ids(has_ended);
         for id in &ended {

@@ -139,14 +139,15 @@ fn what_its_node_missed_while_it_was_off_is_told_once_and_counted() {
 }
 
 fn away(run: &Run) -> Option<u32> {
-    match run.state {
-        RunState::Missed {
-            why: Missed::Away,
-            count,
-            ..
-        } => Some(count),
-        _ => None,
-    }
+    let RunState::Missed {
+        why: Missed::Away,
+        count,
+        ..
+    } = run.state
+    else {
+        return None;
+    };
+    Some(count)
 }
 
 #[test]

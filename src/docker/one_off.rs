@@ -308,7 +308,7 @@ mod tests {
             match not_begun(&Trouble::Refused { status, message }) {
                 NotStarted::Program { code, .. } => Some(code),
                 NotStarted::Container(_) => None,
-                other => panic!("{other:?}"),
+                other @ (NotStarted::Command(_) | NotStarted::Engine(_)) => panic!("{other:?}"),
             }
         };
         for (message, code) in [

@@ -38,7 +38,7 @@ fn table(runs: &[Run]) -> Table {
             Cell::from(run.instance_number.to_string()),
             Cell::from(&run.node.name),
             Cell::from(moment(run.slot.as_ref())),
-            Cell::coloured(&state(run), colour(run.state)),
+            Cell::coloured(state(run), colour(run.state)),
             Cell::from(moment(run.started_at.as_ref())),
             Cell::from(or_dash(run.duration.map(duration).as_ref())),
             Cell::from(or_dash(run.exit_code.as_ref())),

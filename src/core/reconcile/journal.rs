@@ -140,7 +140,7 @@ pub(super) fn run_began(instance: &InstanceId, slot: Slot, action: &Action) {
 pub(super) fn run_failed(instance: &InstanceId, slot: Slot, action: &Action, problem: &Failure) {
     match action {
         Action::Run(_) => {
-            tracing::warn!(%instance, %slot, %problem, "A run of a job was not started")
+            tracing::warn!(%instance, %slot, %problem, "A run of a job was not started");
         }
         Action::Stop { .. } | Action::Remove { .. } => {
             tracing::warn!(%instance, %slot, %problem, "A run of a job was not stopped or removed");

@@ -177,10 +177,10 @@ impl Instances {
             }
             (_, _) => {}
         }
-        let container = match action {
-            Action::LastLines { container } => self.sight.get(container),
-            _ => None,
-        };
+        let mut container = None;
+        if let Action::LastLines { container: of } = action {
+            container = self.sight.get(of);
+        }
         if let Some(job) = self.jobs.get_mut(instance) {
             job.conclude(slot, action, &outcome, container, now);
         }

@@ -23,10 +23,6 @@ impl Zone {
         self.0
     }
 
-    #[expect(
-        clippy::trivially_copy_pass_by_ref,
-        reason = "serde passes a reference to what it may skip"
-    )]
     pub fn is_utc(&self) -> bool {
         *self == Self::UTC
     }
