@@ -93,7 +93,7 @@ enum Group {
     Growth,
     /// A rolling deploy of six instances in either order, beside Docker Swarm.
     Rollout,
-    /// A gigabyte in a volume: backed up, restored and moved between hosts.
+    /// A gigabyte in a volume: backed up and restored from another host.
     Volumes,
     /// Docker Swarm's own answer to a killed worker and a killed leader.
     SwarmFailover,
