@@ -19,21 +19,26 @@ pub(super) fn is_set(flag: Option<&str>) -> bool {
     flag.is_some_and(|said| !matches!(said, "false" | "0"))
 }
 
-/// Hands the connection over to the command that `opened` leads to: with `Upgrade: websocket` as Kontena's clients
-/// speak, with `Upgrade: kontena-exec`, *ours*, byte for byte.
-pub(super) async fn connect(
+/// Hands the connection over to a command: with `Upgrade: websocket` as Kontena's clients speak, with
+/// `Upgrade: kontena-exec`, *ours*, byte for byte. `found` finds where it is to run, and leaves what opens it there. It
+/// is awaited before the handshake is judged: who asks for what is not there hears that, whatever the handshake is.
+pub(super) async fn connect<Opening>(
     backend: &Backend,
     request: Request,
     flags: Flags,
-    opened: impl Future<Output = Result<Box<dyn Carried>, Refused>>,
-) -> Result<Response, Refused> {
+    found: impl Future<Output = Result<Opening, Refused>>,
+) -> Result<Response, Refused>
+where
+    Opening: Future<Output = Result<Box<dyn Carried>, Refused>>,
+{
     let asked = |protocol| is_asked_for(request.headers(), protocol);
     if !PROTOCOLS.into_iter().any(asked) {
         return Ok(required(&PROTOCOLS));
     }
+    let opening = found.await?;
     let place = backend.handovers.place()?;
     if is_asked_for(request.headers(), EXEC) {
-        let command = opened.await?;
+        let command = opening.await?;
         return Ok(hand_over(request, EXEC, place, |io| async move {
             if let Err(problem) = carry_command(io, command).await {
                 tracing::debug!(%problem, "A connection to a command broke");
@@ -45,7 +50,7 @@ pub(super) async fn connect(
     let Ok(upgrade) = upgrade else {
         return Ok(required(&PROTOCOLS));
     };
-    let command = opened.await?;
+    let command = opening.await?;
     let upgrade = upgrade
         .max_message_size(MAX_MESSAGE)
         .max_frame_size(MAX_MESSAGE);

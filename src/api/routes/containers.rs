@@ -91,7 +91,7 @@ impl Meant {
         }
     }
 
-    async fn command(&self, backend: &Backend) -> Result<Box<dyn Carried>, Refused> {
+    async fn command(self, backend: &Backend) -> Result<Box<dyn Carried>, Refused> {
         let opened = backend.containers.exec(self.node, self.container.clone());
         opened
             .await
@@ -130,12 +130,12 @@ pub(super) async fn exec(
     request: Request,
 ) -> Result<Response, Refused> {
     let name = path.name.clone();
-    let opened = async {
+    let found = async {
         let meant = Meant::find(&backend, path)?;
         meant.check_runs(&name)?;
-        meant.command(&backend).await
+        Ok(meant.command(&backend))
     };
-    connect(&backend, request, query.flags(), opened).await
+    connect(&backend, request, query.flags(), found).await
 }
 
 #[derive(Debug, Deserialize, JsonSchema)]

@@ -110,11 +110,11 @@ pub(super) async fn connection(
     Parameters(query): Parameters<RunQuery>,
     request: Request,
 ) -> Result<Response, Refused> {
-    let opened = async {
+    let found = async {
         let meant = Meant::find(&backend, path, query.node.as_deref(), query.instance).await?;
-        meant.command(&backend).await
+        Ok(meant.command(&backend))
     };
-    connect(&backend, request, query.flags(), opened).await
+    connect(&backend, request, query.flags(), found).await
 }
 
 #[derive(Debug, Default, Deserialize, JsonSchema)]

@@ -8,7 +8,7 @@ use kontena_core::report::OneOff;
 use kontena_core::time::WallTime;
 use serde_json::{Value, json};
 
-use super::fixture::{NOON, Server, container, node, view};
+use super::fixture::{NOON, Server, container, node, raw, view};
 use crate::api::client::ApiError;
 use crate::api::types::error::ErrorKind;
 use crate::api::types::exec::{EXEC, Heard, Said, Start, asking};
@@ -88,6 +88,26 @@ async fn what_cannot_run_is_refused_before_anything_is_handed_over() {
     let plain = server.refused(RUN).await;
     assert_eq!(plain.kind, ErrorKind::Invalid);
     assert!(plain.message.contains("kontena-exec"), "{plain}");
+}
+
+#[tokio::test]
+async fn what_is_not_there_is_told_before_what_a_handshake_lacks() {
+    let server = Server::reading(view()).await;
+    for (path, status) in [
+        (RUN, "426"),
+        ("/v1/services/home/shop/none/run", "404"),
+        ("/v1/services/home/shop/db/run", "409"),
+        ("/v1/containers/home/alpha/shop.web-1/exec", "426"),
+        ("/v1/containers/home/alpha/shop.none-1/exec", "404"),
+    ] {
+        let half = format!(
+            "GET {path} HTTP/1.1\r\nHost: a\r\nUpgrade: websocket\r\nConnection: close\r\n\r\n"
+        );
+        let answer = raw(&server, half.as_bytes()).await;
+        let first = answer.lines().next().unwrap_or_default();
+        assert!(first.contains(status), "{path}: {answer}");
+    }
+    assert_eq!(asked(&server), []);
 }
 
 #[tokio::test]
