@@ -66,7 +66,7 @@ impl Field {
         say("starting three hosts");
         lab.up().await?;
         let cache = Path::new(env!("CARGO_TARGET_TMPDIR")).join("images");
-        let archive = images::build(&cache, lab.name()).await?;
+        let archive = images::build::<images::Demo>(&cache, lab.name()).await?;
         lab.load(&archive).await?;
         Ok(Self {
             kontena: lab.install(kontena).await?,

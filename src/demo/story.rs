@@ -64,7 +64,8 @@ async fn hosts(lab: &Lab, teller: &mut Teller<'_>) -> Result<()> {
     ))?;
     lab.up().await?;
     teller.tell("building images of nginx and redis from Debian packages")?;
-    let archive = images::build(&lab.directory().join("images"), lab.name()).await?;
+    let archive =
+        images::build::<images::Demo>(&lab.directory().join("images"), lab.name()).await?;
     lab.load(&archive).await?;
     teller.tell("every engine has the images; starting `kontena daemon` on every host")
 }

@@ -13,13 +13,13 @@ use super::super::program::Program;
 
 /// A packed file system.
 #[derive(Clone, Debug)]
-pub(super) struct Layer {
+pub(crate) struct Layer {
     tar: PathBuf,
     hash: String,
 }
 
 #[derive(Debug)]
-pub(super) struct Image {
+pub(crate) struct Image {
     name: &'static str,
     layers: Vec<Layer>,
     command: Vec<String>,
@@ -28,7 +28,7 @@ pub(super) struct Image {
 }
 
 impl Image {
-    pub(super) fn new(name: &'static str, layers: Vec<Layer>, command: &[&str]) -> Self {
+    pub(crate) fn new(name: &'static str, layers: Vec<Layer>, command: &[&str]) -> Self {
         Self {
             name,
             layers,
@@ -38,12 +38,12 @@ impl Image {
         }
     }
 
-    pub(super) fn env(mut self, variable: &str) -> Self {
+    pub(crate) fn env(mut self, variable: &str) -> Self {
         self.environment.push(variable.to_owned());
         self
     }
 
-    pub(super) fn port(mut self, port: u16) -> Self {
+    pub(crate) fn port(mut self, port: u16) -> Self {
         self.ports.push(port);
         self
     }
@@ -79,7 +79,7 @@ fn architecture() -> &'static str {
 }
 
 /// Packs the file system at `root` beside itself.
-pub(super) async fn pack(root: &Path) -> Result<Layer> {
+pub(crate) async fn pack(root: &Path) -> Result<Layer> {
     let tar = tar(root).await?;
     let bytes =
         std::fs::read(&tar).with_context(|| format!("failed to read `{}`", tar.display()))?;
@@ -90,7 +90,7 @@ pub(super) async fn pack(root: &Path) -> Result<Layer> {
 }
 
 /// Writes `images` to the directory `archive` and packs it as `archive.tar`.
-pub(super) async fn write(images: &[Image], archive: &Path) -> Result<()> {
+pub(crate) async fn write(images: &[Image], archive: &Path) -> Result<()> {
     std::fs::create_dir(archive)?;
     let manifest: Vec<Value> = images
         .iter()

@@ -7,8 +7,9 @@ use anyhow::{Context, Result, bail};
 
 use super::super::program::Program;
 
-const PASSWD: &str = "root:x:0:0:root:/root:/bin/sh\nnobody:x:65534:65534:nobody:/:/bin/false\n";
-const GROUP: &str = "root:x:0:\nnogroup:x:65534:\n";
+pub(crate) const PASSWD: &str =
+    "root:x:0:0:root:/root:/bin/sh\nnobody:x:65534:65534:nobody:/:/bin/false\n";
+pub(crate) const GROUP: &str = "root:x:0:\nnogroup:x:65534:\n";
 
 const NGINX_SETTINGS: &str = "\
 daemon off; worker_processes 1; error_log stderr; pid /tmp/nginx.pid;
@@ -28,7 +29,7 @@ exec nginx -c /tmp/nginx.conf
 ";
 
 /// A shell, small tools, and the folders that everything expects.
-pub(super) async fn base(work: &Path, unpacked: &Path) -> Result<PathBuf> {
+pub(crate) async fn base(work: &Path, unpacked: &Path) -> Result<PathBuf> {
     let root = work.join("base");
     for folder in [
         "bin", "dev", "etc", "proc", "root", "run", "sys", "tmp", "var",
@@ -50,7 +51,7 @@ pub(super) async fn base(work: &Path, unpacked: &Path) -> Result<PathBuf> {
     Ok(root)
 }
 
-pub(super) async fn web(work: &Path, unpacked: &Path) -> Result<PathBuf> {
+pub(crate) async fn web(work: &Path, unpacked: &Path) -> Result<PathBuf> {
     let root = work.join("web");
     for folder in ["bin", "var/log/nginx", "var/lib/nginx"] {
         std::fs::create_dir_all(root.join(folder))?;
@@ -63,7 +64,7 @@ pub(super) async fn web(work: &Path, unpacked: &Path) -> Result<PathBuf> {
     Ok(root)
 }
 
-pub(super) async fn redis(work: &Path, unpacked: &Path) -> Result<PathBuf> {
+pub(crate) async fn redis(work: &Path, unpacked: &Path) -> Result<PathBuf> {
     let root = work.join("redis");
     std::fs::create_dir_all(root.join("data"))?;
     // In Debian the server is a link to this program, which looks at the name it is called by.
@@ -79,7 +80,12 @@ pub(super) async fn redis(work: &Path, unpacked: &Path) -> Result<PathBuf> {
 }
 
 /// Copies a program with every library that it is linked to.
-async fn install(unpacked: &Path, program: &str, root: &Path, target: &str) -> Result<()> {
+pub(crate) async fn install(
+    unpacked: &Path,
+    program: &str,
+    root: &Path,
+    target: &str,
+) -> Result<()> {
     let program = unpacked.join(program);
     copy(&program, &root.join(target))?;
     for library in libraries(&program, unpacked).await? {
@@ -94,11 +100,14 @@ async fn install(unpacked: &Path, program: &str, root: &Path, target: &str) -> R
 
 /// The files that the linker would load, those of the packages before those of the machine.
 async fn libraries(program: &Path, unpacked: &Path) -> Result<Vec<PathBuf>> {
-    let folder = format!("usr/lib/{}-linux-gnu", std::env::consts::ARCH);
-    let path = unpacked.join(folder);
+    // A package may have them in either.
+    let folders = ["usr/lib", "lib"].map(|folder| {
+        let inside = format!("{folder}/{}-linux-gnu", std::env::consts::ARCH);
+        unpacked.join(inside).display().to_string()
+    });
     let list = Program::new("ldd")
         .arg(program)
-        .env("LD_LIBRARY_PATH", path)
+        .env("LD_LIBRARY_PATH", folders.join(":"))
         .run()
         .await?;
     if let Some(missing) = list.lines().find(|line| line.contains("not found")) {
@@ -123,7 +132,7 @@ fn library(line: &str) -> Option<&str> {
         .filter(|path| path.starts_with('/'))
 }
 
-fn copy(from: &Path, to: &Path) -> Result<()> {
+pub(crate) fn copy(from: &Path, to: &Path) -> Result<()> {
     let parent = to.parent().expect("files are copied into a layer");
     std::fs::create_dir_all(parent)?;
     std::fs::copy(from, to)
