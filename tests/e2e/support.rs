@@ -2,9 +2,11 @@
 //!
 //! Everything here blocks, so that a test reads from top to bottom, and panics with what it saw.
 
+pub(crate) mod disk;
 pub(crate) mod grid;
 pub(crate) mod load;
 mod node;
+pub(crate) mod postgres;
 pub(crate) mod registry;
 pub(crate) mod settle;
 pub(crate) mod talk;
@@ -18,7 +20,8 @@ use tokio::runtime::Runtime;
 
 pub(crate) use self::grid::Grid;
 pub(crate) use self::node::{Node, Ran};
-use crate::source::demo::{images, lab};
+use crate::source::demo::images::{self, Demo, Recipe};
+use crate::source::demo::lab;
 
 /// Between two looks of [`eventually`].
 const POLL: Duration = Duration::from_millis(100);
@@ -35,9 +38,15 @@ impl Lab {
     /// A lab whose engines have all images. `None`, with a message, for anybody but root.
     pub(crate) fn up(hosts: u8) -> Option<Self> {
         let lab = Self::bare(hosts)?;
-        let archive = lab.wait(images::build(&image_cache(), lab.name()));
-        lab.wait(lab.lab.load(&archive));
+        lab.load::<Demo>();
         Some(lab)
+    }
+
+    /// Gives the images of an archive to every engine.
+    #[track_caller]
+    pub(crate) fn load<R: Recipe>(&self) {
+        let archive = self.wait(images::build::<R>(&image_cache(), self.name()));
+        self.wait(self.lab.load(&archive));
     }
 
     /// A lab whose engines are empty.
