@@ -3,10 +3,11 @@
 //! The processes of a host that is killed are gone, and nothing else: what they wrote is the machine's to keep. Here
 //! it is not.
 
+use std::os::unix::fs::symlink;
 use std::path::PathBuf;
-use std::process::Command;
 
 use super::Node;
+use crate::source::demo::program::Program;
 
 /// Room for a few databases; what is not used takes none.
 const SIZE: &str = "1G";
@@ -22,16 +23,18 @@ impl Disk {
     #[track_caller]
     pub(crate) fn below_volumes(node: &Node<'_>) -> Self {
         node.kill();
-        let place = node.disk().join("docker/volumes");
+        let place = node.disk().join("volumes");
         let image = node.disk().join("volumes.img");
-        // The engine's own list, of none.
-        std::fs::remove_dir_all(&place).expect("an engine made it");
         std::fs::create_dir(&place).expect("a folder can be made");
+        // A mount below its folder is out of the engine's sight, which mounts that folder on itself.
+        let volumes = node.disk().join("docker/volumes");
+        std::fs::remove_dir_all(&volumes).expect("an engine made it, with a list of none");
+        symlink(&place, &volumes).expect("a link can be made");
         let disk = Self { place, image };
         let [place, image] = [&disk.place, &disk.image].map(|path| path.display().to_string());
-        ran("truncate", &["--size", SIZE, &image]);
-        ran("mkfs.ext4", &["-q", &image]);
-        ran("mount", &["-o", "loop", &image, &place]);
+        ran(node, "truncate", &["--size", SIZE, &image]);
+        ran(node, "mkfs.ext4", &["-q", &image]);
+        ran(node, "mount", &["-o", "loop", &image, &place]);
         node.start();
         disk
     }
@@ -41,23 +44,18 @@ impl Disk {
     pub(crate) fn kill(&self, node: &Node<'_>) {
         let [place, image] = [&self.place, &self.image].map(|path| path.display().to_string());
         node.kill();
-        ran("xfs_io", &["-x", "-c", "shutdown", &place]);
-        ran("umount", &[&place]);
+        ran(node, "xfs_io", &["-x", "-c", "shutdown", &place]);
+        ran(node, "umount", &[&place]);
         // Under another file: who booted meanwhile may hold the first one's file system, as it was in memory.
         let copy = format!("{image}.copy");
-        ran("cp", &["--sparse=always", &image, &copy]);
-        ran("mv", &[&copy, &image]);
-        ran("mount", &["-o", "loop", &image, &place]);
+        ran(node, "cp", &["--sparse=always", &image, &copy]);
+        ran(node, "mv", &[&copy, &image]);
+        ran(node, "mount", &["-o", "loop", &image, &place]);
     }
 }
 
 /// On the machine, where a host's mounts come from.
 #[track_caller]
-fn ran(program: &str, arguments: &[&str]) {
-    let output = Command::new(program).args(arguments).output();
-    let output = output.unwrap_or_else(|problem| panic!("{program}: {problem}"));
-    assert!(
-        output.status.success(),
-        "{program} {arguments:?}: {output:?}"
-    );
+fn ran(node: &Node<'_>, program: &str, arguments: &[&str]) {
+    node.lab.wait(Program::new(program).args(arguments).run());
 }

@@ -32,8 +32,9 @@ if [ ! -d /data/main ]; then
   rm -rf /data/new
   initdb -D /data/new --username postgres --auth trust --encoding UTF8 --locale C --wal-segsize 1 --no-instructions
   echo 'host all all all trust' >>/data/new/pg_hba.conf
-  sync
+  sync -f /data
   mv /data/new /data/main
+  sync -f /data
 fi
 exec postgres -D /data/main -c listen_addresses='*' -c unix_socket_directories=/tmp -c shared_buffers=16MB \"$@\"
 ";
@@ -43,7 +44,7 @@ pub(crate) struct Postgres;
 
 impl Recipe for Postgres {
     const NAME: &'static str = "postgres";
-    const VERSION: u32 = 1;
+    const VERSION: u32 = 2;
     const PACKAGES: &'static [&'static str] = &[
         "busybox-static",
         "postgresql-15",

@@ -41,7 +41,7 @@ fn no_row_of_postgresql_is_lost_with_what_a_disk_forgets() {
 }
 
 #[test]
-fn rows_that_postgresql_answers_for_too_early_are_seen_to_be_lost() {
+fn rows_that_postgresql_answers_for_before_it_has_written_them_are_seen_to_be_lost() {
     story::lost_rows_are_seen(Database {
         command: "/bin/database -c synchronous_commit=off -c wal_writer_delay=10s",
         ..POSTGRES

@@ -29,3 +29,11 @@ fn no_row_that_redis_has_answered_for_is_lost() {
 fn no_row_of_redis_is_lost_with_what_a_disk_forgets() {
     story::no_row_is_lost_with_what_a_disk_forgets(REDIS);
 }
+
+#[test]
+fn rows_that_redis_answers_for_before_the_disk_has_them_are_seen_to_be_lost() {
+    story::lost_rows_are_seen(Database {
+        command: "redis-server --protected-mode no --dir /data --appendonly yes --appendfsync no",
+        ..REDIS
+    });
+}

@@ -64,7 +64,7 @@ fn backup(written: &Written, asked: u8, copy: &str) -> Vec<u8> {
 
 /// A backup by the hooks of a database that is written to all the while.
 pub(super) fn a_backup_by_hooks_has_every_row(database: Database) {
-    let Some(written) = Written::begin(database, 3) else {
+    let Some(written) = Written::begin(database, 2) else {
         return;
     };
     let home = written.home();
@@ -86,7 +86,7 @@ pub(super) fn a_backup_by_hooks_has_every_row(database: Database) {
 
 /// What a backup has is what the database of another grid has then, and goes on from.
 fn comes_back_elsewhere(database: Database, tar: &[u8], noted: &BTreeSet<String>) {
-    let Some(written) = Written::begin(database, 3) else {
+    let Some(written) = Written::begin(database, 2) else {
         return;
     };
     let home = written.home();
@@ -106,29 +106,37 @@ fn comes_back_elsewhere(database: Database, tar: &[u8], noted: &BTreeSet<String>
 
 /// With the power go the processes, and what the disk was not told to keep.
 pub(super) fn no_row_is_lost_with_what_a_disk_forgets(database: Database) {
-    let Some(lab) = Lab::up(1) else { return };
-    let disk = Disk::below_volumes(&lab.host(1));
-    let written = Written::on(database, Grid::on(lab, 1), 1);
+    let Some((written, disk)) = on_a_disk_that_forgets(database) else {
+        return;
+    };
     for _ in 0..2 {
         written.writes_on(100);
-        disk.kill(&written.grid.node(1));
-        written.comes_back(1);
+        without_power_and_disk(&written, &disk);
         written.has_all(1);
     }
 }
 
-/// What a story like these sees of a database that answers before it has written anything.
+/// That the same is seen to lose rows of a database that answers before they are on the disk.
 pub(super) fn lost_rows_are_seen(database: Database) {
-    let Some(written) = Written::begin(database, 1) else {
+    let Some((written, disk)) = on_a_disk_that_forgets(database) else {
         return;
     };
     // It may have just written everything.
-    let lost = (0..3).find_map(|_| {
+    let is_lost = (0..3).any(|_| {
         written.writes_on(30);
-        written.grid.node(1).kill();
-        written.comes_back(1);
-        let lost = written.lost(1, &written.noted());
-        (!lost.is_empty()).then_some(lost)
+        without_power_and_disk(&written, &disk);
+        !written.lost(1, &written.noted()).is_empty()
     });
-    assert!(lost.is_some(), "rows that nobody had written were there");
+    assert!(is_lost, "rows that nobody had written were there");
+}
+
+fn on_a_disk_that_forgets(database: Database) -> Option<(Written, Disk)> {
+    let lab = Lab::up(1)?;
+    let disk = Disk::below_volumes(&lab.host(1));
+    Some((Written::on(database, Grid::on(lab, 1), 1), disk))
+}
+
+fn without_power_and_disk(written: &Written, disk: &Disk) {
+    disk.kill(&written.grid.node(1));
+    written.comes_back(1);
 }
