@@ -16,6 +16,7 @@ mod health;
 pub mod jobs;
 mod keys;
 mod membership;
+mod moves;
 mod names;
 mod network;
 mod offline;
@@ -200,6 +201,7 @@ impl Checks {
                 Box::<order::Orders>::default(),
                 Box::<processors::Processors>::default(),
                 Box::<volumes::Volumes>::default(),
+                Box::<moves::Moves>::default(),
                 Box::<offline::Offlines>::default(),
                 Box::<acknowledged::Acknowledged>::default(),
                 Box::<membership::Membership>::default(),
@@ -269,6 +271,7 @@ pub fn all() -> impl Iterator<Item = &'static Check> {
         order::CHECKS,
         processors::CHECKS,
         volumes::CHECKS,
+        moves::CHECKS,
         acknowledged::CHECKS,
         membership::CHECKS,
         keys::CHECKS,

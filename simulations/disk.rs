@@ -112,6 +112,7 @@ impl Disk {
             reports: self.reports.values().cloned().collect(),
             local: self.local.clone(),
             keys: self.keys.clone(),
+            ..SavedState::default()
         }
     }
 }

@@ -1,5 +1,6 @@
 //! A pretend Docker engine: it carries out actions, and its containers outlive the node.
 
+mod landing;
 mod trouble;
 
 use std::collections::{BTreeMap, BTreeSet};
@@ -17,6 +18,7 @@ use kontena_core::stack::{FrozenImage, Platforms, Port, Service};
 use kontena_core::time::WallTime;
 use kontena_core::volume::Copy;
 
+pub use self::landing::{Data, Landing};
 pub use self::trouble::{Illness, Trouble};
 use crate::chance::Chance;
 
@@ -28,6 +30,11 @@ pub struct Engine {
     /// Docker volumes, and those that each container mounts: they outlive containers.
     volumes: BTreeMap<String, Copy>,
     mounted: BTreeMap<ContainerId, BTreeSet<String>>,
+    /// What is in volumes, and what containers found there when they were started.
+    data: BTreeMap<String, Data>,
+    found: BTreeMap<ContainerId, BTreeMap<String, Data>>,
+    writes: u64,
+    landings: BTreeMap<InstanceId, Landing>,
     /// Containers of another grid, which people run here too: by name.
     foreign: BTreeMap<String, Container>,
     /// On this engine.
@@ -90,6 +97,10 @@ impl Engine {
             ports: BTreeMap::new(),
             volumes: BTreeMap::new(),
             mounted: BTreeMap::new(),
+            data: BTreeMap::new(),
+            found: BTreeMap::new(),
+            writes: 0,
+            landings: BTreeMap::new(),
             foreign: BTreeMap::new(),
             images: BTreeSet::new(),
             registry: BTreeSet::new(),
@@ -131,7 +142,9 @@ impl Engine {
             Action::Start { .. } => millis(150, 300),
             Action::Stop { grace, .. } if self.trouble.ignores_stop => (*grace, *grace),
             Action::Stop { .. } => millis(50, 400),
-            Action::Remove { .. } | Action::RemoveVolume { .. } => millis(30, 100),
+            Action::Remove { .. } | Action::RemoveVolume { .. } | Action::Move(_) => {
+                millis(30, 100)
+            }
             Action::Rename { .. } => millis(5, 30),
             Action::Hook { limit, .. } | Action::Command { limit, .. }
                 if self.trouble.hangs_hooks =>
@@ -179,6 +192,7 @@ impl Engine {
             Action::Stop { container, .. } => self.stop(&container, wall),
             Action::Remove { container } => self.remove_stopped(&container),
             Action::RemoveVolume { name, copy } => self.remove_volume(name, &copy),
+            Action::Move(step) => self.settle_in(&step),
             Action::Rename { container, name } => self.rename(&container, name),
             Action::Probe { address, .. } => self.probe(address),
             Action::Check { target, .. } => self.check(&target),
@@ -317,12 +331,15 @@ impl Engine {
         if let Some(address) = self.taken_address(id) {
             return Err(Failure::AddressTaken { address });
         }
-        let container = self.containers.get_mut(id).ok_or(Failure::Gone)?;
+        let container = self.containers.get(id).ok_or(Failure::Gone)?;
         if is_running(container) {
             return Ok(Success::Done);
         }
         self.starts += 1;
         self.ill.remove(id);
+        self.look_into_volumes(id);
+        self.write(id);
+        let container = self.containers.get_mut(id).ok_or(Failure::Gone)?;
         container.state = ContainerState::Running { since: wall };
         self.changes.push(Change::Started(container.clone()));
         let image = &container.image;
@@ -384,6 +401,7 @@ impl Engine {
             container.state = ContainerState::Exited { code, at: wall };
             let container = container.clone();
             self.changes.push(Change::Ended { container, by_node });
+            self.write(id);
         }
     }
 
@@ -422,6 +440,7 @@ impl Engine {
             return Err(Failure::Refused { problem });
         }
         self.volumes.remove(&name);
+        self.data.remove(&name);
         Ok(Success::Done)
     }
 
@@ -449,6 +468,7 @@ impl Engine {
     fn remove(&mut self, id: &ContainerId) {
         self.ports.remove(id);
         self.mounted.remove(id);
+        self.found.remove(id);
         self.ill.remove(id);
         if let Some(container) = self.containers.remove(id) {
             self.changes.push(Change::Removed(container));

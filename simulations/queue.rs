@@ -7,6 +7,7 @@ use kontena_core::command::{Command, CommandId};
 use kontena_core::id::NodeId;
 use kontena_core::message::{JoinAnswer, JoinCall, Message, Presentation, Presented};
 use kontena_core::node::{Record, SaveId};
+use kontena_core::reconcile::MoveAsk;
 use kontena_core::reconcile::action::{Action, ActionId, Failure, Outcome};
 use kontena_core::time::Instant;
 
@@ -89,13 +90,23 @@ pub(crate) enum What {
         by: NodeId,
         answer: Result<Presented, String>,
     },
+    /// Another node asks for something of an instance that moves to it.
+    MoveAsked {
+        /// In the world's list of streams.
+        number: usize,
+        asked: Box<MoveAsk>,
+    },
+    /// A stream of data goes on, or breaks.
+    Stream {
+        number: usize,
+    },
 }
 
 impl What {
     /// Whether it is input to the node itself, which takes none while its loop stands still.
     pub(crate) fn is_for_the_node(&self) -> bool {
         match self {
-            Self::Carry { .. } | Self::Save { .. } => false,
+            Self::Carry { .. } | Self::Save { .. } | Self::Stream { .. } => false,
             Self::Deliver { .. }
             | Self::Moved { .. }
             | Self::Glance
@@ -109,7 +120,8 @@ impl What {
             | Self::JoinAsked { .. }
             | Self::JoinAnswered { .. }
             | Self::Presents { .. }
-            | Self::Presented { .. } => true,
+            | Self::Presented { .. }
+            | Self::MoveAsked { .. } => true,
         }
     }
 
@@ -121,8 +133,10 @@ impl What {
             | Self::JoinAsked { .. }
             | Self::JoinAnswered { .. }
             | Self::Presents { .. }
-            | Self::Presented { .. } => true,
-            Self::Moved { .. }
+            | Self::Presented { .. }
+            | Self::Stream { .. } => true,
+            Self::MoveAsked { .. }
+            | Self::Moved { .. }
             | Self::Glance
             | Self::Refused { .. }
             | Self::Wake
@@ -154,6 +168,8 @@ impl What {
             Self::Moved { .. } => 14,
             Self::Saved { .. } => 15,
             Self::Glance => 16,
+            Self::MoveAsked { .. } => 17,
+            Self::Stream { .. } => 18,
         }
     }
 }

@@ -1,6 +1,6 @@
 //! A run as text: one line for each change of state, a column for each node.
 
-use kontena_core::reconcile::action::Action;
+use kontena_core::reconcile::action::{Action, MoveStep};
 use kontena_core::time::Instant;
 use kontena_core::view::View;
 
@@ -126,6 +126,7 @@ fn asked(world: &World, host: usize, action: &Action) -> Option<String> {
         Action::Stop { container, .. } => Some(format!("stop {}", name(container))),
         Action::Remove { container } => Some(format!("remove {}", name(container))),
         Action::RemoveVolume { name, .. } => Some(format!("remove volume {name}")),
+        Action::Move(step) => Some(step_words(step)),
         Action::Rename {
             container,
             name: new,
@@ -138,6 +139,16 @@ fn asked(world: &World, host: usize, action: &Action) -> Option<String> {
         | Action::Probe { .. }
         | Action::Check { .. }
         | Action::LastLines { .. } => None,
+    }
+}
+
+fn step_words(step: &MoveStep) -> String {
+    match step {
+        MoveStep::Send { copies, .. } => format!("send {} copies", copies.len()),
+        MoveStep::Bring { instance, .. } => format!("bring {instance}"),
+        MoveStep::Accept { instance, .. } => format!("accept {instance}"),
+        MoveStep::Release { instance, .. } => format!("release {instance}"),
+        MoveStep::Discard { instance } => format!("discard {instance}"),
     }
 }
 

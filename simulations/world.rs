@@ -3,6 +3,7 @@
 mod carry;
 mod happen;
 mod misfortune;
+mod moving;
 mod people;
 mod truth;
 
@@ -13,6 +14,7 @@ use kontena_core::command::{CommandId, Reply};
 use kontena_core::id::{InstanceId, NodeId, ServiceKey};
 use kontena_core::time::{Instant, Now};
 
+use self::moving::Stream;
 use crate::chance::Chance;
 use crate::clock::Clock;
 use crate::digest::Digest;
@@ -46,6 +48,8 @@ pub struct World {
     pub forced: BTreeSet<InstanceId>,
     /// Who asked to be admitted, with which command: a call's number is its place here.
     joins: Vec<(usize, CommandId)>,
+    /// Streams of data that moves, by the number of their question.
+    streams: Vec<Stream>,
     /// How long a member's answer takes on its way to a stranger.
     pub join_latency: Duration,
     /// Whose message is handled now.
@@ -78,6 +82,7 @@ impl World {
             created: BTreeMap::new(),
             forced: BTreeSet::new(),
             joins: Vec::new(),
+            streams: Vec::new(),
             join_latency: Duration::from_millis(1),
             asker: None,
             messages: 0,

@@ -27,6 +27,7 @@ mod man;
 mod master;
 mod membership;
 mod monitor;
+mod moving;
 mod network;
 mod node;
 mod openapi;

@@ -14,6 +14,7 @@ mod effects;
 mod images;
 mod keys;
 mod logs;
+mod moves;
 mod naming;
 mod networking;
 mod node_name;
@@ -88,6 +89,7 @@ async fn live(config: &Config, stop: &mut Stop) -> anyhow::Result<End> {
         reports: loaded.reports.into_values().collect(),
         local: loaded.local,
         keys: loaded.keys,
+        arrivals: moves::arrivals(&config.data_dir)?,
     };
     let mut edges = Edges::open(config, disk, &loaded.key, loaded.boot, clock).await?;
     let mut node = Node::new(identity, saved, clock.now());

@@ -123,6 +123,7 @@ impl Disk {
             reports: contents.reports.into_values().collect(),
             local: contents.local,
             keys: contents.keys,
+            ..SavedState::default()
         })
     }
 

@@ -9,6 +9,7 @@
 //! Not here: any choice. Which container, which image, when and how often again is `reconcile`'s.
 
 mod actions;
+mod arrival;
 mod check;
 mod command;
 mod container;
@@ -44,7 +45,7 @@ use bollard::auth::DockerCredentials;
 use bollard::errors::Error;
 use hyper::http::{HeaderMap, HeaderValue};
 
-pub(crate) use contents::{Carrier, Staged, Tar, TarProblem, User};
+pub(crate) use contents::{Carrier, MountWatch, Staged, Tar, TarProblem, User};
 pub(crate) use exec::{ExecOptions, NotStarted, Piece};
 pub(crate) use login::{Login, Logins};
 pub(crate) use logs::{LogLine, LogOptions, LogStream};

@@ -205,6 +205,8 @@ fn wanted_by(action: &Action) -> Option<String> {
         Action::Stop { container, .. } => Some(format!("stop {}", container.0)),
         Action::Remove { container } => Some(format!("remove {}", container.0)),
         Action::RemoveVolume { name, .. } => Some(format!("remove volume {name}")),
+        // Each waits for the one before it, and longer each time.
+        Action::Move(_) => None,
         Action::Rename { container, name } => Some(format!("rename {} to {name}", container.0)),
         Action::Hook { spec, hook, .. } => Some(format!("hook {hook} of {}", spec.name)),
         Action::Command {

@@ -131,6 +131,7 @@ fn is_look(scene: Scene<'_>, host: usize, action: &Action) -> bool {
         | Action::Stop { .. }
         | Action::Remove { .. }
         | Action::RemoveVolume { .. }
+        | Action::Move(_)
         | Action::Rename { .. } => false,
     }
 }

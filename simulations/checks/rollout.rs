@@ -152,6 +152,10 @@ impl Rollouts {
         if !is_for_a_deploy || is_succeeded(scene, host, container) {
             return;
         }
+        // Who is to go to another node is not stopped for the deploy.
+        if record.moving(container.owner.instance.number).is_some() {
+            return;
+        }
         let me = scene.world.id(host);
         let placement = place(scene.view(host));
         // Whoever gives the instance up to another node does not stop it for the deploy.

@@ -200,6 +200,7 @@ fn to_start<'a>(scene: Scene<'a>, host: usize, action: &'a Action) -> Option<&'a
         | Action::Stop { .. }
         | Action::Remove { .. }
         | Action::RemoveVolume { .. }
+        | Action::Move(_)
         | Action::Rename { .. }
         | Action::Probe { .. }
         | Action::Check { .. }

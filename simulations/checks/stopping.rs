@@ -24,7 +24,7 @@ pub(super) const CHECKS: &[&Check] = &[&FOR_A_REASON, &CUT_OFF, &RELIEVED, &RUNS
 
 static FOR_A_REASON: Check = Check {
     name: "stops-for-a-reason",
-    says: "a healthy container is stopped only because the documents no longer want it, a newer deploy replaces it, no member that it hears knows its deploy any more, or another node runs the instance",
+    says: "a healthy container is stopped only because the documents no longer want it, a newer deploy replaces it, no member that it hears knows its deploy any more, another node runs the instance, or it moves to another node",
     why: "a link that came back, a restart or a lost message is no reason to restart anything",
 };
 
@@ -177,6 +177,7 @@ fn has_reason(scene: Scene<'_>, host: usize, container: &Container, findings: &m
         return;
     }
     if is_unwanted(view, container)
+        || is_moving(view, &container.owner.instance)
         || is_of_a_lost_deploy(scene, host, container)
         || has_better_twin(scene, host, container)
     {
@@ -199,6 +200,12 @@ fn has_reason(scene: Scene<'_>, host: usize, container: &Container, findings: &m
             is_relieved(scene, host, container, assignment, findings);
         }
     }
+}
+
+/// Whether a person wants it elsewhere, with its data.
+fn is_moving(view: &View, instance: &InstanceId) -> bool {
+    let record = view.documents.services.get(&instance.service);
+    record.is_some_and(|record| record.moving(instance.number).is_some())
 }
 
 /// Whether the documents, as this node has them, do not ask for this very container.

@@ -3,7 +3,7 @@
 use std::collections::{BTreeMap, BTreeSet};
 
 use kontena_core::command::volume_users;
-use kontena_core::id::{EnvelopeHash, InstanceId};
+use kontena_core::id::{EnvelopeHash, InstanceId, NodeId};
 use kontena_core::reconcile::action::{Action, Container};
 use kontena_core::view::{Pin, View};
 use kontena_core::volume::Copy;
@@ -17,7 +17,7 @@ pub(super) const CHECKS: &[&Check] = &[&BY_ORDER, &UNUSED, &DATA_STAYS, &GOES];
 
 static BY_ORDER: Check = Check {
     name: "volumes-go-by-order",
-    says: "a node removes a copy of a volume only if its documents say that this volume was removed",
+    says: "a node removes a copy of a volume only if its documents say that this volume was removed, or that its instance was moved from there with it",
     why: "what is in it is nowhere else",
 };
 
@@ -29,8 +29,8 @@ static UNUSED: Check = Check {
 
 static DATA_STAYS: Check = Check {
     name: "data-is-bound-once",
-    says: "a stateful instance of which its node has made a container is bound to no other node, unless a person said so, two sides of a split bound it at once, or its node is no member any more",
-    why: "its data is on the node that it was bound to, and nobody moves it",
+    says: "a stateful instance of which its node has made a container is bound to no other node, unless a person said so, it was moved with its data, two sides of a split bound it at once, or its node is no member any more",
+    why: "its data is on the node that it was bound to",
 };
 
 static GOES: Check = Check {
@@ -89,13 +89,16 @@ impl Volumes {
     }
 
     /// Whoever made it reads that another node has it: by a binding that followed from its own.
-    fn shown(&self, scene: Scene<'_>, host: usize, findings: &mut Findings) {
+    fn shown(&mut self, scene: Scene<'_>, host: usize, findings: &mut Findings) {
         let view = scene.view(host);
         let me = scene.world.id(host);
         if !view.documents.roster.contains_key(&me) {
             return;
         }
-        for (instance, creation, pin) in self.made.get(&host).into_iter().flatten() {
+        // The order by which it went may be followed by another one.
+        let made = self.made.entry(host).or_default();
+        made.retain(|(instance, _, pin)| !came_by(view, instance, pin));
+        for (instance, creation, pin) in &*made {
             let Some((_, life, now)) = binding(view, instance) else {
                 continue;
             };
@@ -116,14 +119,35 @@ fn binding(view: &View, instance: &InstanceId) -> Option<Binding> {
     Some((instance.clone(), record.creation, *pin))
 }
 
+/// Whether it is bound as it is because it was moved from there, with its data.
+fn came_by(view: &View, instance: &InstanceId, from: &Pin) -> bool {
+    let record = view.documents.services.get(&instance.service);
+    let came = record.and_then(|record| record.came_by(instance.number));
+    came.is_some_and(|(order, _)| order.from == *from)
+}
+
 fn removes(scene: Scene<'_>, host: usize, docker: &str, copy: &Copy, findings: &mut Findings) {
     let view = scene.view(host);
+    // Whoever moved it sees to it that it is elsewhere (`checks/moves.rs`).
+    if has_moved(view, scene.world.id(host), docker) {
+        return;
+    }
     findings.expect(is_ordered(view, copy), &BY_ORDER, || {
         format!("{} removes {docker}", name(host))
     });
     findings.expect(!is_used(view, copy), &UNUSED, || {
         format!("{} removes {docker}, which a service mounts", name(host))
     });
+}
+
+/// Whether a copy is one that went from this node with its instance.
+pub(super) fn has_moved(view: &View, me: NodeId, docker: &str) -> bool {
+    let services = view.documents.services.values();
+    let mut came = services.flat_map(|record| {
+        let numbers = record.moves.keys();
+        numbers.filter_map(|number| record.came_by(*number))
+    });
+    came.any(|(order, copies)| order.from.node == me && copies.contains_key(docker))
 }
 
 fn is_due(view: &View, copy: &Copy) -> bool {

@@ -111,6 +111,17 @@ pub enum Ask {
         instance: u32,
         node: usize,
     },
+    /// Right or wrong.
+    Move {
+        service: usize,
+        instance: u32,
+        node: usize,
+    },
+    /// Right or wrong.
+    CancelMove {
+        service: usize,
+        instance: u32,
+    },
     /// Settles as it is what two sides of a split gave it.
     Resolve,
     /// Scales what does not exist, by more than is allowed.
@@ -139,6 +150,18 @@ impl Ask {
                 node: world.id(node),
                 data_loss: true,
             }],
+            Self::Move {
+                service,
+                instance,
+                node,
+            } => vec![Command::MoveInstance {
+                instance: InstanceId::new(key(service), instance),
+                node: world.id(node),
+                megabits: None,
+            }],
+            Self::CancelMove { service, instance } => {
+                vec![Command::CancelMove(InstanceId::new(key(service), instance))]
+            }
             Self::CreateVolume { service } => vec![Command::CreateVolume {
                 name: volume(service),
                 definition: Definition::local(Scope::Instance),

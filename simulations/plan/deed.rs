@@ -347,6 +347,7 @@ fn named_by(ask: &Ask) -> Option<usize> {
         | Ask::AssumeDead { node }
         | Ask::Zone { node, .. }
         | Ask::ForceMove { node, .. }
+        | Ask::Move { node, .. }
         | Ask::RemoveNode { node, .. } => Some(*node),
         Ask::Create { .. }
         | Ask::Update { .. }
@@ -365,6 +366,7 @@ fn named_by(ask: &Ask) -> Option<usize> {
         | Ask::Resolve
         | Ask::CreateVolume { .. }
         | Ask::RemoveVolume { .. }
+        | Ask::CancelMove { .. }
         | Ask::Nonsense { .. } => None,
     }
 }

@@ -9,6 +9,7 @@ mod found;
 mod health;
 mod jobs;
 mod membership;
+mod moves;
 mod placing;
 mod splits;
 mod standby;

@@ -10,7 +10,7 @@ use kontena_core::message::{
     JoinAnswer, JoinCall, MAX_CALL_BYTES, Message, Presentation, Presented, encode,
 };
 use kontena_core::node::{Output, Record, SaveId, Status};
-use kontena_core::reconcile::action::{Action, ActionId};
+use kontena_core::reconcile::action::{Action, ActionId, MoveStep};
 use kontena_core::report::{Report, SignedReport};
 use kontena_core::view::View;
 
@@ -51,6 +51,8 @@ impl World {
             }
             Output::Save { id, records } => self.give_to_disk(host, id, records),
             Output::Run { id, action } => self.give_to_engine(host, id, action),
+            Output::Abort { id } => self.abort(host, id),
+            Output::AnswerMove { id, answer } => self.answer_move(id, answer),
             Output::Reply { id, reply } => {
                 self.tell(host, || Fact::Replied {
                     id,
@@ -82,11 +84,17 @@ impl World {
     }
 
     fn give_to_engine(&mut self, host: usize, id: ActionId, action: Action) {
+        self.tell(host, || Fact::Asked(action.clone()));
+        if let Action::Move(
+            step @ (MoveStep::Send { .. } | MoveStep::Bring { .. } | MoveStep::Release { .. }),
+        ) = action
+        {
+            return self.begin_move(host, id, step);
+        }
         let machine = &mut self.hosts[host];
         let latency = machine.engine.latency(&action, &mut machine.chance);
         let fails = machine.engine.hangs_in(&action);
         let power = machine.power;
-        self.tell(host, || Fact::Asked(action.clone()));
         self.after(
             latency,
             host,
@@ -177,7 +185,7 @@ impl World {
     }
 
     /// Whoever answers to a node's key: one of several where a disk was cloned.
-    fn host_of(&mut self, id: NodeId, from: usize) -> Option<usize> {
+    pub(super) fn host_of(&mut self, id: NodeId, from: usize) -> Option<usize> {
         let hosts = self.by_id.get(&id)?.iter().copied();
         let others: Vec<usize> = hosts.filter(|host| *host != from).collect();
         match others.as_slice() {
@@ -212,7 +220,7 @@ impl World {
     }
 
     /// Whether two hosts can have no connection: one needs both ways.
-    fn is_cut_off(&self, one: usize, other: usize) -> bool {
+    pub(super) fn is_cut_off(&self, one: usize, other: usize) -> bool {
         self.network.is_cut(one, other) || self.network.is_cut(other, one)
     }
 

@@ -81,6 +81,8 @@ impl World {
             What::Presented { by, answer } => {
                 self.handle(host, Input::Presented { by, answer });
             }
+            What::MoveAsked { number, asked } => self.move_asked(number, host, *asked),
+            What::Stream { number } => self.go_on_with(number),
         }
     }
 

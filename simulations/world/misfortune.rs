@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use kontena_core::identity::SecretKey;
 use kontena_core::network::sight::{Containers, Plane, Sight};
-use kontena_core::node::{Input, Node, NodeConfig};
+use kontena_core::node::{Input, Node, NodeConfig, SavedState};
 
 use super::World;
 use crate::chance::Chance;
@@ -38,7 +38,11 @@ impl World {
             version: "2.0.0".to_owned(),
         };
         let now = machine.clock.read(self.now);
-        machine.node = Some(Node::new(config, machine.disk.load(), now));
+        let saved = SavedState {
+            arrivals: machine.engine.arrivals(),
+            ..machine.disk.load()
+        };
+        machine.node = Some(Node::new(config, saved, now));
         let address = machine.address.clone();
         self.index_keys();
         self.tell(host, || Fact::Booted);
@@ -55,6 +59,7 @@ impl World {
         let mut chance = Chance::of(self.seed, "identity", &[host, life]);
         machine.key = SecretKey::from_seed(chance.bytes());
         machine.peers.clear();
+        machine.engine.forget_landings();
         self.boot(host);
     }
 
@@ -192,6 +197,7 @@ impl World {
         machine.chance = chance;
         machine.disk = Disk::default();
         machine.engine.images.clear();
+        machine.engine.forget_landings();
         machine.view = Default::default();
         machine.status = Default::default();
         machine.peers.clear();

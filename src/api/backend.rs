@@ -407,6 +407,8 @@ fn limit_of(command: &Command) -> Duration {
         | Command::RemoveRegistry(_)
         | Command::ShareRegistry { .. }
         | Command::ForceMove { .. }
+        | Command::MoveInstance { .. }
+        | Command::CancelMove(_)
         | Command::CreateVolume { .. }
         | Command::RemoveVolume(_)
         | Command::Frozen { .. } => CHANGE_LIMIT,

@@ -117,6 +117,11 @@ pub(crate) fn contents(
     }
 }
 
+/// Of a copy, or a volume of which there is one.
+pub(crate) fn volume_move(grid: &GridName, volume: &str) -> String {
+    format!("/v1/volumes/{grid}/{}/move", encoded(volume))
+}
+
 pub(crate) fn external_registries(grid: &GridName) -> String {
     format!("/v1/grids/{grid}/external_registries")
 }

@@ -7,6 +7,7 @@ pub(super) mod containers;
 pub(super) mod deploys;
 pub(super) mod grid;
 pub(super) mod instances;
+pub(super) mod moving;
 pub(super) mod node;
 pub(super) mod registry;
 pub(super) mod revision;

@@ -14,6 +14,7 @@ mod job_runs;
 mod keys;
 mod logs;
 mod membership;
+mod moves;
 mod network;
 mod nodes;
 mod one_offs;

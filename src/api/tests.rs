@@ -22,6 +22,7 @@ mod keys;
 mod kontena;
 mod logs;
 mod lost;
+mod moves;
 mod network;
 mod one_offs;
 mod openapi;

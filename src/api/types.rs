@@ -18,6 +18,7 @@ pub(crate) mod instance;
 pub(crate) mod key;
 pub(crate) mod log;
 pub(crate) mod membership;
+pub(crate) mod moving;
 pub(crate) mod network;
 pub(crate) mod node;
 pub(crate) mod page;

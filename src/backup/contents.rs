@@ -32,6 +32,8 @@ impl Contents {
             reports,
             local,
             keys,
+            // What has not arrived is no part of the grid.
+            arrivals: _,
         } = state;
         Self {
             seed: key.seed(),

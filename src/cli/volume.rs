@@ -13,10 +13,12 @@ use serde_json::json;
 use super::confirm::confirm;
 use super::failure::Failure;
 use super::fields::Fields;
+use super::moving;
 use super::session::{Session, about};
 use super::table::Table;
 use super::text::or_dash;
 use crate::api::paths;
+use crate::api::types::moving::Move;
 use crate::api::types::volume::{Volume, VolumeRequest, Volumes};
 use crate::api::types::{Changed, Saved};
 
@@ -109,6 +111,30 @@ which is bound to the node or runs there.")]
         #[arg(long)]
         force: bool,
     },
+    /// Move an instance of a stateful service to another node, with its data
+    ///
+    /// The instance stops, all data that it has is copied over the grid, and it starts there. VOLUME is a copy as `volume show`
+    /// names it, or a volume of which one instance has a copy. Whatever ends on the way, it is on the one node or on
+    /// the other, with its data, and never on both.
+    #[command(
+        after_help = "Example:\n  kontena volume move shop.db.data-1 node2\n  kontena volume move --bandwidth 200 data node2\n  kontena volume move --cancel data"
+    )]
+    Move {
+        /// A copy of a volume, or a volume
+        volume: String,
+        /// The node that it goes to
+        #[arg(required_unless_present = "cancel")]
+        node: Option<NodeName>,
+        /// At most so much of the network, in megabits a second
+        #[arg(long, value_name = "MEGABITS", conflicts_with = "cancel")]
+        bandwidth: Option<u32>,
+        /// Do not wait until it runs there
+        #[arg(long, conflicts_with = "cancel")]
+        detach: bool,
+        /// Take a move back: the instance stays where it is
+        #[arg(long, conflicts_with = "node")]
+        cancel: bool,
+    },
     /// Remove volumes, with all their copies
     #[command(
         visible_alias = "remove",
@@ -171,6 +197,16 @@ pub(crate) async fn run(session: &Session, asked: VolumeCommand) -> Result<(), F
         } => copies::discard(session, &grid, &volume, &node, force).await,
         Command::Backup(asked) => contents::backup(session, asked).await,
         Command::Restore(asked) => contents::restore(session, asked).await,
+        Command::Move {
+            volume,
+            node,
+            bandwidth,
+            detach,
+            cancel,
+        } => match node.filter(|_| !cancel) {
+            Some(node) => moving::order(session, &grid, &volume, &node, bandwidth, detach).await,
+            None => moving::cancel(session, &grid, &volume).await,
+        },
         Command::Rm { volumes, force } => remove(session, &grid, &volumes, force).await,
     }
 }
@@ -231,9 +267,25 @@ fn shown(volume: &Volume) -> String {
                 fields.field(&copy.name, format!("on {}", copy.node));
             }
         });
+        if !volume.moves.is_empty() {
+            fields.section("moves", |fields| {
+                for one in &volume.moves {
+                    fields.field(&one.instance, moved(one));
+                }
+            });
+        }
         fields.list("services", volume.services.iter().map(|one| &one.id));
     });
     fields.finish()
+}
+
+fn moved(one: &Move) -> String {
+    let problem = one.problem.as_ref();
+    let problem = problem.map_or_else(String::new, |problem| format!(": {problem}"));
+    match one.state.as_str() {
+        "given_up" => format!("not moved to {}, given up{problem}", one.to),
+        _ => format!("moves from {} to {}{problem}", one.from, one.to),
+    }
 }
 
 async fn list(session: &Session, grid: &GridName, quiet: bool, long: bool) -> Result<(), Failure> {
@@ -323,8 +375,38 @@ mod tests {
             services: vec![VolumeService {
                 id: "demo/shop/db".to_owned(),
             }],
+            moves: Vec::new(),
             removed: false,
         }
+    }
+
+    #[test]
+    fn a_volume_shows_what_moves_and_what_was_given_up() {
+        let one = |number: u32, state: &str, problem: &str| Move {
+            instance: format!("shop/db-{number}"),
+            from: "alpha".to_owned(),
+            to: "beta".to_owned(),
+            state: state.to_owned(),
+            running: false,
+            problem: Some(problem.to_owned()),
+        };
+        let volume = Volume {
+            moves: vec![
+                one(1, "moving", "it moves to node beta: 40 %"),
+                one(2, "given_up", "after 5 attempts: no space left on device"),
+            ],
+            ..volume()
+        };
+        let shown = shown(&volume);
+        let moves = shown.lines().skip_while(|line| !line.contains("moves:"));
+        let moves: Vec<&str> = moves.skip(1).take(2).map(str::trim).collect();
+        assert_eq!(
+            moves,
+            [
+                "shop/db-1: moves from alpha to beta: it moves to node beta: 40 %",
+                "shop/db-2: not moved to beta, given up: after 5 attempts: no space left on device",
+            ]
+        );
     }
 
     #[test]

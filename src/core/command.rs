@@ -10,6 +10,7 @@ mod grid;
 mod join_address;
 mod member;
 mod moved;
+mod moving;
 mod registry;
 mod resolve;
 mod service;
@@ -127,6 +128,15 @@ pub enum Command {
         node: NodeId,
         data_loss: bool,
     },
+    /// Moves an instance of a stateful service to another node, with its data: answered once it is ordered.
+    MoveInstance {
+        instance: InstanceId,
+        node: NodeId,
+        /// At most so much of the network, in megabits a second.
+        megabits: Option<u32>,
+    },
+    /// Takes such an order back.
+    CancelMove(InstanceId),
     StopService(ServiceKey),
     StartService(ServiceKey),
     RestartService(ServiceKey),
@@ -342,6 +352,12 @@ pub fn edits(
             node,
             data_loss,
         } => binding::force_move(view, instance, *node, *data_loss),
+        Command::MoveInstance {
+            instance,
+            node,
+            megabits,
+        } => moving::order(view, instance, *node, *megabits),
+        Command::CancelMove(instance) => moving::cancel(view, instance),
         Command::StopService(key) => service::set_state(view, key, Lifecycle::Stopped),
         Command::StartService(key) => service::set_state(view, key, Lifecycle::Running),
         Command::RestartService(key) => service::restart(view, key),

@@ -15,6 +15,7 @@ mod joining;
 mod journal;
 mod keys;
 mod leaving;
+mod moving;
 mod networking;
 mod own;
 mod parting;
@@ -39,7 +40,7 @@ use std::time::Duration;
 use crate::chance::Chance;
 use crate::command::{Command, CommandId, Reply};
 use crate::document::{Replica, SignedEnvelope};
-use crate::id::NodeId;
+use crate::id::{InstanceId, NodeId};
 use crate::identity::SecretKey;
 use crate::keys::{KeyReply, KeyWrite, Keys};
 use crate::membership::clone::Lives;
@@ -47,8 +48,8 @@ use crate::membership::freshness::Pulse;
 use crate::message::{JoinAnswer, JoinCall, Message, Presentation, Presented};
 use crate::network::peers::Wanted;
 use crate::network::sight::Sight;
-use crate::reconcile::Instances;
 use crate::reconcile::action::{Action, ActionId, Observed, Outcome};
+use crate::reconcile::{Arrival, AskId, Instances, MoveAsk};
 use crate::report::SignedReport;
 use crate::time::{Instant, Now};
 use crate::view::View;
@@ -60,6 +61,7 @@ use halting::Halting;
 use inbox::Inbox;
 use joining::Joining;
 use keys::KeyStore;
+use moving::Moving;
 use networking::Networking;
 use own::Own;
 use parting::Partings;
@@ -138,6 +140,12 @@ pub enum Input {
         id: ActionId,
         hundredths: u8,
     },
+    /// Another node asks for something of an instance that moves to it. Answered by [`Output::AnswerMove`], or by the data.
+    MoveAsked {
+        id: AskId,
+        from: NodeId,
+        asked: MoveAsk,
+    },
     /// Everything up to this [`Output::Save`] is on disk, or could not be written.
     Saved {
         id: SaveId,
@@ -205,6 +213,15 @@ pub enum Output {
         id: ActionId,
         action: Action,
     },
+    /// Nobody waits for this action any more: it is ended, and its outcome follows.
+    Abort {
+        id: ActionId,
+    },
+    /// To the node that asked by [`Input::MoveAsked`]: nothing else follows.
+    AnswerMove {
+        id: AskId,
+        answer: Result<(), String>,
+    },
     Reply {
         id: CommandId,
         reply: Reply,
@@ -266,6 +283,8 @@ pub struct SavedState {
     pub local: BTreeMap<String, Vec<u8>>,
     /// Of the key-value store.
     pub keys: BTreeMap<String, Vec<u8>>,
+    /// Data of instances that came, or come, by moves.
+    pub arrivals: BTreeMap<InstanceId, Arrival>,
 }
 
 impl SavedState {
@@ -338,6 +357,9 @@ pub struct Node {
     writing: Writing,
     halting: Halting,
     rebinding: Rebinding,
+    moving: Moving,
+    /// Data that came by moves, until there are instances.
+    arrivals: BTreeMap<InstanceId, Arrival>,
     joining: Joining,
     key_store: KeyStore,
     presenting: Presenting,
@@ -377,6 +399,8 @@ impl Node {
             writing: Writing::default(),
             halting: Halting::default(),
             rebinding: Rebinding::default(),
+            moving: Moving::default(),
+            arrivals: BTreeMap::new(),
             joining: Joining::default(),
             key_store: KeyStore::default(),
             presenting: Presenting::default(),
@@ -417,6 +441,7 @@ impl Node {
             Input::Observed(observed) => self.observed(observed, now),
             Input::Done { id, outcome } => self.done(id, outcome, now),
             Input::Progressed { id, hundredths } => self.progressed(id, hundredths, now),
+            Input::MoveAsked { id, from, asked } => self.move_asked(id, from, asked, now),
             Input::Saved { id, result } => self.saved(id, result, now),
             Input::Addresses(addresses) => self.own.listen_on(addresses),
             Input::Network(sight) => self.network_seen(sight, now),
@@ -452,6 +477,7 @@ impl Node {
             self.writing
                 .next_wake(self.acts_from())
                 .map(|at| (at, "writing")),
+            self.moving.next_wake().map(|at| (at, "moving")),
             self.relay.next_wake().map(|at| (at, "relaying")),
             self.next_look().map(|at| (at, "looking")),
             self.saving.next_wake().map(|at| (at, "saving")),
@@ -487,6 +513,7 @@ impl Node {
         self.work(now);
         self.halt_what_failed(now);
         self.rebind_what_is_refused(now);
+        self.go_on_with_moves(now);
         self.write(now);
         self.finish_leaving(now);
         self.keep_keys(now);

@@ -13,6 +13,7 @@
 //! [`Action`]: action::Action
 
 pub mod action;
+mod arriving;
 pub mod backoff;
 mod checks;
 pub mod container;
@@ -25,6 +26,8 @@ pub mod jobs;
 mod journal;
 mod last_words;
 mod lifecycle;
+mod moves;
+mod moving;
 pub mod one_off;
 mod order;
 mod outcome;
@@ -45,8 +48,10 @@ pub mod wanted;
 pub mod wiring;
 pub mod yielding;
 
+pub use arriving::{Arrival, Inbound, Settlement};
 pub use goals::{Holder, goals};
 pub use instances::{Identity, Instances, Remembered};
+pub use moving::{AskId, MoveAsk, MoveWord, Outbound};
 pub use order::Awaited;
 pub use parting::Leaves;
 pub use standby::MAX_STANDBY;

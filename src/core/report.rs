@@ -67,6 +67,13 @@ pub struct Report {
     /// Containers beside the instances, by their names, for as long as somebody waits for their commands.
     #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
     pub one_offs: BTreeMap<String, OneOff>,
+    /// The instances that are bound to it by a move and of which it has started a container since, with the epochs of their
+    /// bindings: the data that they left elsewhere may go.
+    #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
+    pub arrived: BTreeMap<InstanceId, u64>,
+    /// The instances that are to move to it and do not come now, and why.
+    #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
+    pub arrivals: BTreeMap<InstanceId, String>,
     /// Its data plane; `None` where none runs.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub network: Option<Network>,
@@ -318,6 +325,8 @@ impl Report {
             made: BTreeSet::new(),
             jobs: BTreeMap::new(),
             one_offs: BTreeMap::new(),
+            arrived: BTreeMap::new(),
+            arrivals: BTreeMap::new(),
             network: None,
             unknown: BTreeMap::new(),
         }

@@ -8,6 +8,7 @@ mod absence;
 mod conflict;
 mod deployed;
 mod history;
+mod moving;
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::fmt;
@@ -34,6 +35,7 @@ pub use deployed::{DeployRecord, Deployed, Halt, HaltCause, TakenBack};
 pub use history::{
     Definition, History, InvalidRevisionName, RevisionName, StackRevision, UnknownRevision,
 };
+pub use moving::{MoveOrder, MoveState, Unmovable};
 
 /// What one node knows now.
 #[derive(Clone, Debug, Default, PartialEq)]
@@ -243,6 +245,8 @@ pub struct ServiceRecord {
     pub state: Lifecycle,
     /// Stateful instances are bound to the node that holds their volume. By instance number.
     pub pins: BTreeMap<u32, Pin>,
+    /// What was ordered last of moves of such instances, whether it counts or not. By instance number.
+    pub moves: BTreeMap<u32, MoveOrder>,
     pub created: WallTime,
     pub updated: WallTime,
 }

@@ -35,6 +35,7 @@ use super::effects::{Effects, input_of, message_of};
 use super::images::EngineImages;
 use super::keys::KeyServing;
 use super::logs::NodeLogs;
+use super::moves::NodeMoves;
 use super::naming::{self, Naming};
 use super::networking::{self, Networking, NodeNetworks, Setting};
 use super::node_name::default_name;
@@ -77,6 +78,7 @@ pub(super) struct Edges {
     logs: Arc<NodeLogs>,
     containers: NodeContainers,
     volumes: NodeVolumes,
+    moves: NodeMoves,
     network: Network,
     api: Api,
     /// `None` where this node takes no part in the network.
@@ -211,6 +213,13 @@ impl Edges {
         let logs = Arc::new(NodeLogs::new(me, docker.clone(), p2p.clone()));
         let containers = NodeContainers::new(me, docker.clone(), p2p.clone(), views.clone());
         let volumes = NodeVolumes::new(me, docker.clone(), p2p.clone(), views.clone());
+        let moves = NodeMoves::new(
+            docker.clone(),
+            p2p.clone(),
+            views.clone(),
+            input.clone(),
+            &config.data_dir,
+        );
         let backend = Arc::new(Backend {
             view: views,
             commands,
@@ -242,7 +251,10 @@ impl Edges {
         let key_serving = network_names.map(|_| KeyServing::start(Arc::clone(&backend)));
         let api = Api::start(listeners, backend);
         let watch = docker.watch(grids);
-        let effects = Effects::new(p2p, docker, saver, input, view, keys, status, grid, told);
+        let carrying = moves.clone();
+        let effects = Effects::new(
+            p2p, docker, carrying, saver, input, view, keys, status, grid, told,
+        );
         let known_addresses = addresses(&listen, &config.advertise);
         Ok(Self {
             effects,
@@ -255,6 +267,7 @@ impl Edges {
             logs,
             containers,
             volumes,
+            moves,
             network,
             api,
             key_serving,
@@ -308,6 +321,7 @@ impl Edges {
             networks: &self.network.of_nodes,
             containers: &self.containers,
             volumes: &self.volumes,
+            moves: &self.moves,
             logs: &self.logs,
         }
     }

@@ -11,21 +11,26 @@ use kontena_core::id::NodeId;
 use kontena_core::keys::{KeyReply, Keys};
 use kontena_core::message::{self, JoinCall, Message, Presentation, StrangerAnswer, StrangerCall};
 use kontena_core::node::{Input, Output, Phase, Record, SaveId, Status};
-use kontena_core::reconcile::action::{Action, ActionId};
+use kontena_core::reconcile::action::{Action, ActionId, MoveStep};
 use kontena_core::view::View;
 use tokio::sync::{mpsc, oneshot, watch};
+use tokio_util::sync::CancellationToken;
 
 use crate::disk::Saver;
 use crate::docker::Docker;
 use crate::p2p::{Answers, P2p, P2pEvent};
 
 use super::Commands;
+use super::moves::NodeMoves;
 use super::networking::Told;
 
 /// Everything that outputs act upon.
 pub(super) struct Effects {
     p2p: P2p,
     docker: Docker,
+    moves: NodeMoves,
+    /// Steps of moves that are under way, to be ended when nobody waits for them.
+    ending: BTreeMap<ActionId, CancellationToken>,
     saver: Saver,
     /// The sender of the message that the node handles now; nobody where it handles something else.
     asker: Answers,
@@ -48,6 +53,7 @@ impl Effects {
     pub(super) fn new(
         p2p: P2p,
         docker: Docker,
+        moves: NodeMoves,
         saver: Saver,
         inputs: mpsc::Sender<Input>,
         view: watch::Sender<Arc<View>>,
@@ -60,6 +66,8 @@ impl Effects {
         Self {
             p2p,
             docker,
+            moves,
+            ending: BTreeMap::new(),
             saver,
             asker: Answers::default(),
             inputs,
@@ -147,7 +155,13 @@ impl Effects {
                 self.answer_stranger(id, &answer).await?;
             }
             Output::Save { id, records } => self.save(id, records).await?,
+            Output::Run {
+                id,
+                action: Action::Move(step),
+            } => self.go_on_with_move(id, step),
             Output::Run { id, action } => self.run(id, action),
+            Output::Abort { id } => self.abort(id),
+            Output::AnswerMove { id, answer } => self.moves.answer(id, answer),
             Output::Reply { id, reply } => self.reply(id, reply),
             Output::KeysReply { id, reply } => self.answer_key(id, reply),
             Output::ShowKeys(keys) => drop(self.keys.send_replace(keys)),
@@ -209,6 +223,30 @@ impl Effects {
             // The daemon is stopping when nobody takes it; the next one looks at what is there.
             let _ = inputs.send(Input::Done { id, outcome }).await;
         });
+    }
+
+    fn go_on_with_move(&mut self, id: ActionId, step: MoveStep) {
+        let is_over = CancellationToken::new();
+        // A step that has ended holds none of the others.
+        self.ending.retain(|_, ending| !ending.is_cancelled());
+        self.ending.insert(id, is_over.clone());
+        let (moves, inputs) = (self.moves.clone(), self.inputs.clone());
+        tokio::spawn(async move {
+            let progress = inputs.clone();
+            // Where inputs are many already, this one can be missed.
+            let tell =
+                move |hundredths| _ = progress.try_send(Input::Progressed { id, hundredths });
+            let outcome = moves.carry_out(step, is_over.clone(), &tell).await;
+            is_over.cancel();
+            // The daemon is stopping when nobody takes it; the next one looks at what is there.
+            let _ = inputs.send(Input::Done { id, outcome }).await;
+        });
+    }
+
+    fn abort(&mut self, id: ActionId) {
+        if let Some(ending) = self.ending.remove(&id) {
+            ending.cancel();
+        }
     }
 
     fn reply(&mut self, id: CommandId, reply: Reply) {

@@ -302,6 +302,7 @@ mod tests {
             instances: 1,
             state: Lifecycle::Running,
             pins: Default::default(),
+            moves: Default::default(),
             created: WallTime(0),
             updated: WallTime(0),
         };

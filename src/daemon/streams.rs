@@ -3,11 +3,13 @@
 //! On the wire, the header is a [`Purpose`] as JSON; one that is none asks for a log (`logs`).
 
 use kontena_core::id::NodeId;
+use kontena_core::reconcile::MoveAsk;
 use serde::de::Error as _;
 use serde::{Deserialize, Deserializer, Serialize};
 
 use super::containers::NodeContainers;
 use super::logs::NodeLogs;
+use super::moves::NodeMoves;
 use super::networking::NodeNetworks;
 use super::volumes::NodeVolumes;
 use crate::api::backend::{Contents, OneOffAsked};
@@ -29,6 +31,8 @@ pub(super) enum Purpose {
     Usage(OfContainer),
     /// What is in a copy of a volume: frames follow.
     Contents(Contents),
+    /// The data of an instance that moves: frames follow.
+    Move(MoveAsk),
 }
 
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
@@ -59,6 +63,7 @@ pub(super) struct Answering<'a> {
     pub(super) networks: &'a NodeNetworks,
     pub(super) containers: &'a NodeContainers,
     pub(super) volumes: &'a NodeVolumes,
+    pub(super) moves: &'a NodeMoves,
     pub(super) logs: &'a std::sync::Arc<NodeLogs>,
 }
 
@@ -71,6 +76,7 @@ impl Answering<'_> {
             Ok(Purpose::Inspect(of)) => self.containers.serve_inspect(from, of.container, stream),
             Ok(Purpose::Usage(of)) => self.containers.serve_usage(from, of.container, stream),
             Ok(Purpose::Contents(contents)) => self.volumes.serve(from, contents, stream),
+            Ok(Purpose::Move(asked)) => self.moves.serve(from, asked, stream),
             Err(_) => self.logs.serve(from, header, stream),
         }
     }
@@ -78,6 +84,8 @@ impl Answering<'_> {
 
 #[cfg(test)]
 mod tests {
+    use kontena_core::reconcile::MoveWord;
+
     use super::*;
 
     fn purpose(header: &str) -> Option<Purpose> {
@@ -120,6 +128,14 @@ mod tests {
             ),
             (r#"{"contents":{"write":{"copy":"../x"}}}"#, None),
             (r#"{"contents":{"write":{"copy":"x?force=1"}}}"#, None),
+            (
+                r#"{"move":{"instance":"shop/db-1","epoch":3,"word":"release"}}"#,
+                Some(Purpose::Move(MoveAsk {
+                    instance: "shop/db-1".parse().unwrap(),
+                    epoch: 3,
+                    word: MoveWord::Release,
+                })),
+            ),
             (
                 r#"{"container":"c","tail":null,"since":null,"follow":false}"#,
                 None,

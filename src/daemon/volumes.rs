@@ -105,6 +105,10 @@ impl NodeVolumes {
                     };
                     attending.reading(io, reading).await;
                 }
+                Contents::Write { copy } if is_moving(&view, &copy) => {
+                    let problem = "its instance is being moved: `kontena volume move --cancel` takes that back";
+                    attending.refuse(io, problem).await;
+                }
                 Contents::Write { copy } => {
                     let writing = |fed, unheard| restore::write(docker, grid, copy, fed, unheard);
                     attending.writing(io, writing).await;
@@ -116,6 +120,15 @@ impl NodeVolumes {
             }
         });
     }
+}
+
+/// What is copied to another node now must not change.
+fn is_moving(view: &View, copy: &str) -> bool {
+    let instance = view.bound_user(copy).ok();
+    instance.is_some_and(|instance| {
+        let record = view.documents.services.get(&instance.service);
+        record.is_some_and(|record| record.moving(instance.number).is_some())
+    })
 }
 
 impl Volumes for NodeVolumes {

@@ -59,6 +59,10 @@ impl Docker {
             Action::Fetch { image, frozen } => self.fetch(&image, frozen.as_ref(), tell).await,
             Action::Run(spec) => self.run(&spec).await,
             Action::RemoveVolume { name, copy } => self.remove_volume(&name, &copy).await,
+            // Between nodes: whoever connects the edges carries it out.
+            Action::Move(_) => Err(Failure::Refused {
+                problem: "a move takes more than an engine".to_owned(),
+            }),
             Action::Start { container } => self.start(&container).await,
             Action::Stop { container, grace } => self.stop(&container, grace).await,
             Action::Remove { container } => self.remove(&container).await,

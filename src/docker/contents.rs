@@ -14,6 +14,7 @@ mod tar;
 mod users;
 
 pub(crate) use carrier::Carrier;
+pub(crate) use mounts::MountWatch;
 pub(crate) use place::Staged;
 pub(crate) use tar::{Tar, TarProblem};
 pub(crate) use users::User;

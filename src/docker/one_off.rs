@@ -109,6 +109,14 @@ impl Docker {
     ) -> Result<Running, NotStarted> {
         let occupied = || NotStarted::Container(format!("`{}` is there already", spec.name));
         let awaited = self.awaited.wait_for(&spec.name).ok_or_else(occupied)?;
+        // What is read or replaced now is nobody's to write to.
+        let volumes = spec
+            .mounts
+            .iter()
+            .filter_map(|mount| mount.docker_volume.as_ref());
+        let volumes = volumes.map(|mounted| mounted.name.clone()).collect();
+        let busy = |problem: anyhow::Error| NotStarted::Container(problem.to_string());
+        let _volumes = self.claim(volumes).map_err(busy)?;
         let body = one_off_body(create_body(spec, &self.network), options);
         let created = self.create_throw_away(spec, body).await;
         let one_off = OneOff {

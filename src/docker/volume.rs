@@ -76,7 +76,7 @@ impl Docker {
     }
 
     /// Docker takes one that is there as it is, unless another driver keeps it.
-    async fn make_volume(&self, mounted: &Mounted, grid: &str) -> Result<(), Failure> {
+    pub(super) async fn make_volume(&self, mounted: &Mounted, grid: &str) -> Result<(), Failure> {
         let request = VolumeCreateRequest {
             name: Some(mounted.name.clone()),
             driver: Some(mounted.definition.driver.clone()),

@@ -15,6 +15,7 @@ mod keys;
 mod load;
 mod maintenance;
 mod members;
+mod moves;
 mod network;
 mod power;
 mod registries;

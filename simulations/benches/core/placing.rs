@@ -284,6 +284,7 @@ fn record(instances: u32) -> ServiceRecord {
         instances,
         state: Lifecycle::Running,
         pins: BTreeMap::new(),
+        moves: BTreeMap::new(),
         created: WallTime(0),
         updated: WallTime(0),
     }

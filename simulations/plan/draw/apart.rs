@@ -23,6 +23,7 @@ impl Draw {
         self.make_volumes(seed);
         self.fill_engines(seed);
         self.force_moves(seed);
+        self.moves(seed);
     }
 
     /// What services mount is there before them, mostly; somebody removes it now and then, and makes it anew.
@@ -82,6 +83,59 @@ impl Draw {
             let on = chance.index(self.plan.nodes);
             self.ask(at.min(self.ends), on, ask);
         }
+    }
+
+    /// Somebody moves instances with their data, some a moment before something happens to one of the two nodes; some of that is
+    /// taken back.
+    fn moves(&mut self, seed: u64) {
+        let mut chance = Chance::new(seed, "moves");
+        let numbers = 0..self.services;
+        let bound = numbers.map(|number| self.numbered(number));
+        let bound: Vec<usize> = bound
+            .filter(|service| Shape::of(*service).is_bound())
+            .collect();
+        if bound.is_empty() || !chance.happens(400) {
+            return;
+        }
+        for _ in 0..chance.range(1, 6) {
+            let service = *chance.pick(&bound).expect("not empty");
+            let instance = u32::try_from(chance.range(1, 3)).expect("a small number");
+            let node = chance.index(self.plan.nodes);
+            let at = chance.range(MINUTE, self.ends.max(2 * MINUTE));
+            let on = chance.index(self.plan.nodes);
+            let order = Ask::Move {
+                service,
+                instance,
+                node,
+            };
+            self.ask(at.min(self.ends), on, order);
+            if chance.happens(500) {
+                self.trouble_a_move(&mut chance, at, node);
+            }
+            if chance.happens(200) {
+                let at = at + chance.range(0, 40 * SECOND);
+                let on = chance.index(self.plan.nodes);
+                self.ask(at.min(self.ends), on, Ask::CancelMove { service, instance });
+            }
+        }
+    }
+
+    fn trouble_a_move(&mut self, chance: &mut Chance, at: u64, node: usize) {
+        let host = match chance.happens(400) {
+            true => node,
+            false => chance.index(self.plan.nodes),
+        };
+        let at = at + chance.range(SECOND, 45 * SECOND);
+        let lasts = chance.range(SECOND, 2 * MINUTE);
+        let (from, to): (Vec<usize>, Vec<usize>) =
+            (0..self.plan.nodes).partition(|node| *node != host);
+        let both = true;
+        let deed = match chance.index(3) {
+            0 => Deed::Cut { from, to, both },
+            1 => Deed::KillHost { host },
+            _ => Deed::KillNode { host },
+        };
+        self.add(at, lasts, deed);
     }
 
     /// Disks of engines are full for a while, sometimes when services are founded.

@@ -3,10 +3,13 @@
 pub(in crate::api) mod copies;
 
 use kontena_core::command::volume_users;
+use kontena_core::id::InstanceId;
 use kontena_core::volume::{Copy, Volume as Known, VolumeName};
 
 use super::Snapshot;
+use super::moving::moving;
 use crate::api::types::Time;
+use crate::api::types::moving::Move;
 use crate::api::types::volume::{Volume, VolumeInstance, VolumeService};
 
 pub(in crate::api) fn volume(snapshot: &Snapshot, name: &VolumeName, known: &Known) -> Volume {
@@ -23,8 +26,23 @@ pub(in crate::api) fn volume(snapshot: &Snapshot, name: &VolumeName, known: &Kno
         created_at: Time::known(known.created),
         instances: copies(snapshot, name),
         services: services.collect(),
+        moves: moves(snapshot, name),
         removed: known.removed,
     }
+}
+
+/// One that is done is where it should be, and what somebody took back is as it was.
+fn moves(snapshot: &Snapshot, name: &VolumeName) -> Vec<Move> {
+    let services = snapshot.view.documents.services.iter();
+    let users = services.filter(|(_, record)| record.volumes().any(|used| used == name));
+    let instances = users.flat_map(|(key, record)| {
+        let numbers = record.moves.keys();
+        numbers.map(|number| InstanceId::new(key.clone(), *number))
+    });
+    let moves = instances.filter_map(|instance| moving(snapshot, &instance));
+    moves
+        .filter(|moved| matches!(moved.state.as_str(), "moving" | "given_up"))
+        .collect()
 }
 
 fn copies(snapshot: &Snapshot, name: &VolumeName) -> Vec<VolumeInstance> {

@@ -10,8 +10,8 @@ use aide::axum::routing::{delete_with, get_with, post_with, put_with};
 
 use super::{
     about, backup, binding, commands, conflicts, containers, contents, deploys, grids, job_runs,
-    keys, logs, membership, network, nodes, one_offs, plan, proxy, registries, revisions, services,
-    stacks, stats, volumes, vpn, why,
+    keys, logs, membership, moves, network, nodes, one_offs, plan, proxy, registries, revisions,
+    services, stacks, stats, volumes, vpn, why,
 };
 use crate::api::backend::Backend;
 use crate::api::openapi::operation::{
@@ -519,6 +519,18 @@ fn of_volumes() -> Routes {
                 contents::remove,
                 does("Remove a copy that is nobody's data any more"),
             ),
+        )
+        .api_route(
+            "/v1/volumes/{grid}/{volume}/move",
+            get_with(
+                moves::show,
+                reads("What was ordered last of moving an instance with this data"),
+            )
+            .post_with(
+                moves::order,
+                changes("Move a stateful instance to another node, with its data"),
+            )
+            .delete_with(moves::cancel, changes("Take such a move back")),
         )
 }
 

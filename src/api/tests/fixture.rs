@@ -204,6 +204,7 @@ fn undeployed(image: &str) -> ServiceRecord {
         instances: 1,
         state: Lifecycle::Running,
         pins: BTreeMap::new(),
+        moves: BTreeMap::new(),
         created: WallTime(NOON),
         updated: WallTime(NOON + 1_000),
     }
@@ -285,6 +286,8 @@ pub(super) fn add_report(
         made: BTreeSet::new(),
         jobs: BTreeMap::new(),
         one_offs: BTreeMap::new(),
+        arrived: BTreeMap::new(),
+        arrivals: BTreeMap::new(),
         network: None,
         unknown: BTreeMap::new(),
     };

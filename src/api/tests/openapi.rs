@@ -5,6 +5,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use serde_json::{Value, json};
 
 use super::fixture::{Server, accepted, raw, view};
+use super::moves::with_a_move;
 use crate::api::openapi;
 use crate::api::routes;
 
@@ -180,7 +181,7 @@ pub(super) fn filled(path: &str) -> String {
 
 #[tokio::test]
 async fn whatever_is_read_is_as_the_document_says_and_has_nothing_that_it_does_not_say() {
-    let server = Server::reading(view()).await;
+    let server = Server::reading(with_a_move()).await;
     let mut document = document();
     strict(&mut document);
     let mut read = 0;

@@ -7,6 +7,7 @@ use serde::{Deserialize, Serialize};
 
 use super::Time;
 use super::form::{DriverText, ScopeText, VolumeText};
+use super::moving::Move;
 
 /// The answer of `GET /v1/volumes/{grid}`.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
@@ -28,6 +29,9 @@ pub(crate) struct Volume {
     pub(crate) instances: Vec<VolumeInstance>,
     /// Those that mount it, whether they are deployed or not.
     pub(crate) services: Vec<VolumeService>,
+    /// *Ours*: what was ordered last of moving instances that mount it, where that is not done.
+    #[serde(default)]
+    pub(crate) moves: Vec<Move>,
     /// *Ours*: it was removed on one side of a split while the other gave it to a service, and goes with that.
     #[serde(default)]
     pub(crate) removed: bool,

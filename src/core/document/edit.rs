@@ -10,7 +10,7 @@ use crate::membership::admission::Admission;
 use crate::network::plan::AddressPlan;
 use crate::network::vpn::{Entry, Reach, UserRecord, VpnKey};
 use crate::stack::{Affinity, FrozenImage, StackLabel};
-use crate::view::{Availability, HaltCause, LastSign, Lifecycle, Pin, StackRecord};
+use crate::view::{Availability, HaltCause, LastSign, Lifecycle, MoveOrder, Pin, StackRecord};
 use crate::volume::{Definition, VolumeName};
 
 /// One register's new value. The document that it lies in follows from what it is.
@@ -115,6 +115,11 @@ pub enum Edit {
         service: ServiceKey,
         number: u32,
         pin: Pin,
+    },
+    Move {
+        service: ServiceKey,
+        number: u32,
+        order: MoveOrder,
     },
     /// Nobody goes on with the deploy of that generation; with `rollback` all go back to what ran before.
     Halt {

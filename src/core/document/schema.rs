@@ -71,6 +71,8 @@ pub(crate) enum ServiceRegister {
     Lifecycle,
     Deploy,
     Pin(u32),
+    /// Of the instance of that number.
+    Move(u32),
     /// Of the deploy of that generation.
     Halt(u64),
     Promotion(u64),
@@ -248,6 +250,7 @@ impl fmt::Display for ServiceRegister {
             Self::Lifecycle => write!(f, "state"),
             Self::Deploy => write!(f, "deploy"),
             Self::Pin(number) => write!(f, "pin/{number}"),
+            Self::Move(number) => write!(f, "move/{number}"),
             Self::Halt(generation) => write!(f, "halt/{generation}"),
             Self::Promotion(generation) => write!(f, "promotion/{generation}"),
         }
@@ -264,6 +267,7 @@ impl ServiceRegister {
             ["state"] => Self::Lifecycle,
             ["deploy"] => Self::Deploy,
             ["pin", number] => Self::Pin(counted(number)?),
+            ["move", number] => Self::Move(counted(number)?),
             ["halt", generation] => Self::Halt(counted(generation)?),
             ["promotion", generation] => Self::Promotion(counted(generation)?),
             _ => return None,
@@ -335,6 +339,9 @@ pub(crate) fn known_fields(register: &str) -> &'static [&'static str] {
         }
         Some(StackRegister::Service(_, ServiceRegister::Promotion(_))) => &["revision"],
         Some(StackRegister::Service(_, ServiceRegister::Pin(_))) => &["epoch", "node"],
+        Some(StackRegister::Service(_, ServiceRegister::Move(_))) => {
+            &["from", "to", "megabits", "state"]
+        }
         Some(
             StackRegister::Created
             | StackRegister::Removed

@@ -9,6 +9,7 @@ mod hostile;
 mod labels;
 mod merge;
 mod metadata;
+mod moves;
 mod properties;
 mod registries;
 mod removal;

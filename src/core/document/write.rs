@@ -342,6 +342,16 @@ impl Replica {
             } => {
                 draft.insert(register(service, ServiceRegister::Pin(*number)), json(pin));
             }
+            Edit::Move {
+                service,
+                number,
+                order,
+            } => {
+                draft.insert(
+                    register(service, ServiceRegister::Move(*number)),
+                    json(order),
+                );
+            }
             Edit::Halt {
                 service,
                 generation,
@@ -511,6 +521,7 @@ fn document_of(edit: &Edit) -> DocumentId {
         | Edit::Lifecycle { service, .. }
         | Edit::Deploy { service, .. }
         | Edit::Pin { service, .. }
+        | Edit::Move { service, .. }
         | Edit::Halt { service, .. }
         | Edit::Promote { service, .. }
         | Edit::RemoveService(service) => DocumentId::Stack(service.stack.clone()),

@@ -92,6 +92,7 @@ impl Node {
                 tracing::warn!(%problem, "A report on disk is not valid");
             }
         }
+        self.arrivals = saved.arrivals;
         self.key_store = KeyStore::restore(&saved.local, &saved.keys, now.monotonic);
         self.heed_own_report(self.reports.order(&self.me), now);
         self.phase = Phase::Member;

@@ -375,6 +375,7 @@ impl Node {
                 holds: instances.holds(),
                 ledgers: instances.told_jobs(),
                 is_up_to_date,
+                arrivals: instances.arrivals(),
             };
             let goals = match self.view.documents.excludes(&self.me) {
                 true => Goals::none(instances.told_jobs()),
@@ -449,6 +450,8 @@ impl Node {
                 report.made = instances.told_made().clone();
                 report.jobs = instances.told_jobs().clone();
                 report.one_offs = instances.one_offs().clone();
+                report.arrived = instances.arrived();
+                report.arrivals = instances.told_arrivals().clone();
                 report.network = network;
             });
         let Some(report) = next else {
@@ -492,8 +495,13 @@ impl Node {
             volumes: report.volumes.clone(),
             made: report.made.clone(),
             jobs: report.jobs.clone(),
+            arrivals: BTreeMap::new(),
         });
-        let mut instances = Instances::new(identity, remembered.unwrap_or_default());
+        let remembered = Remembered {
+            arrivals: std::mem::take(&mut self.arrivals),
+            ..remembered.unwrap_or_default()
+        };
+        let mut instances = Instances::new(identity, remembered);
         instances.only_look_until(self.starts_from(now.monotonic), now);
         if let Some(observed) = self.own.engine.clone() {
             instances.observe(observed, now);

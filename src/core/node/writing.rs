@@ -17,6 +17,7 @@ use crate::time::{Instant, Now};
 
 use super::halting::FailedDeploy;
 use super::joining::{Founding, Stranger};
+use super::moving::MoveEnd;
 use super::rebinding::Unbinding;
 use super::saving::Purpose;
 use super::{Node, Output, Phase, Record};
@@ -54,6 +55,8 @@ pub(super) enum Job {
     Halt(Box<FailedDeploy>),
     /// The same.
     Rebind(Box<Unbinding>),
+    /// The same.
+    Move(Box<MoveEnd>),
 }
 
 /// A change that is on this disk and waits for another.
@@ -168,6 +171,8 @@ impl Node {
             | Command::RemoveRegistry(_)
             | Command::ShareRegistry { .. }
             | Command::ForceMove { .. }
+            | Command::MoveInstance { .. }
+            | Command::CancelMove(_)
             | Command::CreateVolume { .. }
             | Command::RemoveVolume(_)
             | Command::Frozen { .. } => {
@@ -191,7 +196,7 @@ impl Node {
         match job {
             Job::Command { id, .. } => self.reply(id, Err(Refusal::Busy)),
             Job::Admit { id, .. } => self.refuse_join(id, "too many commands are waiting"),
-            Job::Halt(_) | Job::Rebind(_) => {}
+            Job::Halt(_) | Job::Rebind(_) | Job::Move(_) => {}
         }
     }
 
@@ -237,7 +242,11 @@ impl Node {
                 let edits = unbinding.edits(&self.view);
                 self.save_job(job, edits, now);
             }
-            Job::Halt(_) | Job::Rebind(_) => {}
+            Job::Move(end) if self.phase == Phase::Member => {
+                let edits = end.edits(&self.view);
+                self.save_job(job, edits, now);
+            }
+            Job::Halt(_) | Job::Rebind(_) | Job::Move(_) => {}
         }
     }
 
@@ -337,6 +346,12 @@ impl Node {
                     tracing::warn!(%refusal, "A binding could not be written down yet");
                 }
                 self.rebound(&unbinding, &written, now);
+            }
+            Job::Move(end) => {
+                if let Err(refusal) = &written {
+                    tracing::warn!(%refusal, "The end of a move could not be written down yet");
+                }
+                self.move_ended(&end, &written, now);
             }
         }
     }

@@ -10,7 +10,7 @@ use std::time::Duration;
 
 use serde::{Deserialize, Serialize};
 
-use crate::id::{InstanceId, RevisionHash};
+use crate::id::{InstanceId, NodeId, RevisionHash};
 use crate::network::ipam::Subnet;
 use crate::report::{Engine, OneOff};
 use crate::schedule::Slot;
@@ -19,6 +19,8 @@ use crate::stack::{
 };
 use crate::time::WallTime;
 use crate::volume::{Copy, Mounted};
+
+use super::moving::AskId;
 
 /// Correlates an action with its outcome. Unique in one boot of the node.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
@@ -42,6 +44,8 @@ pub enum Action {
     /// Remove a copy of a volume, of this grid and of that creation; one that is gone is success, and one that somebody else made
     /// stays. Outcome: [`Success::Done`], or [`Failure::Refused`] while a container has it.
     RemoveVolume { name: String, copy: Copy },
+    /// A step of moving an instance's data from one node to another.
+    Move(MoveStep),
     /// Create and start a container, and before it the volumes that it mounts and that are not there. Where one with this name and these labels is there already, it
     /// is started if need be and adopted. Where one of ours with this name and an older generation
     /// is there, it is a [`Failure::Occupied`]. Outcome: [`Success::Running`].
@@ -90,6 +94,42 @@ pub enum Action {
         target: CheckTarget,
         limit: Duration,
     },
+}
+
+/// One step of a move. What comes is on the node's disk, and noted there, before anything is made of it.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum MoveStep {
+    /// Give who asked these copies, all of them or nothing; nothing that mounts them runs. Outcome: [`Success::Done`] once
+    /// the other node has said that all of it is on its disk, and what it has is what was sent; [`Failure::Unreachable`] where
+    /// the connection broke, else [`Failure::Refused`].
+    Send {
+        ask: AskId,
+        copies: Vec<Mounted>,
+        /// That the engine has: copies are read by way of a container that is never started. `None`: there are none.
+        image: Option<String>,
+        megabits: Option<u32>,
+    },
+    /// Ask the other node for these copies, and make Docker volumes of them. What was here before is left alone, and is a
+    /// [`Failure::Refused`]. Outcome: [`Success::Done`] once all is here, durable, and the other node was told.
+    Bring {
+        instance: InstanceId,
+        from: NodeId,
+        epoch: u64,
+        copies: Vec<Mounted>,
+        /// As that of [`MoveStep::Send`].
+        image: String,
+    },
+    /// What came by the move that left the binding of that epoch is the instance's own from now on. [`Failure::Refused`] where
+    /// not all of it is here.
+    Accept { instance: InstanceId, epoch: u64 },
+    /// Tell the other node that what came will be removed, and hear that nothing follows from its having come.
+    Release {
+        instance: InstanceId,
+        epoch: u64,
+        from: NodeId,
+    },
+    /// Remove what came. Nothing that came is success.
+    Discard { instance: InstanceId },
 }
 
 /// Where a health check asks, and what.
@@ -146,6 +186,7 @@ impl Action {
             | Self::Rename { .. } => true,
             Self::Fetch { .. }
             | Self::RemoveVolume { .. }
+            | Self::Move(_)
             | Self::Probe { .. }
             | Self::Check { .. }
             | Self::LastLines { .. } => false,

@@ -15,9 +15,12 @@ use crate::report::{Health, Hold, InstanceState};
 use crate::schedule::Slot;
 use crate::stack::{Service, Stage, Strategy};
 use crate::time::Instant;
-use crate::view::{Deployed, Freshness, Lifecycle, ServiceRecord, View};
-use crate::volume::{Volume, VolumeName};
+use crate::view::{Deployed, Freshness, Lifecycle, MoveOrder, ServiceRecord, View};
+use crate::volume::{Copy, Volume, VolumeName};
 
+use super::arriving::{Arrival, Inbound, Settlement};
+use super::container::mounted;
+use super::moving::Outbound;
 use super::order::Awaited;
 use super::rollout::{Hindrance, Peer};
 use super::volumes::RemovedVolumes;
@@ -31,6 +34,8 @@ pub struct Holder<'a> {
     pub ledgers: &'a BTreeMap<InstanceId, Ledger>,
     /// Nobody whom it hears knows changes that it lacks.
     pub is_up_to_date: bool,
+    /// What is here of instances since a move, and does not count.
+    pub arrivals: &'a BTreeMap<InstanceId, Arrival>,
 }
 
 /// What is asked of `me`. `placement` is that of `view`.
@@ -58,6 +63,22 @@ pub fn goals(
             scene.ask(placement, placed, &mut goals);
         }
     }
+    for (key, record) in &view.documents.services {
+        let scene = Scene {
+            view,
+            me,
+            key,
+            record,
+        };
+        scene.follow_moves(&mut goals);
+    }
+    let arrivals = me.arrivals.iter();
+    let fates = arrivals.map(|(one, arrival)| {
+        let inbound = goals.inbound.get(one);
+        (one.clone(), fate(view, me, one, arrival, inbound))
+    });
+    let fates = fates.collect();
+    goals.fates = fates;
     goals
 }
 
@@ -66,11 +87,13 @@ pub(super) fn as_deployed(view: &View, me: NodeId, instance: &InstanceId) -> Opt
     let services = &view.documents.services;
     let (key, record) = services.get_key_value(&instance.service)?;
     let (holds, ledgers) = (BTreeMap::new(), BTreeMap::new());
+    let arrivals = BTreeMap::new();
     let me = Holder {
         node: me,
         holds: &holds,
         ledgers: &ledgers,
         is_up_to_date: true,
+        arrivals: &arrivals,
     };
     let scene = Scene {
         view,
@@ -81,11 +104,45 @@ pub(super) fn as_deployed(view: &View, me: NodeId, instance: &InstanceId) -> Opt
     Some(scene.plain(instance.number, scene.target()?))
 }
 
-fn bound(view: &View, me: NodeId) -> BTreeSet<InstanceId> {
+/// What becomes of what came by a move. That nobody knows of the move may be for want of documents.
+fn fate(
+    view: &View,
+    me: Holder<'_>,
+    instance: &InstanceId,
+    arrival: &Arrival,
+    inbound: Option<&Inbound>,
+) -> Settlement {
+    let record = view.documents.services.get(&instance.service);
+    let number = instance.number;
+    let is_its = |order: &MoveOrder| order.to == me.node && order.from.epoch == arrival.epoch;
+    let came = record.and_then(|record| record.came_by(number));
+    if came.is_some_and(|(order, _)| is_its(order)) {
+        return Settlement::Accept;
+    }
+    if record
+        .and_then(|record| record.moving(number))
+        .is_some_and(is_its)
+        && inbound.is_none_or(|inbound| inbound.volumes() == arrival.volumes)
+    {
+        return Settlement::Keep;
+    }
+    match record.and_then(|record| record.pins.get(&number)) {
+        Some(pin) if pin.node == me.node && pin.epoch > arrival.epoch => Settlement::Discard,
+        Some(_) | None if !me.is_up_to_date => Settlement::Keep,
+        Some(pin)
+            if pin.epoch == arrival.epoch && view.documents.roster.contains_key(&pin.node) =>
+        {
+            Settlement::Release { from: pin.node }
+        }
+        Some(_) | None => Settlement::Discard,
+    }
+}
+
+fn bound(view: &View, me: NodeId) -> BTreeMap<InstanceId, u64> {
     let services = view.documents.services.iter();
     let pins = services.flat_map(|(key, record)| record.pins.iter().map(move |pin| (key, pin)));
     pins.filter(|(_, (_, pin))| pin.node == me)
-        .map(|(key, (number, _))| InstanceId::new(key.clone(), *number))
+        .map(|(key, (number, pin))| (InstanceId::new(key.clone(), *number), pin.epoch))
         .collect()
 }
 
@@ -310,6 +367,68 @@ impl<'a> Scene<'a> {
         let first = InstanceId::new(key.clone(), 0);
         let held = self.me.holds.range(first..).map(|(instance, _)| instance);
         held.take_while(move |instance| instance.service == *key)
+    }
+
+    /// The moves that concern this node.
+    fn follow_moves(self, goals: &mut Goals) {
+        for number in self.record.moves.keys() {
+            let instance = InstanceId::new(self.key.clone(), *number);
+            if let Some(order) = self.record.moving(*number) {
+                self.follow_order(instance.clone(), order, goals);
+            }
+            if let Some((order, copies)) = self.record.came_by(*number) {
+                self.follow_arrival(instance, order, copies, goals);
+            }
+        }
+    }
+
+    fn follow_order(self, instance: InstanceId, order: &MoveOrder, goals: &mut Goals) {
+        let (me, from) = (self.me.node, order.from.node);
+        let concerns = me == from || me == order.to;
+        let is_due = concerns && self.view.takes_moves(&order.to);
+        let target = self.target().filter(|_| is_due);
+        let Some(target) = target.filter(|_| self.view.can_move(&instance).is_ok()) else {
+            return;
+        };
+        let wanted = self.plain(instance.number, target);
+        let epoch = order.from.epoch;
+        if me == from {
+            let outbound = Outbound {
+                to: order.to,
+                name: self.view.called(&order.to),
+                epoch,
+                copies: mounted(&wanted).collect(),
+                megabits: order.megabits,
+            };
+            goals.outbound.insert(instance, outbound);
+        } else {
+            let inbound = Inbound {
+                wanted,
+                from,
+                epoch,
+            };
+            goals.inbound.insert(instance, inbound);
+        }
+    }
+
+    fn follow_arrival(
+        self,
+        instance: InstanceId,
+        order: &MoveOrder,
+        copies: &BTreeMap<String, Copy>,
+        goals: &mut Goals,
+    ) {
+        if order.to == self.me.node {
+            goals
+                .came
+                .insert(instance, copies.keys().cloned().collect());
+        } else if order.from.node == self.me.node {
+            let report = self.view.reports.get(&order.to);
+            let arrived = report.and_then(|report| report.arrived.get(&instance));
+            if arrived == Some(&order.target().epoch) {
+                goals.departed.extend(copies.clone());
+            }
+        }
     }
 
     fn target(self) -> Option<Target<'a>> {

@@ -16,12 +16,14 @@ use crate::view::Lifecycle;
 use crate::volume::Copy;
 
 use super::action::{Action, ActionId, ContainerId, Failure, Observed, Outcome};
+use super::arriving::{Arrival, Arriving};
 use super::engine::EngineSight;
 use super::hooks::HookRuns;
 use super::images::{ImageKey, Images};
 use super::jobs::{JobFindings, Jobs};
 use super::journal;
 use super::lifecycle::Local;
+use super::moving::Moving;
 use super::parting::Leaves;
 use super::queue::{Queue, Subject};
 use super::refusals::Refusals;
@@ -29,7 +31,7 @@ use super::round::{Asked, Findings, Round};
 use super::sight::Sight;
 use super::standby::Standby;
 use super::trial::{Failed, Trial};
-use super::volumes::Volumes;
+use super::volumes::{Going, Volumes};
 use super::wanted::Goals;
 use super::wiring::Wiring;
 
@@ -54,6 +56,8 @@ pub struct Remembered {
     pub made: BTreeSet<InstanceId>,
     /// What it had written down of jobs.
     pub jobs: BTreeMap<InstanceId, Ledger>,
+    /// What is on its disk of instances that came, or come, by moves.
+    pub arrivals: BTreeMap<InstanceId, Arrival>,
 }
 
 /// The instances of one node. Drained by [`Instances::poll_action`] after each call with `now`.
@@ -62,7 +66,7 @@ pub struct Instances {
     identity: Identity,
     wiring: Wiring,
     /// No container is started or replaced before.
-    acts_from: Instant,
+    pub(super) acts_from: Instant,
     /// `None` until the documents are loaded and this node is a member: nothing is decided before.
     pub(super) asked: Option<Asked>,
     pub(super) sight: Sight,
@@ -90,6 +94,12 @@ pub struct Instances {
     one_offs: BTreeMap<String, OneOff>,
     /// Nothing of these is begun: they are to be bound elsewhere.
     let_go: BTreeSet<InstanceId>,
+    pub(super) moving: Moving,
+    pub(super) arriving: Arriving,
+    /// Why what is to come does not, as told.
+    pub(super) told_arrivals: BTreeMap<InstanceId, String>,
+    told_arriving: u64,
+    pub(super) aborted: BTreeSet<ActionId>,
     version: u64,
     wake: Option<Instant>,
 }
@@ -118,6 +128,7 @@ impl Instances {
             volumes,
             made,
             jobs,
+            arrivals,
         } = remembered;
         let local = |hold: &Hold| Local {
             container: hold.container.clone().map(ContainerId),
@@ -160,6 +171,11 @@ impl Instances {
             told_jobs: jobs,
             one_offs: BTreeMap::new(),
             let_go: BTreeSet::new(),
+            moving: Moving::default(),
+            arriving: Arriving::remembered(arrivals),
+            told_arrivals: BTreeMap::new(),
+            told_arriving: 0,
+            aborted: BTreeSet::new(),
             version: 0,
             wake: None,
         }
@@ -196,9 +212,13 @@ impl Instances {
     /// asks: what is in neither list is removed.
     pub fn reconcile(&mut self, goals: Goals, now: Now) {
         let asked = Asked::new(goals);
-        self.made.retain(|instance| asked.bound.contains(instance));
+        self.made
+            .retain(|instance| asked.bound.contains_key(instance));
         self.let_go
-            .retain(|instance| asked.bound.contains(instance));
+            .retain(|instance| asked.bound.contains_key(instance));
+        self.moving
+            .follow(&asked.outbound, &asked.bound, now.monotonic);
+        self.arriving.follow(&asked.inbound);
         self.asked = Some(asked);
         self.refresh(now);
     }
@@ -245,7 +265,16 @@ impl Instances {
             Subject::Image(key) => self.conclude_fetch(key, outcome, now),
             Subject::Standby(mark) => self.standby.conclude(mark, outcome, now.monotonic),
             Subject::Volume(name) => self.volumes.conclude(name, outcome, now.monotonic),
+            Subject::Arrival(instance) => {
+                if let Action::Move(step) = &action {
+                    self.conclude_move(instance, step, outcome, now);
+                }
+            }
             Subject::Instance(instance, berth) => {
+                if let Action::Move(step) = &action {
+                    self.conclude_move(instance, step, outcome, now);
+                    return self.refresh(now);
+                }
                 self.note_volumes(&action, &outcome);
                 self.conclude(&instance, berth, &action, outcome, now);
             }
@@ -262,10 +291,19 @@ impl Instances {
 
     /// So many hundredths of what an action brings are here. Only of pulls that somebody waits for anything is told.
     pub fn progressed(&mut self, id: ActionId, hundredths: u8, now: Now) {
-        let Some(Subject::Image(key)) = self.queue.subject(id) else {
-            return;
+        let is_news = match self.queue.subject(id) {
+            Some(Subject::Image(key)) => self.images.progressed(key, hundredths),
+            Some(Subject::Instance(instance, _)) => self.moving.progressed(instance, hundredths),
+            Some(
+                Subject::Standby(_)
+                | Subject::Volume(_)
+                | Subject::Arrival(_)
+                | Subject::Check(..)
+                | Subject::Run(..),
+            )
+            | None => false,
         };
-        if self.images.progressed(key, hundredths) {
+        if is_news {
             self.refresh(now);
         }
     }
@@ -296,6 +334,11 @@ impl Instances {
         match &subject {
             Subject::Image(key) => self.images.fetching(key),
             Subject::Standby(_) | Subject::Volume(_) => {}
+            Subject::Arrival(_) => {
+                if let Action::Move(step) = &action {
+                    self.arriving.began(step);
+                }
+            }
             Subject::Instance(instance, berth) => {
                 if let Some(local) = self.locals.get_mut(instance) {
                     let is_beside = local.berth != *berth;
@@ -355,9 +398,9 @@ impl Instances {
 
     /// Whether an instance that is bound to this node has, or may have, data here.
     pub fn has_made(&self, instance: &InstanceId) -> bool {
-        self.made.contains(instance)
-            || self.volumes.has_of(instance, self.asked.as_ref())
-            || self.jobs.has_run(instance)
+        let has_volumes = || self.volumes.has_of(instance, self.asked.as_ref());
+        let has_run = || self.jobs.has_run(instance);
+        self.made.contains(instance) || self.arriving.has(instance) || has_volumes() || has_run()
     }
 
     /// The instances bound to this node of which it has started a container, since they are bound to it.
@@ -448,8 +491,9 @@ impl Instances {
     }
 
     /// Works everything out again from all that is known.
-    fn refresh(&mut self, now: Now) {
+    pub(super) fn refresh(&mut self, now: Now) {
         self.refusals.expire(now.monotonic);
+        self.moving.expire(now.monotonic);
         let found = if self.sight.is_listed() {
             self.look_and_plan(now)
         } else {
@@ -483,6 +527,9 @@ impl Instances {
             queue: &self.queue,
             made: &self.made,
             let_go: &self.let_go,
+            moving: &self.moving,
+            arriving: &self.arriving,
+            volumes: &self.volumes,
             said: &self.holds,
             blind: self.blind,
             acts_from: self.acts_from,
@@ -492,6 +539,7 @@ impl Instances {
         for (instance, local) in &mut locals {
             round.look(instance, local, &mut found);
         }
+        self.need_images_of_what_comes(&mut found);
         let missing = mem::take(&mut found.missing_images);
         self.images
             .need(missing, &found.wanted_images, now.monotonic);
@@ -507,10 +555,11 @@ impl Instances {
             found.ready.insert(Subject::Image(key), action);
         }
         self.plan_jobs(&round, &mut jobs, &locals, &mut found);
-        self.plan_removals(&mut found, now.monotonic);
-        self.plan_standby(&mut found, now.monotonic);
         self.locals = locals;
         self.jobs = jobs;
+        self.plan_moves(&seen, &mut found, now.monotonic);
+        self.plan_removals(&mut found, now.monotonic);
+        self.plan_standby(&mut found, now.monotonic);
         found
     }
 
@@ -550,20 +599,23 @@ impl Instances {
     /// Copies of volumes that were removed.
     fn plan_removals(&self, found: &mut Findings, now: Instant) {
         let Some(asked) = &self.asked else { return };
-        let removed = &asked.removed_volumes;
-        let due = self.volumes.due(removed, now);
+        let order = Going {
+            removed: &asked.removed_volumes,
+            departed: &asked.departed,
+        };
+        let due = self.volumes.due(order, now);
         let due = due.map(|(name, action)| (Subject::Volume(name), action));
         found
             .ready
             .extend(due.filter(|(subject, _)| !self.queue.has(subject)));
-        found.wakes.extend(self.volumes.next_try(removed, now));
+        found.wakes.extend(self.volumes.next_try(order, now));
     }
 
     fn note_made(&mut self) {
         let Some(asked) = &self.asked else { return };
         let started = self.sight.started_instances();
         let made = started.chain(self.jobs.run_instances());
-        let made = made.filter(|instance| asked.bound.contains(*instance));
+        let made = made.filter(|instance| asked.bound.contains_key(*instance));
         self.made.extend(made.cloned());
     }
 
@@ -624,11 +676,14 @@ impl Instances {
         let engine_changed = self.engine.take_change(now.monotonic);
         let (ready, missing) = (self.standby.ready(), self.standby.missing());
         let images_changed = ready != self.ready_images || missing != self.missing_images;
-        let volumes = self.volumes.report();
+        let volumes = self.volumes.report(&self.arriving.volumes());
         let is_kept_anew = volumes != self.told_volumes
             || self.made != self.told_made
             || !self.jobs.are(&self.told_jobs);
-        let is_news = engine_changed || images_changed || is_kept_anew;
+        let arrivals = self.problems_of_what_comes();
+        let arriving = self.arriving.version();
+        let moved = arrivals != self.told_arrivals || arriving != self.told_arriving;
+        let is_news = engine_changed || images_changed || is_kept_anew || moved;
         if is_news || holds != self.holds || refused != self.refused {
             self.version += 1;
             self.holds = holds;
@@ -638,6 +693,8 @@ impl Instances {
             self.told_volumes = volumes;
             self.told_made = self.made.clone();
             self.told_jobs = self.jobs.report();
+            self.told_arrivals = arrivals;
+            self.told_arriving = arriving;
         }
     }
 

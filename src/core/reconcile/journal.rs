@@ -108,6 +108,7 @@ pub(super) fn began(
         }
         Action::Fetch { .. }
         | Action::RemoveVolume { .. }
+        | Action::Move(_)
         | Action::Probe { .. }
         | Action::Check { .. }
         | Action::LastLines { .. } => {}
@@ -126,6 +127,7 @@ pub(super) fn run_began(instance: &InstanceId, slot: Slot, action: &Action) {
         }
         Action::Fetch { .. }
         | Action::RemoveVolume { .. }
+        | Action::Move(_)
         | Action::Start { .. }
         | Action::Rename { .. }
         | Action::Hook { .. }
@@ -147,6 +149,7 @@ pub(super) fn run_failed(instance: &InstanceId, slot: Slot, action: &Action, pro
         }
         Action::Fetch { .. }
         | Action::RemoveVolume { .. }
+        | Action::Move(_)
         | Action::Start { .. }
         | Action::Rename { .. }
         | Action::Hook { .. }
@@ -174,6 +177,7 @@ pub(super) fn failed(instance: &InstanceId, action: &Action, problem: &Failure) 
         }
         Action::Fetch { .. }
         | Action::RemoveVolume { .. }
+        | Action::Move(_)
         | Action::Probe { .. }
         | Action::Check { .. }
         | Action::LastLines { .. } => {}

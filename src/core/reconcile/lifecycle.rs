@@ -284,6 +284,7 @@ impl Local {
             | Action::Check { .. }
             | Action::LastLines { .. }
             | Action::RemoveVolume { .. }
+            | Action::Move(_)
             | Action::Fetch { .. } => {}
         }
     }

@@ -61,6 +61,7 @@ impl Instances {
             }
             Action::Fetch { .. }
             | Action::RemoveVolume { .. }
+            | Action::Move(_)
             | Action::Run(_)
             | Action::Hook { .. }
             | Action::Start { .. }
@@ -227,6 +228,7 @@ impl Instances {
                 | Action::Check { .. }
                 | Action::LastLines { .. }
                 | Action::RemoveVolume { .. }
+                | Action::Move(_)
                 | Action::Fetch { .. },
                 _,
             ) => {}
@@ -249,6 +251,7 @@ impl Instances {
             Action::Probe { .. } => local.answered(),
             Action::Fetch { .. }
             | Action::RemoveVolume { .. }
+            | Action::Move(_)
             | Action::Check { .. }
             | Action::LastLines { .. } => {}
         }
@@ -293,7 +296,10 @@ impl Instances {
                 local.starting = Some(setback(local.starting.as_ref(), failure, now));
             }
             // Has a subject of its own.
-            Action::Check { .. } | Action::RemoveVolume { .. } | Action::LastLines { .. } => {}
+            Action::Check { .. }
+            | Action::RemoveVolume { .. }
+            | Action::Move(_)
+            | Action::LastLines { .. } => {}
             Action::Stop { .. } | Action::Remove { .. } => {
                 local.stopping = Some(setback(local.stopping.as_ref(), failure, now));
             }
@@ -335,6 +341,7 @@ fn container_of(action: &Action) -> Option<&ContainerId> {
         Action::Command { .. } => None,
         Action::Fetch { .. }
         | Action::RemoveVolume { .. }
+        | Action::Move(_)
         | Action::Run(_)
         | Action::Hook { .. }
         | Action::Probe { .. }

@@ -9,7 +9,7 @@ use crate::id::InstanceId;
 use crate::schedule::Slot;
 use crate::stack::ImageMark;
 
-use super::action::{Action, ActionId, CheckTarget};
+use super::action::{Action, ActionId, CheckTarget, MoveStep};
 use super::images::ImageKey;
 use super::succession::Berth;
 
@@ -23,6 +23,8 @@ const MAX_PROBES: usize = 256;
 const MAX_HOOKS: usize = 8;
 /// Commands in containers, of health checks and hooks; each may take as long as its limit says.
 const MAX_COMMANDS: usize = 16;
+/// Steps of moves; each may copy for hours. Two nodes that send to each other each have room for what comes.
+const MAX_MOVES: usize = 16;
 
 /// On whose behalf an action is carried out.
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
@@ -33,6 +35,8 @@ pub(super) enum Subject {
     Standby(ImageMark),
     /// A copy of a volume, by its name on the engine.
     Volume(String),
+    /// What comes of an instance by a move.
+    Arrival(InstanceId),
     /// Of the instance's container, beside what else is done about it.
     Check(InstanceId, Berth),
     /// One run of a job.
@@ -48,6 +52,7 @@ enum Lane {
     Probe,
     Command,
     Hook,
+    Move,
 }
 
 impl Lane {
@@ -58,6 +63,7 @@ impl Lane {
                 Subject::Image(_)
                 | Subject::Instance(..)
                 | Subject::Volume(_)
+                | Subject::Arrival(_)
                 | Subject::Check(..)
                 | Subject::Run(..) => Self::Pull,
             },
@@ -67,6 +73,7 @@ impl Lane {
             }
             | Action::Command { .. } => Self::Command,
             Action::Hook { .. } => Self::Hook,
+            Action::Move(_) => Self::Move,
             Action::Probe { .. } | Action::Check { .. } | Action::LastLines { .. } => Self::Probe,
             Action::Run(_)
             | Action::Start { .. }
@@ -85,6 +92,7 @@ impl Lane {
             Self::Probe => MAX_PROBES,
             Self::Command => MAX_COMMANDS,
             Self::Hook => MAX_HOOKS,
+            Self::Move => MAX_MOVES,
         }
     }
 }
@@ -111,9 +119,11 @@ impl Queue {
         let mut in_flight = self.in_flight.values();
         in_flight.any(|(subject, _)| match subject {
             Subject::Instance(other, _) | Subject::Run(other, _) => other == instance,
-            Subject::Image(_) | Subject::Standby(_) | Subject::Volume(_) | Subject::Check(..) => {
-                false
-            }
+            Subject::Image(_)
+            | Subject::Standby(_)
+            | Subject::Volume(_)
+            | Subject::Arrival(_)
+            | Subject::Check(..) => false,
         })
     }
 
@@ -130,6 +140,16 @@ impl Queue {
     pub(super) fn is_fetching(&self) -> bool {
         let mut actions = self.actions_in_flight();
         actions.any(|action| matches!(action, Action::Fetch { .. }))
+    }
+
+    /// The steps of moves that are under way.
+    pub(super) fn moves(&self) -> impl Iterator<Item = (ActionId, &MoveStep)> {
+        self.in_flight.iter().filter_map(|(id, (_, action))| {
+            let Action::Move(step) = action else {
+                return None;
+            };
+            Some((*id, step))
+        })
     }
 
     /// On whose behalf it is carried out, if it is under way.

@@ -9,8 +9,10 @@ use crate::report::{Health, Hold, InstanceState};
 use crate::stack::NetworkMode;
 use crate::time::{Instant, Now};
 use crate::view::{Freshness, Lifecycle};
+use crate::volume::Copy;
 
 use super::action::{Action, Attachment, CheckTarget, Container, ContainerState};
+use super::arriving::{Arriving, Inbound, Settlement};
 use super::backoff::Setback;
 use super::checks::CheckStep;
 use super::container::spec;
@@ -19,6 +21,7 @@ use super::images::{ImageKey, Images};
 use super::instances::Identity;
 use super::jobs::{Charge, Fate, JobFindings, JobScene, Jobs};
 use super::lifecycle::{Ending, Local, Scene, Task, Turn, is_up};
+use super::moving::{Moving, Outbound};
 use super::plan::{Decision, Step, Surroundings, decide, in_container};
 use super::queue::{Queue, Subject};
 use super::refusals::Refusals;
@@ -26,7 +29,7 @@ use super::rollout::{ANNOUNCED_FOR, Peer, Rollout};
 use super::sight::{Seen, Sight};
 use super::succession::{Berth, Beside, Seats, told_with};
 use super::trial::Failed;
-use super::volumes::RemovedVolumes;
+use super::volumes::{RemovedVolumes, Volumes};
 use super::wanted::{Departure, Goals, Wanted};
 use super::wiring::{self, Unattached, Wiring};
 use super::yielding::{Farewell, farewell};
@@ -39,9 +42,14 @@ pub(super) struct Asked {
     takeovers_from: Option<Instant>,
     pub removed_volumes: RemovedVolumes,
     /// All that are bound to this node.
-    pub bound: BTreeSet<InstanceId>,
+    pub bound: BTreeMap<InstanceId, u64>,
     /// Jobs that it knows and is not to run.
     jobs: BTreeMap<InstanceId, Fate>,
+    pub outbound: BTreeMap<InstanceId, Outbound>,
+    pub inbound: BTreeMap<InstanceId, Inbound>,
+    pub fates: BTreeMap<InstanceId, Settlement>,
+    pub came: BTreeMap<InstanceId, BTreeSet<String>>,
+    pub departed: BTreeMap<String, Copy>,
 }
 
 impl Asked {
@@ -83,6 +91,11 @@ impl Asked {
             removed_volumes: goals.removed_volumes,
             bound: goals.bound,
             jobs: goals.jobs,
+            outbound: goals.outbound,
+            inbound: goals.inbound,
+            fates: goals.fates,
+            came: goals.came,
+            departed: goals.departed,
         }
     }
 }
@@ -100,6 +113,10 @@ pub(super) struct Round<'a> {
     pub made: &'a BTreeSet<InstanceId>,
     /// Nothing of these is begun.
     pub let_go: &'a BTreeSet<InstanceId>,
+    /// What goes from here, and what comes.
+    pub moving: &'a Moving,
+    pub arriving: &'a Arriving,
+    pub volumes: &'a Volumes,
     /// What was said before this look.
     pub said: &'a BTreeMap<InstanceId, Hold>,
     /// What the engine holds is not known now: nothing is taken on.
@@ -253,7 +270,9 @@ impl<'a> Round<'a> {
         self.look_at_order(instance, local, task, found);
         // Whoever waits for others does nothing with the image that is there.
         let is_let_go = self.let_go.contains(instance);
-        let usable = pinned.filter(|_| local.awaited().is_none() && !is_let_go);
+        let lacks_data = self.lacks_data(instance);
+        let may_begin = !is_let_go && lacks_data.is_none();
+        let usable = pinned.filter(|_| local.awaited().is_none() && may_begin);
         self.step(instance, local, task, usable, found);
         self.step_beside(instance, local, task, pinned, found);
         let seats = local.seats(self.containers(instance));
@@ -311,6 +330,11 @@ impl<'a> Round<'a> {
             accept_what_runs(refusals, instance, &hold);
         }
         local.said(&hold, scene.best, self.now.monotonic);
+        if let Some(words) = self.moving.words(instance).or(lacks_data) {
+            hold.problem = Some(words);
+        } else if hold.problem.is_none() {
+            hold.problem = self.moving.problem(instance);
+        }
         let hold = told_with(hold, next.as_ref(), local.former_problem());
         found.holds.insert(instance.clone(), hold);
     }
@@ -625,15 +649,34 @@ impl<'a> Round<'a> {
         };
         if let Some(wanted) = asked.wanted.get(instance) {
             return match wanted.state {
+                Lifecycle::Running if self.moving.holds_back(instance) => Task::Rest,
                 Lifecycle::Running => Task::Run(wanted),
                 Lifecycle::Stopped => Task::Rest,
             };
         }
         match asked.departure(instance).map(farewell) {
+            Some(Farewell::Stay) if self.moving.holds_back(instance) => Task::Rest,
             Some(Farewell::Stay) => Task::Keep,
             Some(Farewell::Stop) => Task::Rest,
             Some(Farewell::Go) | None => Task::Remove,
         }
+    }
+
+    /// Why nothing of an instance is begun that came by a move: its data does not count yet, or is not here.
+    fn lacks_data(&self, instance: &InstanceId) -> Option<String> {
+        let asked = self.asked?;
+        if self.arriving.has(instance) {
+            let problem = self.arriving.problem(instance);
+            let settles = || "its data is being settled in".to_owned();
+            return Some(problem.map_or_else(settles, ToOwned::to_owned));
+        }
+        let came = asked.came.get(instance)?;
+        let is_made = self.made.contains(instance) || !self.volumes.is_listed();
+        let missing = came.iter().find(|copy| !self.volumes.has(copy));
+        let missing = missing.filter(|_| !is_made)?;
+        Some(format!(
+            "its data was moved here, and the volume `{missing}` is not here"
+        ))
     }
 
     fn containers(&self, instance: &InstanceId) -> &'a [Container] {
@@ -710,6 +753,7 @@ fn address_of(action: &Action) -> Option<Ipv4Addr> {
         Action::Run(spec) | Action::Hook { spec, .. } => spec.network.address(),
         Action::Fetch { .. }
         | Action::RemoveVolume { .. }
+        | Action::Move(_)
         | Action::Start { .. }
         | Action::Command { .. }
         | Action::Stop { .. }

@@ -134,6 +134,11 @@ impl Sight {
         started.map(|container| &container.owner.instance)
     }
 
+    pub(super) fn of(&self, instance: &InstanceId) -> impl Iterator<Item = &Container> {
+        let containers = self.containers.values();
+        containers.filter(move |container| container.owner.instance == *instance)
+    }
+
     pub(super) fn has(&self, instance: &InstanceId) -> bool {
         self.instances().any(|other| other == instance)
     }

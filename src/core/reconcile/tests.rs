@@ -10,6 +10,7 @@ mod fleet;
 mod health;
 mod hooks;
 mod jobs;
+mod moves;
 mod one_off;
 mod order;
 mod parting;

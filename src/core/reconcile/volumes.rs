@@ -1,6 +1,7 @@
 //! Copies of volumes on this node's engine: what there is, and what goes.
 //!
-//! A copy goes only by order: its volume was removed, and no service uses the name. One that a container has stays as long
+//! A copy goes only by order: its volume was removed, and no service uses the name; or its instance was moved, and runs with it
+//! on another node. One that a container has stays as long
 //! as the engine says so; what is not labelled as this grid's is not seen at all.
 
 use std::collections::{BTreeMap, BTreeSet};
@@ -17,6 +18,14 @@ use super::round::Asked;
 
 /// Changes that created volumes which are to go, by name.
 pub type RemovedVolumes = BTreeMap<VolumeName, BTreeSet<EnvelopeHash>>;
+
+/// What there are orders to remove.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Going<'a> {
+    pub removed: &'a RemovedVolumes,
+    /// Copies that are on another node since a move, by name.
+    pub departed: &'a BTreeMap<String, Copy>,
+}
 
 #[derive(Clone, Debug, Default)]
 pub(super) struct Volumes {
@@ -55,11 +64,11 @@ impl Volumes {
     /// What is to be removed now.
     pub(super) fn due<'a>(
         &'a self,
-        removed: &'a RemovedVolumes,
+        order: Going<'a>,
         now: Instant,
     ) -> impl Iterator<Item = (String, Action)> + 'a {
         let waits = move |name: &str| self.retry_at(name).is_some_and(|at| at > now);
-        self.going(removed)
+        self.going(order)
             .filter(move |(name, _)| !waits(name))
             .map(|(name, copy)| {
                 let action = Action::RemoveVolume {
@@ -71,8 +80,8 @@ impl Volumes {
     }
 
     /// When one is tried again, if that lies ahead.
-    pub(super) fn next_try(&self, removed: &RemovedVolumes, now: Instant) -> Option<Instant> {
-        let going = self.going(removed);
+    pub(super) fn next_try(&self, order: Going<'_>, now: Instant) -> Option<Instant> {
+        let going = self.going(order);
         let tries = going.filter_map(|(name, _)| self.retry_at(name));
         tries.filter(|at| *at > now).min()
     }
@@ -100,6 +109,11 @@ impl Volumes {
         self.setbacks.insert(name, setback);
     }
 
+    /// Whether one of this name is here, as far as the engine has listed them, or this node said last.
+    pub(super) fn has(&self, name: &str) -> bool {
+        self.seen.contains_key(name)
+    }
+
     /// Whether anything that an instance mounts for itself is here, whoever made it.
     pub(super) fn has_of(&self, instance: &InstanceId, asked: Option<&Asked>) -> bool {
         let wanted = asked.and_then(|asked| asked.wanted.get(instance));
@@ -107,9 +121,11 @@ impl Volumes {
         mounted.any(|mounted| self.seen.contains_key(&mounted.name))
     }
 
-    /// For the report.
-    pub(super) fn report(&self) -> BTreeMap<String, Copy> {
-        let seen = self.seen.iter().take(Report::MAX_VOLUMES);
+    /// For the report, without `arriving`, whose data does not count.
+    pub(super) fn report(&self, arriving: &BTreeSet<&String>) -> BTreeMap<String, Copy> {
+        let seen = self.seen.iter();
+        let seen = seen.filter(|(name, _)| !arriving.contains(name));
+        let seen = seen.take(Report::MAX_VOLUMES);
         seen.map(|(name, copy)| (name.clone(), copy.clone()))
             .collect()
     }
@@ -120,7 +136,7 @@ impl Volumes {
 
     fn going<'a>(
         &'a self,
-        removed: &'a RemovedVolumes,
+        Going { removed, departed }: Going<'a>,
     ) -> impl Iterator<Item = (&'a String, &'a Copy)> {
         let goes = |copy: &Copy| match copy {
             Copy::Volume { volume, creation } => removed
@@ -128,6 +144,7 @@ impl Volumes {
                 .is_some_and(|creations| creations.contains(creation)),
             Copy::Own { .. } => false,
         };
-        self.seen.iter().filter(move |(_, copy)| goes(copy))
+        let copies = self.seen.iter();
+        copies.filter(move |(name, copy)| goes(copy) || departed.get(*name) == Some(*copy))
     }
 }

@@ -15,10 +15,12 @@ use crate::schedule::Slot;
 use crate::stack::{FrozenImage, Service};
 use crate::time::Instant;
 use crate::view::Lifecycle;
-use crate::volume::{Volume, VolumeName};
+use crate::volume::{Copy, Volume, VolumeName};
 
 use super::action::Ownership;
+use super::arriving::{Inbound, Settlement};
 use super::jobs::Fate;
+use super::moving::Outbound;
 use super::order::Awaited;
 use super::rollout::{Hindrance, Peer};
 use super::volumes::RemovedVolumes;
@@ -32,8 +34,18 @@ pub struct Goals {
     pub hold_takeovers_until: Option<Instant>,
     /// Copies of these go: no service uses them.
     pub removed_volumes: RemovedVolumes,
-    /// The instances that are bound to this node: stateful ones, and jobs.
-    pub bound: BTreeSet<InstanceId>,
+    /// The instances that are bound to this node, stateful ones and jobs, with the epochs of their bindings.
+    pub bound: BTreeMap<InstanceId, u64>,
+    /// Those of them that are ordered to go.
+    pub outbound: BTreeMap<InstanceId, Outbound>,
+    /// Those that are ordered to come.
+    pub inbound: BTreeMap<InstanceId, Inbound>,
+    /// What becomes of what came.
+    pub fates: BTreeMap<InstanceId, Settlement>,
+    /// Those that are bound to this node by a move, with the copies that came.
+    pub came: BTreeMap<InstanceId, BTreeSet<String>>,
+    /// Copies that are on another node since a move, where the instance was started since.
+    pub departed: BTreeMap<String, Copy>,
     /// The jobs that it has a ledger of and is not to run.
     pub jobs: BTreeMap<InstanceId, Fate>,
 }

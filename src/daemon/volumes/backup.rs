@@ -53,7 +53,7 @@ impl Backup {
             Err(problem) => Err(problem),
         };
         let undisturbed = match read {
-            Ok(()) if !self.live => mounts.was_undisturbed(&carrier).await,
+            Ok(()) if !self.live => mounts.was_undisturbed(&carrier, 1).await,
             Ok(()) => Ok(true),
             Err(problem) => Err(problem),
         };

@@ -75,12 +75,17 @@ impl Docker {
 }
 
 impl MountWatch {
-    /// Whether nothing but `carrier`, which has read the volume, began or ended to use it meanwhile.
+    /// Whether nothing but `carrier`, which has read the volume so many times, began or ended to use it meanwhile.
     ///
     /// # Errors
     /// The engine does not tell.
-    pub(crate) async fn was_undisturbed(&mut self, carrier: &Carrier) -> anyhow::Result<bool> {
-        loop {
+    pub(crate) async fn was_undisturbed(
+        &mut self,
+        carrier: &Carrier,
+        reads: usize,
+    ) -> anyhow::Result<bool> {
+        let mut left = reads;
+        while left > 0 {
             let event = timeout(TOLD_WITHIN, self.events.recv()).await;
             let event = event.context("the engine does not tell who used the volume meanwhile")?;
             let event = event.context("the engine tells no more who uses the volume")?;
@@ -90,9 +95,10 @@ impl MountWatch {
             }
             // Events come in their order: what happened while it was read was told before this.
             if event.has_ended {
-                return Ok(true);
+                left -= 1;
             }
         }
+        Ok(true)
     }
 }
 
@@ -123,7 +129,7 @@ mod tests {
 
     use super::*;
 
-    async fn undisturbed(told: &[(&str, bool)]) -> anyhow::Result<bool> {
+    async fn undisturbed(reads: usize, told: &[(&str, bool)]) -> anyhow::Result<bool> {
         let (tell, events) = mpsc::channel(8);
         for (container, has_ended) in told {
             let container = (*container).to_owned();
@@ -143,19 +149,21 @@ mod tests {
             container: ContainerId("c".to_owned()),
             image: String::new(),
         };
-        watch.was_undisturbed(&carrier).await
+        watch.was_undisturbed(&carrier, reads).await
     }
 
     #[tokio::test]
     async fn whoever_came_or_went_before_the_reader_did_is_noticed() {
         let own = [("c", false), ("c", true)];
-        assert!(undisturbed(&own).await.unwrap());
+        assert!(undisturbed(1, &own).await.unwrap());
         let started = [("c", false), ("a", false), ("a", true), ("c", true)];
-        assert!(!undisturbed(&started).await.unwrap());
+        assert!(!undisturbed(1, &started).await.unwrap());
         let stopped = [("c", false), ("a", true), ("c", true)];
-        assert!(!undisturbed(&stopped).await.unwrap());
+        assert!(!undisturbed(1, &stopped).await.unwrap());
         let after = [("c", false), ("c", true), ("a", false)];
-        assert!(undisturbed(&after).await.unwrap());
-        assert!(undisturbed(&[("c", false)]).await.is_err(), "not told");
+        assert!(undisturbed(1, &after).await.unwrap());
+        let between = [("c", false), ("c", true), ("a", false), ("c", true)];
+        assert!(!undisturbed(2, &between).await.unwrap());
+        assert!(undisturbed(1, &[("c", false)]).await.is_err(), "not told");
     }
 }

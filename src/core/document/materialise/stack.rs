@@ -4,6 +4,7 @@
 //! was written in the past of a removal is gone with it; what was written beside it does not bring
 //! the service back and is no part of one that is made anew ([`Life`]), but is listed.
 
+use std::cmp::Reverse;
 use std::collections::BTreeMap;
 use std::sync::Arc;
 
@@ -20,8 +21,8 @@ use crate::document::schema::{DeployOrder, RevisionPointer, ServiceRegister, Sta
 use crate::id::{RevisionHash, ServiceName, StackName};
 use crate::stack::{Service, StackLabel};
 use crate::view::{
-    Conflict, ConflictSubject, ConflictValue, History, Lifecycle, Pin, Revision, ServiceRecord,
-    StackConflict, StackRecord,
+    Conflict, ConflictSubject, ConflictValue, History, Lifecycle, MoveOrder, MoveState, Pin,
+    Revision, ServiceRecord, StackConflict, StackRecord,
 };
 
 #[derive(Debug, Default)]
@@ -258,6 +259,7 @@ impl Reader<'_> {
             instances: wanted,
             state: state.map(|read| read.value).unwrap_or_default(),
             pins: self.pins(service),
+            moves: self.moves(service),
             created: created.unwrap_or_default(),
             updated: last
                 .map(|source| self.log.entry(source).time)
@@ -359,6 +361,26 @@ impl Reader<'_> {
             }
         }
         pins
+    }
+
+    /// What two sides of a split ordered at once, one of them counts; what came of one, before all.
+    fn moves(&mut self, service: &ServiceName) -> BTreeMap<u32, MoveOrder> {
+        let numbers: Vec<u32> = self.registers.keys().filter_map(move_number).collect();
+        let mut moves = BTreeMap::new();
+        for number in numbers {
+            let register = ServiceRegister::Move(number);
+            let mut read: Vec<Read<MoveOrder>> = readable(&self.alive(register)).collect();
+            let is_done = |order: &MoveOrder| matches!(order.state, MoveState::Done { .. });
+            read.sort_by_key(|read| Reverse((read.value.from.epoch, is_done(&read.value))));
+            let name = StackRegister::Service(service.clone(), register).to_string();
+            let node = |order: &MoveOrder| order.to.to_string();
+            self.conflicts
+                .extend(conflict(self.document, name, &read, node));
+            if let Some(first) = read.into_iter().next() {
+                moves.insert(number, first.value);
+            }
+        }
+        moves
     }
 
     /// A removal wins over an edit beside it, but the edit is shown.
@@ -468,7 +490,8 @@ fn is_edit(register: ServiceRegister) -> bool {
         | ServiceRegister::Instances
         | ServiceRegister::Lifecycle
         | ServiceRegister::Deploy
-        | ServiceRegister::Pin(_) => true,
+        | ServiceRegister::Pin(_)
+        | ServiceRegister::Move(_) => true,
         ServiceRegister::Removed | ServiceRegister::Halt(_) | ServiceRegister::Promotion(_) => {
             false
         }
@@ -482,8 +505,24 @@ fn is_what_people_say(register: ServiceRegister) -> bool {
         | ServiceRegister::Removed
         | ServiceRegister::Deploy
         | ServiceRegister::Pin(_)
+        | ServiceRegister::Move(_)
         | ServiceRegister::Halt(_)
         | ServiceRegister::Promotion(_) => false,
+    }
+}
+
+fn move_number(register: &ServiceRegister) -> Option<u32> {
+    match register {
+        ServiceRegister::Move(number) => Some(*number),
+        ServiceRegister::Created
+        | ServiceRegister::Removed
+        | ServiceRegister::Revision
+        | ServiceRegister::Instances
+        | ServiceRegister::Lifecycle
+        | ServiceRegister::Deploy
+        | ServiceRegister::Pin(_)
+        | ServiceRegister::Halt(_)
+        | ServiceRegister::Promotion(_) => None,
     }
 }
 
@@ -496,6 +535,7 @@ fn pin_number(register: &ServiceRegister) -> Option<u32> {
         | ServiceRegister::Instances
         | ServiceRegister::Lifecycle
         | ServiceRegister::Deploy
+        | ServiceRegister::Move(_)
         | ServiceRegister::Halt(_)
         | ServiceRegister::Promotion(_) => None,
     }

@@ -535,6 +535,7 @@ fn add_service(view: &mut View, words: &str) {
             Lifecycle::Running
         },
         pins: Default::default(),
+        moves: Default::default(),
         created: WallTime(0),
         updated: WallTime(0),
     };

@@ -264,6 +264,7 @@ fn add_service(view: &mut View, name: &str, words: Vec<&str>) {
         instances,
         state,
         pins,
+        moves: BTreeMap::new(),
         created: WallTime(0),
         updated: WallTime(0),
     };

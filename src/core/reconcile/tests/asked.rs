@@ -35,6 +35,7 @@ pub(super) fn record(service: Service, instances: u32) -> ServiceRecord {
         instances,
         state: Lifecycle::Running,
         pins: BTreeMap::new(),
+        moves: BTreeMap::new(),
         created: WallTime(0),
         updated: WallTime(0),
     }
@@ -95,6 +96,7 @@ fn asked(mut view: View, holds: &BTreeMap<InstanceId, Hold>) -> Goals {
         holds,
         is_up_to_date: false,
         ledgers: &BTreeMap::new(),
+        arrivals: &BTreeMap::new(),
     };
     goals(&view, &placement, holder, None)
 }

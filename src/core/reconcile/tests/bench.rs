@@ -6,7 +6,7 @@ use std::time::Duration;
 
 use crate::id::{EnvelopeHash, GridId, InstanceId, RevisionHash};
 use crate::reconcile::action::{
-    Action, ActionId, Container, ContainerState, Failure, Observed, Outcome,
+    Action, ActionId, Container, ContainerState, Failure, MoveStep, Observed, Outcome,
 };
 use crate::reconcile::rollout::Peer;
 use crate::reconcile::{Departure, Goals, Identity, Instances, Leaving, Remembered, Wanted};
@@ -263,6 +263,7 @@ impl Bench {
             volumes: instances.volumes().clone(),
             made: instances.told_made().clone(),
             jobs: instances.told_jobs().clone(),
+            arrivals: instances.arrivals().clone(),
         };
         self.instances = Instances::new(identity(), remembered);
     }
@@ -340,6 +341,7 @@ impl Bench {
             Action::Stop { container, .. } => named("stop", container),
             Action::Remove { container } => named("remove", container),
             Action::RemoveVolume { name, .. } => format!("remove volume {name}"),
+            Action::Move(step) => step_words(step),
             Action::Rename { container, name } => {
                 format!("{} to {name}", named("rename", container))
             }
@@ -349,5 +351,15 @@ impl Bench {
             Action::Hook { hook, .. } => format!("before {hook}"),
             Action::Command { hook, .. } => format!("in {hook}"),
         }
+    }
+}
+
+fn step_words(step: &MoveStep) -> String {
+    match step {
+        MoveStep::Send { .. } => "send".to_owned(),
+        MoveStep::Bring { .. } => "bring".to_owned(),
+        MoveStep::Accept { .. } => "accept".to_owned(),
+        MoveStep::Release { .. } => "release".to_owned(),
+        MoveStep::Discard { .. } => "discard".to_owned(),
     }
 }

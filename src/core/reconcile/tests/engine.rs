@@ -64,6 +64,10 @@ impl Engine {
                 }
                 Ok(Success::Done)
             }
+            // Between nodes: whoever tests it says what comes of it.
+            Action::Move(_) => Err(Failure::Unreachable {
+                problem: "nobody is there".to_owned(),
+            }),
             Action::Rename { container, name } => {
                 let mut others = self.containers.values();
                 if others.any(|other| other.name == *name && other.id != *container) {

@@ -36,7 +36,7 @@ fn each_minute() -> Bench {
 fn beginning() -> Bench {
     let mut bench = Bench::new();
     bench.ahead = -1_000_000;
-    bench.goals.bound = [id("backup-1")].into();
+    bench.goals.bound = [(id("backup-1"), 1)].into();
     bench.observe();
     bench
 }

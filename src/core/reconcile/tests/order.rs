@@ -155,6 +155,7 @@ impl Scene {
             holds: &self.view.reports[&me].holds,
             is_up_to_date: true,
             ledgers: &BTreeMap::new(),
+            arrivals: &BTreeMap::new(),
         };
         let goals = goals(&self.view, &placed, holder, None);
         let mut wanted = goals.wanted.into_iter();

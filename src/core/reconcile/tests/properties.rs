@@ -227,6 +227,7 @@ impl Story {
             }
             Action::Fetch { .. }
             | Action::RemoveVolume { .. }
+            | Action::Move(_)
             | Action::Probe { .. }
             | Action::Check { .. }
             | Action::LastLines { .. }

@@ -42,7 +42,7 @@ fn database() -> Wanted {
 
 impl Bench {
     fn bind(&mut self) {
-        self.goals.bound = [id("db-1")].into();
+        self.goals.bound = [(id("db-1"), 1)].into();
         self.observe();
         self.want([database()]);
     }
@@ -116,7 +116,7 @@ fn a_volume_that_a_container_has_is_tried_again_later() {
 #[test]
 fn nothing_is_made_of_what_mounts_a_volume_that_is_not_known_here() {
     let mut bench = Bench::new();
-    bench.goals.bound = [id("db-1")].into();
+    bench.goals.bound = [(id("db-1"), 1)].into();
     bench.observe();
     let mut wanted = database();
     let known = std::mem::take(&mut wanted.volumes);
