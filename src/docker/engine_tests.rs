@@ -699,7 +699,9 @@ async fn a_one_off_container_is_its_command_and_nothing_is_left_of_it() {
     // Its input comes back as it was, and its code is told.
     let script = "cat; echo $COLOUR >&2; exit 7";
     let spec = one_off("a", &["/bin/sh", "-c", script]);
-    let mut running = docker.start_one_off(&spec, &options).await.unwrap();
+    let mounts = docker.claim_mounts(&spec).unwrap();
+    let started = docker.start_one_off(&spec, &options, mounts).await;
+    let mut running = started.unwrap();
     let sent: Vec<u8> = (0..=255).cycle().take(3_000_000).collect();
     let mut input = running.input;
     let to_send = sent.clone();
@@ -723,7 +725,9 @@ async fn a_one_off_container_is_its_command_and_nothing_is_left_of_it() {
 
     // No program, or none that can be run.
     for (word, expected) in [("no-such-program", 127), ("/etc", 126)] {
-        match docker.start_one_off(&one_off("b", &[word]), &options).await {
+        let spec = one_off("b", &[word]);
+        let mounts = docker.claim_mounts(&spec).unwrap();
+        match docker.start_one_off(&spec, &options, mounts).await {
             Err(NotStarted::Program { code, .. }) => assert_eq!(code, expected, "{word}"),
             Err(other) => panic!("{word}: {other:?}"),
             Ok(_) => panic!("{word} runs"),
@@ -733,10 +737,10 @@ async fn a_one_off_container_is_its_command_and_nothing_is_left_of_it() {
 
     // It is no instance, is told of while somebody waits for it, and goes with the next look where nobody does.
     let (_grid, grids) = tokio::sync::watch::channel(Some(GRID.to_owned()));
-    let running = docker
-        .start_one_off(&one_off("c", &["sleep", "1000"]), &options)
-        .await
-        .unwrap();
+    let spec = one_off("c", &["sleep", "1000"]);
+    let mounts = docker.claim_mounts(&spec).unwrap();
+    let started = docker.start_one_off(&spec, &options, mounts).await;
+    let running = started.unwrap();
     let mut watching = docker.watch(grids);
     let (mut listed, mut told) = (None, None);
     while listed.is_none() || told.is_none() {

@@ -18,6 +18,7 @@ use kontena_core::time::WallTime;
 use tokio::time::timeout;
 
 use super::container::plain_name;
+use super::contents::claims::Claim;
 use super::exec::{ExecOptions, NotStarted};
 use super::labels::INSTANCE;
 use super::process::{Process, Running};
@@ -98,7 +99,19 @@ impl Docker {
         }
     }
 
-    /// Starts a one-off container, whose input and output are the connection's.
+    /// Takes the copies that a one-off container is to mount: nobody reads or replaces them before it runs.
+    ///
+    /// # Errors
+    /// One is taken.
+    pub(crate) fn claim_mounts(&self, spec: &ContainerSpec) -> Result<Claim, NotStarted> {
+        let mounts = spec.mounts.iter();
+        let volumes = mounts.filter_map(|mount| mount.docker_volume.as_ref());
+        let volumes = volumes.map(|mounted| mounted.name.clone()).collect();
+        let busy = |problem: anyhow::Error| NotStarted::Container(problem.to_string());
+        self.claim(volumes).map_err(busy)
+    }
+
+    /// Starts a one-off container, whose input and output are the connection's. Its mounts are claimed until it runs.
     ///
     /// # Errors
     /// What the engine says against it; nothing of it stays behind.
@@ -106,17 +119,10 @@ impl Docker {
         &self,
         spec: &ContainerSpec,
         options: &ExecOptions,
+        _mounts: Claim,
     ) -> Result<Running, NotStarted> {
         let occupied = || NotStarted::Container(format!("`{}` is there already", spec.name));
         let awaited = self.awaited.wait_for(&spec.name).ok_or_else(occupied)?;
-        // What is read or replaced now is nobody's to write to.
-        let volumes = spec
-            .mounts
-            .iter()
-            .filter_map(|mount| mount.docker_volume.as_ref());
-        let volumes = volumes.map(|mounted| mounted.name.clone()).collect();
-        let busy = |problem: anyhow::Error| NotStarted::Container(problem.to_string());
-        let _volumes = self.claim(volumes).map_err(busy)?;
         let body = one_off_body(create_body(spec, &self.network), options);
         let created = self.create_throw_away(spec, body).await;
         let one_off = OneOff {

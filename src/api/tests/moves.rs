@@ -7,12 +7,12 @@ use kontena_core::command::{Command, Refusal};
 use kontena_core::id::{EnvelopeHash, InstanceId};
 use kontena_core::report::{Health, InstanceState};
 use kontena_core::stack::Service;
-use kontena_core::view::{Deployed, Freshness, MoveOrder, MoveState, Pin, Revision, View};
+use kontena_core::view::{Deployed, MoveOrder, MoveState, Pin, Revision, View};
 use kontena_core::volume::Copy;
 use serde_json::{Value, json};
 
 use super::changes::documents;
-use super::fixture::{NOON, Server, accepted, add_report, hold, key, node, view};
+use super::fixture::{NOON, Server, accepted, hold, key, node, view};
 use crate::api::types::Changed;
 use crate::api::types::error::ErrorKind;
 use crate::api::types::moving::Move;
@@ -54,13 +54,13 @@ fn with_database() -> View {
     record.pins.insert(1, from());
     let mut holds = hold(hash, 'a', InstanceState::Running, Health::Healthy);
     holds.problem = Some("it moves to node beta: 40 %".to_owned());
-    add_report(&mut view, 1, Freshness::Fresh, &[("shop/db-1", holds)]);
-    let report = view.reports.get_mut(&node(1)).unwrap();
+    let report = Arc::make_mut(view.reports.get_mut(&node(1)).unwrap());
+    report.holds.insert(instance(), holds);
     let own = Copy::Own {
         instance: instance(),
         creation: EnvelopeHash([6; 32]),
     };
-    Arc::make_mut(report).volumes.insert(OWN.to_owned(), own);
+    report.volumes.insert(OWN.to_owned(), own);
     view
 }
 

@@ -34,6 +34,10 @@ pub enum NotMade {
     NotDeployed(ServiceKey),
     #[error("the volume {0} is not known on its node")]
     NoVolume(VolumeName),
+    #[error("`{0}` is bound to another node")]
+    BoundElsewhere(InstanceId),
+    #[error("`{instance}` is being moved to node `{to}` with its data")]
+    Moves { instance: InstanceId, to: String },
 }
 
 /// The instance whose place it takes, ready for [`one_off`], and whose containers these are.
@@ -46,11 +50,30 @@ pub fn prepare(
     instance: &InstanceId,
 ) -> Result<(Wanted, Identity), NotMade> {
     let identity = identity(view, me).ok_or(NotMade::NoGrid)?;
+    check_stays(view, me, instance)?;
     let not_deployed = || NotMade::NotDeployed(instance.service.clone());
     let wanted = as_deployed(view, me, instance).ok_or_else(not_deployed)?;
     match wanted.lacks() {
         Some(volume) => Err(NotMade::NoVolume(volume.clone())),
         None => Ok((wanted, identity)),
+    }
+}
+
+/// What it would write to a copy that is read for a move, or is to be removed after one, would be lost.
+fn check_stays(view: &View, me: NodeId, instance: &InstanceId) -> Result<(), NotMade> {
+    let Some(record) = view.documents.services.get(&instance.service) else {
+        return Ok(());
+    };
+    let bound = record.pins.get(&instance.number);
+    if bound.is_some_and(|pin| pin.node != me) {
+        return Err(NotMade::BoundElsewhere(instance.clone()));
+    }
+    match record.moving(instance.number) {
+        Some(order) => Err(NotMade::Moves {
+            instance: instance.clone(),
+            to: view.called(&order.to),
+        }),
+        None => Ok(()),
     }
 }
 

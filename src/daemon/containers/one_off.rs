@@ -4,6 +4,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use kontena_core::id::NodeId;
+use kontena_core::reconcile::Identity;
 use kontena_core::reconcile::action::{Action, Failure, Success};
 use kontena_core::reconcile::one_off::{OneOff, one_off, prepare};
 use kontena_core::reconcile::wanted::Wanted;
@@ -44,10 +45,7 @@ impl Maker {
         options: &ExecOptions,
         news: mpsc::Sender<News>,
     ) -> Result<Running, NotStarted> {
-        let view = self.with_deploy().await?;
-        let prepared = prepare(&view, self.me, &self.asked.instance);
-        let not_now = |problem: String| NotStarted::Container(problem);
-        let (wanted, identity) = prepared.map_err(|problem| not_now(problem.to_string()))?;
+        let (wanted, identity) = self.prepared(&*self.with_deploy().await?)?;
         let pinned = self.image(&wanted, &news).await?;
         let network = self
             .docker
@@ -64,9 +62,17 @@ impl Maker {
             node: identity.node_name.to_string(),
             container: spec.name.clone(),
         };
-        let running = self.docker.start_one_off(&spec, options).await?;
+        let mounts = self.docker.claim_mounts(&spec)?;
+        // While its image came, the instance may have been moved away with what this mounts.
+        self.prepared(&Arc::clone(&self.view.borrow()))?;
+        let running = self.docker.start_one_off(&spec, options, mounts).await?;
         drop(news.try_send(runs));
         Ok(running)
+    }
+
+    fn prepared(&self, view: &View) -> Result<(Wanted, Identity), NotStarted> {
+        let prepared = prepare(view, self.me, &self.asked.instance);
+        prepared.map_err(|problem| NotStarted::Container(problem.to_string()))
     }
 
     /// This node may hear of a deploy a moment later than the one that was asked.

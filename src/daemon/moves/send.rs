@@ -200,7 +200,6 @@ impl Sending {
     }
 
     /// How often the copy was read.
-
     async fn send_from(
         &self,
         carrier: &Carrier,

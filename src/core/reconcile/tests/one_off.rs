@@ -1,15 +1,18 @@
 //! One-off containers: made as an instance is, but for what makes it one.
 
 use std::collections::BTreeMap;
+use std::sync::Arc;
 
 use expect_test::expect;
 
-use super::bench::{identity, of_service};
+use super::asked::{A, B, member, record};
+use super::bench::{id, identity, of_service};
 use super::volumes::volume;
+use crate::id::NodeId;
 use crate::reconcile::action::{Attachment, Care};
 use crate::reconcile::one_off::{NotMade, OneOff, one_off, prepare};
 use crate::stack::Service;
-use crate::view::View;
+use crate::view::{Documents, MoveOrder, MoveState, Pin, View};
 use crate::volume::Scope;
 
 fn web() -> Service {
@@ -97,7 +100,56 @@ fn its_host_name_is_its_own_and_fits_where_that_of_an_instance_does() {
 #[test]
 fn what_its_node_does_not_know_is_said() {
     let view = View::default();
-    let me = crate::id::NodeId([1; 32]);
+    let me = NodeId([1; 32]);
     let nowhere = prepare(&view, me, &"web-1".parse().unwrap());
     assert_eq!(nowhere.unwrap_err(), NotMade::NoGrid);
+}
+
+/// `db-1`, bound to node `b` and ordered from there to node `a`.
+fn moving() -> View {
+    let mut service = Service::new("db:1");
+    service.stateful = true;
+    let mut record = record(service, 1);
+    let from = Pin { epoch: 3, node: B };
+    record.pins.insert(1, from);
+    let order = MoveOrder {
+        from,
+        to: A,
+        megabits: None,
+        state: MoveState::Ordered,
+    };
+    record.moves.insert(1, order);
+    let mut documents = Documents {
+        roster: BTreeMap::from([(A, member("a", 1)), (B, member("b", 2))]),
+        services: BTreeMap::from([("db".parse().unwrap(), record)]),
+        ..Documents::default()
+    };
+    documents.grid.id = Some(identity().grid);
+    documents.grid.name = Some("demo".parse().unwrap());
+    View {
+        documents: Arc::new(documents),
+        ..View::default()
+    }
+}
+
+fn refusal(view: &View, me: NodeId) -> Option<String> {
+    let refused = prepare(view, me, &id("db-1")).err();
+    refused.map(|refused| refused.to_string())
+}
+
+#[test]
+fn nothing_is_run_beside_data_that_goes_or_has_gone() {
+    let mut view = moving();
+    assert_eq!(
+        refusal(&view, B).as_deref(),
+        Some("`db-1` is being moved to node `a` with its data")
+    );
+    let bound_elsewhere = Some("`db-1` is bound to another node");
+    assert_eq!(refusal(&view, A).as_deref(), bound_elsewhere);
+    let documents = Arc::make_mut(&mut view.documents);
+    let record = documents.services.get_mut(&"db".parse().unwrap()).unwrap();
+    let target = record.moves[&1].target();
+    record.pins.insert(1, target);
+    assert_eq!(refusal(&view, A), None);
+    assert_eq!(refusal(&view, B).as_deref(), bound_elsewhere);
 }
