@@ -219,6 +219,15 @@ impl Service {
         })
     }
 
+    /// The files of a host that it mounts and may write to.
+    pub fn written_on_host(&self) -> impl Iterator<Item = &str> {
+        let written = self.volumes.iter().filter(|mount| !mount.is_read_only());
+        written.filter_map(|mount| match &mount.source {
+            VolumeSource::Bind(path) => Some(path.as_str()),
+            VolumeSource::Anonymous | VolumeSource::Named(_) => None,
+        })
+    }
+
     /// The canonical bytes of this revision: JSON, fields in this order, empty ones left out.
     pub fn encode(&self) -> Vec<u8> {
         serde_json::to_vec(self).expect("a service holds only text keys, text and numbers")

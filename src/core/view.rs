@@ -284,11 +284,15 @@ pub enum Lifecycle {
     Stopped,
 }
 
-/// The node that a stateful instance is bound to.
+/// The node that a stateful instance is bound to. Of two that were written at once the lower one holds.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
 pub struct Pin {
     pub epoch: u64,
     pub node: NodeId,
+    /// Whether a node handed it over, with the data. It tells such a binding from one by force to the same node,
+    /// which begins without that data.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub moved: bool,
 }
 
 /// A register with more than one value.

@@ -29,6 +29,7 @@ fn from() -> Pin {
     Pin {
         epoch: 1,
         node: node(1),
+        moved: false,
     }
 }
 
@@ -154,6 +155,7 @@ async fn what_became_of_a_move_is_told() {
             Some(Pin {
                 epoch: 2,
                 node: node(4),
+                moved: false,
             }),
             "done",
         ),
@@ -165,6 +167,7 @@ async fn what_became_of_a_move_is_told() {
         let other = Pin {
             epoch: 7,
             node: node(3),
+            moved: false,
         };
         let services = &mut documents(&mut view).services;
         let record = services.get_mut(&key("shop/db")).unwrap();

@@ -62,6 +62,7 @@ pub(super) fn force_move(
         pin: Pin {
             epoch: pin.epoch.saturating_add(1),
             node,
+            moved: false,
         },
     }])
 }

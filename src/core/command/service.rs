@@ -272,7 +272,11 @@ pub(super) fn bind(
         .map(|(number, node)| Edit::Pin {
             service: key.clone(),
             number,
-            pin: Pin { epoch: 1, node },
+            pin: Pin {
+                epoch: 1,
+                node,
+                moved: false,
+            },
         })
         .collect()
 }

@@ -338,7 +338,7 @@ pub(crate) fn known_fields(register: &str) -> &'static [&'static str] {
             &["revision", "rollback", "cause"]
         }
         Some(StackRegister::Service(_, ServiceRegister::Promotion(_))) => &["revision"],
-        Some(StackRegister::Service(_, ServiceRegister::Pin(_))) => &["epoch", "node"],
+        Some(StackRegister::Service(_, ServiceRegister::Pin(_))) => &["epoch", "node", "moved"],
         Some(StackRegister::Service(_, ServiceRegister::Move(_))) => {
             &["from", "to", "megabits", "state"]
         }

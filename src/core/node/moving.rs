@@ -41,6 +41,8 @@ pub(super) struct MoveEnd {
     instance: InstanceId,
     from: Pin,
     to: NodeId,
+    /// As it was ordered.
+    megabits: Option<u32>,
     outcome: MoveOutcome,
 }
 
@@ -100,21 +102,22 @@ impl Node {
             let copies = self.exclusive(order);
             let doubtful = self.moving.doubtful.contains(instance);
             let outcome = MoveOutcome::HandedOver { copies, doubtful };
-            (instance.clone(), outcome, order.to)
+            (instance.clone(), outcome, order.to, order.megabits)
         });
         let given_up = instances.moves_given_up(now);
         let given_up = given_up.into_iter().filter_map(|(instance, problem)| {
-            let to = order_of(&self.view, &instance)?.to;
+            let MoveOrder { to, megabits, .. } = *order_of(&self.view, &instance)?;
             let problem = self.with_word_of(&to, &instance, problem);
-            Some((instance, MoveOutcome::GivenUp { problem }, to))
+            Some((instance, MoveOutcome::GivenUp { problem }, to, megabits))
         });
         let ends = given.chain(given_up);
-        ends.filter_map(|(instance, outcome, to)| {
+        ends.filter_map(|(instance, outcome, to, megabits)| {
             let from = pin(&self.view, &instance).filter(|pin| pin.node == self.me)?;
             Some(MoveEnd {
                 instance,
                 from,
                 to,
+                megabits,
                 outcome,
             })
         })
@@ -150,16 +153,18 @@ impl Node {
         let MoveOutcome::HandedOver { doubtful, .. } = end.outcome else {
             return;
         };
+        let instances = self.instances.as_mut();
         match written {
-            Ok(changes) if changes.is_empty() && !doubtful => {
-                if let Some(instances) = &mut self.instances {
+            Ok(changes) => {
+                self.moving.doubtful.remove(&end.instance);
+                if let Some(instances) = instances.filter(|_| changes.is_empty() && !doubtful) {
                     instances.keep_what_was_given(&end.instance, now);
                 }
             }
             Err(Refusal::Disk { .. } | Refusal::Unconfirmed) => {
                 self.moving.doubtful.insert(end.instance.clone());
             }
-            Ok(_) | Err(_) => {}
+            Err(_) => {}
         }
     }
 }
@@ -167,42 +172,66 @@ impl Node {
 impl MoveEnd {
     /// What is left to write once its turn comes: a person may have been first.
     pub(super) fn edits(&self, view: &View) -> Vec<Edit> {
-        let order = order_of(view, &self.instance);
-        let is_its = |order: &&MoveOrder| order.from == self.from && order.to == self.to;
-        let order = order.filter(is_its);
-        let is_bound = pin(view, &self.instance) == Some(self.from);
-        let Some(order) = order.filter(|_| is_bound) else {
+        if pin(view, &self.instance) != Some(self.from) {
             return Vec::new();
-        };
-        let is_open = order.state == MoveState::Ordered;
+        }
+        let order = order_of(view, &self.instance);
+        let is_open = order.is_some_and(|order| {
+            let is_its = order.from == self.from && order.to == self.to;
+            is_its && order.state == MoveState::Ordered
+        });
+        let takes_it = view.takes_moves(&self.to);
         match &self.outcome {
-            MoveOutcome::HandedOver { copies, doubtful } if is_open || *doubtful => {
-                let copies = copies.clone();
-                vec![
-                    Edit::Pin {
-                        service: self.instance.service.clone(),
-                        number: self.instance.number,
-                        pin: order.target(),
-                    },
-                    self.write(order, MoveState::Done { copies }),
-                ]
+            // Said or not, it may be on the disk, and only what is written later is sure.
+            MoveOutcome::HandedOver { doubtful: true, .. } if !takes_it => vec![self.stays()],
+            MoveOutcome::HandedOver { copies, doubtful } if (is_open && takes_it) || *doubtful => {
+                self.hands_over(copies)
             }
             MoveOutcome::GivenUp { problem } if is_open => {
                 let problem = problem.clone();
-                vec![self.write(order, MoveState::GivenUp { problem })]
+                vec![self.write(MoveState::GivenUp { problem })]
             }
             MoveOutcome::HandedOver { .. } | MoveOutcome::GivenUp { .. } => Vec::new(),
         }
     }
 
-    fn write(&self, order: &MoveOrder, state: MoveState) -> Edit {
+    fn hands_over(&self, copies: &BTreeMap<String, Copy>) -> Vec<Edit> {
+        let copies = copies.clone();
+        let pin = self.order(MoveState::Ordered).target();
+        vec![self.bind(pin), self.write(MoveState::Done { copies })]
+    }
+
+    /// Bound here anew, whatever was written of its going.
+    fn stays(&self) -> Edit {
+        self.bind(Pin {
+            epoch: self.from.epoch.saturating_add(1),
+            node: self.from.node,
+            moved: false,
+        })
+    }
+
+    fn bind(&self, pin: Pin) -> Edit {
+        Edit::Pin {
+            service: self.instance.service.clone(),
+            number: self.instance.number,
+            pin,
+        }
+    }
+
+    fn order(&self, state: MoveState) -> MoveOrder {
+        MoveOrder {
+            from: self.from,
+            to: self.to,
+            megabits: self.megabits,
+            state,
+        }
+    }
+
+    fn write(&self, state: MoveState) -> Edit {
         Edit::Move {
             service: self.instance.service.clone(),
             number: self.instance.number,
-            order: MoveOrder {
-                state,
-                ..order.clone()
-            },
+            order: self.order(state),
         }
     }
 }

@@ -131,6 +131,7 @@ impl Unbinding {
             pin: Pin {
                 epoch: self.pin.epoch.saturating_add(1),
                 node,
+                moved: false,
             },
         };
         other.map(edit).into_iter().collect()

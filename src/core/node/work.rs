@@ -378,7 +378,7 @@ impl Node {
                 arrivals: instances.arrivals(),
             };
             let goals = match self.view.documents.excludes(&self.me) {
-                true => Goals::none(instances.told_jobs()),
+                true => Goals::none(instances.told_jobs(), instances.arrivals()),
                 false => goals(
                     &self.view,
                     self.work.placement.placement(),

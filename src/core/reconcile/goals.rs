@@ -126,12 +126,16 @@ fn fate(
     {
         return Settlement::Keep;
     }
-    match record.and_then(|record| record.pins.get(&number)) {
+    let is_member = |node: &NodeId| view.documents.roster.contains_key(node);
+    let pin = record.and_then(|record| record.pins.get(&number));
+    let came_from = record.and_then(|record| record.moves.get(&number));
+    let came_from = came_from.filter(|order| is_its(order));
+    match pin {
         Some(pin) if pin.node == me.node && pin.epoch > arrival.epoch => Settlement::Discard,
         Some(_) | None if !me.is_up_to_date => Settlement::Keep,
-        Some(pin)
-            if pin.epoch == arrival.epoch && view.documents.roster.contains_key(&pin.node) =>
-        {
+        // With the node that it came from all else may be gone: what to do with it is for a person to say.
+        Some(_) if came_from.is_some_and(|order| !is_member(&order.from.node)) => Settlement::Keep,
+        Some(pin) if pin.epoch == arrival.epoch && is_member(&pin.node) => {
             Settlement::Release { from: pin.node }
         }
         Some(_) | None => Settlement::Discard,

@@ -10,7 +10,7 @@ use super::arriving::Arrival;
 use super::images::ImageKey;
 use super::instances::Instances;
 use super::lifecycle::is_up;
-use super::moving::{AskId, MoveAsk, MoveWord, Outbound};
+use super::moving::{AskId, Known, MoveAsk, MoveWord, Outbound};
 use super::queue::Subject;
 use super::round::Findings;
 use super::sight::Seen;
@@ -19,17 +19,21 @@ impl Instances {
     /// Another node asks for something of an instance that is to move to it. It is answered by
     /// [`Instances::take_answers`], or by what [`MoveStep::Send`] gives it.
     pub fn asked_to_move(&mut self, id: AskId, from: NodeId, asked: MoveAsk, now: Now) {
-        let outbound = self.asked.as_ref().map(|asked| &asked.outbound);
-        let order = outbound.and_then(|outbound| outbound.get(&asked.instance));
         let may_act = self.sight.is_listed() && now.monotonic >= self.acts_from;
-        let order = order.filter(|_| may_act).cloned();
-        if matches!(asked.word, MoveWord::Bring { .. }) && self.is_behind(&asked.instance) {
+        let goals = self.asked.as_ref();
+        let order = goals.and_then(|goals| goals.outbound.get(&asked.instance));
+        let order = order.filter(|_| may_act);
+        let is_its = order.is_some_and(|order| order.is_of(from, &asked));
+        let is_to_bring = matches!(asked.word, MoveWord::Bring { .. });
+        if is_its && is_to_bring && self.is_behind(&asked.instance) {
             let problem = "its deploy is not over yet".to_owned();
-            let now = now.monotonic;
-            return self.moving.refuse(id, &asked.instance, problem, now);
+            return self.moving.refuse(id, &asked.instance, problem);
         }
-        self.moving
-            .ask(id, from, asked, order.as_ref(), now.monotonic);
+        let known = Known {
+            outbound: order,
+            bound: goals.and_then(|goals| goals.bound.get(&asked.instance).copied()),
+        };
+        self.moving.ask(id, from, asked, known, now.monotonic);
         self.refresh(now);
     }
 

@@ -25,6 +25,8 @@ const REFUSALS: u32 = 5;
 const ATTEMPTS: u32 = 10;
 /// Or if the other node does not ask for so long.
 const ASKED_WITHIN: Duration = Duration::from_secs(3600);
+/// So many go at a time: what waits for its turn to be sent runs on meanwhile.
+pub(super) const MAX_GOING: usize = 16;
 
 /// Another node's question, for one boot of the node that is asked.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
@@ -62,6 +64,21 @@ pub struct Outbound {
     pub megabits: Option<u32>,
 }
 
+impl Outbound {
+    /// Whether it is what another node asks for.
+    pub(super) fn is_of(&self, from: NodeId, asked: &MoveAsk) -> bool {
+        self.to == from && self.epoch == asked.epoch
+    }
+}
+
+/// What this node knows of an instance that another one asks for.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Known<'a> {
+    pub outbound: Option<&'a Outbound>,
+    /// The epoch of its binding, if that is to this node.
+    pub bound: Option<u64>,
+}
+
 /// An instance that goes.
 #[derive(Clone, Debug)]
 enum Going {
@@ -96,6 +113,9 @@ struct Tries {
     attempts: u32,
     refusals: u32,
     next: Instant,
+    /// How far the copying has come, in hundredths, and how far it had come when the connection broke last.
+    come_to: u8,
+    furthest: u8,
     problem: Option<String>,
 }
 
@@ -171,10 +191,10 @@ impl Moving {
         id: AskId,
         from: NodeId,
         asked: MoveAsk,
-        outbound: Option<&Outbound>,
+        known: Known<'_>,
         now: Instant,
     ) {
-        let order = outbound.filter(|order| order.to == from && order.epoch == asked.epoch);
+        let order = known.outbound.filter(|order| order.is_of(from, &asked));
         if let (Some(tries), Some(_)) = (self.tries.get_mut(&asked.instance), order) {
             tries.asked = now;
         }
@@ -184,6 +204,9 @@ impl Moving {
             word,
         } = asked;
         let answer = match (word, order) {
+            (MoveWord::Release, _) if known.bound != Some(epoch) => Err(
+                "it is not bound to the node by that binding, as far as the node knows".to_owned(),
+            ),
             (MoveWord::Release, _) => self.release(&instance, epoch, from),
             (_, None) => Err("no such move is ordered, as far as the node knows".to_owned()),
             (MoveWord::Cannot { problem }, Some(order)) => {
@@ -200,16 +223,10 @@ impl Moving {
         self.answers.push((id, answer));
     }
 
-    /// Who asks gets nothing now.
-    pub(super) fn refuse(
-        &mut self,
-        id: AskId,
-        instance: &InstanceId,
-        problem: String,
-        now: Instant,
-    ) {
+    /// Who asks gets nothing now. It counts as not asked: what is in the way for too long ends the move.
+    pub(super) fn refuse(&mut self, id: AskId, instance: &InstanceId, problem: String) {
         if let Some(tries) = self.tries.get_mut(instance) {
-            tries.asked = now;
+            tries.problem = Some(problem.clone());
         }
         self.answers.push((id, Err(problem)));
     }
@@ -238,6 +255,9 @@ impl Moving {
                 if let Some(tries) = tries.filter(|tries| tries.next > now) {
                     let problem = tries.problem.as_deref().unwrap_or_default();
                     return Err(format!("it is tried again later: {problem}"));
+                }
+                if self.asked_for().count() >= MAX_GOING {
+                    return Err(format!("the node sends {MAX_GOING} others"));
                 }
             }
         }
@@ -291,7 +311,11 @@ impl Moving {
             return false;
         };
         let step = Some(so_far / 10 * 10);
-        std::mem::replace(hundredths, step) != step
+        let is_news = std::mem::replace(hundredths, step) != step;
+        if let Some(tries) = self.tries.get_mut(instance) {
+            tries.come_to = tries.come_to.max(so_far);
+        }
+        is_news
     }
 
     /// What the edge says of what it sent.
@@ -311,18 +335,32 @@ impl Moving {
             Ok(_) => {
                 self.going.insert(instance.clone(), Going::Given { order });
             }
-            Err(Failure::Unreachable { problem }) => {
-                if let Some(tries) = self.tries.get_mut(instance) {
-                    tries.problem = Some(problem);
-                }
-                let until = now + WAITS_FOR;
-                let waits = Going::Waits { order, until };
-                self.going.insert(instance.clone(), waits);
-            }
+            Err(Failure::Unreachable { problem }) => self.broke(instance, order, problem, now),
             Err(failure) => {
                 self.going.remove(instance);
                 self.refused(instance, failure.to_string(), now);
             }
+        }
+    }
+
+    /// The other node is waited for, if it has got further than ever before: else the instance runs on meanwhile.
+    fn broke(&mut self, instance: &InstanceId, order: Outbound, problem: String, now: Instant) {
+        let tries = self.tries.get_mut(instance);
+        let has_come_further = tries.is_none_or(|tries| {
+            tries.problem = Some(problem);
+            let has = tries.come_to > tries.furthest;
+            tries.furthest = tries.come_to;
+            if !has {
+                tries.failed(now);
+            }
+            has
+        });
+        if has_come_further {
+            let until = now + WAITS_FOR;
+            self.going
+                .insert(instance.clone(), Going::Waits { order, until });
+        } else {
+            self.going.remove(instance);
         }
     }
 
@@ -391,6 +429,8 @@ impl Tries {
             attempts: 0,
             refusals: 0,
             next: now,
+            come_to: 0,
+            furthest: 0,
             problem: None,
         }
     }
@@ -410,11 +450,12 @@ impl Tries {
         }
         let is_silent = now.since(self.asked) >= ASKED_WITHIN;
         let minutes = ASKED_WITHIN.as_secs() / 60;
-        is_silent.then(|| {
-            format!(
+        is_silent.then(|| match problem {
+            Some(problem) => format!("nothing was asked for in {minutes} minutes: {problem}"),
+            None => format!(
                 "node {} did not ask for the data in {minutes} minutes",
                 self.name
-            )
+            ),
         })
     }
 }

@@ -11,6 +11,7 @@ use crate::stack::ImageMark;
 
 use super::action::{Action, ActionId, CheckTarget, MoveStep};
 use super::images::ImageKey;
+use super::moving::MAX_GOING;
 use super::succession::Berth;
 
 /// Docker creates and starts containers one after the other below the API; eight at once keep it busy.
@@ -23,8 +24,10 @@ const MAX_PROBES: usize = 256;
 const MAX_HOOKS: usize = 8;
 /// Commands in containers, of health checks and hooks; each may take as long as its limit says.
 const MAX_COMMANDS: usize = 16;
-/// Steps of moves; each may copy for hours. Two nodes that send to each other each have room for what comes.
-const MAX_MOVES: usize = 16;
+/// What comes by moves; each may copy for hours.
+const MAX_BRINGING: usize = 16;
+/// The short steps of moves: nothing that copies for hours is in their way.
+const MAX_SETTLING: usize = 16;
 
 /// On whose behalf an action is carried out.
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
@@ -52,7 +55,10 @@ enum Lane {
     Probe,
     Command,
     Hook,
-    Move,
+    /// As many as may go: no instance that is stopped for it waits for a place.
+    Send,
+    Bring,
+    Settle,
 }
 
 impl Lane {
@@ -73,7 +79,11 @@ impl Lane {
             }
             | Action::Command { .. } => Self::Command,
             Action::Hook { .. } => Self::Hook,
-            Action::Move(_) => Self::Move,
+            Action::Move(MoveStep::Send { .. }) => Self::Send,
+            Action::Move(MoveStep::Bring { .. }) => Self::Bring,
+            Action::Move(
+                MoveStep::Accept { .. } | MoveStep::Release { .. } | MoveStep::Discard { .. },
+            ) => Self::Settle,
             Action::Probe { .. } | Action::Check { .. } | Action::LastLines { .. } => Self::Probe,
             Action::Run(_)
             | Action::Start { .. }
@@ -92,7 +102,9 @@ impl Lane {
             Self::Probe => MAX_PROBES,
             Self::Command => MAX_COMMANDS,
             Self::Hook => MAX_HOOKS,
-            Self::Move => MAX_MOVES,
+            Self::Send => MAX_GOING,
+            Self::Bring => MAX_BRINGING,
+            Self::Settle => MAX_SETTLING,
         }
     }
 }

@@ -15,7 +15,7 @@ use super::action::{Action, Attachment, CheckTarget, Container, ContainerState};
 use super::arriving::{Arriving, Inbound, Settlement};
 use super::backoff::Setback;
 use super::checks::CheckStep;
-use super::container::spec;
+use super::container::{mounted, spec};
 use super::engine::EngineSight;
 use super::images::{ImageKey, Images};
 use super::instances::Identity;
@@ -270,11 +270,15 @@ impl<'a> Round<'a> {
         self.look_at_order(instance, local, task, found);
         // Whoever waits for others does nothing with the image that is there.
         let is_let_go = self.let_go.contains(instance);
-        let lacks_data = self.lacks_data(instance);
+        let lacks_data = self.lacks_data(instance).or_else(|| match task {
+            Task::Run(wanted) => self.mounts_what_comes(wanted),
+            Task::Rest | Task::Keep | Task::Remove => None,
+        });
         let may_begin = !is_let_go && lacks_data.is_none();
         let usable = pinned.filter(|_| local.awaited().is_none() && may_begin);
         self.step(instance, local, task, usable, found);
-        self.step_beside(instance, local, task, pinned, found);
+        let usable_beside = pinned.filter(|_| lacks_data.is_none());
+        self.step_beside(instance, local, task, usable_beside, found);
         let seats = local.seats(self.containers(instance));
         self.check(instance, local, seats.present, found);
         if let Beside::Successor(next) = &local.beside {
@@ -671,11 +675,26 @@ impl<'a> Round<'a> {
             return Some(problem.map_or_else(settles, ToOwned::to_owned));
         }
         let came = asked.came.get(instance)?;
-        let is_made = self.made.contains(instance) || !self.volumes.is_listed();
-        let missing = came.iter().find(|copy| !self.volumes.has(copy));
-        let missing = missing.filter(|_| !is_made)?;
+        if self.made.contains(instance) {
+            return None;
+        }
+        if !self.volumes.is_listed() {
+            return Some("its data was moved here, and the volumes are not listed yet".to_owned());
+        }
+        let missing = came.iter().find(|copy| !self.volumes.has(copy))?;
         Some(format!(
             "its data was moved here, and the volume `{missing}` is not here"
+        ))
+    }
+
+    /// Why nothing is begun that mounts what does not count yet.
+    fn mounts_what_comes(&self, wanted: &Wanted) -> Option<String> {
+        let coming = self.arriving.volumes();
+        let mut mounts = mounted(wanted).filter(|_| !coming.is_empty());
+        let found = mounts.find(|mounted| coming.contains(&mounted.name))?;
+        Some(format!(
+            "the volume `{}` comes by a move, which is not over",
+            found.name
         ))
     }
 

@@ -18,7 +18,8 @@ use crate::view::Lifecycle;
 use crate::volume::{Copy, Volume, VolumeName};
 
 use super::action::Ownership;
-use super::arriving::{Inbound, Settlement};
+
+use super::arriving::{Arrival, Inbound, Settlement};
 use super::jobs::Fate;
 use super::moving::Outbound;
 use super::order::Awaited;
@@ -52,10 +53,15 @@ pub struct Goals {
 
 impl Goals {
     /// Of a node that is none any more: whatever it has goes.
-    pub fn none(ledgers: &BTreeMap<InstanceId, Ledger>) -> Self {
+    pub fn none(
+        ledgers: &BTreeMap<InstanceId, Ledger>,
+        arrivals: &BTreeMap<InstanceId, Arrival>,
+    ) -> Self {
         let vanish = |instance: &InstanceId| (instance.clone(), Fate::Vanishes);
+        let discard = |instance: &InstanceId| (instance.clone(), Settlement::Discard);
         Self {
             jobs: ledgers.keys().map(vanish).collect(),
+            fates: arrivals.keys().map(discard).collect(),
             ..Self::default()
         }
     }

@@ -9,7 +9,7 @@ use std::fmt;
 use serde::{Deserialize, Serialize};
 
 use super::{Lifecycle, Pin, ServiceRecord, View};
-use crate::id::{InstanceId, NodeId, NodeName};
+use crate::id::{InstanceId, NodeId, NodeName, ServiceKey};
 use crate::report::Report;
 use crate::stack::{Service, Strategy};
 use crate::view::Availability;
@@ -54,11 +54,19 @@ impl MoveOrder {
         Pin {
             epoch: self.from.epoch.saturating_add(1),
             node: self.to,
+            moved: true,
         }
     }
 }
 
 impl ServiceRecord {
+    /// Whether instances of what is deployed, and of what is to be, are bound to nodes.
+    fn is_bound(&self) -> bool {
+        let deployed = self.deployed.as_ref().map(|deployed| &deployed.revision);
+        let mut revisions = deployed.into_iter().chain([&self.latest]);
+        revisions.all(|revision| revision.service.as_deref().is_ok_and(is_bound))
+    }
+
     /// The move that is ordered of an instance, if it counts now: not while its service is stopped.
     pub fn moving(&self, number: u32) -> Option<&MoveOrder> {
         let order = self.moves.get(&number)?;
@@ -101,6 +109,13 @@ pub enum Unmovable {
     },
     /// The copy is a name for data that lies elsewhere.
     Elsewhere(VolumeName),
+    /// Its instances are bound to no node, and may come to mount the copy wherever it goes.
+    Roaming {
+        volume: VolumeName,
+        by: ServiceKey,
+    },
+    /// A folder of its host that it writes to: nobody knows what else is there.
+    OnHost(String),
 }
 
 impl fmt::Display for Unmovable {
@@ -127,6 +142,14 @@ impl fmt::Display for Unmovable {
                 f,
                 "the volume `{volume}` has driver options, which may mount its data from elsewhere: if that is the same on each node, `service force-move` binds the instance to another one"
             ),
+            Self::Roaming { volume, by } => write!(
+                f,
+                "the service `{by}` mounts the volume `{volume}` as well, and may run on any node: give each its own volume"
+            ),
+            Self::OnHost(path) => write!(
+                f,
+                "it writes to `{path}` of its host, which does not move along: mount a volume instead, or mount it with `:ro`"
+            ),
         }
     }
 }
@@ -146,6 +169,9 @@ impl View {
         let service = service.ok_or(Unmovable::NotBound)?;
         if service.is_job() {
             return Err(Unmovable::Job);
+        }
+        if let Some(path) = service.written_on_host().next() {
+            return Err(Unmovable::OnHost(path.to_owned()));
         }
         for name in service.named_volumes() {
             let volume = self.documents.volumes.get(name);
@@ -174,13 +200,39 @@ impl View {
         if !options.is_empty() {
             return Err(Unmovable::Elsewhere(name.clone()));
         }
-        match self.other_user(instance, pin, name, volume) {
-            Some(by) => Err(Unmovable::Shared {
-                volume: name.clone(),
+        if volume.definition.scope == Scope::Instance {
+            return Ok(());
+        }
+        let volume_name = name.clone();
+        if let Some(by) = self.other_user(instance, pin, name, volume) {
+            let volume = volume_name;
+            return Err(Unmovable::Shared { volume, by });
+        }
+        match self.roaming_user(instance, name, volume) {
+            Some(by) => Err(Unmovable::Roaming {
+                volume: volume_name,
                 by,
             }),
             None => Ok(()),
         }
+    }
+
+    /// A service whose instances are not bound and have the same copy on whatever node they run.
+    fn roaming_user(
+        &self,
+        instance: &InstanceId,
+        name: &VolumeName,
+        volume: &Volume,
+    ) -> Option<ServiceKey> {
+        let copy = volume.definition.copy_of(name, instance);
+        let services = self.documents.services.iter();
+        let users = services.filter(|(_, record)| record.volumes().any(|used| used == name));
+        let mut roaming = users.filter(|(key, record)| {
+            let other = InstanceId::new((*key).clone(), 1);
+            let is_same = volume.definition.copy_of(name, &other) == copy;
+            is_same && **key != instance.service && !record.is_bound()
+        });
+        roaming.next().map(|(key, _)| key.clone())
     }
 
     /// Another instance on the same node, bound to it or said to be there, that mounts the same copy.
@@ -191,9 +243,6 @@ impl View {
         name: &VolumeName,
         volume: &Volume,
     ) -> Option<InstanceId> {
-        if volume.definition.scope == Scope::Instance {
-            return None;
-        }
         let copy = volume.definition.copy_of(name, instance);
         let services = self.documents.services.iter();
         let users = services.filter(|(_, record)| record.volumes().any(|used| used == name));

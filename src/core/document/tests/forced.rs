@@ -26,6 +26,7 @@ fn view(away: &[u8]) -> View {
         pin: crate::view::Pin {
             epoch: 1,
             node: node(2),
+            moved: false,
         },
     };
     write(&mut replica, &[pin]);

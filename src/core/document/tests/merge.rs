@@ -145,6 +145,7 @@ fn a_service_that_is_made_again_has_nothing_of_the_old_one() {
     let pin = Pin {
         epoch: 1,
         node: node(1),
+        moved: false,
     };
     let stop = Edit::Lifecycle {
         service: web(),
@@ -186,6 +187,7 @@ fn what_was_written_beside_a_removal_is_no_part_of_a_service_that_is_made_anew()
         pin: Pin {
             epoch: 1,
             node: node(2),
+            moved: false,
         },
     };
     write(&mut b, &[scale(9), pin, deploy("nginx:1")]);
@@ -255,7 +257,11 @@ fn an_instance_bound_twice_keeps_the_lower_binding() {
     let bind = |node| Edit::Pin {
         service: web(),
         number: 1,
-        pin: Pin { epoch: 1, node },
+        pin: Pin {
+            epoch: 1,
+            node,
+            moved: false,
+        },
     };
     write(&mut a, &[bind(node(1))]);
     write(&mut b, &[bind(node(2))]);

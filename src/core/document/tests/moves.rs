@@ -16,6 +16,7 @@ fn pin(epoch: u64, bound: u8) -> Pin {
     Pin {
         epoch,
         node: node(bound),
+        moved: false,
     }
 }
 
@@ -105,6 +106,23 @@ fn end(state: MoveState, to: u8) -> Edit {
             state,
         },
     }
+}
+
+fn moved(epoch: u64, bound: u8) -> Pin {
+    Pin {
+        moved: true,
+        ..pin(epoch, bound)
+    }
+}
+
+/// By the second to the third.
+fn handed_over() -> [Edit; 2] {
+    let pin = Edit::Pin {
+        service: web(),
+        number: 1,
+        pin: moved(2, 3),
+    };
+    [pin, end(done(), 3)]
 }
 
 fn done() -> MoveState {
@@ -201,16 +219,8 @@ fn data_that_lies_elsewhere_or_that_others_write_to_is_not_moved() {
         order(&view(&mut replica, &[]), 3).is_ok(),
         "nobody else does"
     );
-    let mut service = Service::new("backup:1");
-    service.stateful = true;
-    service.volumes = vec!["data:/data".parse().unwrap()];
     let key: ServiceKey = "shop/backup".parse().unwrap();
-    let create = Command::CreateService {
-        key: key.clone(),
-        service: Box::new(service),
-        instances: 1,
-    };
-    command(&mut replica, 1, &create);
+    with_second(&mut replica, &key, true);
     let beside = Edit::Pin {
         service: key,
         number: 1,
@@ -222,6 +232,72 @@ fn data_that_lies_elsewhere_or_that_others_write_to_is_not_moved() {
         refused.contains("`shop/backup-1` mounts the same copy of the volume `data`"),
         "{refused}"
     );
+}
+
+/// Another service that mounts the same volume.
+fn with_second(replica: &mut Replica, key: &ServiceKey, stateful: bool) {
+    let mut service = Service::new("backup:1");
+    service.stateful = stateful;
+    service.volumes = vec!["data:/data".parse().unwrap()];
+    let create = Command::CreateService {
+        key: key.clone(),
+        service: Box::new(service),
+        instances: 1,
+    };
+    command(replica, 1, &create);
+}
+
+#[test]
+fn a_volume_that_a_service_mounts_that_may_run_anywhere_is_not_moved() {
+    for (scope, stack, is_movable) in [
+        (Scope::Stack, "shop", false),
+        (Scope::Stack, "other", true),
+        (Scope::Grid, "other", false),
+        (Scope::Instance, "shop", true),
+    ] {
+        let mut replica = replicas(3).remove(0);
+        with_database(&mut replica, Definition::local(scope));
+        let key: ServiceKey = format!("{stack}/cache").parse().unwrap();
+        with_second(&mut replica, &key, false);
+        let asked = order(&view(&mut replica, &[]), 3);
+        let said = asked.as_ref().map_err(ToString::to_string);
+        assert_eq!(said.is_ok(), is_movable, "{stack} {scope:?}: {said:?}");
+        if let Err(said) = said {
+            assert!(
+                said.contains(&format!("the service `{key}` mounts")),
+                "{said}"
+            );
+        }
+    }
+}
+
+#[test]
+fn what_writes_to_its_host_is_not_moved_and_what_only_reads_there_is() {
+    for (mount, is_movable) in [
+        ("/srv:/srv", false),
+        ("/etc/localtime:/etc/localtime:ro", true),
+    ] {
+        let mut replica = replicas(3).remove(0);
+        with_database(&mut replica, Definition::local(Scope::Instance));
+        let mut service = Service::new("db:2");
+        service.stateful = true;
+        service.volumes = ["data:/data", mount]
+            .map(|mount| mount.parse().unwrap())
+            .into();
+        let update = Command::UpdateService {
+            key: web(),
+            service: Box::new(service),
+            instances: None,
+        };
+        command(&mut replica, 1, &update);
+        let deploy = Command::DeployService {
+            key: web(),
+            force: false,
+        };
+        command(&mut replica, 1, &deploy);
+        let asked = order(&view(&mut replica, &[]), 3);
+        assert_eq!(asked.is_ok(), is_movable, "{mount}: {asked:?}");
+    }
 }
 
 #[test]
@@ -257,25 +333,38 @@ fn what_was_handed_over_counts_though_it_was_taken_back_beside_that() {
     ordered(&mut one, 3);
     let mut other = replicas.remove(0);
     sync_loosely(&mut one, &mut other);
-    let handed_over = [
-        Edit::Pin {
-            service: web(),
-            number: 1,
-            pin: pin(2, 3),
-        },
-        end(done(), 3),
-    ];
-    write(&mut one, &handed_over);
+    write(&mut one, &handed_over());
     write(&mut other, &[end(MoveState::Cancelled, 3)]);
     sync_loosely(&mut one, &mut other);
 
     for replica in [&mut one, &mut other] {
         let documents = replica.documents();
         let record = &documents.services[&web()];
-        assert_eq!(record.pins[&1], pin(2, 3));
+        assert_eq!(record.pins[&1], moved(2, 3));
         let (order, copies) = record.came_by(1).unwrap();
         assert_eq!(order.to, node(3));
         assert!(copies.contains_key(COPY));
+    }
+}
+
+#[test]
+fn a_binding_by_force_beside_a_handing_over_to_the_same_node_is_one_without_the_data() {
+    let mut replicas = replicas(3);
+    let mut one = replicas.remove(0);
+    with_database(&mut one, Definition::local(Scope::Instance));
+    ordered(&mut one, 3);
+    let mut other = replicas.remove(0);
+    sync_loosely(&mut one, &mut other);
+    write(&mut one, &handed_over());
+    // By force.
+    bind(&mut other, pin(2, 3));
+    sync_loosely(&mut one, &mut other);
+
+    for replica in [&mut one, &mut other] {
+        let documents = replica.documents();
+        let record = &documents.services[&web()];
+        assert_eq!(record.pins[&1], pin(2, 3));
+        assert_eq!(record.came_by(1), None, "what was moved from stays");
     }
 }
 
@@ -284,12 +373,7 @@ fn what_was_moved_is_moved_on_once_it_has_started_there() {
     let mut replica = replicas(3).remove(0);
     with_database(&mut replica, Definition::local(Scope::Instance));
     ordered(&mut replica, 3);
-    let pin = Edit::Pin {
-        service: web(),
-        number: 1,
-        pin: pin(2, 3),
-    };
-    write(&mut replica, &[pin, end(done(), 3)]);
+    write(&mut replica, &handed_over());
     let mut seen = view(&mut replica, &[]);
     assert_eq!(
         refusal(&seen, 1),

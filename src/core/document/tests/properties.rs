@@ -38,7 +38,7 @@ fn any_edit() -> impl Strategy<Value = Edit> {
         1 => (1u32..3, 1u8..4).prop_map(|(number, n)| Edit::Pin {
             service: web(),
             number,
-            pin: Pin { epoch: u64::from(number), node: node(n) },
+            pin: Pin { epoch: u64::from(number), node: node(n), moved: false },
         }),
         1 => (1u8..5).prop_map(|n| Edit::NodeAvailability { node: node(n), availability: Availability::Drain }),
         1 => (1u8..5).prop_map(|n| Edit::NodeName { node: node(n), name: "same".parse().unwrap() }),

@@ -84,6 +84,7 @@ fn a_node_that_is_online_or_has_data_is_removed_only_by_force() {
         pin: Pin {
             epoch: 1,
             node: node(3),
+            moved: false,
         },
     };
     write(&mut a, &[pin]);

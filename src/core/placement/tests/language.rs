@@ -236,7 +236,14 @@ fn add_service(view: &mut View, name: &str, words: Vec<&str>) {
             word if word.contains("->") => {
                 let (instance, node) = word.split_once("->").unwrap();
                 let node = node_id(node);
-                pins.insert(number(instance), Pin { epoch: 1, node });
+                pins.insert(
+                    number(instance),
+                    Pin {
+                        epoch: 1,
+                        node,
+                        moved: false,
+                    },
+                );
             }
             word if word.contains(['@', '!']) => reported.push(word),
             word => instances = word.strip_prefix('x').unwrap().parse().unwrap(),

@@ -192,7 +192,14 @@ fn a_drained_node_stops_a_stateful_instance_and_keeps_it() {
     let mut service = Service::new("redis:7");
     service.stateful = true;
     let mut record = record(service, 1);
-    record.pins.insert(1, Pin { epoch: 1, node: A });
+    record.pins.insert(
+        1,
+        Pin {
+            epoch: 1,
+            node: A,
+            moved: false,
+        },
+    );
     let holds = held(&record, 1);
     let mut view = view(record, BTreeMap::new());
     let documents = Arc::make_mut(&mut view.documents);

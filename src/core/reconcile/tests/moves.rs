@@ -95,6 +95,11 @@ impl Bench {
         panic!("no step of a move: {:?}", self.log);
     }
 
+    fn progressed(&mut self, sending: ActionId, hundredths: u8) {
+        let now = self.now();
+        self.instances.progressed(sending, hundredths, now);
+    }
+
     fn seconds_without(&mut self, seconds: u64) {
         self.skip(std::time::Duration::from_secs(seconds));
     }
@@ -203,12 +208,14 @@ fn where_the_connection_breaks_it_waits_a_minute_for_the_other_node_and_is_start
     let mut bench = Bench::with_order();
     bench.asked(1, bring(3));
     let (sending, _) = bench.until_step();
+    bench.progressed(sending, 3);
     bench.done(sending, broken());
     bench.seconds(30);
     assert_eq!(bench.did(), "stop db-1 g1, send");
     bench.asked(2, bring(3));
     let (again, _) = bench.until_step();
     assert_eq!(bench.did(), "send", "at once: it is at rest");
+    bench.progressed(again, 4);
     bench.done(again, broken());
     bench.seconds(59);
     assert_eq!(bench.did(), "");
@@ -223,6 +230,106 @@ fn where_the_connection_breaks_it_waits_a_minute_for_the_other_node_and_is_start
     bench.seconds(40);
     bench.asked(4, bring(3));
     bench.until_step();
+}
+
+#[test]
+fn an_attempt_that_comes_no_further_than_the_last_lets_the_instance_run_on_and_counts() {
+    let mut bench = Bench::with_order();
+    bench.asked(1, bring(3));
+    let (sending, _) = bench.until_step();
+    bench.progressed(sending, 30);
+    bench.done(sending, broken());
+    for attempt in 0..10 {
+        let now = bench.now();
+        assert!(bench.instances.moves_given_up(now).is_empty(), "{attempt}");
+        bench.asked(attempt + 2, bring(3));
+        let (sending, _) = bench.until_step();
+        bench.did();
+        bench.progressed(sending, 30);
+        bench.done(sending, broken());
+        bench.settle();
+        assert_eq!(bench.did(), "start db-1 g1", "{attempt}");
+        bench.seconds(601);
+    }
+    let now = bench.now();
+    assert_eq!(
+        bench.instances.moves_given_up(now)[&id("db-1")],
+        "after 10 attempts: the connection broke"
+    );
+}
+
+#[test]
+fn what_is_in_the_way_for_an_hour_ends_a_move_however_often_it_is_asked_for() {
+    let mut bench = Bench::with_order();
+    let mut next = database();
+    next.generation = 2;
+    next.halted = Some(crate::reconcile::rollout::Hindrance::Aborted);
+    bench.want([next]);
+    for ask in 0..37 {
+        bench.asked(ask, bring(3));
+        bench.seconds(100);
+    }
+    let now = bench.now();
+    assert_eq!(
+        bench.instances.moves_given_up(now)[&id("db-1")],
+        "nothing was asked for in 60 minutes: its deploy is not over yet"
+    );
+}
+
+#[test]
+fn nobody_but_whom_the_order_names_keeps_it_alive() {
+    let mut bench = Bench::with_order();
+    let mut next = database();
+    next.generation = 2;
+    bench.want([next]);
+    let now = bench.now();
+    let somebody = NodeId([8; 32]);
+    bench
+        .instances
+        .asked_to_move(AskId(1), somebody, bring(3), now);
+    let said = bench.answers().remove(0).1.unwrap_err();
+    assert_eq!(said, "no such move is ordered, as far as the node knows");
+}
+
+#[test]
+fn so_many_go_at_a_time_and_what_waits_for_its_turn_runs_on() {
+    let databases: Vec<Wanted> = (1..=17)
+        .map(|number| Wanted {
+            instance: id(&format!("db-{number}")),
+            ..database()
+        })
+        .collect();
+    let mut bench = Bench::with(databases.clone());
+    bench.settle();
+    bench.observe_volumes();
+    for wanted in databases {
+        let order = Outbound {
+            to: THERE,
+            name: "beta".to_owned(),
+            epoch: 3,
+            copies: mounted(&wanted).collect(),
+            megabits: None,
+        };
+        bench.goals.bound.insert(wanted.instance.clone(), 3);
+        bench.goals.outbound.insert(wanted.instance, order);
+    }
+    bench.reconcile();
+    bench.did();
+    for number in 1..=17 {
+        let asked = MoveAsk {
+            instance: id(&format!("db-{number}")),
+            epoch: 3,
+            word: MoveWord::Bring {
+                copies: [format!("db.data-{number}")].into(),
+            },
+        };
+        bench.asked(number, asked);
+    }
+    let refused = Err("the node sends 16 others".to_owned());
+    assert_eq!(bench.answers(), [(17, refused)]);
+    let sent: Vec<MoveStep> = (0..16).map(|_| bench.until_step().1).collect();
+    assert_eq!(sent.len(), 16, "each has a place");
+    assert_eq!(bench.state("db-17"), "running healthy");
 }
 
 #[test]
@@ -345,6 +452,45 @@ fn what_was_moved_here_and_is_not_here_is_not_begun_without_it() {
 }
 
 #[test]
+fn what_was_moved_here_is_not_begun_before_the_volumes_are_listed() {
+    let mut bench = Bench::with([]);
+    bench.goals.bound = [(id("db-1"), 4)].into();
+    bench.goals.came = [(id("db-1"), [COPY.to_owned()].into())].into();
+    bench.want([database()]);
+    bench.seconds(60);
+    assert_eq!(bench.did(), "fetch db:1");
+    assert_eq!(
+        bench.problem("db-1"),
+        "its data was moved here, and the volumes are not listed yet"
+    );
+}
+
+#[test]
+fn nobody_mounts_what_comes_before_it_counts() {
+    let mut bench = Bench::with_inbound();
+    let mut service = Service::new("web:1");
+    service.volumes = vec!["data:/data".parse().unwrap()];
+    let mut web = of_service("db-2", 1, 1, service);
+    let shared = "data".parse().unwrap();
+    web.volumes.insert(shared, volume(Scope::Stack, 5));
+    let theirs = mounted(&web).next().unwrap().name;
+    let mut inbound = bench.goals.inbound[&id("db-1")].clone();
+    let name = "data".parse().unwrap();
+    inbound.wanted.volumes.insert(name, volume(Scope::Stack, 5));
+    assert_eq!(mounted(&inbound.wanted).next().unwrap().name, theirs);
+    bench.goals.inbound = [(id("db-1"), inbound)].into();
+    bench.reconcile();
+    let (_, step) = bench.until_step();
+    assert!(matches!(step, MoveStep::Bring { .. }));
+    bench.want([web]);
+    bench.seconds(60);
+    assert_eq!(
+        bench.problem("db-2"),
+        format!("the volume `{theirs}` comes by a move, which is not over")
+    );
+}
+
+#[test]
 fn what_came_by_a_move_that_is_off_goes_once_the_other_node_knows_that() {
     let mut bench = Bench::with_inbound();
     let (bringing, _) = bench.until_step();
@@ -381,6 +527,28 @@ fn what_is_handed_over_is_not_released() {
     bench.reconcile();
     bench.asked(2, release());
     assert!(bench.answers()[0].1.is_err());
+    // Bound elsewhere, and nothing of it is remembered.
+    bench.goals.bound.clear();
+    bench.restart_daemon();
+    bench.observe();
+    bench.observe_volumes();
+    bench.reconcile();
+    bench.asked(3, release());
+    assert!(bench.answers()[0].1.is_err());
+}
+
+#[test]
+fn what_is_kept_after_all_is_released() {
+    let mut bench = Bench::with_order();
+    bench.asked(1, bring(3));
+    let (sending, _) = bench.until_step();
+    bench.done(sending, Ok(Success::Done));
+    let release = || MoveAsk {
+        word: MoveWord::Release,
+        ..bring(3)
+    };
+    bench.goals.outbound.clear();
+    bench.reconcile();
     let now = bench.now();
     bench.instances.keep_what_was_given(&id("db-1"), now);
     bench.asked(3, release());

@@ -110,7 +110,11 @@ fn moving() -> View {
     let mut service = Service::new("db:1");
     service.stateful = true;
     let mut record = record(service, 1);
-    let from = Pin { epoch: 3, node: B };
+    let from = Pin {
+        epoch: 3,
+        node: B,
+        moved: false,
+    };
     record.pins.insert(1, from);
     let order = MoveOrder {
         from,
