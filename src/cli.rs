@@ -32,6 +32,7 @@ mod network;
 mod node;
 mod openapi;
 mod output;
+mod patience;
 mod plan;
 mod proxy;
 mod registry;

@@ -6,7 +6,6 @@ use kontena_core::id::{EnvelopeHash, InstanceId, NodeId};
 use kontena_core::reconcile::action::{Action, Container, MoveStep};
 use kontena_core::view::{ServiceRecord, View};
 
-use super::volumes::has_moved;
 use super::{Check, Findings, Scene, Topic, name};
 use crate::engine::Change;
 use crate::fact::Fact;
@@ -52,7 +51,7 @@ impl Topic for Moves {
                 is_not_sent(scene, host, container, findings);
             }
             Fact::Asked(Action::RemoveVolume { name, .. }) => {
-                runs_elsewhere(scene, host, name, findings);
+                self.was_started_elsewhere(scene, host, name, findings);
             }
             Fact::Asked(Action::Move(step)) => is_at_rest(scene, host, step, findings),
             Fact::Booted
@@ -92,6 +91,25 @@ impl Topic for Moves {
 }
 
 impl Moves {
+    fn was_started_elsewhere(
+        &self,
+        scene: Scene<'_>,
+        host: usize,
+        docker: &str,
+        findings: &mut Findings,
+    ) {
+        let (view, me) = (scene.view(host), scene.world.id(host));
+        let Some(went) = move_of(view, me, docker) else {
+            return;
+        };
+        findings.expect(self.started.contains(&went), &KEPT, || {
+            format!(
+                "{} removes {docker}, and nobody has started with it",
+                name(host)
+            )
+        });
+    }
+
     fn finds_its_data(
         &mut self,
         scene: Scene<'_>,
@@ -110,6 +128,7 @@ impl Moves {
             return;
         }
         let found = scene.host(host).engine.found(&container.id);
+
         for docker in copies.keys() {
             let Some(left) = left_behind(scene, order.from.node, docker) else {
                 continue;
@@ -123,6 +142,20 @@ impl Moves {
             });
         }
     }
+}
+
+/// The move by which a copy went from a node, as that node's documents have it.
+fn move_of(view: &View, me: NodeId, docker: &str) -> Option<(InstanceId, EnvelopeHash, u64)> {
+    let mut services = view.documents.services.iter();
+    services.find_map(|(key, record)| {
+        let mut numbers = record.moves.keys();
+        numbers.find_map(|number| {
+            let (order, copies) = record.came_by(*number)?;
+            let is_it = order.from.node == me && copies.contains_key(docker);
+            let instance = InstanceId::new(key.clone(), *number);
+            is_it.then_some((instance, record.creation, order.target().epoch))
+        })
+    })
 }
 
 /// What is in a copy on the node that it was moved from.
@@ -148,18 +181,6 @@ fn is_at_rest(scene: Scene<'_>, host: usize, step: &MoveStep, findings: &mut Fin
     let runs = running.any(|container| container.owner.instance == *instance);
     findings.expect(!runs, &AT_REST, || {
         format!("{} sends {instance}, which it runs", name(host))
-    });
-}
-
-fn runs_elsewhere(scene: Scene<'_>, host: usize, docker: &str, findings: &mut Findings) {
-    let (view, me) = (scene.view(host), scene.world.id(host));
-    if !has_moved(view, me, docker) {
-        return;
-    }
-    let mut others = scene.world.hosts.iter().filter(|other| other.id() != me);
-    let is_there = others.any(|other| other.engine.volumes().contains_key(docker));
-    findings.expect(is_there, &KEPT, || {
-        format!("{} removes {docker}, which nobody else has", name(host))
     });
 }
 

@@ -152,8 +152,10 @@ impl Rollouts {
         if !is_for_a_deploy || is_succeeded(scene, host, container) {
             return;
         }
-        // Who is to go to another node is not stopped for the deploy.
-        if record.moving(container.owner.instance.number).is_some() {
+        // Who goes to another node, which has asked for it, is not stopped for the deploy.
+        let instance = &container.owner.instance;
+        let moves = record.moving(instance.number).is_some();
+        if moves && scene.world.was_asked_for(host, instance) {
             return;
         }
         let me = scene.world.id(host);

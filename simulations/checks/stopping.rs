@@ -177,7 +177,7 @@ fn has_reason(scene: Scene<'_>, host: usize, container: &Container, findings: &m
         return;
     }
     if is_unwanted(view, container)
-        || is_moving(view, &container.owner.instance)
+        || is_asked_for(scene, host, &container.owner.instance)
         || is_of_a_lost_deploy(scene, host, container)
         || has_better_twin(scene, host, container)
     {
@@ -202,10 +202,11 @@ fn has_reason(scene: Scene<'_>, host: usize, container: &Container, findings: &m
     }
 }
 
-/// Whether a person wants it elsewhere, with its data.
-fn is_moving(view: &View, instance: &InstanceId) -> bool {
-    let record = view.documents.services.get(&instance.service);
-    record.is_some_and(|record| record.moving(instance.number).is_some())
+/// Whether a person wants it elsewhere, with its data, and the node there has asked for that.
+fn is_asked_for(scene: Scene<'_>, host: usize, instance: &InstanceId) -> bool {
+    let record = scene.view(host).documents.services.get(&instance.service);
+    let is_moving = record.is_some_and(|record| record.moving(instance.number).is_some());
+    is_moving && scene.world.was_asked_for(host, instance)
 }
 
 /// Whether the documents, as this node has them, do not ask for this very container.

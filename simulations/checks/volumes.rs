@@ -141,7 +141,7 @@ fn removes(scene: Scene<'_>, host: usize, docker: &str, copy: &Copy, findings: &
 }
 
 /// Whether a copy is one that went from this node with its instance.
-pub(super) fn has_moved(view: &View, me: NodeId, docker: &str) -> bool {
+fn has_moved(view: &View, me: NodeId, docker: &str) -> bool {
     let services = view.documents.services.values();
     let mut came = services.flat_map(|record| {
         let numbers = record.moves.keys();

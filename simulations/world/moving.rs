@@ -16,6 +16,9 @@ use crate::queue::{Event, What};
 /// How long a question takes.
 const ASKED_AFTER: Duration = Duration::from_millis(2);
 
+/// Of the sending.
+const MOST_STEPS: u64 = 20;
+
 /// A stream that one node opened to another, by its place in the world's list.
 #[derive(Debug)]
 pub(super) struct Stream {
@@ -154,7 +157,7 @@ impl World {
     fn send_data(&mut self, host: usize, id: ActionId, ask: AskId, copies: Vec<Mounted>) {
         let number = usize::try_from(ask.0).expect("it was a place");
         let stream = &mut self.streams[number];
-        let steps = stream.chance.range(1, 20);
+        let steps = stream.chance.range(1, MOST_STEPS);
         let life = self.hosts[host].life;
         let sender = End {
             host,
@@ -192,6 +195,16 @@ impl World {
             let is_under_way = matches!(stream.stage, Stage::Sending { .. } | Stage::Unpacking);
             let is_from = stream.sender.is_some_and(|end| end.host == host);
             is_under_way && is_from && stream.instance == *instance
+        })
+    }
+
+    /// Whether another host has asked for the data of an instance in this life of a host.
+    pub fn was_asked_for(&self, host: usize, instance: &InstanceId) -> bool {
+        let life = self.hosts[host].life;
+        let is_here = |end: &End| end.host == host && end.life == life;
+        let mut streams = self.streams.iter();
+        streams.any(|stream| {
+            stream.instance == *instance && stream.sender.as_ref().is_some_and(is_here)
         })
     }
 
@@ -240,6 +253,7 @@ impl World {
             Stage::Sending { copies, steps } => {
                 let steps = steps - 1;
                 self.streams[number].stage = Stage::Sending { copies, steps };
+                self.tell_progress(sender, steps);
             }
             Stage::Unpacking => {
                 let instance = self.streams[number].instance.clone();
@@ -254,6 +268,14 @@ impl World {
             Stage::Asked | Stage::Over => {}
         }
         self.watch_stream(number);
+    }
+
+    /// How far the sender is, of at most so many steps.
+    fn tell_progress(&mut self, sender: End, steps_left: u64) {
+        let Some(id) = sender.action else { return };
+        let done = MOST_STEPS.saturating_sub(steps_left) * 100 / MOST_STEPS;
+        let hundredths = u8::try_from(done).expect("it is at most 100");
+        self.handle(sender.host, Input::Progressed { id, hundredths });
     }
 
     /// What is sent is what is in the volumes now: nothing of the instance may run.

@@ -11,8 +11,8 @@ use tokio::time::{Instant, sleep};
 
 use self::progress::Progress;
 use super::failure::Failure;
+use super::patience::ask;
 use super::session::Session;
-use crate::api::client::ApiError;
 use crate::api::types::Time;
 use crate::api::types::deploy::{DeployState, InstanceDeploy, ServiceDeploy, StackDeploy};
 
@@ -22,8 +22,6 @@ pub(crate) use self::progress::service_name;
 const LIMIT: Duration = Duration::from_secs(600);
 /// An instance takes a second or more; more often would only cost.
 const PAUSE: Duration = Duration::from_millis(300);
-/// A daemon that is restarted during a deploy answers again within that.
-const SILENCE_LIMIT: Duration = Duration::from_secs(20);
 
 #[derive(Args, Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) struct Wait {
@@ -125,19 +123,6 @@ pub(crate) async fn finish<D: Deploy>(
         }
         sleep(PAUSE).await;
         deploy = ask(session, &path).await?;
-    }
-}
-
-/// Asks again while nobody answers, for a while.
-async fn ask<D: Deploy>(session: &Session, path: &str) -> Result<D, ApiError> {
-    let begun = Instant::now();
-    loop {
-        match session.client.get(path).await {
-            Err(problem) if problem.status.is_none() && begun.elapsed() < SILENCE_LIMIT => {
-                sleep(PAUSE).await;
-            }
-            answer => return answer,
-        }
     }
 }
 

@@ -6,7 +6,9 @@ use kontena_core::id::{GridName, NodeName};
 use tokio::time::sleep;
 
 use super::failure::Failure;
+use super::patience::ask;
 use super::session::Session;
+use crate::api::client::ApiError;
 use crate::api::paths;
 use crate::api::types::Changed;
 use crate::api::types::moving::{Move, MoveRequest};
@@ -58,18 +60,34 @@ pub(super) async fn order(
 async fn follow(session: &Session, path: &str) -> Result<Move, Failure> {
     let mut told = None;
     loop {
-        let now: Move = session.client.get(path).await?;
-        let word = match now.state.as_str() {
-            "done" if !now.running => Some("its data is there: it starts".to_owned()),
-            "moving" => now.problem.clone(),
-            _ => return Ok(now),
+        let now: Move = ask(session, path).await.map_err(unseen)?;
+        let Some(word) = progress(&now) else {
+            return Ok(now);
         };
-        if let Some(word) = word.filter(|word| told.as_ref() != Some(word)) {
+        if !word.is_empty() && told.as_ref() != Some(&word) {
             session.output.talk(&word);
             told = Some(word);
         }
         sleep(PAUSE).await;
     }
+}
+
+/// What is said of one that is under way; empty where there is nothing to say.
+fn progress(now: &Move) -> Option<String> {
+    let problem = || now.problem.clone();
+    match now.state.as_str() {
+        "done" if !now.running => {
+            let starts = "its data is there: it starts".to_owned();
+            Some(problem().map_or(starts.clone(), |problem| format!("{starts}: {problem}")))
+        }
+        "moving" => Some(problem().unwrap_or_default()),
+        _ => None,
+    }
+}
+
+fn unseen(problem: ApiError) -> Failure {
+    let hint = "the move goes on without anybody who follows it: `kontena volume show` tells how far it is";
+    Failure::from(problem).hint(hint)
 }
 
 fn off(ended: &Move) -> Failure {
@@ -101,7 +119,9 @@ pub(super) async fn cancel(
     let taken: Changed<Move> = session.client.delete(&path).await?;
     let Move { instance, from, .. } = &taken.object;
     let said = match taken.object.state.as_str() {
-        "cancelled" => format!("took back the move of `{instance}`: it stays on node `{from}`"),
+        "cancelled" => format!(
+            "took back the move of `{instance}`: it stays on node `{from}`, unless all of its data has gone already"
+        ),
         _ => format!("the move of `{instance}` had ended already"),
     };
     session.print_change(&said, &taken.saved, &taken.object)
@@ -120,6 +140,25 @@ mod tests {
             running: true,
             problem: Some("after 5 attempts: node beta: no space left on device".to_owned()),
         }
+    }
+
+    #[test]
+    fn one_that_waits_or_does_not_start_says_why() {
+        let moved = |state: &str, running, problem: Option<&str>| {
+            progress(&Move {
+                running,
+                problem: problem.map(ToOwned::to_owned),
+                ..moved(state)
+            })
+        };
+        let starts = moved("done", false, Some("it exits with 1"));
+        assert_eq!(
+            starts.as_deref(),
+            Some("its data is there: it starts: it exits with 1")
+        );
+        assert_eq!(moved("moving", true, None).as_deref(), Some(""));
+        assert_eq!(moved("done", true, None), None);
+        assert_eq!(moved("given_up", true, Some("no room")), None);
     }
 
     #[test]

@@ -2,7 +2,7 @@
 
 use kontena_core::id::{InstanceId, NodeId};
 use kontena_core::report::InstanceState;
-use kontena_core::view::{MoveOrder, MoveState, Pin};
+use kontena_core::view::{MoveOrder, MoveState, Pin, ServiceRecord};
 
 use super::Snapshot;
 use crate::api::types::moving::Move;
@@ -18,7 +18,7 @@ pub(in crate::api) fn moving(snapshot: &Snapshot, instance: &InstanceId) -> Opti
         to: snapshot.view.called(&order.to),
         state: state(order, bound).to_owned(),
         running: bound.is_some_and(|pin| runs(snapshot, instance, &pin.node)),
-        problem: problem(snapshot, instance, order, bound),
+        problem: problem(snapshot, instance, record, order),
     })
 }
 
@@ -32,6 +32,12 @@ fn state(order: &MoveOrder, bound: Option<&Pin>) -> &'static str {
     }
 }
 
+/// What a node says of an instance that it has.
+fn problem_of(snapshot: &Snapshot, instance: &InstanceId, node: &NodeId) -> Option<String> {
+    let report = snapshot.view.reports.get(node)?;
+    report.holds.get(instance)?.problem.clone()
+}
+
 fn runs(snapshot: &Snapshot, instance: &InstanceId, node: &NodeId) -> bool {
     let report = snapshot.view.reports.get(node);
     let hold = report.and_then(|report| report.holds.get(instance));
@@ -42,15 +48,23 @@ fn runs(snapshot: &Snapshot, instance: &InstanceId, node: &NodeId) -> bool {
 fn problem(
     snapshot: &Snapshot,
     instance: &InstanceId,
+    record: &ServiceRecord,
     order: &MoveOrder,
-    bound: Option<&Pin>,
 ) -> Option<String> {
     let view = &snapshot.view;
+    let bound = record.pins.get(&instance.number);
     if let MoveState::GivenUp { problem } = &order.state {
         return Some(problem.clone());
     }
+    let is_done = bound == Some(&order.target()) && state(order, bound) == "done";
+    if is_done {
+        return problem_of(snapshot, instance, &order.to);
+    }
     if order.state != MoveState::Ordered || bound != Some(&order.from) {
         return None;
+    }
+    if record.moving(instance.number).is_none() {
+        return Some("its service is stopped, or scaled below it: it waits for that".to_owned());
     }
     if !view.takes_moves(&order.to) {
         let to = view.called(&order.to);
@@ -59,9 +73,8 @@ fn problem(
     if let Err(unmovable) = view.can_move(instance) {
         return Some(unmovable.to_string());
     }
-    let report = |node: &NodeId| view.reports.get(node);
-    let there = report(&order.to).and_then(|report| report.arrivals.get(instance));
-    let here = report(&order.from.node).and_then(|report| report.holds.get(instance));
-    let here = here.and_then(|hold| hold.problem.clone());
+    let there = view.reports.get(&order.to);
+    let there = there.and_then(|report| report.arrivals.get(instance));
+    let here = problem_of(snapshot, instance, &order.from.node);
     here.or_else(|| there.map(|word| format!("node `{}`: {word}", view.called(&order.to))))
 }

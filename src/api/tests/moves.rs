@@ -155,7 +155,7 @@ async fn what_became_of_a_move_is_told() {
             Some(Pin {
                 epoch: 2,
                 node: node(4),
-                moved: false,
+                moved: true,
             }),
             "done",
         ),

@@ -9,17 +9,15 @@ use kontena_core::view::Availability;
 use tokio::time::{Instant, sleep};
 
 use super::super::failure::Failure;
+use super::super::patience::ask;
 use super::super::session::Session;
 use super::super::text::printable;
 use super::put;
-use crate::api::client::ApiError;
 use crate::api::paths;
 use crate::api::types::node::{Departing, Departures, Fate, NodeChange};
 
 /// A move takes a second or more; more often would only cost.
 const PAUSE: Duration = Duration::from_millis(500);
-/// A daemon that is restarted meanwhile answers again within that.
-const SILENCE_LIMIT: Duration = Duration::from_secs(20);
 
 #[derive(Args, Debug)]
 pub(super) struct Drain {
@@ -81,9 +79,10 @@ async fn empty(
     limit: Duration,
 ) -> Result<(), Failure> {
     let begun = Instant::now();
+    let path = paths::departures(grid, name);
     let mut progress = Progress::default();
     loop {
-        let seen = ask(session, grid, name).await?;
+        let seen: Departures = ask(session, &path).await?;
         for line in progress.news(&seen.departures) {
             session.output.talk(&line);
         }
@@ -104,19 +103,6 @@ async fn empty(
                 .hint("it goes on; `kontena why SERVICE` tells what an instance waits for"));
         }
         sleep(PAUSE).await;
-    }
-}
-
-/// Asks again while nobody answers, for a while.
-async fn ask(session: &Session, grid: &GridName, name: &NodeName) -> Result<Departures, ApiError> {
-    let begun = Instant::now();
-    loop {
-        match session.client.get(&paths::departures(grid, name)).await {
-            Err(problem) if problem.status.is_none() && begun.elapsed() < SILENCE_LIMIT => {
-                sleep(PAUSE).await;
-            }
-            answer => return answer,
-        }
     }
 }
 
