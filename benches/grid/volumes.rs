@@ -1,4 +1,4 @@
-//! A gigabyte in a volume: out to a tar from another node and back, beside what the same two hosts carry raw.
+//! A gigabyte in a volume: out to a tar from another node and back, and moved to another host with its instance, beside what the same two hosts carry raw.
 
 use std::time::{Duration, Instant};
 
@@ -23,6 +23,8 @@ struct Taken {
     raw: Samples,
     backup: Samples,
     restore: Samples,
+    /// From the order to the instance that runs on the other host.
+    moved: Samples,
 }
 
 pub(crate) async fn measure(field: &Field, runs: u32) -> Result<Vec<Row>> {
@@ -40,7 +42,7 @@ pub(crate) async fn measure(field: &Field, runs: u32) -> Result<Vec<Row>> {
     field.define(&database).await?;
     field.deploy("db").await?;
     let found = field.wait_for_instances(&field.numbers(), 1).await?;
-    let (home, container) = found.into_iter().next().context("it does not run")?;
+    let (mut home, container) = found.into_iter().next().context("it does not run")?;
     // Nothing of it can be made smaller on its way.
     let fill = format!("dd if=/dev/urandom of=/data/much bs=1048576 count={MEGABYTES}");
     let exec = ["exec", &container.id, "sh", "-c", &fill];
@@ -50,11 +52,16 @@ pub(crate) async fn measure(field: &Field, runs: u32) -> Result<Vec<Row>> {
         let other = home % 3 + 1;
         taken.raw.add(carry(field, home, other).await?);
         out_and_back(field, home, other, &mut taken).await?;
+        let word = format!("kontena volume move {COPY} node-{other} > /dev/null 2>&1");
+        taken.moved.add(timed(field, home, &word).await?);
+        home = other;
+        field.wait_for_instances(&[home], 1).await?;
         say(&format!(
-            "raw {:.2}, backup {:.2}, restore {:.2} Gbit/s",
+            "raw {:.2}, backup {:.2}, restore {:.2}, move {:.2} Gbit/s",
             taken.raw.last(),
             taken.backup.last(),
-            taken.restore.last()
+            taken.restore.last(),
+            taken.moved.last()
         ));
     }
     let memory = most_memory(field).await?;
@@ -163,6 +170,11 @@ fn rows(taken: &Taken, memory: &Samples) -> Vec<Row> {
         Row::new(
             "`volume restore` of 1 GiB to another node",
             share(&taken.restore),
+            "",
+        ),
+        Row::new(
+            "`volume move` of 1 GiB, from the order to the instance that runs there",
+            share(&taken.moved),
             "",
         ),
         Row::new(
