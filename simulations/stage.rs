@@ -242,7 +242,9 @@ impl Stage {
         self.start(host);
     }
 
+    /// Who was on the other machine is lost with what was on its disk.
     fn clone_disk(&mut self, from: usize, to: usize) {
+        self.lost.push(self.world.id(to));
         self.world.clone_host(from, to);
         self.world.boot(to);
         self.start(from);
@@ -250,6 +252,7 @@ impl Stage {
 
     /// People find out which one is the copy, and make an end of it.
     fn end_clone(&mut self, from: usize, to: usize) {
+        self.replaced.insert(to);
         self.world.replace_host(to);
         self.world.boot(to);
         self.world.kill_node(from);

@@ -769,3 +769,30 @@ fn a_failure_at_the_other_sides_deploy_of_one_number_halts_nothing() {
         .ask(365_903, 2, update(service, 2));
     carry_out(&plan);
 }
+
+#[test]
+fn a_member_whose_disk_became_a_copy_of_anothers_is_removed_and_its_machine_joins_anew() {
+    let plan = Plan::new(102, 2, 2)
+        .ask(2000, 1, create(6, 3))
+        .step(40000, 601_527, Deed::SlowLinks { host: 0, by: 1145 })
+        .step(504_124, 49646, cut(&[0, 2], &[1, 3]))
+        .step(
+            505_683,
+            0,
+            Deed::Join {
+                host: 2,
+                sponsor: 0,
+            },
+        )
+        .step(506_124, 72199, Deed::KillHost { host: 0 })
+        .step(
+            510_086,
+            0,
+            Deed::Join {
+                host: 3,
+                sponsor: 1,
+            },
+        )
+        .step(997_070, 695, Deed::CloneDisk { from: 1, to: 3 });
+    carry_out(&plan);
+}
