@@ -2,6 +2,7 @@
 
 use crate::support::postgres::{POSTGRES as IMAGE, Postgres};
 
+use super::moved::no_row_is_lost_by_moves;
 use super::story;
 use super::written::{Aside, Database, Writer};
 
@@ -33,6 +34,11 @@ fn no_row_that_postgresql_has_answered_for_is_lost() {
 #[test]
 fn a_backup_of_postgresql_by_hooks_has_every_row_that_it_had_answered_for() {
     story::a_backup_by_hooks_has_every_row(POSTGRES);
+}
+
+#[test]
+fn no_row_of_postgresql_is_lost_when_it_moves_while_daemons_are_killed() {
+    no_row_is_lost_by_moves(POSTGRES);
 }
 
 #[test]

@@ -2,6 +2,7 @@
 
 use crate::source::demo::images::{BUSYBOX, REDIS as IMAGE};
 
+use super::moved::no_row_is_lost_by_moves;
 use super::story;
 use super::written::{Database, Writer};
 
@@ -23,6 +24,11 @@ const REDIS: Database = Database {
 #[test]
 fn no_row_that_redis_has_answered_for_is_lost() {
     story::no_row_is_lost(REDIS);
+}
+
+#[test]
+fn no_row_of_redis_is_lost_when_it_moves_while_daemons_are_killed() {
+    no_row_is_lost_by_moves(REDIS);
 }
 
 #[test]

@@ -262,4 +262,9 @@ impl Written {
         let names = self.grid.node(host).containers();
         seen(!names.contains(&CONTAINER.to_owned()), names)
     }
+
+    #[track_caller]
+    pub(super) fn runs_on(&self, host: u8) -> bool {
+        self.runs_not_on(host).is_err()
+    }
 }
