@@ -30,8 +30,8 @@ pub(crate) const WEB_NEXT: &str = "nginx:demo-2";
 pub(crate) const REDIS: &str = "redis:demo";
 pub(crate) const BUSYBOX: &str = "busybox:demo";
 
-/// 8 MB of packages, over a slow line.
-const DOWNLOAD_DEADLINE: Duration = Duration::from_secs(120);
+/// 8 MB of packages, or 35 with a database's, over a slow line.
+const DOWNLOAD_DEADLINE: Duration = Duration::from_secs(240);
 /// How long to wait for somebody else who builds the same archive.
 const BUILD_DEADLINE: Duration = Duration::from_secs(300);
 

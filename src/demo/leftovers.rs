@@ -76,7 +76,7 @@ fn remove_group(group: &Path) -> std::io::Result<()> {
     std::fs::remove_dir(group)
 }
 
-/// A lab mounts nothing on the machine itself; but a person who looked around in it may have.
+/// A lab mounts nothing on the machine itself; but a test, or a person who looked around in it, may have.
 async fn unmount_below(directory: &Path) -> Result<()> {
     let mounts =
         std::fs::read_to_string("/proc/self/mounts").context("failed to read the mounts")?;
