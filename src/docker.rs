@@ -15,7 +15,7 @@ mod command;
 mod container;
 mod contents;
 #[cfg(test)]
-mod engine_tests;
+pub(crate) mod engine_tests;
 mod exec;
 mod hook;
 mod labels;

@@ -7,6 +7,7 @@
 
 mod carrier;
 pub(super) mod claims;
+mod fill;
 mod leftovers;
 mod mounts;
 mod place;
@@ -30,7 +31,7 @@ use super::labels::GRID;
 use super::trouble::Trouble;
 
 /// The grid for which something was made in passing: neither a container that an instance is, nor data.
-const PASSING: &str = "io.kontena.passing.grid";
+pub(super) const PASSING: &str = "io.kontena.passing.grid";
 /// The life of the daemon that made it: what another one made nobody waits for.
 const LIFE: &str = "io.kontena.passing.life";
 

@@ -1,7 +1,7 @@
 //! The edge against a real engine of its own, where there is `dockerd` and we are root; elsewhere
 //! these tests say that they were skipped.
 
-mod engine;
+pub(crate) mod engine;
 
 use std::collections::BTreeMap;
 use std::net::{IpAddr, Ipv4Addr};

@@ -179,7 +179,7 @@ fn labels(copy: &Copy, grid: &str) -> HashMap<String, String> {
 }
 
 /// `None` for what is not ours, or what a newer version made in words of its own.
-fn copy(volume: &Volume) -> Option<Copy> {
+pub(super) fn copy(volume: &Volume) -> Option<Copy> {
     serde_json::from_str(volume.labels.get(COPY)?).ok()
 }
 

@@ -18,7 +18,7 @@ use crate::docker::trouble::{NOT_FOUND, Trouble};
 use crate::docker::{CHANGE_LIMIT, Docker};
 
 /// Where it mounts the volume.
-const PLACE: &str = "/volume";
+pub(super) const PLACE: &str = "/volume";
 /// Ids of containers, with commas between them.
 pub(super) const HELD: &str = "io.kontena.passing.held";
 /// The two empty blocks that a tar ends with: one without anything in it.
@@ -96,10 +96,20 @@ impl Docker {
         carrier: &Carrier,
         tar: impl Stream<Item = io::Result<Bytes>> + Send + 'static,
     ) -> anyhow::Result<()> {
+        self.write_at(PLACE, carrier, tar).await
+    }
+
+    /// The same, from another place of the container on.
+    pub(super) async fn write_at(
+        &self,
+        place: &str,
+        carrier: &Carrier,
+        tar: impl Stream<Item = io::Result<Bytes>> + Send + 'static,
+    ) -> anyhow::Result<()> {
         let client = self.client().await;
         let client = client.map_err(|trouble| said("write the volume", &trouble))?;
         let options = UploadToContainerOptions {
-            path: PLACE.to_owned(),
+            path: place.to_owned(),
             ..UploadToContainerOptions::default()
         };
         let tar = bollard::body_try_stream(tar);

@@ -5,6 +5,9 @@
 //! two files for whole, and leaves the owner and the mode of a directory that is there.
 
 mod head;
+mod owning;
+
+pub(super) use self::owning::owning;
 
 use self::head::{Head, Kind};
 

@@ -9,15 +9,15 @@ use std::time::{Duration, Instant};
 use crate::docker::Docker;
 
 /// A shell, `sleep` and `cat`, with the libraries that they need from this machine.
-pub(super) const IMAGE: &str = "shell:1";
+pub(crate) const IMAGE: &str = "shell:1";
 
 /// Longer than the slowest start seen on a machine at load 20.
 const START_LIMIT: Duration = Duration::from_secs(60);
 
 static COUNT: AtomicU32 = AtomicU32::new(0);
 
-pub(super) struct TestEngine {
-    pub(super) docker: Docker,
+pub(crate) struct TestEngine {
+    pub(crate) docker: Docker,
     folder: tempfile::TempDir,
     control_group: String,
     process: Option<Child>,
@@ -25,7 +25,7 @@ pub(super) struct TestEngine {
 
 impl TestEngine {
     /// `None`, after saying so, where there can be no engine.
-    pub(super) async fn start() -> Option<Self> {
+    pub(crate) async fn start() -> Option<Self> {
         if !rustix::process::geteuid().is_root() || !works("dockerd --version && unshare --version")
         {
             say_skipped();
@@ -46,7 +46,7 @@ impl TestEngine {
     }
 
     /// Starts it with what it had when it was killed.
-    pub(super) async fn start_again(&mut self) {
+    pub(crate) async fn start_again(&mut self) {
         let log = File::create(self.path("log")).unwrap();
         std::fs::write(self.path("daemon.json"), "{}").unwrap();
         // A power cut leaves the numbers of processes that other processes have now, containerd's
@@ -85,7 +85,7 @@ impl TestEngine {
     }
 
     /// As if the power failed: the engine and all containers at once.
-    pub(super) fn kill(&mut self) {
+    pub(crate) fn kill(&mut self) {
         if let Some(mut process) = self.process.take() {
             process.kill().unwrap();
             process.wait().unwrap();
@@ -93,7 +93,7 @@ impl TestEngine {
     }
 
     /// What Docker's own command line prints, checked to succeed.
-    pub(super) fn cli(&self, arguments: &[&str]) -> String {
+    pub(crate) fn cli(&self, arguments: &[&str]) -> String {
         let output = Command::new("docker")
             .arg("--host")
             .arg(self.docker.address())

@@ -23,13 +23,14 @@ pub(super) enum Kind {
     Other,
 }
 
-const NAME: std::ops::Range<usize> = 0..100;
-const MODE: std::ops::Range<usize> = 100..108;
-const USER: std::ops::Range<usize> = 108..116;
-const GROUP: std::ops::Range<usize> = 116..124;
+pub(super) const NAME: std::ops::Range<usize> = 0..100;
+pub(super) const MODE: std::ops::Range<usize> = 100..108;
+pub(super) const USER: std::ops::Range<usize> = 108..116;
+pub(super) const GROUP: std::ops::Range<usize> = 116..124;
 const LENGTH: std::ops::Range<usize> = 124..136;
-const SUM: std::ops::Range<usize> = 148..156;
-const TYPE: usize = 156;
+pub(super) const SUM: std::ops::Range<usize> = 148..156;
+pub(super) const TYPE: usize = 156;
+pub(super) const MAGIC: std::ops::Range<usize> = 257..265;
 /// Set where more blocks with the places of data follow: in a head, and in such a block.
 const GOES_ON_IN_HEAD: usize = 482;
 const GOES_ON: usize = 504;
