@@ -366,7 +366,7 @@ impl Edges {
         self.refuse_orders();
         self.effects.answer_no_more();
         self.effects.flush(GOODBYE).await;
-        tokio::join!(self.containers.end(), self.volumes.end());
+        tokio::join!(self.containers.end(), self.volumes.end(), self.moves.end());
         if let Some(serving) = self.key_serving {
             serving.end().await;
         }

@@ -5,20 +5,27 @@
 
 mod arrival;
 mod bring;
+mod pour;
+mod room;
 mod send;
+mod survey;
+mod unpack;
 mod wire;
 
 use std::collections::BTreeMap;
 use std::path::Path;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::time::Duration;
 
+use anyhow::Context;
 use kontena_core::id::{InstanceId, NodeId};
 use kontena_core::node::Input;
 use kontena_core::reconcile::action::{Failure, MoveStep, Outcome, Success};
 use kontena_core::reconcile::{Arrival, AskId, MoveAsk};
 use kontena_core::view::View;
-use tokio::sync::{mpsc, oneshot, watch};
+use tokio::sync::{RwLock, mpsc, oneshot, watch};
+use tokio::time::timeout;
 use tokio_util::sync::CancellationToken;
 
 use crate::docker::Docker;
@@ -29,6 +36,10 @@ use send::{Pending, Promise, Sending};
 
 /// Of other nodes, that wait for an answer or for data.
 const MAX_ASKS: usize = 64;
+/// For what is to be removed when the daemon stops; what is left is removed when it starts.
+const END_LIMIT: Duration = Duration::from_secs(4);
+
+const UNWANTED: &str = "nobody waits for it any more";
 
 /// What carries data. Clones share what is under way.
 #[derive(Clone)]
@@ -41,14 +52,24 @@ pub(super) struct NodeMoves {
     /// What other nodes are promised, by their questions.
     asks: Arc<Mutex<BTreeMap<AskId, oneshot::Sender<Promise>>>>,
     last: Arc<AtomicU64>,
+    under_way: UnderWay,
 }
 
-/// What came to the data directory in earlier lives.
+/// What came to the data directory in earlier lives. What is nobody's is removed meanwhile, which may take minutes.
 ///
 /// # Errors
 /// It cannot be read.
 pub(super) fn arrivals(data: &Path) -> anyhow::Result<BTreeMap<InstanceId, Arrival>> {
-    Arrivals::of(data).list()
+    let (found, gone) = Arrivals::of(data).list()?;
+    // No task: the daemon would wait for it when it stops.
+    std::thread::spawn(move || gone.iter().for_each(|folder| remove(folder)));
+    Ok(found)
+}
+
+fn remove(folder: &Path) {
+    if let Err(problem) = std::fs::remove_dir_all(folder) {
+        tracing::warn!(%problem, path = %folder.display(), "What is left of a move could not be removed");
+    }
 }
 
 impl NodeMoves {
@@ -67,6 +88,14 @@ impl NodeMoves {
             arrivals: Arrivals::of(data),
             asks: Arc::default(),
             last: Arc::default(),
+            under_way: UnderWay::default(),
+        }
+    }
+
+    /// Ends all that is under way.
+    pub(super) async fn end(&self) {
+        if !self.under_way.end().await {
+            tracing::warn!("Steps of moves were left behind");
         }
     }
 
@@ -108,6 +137,16 @@ impl NodeMoves {
         is_over: CancellationToken,
         tell: &(dyn Fn(u8) + Send + Sync),
     ) -> Outcome {
+        let work = self.go_through(step, is_over.clone(), tell);
+        self.under_way.until_end(work, &is_over).await
+    }
+
+    async fn go_through(
+        &self,
+        step: MoveStep,
+        is_over: CancellationToken,
+        tell: &(dyn Fn(u8) + Send + Sync),
+    ) -> Outcome {
         match step {
             MoveStep::Send {
                 ask,
@@ -142,18 +181,23 @@ impl NodeMoves {
                 epoch,
                 from,
             } => self.release(from, instance, epoch).await,
-            MoveStep::Accept { instance, epoch } => done(self.arrivals.accept(&instance, epoch)),
-            MoveStep::Discard { instance } => self.discard(&instance).await,
+            MoveStep::Accept { instance, epoch } => self.accept(instance, epoch, is_over).await,
+            MoveStep::Discard { instance } => self.discard(instance).await,
         }
     }
 
     /// What came is removed from the engine, and then from the disk.
-    async fn discard(&self, instance: &InstanceId) -> Outcome {
-        let made = self.arrivals.made(instance);
+    async fn discard(&self, instance: InstanceId) -> Outcome {
+        let (arrivals, id) = (self.arrivals.clone(), instance.clone());
+        let made = on_disk(move || arrivals.made(&id)).await;
         for (name, copy) in made.map_err(|problem| refused(&problem))? {
             self.docker.remove_arrival(&name, &copy).await?;
         }
-        done(self.arrivals.remove(instance))
+        let arrivals = self.arrivals.clone();
+        match on_disk(move || arrivals.remove(&instance)).await {
+            Ok(()) => Ok(Success::Done),
+            Err(problem) => Err(refused(&problem)),
+        }
     }
 
     fn grid(&self) -> Result<String, Failure> {
@@ -169,11 +213,38 @@ impl NodeMoves {
     }
 }
 
-fn done(result: anyhow::Result<()>) -> Outcome {
-    match result {
-        Ok(()) => Ok(Success::Done),
-        Err(problem) => Err(refused(&problem)),
+/// Steps that are carried out, until this node serves no more.
+#[derive(Clone, Debug, Default)]
+struct UnderWay {
+    steps: Arc<RwLock<()>>,
+    life: CancellationToken,
+}
+
+impl UnderWay {
+    /// A step, which is told by `is_over` to end, and waited for.
+    async fn until_end<T>(&self, step: impl Future<Output = T>, is_over: &CancellationToken) -> T {
+        let _step = self.steps.read().await;
+        let mut step = std::pin::pin!(step);
+        tokio::select! {
+            done = &mut step => return done,
+            () = self.life.cancelled() => is_over.cancel(),
+        }
+        step.await
     }
+
+    /// Whether all of them ended in time.
+    async fn end(&self) -> bool {
+        self.life.cancel();
+        timeout(END_LIMIT, self.steps.write()).await.is_ok()
+    }
+}
+
+/// Work that waits for the disk, which other tasks do not.
+async fn on_disk<T: Send + 'static>(
+    work: impl FnOnce() -> anyhow::Result<T> + Send + 'static,
+) -> anyhow::Result<T> {
+    let done = tokio::task::spawn_blocking(work).await;
+    done.context("failed to wait for the disk")?
 }
 
 /// It failed for a reason that the next attempt may well meet again.
@@ -186,4 +257,48 @@ fn refused(problem: &anyhow::Error) -> Failure {
 fn broke(problem: impl ToString) -> Failure {
     let problem = problem.to_string();
     Failure::Unreachable { problem }
+}
+
+#[cfg(test)]
+mod tests {
+    use tokio::time::{Instant, sleep};
+
+    use super::*;
+
+    #[tokio::test(start_paused = true)]
+    async fn what_is_under_way_is_told_to_end_and_has_time_to_remove_what_it_made() {
+        let under_way = UnderWay::default();
+        let is_over = CancellationToken::new();
+        let (steps, over) = (under_way.clone(), is_over.clone());
+        let step = tokio::spawn(async move {
+            let work = async {
+                over.cancelled().await;
+                sleep(Duration::from_secs(2)).await;
+                "removed"
+            };
+            steps.until_end(work, &over).await
+        });
+        tokio::task::yield_now().await;
+        let begin = Instant::now();
+        assert!(under_way.end().await);
+        assert_eq!(begin.elapsed().as_secs(), 2);
+        assert_eq!(step.await.unwrap(), "removed");
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn nobody_waits_for_ever_for_what_does_not_end() {
+        let under_way = UnderWay::default();
+        let steps = under_way.clone();
+        let is_over = CancellationToken::new();
+        let step = tokio::spawn(async move {
+            steps
+                .until_end(std::future::pending::<()>(), &is_over)
+                .await;
+        });
+        tokio::task::yield_now().await;
+        let begin = Instant::now();
+        assert!(!under_way.end().await);
+        assert_eq!(begin.elapsed(), END_LIMIT);
+        step.abort();
+    }
 }

@@ -9,19 +9,26 @@ use std::fs::{self, File};
 use std::io::{self, Write};
 use std::path::{Path, PathBuf};
 
-use anyhow::{Context, bail, ensure};
+use anyhow::{Context, ensure};
 use data_encoding::HEXLOWER;
 use kontena_core::id::InstanceId;
 use kontena_core::reconcile::Arrival;
 use kontena_core::volume::{Copy, Mounted};
+use serde::de::DeserializeOwned;
 use serde::{Deserialize, Serialize};
 use sha2::{Digest, Sha256};
 
+use tokio_util::sync::CancellationToken;
+
+use super::UNWANTED;
+use super::room::{self, Room};
 use super::wire::Marks;
 
 /// The folder in the data directory.
 const FOLDER: &str = "moves";
 const NOTE: &str = "note.json";
+/// What ends the name of a folder that is being removed.
+const GONE: &str = ".gone";
 
 /// An instance that comes.
 #[derive(Clone, Debug)]
@@ -59,6 +66,23 @@ pub(super) struct Part {
     pub(super) copy: Copy,
     /// The Docker volume is the arrival's, or is about to be.
     pub(super) made: bool,
+    /// All of it is in the Docker volume, durably.
+    pub(super) filled: bool,
+}
+
+/// What of a note is of use to whoever cannot read the rest: a newer version's, perhaps.
+#[derive(Deserialize)]
+struct Outline {
+    instance: InstanceId,
+    #[serde(default)]
+    epoch: u64,
+    #[serde(default)]
+    copies: Vec<Named>,
+}
+
+#[derive(Deserialize)]
+struct Named {
+    name: String,
 }
 
 /// All arrivals of a data directory.
@@ -70,38 +94,50 @@ impl Arrivals {
         Self(data.join(FOLDER))
     }
 
-    pub(super) fn list(&self) -> anyhow::Result<BTreeMap<InstanceId, Arrival>> {
-        let mut found = BTreeMap::new();
+    /// Those that are in the way of an order, and folders that are to be removed. What nobody knows is left alone.
+    pub(super) fn list(&self) -> anyhow::Result<(BTreeMap<InstanceId, Arrival>, Vec<PathBuf>)> {
+        let (mut found, mut gone) = (BTreeMap::new(), Vec::new());
         let folders = match fs::read_dir(&self.0) {
             Ok(folders) => folders,
-            Err(problem) if problem.kind() == io::ErrorKind::NotFound => return Ok(found),
+            Err(problem) if problem.kind() == io::ErrorKind::NotFound => return Ok((found, gone)),
             Err(problem) => return Err(problem).context("failed to look for data that moves"),
         };
         for folder in folders {
             let folder = folder.context("failed to look for data that moves")?.path();
-            let Some(note) = read(&folder)? else {
-                // Nothing was made of it.
-                fs::remove_dir_all(&folder).context("failed to remove an arrival")?;
-                continue;
-            };
-            let names = note.copies.iter().map(|part| part.name.clone());
-            let arrival = Arrival {
-                epoch: note.epoch,
-                volumes: names.collect(),
-            };
-            found.insert(note.instance, arrival);
+            match look_at(&folder) {
+                Ok(Entry::Arrival(outline)) => {
+                    let (instance, arrival) = outline.arrival();
+                    found.insert(instance, arrival);
+                }
+                Ok(Entry::Gone(folder)) => gone.push(folder),
+                Ok(Entry::Foreign) => {
+                    tracing::warn!(path = %folder.display(), "Something that is no data of a move is left where it is");
+                }
+                // Whoever would bring the same instance finds it in the way, and nobody else.
+                Err(problem) => {
+                    let problem = format!("{problem:#}");
+                    tracing::warn!(path = %folder.display(), problem, "Data of a move cannot be used, and is left where it is");
+                }
+            }
         }
-        Ok(found)
+        Ok((found, gone))
     }
 
     pub(super) fn note(&self, instance: &InstanceId) -> anyhow::Result<Option<Note>> {
         read(&self.folder(instance))
     }
 
+    /// What is known of an arrival, with its folder.
+    pub(super) fn spool(&self, instance: &InstanceId) -> anyhow::Result<Option<Spool>> {
+        let folder = self.folder(instance);
+        let note = self.note(instance)?;
+        Ok(note.map(|note| Spool { folder, note }))
+    }
+
     /// The arrival of an instance, which may have begun before.
     pub(super) fn open(&self, landing: &Landing) -> anyhow::Result<Spool> {
         let folder = self.folder(&landing.instance);
-        let note = read(&folder)?;
+        let note: Option<Note> = read(&folder)?;
         let begun = |note: &Note| {
             let names = note.copies.iter().map(|part| &part.name);
             note.epoch == landing.epoch && names.eq(landing.copies.iter().map(|copy| &copy.name))
@@ -114,6 +150,7 @@ impl Arrivals {
             name: copy.name.clone(),
             copy: copy.copy.clone(),
             made: false,
+            filled: false,
         };
         let note = Note {
             instance: landing.instance.clone(),
@@ -136,16 +173,6 @@ impl Arrivals {
         Ok(made.map(|part| (part.name, part.copy)).collect())
     }
 
-    /// From now on it is the instance's own.
-    pub(super) fn accept(&self, instance: &InstanceId, epoch: u64) -> anyhow::Result<()> {
-        match self.note(instance)? {
-            Some(note) if note.epoch == epoch && note.whole.is_some() => self.remove(instance),
-            Some(_) => bail!("not all of its data is here"),
-            // An earlier life of the daemon accepted it, and did not come to say so.
-            None => Ok(()),
-        }
-    }
-
     /// The note goes first: without it the rest is nothing.
     pub(super) fn remove(&self, instance: &InstanceId) -> anyhow::Result<()> {
         let folder = self.folder(instance);
@@ -160,6 +187,50 @@ impl Arrivals {
         let digest = Sha256::digest(instance.to_string().as_bytes());
         self.0.join(HEXLOWER.encode(&digest[..16]))
     }
+}
+
+/// Something in the folder of all arrivals.
+enum Entry {
+    Arrival(Outline),
+    /// Nothing was made of it, or nothing is left that was: it is to be removed.
+    Gone(PathBuf),
+    Foreign,
+}
+
+impl Outline {
+    fn arrival(self) -> (InstanceId, Arrival) {
+        let volumes = self.copies.into_iter().map(|copy| copy.name);
+        let arrival = Arrival {
+            epoch: self.epoch,
+            volumes: volumes.collect(),
+        };
+        (self.instance, arrival)
+    }
+}
+
+fn look_at(folder: &Path) -> anyhow::Result<Entry> {
+    let name = folder.file_name().and_then(|name| name.to_str());
+    let name = name.unwrap_or_default();
+    if name.ends_with(GONE) {
+        return Ok(Entry::Gone(folder.to_owned()));
+    }
+    let is_ours = name.len() == 32 && name.bytes().all(|byte| byte.is_ascii_hexdigit());
+    if !is_ours {
+        return Ok(Entry::Foreign);
+    }
+    match read(folder)? {
+        Some(outline) => Ok(Entry::Arrival(outline)),
+        None => set_aside(folder).map(Entry::Gone),
+    }
+}
+
+/// Its removal may take minutes: meanwhile its place is free for the next arrival.
+fn set_aside(folder: &Path) -> anyhow::Result<PathBuf> {
+    let random = crate::entropy::entropy().context("failed to make a name")?;
+    let name = format!("{}{GONE}", HEXLOWER.encode(&random[..8]));
+    let aside = folder.with_file_name(name);
+    fs::rename(folder, &aside).context("failed to set an arrival aside")?;
+    Ok(aside)
 }
 
 /// The folder of one arrival.
@@ -183,6 +254,36 @@ impl Spool {
         }
     }
 
+    /// That what came of a copy is all that was sent, and is here yet.
+    pub(super) fn check_is_whole(&self, index: usize) -> anyhow::Result<()> {
+        let whole = self.note.whole.as_ref().and_then(|whole| whole.get(index));
+        let whole = whole.context("not all of its data is here")?;
+        let length = fs::metadata(self.tar(index)).context("what came of it is gone")?;
+        let marks = self.marks(index)?;
+        let is_whole = marks.0.last() == Some(&(length.len(), whole.clone()));
+        ensure!(is_whole, "what came of it is not all here any more");
+        Ok(())
+    }
+
+    /// How much of a copy is here.
+    pub(super) fn length(&self, index: usize) -> u64 {
+        fs::metadata(self.tar(index)).map_or(0, |about| about.len())
+    }
+
+    /// What came is removed, because there is no room for it.
+    pub(super) fn clear(&self) -> anyhow::Result<()> {
+        for index in 0..self.note.copies.len() {
+            for file in [self.marks_file(index), self.tar(index)] {
+                none_is_fine(fs::remove_file(file)).context("failed to remove what came")?;
+            }
+        }
+        Ok(())
+    }
+
+    pub(super) fn folder(&self) -> &Path {
+        &self.folder
+    }
+
     pub(super) fn tar(&self, index: usize) -> PathBuf {
         self.folder.join(format!("{index}.tar"))
     }
@@ -198,7 +299,7 @@ impl Spool {
             Err(problem) if problem.kind() == io::ErrorKind::NotFound => String::new(),
             Err(problem) => return Err(problem).context("failed to read what has come"),
         };
-        let length = fs::metadata(self.tar(index)).map_or(0, |about| about.len());
+        let length = self.length(index);
         let mark = |line: &str| {
             let (place, digest) = line.split_once(' ')?;
             let place: u64 = place.parse().ok()?;
@@ -208,8 +309,13 @@ impl Spool {
         Ok(Marks(text.lines().map_while(mark).collect()))
     }
 
-    /// Goes on with a copy at a place that the other node agrees to.
-    pub(super) fn go_on(&self, index: usize, from: u64) -> anyhow::Result<Receiving> {
+    /// Goes on with a copy at a place that the other node agrees to, unless nobody waits for that any more.
+    pub(super) fn go_on(
+        &self,
+        index: usize,
+        from: u64,
+        stop: &CancellationToken,
+    ) -> anyhow::Result<Receiving> {
         let mut marks = self.marks(index)?;
         marks.0.retain(|(place, _)| *place <= from);
         let mut file = File::options()
@@ -223,10 +329,17 @@ impl Spool {
         ensure!(length.len() >= from, "it goes on behind what has come");
         file.set_len(from).context("failed to cut what has come")?;
         let mut hash = Sha256::new();
-        let read = io::copy(&mut file, &mut Hashing(&mut hash));
+        let mut hashing = Hashing {
+            hash: &mut hash,
+            stop,
+        };
+        let read = io::copy(&mut file, &mut hashing);
         read.context("failed to read what has come")?;
         self.write_marks(index, &marks)?;
+        let room = Room::at(&self.folder).context("failed to look how much room there is")?;
         Ok(Receiving {
+            folder: self.folder.clone(),
+            reserve: room.reserve(),
             file,
             hash,
             length: from,
@@ -246,6 +359,9 @@ impl Spool {
 /// One copy that comes.
 #[derive(Debug)]
 pub(super) struct Receiving {
+    folder: PathBuf,
+    /// So much of the disk is left free.
+    reserve: u64,
     file: File,
     hash: Sha256,
     length: u64,
@@ -263,10 +379,11 @@ impl Receiving {
             .context("failed to write what comes")?;
         self.hash.update(piece);
         self.length += piece.len() as u64;
-        match self.length - self.marked >= Self::STEP {
-            true => self.mark(),
-            false => Ok(()),
+        if self.length - self.marked < Self::STEP {
+            return Ok(());
         }
+        self.mark()?;
+        room::check_is_left(&self.folder, self.reserve)
     }
 
     /// Everything is durable, and then noted.
@@ -301,11 +418,17 @@ impl Receiving {
 }
 
 /// Feeds a hash.
-struct Hashing<'a>(&'a mut Sha256);
+struct Hashing<'a> {
+    hash: &'a mut Sha256,
+    stop: &'a CancellationToken,
+}
 
 impl Write for Hashing<'_> {
     fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
-        self.0.update(bytes);
+        if self.stop.is_cancelled() {
+            return Err(io::Error::other(UNWANTED));
+        }
+        self.hash.update(bytes);
         Ok(bytes.len())
     }
 
@@ -318,7 +441,7 @@ fn line(place: u64, digest: &str) -> String {
     format!("{place} {digest}\n")
 }
 
-fn read(folder: &Path) -> anyhow::Result<Option<Note>> {
+fn read<T: DeserializeOwned>(folder: &Path) -> anyhow::Result<Option<T>> {
     match fs::read(folder.join(NOTE)) {
         Ok(text) => {
             let note = serde_json::from_slice(&text);
@@ -355,7 +478,7 @@ fn none_is_fine(result: io::Result<()>) -> io::Result<()> {
 }
 
 #[cfg(test)]
-mod tests {
+pub(super) mod tests {
     use kontena_core::id::EnvelopeHash;
     use kontena_core::volume::{Definition, Scope};
 
@@ -379,7 +502,7 @@ mod tests {
         }
     }
 
-    fn landing(epoch: u64) -> Landing {
+    pub(in crate::daemon::moves) fn landing(epoch: u64) -> Landing {
         let copy = Mounted {
             name: "db.data-1".to_owned(),
             definition: Definition::local(Scope::Instance),
@@ -389,6 +512,10 @@ mod tests {
             },
         };
         Landing::new("db-1".parse().unwrap(), epoch, vec![copy])
+    }
+
+    fn go() -> CancellationToken {
+        CancellationToken::new()
     }
 
     fn digest(bytes: &[u8]) -> String {
@@ -402,7 +529,7 @@ mod tests {
         let step = usize::try_from(Receiving::STEP).unwrap();
         let bytes: Vec<u8> = (0..step + 300_000).map(|at| at.to_le_bytes()[1]).collect();
         let spool = arrivals.open(&landing(3)).unwrap();
-        let mut receiving = spool.go_on(0, 0).unwrap();
+        let mut receiving = spool.go_on(0, 0, &go()).unwrap();
         for piece in bytes.chunks(100_000) {
             receiving.take(piece).unwrap();
         }
@@ -417,7 +544,7 @@ mod tests {
         };
         let from = usize::try_from(*place).unwrap();
         assert_eq!(*said, digest(&bytes[..from]));
-        let mut receiving = spool.go_on(0, *place).unwrap();
+        let mut receiving = spool.go_on(0, *place, &go()).unwrap();
         receiving.take(&bytes[from..]).unwrap();
         receiving.end(bytes.len() as u64, &digest(&bytes)).unwrap();
         assert_eq!(fs::read(spool.tar(0)).unwrap(), bytes);
@@ -428,46 +555,117 @@ mod tests {
     fn what_is_not_what_was_sent_is_refused() {
         let data = Data::new("digest");
         let spool = Arrivals::of(&data.0).open(&landing(3)).unwrap();
-        let mut receiving = spool.go_on(0, 0).unwrap();
+        let mut receiving = spool.go_on(0, 0, &go()).unwrap();
         receiving.take(b"data").unwrap();
         assert!(receiving.end(4, &digest(b"date")).is_err());
-        let mut receiving = spool.go_on(0, 0).unwrap();
+        let mut receiving = spool.go_on(0, 0, &go()).unwrap();
         receiving.take(b"dat").unwrap();
         assert!(receiving.end(4, &digest(b"data")).is_err());
-        assert!(spool.go_on(0, 4).is_err(), "nobody has that much");
+        assert!(spool.go_on(0, 4, &go()).is_err(), "nobody has that much");
     }
 
     #[test]
-    fn only_what_is_whole_and_of_that_move_is_accepted() {
+    fn what_is_read_again_for_nobody_ends() {
+        let data = Data::new("stop");
+        let spool = Arrivals::of(&data.0).open(&landing(3)).unwrap();
+        let mut receiving = spool.go_on(0, 0, &go()).unwrap();
+        receiving.take(b"data").unwrap();
+        let stop = go();
+        stop.cancel();
+        assert!(spool.go_on(0, 4, &stop).is_err());
+    }
+
+    #[test]
+    fn a_disk_that_is_about_to_be_full_ends_it_and_what_came_goes() {
+        let data = Data::new("full");
+        let spool = Arrivals::of(&data.0).open(&landing(3)).unwrap();
+        let mut receiving = spool.go_on(0, 0, &go()).unwrap();
+        receiving.reserve = u64::MAX;
+        let step = usize::try_from(Receiving::STEP).unwrap();
+        receiving.take(&vec![7; step - 1]).unwrap();
+        let problem = receiving.take(&[7]).unwrap_err();
+        assert!(room::is_want_of_it(&problem), "{problem:#}");
+        assert_eq!(spool.length(0), Receiving::STEP);
+        spool.clear().unwrap();
+        assert_eq!(spool.length(0), 0);
+        assert_eq!(spool.marks(0).unwrap(), Marks::default());
+    }
+
+    #[test]
+    fn what_came_is_known_to_be_whole_as_long_as_all_of_it_is_here() {
+        let data = Data::new("whole");
+        let mut spool = Arrivals::of(&data.0).open(&landing(3)).unwrap();
+        let mut receiving = spool.go_on(0, 0, &go()).unwrap();
+        receiving.take(b"data").unwrap();
+        receiving.end(4, &digest(b"data")).unwrap();
+        assert!(spool.check_is_whole(0).is_err(), "nobody has said so");
+        spool.note.whole = Some(vec![digest(b"data")]);
+        spool.check_is_whole(0).unwrap();
+        spool.note.whole = Some(vec![digest(b"date")]);
+        assert!(spool.check_is_whole(0).is_err(), "it is another one's");
+        spool.note.whole = Some(vec![digest(b"data")]);
+        fs::write(spool.tar(0), b"dat").unwrap();
+        assert!(spool.check_is_whole(0).is_err());
+        spool.clear().unwrap();
+        assert!(spool.check_is_whole(0).is_err());
+    }
+
+    #[test]
+    fn an_arrival_is_in_the_way_until_it_is_removed() {
         let data = Data::new("accept");
         let arrivals = Arrivals::of(&data.0);
         let instance = landing(3).instance;
         let mut spool = arrivals.open(&landing(3)).unwrap();
-        assert!(
-            arrivals.accept(&instance, 3).is_err(),
-            "nothing is made of it"
-        );
         spool.note.copies[0].made = true;
         spool.note.whole = Some(vec![digest(b"data")]);
         spool.write_note().unwrap();
         assert_eq!(arrivals.made(&instance).unwrap().len(), 1);
-        assert!(arrivals.accept(&instance, 4).is_err(), "of another move");
         assert!(arrivals.open(&landing(4)).is_err(), "it is in the way");
-        let listed = arrivals.list().unwrap();
+        let (listed, gone) = arrivals.list().unwrap();
         assert_eq!(listed[&instance].volumes, ["db.data-1".to_owned()].into());
-        arrivals.accept(&instance, 3).unwrap();
-        arrivals.accept(&instance, 3).unwrap();
-        assert!(arrivals.list().unwrap().is_empty());
+        assert!(gone.is_empty());
+        arrivals.remove(&instance).unwrap();
+        arrivals.remove(&instance).unwrap();
+        assert!(arrivals.list().unwrap().0.is_empty());
     }
 
     #[test]
-    fn a_folder_without_a_note_is_nothing() {
+    fn a_folder_without_a_note_is_nothing_and_gives_its_place_to_the_next_arrival() {
         let data = Data::new("empty");
         let arrivals = Arrivals::of(&data.0);
         let spool = arrivals.open(&landing(3)).unwrap();
         fs::remove_file(spool.folder.join(NOTE)).unwrap();
-        assert!(arrivals.list().unwrap().is_empty());
+        for _ in 0..2 {
+            let (listed, gone) = arrivals.list().unwrap();
+            assert!(listed.is_empty());
+            assert!(gone.len() == 1 && gone[0].exists(), "{gone:?}");
+        }
         assert!(!spool.folder.exists());
         arrivals.remove(&landing(3).instance).unwrap();
+        arrivals.open(&landing(4)).unwrap();
+    }
+
+    #[test]
+    fn what_nobody_can_read_is_in_the_way_of_its_instance_alone() {
+        let data = Data::new("foreign");
+        let arrivals = Arrivals::of(&data.0);
+        let spool = arrivals.open(&landing(3)).unwrap();
+        let (file, folder) = (arrivals.0.join("README"), arrivals.0.join("lost+found"));
+        fs::write(&file, "a person's").unwrap();
+        fs::create_dir(&folder).unwrap();
+        fs::write(arrivals.0.join("ab".repeat(16)), "no folder").unwrap();
+        let torn = arrivals.0.join("cd".repeat(16));
+        fs::create_dir(&torn).unwrap();
+        fs::write(torn.join(NOTE), "{").unwrap();
+        let newer =
+            r#"{"instance":"db-1","epoch":7,"copies":[{"name":"x","copy":"another kind"}]}"#;
+        fs::write(spool.folder.join(NOTE), newer).unwrap();
+        let (listed, gone) = arrivals.list().unwrap();
+        let arrival = &listed[&landing(3).instance];
+        assert_eq!((listed.len(), arrival.epoch), (1, 7));
+        assert_eq!(arrival.volumes, ["x".to_owned()].into());
+        assert!(gone.is_empty() && file.exists() && folder.exists() && torn.exists());
+        assert!(arrivals.open(&landing(3)).is_err());
+        assert!(arrivals.note(&landing(3).instance).is_err());
     }
 }

@@ -4,16 +4,18 @@
 //! has the data reads each copy from its beginning, compares it with what the other one has already, and goes on from there.
 
 use std::io;
+use std::pin::pin;
 use std::time::Duration;
 
 use anyhow::{Context, bail};
 use bytes::{BufMut, Bytes, BytesMut};
+use futures::stream::{SplitSink, SplitStream};
 use futures::{FutureExt, SinkExt, StreamExt};
 use serde::{Deserialize, Serialize};
-use tokio::time::{Instant, timeout};
+use tokio::io::{AsyncRead, AsyncWrite};
+use tokio::time::{Instant, sleep_until, timeout};
 use tokio_util::codec::{Framed, LengthDelimitedCodec};
-
-use crate::p2p::PeerStream;
+use tokio_util::sync::CancellationToken;
 
 /// The longest piece of a copy.
 pub(super) const PIECE: usize = 256 * 1024;
@@ -22,6 +24,20 @@ const MAX_FRAME: usize = PIECE + 64;
 /// Whoever is at work says so; who says nothing for longer than [`SILENCE`] is gone.
 pub(super) const ALIVE_EVERY: Duration = Duration::from_secs(5);
 pub(super) const SILENCE: Duration = Duration::from_secs(30);
+
+/// For a word that takes no work.
+pub(super) const SOON: Duration = Duration::from_secs(60);
+/// For a piece to be taken by a node that says meanwhile that it is at work: it writes what came before to a slow disk.
+const TAKEN_WITHIN: Duration = Duration::from_secs(600);
+/// For work on so many bytes, on a disk that is slow or has a great many small files. Who needs longer will need it for ever,
+/// and an instance is down meanwhile.
+const AT_LEAST: Duration = Duration::from_secs(600);
+const SLOWEST: u64 = 256 * 1024;
+
+/// How long the other end may be at work on so many bytes before it says so much as a word.
+pub(super) fn time_for(bytes: u64) -> Duration {
+    AT_LEAST + Duration::from_secs(bytes / SLOWEST)
+}
 
 const WORD: u8 = 0;
 const DATA: u8 = 1;
@@ -37,7 +53,11 @@ pub(super) enum Word {
     Has(Vec<Marks>),
     /// There is nothing to send: the answer to a question, or why there is none.
     Answer(Result<(), String>),
-    /// This copy follows, from there on; then its length and SHA-256.
+    /// About so many bytes follow, where that is known: the other node looks whether it has room for them.
+    Size(Option<u64>),
+    /// The other node has room, or has read again what it has of a copy: it takes what follows.
+    Ready,
+    /// This copy follows from there on, once the other node is ready; then its length and SHA-256.
     Copy {
         index: usize,
         from: u64,
@@ -81,19 +101,32 @@ pub(super) enum Frame {
     Data(Bytes),
 }
 
+trait Io: AsyncRead + AsyncWrite + Send + Unpin {}
+
+impl<T: AsyncRead + AsyncWrite + Send + Unpin> Io for T {}
+
+type Frames = Framed<Box<dyn Io>, LengthDelimitedCodec>;
+
 /// One end of a stream.
 pub(super) struct Link {
-    frames: Framed<PeerStream, LengthDelimitedCodec>,
+    sink: SplitSink<Frames, Bytes>,
+    stream: SplitStream<Frames>,
+    /// Heard while something was said, and not looked at yet.
+    waiting: Option<Frame>,
     said: Instant,
 }
 
 impl Link {
-    pub(super) fn new(stream: PeerStream) -> Self {
+    pub(super) fn new(stream: impl AsyncRead + AsyncWrite + Send + Unpin + 'static) -> Self {
         let codec = LengthDelimitedCodec::builder()
             .max_frame_length(MAX_FRAME)
             .new_codec();
+        let stream: Box<dyn Io> = Box::new(stream);
+        let (sink, stream) = Framed::new(stream, codec).split();
         Self {
-            frames: Framed::new(stream, codec),
+            sink,
+            stream,
+            waiting: None,
             said: Instant::now(),
         }
     }
@@ -112,9 +145,25 @@ impl Link {
         self.put(frame.freeze()).await
     }
 
+    /// The other end takes it, or says at least that it is at work.
     async fn put(&mut self, frame: Bytes) -> anyhow::Result<()> {
-        let put = timeout(SILENCE, self.frames.send(frame)).await;
-        put.context("the other node takes nothing")??;
+        const NOTHING: &str = "the other node takes nothing";
+        let mut taking = pin!(timeout(TAKEN_WITHIN, self.sink.send(frame)));
+        let mut heard = Instant::now();
+        loop {
+            tokio::select! {
+                biased;
+                taken = &mut taking => {
+                    taken.context(NOTHING)??;
+                    break;
+                }
+                frame = self.stream.next(), if self.waiting.is_none() => {
+                    heard = Instant::now();
+                    self.waiting = beside_alive(next(frame)?);
+                }
+                () = sleep_until(heard + SILENCE) => bail!(NOTHING),
+            }
+        }
         self.said = Instant::now();
         Ok(())
     }
@@ -127,54 +176,89 @@ impl Link {
         Ok(())
     }
 
-    /// What the other end says next, but that it is at work.
-    pub(super) async fn hear(&mut self) -> anyhow::Result<Frame> {
+    /// What the other end says next, but that it is at work. So long may it be at work.
+    pub(super) async fn hear(&mut self, within: Duration) -> anyhow::Result<Frame> {
+        let heard = timeout(within, self.hear_next()).await;
+        heard.context("the other node says that it is at work, and nothing else")?
+    }
+
+    async fn hear_next(&mut self) -> anyhow::Result<Frame> {
         loop {
-            let frame = timeout(SILENCE, self.frames.next()).await;
-            let frame = frame.context("the other node is silent")?;
-            match read(frame.context("the connection broke")??)? {
-                Frame::Word(Word::Alive) => {}
-                frame @ (Frame::Word(_) | Frame::Data(_)) => return Ok(frame),
+            if let Some(frame) = self.waiting.take() {
+                return Ok(frame);
             }
+            let frame = timeout(SILENCE, self.stream.next()).await;
+            self.waiting = beside_alive(next(frame.context("the other node is silent")?)?);
         }
     }
 
     /// What the other end has said already, if anything.
     pub(super) fn heard(&mut self) -> anyhow::Result<Option<Word>> {
-        while let Some(frame) = self.frames.next().now_or_never() {
-            match read(frame.context("the connection broke")??)? {
-                Frame::Word(Word::Alive) => {}
-                Frame::Word(word) => return Ok(Some(word)),
-                Frame::Data(_) => bail!("it sends what nobody asked for"),
+        loop {
+            match self.waiting.take() {
+                Some(Frame::Word(word)) => return Ok(Some(word)),
+                Some(Frame::Data(_)) => bail!(UNASKED),
+                None => {}
+            }
+            match self.stream.next().now_or_never() {
+                Some(frame) => self.waiting = beside_alive(next(frame)?),
+                None => return Ok(None),
             }
         }
-        Ok(None)
     }
 
-    /// Waits for the work, and says meanwhile that there is some.
+    /// Waits for the work, and says meanwhile that there is some. Where nobody hears that, `unheard` is cancelled, and the
+    /// work waited for all the same: it may have something to remove.
     pub(super) async fn while_alive<T>(
         &mut self,
         work: impl Future<Output = T>,
+        unheard: &CancellationToken,
     ) -> anyhow::Result<T> {
-        let mut work = std::pin::pin!(work);
+        // What asks an engine is large, and would be part of everything that waits for it.
+        let mut work = Box::pin(work);
         loop {
-            match timeout(ALIVE_EVERY, &mut work).await {
-                Ok(done) => return Ok(done),
-                Err(_) => self.say(&Word::Alive).await?,
+            let said = tokio::select! {
+                biased;
+                done = &mut work => return Ok(done),
+                said = self.say_later() => said,
+            };
+            if let Err(problem) = said {
+                unheard.cancel();
+                work.await;
+                return Err(problem);
             }
         }
+    }
+
+    async fn say_later(&mut self) -> anyhow::Result<()> {
+        sleep_until(self.said + ALIVE_EVERY).await;
+        self.say(&Word::Alive).await
     }
 
     /// Ends it so that the last word arrives: what the other end says meanwhile is not heard.
     pub(super) async fn end(mut self) {
         let ending = async {
-            SinkExt::<Bytes>::close(&mut self.frames).await?;
-            while let Some(Ok(_)) = self.frames.next().await {}
+            self.sink.close().await?;
+            while let Some(Ok(_)) = self.stream.next().await {}
             io::Result::Ok(())
         };
         // It may be gone already.
         let _ = timeout(ALIVE_EVERY, ending).await;
     }
+}
+
+pub(super) const UNASKED: &str = "it sends what nobody asked for";
+
+/// `None` for what only says that the other end is at work.
+fn beside_alive(frame: Frame) -> Option<Frame> {
+    match frame {
+        Frame::Word(Word::Alive) => None,
+        frame @ (Frame::Word(_) | Frame::Data(_)) => Some(frame),
+    }
+}
+
+fn next(frame: Option<io::Result<BytesMut>>) -> anyhow::Result<Frame> {
+    read(frame.context("the connection broke")??)
 }
 
 fn read(mut frame: BytesMut) -> anyhow::Result<Frame> {
@@ -217,5 +301,77 @@ mod tests {
         assert!(read(BytesMut::from(&b"\0nonsense"[..])).is_err());
         let whole = read(BytesMut::from(&b"\0\"whole\""[..])).unwrap();
         assert!(matches!(whole, Frame::Word(Word::Whole)));
+    }
+
+    /// Two ends with little room between them.
+    fn ends() -> (Link, Link) {
+        let (near, far) = tokio::io::duplex(1024);
+        (Link::new(near), Link::new(far))
+    }
+
+    /// Says nothing but that it is at work.
+    async fn only_alive(mut link: Link) {
+        while link.say(&Word::Alive).await.is_ok() {
+            tokio::time::sleep(ALIVE_EVERY).await;
+        }
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn who_only_says_that_it_is_at_work_is_waited_for_as_long_as_it_may_take_and_no_longer() {
+        let (mut near, far) = ends();
+        let far = tokio::spawn(only_alive(far));
+        let begin = Instant::now();
+        assert!(near.hear(Duration::from_secs(300)).await.is_err());
+        assert_eq!(begin.elapsed().as_secs(), 300);
+        far.abort();
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn what_is_given_is_waited_for_as_long_as_the_other_end_is_at_work() {
+        let (mut near, mut far) = ends();
+        let begin = Instant::now();
+        let slow = tokio::spawn(async move {
+            let work = tokio::time::sleep(Duration::from_secs(200));
+            far.while_alive(work, &CancellationToken::new())
+                .await
+                .unwrap();
+            let frame = far.hear(SOON).await.unwrap();
+            assert!(matches!(frame, Frame::Data(piece) if piece.len() == 5_000));
+            far.say(&Word::Whole).await.unwrap();
+        });
+        near.give(&[7; 5_000]).await.unwrap();
+        assert_eq!(begin.elapsed().as_secs(), 200);
+        slow.await.unwrap();
+        assert_eq!(near.heard().unwrap(), Some(Word::Whole));
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn what_is_given_to_one_that_is_silent_or_never_takes_it_ends() {
+        let (mut near, far) = ends();
+        let begin = Instant::now();
+        assert!(near.give(&[7; 5_000]).await.is_err());
+        assert_eq!(begin.elapsed(), SILENCE);
+        drop(far);
+        let (mut near, far) = ends();
+        let far = tokio::spawn(only_alive(far));
+        let begin = Instant::now();
+        assert!(near.give(&[7; 5_000]).await.is_err());
+        assert_eq!(begin.elapsed(), TAKEN_WITHIN);
+        far.abort();
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn work_that_nobody_hears_of_is_told_so_and_has_time_to_remove_what_it_made() {
+        let (mut near, far) = ends();
+        drop(far);
+        let unheard = CancellationToken::new();
+        let mut is_removed = false;
+        let work = async {
+            unheard.cancelled().await;
+            tokio::time::sleep(SILENCE).await;
+            is_removed = true;
+        };
+        assert!(near.while_alive(work, &unheard).await.is_err());
+        assert!(is_removed);
     }
 }
