@@ -1,5 +1,7 @@
 //! An instance moves to another host with its data: it is here or there, never on both, and no line that it wrote is lost.
 
+use std::fs;
+use std::path::PathBuf;
 use std::thread::sleep;
 use std::time::{Duration, Instant};
 
@@ -15,11 +17,20 @@ const COPY: &str = "shop.db.data-1";
 const MOVED: Duration = Duration::from_secs(300);
 /// So that a copy takes some seconds.
 const MEGABITS: &str = "120";
+/// So that there is time to do something in the midst of it.
+const FEW_MEGABITS: &str = "40";
+/// What has come is durable in steps of so many bytes.
+const STEP: u64 = 16 << 20;
+/// Whose its volume is, and how.
+const WHOSE: &str = "999:998 1750";
 
-/// It writes a line after the other, each another one, and goes on behind the last; beside them lie 48 MiB of noise.
-fn stack() -> String {
-    let program = "test -e /data/noise || dd if=/dev/urandom of=/data/noise bs=1M count=48; sync; \
-         while true; do cat /proc/sys/kernel/random/uuid >> /data/rows; sync; sleep 0.2; done";
+/// It writes a line after the other, each another one, and goes on behind the last; beside them lie 48 MiB of noise. What is on
+/// its disk it notes elsewhere: no line that is noted may be lost.
+fn stack(noted: &str) -> String {
+    let program = "test -e /data/noise || { dd if=/dev/urandom of=/data/noise bs=1M count=48; \
+         chown 999:998 /data; chmod 1750 /data; }; sync; \
+         while true; do row=$$(cat /proc/sys/kernel/random/uuid); echo $$row >> /data/rows; sync; \
+         echo $$row >> /noted/rows; sleep 0.2; done";
     format!(
         "\
 stack: demo/shop
@@ -32,6 +43,7 @@ services:
     volumes:
       - store:/data
       - /own
+      - {noted}:/noted
 volumes:
   store:
     external:
@@ -40,15 +52,14 @@ volumes:
     )
 }
 
-/// The hosts on which it runs, as their engines say.
+/// The hosts on which it runs, as their engines say. One without power runs nothing.
 fn runs_on(grid: &Grid) -> Vec<u8> {
     let runs = |node: &Node<'_>| {
-        let format = "{{.Names}}";
-        let listed = node.try_docker(&["ps", "--filter", "name=shop.db-1", "--format", format]);
-        listed.is_ok_and(|listed| listed.lines().any(|name| name == "shop.db-1"))
+        let names = node.containers();
+        names.iter().any(|name| name == "shop.db-1")
     };
     ALL.into_iter()
-        .filter(|number| runs(&grid.node(*number)))
+        .filter(|number| grid.node(*number).is_up() && runs(&grid.node(*number)))
         .collect()
 }
 
@@ -63,28 +74,56 @@ fn rows(node: &Node<'_>) -> Result<String, String> {
     node.try_docker(&["exec", "shop.db-1", "cat", "/data/rows"])
 }
 
+/// Folders of moves on a host's disk.
+fn folders(node: &Node<'_>) -> Vec<PathBuf> {
+    let folder = node.kontena_data().join("moves");
+    let Ok(found) = fs::read_dir(folder) else {
+        return Vec::new();
+    };
+    found.filter_map(|entry| Some(entry.ok()?.path())).collect()
+}
+
 /// What is left of a move on a host's disk, beside the copies.
 fn spooled(node: &Node<'_>) -> String {
-    let folder = node.kontena_data().join("moves");
-    let Ok(found) = std::fs::read_dir(folder) else {
-        return String::new();
-    };
-    let names = found.filter_map(|entry| Some(entry.ok()?.file_name()));
-    names.map(|name| format!("{}\n", name.display())).collect()
+    let names = folders(node).into_iter();
+    names.map(|path| format!("{}\n", path.display())).collect()
+}
+
+/// As much as has come of all copies.
+fn has_come(node: &Node<'_>) -> u64 {
+    let files = folders(node)
+        .into_iter()
+        .filter_map(|folder| fs::read_dir(folder).ok());
+    let files = files.flatten().filter_map(Result::ok);
+    let tars = files.filter(|file| file.path().extension().is_some_and(|end| end == "tar"));
+    tars.filter_map(|file| Some(file.metadata().ok()?.len()))
+        .sum()
+}
+
+/// Whether a host has noted that all has come.
+fn is_whole(node: &Node<'_>) -> bool {
+    let notes = folders(node)
+        .into_iter()
+        .map(|folder| folder.join("note.json"));
+    let mut notes = notes.filter_map(|note| fs::read_to_string(note).ok());
+    notes.any(|note| note.contains("\"whole\""))
 }
 
 struct Story<'a> {
     grid: &'a Grid,
+    /// Where lines that are on the disk are noted.
+    noted: PathBuf,
     /// All lines that were seen.
     seen: String,
     home: u8,
 }
 
 impl Story<'_> {
-    /// Every line that was ever seen is there, in its order.
+    /// Every line that was ever seen or noted is there, in its order, and it goes on; its volume is whose it was.
     fn read(&mut self) {
         let node = self.grid.node(self.home);
         let before = self.seen.clone();
+        let noted = fs::read_to_string(&self.noted).unwrap_or_default();
         let now = eventually(LATER, "its lines", || {
             let now = rows(&node)?;
             match now.starts_with(before.trim_end()) && now.len() > before.len() {
@@ -92,6 +131,15 @@ impl Story<'_> {
                 false => Err(format!("{} bytes after {}", now.len(), before.len())),
             }
         });
+        let mut there = now.lines();
+        for row in noted.lines() {
+            assert!(
+                there.any(|line| line == row),
+                "`{row}` is lost, or not in its order"
+            );
+        }
+        let whose = node.docker(&["exec", "shop.db-1", "stat", "-c", "%u:%g %a", "/data"]);
+        assert_eq!(whose.trim(), WHOSE);
         self.seen = now;
     }
 
@@ -100,13 +148,17 @@ impl Story<'_> {
     }
 
     fn order(&self, asked: u8, to: u8) {
+        self.order_slowly(asked, to, MEGABITS);
+    }
+
+    fn order_slowly(&self, asked: u8, to: u8, megabits: &str) {
         let name = self.name(to);
         let words = [
             "volume",
             "move",
             "--detach",
             "--bandwidth",
-            MEGABITS,
+            megabits,
             COPY,
             &name,
         ];
@@ -142,12 +194,15 @@ impl Story<'_> {
 fn begin(grid: &Grid) -> Story<'_> {
     grid.node(1)
         .kontena(&["volume", "create", "--scope", "instance", "data"]);
-    let file = grid.write("kontena.yml", &stack());
+    let noted = grid.lab.directory().join("noted");
+    fs::create_dir_all(&noted).expect("a folder can be made");
+    let file = grid.write("kontena.yml", &stack(&noted.display().to_string()));
     grid.node(2).kontena(&["stack", "install", &file]);
     let running = grid.settled(&ALL, &[(DB, 1)], LATER);
     let home = *hosts_of(&running, DB).first().expect("it runs");
     let mut story = Story {
         grid,
+        noted: noted.join("rows"),
         seen: String::new(),
         home,
     };
@@ -234,4 +289,50 @@ fn whichever_daemon_is_killed_at_whatever_moment_no_line_is_lost() {
         grid.node(killed).start_daemon();
         story.arrives(to);
     }
+}
+
+#[test]
+fn a_connection_that_breaks_costs_a_step_of_it_and_no_more() {
+    let Some(grid) = Grid::up(3) else { return };
+    let mut story = begin(&grid);
+    let (to, third) = story.elsewhere();
+    story.order_slowly(third, to, FEW_MEGABITS);
+    eventually(MOVED, "a part to come", || {
+        let come = has_come(&grid.node(to));
+        seen(come > STEP + STEP / 4, come)
+    });
+    grid.lab.cut(to);
+    // Longer than either end waits for the other.
+    sleep(Duration::from_secs(45));
+    assert!(runs_on(&grid).len() <= 1);
+    let come = has_come(&grid.node(to));
+    assert!(come < 3 * STEP, "all of it has come: {come}");
+    grid.lab.heal(to);
+    let end = Instant::now() + MOVED;
+    while !is_whole(&grid.node(to)) && !spooled(&grid.node(to)).is_empty() {
+        let come = has_come(&grid.node(to));
+        assert!(come >= STEP, "it is sent anew: {come}");
+        assert!(Instant::now() < end, "{come} bytes have come yet");
+        sleep(Duration::from_millis(50));
+    }
+    story.arrives(to);
+}
+
+#[test]
+fn a_host_that_loses_power_when_all_is_there_has_all_of_it() {
+    let Some(grid) = Grid::up(3) else { return };
+    let mut story = begin(&grid);
+    let (to, third) = story.elsewhere();
+    story.order(third, to);
+    eventually(MOVED, "all to come", || {
+        let node = grid.node(to);
+        let is_there = is_whole(&node) || node.containers().contains(&"shop.db-1".to_owned());
+        seen(is_there, has_come(&node))
+    });
+    grid.node(to).kill();
+    sleep(Duration::from_secs(5));
+    assert!(runs_on(&grid).len() <= 1);
+    grid.node(to).start();
+    grid.node(to).start_daemon();
+    story.arrives(to);
 }
