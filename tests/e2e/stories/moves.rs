@@ -24,13 +24,12 @@ const STEP: u64 = 16 << 20;
 /// Whose its volume is, and how.
 const WHOSE: &str = "999:998 1750";
 
-/// It writes a line after the other, each another one, and goes on behind the last; beside them lie 48 MiB of noise. What is on
-/// its disk it notes elsewhere: no line that is noted may be lost.
-fn stack(noted: &str) -> String {
+/// It writes a line after the other, each another one, and goes on behind the last; beside them lie 48 MiB of noise. What is
+/// noted elsewhere of what was written is for `databases/moved.rs`: who writes to its host is not moved.
+fn stack() -> String {
     let program = "test -e /data/noise || { dd if=/dev/urandom of=/data/noise bs=1M count=48; \
          chown 999:998 /data; chmod 1750 /data; }; sync; \
-         while true; do row=$$(cat /proc/sys/kernel/random/uuid); echo $$row >> /data/rows; sync; \
-         echo $$row >> /noted/rows; sleep 0.2; done";
+         while true; do cat /proc/sys/kernel/random/uuid >> /data/rows; sync; sleep 0.2; done";
     format!(
         "\
 stack: demo/shop
@@ -43,7 +42,6 @@ services:
     volumes:
       - store:/data
       - /own
-      - {noted}:/noted
 volumes:
   store:
     external:
@@ -109,21 +107,24 @@ fn is_whole(node: &Node<'_>) -> bool {
     notes.any(|note| note.contains("\"whole\""))
 }
 
+/// Whether a host has something of a move that is not being removed.
+fn has_note(node: &Node<'_>) -> bool {
+    let mut folders = folders(node).into_iter();
+    folders.any(|folder| folder.join("note.json").exists())
+}
+
 struct Story<'a> {
     grid: &'a Grid,
-    /// Where lines that are on the disk are noted.
-    noted: PathBuf,
     /// All lines that were seen.
     seen: String,
     home: u8,
 }
 
 impl Story<'_> {
-    /// Every line that was ever seen or noted is there, in its order, and it goes on; its volume is whose it was.
+    /// Every line that was ever seen is there, in its order, and it goes on; its volume is whose it was.
     fn read(&mut self) {
         let node = self.grid.node(self.home);
         let before = self.seen.clone();
-        let noted = fs::read_to_string(&self.noted).unwrap_or_default();
         let now = eventually(LATER, "its lines", || {
             let now = rows(&node)?;
             match now.starts_with(before.trim_end()) && now.len() > before.len() {
@@ -131,13 +132,6 @@ impl Story<'_> {
                 false => Err(format!("{} bytes after {}", now.len(), before.len())),
             }
         });
-        let mut there = now.lines();
-        for row in noted.lines() {
-            assert!(
-                there.any(|line| line == row),
-                "`{row}` is lost, or not in its order"
-            );
-        }
         let whose = node.docker(&["exec", "shop.db-1", "stat", "-c", "%u:%g %a", "/data"]);
         assert_eq!(whose.trim(), WHOSE);
         self.seen = now;
@@ -194,15 +188,12 @@ impl Story<'_> {
 fn begin(grid: &Grid) -> Story<'_> {
     grid.node(1)
         .kontena(&["volume", "create", "--scope", "instance", "data"]);
-    let noted = grid.lab.directory().join("noted");
-    fs::create_dir_all(&noted).expect("a folder can be made");
-    let file = grid.write("kontena.yml", &stack(&noted.display().to_string()));
+    let file = grid.write("kontena.yml", &stack());
     grid.node(2).kontena(&["stack", "install", &file]);
     let running = grid.settled(&ALL, &[(DB, 1)], LATER);
     let home = *hosts_of(&running, DB).first().expect("it runs");
     let mut story = Story {
         grid,
-        noted: noted.join("rows"),
         seen: String::new(),
         home,
     };
@@ -309,8 +300,12 @@ fn a_connection_that_breaks_costs_a_step_of_it_and_no_more() {
     assert!(come < 3 * STEP, "all of it has come: {come}");
     grid.lab.heal(to);
     let end = Instant::now() + MOVED;
-    while !is_whole(&grid.node(to)) && !spooled(&grid.node(to)).is_empty() {
+    loop {
         let come = has_come(&grid.node(to));
+        // What is whole is removed from there before long, file by file: looked at after the files.
+        if is_whole(&grid.node(to)) || !has_note(&grid.node(to)) {
+            break;
+        }
         assert!(come >= STEP, "it is sent anew: {come}");
         assert!(Instant::now() < end, "{come} bytes have come yet");
         sleep(Duration::from_millis(50));
