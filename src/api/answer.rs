@@ -77,6 +77,14 @@ impl Refused {
         Self::invalid(problem).hint("name the copy as Docker calls it, and its node with `--node`")
     }
 
+    /// A volume that is known, of which nobody has a copy that could be moved.
+    pub(super) fn no_bound_user(name: &str) -> Self {
+        let message = format!(
+            "no instance that is bound to a node mounts the volume `{name}`: only those of stateful services are"
+        );
+        Self::new(StatusCode::CONFLICT, ErrorKind::Invalid, message)
+    }
+
     /// A container that is known, and in which nothing can be done now.
     pub(super) fn not_running(name: &str, state: &str) -> Self {
         let message = format!("container `{name}` does not run: it is {state}");

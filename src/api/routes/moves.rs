@@ -91,9 +91,7 @@ fn user_of(snapshot: &Snapshot, name: &str) -> Result<InstanceId, Refused> {
     match known {
         Some(name) => {
             let name: kontena_core::volume::VolumeName = name;
-            Err(Refused::invalid(format!(
-                "no instance that is bound to a node mounts the volume `{name}`: only those of stateful services are"
-            )))
+            Err(Refused::no_bound_user(&name.to_string()))
         }
         None => Err(Refused::not_found("volume", name)),
     }

@@ -1,9 +1,12 @@
 //! Moves of instances with their data, on the wire.
 
+use kontena_core::view::MoveOrder;
 use schemars::JsonSchema;
-use serde::{Deserialize, Serialize};
+use serde::de::Error;
+use serde::{Deserialize, Deserializer, Serialize};
 
 use super::form::Name;
+use super::service::whole;
 
 /// The body of `POST /v1/volumes/{grid}/{volume}/move`.
 #[derive(Clone, Debug, Serialize, Deserialize, JsonSchema)]
@@ -13,8 +16,19 @@ pub(crate) struct MoveRequest {
     #[schemars(with = "Name")]
     pub(crate) node: String,
     /// At most so many megabits a second, 1 to 100,000; as fast as it goes without.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[serde(
+        default,
+        deserialize_with = "megabits",
+        skip_serializing_if = "Option::is_none"
+    )]
+    #[schemars(range(min = 1, max = 100_000))]
     pub(crate) bandwidth: Option<u32>,
+}
+
+fn megabits<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Option<u32>, D::Error> {
+    let number = Option::<f64>::deserialize(deserializer)?;
+    let number = number.map(|number| whole(number, MoveOrder::MAX_MEGABITS));
+    number.transpose().map_err(D::Error::custom)
 }
 
 /// What was ordered last of a move of an instance, and what became of it.

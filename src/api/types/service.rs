@@ -322,13 +322,18 @@ pub(crate) struct Scale {
     pub(crate) instances: u32,
 }
 
-/// A whole number, also where it is written `3.0`, as JSON has no other numbers.
 fn count<'de, D: Deserializer<'de>>(deserializer: D) -> Result<u32, D::Error> {
     let number = f64::deserialize(deserializer)?;
-    let most = f64::from(CoreService::MAX_INSTANCES);
-    if number.fract() != 0.0 || !(0.0..=most).contains(&number) {
-        let problem = format!("`{number}` is not a whole number from 0 to {most}");
-        return Err(D::Error::custom(problem));
+    whole(number, CoreService::MAX_INSTANCES).map_err(D::Error::custom)
+}
+
+/// A whole number, also where it is written `3.0`, as JSON has no other numbers.
+///
+/// # Errors
+/// Says that it is none, or more than `most`.
+pub(super) fn whole(number: f64, most: u32) -> Result<u32, String> {
+    if number.fract() != 0.0 || !(0.0..=f64::from(most)).contains(&number) {
+        return Err(format!("`{number}` is not a whole number from 0 to {most}"));
     }
     #[expect(
         clippy::cast_possible_truncation,
