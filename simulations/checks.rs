@@ -15,6 +15,7 @@ mod fallen;
 mod health;
 pub mod jobs;
 mod keys;
+pub mod leases;
 mod membership;
 mod moves;
 mod names;
@@ -207,6 +208,7 @@ impl Checks {
                 Box::<membership::Membership>::default(),
                 Box::<keys::Keys>::default(),
                 Box::<jobs::Runs>::default(),
+                Box::<leases::Leases>::default(),
                 Box::new(clones::Clones::new(hosts)),
                 Box::new(patience::Patience::new(hosts)),
                 Box::new(names::Names::new(hosts)),
@@ -276,6 +278,7 @@ pub fn all() -> impl Iterator<Item = &'static Check> {
         membership::CHECKS,
         keys::CHECKS,
         jobs::CHECKS,
+        leases::CHECKS,
         clones::CHECKS,
         patience::CHECKS,
         names::CHECKS,

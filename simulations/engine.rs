@@ -8,6 +8,7 @@ use std::net::{IpAddr, Ipv4Addr};
 use std::time::Duration;
 
 use kontena_core::id::{GridId, InstanceId};
+use kontena_core::lease::FenceTag;
 use kontena_core::network::ipam::Subnet;
 use kontena_core::reconcile::action::{
     Action, Care, CheckTarget, Container, ContainerId, ContainerSpec, ContainerState, Failure,
@@ -35,6 +36,8 @@ pub struct Engine {
     found: BTreeMap<ContainerId, BTreeMap<String, Data>>,
     writes: u64,
     landings: BTreeMap<InstanceId, Landing>,
+    /// By what the fence knows a container.
+    fenced: BTreeMap<ContainerId, FenceTag>,
     /// Containers of another grid, which people run here too: by name.
     foreign: BTreeMap<String, Container>,
     /// On this engine.
@@ -101,6 +104,7 @@ impl Engine {
             found: BTreeMap::new(),
             writes: 0,
             landings: BTreeMap::new(),
+            fenced: BTreeMap::new(),
             foreign: BTreeMap::new(),
             images: BTreeSet::new(),
             registry: BTreeSet::new(),
@@ -320,6 +324,9 @@ impl Engine {
         let volumes = mounts.filter_map(|mount| Some(mount.docker_volume?.name));
         self.mounted.insert(id.clone(), volumes.collect());
         self.ports.insert(id.clone(), spec.ports);
+        if let Some(fence) = spec.fence {
+            self.fenced.insert(id.clone(), fence.tag);
+        }
         self.containers.insert(id.clone(), container);
         id
     }
@@ -467,6 +474,7 @@ impl Engine {
 
     fn remove(&mut self, id: &ContainerId) {
         self.ports.remove(id);
+        self.fenced.remove(id);
         self.mounted.remove(id);
         self.found.remove(id);
         self.ill.remove(id);
@@ -541,6 +549,23 @@ impl Engine {
         for id in self.ids(|_| true) {
             self.end(&id, 137, false, wall);
         }
+    }
+
+    /// By what the fence knows a container, if it runs under a lease.
+    pub fn fence_of(&self, container: &ContainerId) -> Option<FenceTag> {
+        self.fenced.get(container).copied()
+    }
+
+    /// The fence kills whatever runs with this tag. Says whether there was anything.
+    pub fn kill_fenced(&mut self, tag: FenceTag, wall: WallTime) -> bool {
+        let fenced = self.fenced.iter().filter(|(_, other)| **other == tag);
+        let ids: Vec<ContainerId> = fenced.map(|(id, _)| id.clone()).collect();
+        let running = ids.iter().filter(|id| self.get(id).is_some_and(is_running));
+        let is_any = running.count() > 0;
+        for id in ids {
+            self.end(&id, 137, false, wall);
+        }
+        is_any
     }
 
     /// A container dies by itself.

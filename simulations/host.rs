@@ -7,6 +7,7 @@ use std::time::Duration;
 use kontena_core::id::NodeId;
 use kontena_core::identity::SecretKey;
 use kontena_core::keys::Keys;
+use kontena_core::lease::FenceTag;
 use kontena_core::network::peers::Wanted;
 use kontena_core::node::{Node, Status};
 use kontena_core::time::Instant;
@@ -25,6 +26,11 @@ pub struct Host {
     pub disk: Disk,
     pub engine: Engine,
     pub clock: Clock,
+    /// Until when what carries these tags may run, by the world's clock: the fence is a process of its own, and knows it
+    /// from a file.
+    pub(crate) fences: BTreeMap<FenceTag, Instant>,
+    /// Whether the node has been told in this life that the fence does its work.
+    pub(crate) is_fence_told: bool,
     /// What its node showed last.
     pub view: Arc<View>,
     pub keys: Arc<Keys>,
@@ -65,6 +71,8 @@ impl Host {
             disk: Disk::default(),
             engine: Engine::new(host),
             clock: Clock::default(),
+            fences: BTreeMap::new(),
+            is_fence_told: false,
             view: Arc::default(),
             keys: Arc::default(),
             status: Status::default(),

@@ -12,7 +12,9 @@ mod keys;
 use std::fmt;
 use std::time::Duration;
 
-pub use ask::{Ask, SERVICES, Shape, VERSIONS, key, rebuilt, stack_images};
+pub use ask::{
+    Ask, COMMON_SERVICES, LEASED, SERVICES, Shape, VERSIONS, key, rebuilt, stack_images,
+};
 pub use deed::{Deed, Touched};
 pub use draw::draw;
 pub use keys::{KEYS, LASTING, key_write};

@@ -5,6 +5,7 @@ use std::collections::BTreeMap;
 
 use kontena_core::command::{Command, CommandId};
 use kontena_core::id::NodeId;
+use kontena_core::lease::FenceTag;
 use kontena_core::message::{JoinAnswer, JoinCall, Message, Presentation, Presented};
 use kontena_core::node::{Record, SaveId};
 use kontena_core::reconcile::MoveAsk;
@@ -58,6 +59,13 @@ pub(crate) enum What {
         id: ActionId,
         outcome: Outcome,
     },
+    /// The fence looks whether the time of what carries this tag is over.
+    Fence {
+        power: u64,
+        tag: FenceTag,
+    },
+    /// The node hears that the fence does its work.
+    Fenced,
     /// The engine shows its containers; and again after a while, if it is the regular listing.
     Observe {
         again: bool,
@@ -106,7 +114,9 @@ impl What {
     /// Whether it is input to the node itself, which takes none while its loop stands still.
     pub(crate) fn is_for_the_node(&self) -> bool {
         match self {
-            Self::Carry { .. } | Self::Save { .. } | Self::Stream { .. } => false,
+            Self::Carry { .. } | Self::Save { .. } | Self::Stream { .. } | Self::Fence { .. } => {
+                false
+            }
             Self::Deliver { .. }
             | Self::Moved { .. }
             | Self::Glance
@@ -121,6 +131,7 @@ impl What {
             | Self::JoinAnswered { .. }
             | Self::Presents { .. }
             | Self::Presented { .. }
+            | Self::Fenced
             | Self::MoveAsked { .. } => true,
         }
     }
@@ -134,8 +145,10 @@ impl What {
             | Self::JoinAnswered { .. }
             | Self::Presents { .. }
             | Self::Presented { .. }
+            | Self::Fence { .. }
             | Self::Stream { .. } => true,
             Self::MoveAsked { .. }
+            | Self::Fenced
             | Self::Moved { .. }
             | Self::Glance
             | Self::Refused { .. }
@@ -170,6 +183,8 @@ impl What {
             Self::Glance => 16,
             Self::MoveAsked { .. } => 17,
             Self::Stream { .. } => 18,
+            Self::Fence { .. } => 19,
+            Self::Fenced => 20,
         }
     }
 }

@@ -1,6 +1,7 @@
 //! The world: hosts, one queue of events, virtual time.
 
 mod carry;
+mod fencing;
 mod happen;
 mod misfortune;
 mod moving;

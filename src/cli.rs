@@ -19,6 +19,7 @@ mod etcd;
 mod exec;
 mod external_registry;
 mod failure;
+mod fence;
 mod fields;
 mod globals;
 mod grid;
@@ -164,6 +165,8 @@ It waits for `kontena init` or `kontena join`.")]
     #[command(hide = true)]
     Complete(complete::Complete),
     #[command(hide = true)]
+    Fence(fence::FenceCommand),
+    #[command(hide = true)]
     Openapi(openapi::Openapi),
     #[command(hide = true)]
     Man(man::Man),
@@ -208,7 +211,7 @@ fn parse(arguments: impl IntoIterator<Item = OsString>, width: usize) -> Result<
 fn tree(width: usize) -> clap::Command {
     let mut tree = Cli::command().term_width(width);
     tree.build();
-    ["daemon", "demo", "completion", "openapi", "man"]
+    ["daemon", "demo", "completion", "fence", "openapi", "man"]
         .into_iter()
         .fold(tree, |tree, name| {
             tree.mut_subcommand(name, globals::hide_target)
@@ -239,6 +242,10 @@ fn carry_out(cli: Cli, environment: Environment<'_>, output: Output) -> Result<(
     if let Command::Daemon(asked) = &command {
         globals.refuse_target("daemon")?;
         return daemon::run(&output, environment, asked);
+    }
+    if let Command::Fence(asked) = &command {
+        globals.refuse_target("fence")?;
+        return fence::run(asked);
     }
     wait_for(ask(globals, command, environment, output))
 }
@@ -324,5 +331,6 @@ async fn ask(
             .await
         }
         Command::Daemon(_) => unreachable!("the daemon makes a runtime of its own"),
+        Command::Fence(_) => unreachable!("the fence has no runtime"),
     }
 }

@@ -11,6 +11,7 @@ pub(crate) mod config;
 mod containers;
 mod edges;
 mod effects;
+mod fences;
 mod images;
 mod keys;
 mod logs;
@@ -28,6 +29,7 @@ use std::time::Duration;
 use anyhow::Context;
 use kontena_core::command::CommandId;
 use kontena_core::node::{Input, Node, NodeConfig, Phase, SavedState};
+use kontena_core::time;
 use tokio::signal::unix::{Signal, SignalKind, signal};
 use tokio::time::{Instant, sleep_until};
 
@@ -126,14 +128,14 @@ async fn turn(
             return Ok(if is_stopping { End::Stopped } else { End::Left });
         }
         was_in_grid |= is_in_grid(&phase);
-        let wake = node.poll_timeout().map(|(at, _)| clock.when(at));
+        let wake = node.poll_timeout().map(|(at, _)| at);
         tokio::select! {
             () = stop.called(), if !is_stopping => {
                 is_stopping = true;
                 edges.refuse_orders();
                 node.handle(Input::Stopping, clock.now());
             }
-            () = until(wake) => {
+            () = until(wake.map(|wake| clock.when(wake))) => {
                 report_lag(node, wake, clock);
                 node.handle(Input::Wake, clock.now());
             }
@@ -159,9 +161,9 @@ async fn until(wake: Option<Instant>) {
     }
 }
 
-/// A wake-up that comes late means that this host stood still or is too busy.
-fn report_lag(node: &mut Node, wake: Option<Instant>, clock: Clock) {
-    let lag = wake.map_or(Duration::ZERO, |wake| wake.elapsed());
+/// A wake-up that comes late means that this host stood still, was suspended, or is too busy.
+fn report_lag(node: &mut Node, wake: Option<time::Instant>, clock: Clock) {
+    let lag = wake.map_or(Duration::ZERO, |wake| clock.monotonic().since(wake));
     if lag > LAG {
         tracing::warn!(?lag, "The loop lags");
         node.handle(Input::Lagged(lag), clock.now());

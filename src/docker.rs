@@ -17,6 +17,7 @@ mod contents;
 #[cfg(test)]
 pub(crate) mod engine_tests;
 mod exec;
+mod fencing;
 mod hook;
 mod labels;
 mod login;
@@ -54,7 +55,9 @@ pub(crate) use process::{Process, Running};
 pub(crate) use usage::Usage;
 pub(crate) use watch::Watch;
 
+use crate::fence::Fences;
 use contents::claims::Claims;
+use fencing::Grouping;
 use login::NoLogins;
 use trouble::Trouble;
 
@@ -83,6 +86,10 @@ pub(crate) struct Docker {
     network: Arc<str>,
     client: Arc<Mutex<Option<bollard::Docker>>>,
     logins: Arc<dyn Logins>,
+    /// What runs under a lease starts as these say.
+    fences: Fences,
+    /// Of the engine that is connected.
+    grouping: Arc<Mutex<Option<Grouping>>>,
     /// Shared by whoever makes volumes, and makes or starts what mounts them; held alone by who removes or replaces one.
     mounting: Arc<tokio::sync::RwLock<()>>,
     /// Copies that are read or replaced.
@@ -116,6 +123,8 @@ impl Docker {
             network: network.into(),
             client: Arc::default(),
             logins: Arc::new(NoLogins),
+            fences: Fences::none(),
+            grouping: Arc::default(),
             mounting: Arc::default(),
             claims: Claims::default(),
             life: contents::random()?.into(),
@@ -126,6 +135,11 @@ impl Docker {
     /// The same engine, which asks registries as whom these say.
     pub(crate) fn with_logins(self, logins: Arc<dyn Logins>) -> Self {
         Self { logins, ..self }
+    }
+
+    /// The same engine, which starts what runs under a lease as these say.
+    pub(crate) fn with_fences(self, fences: Fences) -> Self {
+        Self { fences, ..self }
     }
 
     /// As whom the registry of an image is asked.
@@ -170,6 +184,11 @@ impl Docker {
     /// Makes the next call negotiate again.
     fn forget_client(&self) {
         *self.shared() = None;
+        *self.known_grouping() = None;
+    }
+
+    fn known_grouping(&self) -> std::sync::MutexGuard<'_, Option<Grouping>> {
+        self.grouping.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
     fn shared(&self) -> std::sync::MutexGuard<'_, Option<bollard::Docker>> {

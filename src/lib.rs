@@ -14,6 +14,7 @@ mod demo;
 mod disk;
 mod docker;
 mod entropy;
+mod fence;
 mod laptop;
 mod network;
 mod p2p;

@@ -195,7 +195,7 @@ fn a_stack_is_printed_as_the_api_is_told_of_it() {
     assert_eq!(payload["dependencies"][0]["name"], "db");
     let said = String::from_utf8(ran.stderr).unwrap();
     for expected in [
-        "`deploy` of the service `web` is not carried out yet\n  --> kontena.yml:16:5",
+        "`deploy.interval` of the service `web` is not carried out yet\n  --> kontena.yml:16:14",
         "the stack has no variable `nobody`",
     ] {
         assert!(said.contains(expected), "{said}");

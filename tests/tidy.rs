@@ -37,6 +37,11 @@ const LAYERS: &[(&str, &[&str], &str)] = &[
         "an edge imports the core and its one library",
     ),
     (
+        "src/fence",
+        EDGES_AND_ABOVE,
+        "the fence knows files, processes and a clock, and nothing of a node",
+    ),
+    (
         "src/laptop",
         &[
             "crate::p2p",

@@ -9,7 +9,7 @@ use kontena_core::placement::{ServicePlacement, place};
 use kontena_core::time::Instant;
 
 use super::stopping::is_bound;
-use super::{Check, Findings, Scene, Topic, name, order};
+use super::{Check, Findings, Scene, Topic, leases, name, order};
 use crate::fact::Fact;
 
 pub(super) const CHECKS: &[&Check] = &[&IS_THERE];
@@ -96,6 +96,9 @@ fn lacks(scene: Scene<'_>, host: usize) -> BTreeSet<InstanceId> {
             .iter()
             .filter(|(_, each)| each.holder == Some(me));
         let instances = mine.map(|(number, _)| InstanceId::new(key.clone(), *number));
+        if leases::lacks_witnesses(scene, host, key) {
+            continue;
+        }
         lacks.extend(instances.filter(|instance| !is_bound(instance) && !has.contains(instance)));
     }
     lacks

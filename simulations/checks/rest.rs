@@ -165,7 +165,7 @@ impl<'a> Truth<'a> {
         let Ok(service) = &deployed.revision.service else {
             return;
         };
-        if record.state != Lifecycle::Running {
+        if record.state != Lifecycle::Running || self.lacks_witnesses(record, service) {
             return;
         }
         match (service.deploy.strategy, service.stateful) {
@@ -180,6 +180,12 @@ impl<'a> Truth<'a> {
         if goes_on {
             self.says_why_not(key, deployed, findings);
         }
+    }
+
+    /// Whether too few of its witnesses are there to grant it to anybody.
+    fn lacks_witnesses(&self, record: &ServiceRecord, service: &Service) -> bool {
+        let present = record.witnesses.intersection(&self.present).count();
+        service.is_leased() && 2 * present <= record.witnesses.len()
     }
 
     /// Who may not run it starts nothing of it: what it keeps for want of another node stays as it is.

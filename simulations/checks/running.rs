@@ -197,6 +197,7 @@ fn better_reached(view: &View, me: &NodeId, instance: &InstanceId) -> Option<Nod
         Shape::Stateful | Shape::Kept | Shape::Daemon => false,
         Shape::Plain
         | Shape::Waiting
+        | Shape::Leased
         | Shape::Relaxed
         | Shape::Zoned
         | Shape::Published

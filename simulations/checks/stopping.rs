@@ -24,7 +24,7 @@ pub(super) const CHECKS: &[&Check] = &[&FOR_A_REASON, &CUT_OFF, &RELIEVED, &RUNS
 
 static FOR_A_REASON: Check = Check {
     name: "stops-for-a-reason",
-    says: "a healthy container is stopped only because the documents no longer want it, a newer deploy replaces it, no member that it hears knows its deploy any more, another node runs the instance, or it moves to another node",
+    says: "a healthy container is stopped only because the documents no longer want it, a newer deploy replaces it, no member that it hears knows its deploy any more, another node runs the instance, it moves to another node, or its lease is over",
     why: "a link that came back, a restart or a lost message is no reason to restart anything",
 };
 
@@ -48,6 +48,9 @@ static RUNS_THERE: Check = Check {
 
 /// What a node says of an instance that has ended may be so old: it is believed while the node is heard of.
 const SAID_FOR: Duration = Duration::from_secs(60);
+
+/// Before the fence does it.
+const STOPPED_BEFORE: Duration = Duration::from_secs(5);
 
 static ONLY_OURS: Check = Check {
     name: "only-ours",
@@ -136,7 +139,8 @@ impl Stopping {
         let view = scene.view(host);
         let is_given_up = scene.host(host).status.phase == Phase::Member
             && !is_unwanted(view, container)
-            && !is_bound(instance);
+            && !is_bound(instance)
+            && !container.care.leased;
         let placement = place(view);
         let successor = placement.get(instance).and_then(|each| each.holder);
         let Some(successor) = successor.filter(|_| is_given_up) else {
@@ -180,11 +184,20 @@ fn has_reason(scene: Scene<'_>, host: usize, container: &Container, findings: &m
         || is_asked_for(scene, host, &container.owner.instance)
         || is_of_a_lost_deploy(scene, host, container)
         || has_better_twin(scene, host, container)
+        || is_out_of_time(scene, host, container)
     {
         return;
     }
     let instance = &container.owner.instance;
     let placement = place(view);
+    let is_here = matches!(
+        placement.role(instance, &scene.world.id(host)),
+        Role::Run(_)
+    );
+    // Its successor cannot begin before.
+    if container.care.leased && !is_here {
+        return;
+    }
     match placement.role(instance, &scene.world.id(host)) {
         Role::Run(_) | Role::Keep => findings.add(&FOR_A_REASON, {
             let owner = &container.owner;
@@ -200,6 +213,12 @@ fn has_reason(scene: Scene<'_>, host: usize, container: &Container, findings: &m
             is_relieved(scene, host, container, assignment, findings);
         }
     }
+}
+
+/// Whether the lease that it runs under is over in a moment, so that the fence would kill it.
+fn is_out_of_time(scene: Scene<'_>, host: usize, container: &Container) -> bool {
+    let left = scene.world.time_left(host, &container.id);
+    left.is_some_and(|left| left < STOPPED_BEFORE)
 }
 
 /// Whether a person wants it elsewhere, with its data, and the node there has asked for that.

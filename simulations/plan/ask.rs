@@ -6,7 +6,7 @@ use kontena_core::command::{Command, StackInput};
 use kontena_core::id::{InstanceId, RevisionHash, ServiceKey, ServiceName, StackName};
 use kontena_core::stack::{
     Deploy, HealthCheck, Hook, Hooks, Link, OnFailure, OnReturn, Order, Port, Protocol, Question,
-    Service, Spread, Strategy, Takeover,
+    Service, Spread, Strategy, Takeover, Witnesses,
 };
 use kontena_core::view::Availability;
 use kontena_core::volume::{Definition, Scope, VolumeName};
@@ -18,7 +18,13 @@ use crate::world::World;
 pub const VERSIONS: u32 = 4;
 
 /// Services have numbers below this.
-pub const SERVICES: usize = 9;
+pub const SERVICES: usize = 10;
+
+/// Of these any may be among the first services of a plan; the others are drawn apart.
+pub const COMMON_SERVICES: usize = 9;
+
+/// The service that runs under a lease, of the first three nodes.
+pub const LEASED: usize = 9;
 
 /// Labels of zones, of which a host gets one.
 const ZONES: [&str; 2] = ["az=a", "az=b"];
@@ -325,6 +331,8 @@ pub enum Shape {
     Published,
     /// Has data in a volume of the grid.
     Kept,
+    /// One instance, under a lease.
+    Leased,
     /// Placed by the scores alone; no more than two have the memory that they set aside on one host. Where two
     /// have it after a split, the longer running one stays.
     Random,
@@ -341,6 +349,7 @@ impl Shape {
         Self::Published,
         Self::Random,
         Self::Kept,
+        Self::Leased,
     ];
 
     pub fn of(service: usize) -> Self {
@@ -367,6 +376,7 @@ impl Shape {
                 let mount = format!("{}:/data", volume(number));
                 service.volumes = vec![mount.parse().expect("a mount")];
             }
+            Self::Leased => service.deploy.lease = Some(witnesses()),
             Self::Daemon => service.deploy.strategy = Strategy::Daemon,
             Self::Relaxed => {
                 service.deploy.min_health = 500;
@@ -406,7 +416,7 @@ impl Shape {
             Self::Plain | Self::Relaxed => version.is_multiple_of(2),
             Self::Waiting | Self::Published => version.is_multiple_of(3),
             Self::Random => true,
-            Self::Stateful | Self::Kept | Self::Daemon | Self::Zoned => false,
+            Self::Stateful | Self::Kept | Self::Daemon | Self::Zoned | Self::Leased => false,
         };
         if starts_first {
             Order::StartFirst
@@ -425,6 +435,7 @@ impl Shape {
             | Self::Kept
             | Self::Daemon
             | Self::Published
+            | Self::Leased
             | Self::Random => {}
         }
     }
@@ -440,6 +451,7 @@ impl Shape {
             | Self::Daemon
             | Self::Relaxed
             | Self::Zoned
+            | Self::Leased
             | Self::Published => None,
         }
     }
@@ -455,6 +467,11 @@ impl Shape {
             )
         })
     }
+}
+
+fn witnesses() -> Witnesses {
+    let names = ["n1", "n2", "n3"].map(|name| name.parse().expect("a node's name"));
+    Witnesses::new(names.to_vec()).expect("three, none twice")
 }
 
 fn hooks() -> Hooks {

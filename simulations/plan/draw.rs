@@ -7,7 +7,7 @@ mod apart;
 
 use std::time::Duration;
 
-use super::{Ask, Deed, Plan, SERVICES, Step, VERSIONS};
+use super::{Ask, COMMON_SERVICES, Deed, Plan, Step, VERSIONS};
 use crate::chance::Chance;
 
 const SECOND: u64 = 1000;
@@ -114,7 +114,7 @@ pub fn draw(seed: u64, nodes: Option<usize>, lasts: Duration) -> Plan {
 fn first_service(seed: u64) -> usize {
     let mut chance = Chance::new(seed, "services");
     match chance.happens(300) {
-        true => chance.index(SERVICES),
+        true => chance.index(COMMON_SERVICES),
         false => 0,
     }
 }
@@ -198,7 +198,7 @@ impl Draw {
     }
 
     fn numbered(&self, number: usize) -> usize {
-        (self.first + number) % SERVICES
+        (self.first + number) % COMMON_SERVICES
     }
 
     fn instances(&mut self) -> u32 {

@@ -8,6 +8,7 @@ mod failures;
 mod found;
 mod health;
 mod jobs;
+mod leases;
 mod membership;
 mod moves;
 mod placing;

@@ -51,6 +51,7 @@ impl World {
             }
             Output::Save { id, records } => self.give_to_disk(host, id, records),
             Output::Run { id, action } => self.give_to_engine(host, id, action),
+            Output::Fence { tag, until } => self.fence(host, tag, until),
             Output::Abort { id } => self.abort(host, id),
             Output::AnswerMove { id, answer } => self.answer_move(id, answer),
             Output::Reply { id, reply } => {
@@ -159,6 +160,7 @@ impl World {
             | Message::Want(_)
             | Message::Stored(_)
             | Message::Applied { .. }
+            | Message::Lease(_)
             | Message::KeysHeld(_)
             | Message::Keys(_)
             | Message::Cloned { .. } => true,

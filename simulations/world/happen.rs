@@ -62,6 +62,11 @@ impl World {
                 self.answer(host, life, id, outcome);
             }
             What::Carry { .. } => {}
+            What::Fence { power, tag } if self.hosts[host].power == power => {
+                self.end_fenced(host, tag);
+            }
+            What::Fence { .. } => {}
+            What::Fenced => self.handle(host, Input::Fenced(Ok(()))),
             What::Done { id, outcome } => self.handle(host, Input::Done { id, outcome }),
             What::Observe { again } => self.observe(host, again),
             What::Save { id, records } => self.save(host, id, records),
@@ -100,9 +105,10 @@ impl World {
     /// The engine carries an action out even if the node that asked for it has died meanwhile. The
     /// answer goes to the life that asked.
     fn carry_out(&mut self, host: usize, action: Action, fails: Option<Failure>) -> Outcome {
+        let is_over = self.is_out_of_time(host, &action);
         let machine = &mut self.hosts[host];
         let wall = machine.clock.read(self.now).wall;
-        match fails {
+        match fails.or(is_over) {
             Some(failure) => Err(failure),
             None => machine.engine.carry_out(action, wall),
         }

@@ -26,6 +26,7 @@ impl World {
         machine.status = Default::default();
         machine.powered = true;
         machine.is_introduced = false;
+        machine.is_fence_told = false;
         machine.disk_busy_until = self.now;
         let life = usize::try_from(machine.life).expect("fewer boots than an index");
         let mut chance = Chance::of(seed, "boot", &[host, life]);
@@ -118,6 +119,7 @@ impl World {
         machine.life += 1;
         machine.power += 1;
         machine.powered = false;
+        machine.fences.clear();
         let wall = machine.clock.read(self.now).wall;
         machine.engine.power_cut(wall);
         self.tell(host, || Fact::Died { power: true });

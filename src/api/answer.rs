@@ -270,7 +270,7 @@ fn class(refusal: &Refusal) -> (StatusCode, ErrorKind) {
         Refusal::Token => (StatusCode::FORBIDDEN, ErrorKind::Unauthorized),
         Refusal::TokenForm { .. } => (StatusCode::UNPROCESSABLE_ENTITY, ErrorKind::Invalid),
         // What a request says was checked before: it is the grid that is not as the command needs it.
-        Refusal::Invalid(_) | Refusal::NoVolume { .. } => {
+        Refusal::Invalid(_) | Refusal::NoVolume { .. } | Refusal::NoWitness { .. } => {
             (StatusCode::CONFLICT, ErrorKind::Invalid)
         }
         Refusal::NeedsForce { .. } | Refusal::LosesData { .. } => {
@@ -318,6 +318,7 @@ fn hint(refusal: &Refusal) -> Option<String> {
                 "`kontena volume create --scope instance {volume}` makes it"
             ));
         }
+        Refusal::NoWitness { .. } => "`kontena node ls` lists the nodes of this grid",
         Refusal::Exists {
             what: "service",
             name,

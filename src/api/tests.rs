@@ -20,6 +20,7 @@ mod hanging;
 mod jobs;
 mod keys;
 mod kontena;
+mod leases;
 mod logs;
 mod lost;
 mod moves;

@@ -7,6 +7,7 @@ mod deploys;
 mod environment;
 mod exec;
 mod health_check;
+mod lease;
 mod links;
 mod placing;
 mod render;
@@ -59,7 +60,11 @@ enum Command {
   kontena service create -p 8080:80 --instances 2 web nginx
 
 Unless it is given otherwise: 1 instance, strategy `ha`, 0.8 of the instances healthy during a
-deploy, the image's own stop signal, and 10s to stop.")]
+deploy, the image's own stop signal, and 10s to stop.
+
+What `--singleton lease` assumes: a lease holds for 20 s; the clocks of the
+holder and the witnesses may run apart by at most 5 %, and the fence process
+must run: `docs/design/leases.md`.")]
     Create(Box<Create>),
     /// Change a service: a stateless one that runs is rolled out at once, a stateful one by a deploy
     #[command(after_help = "Example:

@@ -8,6 +8,7 @@ mod deploy;
 mod frozen;
 mod grid;
 mod join_address;
+mod lease;
 mod member;
 mod moved;
 mod moving;
@@ -280,6 +281,8 @@ pub enum Refusal {
         service: ServiceKey,
         volume: VolumeName,
     },
+    #[error("service `{service}` names the witness `{node}`, which is no node of this grid")]
+    NoWitness { service: ServiceKey, node: NodeName },
     /// A route of this host leads into the grid's network; nothing is in the way of `free`.
     #[error("this host's route `{route}` overlaps {supernet}, the grid's network")]
     Overlap {
@@ -399,7 +402,7 @@ pub(crate) fn assume_dead(view: &View, node: NodeId, last: LastSign) -> Result<V
 
 /// What a node that leaves is warned of.
 pub(crate) fn check_leaving(view: &View, node: NodeId, member: &Member) -> Result<(), Refusal> {
-    member::check_data(view, node, member)
+    member::check_needed(view, node, member)
 }
 
 fn token_key(seed: &[u8; 32]) -> [u8; 32] {

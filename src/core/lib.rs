@@ -14,6 +14,7 @@ pub mod id;
 pub mod identity;
 pub mod job;
 pub mod keys;
+pub mod lease;
 pub mod manifest;
 pub mod membership;
 pub mod message;

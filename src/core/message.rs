@@ -16,6 +16,7 @@ use sha2::{Digest as _, Sha256};
 use crate::document::{DocumentId, Have, SignedEnvelope};
 use crate::id::{EnvelopeHash, GridId, NodeId};
 use crate::keys::{KeyNews, KeysHeld};
+use crate::lease::LeaseWord;
 use crate::membership::admission::JoinRequest;
 use crate::membership::vector::{Brief, Vector};
 use crate::network::plan::{HostRoute, Range};
@@ -46,6 +47,8 @@ pub enum Message {
     Stored(Vec<EnvelopeHash>),
     /// "The names here follow your report of this order", which said of an instance that it stops.
     Applied { order: ReportOrder },
+    /// Of a lease that a node wants, has or lets go, and that the other is a witness of.
+    Lease(LeaseWord),
     /// "I have these keys: send what is missing", to a peer whose digest differs.
     KeysHeld(KeysHeld),
     /// Writes of keys that the receiver does not have, or that were just written.

@@ -14,6 +14,7 @@ mod inbox;
 mod joining;
 mod journal;
 mod keys;
+mod leasing;
 mod leaving;
 mod moving;
 mod networking;
@@ -43,6 +44,7 @@ use crate::document::{Replica, SignedEnvelope};
 use crate::id::{InstanceId, NodeId};
 use crate::identity::SecretKey;
 use crate::keys::{KeyReply, KeyWrite, Keys};
+use crate::lease::FenceTag;
 use crate::membership::clone::Lives;
 use crate::membership::freshness::Pulse;
 use crate::message::{JoinAnswer, JoinCall, Message, Presentation, Presented};
@@ -61,6 +63,7 @@ use halting::Halting;
 use inbox::Inbox;
 use joining::Joining;
 use keys::KeyStore;
+use leasing::Leasing;
 use moving::Moving;
 use networking::Networking;
 use own::Own;
@@ -125,6 +128,8 @@ pub enum Input {
         id: CommandId,
         command: Command,
     },
+    /// Whether whatever ends containers in this daemon's place does its work, after a change; why not, if not.
+    Fenced(Result<(), String>),
     /// Somebody writes to the key-value store. Answered by [`Output::KeysReply`].
     WriteKey {
         id: CommandId,
@@ -212,6 +217,12 @@ pub enum Output {
     Run {
         id: ActionId,
         action: Action,
+    },
+    /// Nothing that carries this tag may run after that time, whoever decides then: before it is over, the fence
+    /// kills it. The newest word counts. Comes before the [`Output::Run`] that relies on it.
+    Fence {
+        tag: FenceTag,
+        until: Instant,
     },
     /// Nobody waits for this action any more: it is ended, and its outcome follows.
     Abort {
@@ -362,6 +373,7 @@ pub struct Node {
     arrivals: BTreeMap<InstanceId, Arrival>,
     joining: Joining,
     key_store: KeyStore,
+    leasing: Leasing,
     presenting: Presenting,
     standing_by: StandingBy,
     stopping: Stopping,
@@ -403,6 +415,7 @@ impl Node {
             arrivals: BTreeMap::new(),
             joining: Joining::default(),
             key_store: KeyStore::default(),
+            leasing: Leasing::new(config.nonce, now.monotonic),
             presenting: Presenting::default(),
             standing_by: StandingBy::default(),
             stopping: Stopping::default(),
@@ -437,6 +450,7 @@ impl Node {
             }
             Input::Presented { by, answer } => self.presented(by, answer, now),
             Input::Command { id, command } => self.command(id, command, now),
+            Input::Fenced(fence) => self.fence_told(fence),
             Input::WriteKey { id, write } => self.write_key(id, write),
             Input::Observed(observed) => self.observed(observed, now),
             Input::Done { id, outcome } => self.done(id, outcome, now),
@@ -489,6 +503,7 @@ impl Node {
                 .map(|at| (at, "absences")),
             self.leave_wake().map(|at| (at, "leaving")),
             self.stopping.next_wake().map(|at| (at, "stopping")),
+            self.leasing.next_wake().map(|at| (at, "leases")),
             self.stand_by_wake().map(|at| (at, "standing by")),
             self.key_store
                 .next_wake(self.acts_from())

@@ -27,6 +27,7 @@ mod health_check;
 mod hooks;
 mod image;
 mod image_mark;
+mod lease;
 mod link;
 mod logging;
 mod network_mode;
@@ -54,6 +55,7 @@ pub use health_check::{HealthCheck, InvalidHealthCheck, Question, Written as Wri
 pub use hooks::{Hook, Hooks, InvalidHook, Stage};
 pub use image::{InvalidImage, has_digest, image_reference, repository};
 pub use image_mark::{ImageMark, InvalidImageMark};
+pub use lease::{InvalidSingleton, InvalidWitnesses, Singleton, Witnesses};
 pub use link::InvalidLink;
 pub use logging::{InvalidLogging, Logging, log_driver, log_option};
 pub use network_mode::NetworkMode;
@@ -211,6 +213,11 @@ impl Service {
         self.stateful || schedule.is_some_and(|schedule| !schedule.takeover)
     }
 
+    /// Whether it runs only while it holds a lease, and is taken over without anybody's word.
+    pub fn is_leased(&self) -> bool {
+        self.deploy.lease.is_some()
+    }
+
     /// The volumes of the grid that it mounts.
     pub fn named_volumes(&self) -> impl Iterator<Item = &VolumeName> {
         self.volumes.iter().filter_map(|mount| match &mount.source {
@@ -309,6 +316,9 @@ pub struct Deploy {
     /// It is a job.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub schedule: Option<Schedule>,
+    /// It is a singleton that runs only while a majority of these grants it a lease.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub lease: Option<Witnesses>,
     #[serde(flatten)]
     pub unknown: BTreeMap<String, serde_json::Value>,
 }
@@ -360,6 +370,7 @@ impl Default for Deploy {
             canary: None,
             standby_images: Self::default_standby_images(),
             schedule: None,
+            lease: None,
             unknown: BTreeMap::new(),
         }
     }
@@ -483,6 +494,21 @@ mod tests {
         assert_eq!(deploy.min_health, 800, "thousandths");
         assert_eq!(deploy.strategy, Strategy::Ha);
         assert_eq!((deploy.wait_for_port, deploy.canary), (None, None));
+    }
+
+    #[test]
+    fn a_lease_is_part_of_a_revision_under_its_own_key() {
+        let names = ["b", "a", "c"].map(|name| name.parse().unwrap());
+        let mut service = Service::new("a:1");
+        service.deploy.lease = Some(Witnesses::new(names.into()).unwrap());
+        let encoded = String::from_utf8(service.encode()).unwrap();
+        assert_eq!(
+            encoded,
+            r#"{"image":"a:1","deploy":{"strategy":"ha","min_health":800,"lease":["b","a","c"]}}"#
+        );
+        let read: Service = serde_json::from_str(&encoded).unwrap();
+        assert_eq!(read, service);
+        assert!(read.is_leased() && !read.is_from_the_future());
     }
 
     #[test]

@@ -245,6 +245,8 @@ pub struct ServiceRecord {
     pub state: Lifecycle,
     /// Stateful instances are bound to the node that holds their volume. By instance number.
     pub pins: BTreeMap<u32, Pin>,
+    /// Who grants its lease: those that its witnesses' names meant when it was created. Empty where it has none.
+    pub witnesses: BTreeSet<NodeId>,
     /// What was ordered last of moves of such instances, whether it counts or not. By instance number.
     pub moves: BTreeMap<u32, MoveOrder>,
     pub created: WallTime,

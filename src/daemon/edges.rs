@@ -32,6 +32,7 @@ use super::clock::Clock;
 use super::config::{self, Config};
 use super::containers::NodeContainers;
 use super::effects::{Effects, input_of, message_of};
+use super::fences::Fencing;
 use super::images::EngineImages;
 use super::keys::KeyServing;
 use super::logs::NodeLogs;
@@ -178,17 +179,19 @@ impl Edges {
         clock: Clock,
     ) -> anyhow::Result<Self> {
         let (view, views) = watch::channel(Arc::default());
-        let docker = docker(config)?.with_logins(Arc::new(GridLogins {
+        let (input, inputs) = mpsc::channel(INPUTS);
+        let (fencing, fences) = Fencing::start(&config.data_dir, input.clone())?;
+        let logins = Arc::new(GridLogins {
             views: views.clone(),
             identity: key.clone(),
-        }));
+        });
+        let docker = docker(config)?.with_logins(logins).with_fences(fences);
         let (events, p2p_events) = mpsc::channel(EVENTS);
         let listen = bindable(config);
         let p2p = P2p::start(key, &listen, events)?;
         let listeners = listeners(config, &docker).await?;
         let footprint = Footprint::read(&config.data_dir)?;
         let (saver, saved) = disk.start()?;
-        let (input, inputs) = mpsc::channel(INPUTS);
         let (status, statuses) = watch::channel(Status::default());
         let (grid, grids) = watch::channel(None);
         let (commands, orders) = mpsc::channel(ORDERS);
@@ -253,7 +256,7 @@ impl Edges {
         let watch = docker.watch(grids);
         let carrying = moves.clone();
         let effects = Effects::new(
-            p2p, docker, carrying, saver, input, view, keys, status, grid, told,
+            p2p, docker, carrying, fencing, clock, saver, input, view, keys, status, grid, told,
         );
         let known_addresses = addresses(&listen, &config.advertise);
         Ok(Self {

@@ -9,9 +9,11 @@ use bytes::Bytes;
 use kontena_core::command::{CommandId, Reply};
 use kontena_core::id::NodeId;
 use kontena_core::keys::{KeyReply, Keys};
+use kontena_core::lease::{FenceTag, KILLED_BEFORE};
 use kontena_core::message::{self, JoinCall, Message, Presentation, StrangerAnswer, StrangerCall};
 use kontena_core::node::{Input, Output, Phase, Record, SaveId, Status};
 use kontena_core::reconcile::action::{Action, ActionId, MoveStep};
+use kontena_core::time::Instant;
 use kontena_core::view::View;
 use tokio::sync::{mpsc, oneshot, watch};
 use tokio_util::sync::CancellationToken;
@@ -21,6 +23,8 @@ use crate::docker::Docker;
 use crate::p2p::{Answers, P2p, P2pEvent};
 
 use super::Commands;
+use super::clock::Clock;
+use super::fences::Fencing;
 use super::moves::NodeMoves;
 use super::networking::Told;
 
@@ -31,6 +35,8 @@ pub(super) struct Effects {
     moves: NodeMoves,
     /// Steps of moves that are under way, to be ended when nobody waits for them.
     ending: BTreeMap<ActionId, CancellationToken>,
+    fencing: Fencing,
+    clock: Clock,
     saver: Saver,
     /// The sender of the message that the node handles now; nobody where it handles something else.
     asker: Answers,
@@ -54,6 +60,8 @@ impl Effects {
         p2p: P2p,
         docker: Docker,
         moves: NodeMoves,
+        fencing: Fencing,
+        clock: Clock,
         saver: Saver,
         inputs: mpsc::Sender<Input>,
         view: watch::Sender<Arc<View>>,
@@ -68,6 +76,8 @@ impl Effects {
             docker,
             moves,
             ending: BTreeMap::new(),
+            fencing,
+            clock,
             saver,
             asker: Answers::default(),
             inputs,
@@ -160,6 +170,7 @@ impl Effects {
                 action: Action::Move(step),
             } => self.go_on_with_move(id, step),
             Output::Run { id, action } => self.run(id, action),
+            Output::Fence { tag, until } => self.fence(tag, until),
             Output::Abort { id } => self.abort(id),
             Output::AnswerMove { id, answer } => self.moves.answer(id, answer),
             Output::Reply { id, reply } => self.reply(id, reply),
@@ -241,6 +252,13 @@ impl Effects {
             // The daemon is stopping when nobody takes it; the next one looks at what is there.
             let _ = inputs.send(Input::Done { id, outcome }).await;
         });
+    }
+
+    /// The fence needs a moment to kill, so it begins before.
+    fn fence(&self, tag: FenceTag, until: Instant) {
+        let until = until.since_start().saturating_sub(KILLED_BEFORE);
+        let until = self.clock.moment(Instant::from_duration(until));
+        self.fencing.hold(tag, until);
     }
 
     fn abort(&mut self, id: ActionId) {

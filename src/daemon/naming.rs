@@ -303,6 +303,7 @@ mod tests {
             state: Lifecycle::Running,
             pins: Default::default(),
             moves: Default::default(),
+            witnesses: Default::default(),
             created: WallTime(0),
             updated: WallTime(0),
         };

@@ -10,17 +10,19 @@ use bollard::auth::DockerCredentials;
 use bollard::models::{ContainerCreateBody, ContainerInspectResponse};
 use bollard::query_parameters::{
     CreateContainerOptions, CreateImageOptions, InspectContainerOptions, RemoveContainerOptions,
-    RenameContainerOptions, StartContainerOptions, StopContainerOptions,
+    RenameContainerOptions, StopContainerOptions,
 };
 use futures::StreamExt;
 use kontena_core::reconcile::action::{
     Action, Container, ContainerId, ContainerSpec, ContainerState, Failure, Outcome, Success,
 };
 use kontena_core::stack::FrozenImage;
+use kontena_core::volume::Mounted;
 use tokio::net::TcpStream;
 use tokio::time::Instant;
 
 use super::container::container;
+use super::fencing::{Unstarted, is_fenced_alike, tag_of};
 use super::pull::Pull;
 use super::spec::{create_body, whole_seconds};
 use super::trouble::{CONFLICT, NOT_FOUND, Trouble};
@@ -179,9 +181,10 @@ impl Docker {
     }
 
     async fn run(&self, spec: &ContainerSpec) -> Outcome {
+        self.check_may_start(spec).await?;
         let _mounting = self.mounting.read().await;
         let made = self.make_volumes(spec).await?;
-        let ran = self.run_with_volumes(spec).await;
+        let ran = self.run_with_volumes(spec, &made).await;
         if let Err(failure) = &ran
             && !matches!(failure, Failure::Unreachable { .. })
         {
@@ -190,10 +193,11 @@ impl Docker {
         ran
     }
 
-    async fn run_with_volumes(&self, spec: &ContainerSpec) -> Outcome {
-        match self.create(spec).await {
-            Ok(id) => self.start_new(&id, spec).await,
-            Err(trouble) if trouble.is_status(CONFLICT) => self.adopt(spec).await,
+    async fn run_with_volumes(&self, spec: &ContainerSpec, made: &[&Mounted]) -> Outcome {
+        let group = self.group_of(spec).await?;
+        match self.create(spec, group.clone()).await {
+            Ok(id) => self.start_new(&id, spec, made).await,
+            Err(trouble) if trouble.is_status(CONFLICT) => self.adopt(spec, group.as_deref()).await,
             Err(Trouble::Refused {
                 status: NOT_FOUND,
                 message,
@@ -205,9 +209,13 @@ impl Docker {
         }
     }
 
-    async fn create(&self, spec: &ContainerSpec) -> Result<ContainerId, Trouble> {
-        self.create_from(&spec.name, create_body(spec, &self.network))
-            .await
+    async fn create(
+        &self,
+        spec: &ContainerSpec,
+        group: Option<String>,
+    ) -> Result<ContainerId, Trouble> {
+        let body = create_body(spec, &self.network, group);
+        self.create_from(&spec.name, body).await
     }
 
     pub(super) async fn create_from(
@@ -230,15 +238,27 @@ impl Docker {
         Ok(ContainerId(created.id))
     }
 
-    /// Starts what was just created; where that is refused, nothing stays behind.
-    async fn start_new(&self, id: &ContainerId, spec: &ContainerSpec) -> Outcome {
-        match self.start_call(id).await {
+    /// Starts what was just created, with the volumes that were made for it; where that is refused, nothing stays behind.
+    async fn start_new(
+        &self,
+        id: &ContainerId,
+        spec: &ContainerSpec,
+        made: &[&Mounted],
+    ) -> Outcome {
+        match self.start_call(id, tag_of(spec).as_ref()).await {
             Ok(()) => self.running(id).await,
-            Err(trouble @ Trouble::Refused { .. }) => {
+            Err(Unstarted::Engine(trouble @ Trouble::Refused { .. })) => {
                 self.discard(id).await;
                 Err(start_failure(trouble, spec))
             }
-            Err(trouble @ Trouble::Unreachable(_)) => Err(trouble.into()),
+            Err(unfenced @ Unstarted::Unfenced(_)) => {
+                self.discard(id).await;
+                self.unmake_volumes(made).await;
+                Err(unfenced.into())
+            }
+            Err(unknown @ (Unstarted::Engine(Trouble::Unreachable(_)) | Unstarted::Killed(_))) => {
+                Err(unknown.into())
+            }
         }
     }
 
@@ -251,12 +271,14 @@ impl Docker {
         }
     }
 
-    /// Another container has the name: ours of the same make is adopted, any other stays untouched.
-    async fn adopt(&self, spec: &ContainerSpec) -> Outcome {
+    /// Another container has the name: ours of the same make is adopted, any other stays untouched, as does one that the
+    /// fence would not find.
+    async fn adopt(&self, spec: &ContainerSpec, group: Option<&str>) -> Outcome {
         let occupied = || Failure::Occupied {
             name: spec.name.clone(),
         };
         let found = match self.inspect(&spec.name).await {
+            Ok(inspected) if !is_fenced_alike(&inspected, group) => return Err(occupied()),
             Ok(inspected) => container(inspected, &self.network),
             // It went away between the two calls: the next attempt finds the name free.
             Err(trouble) if trouble.is_status(NOT_FOUND) => return Err(occupied()),
@@ -270,11 +292,11 @@ impl Docker {
                 Ok(Success::Running(Box::new(found)))
             }
             ContainerState::Created | ContainerState::Exited { .. } => {
-                self.start_call(&found.id).await?;
+                self.start_call(&found.id, tag_of(spec).as_ref()).await?;
                 self.running(&found.id).await
             }
             ContainerState::Paused => {
-                self.unpause(&found.id).await?;
+                self.unpause_call(&found.id, tag_of(spec).as_ref()).await?;
                 self.running(&found.id).await
             }
             ContainerState::Dead => Err(occupied()),
@@ -293,7 +315,8 @@ impl Docker {
 
     async fn start(&self, id: &ContainerId) -> Outcome {
         let _mounting = self.mounting.read().await;
-        self.start_call(id).await?;
+        let carried = self.carried_by(id).await?;
+        self.start_call(id, carried.as_ref()).await?;
         Ok(Success::Done)
     }
 
@@ -354,17 +377,7 @@ impl Docker {
         }
     }
 
-    pub(super) async fn start_call(&self, id: &ContainerId) -> Result<(), Trouble> {
-        let name = id.0.clone();
-        self.call(CHANGE_LIMIT, |client| async move {
-            client
-                .start_container(&name, None::<StartContainerOptions>)
-                .await
-        })
-        .await
-    }
-
-    async fn unpause(&self, id: &ContainerId) -> Result<(), Trouble> {
+    pub(super) async fn unpause(&self, id: &ContainerId) -> Result<(), Trouble> {
         let name = id.0.clone();
         self.call(CHANGE_LIMIT, |client| async move {
             client.unpause_container(&name).await

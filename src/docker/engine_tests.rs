@@ -2,6 +2,7 @@
 //! these tests say that they were skipped.
 
 pub(crate) mod engine;
+mod fencing;
 
 use std::collections::BTreeMap;
 use std::net::{IpAddr, Ipv4Addr};
@@ -49,6 +50,7 @@ fn spec(instance: &str, script: &str) -> ContainerSpec {
         resources: Resources::default(),
         privileges: Privileges::default(),
         logging: Logging::default(),
+        fence: None,
         stop_signal: None,
         stop_grace: Duration::from_secs(1),
         hostname: "web-1".to_owned(),

@@ -33,9 +33,10 @@ impl Docker {
         limit: Duration,
     ) -> Outcome {
         self.remove_left_over(&spec.name).await?;
-        let body = hook_body(create_body(spec, &self.network), command);
+        let group = self.group_of(spec).await?;
+        let body = hook_body(create_body(spec, &self.network, group), command);
         let id = self.create_throw_away(spec, body).await?;
-        let ran = self.run_hook(&id, limit).await;
+        let ran = self.run_hook(&id, spec, limit).await;
         // Whatever became of it. What cannot be removed now is removed before it is run again.
         if let Err(trouble) = self.remove_throw_away(&id.0).await {
             let problem = trouble.problem();
@@ -76,9 +77,10 @@ impl Docker {
     async fn run_hook(
         &self,
         id: &ContainerId,
+        spec: &ContainerSpec,
         limit: Duration,
     ) -> Result<Option<(i64, VecDeque<String>)>, Failure> {
-        self.start_throw_away(id).await?;
+        self.start_throw_away(id, spec).await?;
         let code = match tokio::time::timeout(limit, self.end_of(id)).await {
             Ok(code) => code?,
             Err(_) => return Ok(None),

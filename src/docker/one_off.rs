@@ -20,6 +20,7 @@ use tokio::time::timeout;
 use super::container::plain_name;
 use super::contents::claims::Claim;
 use super::exec::{ExecOptions, NotStarted};
+use super::fencing::Unstarted;
 use super::labels::INSTANCE;
 use super::process::{Process, Running};
 use super::spec::create_body;
@@ -123,21 +124,22 @@ impl Docker {
     ) -> Result<Running, NotStarted> {
         let occupied = || NotStarted::Container(format!("`{}` is there already", spec.name));
         let awaited = self.awaited.wait_for(&spec.name).ok_or_else(occupied)?;
-        let body = one_off_body(create_body(spec, &self.network), options);
+        let group = self.group_of(spec).await.map_err(not_made)?;
+        let body = one_off_body(create_body(spec, &self.network, group), options);
         let created = self.create_throw_away(spec, body).await;
         let one_off = OneOff {
             id: created.map_err(not_made)?,
             grace: spec.stop_grace,
             _awaited: awaited,
         };
-        match self.attach_and_start(&one_off, options).await {
+        match self.attach_and_start(&one_off, spec, options).await {
             Ok(connection) => {
                 let process = Process::OneOff(one_off);
                 Ok(Running::of(process, connection, options.tty))
             }
-            Err(trouble) => {
+            Err(unstarted) => {
                 self.remove_one_off(&one_off).await;
-                Err(not_begun(&trouble))
+                Err(not_begun(unstarted))
             }
         }
     }
@@ -146,10 +148,11 @@ impl Docker {
     async fn attach_and_start(
         &self,
         one_off: &OneOff,
+        spec: &ContainerSpec,
         options: &ExecOptions,
-    ) -> Result<super::exec::Hijacked, Trouble> {
+    ) -> Result<super::exec::Hijacked, Unstarted> {
         let connection = self.attach_to(&one_off.id, options).await?;
-        self.start_throw_away(&one_off.id).await?;
+        self.start_throw_away(&one_off.id, spec).await?;
         Ok(connection)
     }
 
@@ -285,7 +288,13 @@ fn not_made(failure: Failure) -> NotStarted {
 }
 
 /// Engines tell in words alone that there is no such program: `docker run` goes by the same.
-fn not_begun(trouble: &Trouble) -> NotStarted {
+fn not_begun(unstarted: Unstarted) -> NotStarted {
+    let trouble = match unstarted {
+        Unstarted::Unfenced(problem) | Unstarted::Killed(problem) => {
+            return NotStarted::Container(problem);
+        }
+        Unstarted::Engine(trouble) => trouble,
+    };
     let problem = trouble.problem().to_owned();
     let says = |signs: &[&str]| signs.iter().any(|sign| problem.contains(sign));
     match trouble {
@@ -319,7 +328,7 @@ mod tests {
         let begun = |message: &str| {
             let message = message.to_owned();
             let status = 400;
-            match not_begun(&Trouble::Refused { status, message }) {
+            match not_begun(Trouble::Refused { status, message }.into()) {
                 NotStarted::Program { code, .. } => Some(code),
                 NotStarted::Container(_) => None,
                 other @ (NotStarted::Command(_) | NotStarted::Engine(_)) => panic!("{other:?}"),

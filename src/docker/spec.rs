@@ -15,8 +15,13 @@ use super::labels::labels;
 use super::network::endpoint;
 
 /// What creates the container of `spec`. Docker never restarts it by itself: whether and where an
-/// instance runs again is decided by the grid. `network`: what the grid's network is called here.
-pub(super) fn create_body(spec: &ContainerSpec, network: &str) -> ContainerCreateBody {
+/// instance runs again is decided by the grid. `network`: what the grid's network is called here; `group`: the control
+/// group above its own, unless the engine is to choose it.
+pub(super) fn create_body(
+    spec: &ContainerSpec,
+    network: &str,
+    group: Option<String>,
+) -> ContainerCreateBody {
     ContainerCreateBody {
         image: Some(spec.image.clone()),
         hostname: some_text(&spec.hostname),
@@ -35,13 +40,14 @@ pub(super) fn create_body(spec: &ContainerSpec, network: &str) -> ContainerCreat
         stop_signal: spec.stop_signal.clone(),
         stop_timeout: Some(i64::from(whole_seconds(spec.stop_grace))),
         networking_config: networking(spec.network, network),
-        host_config: Some(host_config(spec, network)),
+        host_config: Some(host_config(spec, network, group)),
         ..ContainerCreateBody::default()
     }
 }
 
-fn host_config(spec: &ContainerSpec, network: &str) -> HostConfig {
+fn host_config(spec: &ContainerSpec, network: &str, group: Option<String>) -> HostConfig {
     HostConfig {
+        cgroup_parent: group,
         dns: server(spec.network).map(|server| vec![server.to_string()]),
         dns_search: server(spec.network).map(|_| search(&spec.domainname)),
         // Docker's own `ndots:0` would ask the world for `db` before the stack.

@@ -4,15 +4,17 @@ use bollard::models::ContainerCreateBody;
 use kontena_core::reconcile::action::{ContainerId, ContainerSpec, Failure};
 
 use super::Docker;
+use super::fencing::{Unstarted, tag_of};
 use super::trouble::{CONFLICT, NOT_FOUND, Trouble};
 
 impl Docker {
-    /// Makes one of `spec`, with its volumes, as `body` says. Where it is refused nothing stays behind.
+    /// Makes one of `spec`, with its volumes, as `body` says, if it may be started. Where it is refused nothing stays behind.
     pub(super) async fn create_throw_away(
         &self,
         spec: &ContainerSpec,
         body: ContainerCreateBody,
     ) -> Result<ContainerId, Failure> {
+        self.check_may_start(spec).await?;
         let _mounting = self.mounting.read().await;
         let made = self.make_volumes(spec).await?;
         let created = self.create_from(&spec.name, body).await;
@@ -36,9 +38,13 @@ impl Docker {
     }
 
     /// Starts one. Nobody puts other data in place of what it mounts meanwhile.
-    pub(super) async fn start_throw_away(&self, id: &ContainerId) -> Result<(), Trouble> {
+    pub(super) async fn start_throw_away(
+        &self,
+        id: &ContainerId,
+        spec: &ContainerSpec,
+    ) -> Result<(), Unstarted> {
         let _mounting = self.mounting.read().await;
-        self.start_call(id).await
+        self.start_call(id, tag_of(spec).as_ref()).await
     }
 
     /// Whether it runs or not, with the volumes that were made for it alone. One that is gone is success.

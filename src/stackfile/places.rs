@@ -48,6 +48,24 @@ fn key(field: &str) -> &str {
     other.map_or(field, |(_, key)| key)
 }
 
+/// The innermost key under `deploy` that a path of the API leads to.
+fn deploy_place(deploy: &(Rc<Node>, Rc<Node>), fields: &[&str]) -> (usize, String) {
+    let within = match fields {
+        [own @ "strategy", ..] => std::slice::from_ref(own),
+        [_, within @ ..] => within,
+        [] => &[],
+    };
+    let (mut at, mut path, mut node) = (deploy.0.at, "deploy".to_owned(), &deploy.1);
+    for field in within {
+        let Some((key, inner)) = node.entry(field) else {
+            break;
+        };
+        (at, node) = (key.at, inner);
+        path = format!("{path}.{field}");
+    }
+    (at, path)
+}
+
 impl Stack {
     /// A problem with a field of the payload, at the key that made it: `services[0].cmd` is the
     /// `command` of the first service; its name may stand for the number. `what` is said of the key,
@@ -56,7 +74,7 @@ impl Stack {
         let path = path.replace('[', ".").replace(']', "");
         let parts: Vec<&str> = path.split('.').collect();
         let (at, subject) = match parts[..] {
-            ["services", index, ref rest @ ..] => self.service_place(index, rest.first().copied()),
+            ["services", index, ref rest @ ..] => self.service_place(index, rest),
             [field, ..] => self.top_place(key(field)),
             [] => (self.places.root.at, "the file".to_owned()),
         };
@@ -112,7 +130,7 @@ impl Stack {
         (at, format!("`{key}`"))
     }
 
-    fn service_place(&self, index: &str, field: Option<&str>) -> (usize, String) {
+    fn service_place(&self, index: &str, fields: &[&str]) -> (usize, String) {
         let name = index.parse().ok().and_then(|index: usize| {
             let services = self.payload.get("services")?.as_list()?;
             Some(services.get(index)?.get("name")?.to_string())
@@ -123,12 +141,17 @@ impl Stack {
         let mut services = services.into_iter().flatten();
         let service = services.find(|(key, _)| key.key() == name);
         let at = service.map_or(root.at, |(key, _)| key.at);
-        let Some(field) = field.filter(|field| *field != "name") else {
+        let field = fields.first().filter(|field| **field != "name");
+        let Some(field) = field.map(|field| key(field)) else {
             return (at, format!("the service `{name}`"));
         };
         // A field may be its parent's, which is another file.
-        let own = service.and_then(|(_, node)| node.entry(key(field)));
-        let at = own.map_or(at, |(key, _)| key.at);
-        (at, format!("`{}` of the service `{name}`", key(field)))
+        let own = service.and_then(|(_, node)| node.entry(field));
+        let (at, field) = match own {
+            Some(deploy) if field == "deploy" => deploy_place(deploy, fields),
+            Some((key, _)) => (key.at, field.to_owned()),
+            None => (at, field.to_owned()),
+        };
+        (at, format!("`{field}` of the service `{name}`"))
     }
 }

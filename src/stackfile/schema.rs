@@ -2,7 +2,7 @@
 
 use serde_json::{Value as Json, json};
 
-use crate::service::{CONCURRENCY, ON_FAILURE, ON_RETURN, ORDER, TAKEOVER};
+use crate::service::{CONCURRENCY, ON_FAILURE, ON_RETURN, ORDER, SINGLETON, TAKEOVER};
 
 /// The schema (draft 7). Values may also be texts with variables or templates in them, so that numbers
 /// and the like are not held to their type where a text is given.
@@ -192,6 +192,8 @@ fn deploy() -> Json {
         "concurrency": choice(&CONCURRENCY, "What becomes of a run while the one before goes on (forbid)"),
         "time_limit": text("How long a run may take: 90s, 2h (24h)"),
         "takeover": typed("boolean", "Whether another node runs it while its own is away, if need be twice"),
+        "singleton": choice(&SINGLETON, "One instance, which runs only while a majority of its witnesses lets it"),
+        "witnesses": texts("The three or five nodes that grant its lease"),
         "canary": typed("integer", "How many instances are replaced before the deploy is promoted"),
         "standby_images": typed("integer", "How many of the nodes that come next keep the image ready: 0, 1 or 2 (2)"),
         "rebalance": typed("boolean", "Moves what runs to where fewer of it run, one after the other"),

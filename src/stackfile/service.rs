@@ -4,6 +4,7 @@ mod check;
 mod environment;
 mod extend;
 mod keys;
+mod lease;
 mod lists;
 mod payload;
 mod placing;
@@ -15,5 +16,6 @@ pub(crate) use keys::DEPLOY as DEPLOY_KEYS;
 #[cfg(test)]
 pub(crate) use keys::SERVICE as KEYS;
 pub(crate) use keys::{CONCURRENCY, ON_FAILURE, ORDER};
+pub(crate) use lease::SINGLETON;
 pub(crate) use payload::{Options, payload};
 pub(crate) use placing::{ON_RETURN, TAKEOVER};

@@ -12,6 +12,7 @@ mod exec;
 mod interrupted;
 mod jobs;
 mod keys;
+mod leases;
 mod load;
 mod maintenance;
 mod members;

@@ -285,6 +285,7 @@ fn record(instances: u32) -> ServiceRecord {
         state: Lifecycle::Running,
         pins: BTreeMap::new(),
         moves: BTreeMap::new(),
+        witnesses: Default::default(),
         created: WallTime(0),
         updated: WallTime(0),
     }

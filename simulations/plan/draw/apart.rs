@@ -3,7 +3,7 @@
 
 use super::{Draw, MINUTE, SECOND};
 use crate::chance::Chance;
-use crate::plan::{Ask, Deed, KEYS, Shape, Step, VERSIONS};
+use crate::plan::{Ask, Deed, KEYS, LEASED, Shape, Step, VERSIONS};
 
 impl Draw {
     pub(super) fn add_what_is_drawn_apart(&mut self, seed: u64) {
@@ -24,6 +24,62 @@ impl Draw {
         self.fill_engines(seed);
         self.force_moves(seed);
         self.moves(seed);
+        self.lease(seed);
+    }
+
+    /// A service that runs under a lease, which is deployed, stopped, and made anew now and then. Its witnesses are the
+    /// first three nodes.
+    fn lease(&mut self, seed: u64) {
+        let mut chance = Chance::new(seed, "leases");
+        if self.plan.nodes < 3 || !chance.happens(350) {
+            return;
+        }
+        let (service, instances) = (LEASED, 1);
+        let on = chance.index(self.plan.nodes);
+        self.ask(16 * SECOND, on, Ask::Create { service, instances });
+        for _ in 0..chance.range(0, 6) {
+            let at = chance.range(MINUTE, self.ends.max(2 * MINUTE));
+            let on = chance.index(self.plan.nodes);
+            let version = u32::try_from(chance.range(1, u64::from(VERSIONS))).expect("small");
+            let ask = match chance.index(6) {
+                0 | 1 => Ask::Update { service, version },
+                2 => Ask::Restart { service },
+                3 => Ask::Stop { service },
+                4 => Ask::Start { service },
+                _ => Ask::Remove { service },
+            };
+            let follows = match ask {
+                Ask::Remove { .. } => Some(Ask::Create { service, instances }),
+                Ask::Stop { .. } => Some(Ask::Start { service }),
+                _ => None,
+            };
+            self.ask(at, on, ask);
+            if let Some(next) = follows {
+                let at = at + chance.range(SECOND, MINUTE);
+                self.ask(at.min(self.ends), on, next);
+            }
+        }
+        self.trouble_a_lease(&mut chance);
+    }
+
+    /// Who holds it is not known beforehand: each of the nodes is cut off, killed or stands still for about as long as a
+    /// lease lasts.
+    fn trouble_a_lease(&mut self, chance: &mut Chance) {
+        for _ in 0..chance.range(0, 6) {
+            let host = chance.index(self.plan.nodes);
+            let at = chance.range(MINUTE, self.ends.max(2 * MINUTE));
+            let lasts = chance.range(4 * SECOND, 90 * SECOND);
+            let (from, to): (Vec<usize>, Vec<usize>) =
+                (0..self.plan.nodes).partition(|node| *node != host);
+            let both = chance.happens(600);
+            let deed = match chance.index(5) {
+                0 | 1 => Deed::Cut { from, to, both },
+                2 => Deed::KillNode { host },
+                3 => Deed::KillHost { host },
+                _ => Deed::Stall { host },
+            };
+            self.add(at, lasts, deed);
+        }
     }
 
     /// What services mount is there before them, mostly; somebody removes it now and then, and makes it anew.

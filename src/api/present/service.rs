@@ -6,7 +6,7 @@ use kontena_core::schedule::Slot;
 use kontena_core::stack::{
     Cpus, Deploy, HealthCheck as CoreHealthCheck, Hooks as CoreHooks, Link, PidMode,
     Port as CorePort, Privileges as CorePrivileges, Resources, Schedule, Service as CoreService,
-    Stage, WrittenHealthCheck,
+    Singleton, Stage, Witnesses, WrittenHealthCheck,
 };
 use kontena_core::view::{Lifecycle, ServiceRecord};
 
@@ -64,6 +64,7 @@ pub(in crate::api) fn listed(
         }),
         problem: record.latest.service.as_ref().err().cloned(),
         job: job(snapshot, key, record),
+        witnesses: witnesses(snapshot, record),
         instance_rows: None,
     }
 }
@@ -101,6 +102,14 @@ fn schedule(record: &ServiceRecord) -> Option<&Schedule> {
     let deployed = record.deployed.as_ref()?;
     let service = deployed.revision.service.as_ref().ok()?;
     service.deploy.schedule.as_ref()
+}
+
+/// By name: people write and look for them in that order.
+fn witnesses(snapshot: &Snapshot, record: &ServiceRecord) -> Vec<String> {
+    let witnesses = record.witnesses.iter();
+    let mut names: Vec<String> = witnesses.map(|node| snapshot.view.called(node)).collect();
+    names.sort_unstable();
+    names
 }
 
 fn job(snapshot: &Snapshot, key: &ServiceKey, record: &ServiceRecord) -> Option<JobTimes> {
@@ -222,6 +231,7 @@ fn link(snapshot: &Snapshot, key: &ServiceKey, link: &Link) -> LinkRef {
 
 fn deploy_options(deploy: &Deploy) -> DeployOptions {
     let schedule = deploy.schedule.as_ref();
+    let named = deploy.lease.as_ref().map_or(&[][..], Witnesses::names);
     DeployOptions {
         min_health: f64::from(deploy.min_health) / 1_000.0,
         wait_for_port: deploy.wait_for_port,
@@ -243,5 +253,7 @@ fn deploy_options(deploy: &Deploy) -> DeployOptions {
         concurrency: schedule.map(|schedule| schedule.concurrency),
         time_limit: schedule.map(|schedule| schedule.time_limit().as_secs()),
         takeover: schedule.map(|schedule| schedule.takeover),
+        singleton: deploy.lease.as_ref().map(|_| Singleton::Lease),
+        witnesses: texts(named),
     }
 }

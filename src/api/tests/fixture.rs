@@ -205,6 +205,7 @@ fn undeployed(image: &str) -> ServiceRecord {
         state: Lifecycle::Running,
         pins: BTreeMap::new(),
         moves: BTreeMap::new(),
+        witnesses: Default::default(),
         created: WallTime(NOON),
         updated: WallTime(NOON + 1_000),
     }

@@ -284,7 +284,19 @@ struct DeployDefinition {
     /// Seconds, or `1h`; a day at most.
     time_limit: Option<WordOrNumber>,
     takeover: Option<bool>,
+    /// Set once, with `witnesses`: one instance, and stateless. A lease holds for 20 s.
+    singleton: Option<Singleton>,
+    /// The nodes that grant its lease: three or five, none twice.
+    #[schemars(length(min = 3, max = 5))]
+    witnesses: Option<Vec<Word<Name>>>,
     interval: Option<Nothing>,
+}
+
+/// What keeps a singleton one: a majority of its witnesses lets it run.
+#[derive(JsonSchema)]
+#[schemars(rename_all = "lowercase")]
+pub(crate) enum Singleton {
+    Lease,
 }
 
 #[derive(JsonSchema)]

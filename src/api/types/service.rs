@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 use std::num::NonZeroU32;
 
 use kontena_core::stack::{
-    Concurrency, OnFailure, OnReturn, Order, Service as CoreService, Takeover,
+    Concurrency, OnFailure, OnReturn, Order, Service as CoreService, Singleton, Takeover,
 };
 use schemars::JsonSchema;
 use serde::de::Error;
@@ -54,6 +54,9 @@ pub(crate) struct Service {
     /// *Ours*: of a job, when it runs.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub(crate) job: Option<JobTimes>,
+    /// *Ours*: who grants its lease, as those nodes are called now that its definition named when it was created.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub(crate) witnesses: Vec<String>,
     /// *Ours*: one row per holder. Only where one service is shown.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub(crate) instance_rows: Option<Vec<Instance>>,
@@ -266,6 +269,13 @@ pub(crate) struct DeployOptions {
     /// *Ours.*
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub(crate) takeover: Option<bool>,
+    /// *Ours*: it runs only while it holds a lease. The two fields are not there of any other service.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schemars(with = "Option<definition::Singleton>")]
+    pub(crate) singleton: Option<Singleton>,
+    /// *Ours*: the names of its witnesses, as written.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub(crate) witnesses: Vec<String>,
 }
 
 /// What becomes of instances while their node is away, and when it is back.

@@ -12,6 +12,7 @@ use kontena_core::stack::{
 use super::super::failure::Failure;
 use super::container::{Limits, Output, Rights};
 use super::health_check::HealthCheckOptions;
+use super::lease::Lease;
 use super::placing::Placing;
 use super::rollout::Rollout;
 use super::schedule::Schedule;
@@ -85,6 +86,8 @@ struct Options {
     rollout: Rollout,
     #[command(flatten)]
     schedule: Schedule,
+    #[command(flatten)]
+    lease: Lease,
     /// The network of its containers: the grid's, or the host's own
     #[arg(long, value_name = "MODE")]
     net: Option<Network>,
@@ -197,6 +200,7 @@ impl Options {
             placing: self.placing.change()?,
             rollout: self.rollout.change(),
             job: self.schedule.change(),
+            lease: self.lease.change()?,
             health_check: self.health_check.change()?,
             ..ServiceChange::default()
         })

@@ -87,6 +87,8 @@ pub(super) fn shown(service: &Service) -> String {
             .known("deployed image", deployed_image(service))
             .known("stack revision", service.stack_revision)
             .field("stateful", yes_no(service.definition.stateful))
+            .known("singleton", service.definition.deploy_opts.singleton)
+            .known("witnesses", witnesses(service))
             .field("scaling", service.instances)
             .known("dns", service.dns.as_ref());
         if let Some(times) = &service.job {
@@ -124,6 +126,11 @@ fn job(fields: &mut Fields, options: &DeployOptions, times: &JobTimes) {
             .field("last run", or_dash(times.last_run.as_ref()))
             .field("next run", or_dash(times.next_run.as_ref()));
     });
+}
+
+/// Those that hold, not those that were written: a node may have another name by now.
+fn witnesses(service: &Service) -> Option<String> {
+    (!service.witnesses.is_empty()).then(|| service.witnesses.join(", "))
 }
 
 /// What the image's name meant when it was deployed.
@@ -364,7 +371,7 @@ pub(in crate::cli) mod tests {
     use super::super::super::output::Look;
     use std::num::NonZeroU32;
 
-    use kontena_core::stack::{OnFailure, OnReturn, Order, Takeover};
+    use kontena_core::stack::{OnFailure, OnReturn, Order, Singleton, Takeover};
 
     use super::*;
     use crate::api::types::instance::NodeRef;
@@ -412,6 +419,7 @@ pub(in crate::cli) mod tests {
             }),
             problem: None,
             job: None,
+            witnesses: Vec::new(),
             instance_rows: Some(vec![row(1, Some("a")), row(2, None)]),
         }
     }
@@ -463,6 +471,8 @@ pub(in crate::cli) mod tests {
                 concurrency: None,
                 time_limit: None,
                 takeover: None,
+                singleton: None,
+                witnesses: Vec::new(),
             },
             ..Definition::default()
         }
@@ -508,6 +518,20 @@ pub(in crate::cli) mod tests {
             redis     2 / 2      yes       initialized
         "]]
         .assert_eq(&table(&[example("shop", "web"), alone]).render(Look::PLAIN));
+    }
+
+    #[test]
+    fn a_singleton_with_a_lease_is_shown_with_its_witnesses() {
+        let mut service = example("shop", "web");
+        service.definition.deploy_opts.singleton = Some(Singleton::Lease);
+        service.witnesses = ["a", "b", "c"].map(str::to_owned).into();
+        let text = shown(&service);
+        let lease = "  stateful: no
+  singleton: lease
+  witnesses: a, b, c
+  scaling: 2
+";
+        assert!(text.contains(lease), "{text}");
     }
 
     #[test]

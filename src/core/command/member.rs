@@ -26,7 +26,7 @@ pub(super) fn update(
     Ok(edits)
 }
 
-/// Removing is for good. A node that is online, or that stateful instances are bound to, needs force.
+/// Removing is for good. A node that is online, that stateful instances are bound to, or that is a witness needs force.
 pub(super) fn remove(
     view: &View,
     me: NodeId,
@@ -59,7 +59,7 @@ pub(super) fn assume_dead(view: &View, node: NodeId, last: LastSign) -> Result<V
 }
 
 fn check_removal(view: &View, node: NodeId, member: &Member) -> Result<(), Refusal> {
-    check_data(view, node, member)?;
+    check_needed(view, node, member)?;
     if view.freshness(&node).is_online() {
         let problem = format!(
             "node `{}` is online: run `kontena leave` on it",
@@ -70,18 +70,33 @@ fn check_removal(view: &View, node: NodeId, member: &Member) -> Result<(), Refus
     Ok(())
 }
 
-/// The data of stateful instances that are bound to a node goes with it.
-pub(super) fn check_data(view: &View, node: NodeId, member: &Member) -> Result<(), Refusal> {
-    let bound = bound_instances(view, node);
-    if bound.is_empty() {
+/// The data of stateful instances that are bound to a node goes with it, and so does its say in leases.
+pub(super) fn check_needed(view: &View, node: NodeId, member: &Member) -> Result<(), Refusal> {
+    let needed = [
+        ("holds the data of", bound_instances(view, node)),
+        (
+            "is a witness of the lease of",
+            witnessed_services(view, node),
+        ),
+    ];
+    let needed = needed.into_iter().filter(|(_, whose)| !whose.is_empty());
+    let needed: Vec<String> = needed
+        .map(|(how, whose)| format!("{how} {}", whose.join(", ")))
+        .collect();
+    if needed.is_empty() {
         return Ok(());
     }
-    let problem = format!(
-        "node `{}` holds the data of {}",
-        member.name,
-        bound.join(", ")
-    );
+    let problem = format!("node `{}` {}", member.name, needed.join(", and "));
     Err(Refusal::NeedsForce { problem })
+}
+
+/// The services that a node is a witness of.
+fn witnessed_services(view: &View, node: NodeId) -> Vec<String> {
+    let services = view.documents.services.iter();
+    services
+        .filter(|(_, record)| record.witnesses.contains(&node))
+        .map(|(key, _)| format!("`{key}`"))
+        .collect()
 }
 
 /// The stateful instances that are bound to a node.

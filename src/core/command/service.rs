@@ -2,7 +2,7 @@
 
 use std::collections::BTreeMap;
 
-use super::{Refusal, volume};
+use super::{Refusal, lease, volume};
 use crate::document::edit::Edit;
 use crate::id::{NodeId, RevisionHash, ServiceKey};
 use crate::placement;
@@ -37,8 +37,9 @@ pub(super) fn define(
     instances: u32,
 ) -> Result<Vec<Edit>, Refusal> {
     check_instances(instances)?;
+    lease::check_alone(key, service, instances)?;
     volume::check(view, key, service, None)?;
-    Ok(vec![
+    let mut edits = vec![
         Edit::Revision {
             service: key.clone(),
             encoded: service.encode(),
@@ -47,7 +48,9 @@ pub(super) fn define(
             service: key.clone(),
             instances,
         },
-    ])
+    ];
+    edits.extend(lease::witnesses(view, key, service)?);
+    Ok(edits)
 }
 
 /// `service update`: a stateless service that runs is deployed at once, a stateful one waits for
@@ -79,7 +82,7 @@ pub(super) fn update(
 }
 
 /// A new definition of a service that exists. Whether it is stateful cannot change, because its data
-/// lies where it ran (Kontena 3.3), nor does it get a new anonymous volume (Kontena 4.4): under that path it may have data
+/// lies where it ran (Kontena 3.3), nor can its lease, nor does it get a new anonymous volume (Kontena 4.4): under that path it may have data
 /// in its container, which the volume would cover.
 pub(super) fn redefine(
     view: &View,
@@ -96,6 +99,7 @@ pub(super) fn redefine(
         );
         return Err(Refusal::Invalid(text));
     }
+    lease::check_unchanged(key, record, service)?;
     if let Some(path) = new_anonymous_volume(record, service) {
         return Err(Refusal::Invalid(format!(
             "service `{key}`: a stateful service that exists gets no new anonymous volume (`{path}`); mount a directory of the host, or remove the service and create it again"
@@ -113,6 +117,9 @@ pub(super) fn redefine(
         });
     }
     let is_in_doubt = is_contested(view, key, ConflictSubject::Instances);
+    if let Some(instances) = instances {
+        lease::check_alone(key, service, instances)?;
+    }
     if let Some(instances) = instances.filter(|wanted| is_in_doubt || *wanted != record.instances) {
         check_instances(instances)?;
         edits.push(Edit::Instances {
@@ -162,6 +169,7 @@ pub(super) fn scale(view: &View, key: &ServiceKey, instances: u32) -> Result<Vec
     check_instances(instances)?;
     let record = find(view, key)?;
     let service = readable(key, record)?;
+    lease::check_alone(key, service, instances)?;
     let mut edits = Vec::new();
     if record.instances != instances || is_contested(view, key, ConflictSubject::Instances) {
         edits.push(Edit::Instances {

@@ -4,6 +4,8 @@
 //! of a nested map that two sides create at once. A deletion is a register too: automerge lets a
 //! deletion swallow a concurrent edit.
 
+use std::collections::BTreeSet;
+
 use crate::external_registry::{Account, RegistryName, SealedKey};
 use crate::id::{GridName, NodeId, NodeName, RevisionHash, ServiceKey, StackName, TokenId};
 use crate::membership::admission::Admission;
@@ -120,6 +122,11 @@ pub enum Edit {
         service: ServiceKey,
         number: u32,
         order: MoveOrder,
+    },
+    /// Who grants its lease; written with its first definition alone.
+    Witnesses {
+        service: ServiceKey,
+        witnesses: BTreeSet<NodeId>,
     },
     /// Nobody goes on with the deploy of that generation; with `rollback` all go back to what ran before.
     Halt {

@@ -73,6 +73,7 @@ pub(crate) enum ServiceRegister {
     Pin(u32),
     /// Of the instance of that number.
     Move(u32),
+    Witnesses,
     /// Of the deploy of that generation.
     Halt(u64),
     Promotion(u64),
@@ -251,6 +252,7 @@ impl fmt::Display for ServiceRegister {
             Self::Deploy => write!(f, "deploy"),
             Self::Pin(number) => write!(f, "pin/{number}"),
             Self::Move(number) => write!(f, "move/{number}"),
+            Self::Witnesses => write!(f, "witnesses"),
             Self::Halt(generation) => write!(f, "halt/{generation}"),
             Self::Promotion(generation) => write!(f, "promotion/{generation}"),
         }
@@ -268,6 +270,7 @@ impl ServiceRegister {
             ["deploy"] => Self::Deploy,
             ["pin", number] => Self::Pin(counted(number)?),
             ["move", number] => Self::Move(counted(number)?),
+            ["witnesses"] => Self::Witnesses,
             ["halt", generation] => Self::Halt(counted(generation)?),
             ["promotion", generation] => Self::Promotion(counted(generation)?),
             _ => return None,
@@ -352,7 +355,8 @@ pub(crate) fn known_fields(register: &str) -> &'static [&'static str] {
                 ServiceRegister::Created
                 | ServiceRegister::Removed
                 | ServiceRegister::Instances
-                | ServiceRegister::Lifecycle,
+                | ServiceRegister::Lifecycle
+                | ServiceRegister::Witnesses,
             ),
         )
         | None => &[],

@@ -7,6 +7,7 @@ mod forced;
 mod history;
 mod hostile;
 mod labels;
+mod leases;
 mod merge;
 mod metadata;
 mod moves;

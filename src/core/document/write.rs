@@ -352,6 +352,12 @@ impl Replica {
                     json(order),
                 );
             }
+            Edit::Witnesses { service, witnesses } => {
+                draft.insert(
+                    register(service, ServiceRegister::Witnesses),
+                    json(witnesses),
+                );
+            }
             Edit::Halt {
                 service,
                 generation,
@@ -522,6 +528,7 @@ fn document_of(edit: &Edit) -> DocumentId {
         | Edit::Deploy { service, .. }
         | Edit::Pin { service, .. }
         | Edit::Move { service, .. }
+        | Edit::Witnesses { service, .. }
         | Edit::Halt { service, .. }
         | Edit::Promote { service, .. }
         | Edit::RemoveService(service) => DocumentId::Stack(service.stack.clone()),

@@ -49,6 +49,7 @@ impl Node {
             OwnLife::RestartAbove { boot } => {
                 let boot = self.pulse.restart_above(boot, now.monotonic);
                 self.own.restart_at(boot);
+                self.leasing.distrust(now.monotonic);
                 let ahead = boot.saturating_sub(self.config.boot);
                 self.save(
                     Purpose::Store,
@@ -78,6 +79,7 @@ impl Node {
             Message::Want(wanted) => self.send_missing(from, &wanted),
             Message::Stored(hashes) => self.stored(from, &hashes),
             Message::Applied { order } => self.applied(from, order),
+            Message::Lease(word) => self.told_of_lease(from, word, now),
             Message::KeysHeld(held) => self.send_missing_keys(from, &held, now),
             Message::Keys(news) => self.told_keys(from, news, now),
             Message::Cloned { first, second } => self.told_cloned(first, second),
@@ -321,6 +323,7 @@ impl Node {
             | Message::Stored(_)
             | Message::Applied { .. }
             | Message::KeysHeld(_)
+            | Message::Lease(_)
             | Message::Keys(_)
             | Message::Cloned { .. } => {}
         }

@@ -93,6 +93,7 @@ impl Node {
             }
         }
         self.arrivals = saved.arrivals;
+        self.leasing.restore(&saved.local, now.monotonic);
         self.key_store = KeyStore::restore(&saved.local, &saved.keys, now.monotonic);
         self.heed_own_report(self.reports.order(&self.me), now);
         self.phase = Phase::Member;

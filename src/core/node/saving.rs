@@ -10,6 +10,7 @@ use crate::message::Message;
 use crate::schedule::Slot;
 use crate::time::{Instant, Now};
 
+use super::leasing::Grant;
 use super::{Node, Output, Record, SaveId};
 
 /// Reports may lag behind on disk: they are only a start for the next boot. But who held what is in
@@ -70,13 +71,15 @@ pub(super) enum Purpose {
     Keys,
     /// Slots of jobs, which are run once they are on the disk.
     Slots(BTreeSet<(InstanceId, Slot)>),
+    /// A lease that this node grants, which is told once it is on the disk.
+    Lease(Grant),
 }
 
 impl Purpose {
     fn command(&self) -> Option<CommandId> {
         match self {
             Self::Admitted { command, .. } | Self::Forgotten(command) => Some(*command),
-            Self::Store | Self::Write(_) | Self::Keys | Self::Slots(_) => None,
+            Self::Store | Self::Write(_) | Self::Keys | Self::Slots(_) | Self::Lease(_) => None,
         }
     }
 
@@ -87,7 +90,8 @@ impl Purpose {
             | Self::Write(_)
             | Self::Admitted { .. }
             | Self::Forgotten(_)
-            | Self::Keys => None,
+            | Self::Keys
+            | Self::Lease(_) => None,
         };
         slots.into_iter().flatten()
     }
@@ -96,7 +100,11 @@ impl Purpose {
     fn builds_on_earlier(&self) -> bool {
         match self {
             Self::Store | Self::Write(_) => true,
-            Self::Admitted { .. } | Self::Forgotten(_) | Self::Keys | Self::Slots(_) => false,
+            Self::Admitted { .. }
+            | Self::Forgotten(_)
+            | Self::Keys
+            | Self::Slots(_)
+            | Self::Lease(_) => false,
         }
     }
 }
@@ -206,6 +214,7 @@ impl Node {
             Purpose::Forgotten(command) => self.forgotten(command, result),
             Purpose::Keys => self.keys_saved(result, now),
             Purpose::Slots(slots) => self.slots_saved(&slots, &result, now),
+            Purpose::Lease(grant) => self.lease_saved(grant, &result, now),
         }
     }
 

@@ -277,6 +277,7 @@ fn kind(message: &Message) -> &'static str {
         Message::Applied { .. } => "applied",
         Message::Cloned { .. } => "cloned",
         Message::KeysHeld(_) => "held keys",
+        Message::Lease(_) => "lease",
         Message::Keys(_) => "keys",
     }
 }

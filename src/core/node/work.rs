@@ -311,6 +311,7 @@ impl Node {
         self.recall_jobs(now);
         for _ in 0..4 {
             self.reconcile(now);
+            self.hold_leases(now);
             self.stand_by(now);
             if !self.report(now) {
                 break;

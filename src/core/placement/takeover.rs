@@ -10,7 +10,7 @@ use std::fmt;
 use crate::id::{InstanceId, NodeId, RevisionHash};
 use crate::report::{Health, Hold, InstanceState};
 use crate::stack::{OnReturn, Service, Takeover};
-use crate::view::{Freshness, View};
+use crate::view::{Freshness, ServiceRecord, View};
 
 use super::score;
 use super::standard::Standard;
@@ -25,6 +25,16 @@ pub struct Seen {
     pub seen: usize,
     /// All but those that are gone, that is, absent for more than 24 h.
     pub eligible: usize,
+    pub who: Counted,
+}
+
+/// Of whom at least half are to be seen.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Counted {
+    /// Those that may run it.
+    EligibleNodes,
+    /// Those that grant its lease, whether they are gone or not.
+    Witnesses,
 }
 
 impl Seen {
@@ -36,14 +46,38 @@ impl Seen {
 
 impl fmt::Display for Seen {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "{} of {} eligible nodes", self.seen, self.eligible)
+        let who = match self.who {
+            Counted::EligibleNodes => "eligible nodes",
+            Counted::Witnesses => "witnesses",
+        };
+        write!(f, "{} of {} {who}", self.seen, self.eligible)
     }
 }
 
+/// Of a service that runs under a lease its witnesses are counted instead: of three or five at least half is a majority, which
+/// alone could grant it.
 pub(super) fn seen(survey: &Survey<'_>, wanted: &Wanted<'_>, number: u32) -> Seen {
+    let record = survey.view.documents.services.get(wanted.key);
+    match record.filter(|_| wanted.service.is_leased()) {
+        Some(record) => seen_witnesses(survey.view, record),
+        None => seen_eligible(survey, wanted, number),
+    }
+}
+
+fn seen_witnesses(view: &View, record: &ServiceRecord) -> Seen {
+    let is_seen = |node: &&NodeId| view.freshness(node).is_online();
+    Seen {
+        seen: record.witnesses.iter().filter(is_seen).count(),
+        eligible: record.witnesses.len(),
+        who: Counted::Witnesses,
+    }
+}
+
+fn seen_eligible(survey: &Survey<'_>, wanted: &Wanted<'_>, number: u32) -> Seen {
     let mut count = Seen {
         seen: 0,
         eligible: 0,
+        who: Counted::EligibleNodes,
     };
     for (index, node) in survey.nodes.iter().enumerate() {
         let counts = node.freshness != Freshness::Gone;

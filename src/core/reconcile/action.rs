@@ -11,6 +11,7 @@ use std::time::Duration;
 use serde::{Deserialize, Serialize};
 
 use crate::id::{InstanceId, NodeId, RevisionHash};
+use crate::lease::Fenced;
 use crate::network::ipam::Subnet;
 use crate::report::{Engine, OneOff};
 use crate::schedule::Slot;
@@ -216,6 +217,8 @@ pub struct ContainerSpec {
     pub resources: Resources,
     pub privileges: Privileges,
     pub logging: Logging,
+    /// It runs under a lease: nothing of it is started when its fence is over.
+    pub fence: Option<Fenced>,
     pub hostname: String,
     pub domainname: String,
     /// The user's labels and Kontena's descriptive ones (`io.kontena.…`), beside [`Ownership`].
@@ -283,6 +286,9 @@ pub struct Care {
     pub pre_backup: Vec<Hook>,
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub post_backup: Vec<Hook>,
+    /// It runs under a lease: once it has stopped it is made anew, never started again, for its time may be over.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub leased: bool,
     /// It is in the host's network: it has no address of its own.
     #[serde(default, skip_serializing_if = "std::ops::Not::not")]
     pub on_host: bool,

@@ -9,6 +9,7 @@ use data_encoding::HEXLOWER;
 use sha2::{Digest, Sha256};
 
 use crate::id::{EnvelopeHash, InstanceId};
+use crate::lease::Fenced;
 use crate::stack::{Hook, NetworkMode, Question, Service, Volume, VolumeSource};
 use crate::volume::{Copy, Definition, Mounted, Scope};
 
@@ -53,10 +54,21 @@ pub fn spec(
         resources: service.resources.clone(),
         privileges: service.privileges.clone(),
         logging: service.logging.clone(),
+        fence: None,
         hostname: hostname(instance),
         domainname: domainname(instance, identity),
         extra_labels: labels(wanted, identity),
     }
+}
+
+/// What a program is told of the lease that it runs under: a number that rises from holder to holder.
+const TOKEN_VARIABLE: &str = "KONTENA_FENCE=";
+
+/// The same container, under a lease.
+pub(super) fn fenced(mut spec: ContainerSpec, fence: Option<Fenced>) -> ContainerSpec {
+    let token = fence.map(|fence| format!("{TOKEN_VARIABLE}{}", fence.token));
+    spec.environment.extend(token);
+    ContainerSpec { fence, ..spec }
 }
 
 /// The container of a hook before the start of the instance whose container is made as `spec` says.
@@ -86,6 +98,7 @@ fn care(service: &Service, number: u32) -> Care {
         pre_backup: for_it(&service.hooks.pre_backup),
         post_backup: for_it(&service.hooks.post_backup),
         health_check: service.health_check.clone(),
+        leased: service.is_leased(),
         on_host: service.network_mode == NetworkMode::Host,
         wait_for_port: service.deploy.wait_for_port,
     }

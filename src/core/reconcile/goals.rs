@@ -10,6 +10,7 @@ use std::sync::Arc;
 
 use crate::id::{InstanceId, NodeId, ServiceKey, ServiceName};
 use crate::job::Ledger;
+use crate::lease::LeaseId;
 use crate::placement::{Assignment, Idle, Placement, Reason, Role, ServicePlacement, Wait};
 use crate::report::{Health, Hold, InstanceState};
 use crate::schedule::Slot;
@@ -20,6 +21,7 @@ use crate::volume::{Copy, Volume, VolumeName};
 
 use super::arriving::{Arrival, Inbound, Settlement};
 use super::container::mounted;
+use super::leases::LeaseTerms;
 use super::moving::Outbound;
 use super::order::Awaited;
 use super::rollout::{Hindrance, Peer};
@@ -305,8 +307,11 @@ impl<'a> Scene<'a> {
     /// What this node holds of the service and is not to run.
     fn ask_to_leave(self, placement: &Placement, goals: &mut Goals) {
         for instance in self.held() {
-            let departure = match placement.role(instance, &self.me.node) {
+            let role = placement.role(instance, &self.me.node);
+            let departure = match role {
                 Role::Run(_) => continue,
+                // Whoever is next cannot begin before this one has let go of the lease.
+                Role::KeepUntilRelieved(_) | Role::Stop if self.is_leased() => Departure::Unwanted,
                 Role::KeepUntilRelieved(_) => Departure::Handover {
                     winner_ready: false,
                 },
@@ -441,6 +446,11 @@ impl<'a> Scene<'a> {
         Some(Target { service, deployed })
     }
 
+    fn is_leased(self) -> bool {
+        self.target()
+            .is_some_and(|target| target.service.is_leased())
+    }
+
     fn plain(self, number: u32, target: Target<'_>) -> Wanted {
         let revision = &target.deployed.revision;
         Wanted {
@@ -460,6 +470,7 @@ impl<'a> Scene<'a> {
             awaited: None,
             state: Lifecycle::Running,
             fixed: target.service.is_bound() || target.service.deploy.strategy == Strategy::Daemon,
+            lease: self.lease(target),
             takeover: false,
             epoch_seen: 0,
             run_elsewhere: None,
@@ -467,6 +478,14 @@ impl<'a> Scene<'a> {
             rivals: Vec::new(),
             peers: Vec::new(),
         }
+    }
+
+    fn lease(self, target: Target<'_>) -> Option<LeaseTerms> {
+        let witnesses = &self.record.witnesses;
+        target.service.is_leased().then(|| LeaseTerms {
+            lease: LeaseId::of(self.key, self.record.creation, witnesses),
+            witnesses: witnesses.clone(),
+        })
     }
 
     fn volumes(self, target: Target<'_>) -> BTreeMap<VolumeName, Arc<Volume>> {

@@ -22,6 +22,7 @@ use super::hooks::HookRuns;
 use super::images::{ImageKey, Images};
 use super::jobs::{JobFindings, Jobs};
 use super::journal;
+use super::leases::{Held, LeaseNeed, Leases};
 use super::lifecycle::Local;
 use super::moving::Moving;
 use super::parting::Leaves;
@@ -95,6 +96,7 @@ pub struct Instances {
     /// Nothing of these is begun: they are to be bound elsewhere.
     let_go: BTreeSet<InstanceId>,
     pub(super) moving: Moving,
+    leases: Leases,
     pub(super) arriving: Arriving,
     /// Why what is to come does not, as told.
     pub(super) told_arrivals: BTreeMap<InstanceId, String>,
@@ -172,6 +174,7 @@ impl Instances {
             one_offs: BTreeMap::new(),
             let_go: BTreeSet::new(),
             moving: Moving::default(),
+            leases: Leases::default(),
             arriving: Arriving::remembered(arrivals),
             told_arrivals: BTreeMap::new(),
             told_arriving: 0,
@@ -460,6 +463,55 @@ impl Instances {
         }
     }
 
+    /// What this node needs a lease for: instances that it took upon itself, and whatever runs of them. While it only looks
+    /// that alone: another machine may have its identity, and the lease.
+    pub fn lease_needs(&self, now: Now) -> BTreeMap<InstanceId, LeaseNeed> {
+        let runs = self.running_leased();
+        let only_looks = now.monotonic < self.acts_from;
+        let asked = self.asked.iter().flat_map(|asked| asked.wanted.values());
+        let leased = asked.filter_map(|wanted| Some((wanted, wanted.lease.as_ref()?)));
+        let taken = leased.filter(|(wanted, _)| {
+            let local = self.locals.get(&wanted.instance);
+            let is_taken = local.is_some_and(|local| local.decided.is_some());
+            let is_wanted = is_taken && wanted.state == Lifecycle::Running;
+            is_wanted && (!only_looks || runs.contains(&wanted.instance))
+        });
+        let wants =
+            taken.map(|(wanted, terms)| (wanted.instance.clone(), LeaseNeed::Wants(terms.clone())));
+        let mut needs: BTreeMap<_, _> = wants.collect();
+        for instance in runs {
+            match needs.get(&instance) {
+                // What runs of another lease goes first.
+                Some(LeaseNeed::Wants(terms)) if self.leases.is_of(&instance, terms) => {}
+                Some(LeaseNeed::Wants(_) | LeaseNeed::Runs) | None => {
+                    needs.insert(instance, LeaseNeed::Runs);
+                }
+            }
+        }
+        needs
+    }
+
+    /// The leased instances of which anything runs, or may in a moment.
+    fn running_leased(&self) -> BTreeSet<InstanceId> {
+        let seen = self.sight.up_and_leased().chain(self.queue.making_leased());
+        let unseen = self.leases.instances().filter(|_| self.blind);
+        seen.chain(unseen).cloned().collect()
+    }
+
+    /// How the leases stand that this node asks for, whether the fence does its work, and until when what ran before
+    /// this boot needs neither.
+    pub fn lease(
+        &mut self,
+        held: BTreeMap<InstanceId, Held>,
+        fence: Option<Result<(), String>>,
+        recalls_until: Instant,
+        now: Now,
+    ) {
+        if self.leases.set(held, fence, recalls_until) {
+            self.refresh(now);
+        }
+    }
+
     /// The copies of volumes that this node keeps, by their names on its engine.
     pub fn volumes(&self) -> &BTreeMap<String, Copy> {
         &self.told_volumes
@@ -528,6 +580,7 @@ impl Instances {
             made: &self.made,
             let_go: &self.let_go,
             moving: &self.moving,
+            leases: &self.leases,
             arriving: &self.arriving,
             volumes: &self.volumes,
             said: &self.holds,

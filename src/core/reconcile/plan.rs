@@ -5,13 +5,14 @@
 use std::net::{IpAddr, Ipv4Addr};
 use std::time::Duration;
 
+use crate::lease::Fenced;
 use crate::report::Health;
 use crate::stack::{Hook, NetworkMode};
 use crate::time::Instant;
 
 use super::action::{Action, Attachment, Container, ContainerSpec, ContainerState};
 use super::backoff::{FAILURES_BEFORE_REFUSAL, Lesson, Setback};
-use super::container::{hook_spec, spec};
+use super::container::{fenced, hook_spec, spec};
 use super::hooks::{IN_CONTAINER_LIMIT, PRE_START_LIMIT};
 use super::instances::Identity;
 use super::lifecycle::{Local, ProbeResult, Probing, Task, Turn, awaited_port, is_up};
@@ -45,6 +46,10 @@ pub(super) struct Surroundings<'a> {
     pub beside: &'a dyn Fn(Option<Ipv4Addr>) -> Result<Attachment, Unattached>,
     /// The image of the wanted deploy, once it is there.
     pub pinned: Option<&'a str>,
+    /// The lease that it would run under.
+    pub fence: Option<Fenced>,
+    /// Without its lease it is stopped in so long, whoever should hear of it before.
+    pub hurry: Option<Duration>,
     pub rollout: &'a dyn Fn() -> Rollout,
     /// It is looked after beside the container that is the instance ([`super::succession`]), which is this.
     pub succeeds: Option<&'a Container>,
@@ -129,7 +134,10 @@ impl Local {
             }
             Task::Rest => {
                 self.turn = Turn::Waiting;
-                self.rest(task, best, around.now)
+                match around.hurry {
+                    Some(within) => self.halt(best, within, around.now),
+                    None => self.rest(task, best, around.now),
+                }
             }
             Task::Remove => self.take_down(task, best, around.now),
         }
@@ -161,7 +169,8 @@ impl Local {
             Err(Unattached::Pending) => return Step::Settled,
             Err(Unattached::Full) => return self.refused_address(around.now),
         };
-        let mut spec = spec(wanted, around.identity, self.epoch, attachment, pinned);
+        let spec = spec(wanted, around.identity, self.epoch, attachment, pinned);
+        let mut spec = fenced(spec, around.fence);
         if let Some(present) = around.succeeds {
             spec.name = name_beside(present);
         }
@@ -214,13 +223,26 @@ impl Local {
             ContainerState::Running { .. } => self.watch(task, best, now),
             // Somebody paused it, or Docker is at it: not ours to undo.
             ContainerState::Paused | ContainerState::Restarting => Step::Settled,
-            ContainerState::Exited { .. } | ContainerState::Created => {
-                self.restart(task, best, now)
-            }
+            ContainerState::Exited { .. } | ContainerState::Created => match task {
+                Task::Run(_) if best.care.leased => self.make_anew(best, now),
+                // Whether it may run is not known.
+                Task::Keep if best.care.leased => Step::Settled,
+                Task::Run(_) | Task::Keep | Task::Rest | Task::Remove => {
+                    self.restart(task, best, now)
+                }
+            },
             ContainerState::Dead => match task {
                 Task::Run(_) => self.discard(best, now),
                 Task::Keep | Task::Rest | Task::Remove => Step::Settled,
             },
+        }
+    }
+
+    /// It crashed, or its lease was over: another one of the same follows.
+    fn make_anew(&self, best: &Container, now: Instant) -> Step {
+        match self.crashes.restart_at() {
+            Some(at) if at > now => Step::Wait(at),
+            Some(_) | None => self.discard(best, now),
         }
     }
 
@@ -290,6 +312,18 @@ impl Local {
             Some(until) if until > now => Step::Wait(until),
             Some(_) | None => Step::Settled,
         }
+    }
+
+    /// Stops a container before its lease is over.
+    fn halt(&self, best: &Container, within: Duration, now: Instant) -> Step {
+        if !is_up(best) {
+            return Step::Settled;
+        }
+        let action = Action::Stop {
+            container: best.id.clone(),
+            grace: self.grace.min(within),
+        };
+        after(self.stopping.as_ref(), action, now)
     }
 
     /// Stops a container and keeps it.

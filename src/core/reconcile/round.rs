@@ -3,8 +3,10 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::net::Ipv4Addr;
+use std::time::Duration;
 
 use crate::id::InstanceId;
+use crate::lease::Fenced;
 use crate::report::{Health, Hold, InstanceState};
 use crate::stack::NetworkMode;
 use crate::time::{Instant, Now};
@@ -20,6 +22,7 @@ use super::engine::EngineSight;
 use super::images::{ImageKey, Images};
 use super::instances::Identity;
 use super::jobs::{Charge, Fate, JobFindings, JobScene, Jobs};
+use super::leases::{Leases, Leave};
 use super::lifecycle::{Ending, Local, Scene, Task, Turn, is_up};
 use super::moving::{Moving, Outbound};
 use super::plan::{Decision, Step, Surroundings, decide, in_container};
@@ -115,6 +118,7 @@ pub(super) struct Round<'a> {
     pub let_go: &'a BTreeSet<InstanceId>,
     /// What goes from here, and what comes.
     pub moving: &'a Moving,
+    pub leases: &'a Leases,
     pub arriving: &'a Arriving,
     pub volumes: &'a Volumes,
     /// What was said before this look.
@@ -214,6 +218,7 @@ impl<'a> Round<'a> {
     fn ending(&self, instance: &InstanceId, local: &Local, task: Task<'_>) -> Ending {
         match task {
             _ if self.is_stopping(instance, local.berth) => Ending::UnderWay,
+            Task::Run(wanted) if self.is_out_of_time(wanted) => Ending::Asked,
             Task::Rest => Ending::Asked,
             Task::Run(_) | Task::Keep if local.turn == Turn::Granted => Ending::Asked,
             Task::Run(_) | Task::Keep | Task::Remove => Ending::Crash,
@@ -261,7 +266,16 @@ impl<'a> Round<'a> {
         refusals: &mut Refusals,
         found: &mut Findings,
     ) {
-        let task = self.task(instance);
+        let leave = self.leave(instance);
+        let task = match &leave {
+            // It is stopped; what does not run is made ready, but for its container.
+            Leave::Denied { .. } if self.is_any_up(instance) => Task::Rest,
+            Leave::Denied { .. } | Leave::Free => self.task(instance),
+            Leave::Until(at) => {
+                found.wakes.push(*at);
+                self.task(instance)
+            }
+        };
         let image = match task {
             Task::Run(wanted) => Some(ImageKey::of(wanted)),
             Task::Rest | Task::Keep | Task::Remove => None,
@@ -274,10 +288,11 @@ impl<'a> Round<'a> {
             Task::Run(wanted) => self.mounts_what_comes(wanted),
             Task::Rest | Task::Keep | Task::Remove => None,
         });
-        let may_begin = !is_let_go && lacks_data.is_none();
+        let is_denied = matches!(leave, Leave::Denied { .. });
+        let may_begin = !is_let_go && lacks_data.is_none() && !is_denied;
         let usable = pinned.filter(|_| local.awaited().is_none() && may_begin);
         self.step(instance, local, task, usable, found);
-        let usable_beside = pinned.filter(|_| lacks_data.is_none());
+        let usable_beside = pinned.filter(|_| lacks_data.is_none() && !is_denied);
         self.step_beside(instance, local, task, usable_beside, found);
         let seats = local.seats(self.containers(instance));
         self.check(instance, local, seats.present, found);
@@ -339,8 +354,49 @@ impl<'a> Round<'a> {
         } else if hold.problem.is_none() {
             hold.problem = self.moving.problem(instance);
         }
+        if let Leave::Denied { why, .. } = leave {
+            hold.problem.get_or_insert(why);
+            self.give_up(instance, refusals, found);
+        }
         let hold = told_with(hold, next.as_ref(), local.former_problem());
         found.holds.insert(instance.clone(), hold);
+    }
+
+    /// Whether a leased instance that falls to this node may run now.
+    fn leave(&self, instance: &InstanceId) -> Leave {
+        match self.task(instance) {
+            Task::Run(wanted) => {
+                let runs = self.is_any_up(instance);
+                self.leases.leave(wanted, runs, self.now.monotonic)
+            }
+            Task::Rest | Task::Keep | Task::Remove => Leave::Free,
+        }
+    }
+
+    fn is_any_up(&self, instance: &InstanceId) -> bool {
+        self.containers(instance).iter().any(is_up)
+    }
+
+    /// Whether what runs of it is to be stopped for want of a lease.
+    fn is_out_of_time(&self, wanted: &Wanted) -> bool {
+        let leave = self.leases.leave(wanted, true, self.now.monotonic);
+        matches!(leave, Leave::Denied { .. })
+    }
+
+    /// Another node may be heard by more of the witnesses.
+    fn give_up(&self, instance: &InstanceId, refusals: &mut Refusals, found: &mut Findings) {
+        let Task::Run(wanted) = self.task(instance) else {
+            return;
+        };
+        let aim = (wanted.revision, wanted.generation);
+        refusals.aim_at(instance, aim);
+        let now = self.now.monotonic;
+        if self.leases.asks_in_vain(wanted, now) {
+            let problem = "it gets no lease: too few of the witnesses grant it".to_owned();
+            refusals.refuse(instance, aim, problem, now);
+        } else {
+            found.wakes.extend(self.leases.gives_up_at(wanted));
+        }
     }
 
     /// One job, whether it falls to this node or did.
@@ -538,6 +594,8 @@ impl<'a> Round<'a> {
                 self.attachment(instance, None, &avoided, &found.ready)
             },
             pinned: at.pinned,
+            fence: self.fence(instance),
+            hurry: self.hurry(instance),
             rollout: &|| self.rollout(instance, at.seats.present, &found.holds),
             succeeds: at.beside,
             only_looks: self.only_looks(),
@@ -553,6 +611,19 @@ impl<'a> Round<'a> {
                 let subject = Subject::Instance(instance.clone(), local.berth);
                 found.ready.insert(subject, *action);
             }
+        }
+    }
+
+    fn fence(&self, instance: &InstanceId) -> Option<Fenced> {
+        let wanted = self.asked?.wanted.get(instance)?;
+        self.leases.fenced(wanted)
+    }
+
+    /// In how long what runs without a lease is to be down.
+    fn hurry(&self, instance: &InstanceId) -> Option<Duration> {
+        match self.leave(instance) {
+            Leave::Denied { killed_at, .. } => Some(killed_at.since(self.now.monotonic)),
+            Leave::Free | Leave::Until(_) => None,
         }
     }
 

@@ -13,6 +13,7 @@ use crate::id::InstanceId;
 use crate::time::{Instant, Now};
 
 use super::action::{Container, ContainerId, ContainerState};
+use super::lifecycle::is_up;
 
 /// Longer than a listing takes. A crash within it still shows: only what was before the start is
 /// held to be older than it.
@@ -137,6 +138,13 @@ impl Sight {
     pub(super) fn of(&self, instance: &InstanceId) -> impl Iterator<Item = &Container> {
         let containers = self.containers.values();
         containers.filter(move |container| container.owner.instance == *instance)
+    }
+
+    /// Instances of which a container runs, or may, that needs a lease.
+    pub(super) fn up_and_leased(&self) -> impl Iterator<Item = &InstanceId> {
+        let containers = self.containers.values();
+        let leased = containers.filter(|container| container.care.leased && is_up(container));
+        leased.map(|container| &container.owner.instance)
     }
 
     pub(super) fn has(&self, instance: &InstanceId) -> bool {

@@ -21,6 +21,7 @@ use super::action::Ownership;
 
 use super::arriving::{Arrival, Inbound, Settlement};
 use super::jobs::Fate;
+use super::leases::LeaseTerms;
 use super::moving::Outbound;
 use super::order::Awaited;
 use super::rollout::{Hindrance, Peer};
@@ -101,6 +102,8 @@ pub struct Wanted {
     pub state: Lifecycle,
     /// Bound to this node (stateful), or one for each node (daemon): once it has data here, refusing it helps nobody.
     pub fixed: bool,
+    /// It runs only while this node has this lease.
+    pub lease: Option<LeaseTerms>,
     /// The previous holder is absent.
     pub takeover: bool,
     /// The highest epoch seen of this instance in any report, whoever sent it; 0 if it never ran.

@@ -189,7 +189,10 @@ fn add(field: String, value: Value, keys: &mut BTreeMap<String, Value>) {
         ("deploy", Value::Object(parts)) => {
             let silent = serde_json::to_value(super::Deploy::default()).unwrap_or_default();
             for (part, value) in parts {
-                if silent.get(&part) != Some(&value) {
+                if part == "lease" {
+                    keys.insert("deploy.singleton".to_owned(), Value::from("lease"));
+                    keys.insert("deploy.witnesses".to_owned(), value);
+                } else if silent.get(&part) != Some(&value) {
                     let (key, value) = share(&part, value);
                     keys.insert(format!("deploy.{key}"), value);
                 }
@@ -341,6 +344,23 @@ mod tests {
                   pid: - > "host"
                   privileged: - > true
                   shm_size: - > "1000"
+            "#]],
+        );
+    }
+
+    #[test]
+    fn a_lease_is_told_in_the_keys_of_stack_files() {
+        let old = Service::new("a:1");
+        let new = service(serde_json::json!({
+            "image": "a:1", "deploy": {"strategy": "ha", "min_health": 800, "lease": ["a", "b", "c"]},
+        }));
+        check(
+            &[("web", &old, None)],
+            &[("web", &new, None)],
+            &expect![[r#"
+                Replace web stateful=false
+                  deploy.singleton: - > "lease"
+                  deploy.witnesses: - > ["a","b","c"]
             "#]],
         );
     }

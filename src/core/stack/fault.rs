@@ -2,7 +2,9 @@
 
 use std::collections::BTreeSet;
 
-use super::{Deploy, Hooks, Order, Port, Resources, Service, Strategy, Volume, size_text};
+use super::{
+    Deploy, Hooks, OnReturn, Order, Port, Resources, Service, Strategy, Takeover, Volume, size_text,
+};
 
 /// One thing wrong with a service, and where.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -29,6 +31,8 @@ pub enum ServiceField {
     Takeover,
     /// What only a service that is kept running can have, by its path in the API.
     OfServers(&'static str),
+    /// What a singleton with a lease cannot have, by its path in the API.
+    OfLease(&'static str),
 }
 
 /// Why a service cannot be run as it is.
@@ -60,6 +64,8 @@ pub enum InvalidService {
     TakeoverOfBound,
     #[error("a job is not kept running: {0}")]
     OfServers(&'static str),
+    #[error("not with `singleton: lease`: {0}")]
+    OfLease(&'static str),
 }
 
 impl InvalidService {
@@ -78,6 +84,7 @@ impl InvalidService {
             | Self::RebalanceWithoutHa => None,
             Self::TakeoverOfBound => Some("remove `takeover`"),
             Self::OfServers(_) => Some("remove it, or remove `schedule`"),
+            Self::OfLease(_) => Some("remove it, or remove `singleton` and `witnesses`"),
         }
     }
 }
@@ -100,6 +107,7 @@ impl Service {
         faults.extend(rebalance_fault(self));
         faults.extend(takeover_fault(self));
         job_faults(self, &mut faults);
+        lease_faults(self, &mut faults);
         faults
     }
 }
@@ -268,6 +276,66 @@ fn job_faults(service: &Service, faults: &mut Vec<Fault>) {
     }));
 }
 
+/// What makes no sense of what runs once, and wherever its witnesses let it.
+fn lease_faults(service: &Service, faults: &mut Vec<Fault>) {
+    if !service.is_leased() {
+        return;
+    }
+    let contradictions = contradictions_of_lease(service).into_iter();
+    let faulty = contradictions.filter(|(_, is_said, _)| *is_said);
+    faults.extend(faulty.map(|(key, _, why)| Fault {
+        field: ServiceField::OfLease(key),
+        index: 0,
+        cause: InvalidService::OfLease(why),
+    }));
+}
+
+fn contradictions_of_lease(service: &Service) -> [(&'static str, bool, &'static str); 8] {
+    let deploy = &service.deploy;
+    [
+        (
+            "stateful",
+            service.stateful,
+            "data that stays on one node keeps it there",
+        ),
+        (
+            "strategy",
+            deploy.strategy == Strategy::Daemon,
+            "a `daemon` runs on every node",
+        ),
+        (
+            "deploy_opts.schedule",
+            service.is_job(),
+            "a job is not kept running, so that nobody takes it over",
+        ),
+        (
+            "deploy_opts.order",
+            deploy.order == Order::StartFirst,
+            "two of it would run beside each other",
+        ),
+        (
+            "deploy_opts.offline.takeover",
+            deploy.offline.takeover != Takeover::default(),
+            "the witnesses say who takes it over",
+        ),
+        (
+            "deploy_opts.offline.on_return",
+            deploy.offline.on_return != OnReturn::default(),
+            "whoever has the lease keeps it",
+        ),
+        (
+            "deploy_opts.rebalance",
+            deploy.rebalance,
+            "there is one instance, which has nothing to be spread from",
+        ),
+        (
+            "deploy_opts.canary",
+            deploy.canary.is_some(),
+            "there is no other instance that could wait",
+        ),
+    ]
+}
+
 fn max_per_node_fault(deploy: &Deploy) -> Option<Fault> {
     let is_daemon = deploy.strategy == Strategy::Daemon;
     (is_daemon && deploy.max_per_node.is_some()).then_some(Fault {
@@ -282,7 +350,7 @@ mod tests {
     use std::num::NonZeroU32;
 
     use super::*;
-    use crate::stack::{Schedule, Spread};
+    use crate::stack::{Schedule, Spread, Witnesses};
 
     #[test]
     fn swap_is_limited_together_with_memory_or_not_at_all() {
@@ -321,6 +389,34 @@ mod tests {
                 "a job is not kept running: none of its instances has to stay healthy in a deploy",
                 "a job is not kept running: nothing of it is replaced by a deploy",
             ]
+        );
+    }
+
+    #[test]
+    fn what_would_run_twice_or_stay_on_one_node_gets_no_lease() {
+        let names = ["a", "b", "c"].map(|name| name.parse().unwrap());
+        let mut service = Service::new("a:1");
+        service.deploy.lease = Some(Witnesses::new(names.into()).unwrap());
+        service.deploy.offline.replace_after_millis = 60_000;
+        assert_eq!(service.faults(), []);
+        service.stateful = true;
+        service.deploy.strategy = Strategy::Daemon;
+        service.deploy.order = Order::StartFirst;
+        service.deploy.canary = NonZeroU32::new(1);
+        service.deploy.offline.takeover = Takeover::Never;
+        service.deploy.offline.on_return = OnReturn::KeepReplacement;
+        let keys = service.faults().into_iter().map(|fault| fault.field);
+        assert_eq!(
+            keys.collect::<Vec<_>>(),
+            [
+                "stateful",
+                "strategy",
+                "deploy_opts.order",
+                "deploy_opts.offline.takeover",
+                "deploy_opts.offline.on_return",
+                "deploy_opts.canary",
+            ]
+            .map(ServiceField::OfLease)
         );
     }
 

@@ -4,7 +4,7 @@ use std::collections::BTreeSet;
 use std::rc::Rc;
 
 use super::keys::{CONCURRENCY, DEPLOY, HEALTH_CHECK, OFFLINE, ON_FAILURE, ORDER, SERVICE, refuse};
-use super::{lists, placing};
+use super::{lease, lists, placing};
 use crate::problem::Report;
 use crate::units;
 use crate::value::Value;
@@ -163,7 +163,7 @@ impl Checker<'_> {
         }
     }
 
-    fn choice(&mut self, node: &Node, what: &str, choices: &[&str]) {
+    pub(super) fn choice(&mut self, node: &Node, what: &str, choices: &[&str]) {
         let Some(text) = self.text(node, what) else {
             return;
         };
@@ -248,7 +248,7 @@ impl Checker<'_> {
         value
     }
 
-    fn optional<'n>(&mut self, node: &'n Node, key: &str) -> Option<&'n Rc<Node>> {
+    pub(super) fn optional<'n>(&mut self, node: &'n Node, key: &str) -> Option<&'n Rc<Node>> {
         node.get(key).filter(|value| !value.is_null())
     }
 
@@ -351,6 +351,7 @@ impl Checker<'_> {
             self.integer(canary, "`canary`", 1..=placing::MAX_PER_NODE);
         }
         self.job(node);
+        lease::lease(self, node);
     }
 
     /// Whether a schedule is one is for whoever runs it to say.

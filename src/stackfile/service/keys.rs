@@ -47,7 +47,7 @@ pub(crate) const SERVICE: [&str; 38] = [
 ];
 
 /// The keys of `deploy`; those behind `interval` are ours.
-pub(crate) const DEPLOY: [&str; 17] = [
+pub(crate) const DEPLOY: [&str; 19] = [
     "strategy",
     "wait_for_port",
     "min_health",
@@ -65,6 +65,8 @@ pub(crate) const DEPLOY: [&str; 17] = [
     "concurrency",
     "time_limit",
     "takeover",
+    "singleton",
+    "witnesses",
 ];
 
 /// What becomes of a job's slot while the run before it goes on.
@@ -91,7 +93,7 @@ pub(super) const HEALTH_CHECK: [&str; 7] = [
 ];
 
 /// Keys of others, each with what to do instead.
-const FOREIGN: [(&str, &str); 19] = [
+const FOREIGN: [(&str, &str); 21] = [
     ("restart", "remove it: instances are always restarted"),
     (
         "container_name",
@@ -120,6 +122,8 @@ const FOREIGN: [(&str, &str); 19] = [
     ("min_health", "it belongs under `deploy`"),
     ("spread", "it belongs under `deploy`"),
     ("max_per_node", "it belongs under `deploy`"),
+    ("singleton", "it belongs under `deploy`"),
+    ("witnesses", "it belongs under `deploy`"),
     ("memory", "the key is `mem_limit`"),
     ("dockerfile", "it belongs under `build`, beside `context`"),
     ("log_driver", "it is `driver` under `logging`"),

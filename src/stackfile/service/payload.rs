@@ -286,6 +286,8 @@ fn deploy(options: &Options) -> Result<Value, String> {
         ("concurrency", options.of("deploy", "concurrency")),
         ("time_limit", options.of("deploy", "time_limit")),
         ("takeover", options.of("deploy", "takeover")),
+        ("singleton", options.of("deploy", "singleton")),
+        ("witnesses", options.of("deploy", "witnesses")),
     ];
     entries.extend(own.into_iter().filter(|(_, value)| !value.is_null()));
     let entries = entries.into_iter();

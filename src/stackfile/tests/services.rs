@@ -210,6 +210,22 @@ fn what_kontena_refuses_is_refused() {
             "`canary` is 0, it has to be from 1 to 10000",
         ),
         (
+            "deploy: {singleton: raft, witnesses: [a, b, c]}",
+            "`singleton` is `raft`, not one of lease",
+        ),
+        (
+            "deploy: {singleton: lease}",
+            "`singleton` has no `witnesses`",
+        ),
+        (
+            "deploy: {witnesses: [a, b, c]}",
+            "`witnesses` grant a lease, and there is none",
+        ),
+        (
+            "deploy: {singleton: lease, witnesses: a}",
+            "`witnesses` has to be a list, this is a text",
+        ),
+        (
             "deploy: {max_per_node: 0}",
             "`max_per_node` is 0, it has to be from 1 to 10000",
         ),
@@ -398,6 +414,97 @@ fn all_faults_of_a_file_come_at_once_each_with_its_line() {
             8 |       strategy: daemno
               |                 ^
             hint: did you mean `daemon`?"#]],
+    );
+}
+
+#[test]
+fn all_faults_of_witnesses_come_at_once_each_with_its_line() {
+    check(
+        &mut service(
+            "image: a\ndeploy:\n  singleton: lease\n  witnesses:\n    - a\n    - b.c\n    - a\n    - 7",
+        ),
+        "",
+        expect![[r#"
+            error: `witnesses` has 4 names, a lease is granted by three or five
+              --> kontena.yml:8:9
+            8 |         - a
+              |         ^
+            error: `b.c` is not the name of a node
+              --> kontena.yml:9:11
+            9 |         - b.c
+              |           ^
+            hint: it is 1 to 63 of a-z, 0-9 and `-`, with no `-` at its ends
+            error: the witness `a` is given twice
+              --> kontena.yml:10:11
+            10 |         - a
+               |           ^
+            error: an item of `witnesses` has to be a text, this is a whole number
+              --> kontena.yml:11:11
+            11 |         - 7
+               |           ^
+            hint: put quotes around it"#]],
+    );
+}
+
+#[test]
+fn what_the_api_refuses_under_deploy_is_shown_at_its_own_key() {
+    let mut world = service(
+        "image: a\ndeploy:\n  strategy: random\n  offline:\n    takeover: never\n  canary: 1",
+    );
+    let stack = world.read().unwrap();
+    let places = [
+        "services[0].deploy_opts.offline.takeover",
+        "services[web].deploy_opts.canary",
+        "services[0].deploy_opts.witnesses[1]",
+        "services[0].strategy",
+        "services[0].stateful",
+    ];
+    let told = places.map(|path| {
+        let problem = stack.problem(path, "is refused");
+        (problem.at.unwrap().line, problem.message)
+    });
+    expect![[r#"
+        [
+            (
+                8,
+                "`deploy.offline.takeover` of the service `web` is refused",
+            ),
+            (
+                9,
+                "`deploy.canary` of the service `web` is refused",
+            ),
+            (
+                5,
+                "`deploy` of the service `web` is refused",
+            ),
+            (
+                6,
+                "`deploy.strategy` of the service `web` is refused",
+            ),
+            (
+                3,
+                "`stateful` of the service `web` is refused",
+            ),
+        ]
+    "#]]
+    .assert_debug_eq(&told);
+}
+
+#[test]
+fn a_lease_is_told_as_it_is_written() {
+    check(
+        &mut service("image: a\ndeploy: {singleton: lease, witnesses: [c, a, b]}"),
+        "services.0.deploy_opts",
+        expect![[r#"
+            wait_for_port: null
+            min_health: null
+            interval: null
+            singleton: lease
+            witnesses:
+              - c
+              - a
+              - b
+        "#]],
     );
 }
 

@@ -161,6 +161,23 @@ impl Node<'_> {
         self.end(DAEMON, "TERM");
     }
 
+    /// SIGSTOP: the daemon does nothing any more, and does not know it.
+    #[track_caller]
+    pub(crate) fn pause_daemon(&self) {
+        self.signal_daemon("STOP");
+    }
+
+    #[track_caller]
+    pub(crate) fn resume_daemon(&self) {
+        self.signal_daemon("CONT");
+    }
+
+    #[track_caller]
+    fn signal_daemon(&self, signal: &str) {
+        let script = format!("kill -{signal} $(cat {VOLATILE}/{DAEMON}.pid)");
+        self.run("sh", &["-c", &script]);
+    }
+
     #[track_caller]
     pub(crate) fn daemon_runs(&self) -> bool {
         self.lab.wait(self.host.is_running(DAEMON))

@@ -5,7 +5,7 @@
 //! the service back and is no part of one that is made anew ([`Life`]), but is listed.
 
 use std::cmp::Reverse;
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
 use super::contested::{contested, kept_though_dropped, presence};
@@ -18,7 +18,7 @@ use crate::document::change::Write;
 use crate::document::graph::Index;
 use crate::document::log::{Log, Value};
 use crate::document::schema::{DeployOrder, RevisionPointer, ServiceRegister, StackRegister};
-use crate::id::{RevisionHash, ServiceName, StackName};
+use crate::id::{NodeId, RevisionHash, ServiceName, StackName};
 use crate::stack::{Service, StackLabel};
 use crate::view::{
     Conflict, ConflictSubject, ConflictValue, History, Lifecycle, MoveOrder, MoveState, Pin,
@@ -260,6 +260,7 @@ impl Reader<'_> {
             state: state.map(|read| read.value).unwrap_or_default(),
             pins: self.pins(service),
             moves: self.moves(service),
+            witnesses: self.witnesses(service),
             created: created.unwrap_or_default(),
             updated: last
                 .map(|source| self.log.entry(source).time)
@@ -361,6 +362,18 @@ impl Reader<'_> {
             }
         }
         pins
+    }
+
+    /// Two sides of a split that created it may have meant others: as with pins the lower ones hold.
+    fn witnesses(&mut self, service: &ServiceName) -> BTreeSet<NodeId> {
+        let register = ServiceRegister::Witnesses;
+        let mut read: Vec<Read<BTreeSet<NodeId>>> = readable(&self.alive(register)).collect();
+        read.sort_by(|a, b| a.value.cmp(&b.value));
+        let name = StackRegister::Service(service.clone(), register).to_string();
+        self.conflicts
+            .extend(conflict(self.document, name, &read, shown));
+        let first = read.into_iter().next();
+        first.map(|read| read.value).unwrap_or_default()
     }
 
     /// What two sides of a split ordered at once, one of them counts; what came of one, before all.
@@ -491,7 +504,8 @@ fn is_edit(register: ServiceRegister) -> bool {
         | ServiceRegister::Lifecycle
         | ServiceRegister::Deploy
         | ServiceRegister::Pin(_)
-        | ServiceRegister::Move(_) => true,
+        | ServiceRegister::Move(_)
+        | ServiceRegister::Witnesses => true,
         ServiceRegister::Removed | ServiceRegister::Halt(_) | ServiceRegister::Promotion(_) => {
             false
         }
@@ -506,6 +520,7 @@ fn is_what_people_say(register: ServiceRegister) -> bool {
         | ServiceRegister::Deploy
         | ServiceRegister::Pin(_)
         | ServiceRegister::Move(_)
+        | ServiceRegister::Witnesses
         | ServiceRegister::Halt(_)
         | ServiceRegister::Promotion(_) => false,
     }
@@ -521,6 +536,7 @@ fn move_number(register: &ServiceRegister) -> Option<u32> {
         | ServiceRegister::Lifecycle
         | ServiceRegister::Deploy
         | ServiceRegister::Pin(_)
+        | ServiceRegister::Witnesses
         | ServiceRegister::Halt(_)
         | ServiceRegister::Promotion(_) => None,
     }
@@ -536,6 +552,7 @@ fn pin_number(register: &ServiceRegister) -> Option<u32> {
         | ServiceRegister::Lifecycle
         | ServiceRegister::Deploy
         | ServiceRegister::Move(_)
+        | ServiceRegister::Witnesses
         | ServiceRegister::Halt(_)
         | ServiceRegister::Promotion(_) => None,
     }

@@ -40,6 +40,10 @@ fn any_edit() -> impl Strategy<Value = Edit> {
             number,
             pin: Pin { epoch: u64::from(number), node: node(n), moved: false },
         }),
+        1 => (1u8..4).prop_map(|n| Edit::Witnesses {
+            service: web(),
+            witnesses: [node(n), node(n + 1)].into(),
+        }),
         1 => (1u8..5).prop_map(|n| Edit::NodeAvailability { node: node(n), availability: Availability::Drain }),
         1 => (1u8..5).prop_map(|n| Edit::NodeName { node: node(n), name: "same".parse().unwrap() }),
         1 => (3u8..5).prop_map(|n| Edit::RemoveNode(node(n))),

@@ -4,6 +4,7 @@ use std::collections::BTreeMap;
 
 use super::field::FieldProblem;
 use super::job::JobChange;
+use super::lease::LeaseChange;
 use super::logging::LoggingChange;
 use super::placing::PlacingChange;
 use super::privileges::PrivilegesChange;
@@ -43,6 +44,7 @@ pub struct ServiceChange {
     pub placing: PlacingChange,
     pub rollout: RolloutChange,
     pub job: JobChange,
+    pub lease: LeaseChange,
     /// `Some(None)`, in JSON the empty text, is the image's own.
     pub stop_signal: Option<Option<String>>,
     /// In milliseconds.
@@ -80,6 +82,7 @@ impl ServiceChange {
             placing: PlacingChange::from(&service.deploy),
             rollout: RolloutChange::from(&service.deploy),
             job: JobChange::from(&service.deploy),
+            lease: LeaseChange::from(&service.deploy),
             stop_signal: service.stop_signal.map(Some),
             stop_grace_millis: service.stop_grace_millis,
             network_mode: Some(service.network_mode).filter(|mode| *mode != NetworkMode::default()),
@@ -124,6 +127,7 @@ impl ServiceChange {
 
     fn checked(&self, service: Service) -> Result<Service, Vec<FieldProblem>> {
         let mut problems = self.job.problems(&service.deploy);
+        problems.extend(self.lease.problems(&service, self.instances));
         match checked(service) {
             Ok(service) if problems.is_empty() => return Ok(service),
             Ok(_) => {}
@@ -152,6 +156,7 @@ impl ServiceChange {
         change.placing.set_on(&mut service.deploy);
         change.rollout.set_on(&mut service.deploy);
         change.job.set_on(&mut service.deploy);
+        change.lease.set_on(&mut service.deploy);
         set(&mut service.stop_signal, change.stop_signal);
         if change.stop_grace_millis.is_some() {
             service.stop_grace_millis = change.stop_grace_millis;
@@ -188,7 +193,7 @@ fn problem(fault: Fault) -> FieldProblem {
         ServiceField::MaxPerNode => "deploy_opts.max_per_node".to_owned(),
         ServiceField::Rebalance => "deploy_opts.rebalance".to_owned(),
         ServiceField::Takeover => "deploy_opts.takeover".to_owned(),
-        ServiceField::OfServers(key) => key.to_owned(),
+        ServiceField::OfServers(key) | ServiceField::OfLease(key) => key.to_owned(),
     };
     FieldProblem::new(path, fault.cause)
 }

@@ -8,6 +8,7 @@ use serde_json::Value;
 use super::change::ServiceChange;
 use super::field::{Field, FieldProblem, Fields};
 use super::job::JobChange;
+use super::lease::LeaseChange;
 use super::logging::LoggingChange;
 use super::placing::PlacingChange;
 use super::privileges::PrivilegesChange;
@@ -72,6 +73,7 @@ const DEPLOY: Fields = Fields {
         &PlacingChange::FIELDS,
         &RolloutChange::FIELDS,
         &JobChange::FIELDS,
+        &LeaseChange::FIELDS,
     ],
     not_yet: &["interval"],
 };
@@ -132,6 +134,7 @@ pub(super) fn read(body: &Field<'_>, problems: &mut Vec<FieldProblem>) -> Option
         placing: PlacingChange::default(),
         rollout: RolloutChange::default(),
         job: JobChange::default(),
+        lease: LeaseChange::default(),
         stop_signal: parsed(body, "stop_signal", signal_or_none, problems),
         stop_grace_millis: grace(body, problems),
         network_mode: parsed(body, "net", network_mode, problems),
@@ -320,4 +323,5 @@ fn read_deploy(deploy: &Field<'_>, change: &mut ServiceChange, problems: &mut Ve
     change.placing = PlacingChange::read(deploy, problems);
     change.rollout = RolloutChange::read(deploy, problems);
     change.job = JobChange::read(deploy, problems);
+    change.lease = LeaseChange::read(deploy, problems);
 }

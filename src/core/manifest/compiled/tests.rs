@@ -12,7 +12,7 @@ use super::*;
 use crate::stack::{
     Affinity, Deploy, Link, Logging, NetworkMode, Offline, OnFailure, OnReturn, Order, PidMode,
     Port, Privileges, Protocol, Resources, Service, Spread, Strategy as Spreading, Takeover,
-    Volume,
+    Volume, Witnesses,
 };
 
 proptest! {
@@ -29,7 +29,7 @@ proptest! {
         // A limit or a spread that the change does not speak of may contradict what it sets.
         from.service.resources = Resources::default();
         from.service.deploy = Deploy::default();
-        from.service.stateful &= !to.service.deploy.rebalance;
+        from.service.stateful &= !to.service.deploy.rebalance && !to.service.is_leased();
         let mut change = ServiceChange::from_declared(&to);
         change.stateful = None;
         let read = ServiceChange::read(&change.write()).unwrap();
@@ -227,6 +227,39 @@ fn a_wrong_body_is_told_every_field() {
 }
 
 #[test]
+fn a_lease_has_witnesses_and_one_instance() {
+    let told = |body: Value| {
+        let change = ServiceChange::read(&body);
+        let problems = change.and_then(|change| change.create()).unwrap_err();
+        let lines: Vec<String> = problems.iter().map(ToString::to_string).collect();
+        lines.join("\n")
+    };
+    let of = |deploy: Value| told(json!({"image": "a", "instances": 2, "deploy_opts": deploy}));
+    let names = json!(["a", "b", "c"]);
+    expect!["deploy_opts.singleton: has nobody who grants the lease: name three or five nodes in `witnesses`"]
+        .assert_eq(&of(json!({"singleton": "lease"})));
+    expect!["deploy_opts.witnesses: grants a lease, and without `singleton: lease` there is none"]
+        .assert_eq(&of(json!({"witnesses": names})));
+    expect!["deploy_opts.witnesses: the witness `a` is given twice"].assert_eq(&of(
+        json!({"singleton": "lease", "witnesses": ["a", "b", "a"]}),
+    ));
+    expect![[r#"
+        deploy_opts.singleton: has to be `lease`, this is `raft`
+        deploy_opts.witnesses: 4 witnesses, a lease is granted by three or five"#]]
+    .assert_eq(&of(
+        json!({"singleton": "raft", "witnesses": ["a", "b", "c", "d"]}),
+    ));
+    expect!["deploy_opts.witnesses[1]: `B` is not a valid node name: use 1 to 63 of a-z, 0-9 and `-`, starting with a letter or digit, not ending with `-`"]
+        .assert_eq(&of(json!({"singleton": "lease", "witnesses": ["a", "B", "c"]})));
+    let all = json!({"singleton": "lease", "witnesses": names, "canary": 1, "offline": {"takeover": "never"}});
+    expect![[r#"
+        instances: is one at most with `singleton: lease`
+        deploy_opts.offline.takeover: not with `singleton: lease`: the witnesses say who takes it over
+        deploy_opts.canary: not with `singleton: lease`: there is no other instance that could wait"#]]
+    .assert_eq(&of(all));
+}
+
+#[test]
 fn what_of_kontena_is_not_carried_out_is_told_and_not_left_aside() {
     let body = json!({
         "stack": "shop",
@@ -326,6 +359,31 @@ fn any_spread() -> impl Strategy<Value = Spread> {
     })
 }
 
+fn any_lease() -> impl Strategy<Value = Option<Witnesses>> {
+    let names = select(&[3, 5][..]).prop_flat_map(|count| btree_set("[a-z]{1,3}", count));
+    let witnesses = names.prop_map(|names| {
+        let names = names.iter().map(|name| name.parse().unwrap());
+        Witnesses::new(names.collect()).unwrap()
+    });
+    option::weighted(0.2, witnesses)
+}
+
+impl Deploy {
+    /// With a lease, and without all that contradicts it.
+    fn leased(self, lease: Option<Witnesses>) -> Self {
+        if lease.is_none() {
+            return self;
+        }
+        Self {
+            min_health: self.min_health,
+            wait_for_port: self.wait_for_port,
+            standby_images: self.standby_images,
+            lease,
+            ..Self::default()
+        }
+    }
+}
+
 fn any_rollout() -> impl Strategy<Value = (OnFailure, Option<NonZeroU32>, Order)> {
     let order = prop_oneof![Just(Order::StopFirst), Just(Order::StartFirst)];
     let on_failure = prop_oneof![Just(OnFailure::Halt), Just(OnFailure::Rollback)];
@@ -348,7 +406,7 @@ fn any_deploy() -> impl Strategy<Value = Deploy> {
         most,
         any_offline(),
         (any::<bool>(), 0..=Deploy::MAX_STANDBY_IMAGES),
-        any_rollout(),
+        (any_rollout(), any_lease()),
     )
         .prop_map(
             |(
@@ -359,7 +417,7 @@ fn any_deploy() -> impl Strategy<Value = Deploy> {
                 max_per_node,
                 offline,
                 (rebalance, standby_images),
-                rollout,
+                (rollout, lease),
             )| {
                 let spreads = strategy == Spreading::Ha;
                 let is_daemon = strategy == Spreading::Daemon;
@@ -377,6 +435,7 @@ fn any_deploy() -> impl Strategy<Value = Deploy> {
                     order: rollout.2,
                     ..Deploy::default()
                 }
+                .leased(lease)
             },
         )
 }
@@ -445,6 +504,7 @@ prop_compose! {
         labels in btree_map("[a-z]{1,3}", "\\PC{0,6}", 0..3),
     ) -> Service {
         let environment = environment.into_iter().map(|(name, value)| format!("{name}={value}"));
+        let stateful = stateful && deploy.lease.is_none();
         Service {
             stateful, command, environment: environment.collect(), ports, links, volumes, affinity,
             stop_signal, stop_grace_millis, network_mode, deploy, labels, ..Service::new("a:1")
@@ -455,8 +515,16 @@ prop_compose! {
 fn any_declared() -> impl Strategy<Value = Declared> {
     let sound =
         any_service().prop_filter("contradicts itself", |service| service.faults().is_empty());
-    (sound, option::of(0..=10_000_u32))
-        .prop_map(|(service, instances)| Declared { service, instances })
+    (sound, option::of(0..=10_000_u32)).prop_map(|(service, instances)| Declared {
+        instances: instances.map(|count| {
+            if service.is_leased() {
+                count.min(1)
+            } else {
+                count
+            }
+        }),
+        service,
+    })
 }
 
 prop_compose! {

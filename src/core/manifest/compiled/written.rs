@@ -95,6 +95,7 @@ fn write_deploy(change: &ServiceChange) -> Option<Value> {
     change.placing.write(&mut deploy);
     change.rollout.write(&mut deploy);
     change.job.write(&mut deploy);
+    change.lease.write(&mut deploy);
     (!deploy.is_empty()).then_some(Value::Object(deploy))
 }
 

@@ -536,6 +536,7 @@ fn add_service(view: &mut View, words: &str) {
         },
         pins: Default::default(),
         moves: Default::default(),
+        witnesses: Default::default(),
         created: WallTime(0),
         updated: WallTime(0),
     };

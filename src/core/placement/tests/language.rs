@@ -272,6 +272,7 @@ fn add_service(view: &mut View, name: &str, words: Vec<&str>) {
         state,
         pins,
         moves: BTreeMap::new(),
+        witnesses: Default::default(),
         created: WallTime(0),
         updated: WallTime(0),
     };

@@ -36,6 +36,7 @@ pub(super) fn record(service: Service, instances: u32) -> ServiceRecord {
         state: Lifecycle::Running,
         pins: BTreeMap::new(),
         moves: BTreeMap::new(),
+        witnesses: Default::default(),
         created: WallTime(0),
         updated: WallTime(0),
     }

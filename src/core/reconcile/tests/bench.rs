@@ -56,6 +56,7 @@ pub(super) fn of_service(instance: &str, generation: u64, n: u32, service: Servi
         awaited: None,
         state: Lifecycle::Running,
         fixed: false,
+        lease: None,
         takeover: false,
         epoch_seen: 0,
         run_elsewhere: None,
