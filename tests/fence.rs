@@ -1,7 +1,10 @@
 //! The process that outlives the daemon, against real control groups: as root, where there are any; elsewhere these tests say
 //! that they were skipped.
 
+#![allow(clippy::unwrap_used, reason = "a panic is a failing test")]
+
 use std::fs;
+use std::net::TcpListener;
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Stdio};
 use std::sync::atomic::{AtomicU32, Ordering};
@@ -22,6 +25,11 @@ fn wait_until(what: &str, mut is_so: impl FnMut() -> bool) {
         assert!(Instant::now() < deadline, "{what}");
         std::thread::sleep(Duration::from_millis(5));
     }
+}
+
+#[expect(clippy::print_stderr, reason = "a test that was skipped says so")]
+fn say_skipped() {
+    eprintln!("skipped: needs root, and control groups that may be written");
 }
 
 /// By the clock of the fence's files.
@@ -49,7 +57,7 @@ impl Group {
         match path {
             Some(path) if fs::create_dir_all(&path).is_ok() => Some(Self { tag, path }),
             Some(_) | None => {
-                eprintln!("skipped: needs root, and control groups that may be written");
+                say_skipped();
                 None
             }
         }
@@ -96,16 +104,23 @@ impl Drop for Group {
 
 /// A folder, with the fences that are run for it.
 struct Bench {
-    place: tempfile::TempDir,
+    data: tempfile::TempDir,
     fences: Vec<Child>,
 }
 
 impl Bench {
     fn new() -> Self {
-        Self {
-            place: tempfile::tempdir().unwrap(),
+        let bench = Self {
+            data: tempfile::tempdir().unwrap(),
             fences: Vec::new(),
-        }
+        };
+        fs::create_dir(bench.folder()).unwrap();
+        bench
+    }
+
+    /// Where a daemon has it in its data directory.
+    fn folder(&self) -> PathBuf {
+        self.data.path().join("fences")
     }
 
     /// Starts a fence, and answers its number once it beats.
@@ -113,7 +128,7 @@ impl Bench {
         let idle_limit = idle_limit.as_millis().to_string();
         let fence = Command::new(env!("CARGO_BIN_EXE_kontena"))
             .args(["fence", "--idle-limit", &idle_limit, "--dir"])
-            .arg(self.place.path())
+            .arg(self.folder())
             .stdin(Stdio::null())
             .spawn()
             .unwrap();
@@ -125,7 +140,7 @@ impl Bench {
 
     /// Which fence beat last.
     fn beating(&self) -> Option<u32> {
-        let text = fs::read(self.place.path().join("alive")).ok()?;
+        let text = fs::read(self.folder().join("alive")).ok()?;
         let beat: serde_json::Value = serde_json::from_slice(&text).unwrap();
         u32::try_from(beat["pid"].as_u64()?).ok()
     }
@@ -138,9 +153,9 @@ impl Bench {
     fn hold_in(&self, boot: &str, group: &Group, until: Duration) {
         let until = until.as_nanos();
         let text = format!(r#"{{"boot":"{boot}","until_nanos":{until}}}"#);
-        let beside = self.place.path().join("new");
+        let beside = self.folder().join("new");
         fs::write(&beside, text).unwrap();
-        fs::rename(beside, self.place.path().join(&group.tag)).unwrap();
+        fs::rename(beside, self.folder().join(&group.tag)).unwrap();
     }
 
     fn wait_for_end(&mut self, at: usize) {
@@ -242,7 +257,7 @@ fn a_file_that_says_nothing_is_over() {
     let Some(group) = Group::new() else { return };
     let mut bench = Bench::new();
     let mut own = group.run("touch $SIGN; exec sleep 600");
-    fs::write(bench.place.path().join(&group.tag), "{").unwrap();
+    fs::write(bench.folder().join(&group.tag), "{").unwrap();
     bench.start(FOR_LONG);
     own.wait().unwrap();
 }
@@ -254,13 +269,13 @@ fn a_fence_that_was_stopped_is_replaced_and_leaves_when_it_goes_on() {
     let mut own = group.run("touch $SIGN; exec sleep 600");
     bench.hold(&group, now() + FOR_LONG);
     let first = bench.start(FOR_LONG);
-    let pid = Pid::from_raw(first.try_into().unwrap()).unwrap();
+    let pid = process(first);
     kill_process(pid, Signal::STOP).unwrap();
     let second = bench.start(FOR_LONG);
     assert_ne!(first, second);
     kill_process(pid, Signal::CONT).unwrap();
     bench.wait_for_end(0);
-    test_kill_process(Pid::from_raw(second.try_into().unwrap()).unwrap()).unwrap();
+    test_kill_process(process(second)).unwrap();
     assert_eq!(own.try_wait().unwrap(), None);
     bench.hold(&group, now());
     own.wait().unwrap();
@@ -288,4 +303,58 @@ fn a_fence_is_in_a_session_of_its_own() {
     assert_eq!((fields[2], fields[3]), (&*own, &*own), "{state}");
     let name = fs::read_to_string(format!("/proc/{fence}/comm")).unwrap();
     assert_eq!(name.trim(), "kontena-fence");
+}
+
+/// A daemon that is in no grid, and whose data directory has the bench's folder.
+fn daemon(bench: &Bench) -> Child {
+    let data = bench.data.path();
+    fs::write(data.join("FORMAT"), "1\n").unwrap();
+    let port = TcpListener::bind("127.0.0.1:0")
+        .unwrap()
+        .local_addr()
+        .unwrap();
+    Command::new(env!("CARGO_BIN_EXE_kontena"))
+        .args([
+            "daemon",
+            "--overlay",
+            "off",
+            "--docker",
+            "unix:///nowhere.sock",
+        ])
+        .args(["--log", "warn", "--listen", &port.to_string()])
+        .arg("--data-dir")
+        .arg(data)
+        .arg("--socket")
+        .arg(data.join("kontena.sock"))
+        .stdin(Stdio::null())
+        .spawn()
+        .unwrap()
+}
+
+fn process(number: u32) -> Pid {
+    Pid::from_raw(number.try_into().unwrap()).unwrap()
+}
+
+#[test]
+fn a_daemon_starts_a_fence_for_what_a_former_one_left_which_is_replaced_when_it_hangs_and_outlives_it()
+ {
+    let Some(group) = Group::new() else { return };
+    let bench = Bench::new();
+    let mut own = group.run("touch $SIGN; exec sleep 600");
+    bench.hold(&group, now() + FOR_LONG);
+    let mut daemon = daemon(&bench);
+    wait_until("a fence beats", || bench.beating().is_some());
+    let first = bench.beating().unwrap();
+    kill_process(process(first), Signal::STOP).unwrap();
+    wait_until("another beats", || bench.beating() != Some(first));
+    kill_process(process(first), Signal::CONT).unwrap();
+    wait_until("the first leaves, and nothing of it is left", || {
+        test_kill_process(process(first)).is_err()
+    });
+    daemon.kill().unwrap();
+    daemon.wait().unwrap();
+    assert_eq!(own.try_wait().unwrap(), None);
+    bench.hold(&group, now());
+    own.wait().unwrap();
+    kill_process(process(bench.beating().unwrap()), Signal::KILL).unwrap();
 }

@@ -72,11 +72,9 @@ impl Fencing {
         let thread = thread::Builder::new().name("fences".to_owned());
         let thread = thread.spawn(move || {
             while !taken.has_ended.load(Ordering::Relaxed) {
-                let told = keeper.step(taken.take(), Moment::now());
-                // The daemon is stopping when nobody takes it.
-                let told = told.map_or(Ok(()), |told| inputs.blocking_send(Input::Fenced(told)));
-                if told.is_err() {
-                    return;
+                if let Some(told) = keeper.step(taken.take(), Moment::now()) {
+                    // The daemon is stopping when nobody takes it.
+                    drop(inputs.blocking_send(Input::Fenced(told)));
                 }
                 thread::park_timeout(keeper.pause());
             }

@@ -9,24 +9,27 @@ use tokio::sync::watch;
 use super::*;
 use crate::fence::{Fences, Moment, Standing, Tag, is_carried, remove_groups};
 
-/// An engine, and what it is told of its fences.
+/// An engine, and what is told of its fences.
 struct Bench {
+    engine: TestEngine,
     docker: Docker,
     shown: watch::Sender<Standing>,
     tag: FenceTag,
 }
 
 impl Bench {
-    fn new(engine: &TestEngine) -> Self {
+    /// `None`, after saying so, where there can be none.
+    async fn start() -> Option<Self> {
+        let engine = TestEngine::start().await?;
         let (shown, fences) = Fences::channel();
         let service = "shop/web".parse().unwrap();
-        let creation = EnvelopeHash([std::process::id().to_le_bytes()[0]; 32]);
-        let lease = LeaseId::of(&service, creation, &BTreeSet::new());
-        Self {
+        let lease = LeaseId::of(&service, EnvelopeHash([1; 32]), &BTreeSet::new());
+        Some(Self {
             docker: engine.docker.clone().with_fences(fences),
+            engine,
             shown,
-            tag: FenceTag::of(&lease, &NodeId(rand())),
-        }
+            tag: FenceTag::of(&lease, &NodeId(random())),
+        })
     }
 
     fn spec(&self, instance: &str) -> ContainerSpec {
@@ -54,13 +57,18 @@ impl Bench {
     }
 }
 
+/// The engine leaves the control group that is above a container's own.
 impl Drop for Bench {
     fn drop(&mut self) {
+        for container in self.engine.cli(&["ps", "-aq"]).lines() {
+            self.engine.cli(&["rm", "-f", container]);
+        }
         remove_groups(&self.tag.into());
     }
 }
 
-fn rand() -> [u8; 32] {
+/// No two tests have a tag in common: they share a kernel.
+fn random() -> [u8; 32] {
     let mut bytes = [0; 32];
     rustix::rand::getrandom(&mut bytes[..], rustix::rand::GetRandomFlags::empty()).unwrap();
     bytes
@@ -75,17 +83,16 @@ fn problem(outcome: Outcome) -> String {
 
 #[tokio::test]
 async fn what_runs_under_a_lease_is_started_while_it_is_fenced_and_found_by_its_tag() {
-    let Some(engine) = TestEngine::start().await else {
+    let Some(bench) = Bench::start().await else {
         return;
     };
-    let bench = Bench::new(&engine);
     let docker = &bench.docker;
     let web = bench.spec("shop/web-1");
     let why = problem(run(docker, &web).await);
     assert_eq!(why, "the fence process does not run: nobody started it");
     bench.hold(3);
     assert_eq!(problem(run(docker, &web).await), "the lease is over");
-    assert_eq!(engine.cli(&["ps", "-aq"]), "", "nothing is made");
+    assert_eq!(bench.engine.cli(&["ps", "-aq"]), "", "nothing is made");
 
     bench.hold(60);
     let container = run_well(docker, &web).await;
@@ -107,16 +114,15 @@ async fn what_runs_under_a_lease_is_started_while_it_is_fenced_and_found_by_its_
     bench.hold(60);
     assert_eq!(docker.carry_out(start()).await, Ok(Success::Done));
     assert!(bench.is_carried());
-    engine.cli(&["pause", &container.id.0]);
+    bench.engine.cli(&["pause", &container.id.0]);
     assert!(is_running(&run_well(docker, &web).await));
 }
 
 #[tokio::test]
 async fn a_container_that_the_fence_would_not_find_is_not_adopted() {
-    let Some(engine) = TestEngine::start().await else {
+    let Some(bench) = Bench::start().await else {
         return;
     };
-    let bench = Bench::new(&engine);
     bench.hold(60);
     let fenced = bench.spec("shop/web-1");
     let bare = ContainerSpec {
@@ -128,17 +134,16 @@ async fn a_container_that_the_fence_would_not_find_is_not_adopted() {
         name: "shop.web-1".to_owned(),
     };
     assert_eq!(run(&bench.docker, &fenced).await, Err(occupied()));
-    engine.cli(&["rm", "-f", &found.id.0]);
+    bench.engine.cli(&["rm", "-f", &found.id.0]);
     run_well(&bench.docker, &fenced).await;
     assert_eq!(run(&bench.docker, &bare).await, Err(occupied()));
 }
 
 #[tokio::test]
 async fn a_hook_of_what_runs_under_a_lease_is_fenced_as_well() {
-    let Some(engine) = TestEngine::start().await else {
+    let Some(bench) = Bench::start().await else {
         return;
     };
-    let bench = Bench::new(&engine);
     let hook = || Action::Hook {
         spec: Box::new(bench.spec("shop/web-1")),
         hook: "prepare".to_owned(),

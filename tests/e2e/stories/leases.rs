@@ -20,9 +20,8 @@ const USABLE: f64 = 19.0;
 /// It ignores the polite signal.
 fn stack(grid: &Grid) -> String {
     let names: Vec<String> = (1..=3).map(|number| grid.node(number).name()).collect();
-    let program = "trap : TERM; while true; do \
-         echo \"$$KONTENA_FENCE $$KONTENA_NODE_NAME $$(cut -d\\  -f1 /proc/uptime)\" >> /out/lines; \
-         sleep 0.05; done";
+    let program = "trap \"\" TERM; while true; do read up rest < /proc/uptime; \
+         echo \"$$KONTENA_FENCE $$KONTENA_NODE_NAME $$up\" >> /out/lines; sleep 0.05; done";
     format!(
         "\
 stack: demo/shop
