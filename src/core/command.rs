@@ -14,6 +14,7 @@ mod moving;
 mod registry;
 mod resolve;
 mod service;
+mod sources;
 mod stack;
 mod volume;
 mod vpn;

@@ -2,7 +2,7 @@
 //!
 //! Names, environment and labels are Kontena 1.x's: third-party stacks read them.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::time::Duration;
 
 use data_encoding::HEXLOWER;
@@ -47,6 +47,7 @@ pub fn spec(
         environment: environment(service, instance, identity),
         ports: service.ports.clone(),
         mounts: mounts(wanted),
+        volumes_from: wanted.sources.iter().map(InstanceId::container_name).collect(),
         stop_signal: service.stop_signal.clone(),
         stop_grace: stop_grace(service),
         network,
@@ -86,6 +87,7 @@ fn care(service: &Service, number: u32) -> Care {
         pre_backup: for_it(&service.hooks.pre_backup),
         post_backup: for_it(&service.hooks.post_backup),
         health_check: service.health_check.clone(),
+        made_with: BTreeSet::new(),
         on_host: service.network_mode == NetworkMode::Host,
         wait_for_port: service.deploy.wait_for_port,
     }

@@ -27,6 +27,7 @@ use super::queue::{Queue, Subject};
 use super::refusals::Refusals;
 use super::rollout::{ANNOUNCED_FOR, Peer, Rollout};
 use super::sight::{Seen, Sight};
+use super::sources::Sources;
 use super::succession::{Berth, Beside, Seats, told_with};
 use super::trial::Failed;
 use super::volumes::{RemovedVolumes, Volumes};
@@ -274,7 +275,8 @@ impl<'a> Round<'a> {
             Task::Run(wanted) => self.mounts_what_comes(wanted),
             Task::Rest | Task::Keep | Task::Remove => None,
         });
-        let may_begin = !is_let_go && lacks_data.is_none();
+        let sources = self.sources(task);
+        let may_begin = !is_let_go && lacks_data.is_none() && sources.waits().is_none();
         let usable = pinned.filter(|_| local.awaited().is_none() && may_begin);
         self.step(instance, local, task, usable, found);
         let usable_beside = pinned.filter(|_| lacks_data.is_none());
@@ -334,7 +336,9 @@ impl<'a> Round<'a> {
             accept_what_runs(refusals, instance, &hold);
         }
         local.said(&hold, scene.best, self.now.monotonic);
-        if let Some(words) = self.moving.words(instance).or(lacks_data) {
+        // What runs goes on without the container that it was made with.
+        let waits = sources.waits().filter(|_| scene.best.is_none());
+        if let Some(words) = self.moving.words(instance).or(lacks_data).or(waits) {
             hold.problem = Some(words);
         } else if hold.problem.is_none() {
             hold.problem = self.moving.problem(instance);
@@ -539,6 +543,7 @@ impl<'a> Round<'a> {
             },
             pinned: at.pinned,
             rollout: &|| self.rollout(instance, at.seats.present, &found.holds),
+            sources: &self.sources(at.task),
             succeeds: at.beside,
             only_looks: self.only_looks(),
             now: self.now.monotonic,
@@ -696,6 +701,13 @@ impl<'a> Round<'a> {
             "the volume `{}` comes by a move, which is not over",
             found.name
         ))
+    }
+
+    fn sources(&self, task: Task<'a>) -> Sources<'a> {
+        match task {
+            Task::Run(wanted) => Sources::of(wanted, self.seen),
+            Task::Rest | Task::Keep | Task::Remove => Sources::default(),
+        }
     }
 
     fn containers(&self, instance: &InstanceId) -> &'a [Container] {

@@ -13,6 +13,7 @@ use crate::id::InstanceId;
 use crate::time::{Instant, Now};
 
 use super::action::{Container, ContainerId, ContainerState};
+use super::lifecycle::is_up;
 
 /// Longer than a listing takes. A crash within it still shows: only what was before the start is
 /// held to be older than it.
@@ -112,6 +113,11 @@ impl Sight {
 
     pub(super) fn get(&self, id: &ContainerId) -> Option<&Container> {
         self.containers.get(id)
+    }
+
+    /// Those of which processes may be alive.
+    pub(super) fn running(&self) -> impl Iterator<Item = &Container> {
+        self.containers.values().filter(|container| is_up(container))
     }
 
     /// The addresses of the grid's network that containers were created with, whether they run or not.

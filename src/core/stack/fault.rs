@@ -20,6 +20,7 @@ pub enum ServiceField {
     Ports,
     Links,
     Volumes,
+    VolumesFrom,
     Labels,
     /// Has no items: the index is 0, as for those that follow.
     MemorySwap,
@@ -38,6 +39,10 @@ pub enum InvalidService {
     PortTwice { port: Port, first: Port },
     #[error("the path `{0}` is mounted twice")]
     MountTwice(String),
+    #[error("the volumes of `{0}` are mounted twice")]
+    VolumesFromTwice(String),
+    #[error("a stateful service cannot use `volumes_from`: it is bound to its own data, and they may be elsewhere")]
+    VolumesFromOfStateful,
     #[error("the environment variable `{0}` is given twice")]
     VariableTwice(String),
     #[error("`{0}` is linked twice")]
@@ -70,12 +75,16 @@ impl InvalidService {
             Self::SpreadWithoutHa(_) => Some("remove `spread`, or use the strategy `ha`"),
             Self::PortTwice { .. }
             | Self::MountTwice(_)
+            | Self::VolumesFromTwice(_)
             | Self::VariableTwice(_)
             | Self::LinkTwice(_)
             | Self::ReservedLabel(_)
             | Self::SwapWithoutMemory
             | Self::SwapBelowMemory { .. }
             | Self::RebalanceWithoutHa => None,
+            Self::VolumesFromOfStateful => {
+                Some("remove `stateful`, or mount a volume of the grid in both")
+            }
             Self::TakeoverOfBound => Some("remove `takeover`"),
             Self::OfServers(_) => Some("remove it, or remove `schedule`"),
         }
@@ -93,6 +102,7 @@ impl Service {
         port_faults(&self.ports, &mut faults);
         link_faults(self, &mut faults);
         volume_faults(&self.volumes, &mut faults);
+        volumes_from_faults(self, &mut faults);
         label_faults(self, &mut faults);
         faults.extend(swap_fault(&self.resources));
         faults.extend(spread_fault(&self.deploy));
@@ -164,6 +174,20 @@ fn volume_faults(volumes: &[Volume], faults: &mut Vec<Fault>) {
             fault(InvalidService::MountTwice(volume.path.clone()));
         }
     }
+}
+
+fn volumes_from_faults(service: &Service, faults: &mut Vec<Fault>) {
+    let mut seen = BTreeSet::new();
+    let twice = service.volumes_from.iter().enumerate();
+    let twice = twice.filter(|(_, from)| !seen.insert(*from));
+    let twice = twice.map(|(index, from)| (index, InvalidService::VolumesFromTwice(from.to_string())));
+    let of_stateful = service.stateful && !service.volumes_from.is_empty();
+    let of_stateful = of_stateful.then_some((0, InvalidService::VolumesFromOfStateful));
+    faults.extend(twice.chain(of_stateful).map(|(index, cause)| Fault {
+        field: ServiceField::VolumesFrom,
+        index,
+        cause,
+    }));
 }
 
 fn label_faults(service: &Service, faults: &mut Vec<Fault>) {
@@ -238,6 +262,11 @@ fn job_faults(service: &Service, faults: &mut Vec<Fault>) {
             "hooks",
             service.hooks != Hooks::default(),
             "what hooks do belongs into its command",
+        ),
+        (
+            "volumes_from",
+            !service.volumes_from.is_empty(),
+            "it is bound to its node, and follows nobody: name the volumes in `volumes`",
         ),
         (
             "deploy_opts.wait_for_port",
