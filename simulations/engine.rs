@@ -339,9 +339,14 @@ impl Engine {
             let volume = mount.docker_volume.map(|volume| volume.name);
             mounts.insert(path.clone(), volume.unwrap_or_else(without_name));
         }
-        let volumes = mounts.values().filter(|name| self.volumes.contains_key(*name));
+        let volumes = mounts
+            .values()
+            .filter(|name| self.volumes.contains_key(*name));
         self.mounted.insert(id.clone(), volumes.cloned().collect());
-        let container = Container { mounts, ..container };
+        let container = Container {
+            mounts,
+            ..container
+        };
         self.ports.insert(id.clone(), spec.ports);
         self.containers.insert(id.clone(), container);
         id

@@ -118,9 +118,12 @@ fn a_follower_follows_its_source_and_mounts_what_that_has_anew() {
     let away = place_of(&world, "db", 1)[0];
     world.run_for(SOON);
     world.kill_host(away);
-    until(&mut world, 5 * MINUTE, "they are taken over together", |world| {
-        run_together(world, 3) && place_of(world, "db", 1) != [away]
-    });
+    until(
+        &mut world,
+        5 * MINUTE,
+        "they are taken over together",
+        |world| run_together(world, 3) && place_of(world, "db", 1) != [away],
+    );
 }
 
 #[test]
@@ -129,14 +132,23 @@ fn a_source_that_is_made_anew_brings_its_followers_what_it_has_now() {
     let before = running(&world, "db", 1)[0].1.mounts["/data"].clone();
     let restart = Command::RestartService(key("db"));
     accept(&mut world, 1, restart);
-    until(&mut world, 2 * MINUTE, "the follower has the new volume", |world| {
-        let sources = running(world, "db", 1);
-        let is_new = |(_, source): &(usize, &Container)| source.mounts["/data"] != before;
-        sources.first().is_some_and(is_new) && run_together(world, 1)
-    });
+    until(
+        &mut world,
+        2 * MINUTE,
+        "the follower has the new volume",
+        |world| {
+            let sources = running(world, "db", 1);
+            let is_new = |(_, source): &(usize, &Container)| source.mounts["/data"] != before;
+            sources.first().is_some_and(is_new) && run_together(world, 1)
+        },
+    );
     let follower = running(&world, "log", 1)[0].1.id.clone();
     world.run_for(10 * MINUTE);
-    assert_eq!(running(&world, "log", 1)[0].1.id, follower, "it stays as it is");
+    assert_eq!(
+        running(&world, "log", 1)[0].1.id,
+        follower,
+        "it stays as it is"
+    );
 }
 
 #[test]
@@ -153,7 +165,9 @@ fn a_source_with_a_named_volume_is_made_anew_and_its_follower_runs_on() {
     database.volumes = vec!["data:/data".parse().unwrap()];
     deploy_service(&mut world, 0, "db", database, 1);
     deploy_service(&mut world, 0, "log", follower("db-1"), 1);
-    until(&mut world, MINUTE, "both run", |world| run_together(world, 1));
+    until(&mut world, MINUTE, "both run", |world| {
+        run_together(world, 1)
+    });
     world.run_for(SOON);
     let (source, follower) = (
         running(&world, "db", 1)[0].1.id.clone(),
@@ -174,7 +188,11 @@ fn a_follower_without_its_source_goes_on_and_is_started_by_nobody() {
     accept(&mut world, 0, Command::StopService(key("db")));
     world.run_for(2 * MINUTE);
     assert_eq!(running(&world, "db", 1), []);
-    assert_eq!(running(&world, "log", 1)[0].1.id, follower, "what runs goes on");
+    assert_eq!(
+        running(&world, "log", 1)[0].1.id,
+        follower,
+        "what runs goes on"
+    );
     let host = place_of(&world, "log", 1)[0];
     world.kill_host(host);
     world.run_for(5 * MINUTE);
@@ -202,7 +220,11 @@ fn both_sides_of_a_split_have_a_follower_beside_their_source_and_one_of_each_is_
         has_both("db") && has_both("log")
     });
     world.run_for(MINUTE);
-    let of = |name| place_of(&world, name, 1).into_iter().collect::<BTreeSet<_>>();
+    let of = |name| {
+        place_of(&world, name, 1)
+            .into_iter()
+            .collect::<BTreeSet<_>>()
+    };
     assert_eq!((of("db").len(), of("log")), (2, of("db")));
     world.network.heal();
     until(&mut world, 5 * MINUTE, "one of each is left", |world| {

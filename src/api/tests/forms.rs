@@ -105,8 +105,19 @@ fn what_the_document_says_of_labels_and_rules_is_what_is_taken() {
     );
     agree::<VolumesFromText>(
         &[
-            "db-1", "db-%s", "my-db-%i", "db-%d", "db", "db-0", "db-01", "shop/db-1", "db-1:ro", "",
-            "db-1234567890", "-1", "%s",
+            "db-1",
+            "db-%s",
+            "my-db-%i",
+            "db-%d",
+            "db",
+            "db-0",
+            "db-01",
+            "shop/db-1",
+            "db-1:ro",
+            "",
+            "db-1234567890",
+            "-1",
+            "%s",
         ],
         |text| text.parse::<VolumesFrom>().is_ok(),
     );

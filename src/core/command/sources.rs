@@ -39,7 +39,11 @@ pub(super) fn check<'a>(
             )));
         }
         if found.insert(source.clone()) {
-            next.extend(newest(&source).into_iter().flat_map(|service| self::sources(&source, service)));
+            next.extend(
+                newest(&source)
+                    .into_iter()
+                    .flat_map(|service| self::sources(&source, service)),
+            );
         }
     }
     Ok(())

@@ -261,7 +261,9 @@ fn define(view: &View, name: &StackName, input: &StackInput) -> Result<Vec<Edit>
         .collect();
     let coming = |key: &ServiceKey| {
         let service = input.services.get(&key.service);
-        service.filter(|_| key.stack == *name).map(|(service, _)| service)
+        service
+            .filter(|_| key.stack == *name)
+            .map(|(service, _)| service)
     };
     let mut edits = Vec::new();
     for (key, (definition, instances)) in keys.iter().zip(input.services.values()) {

@@ -60,7 +60,10 @@ pub(super) fn remove(view: &View, name: &VolumeName) -> Result<Vec<Edit>, Refusa
 }
 
 /// The services whose newest definition, or what runs of them, mounts a volume, and those that mount the volumes of these.
-pub fn users<'v>(view: &'v View, name: &VolumeName) -> impl Iterator<Item = &'v ServiceKey> + use<'v> {
+pub fn users<'v>(
+    view: &'v View,
+    name: &VolumeName,
+) -> impl Iterator<Item = &'v ServiceKey> + use<'v> {
     view.documents.users_of(name).into_iter()
 }
 

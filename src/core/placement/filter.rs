@@ -129,9 +129,15 @@ impl fmt::Display for Rejection<'_> {
             Self::Elsewhere {
                 source,
                 node: Some(node),
-            } => write!(f, "it mounts the volumes of `{source}`, which is on node {node}"),
+            } => write!(
+                f,
+                "it mounts the volumes of `{source}`, which is on node {node}"
+            ),
             Self::Elsewhere { source, node: None } => {
-                write!(f, "it mounts the volumes of `{source}`, whose node was removed")
+                write!(
+                    f,
+                    "it mounts the volumes of `{source}`, whose node was removed"
+                )
             }
             Self::Sourceless(why) => why.fmt(f),
         }

@@ -60,14 +60,20 @@ impl fmt::Display for Sourceless {
         let mounted = "whose volumes it mounts";
         match self {
             Self::NoService(key) => write!(f, "there is no service `{key}`, {mounted}"),
-            Self::NoInstance(id) => write!(f, "`{}` has no instance {}, {mounted}", id.service, id.number),
-            Self::Idle(key, idle) => write!(f, "`{key}`, {mounted}, {idle}"),
-            Self::Frozen(key) => write!(f, "`{key}`, {mounted}, cannot be read by this version of kontena"),
-            Self::Nowhere(id) => write!(f, "`{id}`, {mounted}, runs nowhere"),
-            Self::Apart(one, other) => write!(
+            Self::NoInstance(id) => write!(
                 f,
-                "`{one}` and `{other}`, {mounted}, are not on one node"
+                "`{}` has no instance {}, {mounted}",
+                id.service, id.number
             ),
+            Self::Idle(key, idle) => write!(f, "`{key}`, {mounted}, {idle}"),
+            Self::Frozen(key) => write!(
+                f,
+                "`{key}`, {mounted}, cannot be read by this version of kontena"
+            ),
+            Self::Nowhere(id) => write!(f, "`{id}`, {mounted}, runs nowhere"),
+            Self::Apart(one, other) => {
+                write!(f, "`{one}` and `{other}`, {mounted}, are not on one node")
+            }
             Self::Ring(key) => write!(f, "`{key}`, {mounted}, mounts its own in turn"),
         }
     }
@@ -134,19 +140,27 @@ fn follows(
             return true;
         }
         let sources = services.get(&key).map(|record| of_record(&key, record));
-        next.extend(sources.into_iter().flatten().filter(|source| found.insert(source.clone())));
+        next.extend(
+            sources
+                .into_iter()
+                .flatten()
+                .filter(|source| found.insert(source.clone())),
+        );
     }
     false
 }
 
 /// The services whose volumes instances of what is deployed mount.
 pub(super) fn of_record(key: &ServiceKey, record: &ServiceRecord) -> Vec<ServiceKey> {
-    deployed(record).map(|service| of_service(key, service)).unwrap_or_default()
+    deployed(record)
+        .map(|service| of_service(key, service))
+        .unwrap_or_default()
 }
 
 fn of_service(key: &ServiceKey, service: &Service) -> Vec<ServiceKey> {
     let from = service.volumes_from.iter();
-    from.map(|from: &VolumesFrom| from.service_in(&key.stack)).collect()
+    from.map(|from: &VolumesFrom| from.service_in(&key.stack))
+        .collect()
 }
 
 /// Services in the order of their keys, but those whose volumes another one mounts before that one.

@@ -18,8 +18,8 @@ use crate::report::{Hold, InstanceState, Report};
 use crate::stack::{Affinity, Service, Spread};
 use crate::view::{Freshness, Lifecycle, Member, ServiceRecord, View};
 
-use super::affinity::Verdicts;
 use super::ServicePlacement;
+use super::affinity::Verdicts;
 use super::domains::Domains;
 use super::sources::{self, Whereabouts};
 use super::{filter, score};

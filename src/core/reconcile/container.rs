@@ -47,7 +47,11 @@ pub fn spec(
         environment: environment(service, instance, identity),
         ports: service.ports.clone(),
         mounts: mounts(wanted),
-        volumes_from: wanted.sources.iter().map(InstanceId::container_name).collect(),
+        volumes_from: wanted
+            .sources
+            .iter()
+            .map(InstanceId::container_name)
+            .collect(),
         stop_signal: service.stop_signal.clone(),
         stop_grace: stop_grace(service),
         network,

@@ -117,7 +117,9 @@ impl Sight {
 
     /// Those of which processes may be alive.
     pub(super) fn running(&self) -> impl Iterator<Item = &Container> {
-        self.containers.values().filter(|container| is_up(container))
+        self.containers
+            .values()
+            .filter(|container| is_up(container))
     }
 
     /// The addresses of the grid's network that containers were created with, whether they run or not.

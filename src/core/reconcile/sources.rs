@@ -56,12 +56,17 @@ impl<'a> Sources<'a> {
         let is_new = |source: &&Container| !container.care.made_with.contains(&source.id);
         // Once for each new container of a source at most, whatever an engine says of mounts.
         self.here.iter().any(is_new)
-            && expected.into_iter().any(|(path, mounted)| container.mounts.get(path) != Some(mounted))
+            && expected
+                .into_iter()
+                .any(|(path, mounted)| container.mounts.get(path) != Some(mounted))
     }
 }
 
 /// The container that is the instance: the one beside it has another name.
-fn container<'a>(source: &InstanceId, seen: &'a BTreeMap<InstanceId, Seen>) -> Option<&'a Container> {
+fn container<'a>(
+    source: &InstanceId,
+    seen: &'a BTreeMap<InstanceId, Seen>,
+) -> Option<&'a Container> {
     let name = source.container_name();
     let mut containers = seen.get(source)?.iter();
     containers.find(|container| container.name == name)

@@ -41,7 +41,9 @@ pub enum InvalidService {
     MountTwice(String),
     #[error("the volumes of `{0}` are mounted twice")]
     VolumesFromTwice(String),
-    #[error("a stateful service cannot use `volumes_from`: it is bound to its own data, and they may be elsewhere")]
+    #[error(
+        "a stateful service cannot use `volumes_from`: it is bound to its own data, and they may be elsewhere"
+    )]
     VolumesFromOfStateful,
     #[error("the environment variable `{0}` is given twice")]
     VariableTwice(String),
@@ -180,7 +182,8 @@ fn volumes_from_faults(service: &Service, faults: &mut Vec<Fault>) {
     let mut seen = BTreeSet::new();
     let twice = service.volumes_from.iter().enumerate();
     let twice = twice.filter(|(_, from)| !seen.insert(*from));
-    let twice = twice.map(|(index, from)| (index, InvalidService::VolumesFromTwice(from.to_string())));
+    let twice =
+        twice.map(|(index, from)| (index, InvalidService::VolumesFromTwice(from.to_string())));
     let of_stateful = service.stateful && !service.volumes_from.is_empty();
     let of_stateful = of_stateful.then_some((0, InvalidService::VolumesFromOfStateful));
     faults.extend(twice.chain(of_stateful).map(|(index, cause)| Fault {

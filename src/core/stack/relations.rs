@@ -201,10 +201,18 @@ mod tests {
         let faults = stack_faults(&services.collect());
         faults
             .iter()
-            .map(|StackFault { service, need, cause }| {
-                let list = Some(need.list).filter(|list| *list != LINKS).unwrap_or_default();
-                format!("{service}{list}[{}] {cause}", need.index)
-            })
+            .map(
+                |StackFault {
+                     service,
+                     need,
+                     cause,
+                 }| {
+                    let list = Some(need.list)
+                        .filter(|list| *list != LINKS)
+                        .unwrap_or_default();
+                    format!("{service}{list}[{}] {cause}", need.index)
+                },
+            )
             .collect()
     }
 

@@ -37,7 +37,10 @@ impl Documents {
     }
 
     /// These services, and those that mount volumes of one of them, by way of others or not.
-    fn with_followers<'v>(&'v self, mut found: BTreeSet<&'v ServiceKey>) -> BTreeSet<&'v ServiceKey> {
+    fn with_followers<'v>(
+        &'v self,
+        mut found: BTreeSet<&'v ServiceKey>,
+    ) -> BTreeSet<&'v ServiceKey> {
         loop {
             let follows = |(key, record): &(&ServiceKey, &ServiceRecord)| {
                 let mut sources = record.volumes_from();
@@ -57,7 +60,11 @@ impl Documents {
 impl View {
     /// A service that mounts the volumes of an instance, by way of others or not, and runs or may: with it the data of that
     /// instance is never at rest.
-    pub(super) fn running_follower(&self, instance: &InstanceId, node: &NodeId) -> Option<ServiceKey> {
+    pub(super) fn running_follower(
+        &self,
+        instance: &InstanceId,
+        node: &NodeId,
+    ) -> Option<ServiceKey> {
         let services = &self.documents.services;
         let follows = |(key, record): &(&ServiceKey, &ServiceRecord)| {
             record.volumes_from().any(|from| {
@@ -80,8 +87,7 @@ impl View {
         let holds = self.reports.get(node).map(|report| &report.holds);
         let mut holds = holds.into_iter().flatten();
         is_to_run
-            || holds.any(|(held, hold)| {
-                held.service == *key && hold.state != InstanceState::Stopped
-            })
+            || holds
+                .any(|(held, hold)| held.service == *key && hold.state != InstanceState::Stopped)
     }
 }

@@ -166,7 +166,10 @@ fn an_instance_whose_volumes_another_one_mounts_is_moved_once_that_is_stopped() 
         edits(view, node(1), &asked, WallTime(7)).map_err(|refusal| refusal.to_string())
     };
     let refused = "`shop/db-1` cannot be moved: the service `shop/log` mounts its volumes and runs: `kontena service stop shop/log` first, and start it afterwards";
-    assert!(order(&seen(&mut replica, None)).is_ok(), "it was never deployed");
+    assert!(
+        order(&seen(&mut replica, None)).is_ok(),
+        "it was never deployed"
+    );
     command(&mut replica, 1, &deploy("log"));
     assert_eq!(order(&seen(&mut replica, None)).unwrap_err(), refused);
     command(&mut replica, 1, &Command::StopService(key("log")));

@@ -13,8 +13,8 @@ use crate::placement::front::Front;
 use crate::placement::survey::Survey;
 use crate::placement::wanted::Wanted;
 use crate::placement::{
-    Assignment, Candidacy, Incremental, Placement, Reason, Verdict, Wait, explain, filter, in_order, place,
-    place_service, readable, standbys,
+    Assignment, Candidacy, Incremental, Placement, Reason, Verdict, Wait, explain, filter,
+    in_order, place, place_service, readable, standbys,
 };
 use crate::stack;
 use crate::view::{Freshness, Standing, View};

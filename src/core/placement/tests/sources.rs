@@ -96,7 +96,11 @@ fn a_follower_is_taken_over_where_its_source_is() {
          db x1 db.1@c
          log x1 from=db-1 log.1@c",
     );
-    assert_eq!(holder(&split, "log", 1), Some("c"), "this side sees too few");
+    assert_eq!(
+        holder(&split, "log", 1),
+        Some("c"),
+        "this side sees too few"
+    );
 }
 
 #[test]
@@ -147,7 +151,10 @@ fn each_of_a_ring_waits_and_others_are_placed() {
          web x1",
     );
     for service in ["app", "db", "log"] {
-        assert!(why(&view, service, 1).contains("mounts its own in turn"), "{service}");
+        assert!(
+            why(&view, service, 1).contains("mounts its own in turn"),
+            "{service}"
+        );
     }
     assert!(holder(&view, "web", 1).is_some());
 }
@@ -168,7 +175,11 @@ fn a_daemon_that_follows_one_instance_runs_beside_it_alone() {
          log x1 daemon from=agent-%s",
     );
     let placement = place(&view);
-    assert_eq!(placement.of_service(&key("log")).unwrap().len(), 3, "each beside its own");
+    assert_eq!(
+        placement.of_service(&key("log")).unwrap().len(),
+        3,
+        "each beside its own"
+    );
     let view = parse(
         "nodes a b
          db x1 stopped
@@ -197,7 +208,10 @@ fn a_one_off_of_a_follower_runs_where_the_volumes_are() {
     let Err(NoBerth::Rejected { reason, .. }) = elsewhere else {
         panic!("{elsewhere:?}");
     };
-    assert_eq!(reason, "it mounts the volumes of `db-2`, which is on node b");
+    assert_eq!(
+        reason,
+        "it mounts the volumes of `db-2`, which is on node b"
+    );
 }
 
 #[test]

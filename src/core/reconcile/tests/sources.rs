@@ -79,7 +79,11 @@ fn what_docker_is_told_is_the_name_of_the_sources_container() {
         let from = from.iter().map(ToString::to_string).collect::<Vec<_>>();
         (name.to_owned(), from)
     };
-    let expected = [of("db-1", &[]), of("log-1-hook", &["db-1"]), of("log-1", &["db-1"])];
+    let expected = [
+        of("db-1", &[]),
+        of("log-1-hook", &["db-1"]),
+        of("log-1", &["db-1"]),
+    ];
     assert_eq!(told, expected);
 }
 
@@ -124,7 +128,13 @@ fn a_path_that_the_follower_mounts_itself_is_its_own() {
 fn a_follower_is_made_anew_once_for_each_container_of_its_source_whatever_the_engine_shows() {
     let mut bench = bench("/data");
     let log = bench.container("log-1").id.clone();
-    bench.engine.containers.get_mut(&log).unwrap().mounts.clear();
+    bench
+        .engine
+        .containers
+        .get_mut(&log)
+        .unwrap()
+        .mounts
+        .clear();
     bench.observe();
     bench.seconds(600);
     assert_eq!(bench.did(), "", "it was made with this very container");
@@ -146,7 +156,12 @@ fn what_runs_goes_on_without_its_source_and_is_replaced_once_that_is_back() {
     bench.crash("log-1");
     bench.seconds(10);
     assert_eq!(bench.did(), "read log-1 g1, start log-1 g1");
-    bench.set_state("log-1", ContainerState::Running { since: bench.now().wall });
+    bench.set_state(
+        "log-1",
+        ContainerState::Running {
+            since: bench.now().wall,
+        },
+    );
     bench.want([source(1, "data:/data"), newer]);
     bench.seconds(60);
     assert_eq!(
