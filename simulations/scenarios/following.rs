@@ -187,7 +187,7 @@ fn a_follower_without_its_source_goes_on_and_is_started_by_nobody() {
     let follower = running(&world, "log", 1)[0].1.id.clone();
     accept(&mut world, 0, Command::StopService(key("db")));
     world.run_for(2 * MINUTE);
-    assert_eq!(running(&world, "db", 1), []);
+    assert!(running(&world, "db", 1).is_empty());
     assert_eq!(
         running(&world, "log", 1)[0].1.id,
         follower,
@@ -196,7 +196,7 @@ fn a_follower_without_its_source_goes_on_and_is_started_by_nobody() {
     let host = place_of(&world, "log", 1)[0];
     world.kill_host(host);
     world.run_for(5 * MINUTE);
-    assert_eq!(running(&world, "log", 1), []);
+    assert!(running(&world, "log", 1).is_empty());
     let other = usize::from(host == 0);
     let view = &world.hosts[other].view;
     let placement = place(view);

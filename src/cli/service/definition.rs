@@ -34,7 +34,7 @@ pub(super) struct Create {
     /// Mount `/PATH`, `/HOST:/PATH[:FLAGS]`; may be repeated
     #[arg(short, long = "volume", value_name = "VOLUME")]
     volumes: Vec<Volume>,
-    /// Mount those of `SERVICE-N` or `SERVICE-%s`; may be repeated
+    /// Mount what `SERVICE-N` or `SERVICE-%s` mounts; may be repeated
     #[arg(long, value_name = "INSTANCE")]
     volumes_from: Vec<VolumesFrom>,
     #[command(flatten)]

@@ -177,25 +177,28 @@ pub(super) fn sources_first<'v, T>(
     let keys: Vec<&ServiceKey> = services.iter().map(|(key, ..)| *key).collect();
     let mut waiting: BTreeMap<_, _> = services.into_iter().map(|it| (it.0, it)).collect();
     let mut ordered = Vec::new();
-    for key in keys {
-        take(key, &mut waiting, &mut ordered);
+    let mut entered = BTreeSet::new();
+    let keys = keys.into_iter().rev();
+    let mut next: Vec<Visit> = keys.cloned().map(Visit::Enter).collect();
+    while let Some(visit) = next.pop() {
+        match visit {
+            // What was entered before is on its way, or in a ring, which has an end so.
+            Visit::Enter(key) if entered.insert(key.clone()) => {
+                let sources = waiting
+                    .get(&key)
+                    .map(|(key, record, _)| of_record(key, record));
+                next.push(Visit::Leave(key));
+                next.extend(sources.into_iter().flatten().rev().map(Visit::Enter));
+            }
+            Visit::Enter(_) => {}
+            Visit::Leave(key) => ordered.extend(waiting.remove(&key)),
+        }
     }
     ordered
 }
 
-type Waiting<'v, T> = BTreeMap<&'v ServiceKey, (&'v ServiceKey, &'v ServiceRecord, T)>;
-
-fn take<'v, T>(
-    key: &ServiceKey,
-    waiting: &mut Waiting<'v, T>,
-    ordered: &mut Vec<(&'v ServiceKey, &'v ServiceRecord, T)>,
-) {
-    // Taken out before its sources are looked for, so that a ring has an end.
-    let Some(service) = waiting.remove(key) else {
-        return;
-    };
-    for source in of_record(service.0, service.1) {
-        take(&source, waiting, ordered);
-    }
-    ordered.push(service);
+/// A step of a walk through services and their sources: no recursion, for anybody may have written a long chain.
+enum Visit {
+    Enter(ServiceKey),
+    Leave(ServiceKey),
 }
