@@ -284,7 +284,22 @@ impl Engine {
         })
     }
 
+    /// What its containers mount that another one is made with; one that is not there is Docker's to refuse.
+    fn shared_mounts(&self, spec: &ContainerSpec) -> Result<BTreeMap<String, String>, Failure> {
+        let mut mounts = BTreeMap::new();
+        for name in &spec.volumes_from {
+            let mut all = self.containers.values();
+            let Some(source) = all.find(|source| source.name == *name) else {
+                let problem = format!("No such container: {name}");
+                return Err(Failure::Refused { problem });
+            };
+            mounts.extend(source.mounts.clone());
+        }
+        Ok(mounts)
+    }
+
     fn run(&mut self, spec: ContainerSpec, wall: WallTime) -> Outcome {
+        let shared = self.shared_mounts(&spec)?;
         if self.foreign.contains_key(&spec.name) {
             return Err(Failure::Occupied { name: spec.name });
         }
@@ -299,13 +314,13 @@ impl Engine {
                 return Err(Failure::Occupied { name: spec.name });
             }
             Some((there, _)) => there,
-            None => self.create(spec),
+            None => self.create(spec, shared),
         };
         self.start(&id, wall)?;
         Ok(Success::Running(Box::new(self.containers[&id].clone())))
     }
 
-    fn create(&mut self, spec: ContainerSpec) -> ContainerId {
+    fn create(&mut self, spec: ContainerSpec, shared: BTreeMap<String, String>) -> ContainerId {
         self.created += 1;
         let id = ContainerId(format!("{:04x}{:060x}", self.host, self.created));
         let assigned = spec.network.address();
@@ -319,10 +334,23 @@ impl Engine {
             state: ContainerState::Created,
             address: Some(assigned.map_or([172, 17, 0, octet].into(), IpAddr::V4)),
             assigned,
+            mounts: shared,
         };
-        let mounts = spec.mounts.into_iter();
-        let volumes = mounts.filter_map(|mount| Some(mount.docker_volume?.name));
-        self.mounted.insert(id.clone(), volumes.collect());
+        let mut mounts = container.mounts.clone();
+        for mount in spec.mounts {
+            let path = mount.volume.path;
+            let without_name = || format!("{}{path}", id.0);
+            let volume = mount.docker_volume.map(|volume| volume.name);
+            mounts.insert(path.clone(), volume.unwrap_or_else(without_name));
+        }
+        let volumes = mounts
+            .values()
+            .filter(|name| self.volumes.contains_key(*name));
+        self.mounted.insert(id.clone(), volumes.cloned().collect());
+        let container = Container {
+            mounts,
+            ..container
+        };
         self.ports.insert(id.clone(), spec.ports);
         if let Some(fence) = spec.fence {
             self.fenced.insert(id.clone(), fence.tag);
@@ -639,6 +667,7 @@ impl Engine {
             state: ContainerState::Running { since: wall },
             address: Some([172, 18, 0, 2].into()),
             assigned: None,
+            mounts: BTreeMap::new(),
         };
         self.foreign.insert(name, container);
     }

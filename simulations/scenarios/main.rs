@@ -5,6 +5,7 @@
 mod deploys;
 mod disks;
 mod failures;
+mod following;
 mod found;
 mod health;
 mod jobs;

@@ -15,6 +15,7 @@ mod moving;
 mod registry;
 mod resolve;
 mod service;
+mod sources;
 mod stack;
 mod volume;
 mod vpn;

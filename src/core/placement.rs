@@ -26,6 +26,7 @@ mod lagging;
 mod one_off;
 mod plan;
 mod score;
+mod sources;
 mod standard;
 mod standby;
 mod survey;
@@ -51,6 +52,8 @@ pub use incremental::Incremental;
 pub use lagging::lags;
 pub use one_off::{Berth, NoBerth, Wish, one_off};
 pub use plan::{Change, Outcome, Plan, Supposition, plan};
+pub use sources::Sourceless;
+use sources::sources_first;
 use standard::Standard;
 pub use standby::{Candidacy, StandbyImage, standbys};
 pub use survey::DAEMON_STRIDE;
@@ -146,6 +149,8 @@ pub enum Reason {
 pub enum Wait {
     /// [`explain`] names each node's rejection.
     NoNodeFits,
+    /// Nobody can say where the volumes are that it mounts of others.
+    Sourceless(Sourceless),
     /// Its holder is absent, and this side sees fewer than half of the eligible nodes.
     TooFewSeen { from: NodeId, seen: Seen },
     /// Its service asks for more patience than its holder has been absent.
@@ -241,17 +246,35 @@ impl Assignment {
 pub fn place(view: &View) -> Placement {
     let mut survey = Survey::of(view);
     let mut services = BTreeMap::new();
-    for (key, record) in &view.documents.services {
+    for (key, record) in in_order(view) {
         let placed = place_service(&mut survey, key, record, &mut |_, _, _, _| ());
         services.insert(key.clone(), placed);
     }
     Placement { services }
 }
 
+/// All services in the order in which they are placed.
+fn in_order(view: &View) -> impl Iterator<Item = (&ServiceKey, &ServiceRecord)> {
+    let services = view.documents.services.iter();
+    let ordered = sources_first(services.map(|(key, record)| (key, record, ())));
+    ordered.into_iter().map(|(key, record, ())| (key, record))
+}
+
 /// Sees each decision, with the survey as it was when it was made.
 type Observer<'o> = dyn FnMut(&Survey<'_>, &Wanted<'_>, u32, &Assignment) + 'o;
 
 fn place_service<'v>(
+    survey: &mut Survey<'v>,
+    key: &'v ServiceKey,
+    record: &'v ServiceRecord,
+    observe: &mut Observer<'_>,
+) -> ServicePlacement {
+    let placed = decide_service(survey, key, record, observe);
+    survey.settle(key, &placed);
+    placed
+}
+
+fn decide_service<'v>(
     survey: &mut Survey<'v>,
     key: &'v ServiceKey,
     record: &'v ServiceRecord,
@@ -321,7 +344,7 @@ pub fn choose_pins(
         return BTreeMap::new();
     }
     let mut survey = Survey::of(view);
-    for (other, record) in &view.documents.services {
+    for (other, record) in in_order(view) {
         if other != key {
             place_service(&mut survey, other, record, &mut |_, _, _, _| ());
         }
@@ -339,7 +362,7 @@ pub fn choose_other(view: &View, instance: &InstanceId, by_turns: bool) -> Optio
     let (key, record) = view.documents.services.get_key_value(&instance.service)?;
     let service = readable(view, record).ok().filter(|s| s.is_bound())?;
     let mut survey = Survey::of(view);
-    for (other, record) in &view.documents.services {
+    for (other, record) in in_order(view) {
         if other != key {
             place_service(&mut survey, other, record, &mut |_, _, _, _| ());
         }

@@ -39,6 +39,7 @@ mod refusals;
 pub mod rollout;
 mod round;
 mod sight;
+mod sources;
 mod standby;
 mod succession;
 #[cfg(test)]
@@ -54,7 +55,7 @@ pub use goals::{Holder, goals};
 pub use instances::{Identity, Instances, Remembered};
 pub use leases::{Held, LeaseNeed, LeaseTerms};
 pub use moving::{AskId, MoveAsk, MoveWord, Outbound};
-pub use order::Awaited;
+pub use order::{Awaited, Tie};
 pub use parting::Leaves;
 pub use standby::MAX_STANDBY;
 pub use trial::Failed;

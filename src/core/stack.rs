@@ -44,6 +44,7 @@ mod spread;
 mod stack_label;
 mod stop;
 mod volume;
+mod volumes_from;
 
 pub use affinity::{Affinity, AffinityKey, AffinityValue, InvalidAffinity};
 pub use command::{InvalidCommand, split_command};
@@ -66,7 +67,7 @@ pub use platforms::Platforms;
 pub use port::InvalidPort;
 pub use privileges::{InvalidPrivilege, PidMode, Privileges, capability, user};
 pub use relations::{
-    InvalidStack, LongHostName, MAX_HOST_NAME, StackFault, UnknownExposed, check_host_name,
+    InvalidStack, LongHostName, MAX_HOST_NAME, Need, StackFault, UnknownExposed, check_host_name,
     stack_faults,
 };
 pub use resources::{Cpus, InvalidCpus, InvalidSize, Resources, size_bytes, size_text};
@@ -75,6 +76,7 @@ pub use spread::{InvalidSpread, Spread, SpreadLabel};
 pub use stack_label::{InvalidStackLabel, StackLabel};
 pub use stop::{InvalidGrace, InvalidSignal, grace_millis, stop_signal};
 pub use volume::InvalidVolume;
+pub use volumes_from::{InvalidVolumesFrom, SourceNumber, VolumesFrom};
 
 /// A stack file's meaning.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -121,6 +123,9 @@ pub struct Service {
     pub links: Vec<Link>,
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub volumes: Vec<Volume>,
+    /// Whose volumes it mounts besides: each of its instances runs where these do.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub volumes_from: Vec<VolumesFrom>,
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub affinity: Vec<Affinity>,
     /// Docker's spelling, `SIGTERM` or a number; `None` is the image's own.
@@ -170,6 +175,7 @@ impl Service {
             ports: Vec::new(),
             links: Vec::new(),
             volumes: Vec::new(),
+            volumes_from: Vec::new(),
             affinity: Vec::new(),
             stop_signal: None,
             stop_grace_millis: None,
@@ -186,8 +192,8 @@ impl Service {
     }
 
     /// Whether the new container of an instance is started before its old one stops: it is asked for, and two can run
-    /// beside each other, which a host port, the host's network, data that stays and a directory of the host that is
-    /// written to forbid.
+    /// beside each other, which a host port, the host's network, data that stays, data of others and a directory of the
+    /// host that is written to forbid.
     pub fn starts_first(&self) -> bool {
         let is_shared = |volume: &Volume| match volume.source {
             VolumeSource::Anonymous => false,
@@ -199,6 +205,7 @@ impl Service {
             && self.ports.is_empty()
             && self.network_mode != NetworkMode::Host
             && !self.volumes.iter().any(is_shared)
+            && self.volumes_from.is_empty()
     }
 
     /// Whether it is a job: run at each slot of a schedule, and not kept running.

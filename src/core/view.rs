@@ -7,6 +7,7 @@
 mod absence;
 mod conflict;
 mod deployed;
+mod following;
 mod history;
 mod moving;
 

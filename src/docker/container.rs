@@ -1,11 +1,11 @@
 //! What the engine says of a container, in the core's words.
 
-use std::collections::HashMap;
+use std::collections::{BTreeMap, HashMap};
 use std::net::{IpAddr, Ipv4Addr};
 
 use bollard::models::{
     ContainerInspectResponse, ContainerState as DockerState, ContainerStateStatusEnum,
-    EndpointSettings,
+    EndpointSettings, MountPoint,
 };
 use kontena_core::reconcile::action::{Container, ContainerId, ContainerState};
 use kontena_core::time::WallTime;
@@ -30,7 +30,22 @@ pub(super) fn container(inspected: ContainerInspectResponse, grid: &str) -> Opti
         state: state(&inspected.state.unwrap_or_default()),
         address: address(networks.as_ref(), grid),
         assigned: assigned(networks.as_ref(), grid),
+        mounts: mounts(inspected.mounts.unwrap_or_default()),
     })
+}
+
+/// By their paths in the container: a volume by its name, a directory of the host by its path. Those are what another
+/// container gets that mounts the volumes of this one.
+fn mounts(points: Vec<MountPoint>) -> BTreeMap<String, String> {
+    let shared = points.into_iter().filter_map(|point| {
+        let mounted = match point.typ.as_deref()? {
+            "volume" => point.name,
+            "bind" => point.source,
+            _ => None,
+        };
+        Some((point.destination?, mounted?))
+    });
+    shared.collect()
 }
 
 /// Docker writes names with a slash in front.

@@ -45,6 +45,7 @@ fn spec(instance: &str, script: &str) -> ContainerSpec {
         environment: vec!["COLOUR=red".to_owned()],
         ports: Vec::new(),
         mounts: Vec::new(),
+        volumes_from: Vec::new(),
         network: Attachment::Plain,
         entrypoint: None,
         resources: Resources::default(),

@@ -60,6 +60,7 @@ fn host_config(spec: &ContainerSpec, network: &str, group: Option<String>) -> Ho
         port_bindings: Some(port_bindings(&spec.ports)),
         binds: Some(spec.mounts.iter().filter_map(bind).collect()),
         mounts: Some(spec.mounts.iter().filter_map(throw_away).collect()),
+        volumes_from: some_list(&spec.volumes_from),
         restart_policy: Some(restarts_nothing()),
         log_config: log_config(&spec.logging),
         privileged: Some(spec.privileges.privileged),

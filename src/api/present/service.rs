@@ -142,6 +142,7 @@ fn defined(snapshot: &Snapshot, key: &ServiceKey, service: &CoreService) -> Defi
             .map(|target| link(snapshot, key, target))
             .collect(),
         volumes: texts(&service.volumes),
+        volumes_from: texts(&service.volumes_from),
         stop_signal: service.stop_signal.clone(),
         stop_grace_period: grace
             .unwrap_or(CoreService::STOP_GRACE_MILLIS)

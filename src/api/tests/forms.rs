@@ -4,7 +4,9 @@ use kontena_core::external_registry::RegistryName;
 use kontena_core::id::{InstanceId, NodeId, NodeName, ServiceKey};
 use kontena_core::membership::admission::check_labels;
 use kontena_core::network::vpn::{Target, VpnKey};
-use kontena_core::stack::{Affinity, Service, SpreadLabel, StackLabel, image_reference};
+use kontena_core::stack::{
+    Affinity, Service, SpreadLabel, StackLabel, VolumesFrom, image_reference,
+};
 use kontena_core::view::RevisionName;
 use proptest::prelude::*;
 use schemars::{JsonSchema, SchemaGenerator};
@@ -12,7 +14,7 @@ use schemars::{JsonSchema, SchemaGenerator};
 use crate::api::types::form::{
     AffinityText, AssignmentText, ImageText, InstanceText, Key, Name, NodeLabelText,
     RecoveryKeyText, RegistryText, RegistryUrlText, RevisionText, ServiceText, SpreadText,
-    StackLabelText, VpnKeyText,
+    StackLabelText, VolumesFromText, VpnKeyText,
 };
 use crate::backup::RecoveryKey;
 
@@ -100,6 +102,24 @@ fn what_the_document_says_of_labels_and_rules_is_what_is_taken() {
             "node=a",
         ],
         |text| text.parse::<Affinity>().is_ok(),
+    );
+    agree::<VolumesFromText>(
+        &[
+            "db-1",
+            "db-%s",
+            "my-db-%i",
+            "db-%d",
+            "db",
+            "db-0",
+            "db-01",
+            "shop/db-1",
+            "db-1:ro",
+            "",
+            "db-1234567890",
+            "-1",
+            "%s",
+        ],
+        |text| text.parse::<VolumesFrom>().is_ok(),
     );
     agree::<SpreadText>(
         &["label=rack", "label=", "rack", "label=a=b", "label=a b"],

@@ -15,7 +15,9 @@ use std::collections::BTreeMap;
 use schemars::{JsonSchema, Schema, SchemaGenerator, json_schema};
 use serde_json::Value;
 
-use super::form::{AffinityText, AssignmentText, ImageText, Name, SpreadText, StackLabelText};
+use super::form::{
+    AffinityText, AssignmentText, ImageText, Name, SpreadText, StackLabelText, VolumesFromText,
+};
 
 /// A name, or the number that is written like it.
 struct Word<Text>(Text);
@@ -135,6 +137,10 @@ pub(crate) struct ServiceDefinition {
     /// `/PATH`, or `/HOST-PATH:/PATH[:FLAGS]`.
     #[schemars(length(max = 1_000))]
     volumes: Option<Vec<WordOrNumber>>,
+    /// Of the same stack: `SERVICE-N`, or `SERVICE-%s` for the instance of the same number. An instance runs where that
+    /// one does.
+    #[schemars(length(max = 1_000))]
+    volumes_from: Option<Vec<VolumesFromText>>,
     #[schemars(length(max = 1_000))]
     affinity: Option<Vec<AffinityText>>,
     /// How many; per node with the strategy `daemon`.
@@ -179,7 +185,6 @@ pub(crate) struct ServiceDefinition {
     certificates: Option<Nothing>,
     external_links: Option<Nothing>,
     secrets: Option<Nothing>,
-    volumes_from: Option<Nothing>,
 }
 
 /// What is set of a service that was not there before.

@@ -61,6 +61,10 @@ form! {
     AffinityText = {
         "type": "string", "pattern": "^(node|label|service|container)(==|!=)(~[\\s\\S]+|[^~][\\s\\S]*)$"
     };
+    /// Whose volumes are mounted.
+    VolumesFromText = {
+        "type": "string", "pattern": "^[a-z0-9]([a-z0-9-]{0,61}[a-z0-9])?-(%[dis]|[1-9][0-9]{0,8})$"
+    };
     /// Over what instances are spread.
     SpreadText = { "type": "string", "pattern": "^label=[^=\\s\\x00-\\x1f\\x7f-\\x9f]+$" };
     /// A label of a node, `KEY=VALUE` or a bare one: 255 bytes at most, none of them a control character.

@@ -77,6 +77,9 @@ pub(crate) struct Definition {
     pub(crate) ports: Vec<Port>,
     pub(crate) links: Vec<LinkRef>,
     pub(crate) volumes: Vec<String>,
+    /// `SERVICE-N`, or `SERVICE-%s` for the instance of the same number.
+    #[serde(default)]
+    pub(crate) volumes_from: Vec<String>,
     pub(crate) stop_signal: Option<String>,
     /// Seconds, rounded up.
     pub(crate) stop_grace_period: u64,
@@ -157,7 +160,6 @@ pub(crate) struct HealthCheck {
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize, JsonSchema)]
 #[serde(default)]
 pub(crate) struct Unsupported {
-    pub(crate) volumes_from: Vec<String>,
     pub(crate) secrets: Vec<Value>,
     pub(crate) certificates: Vec<Value>,
 }

@@ -5,8 +5,8 @@ use clap::{Args, ValueEnum};
 use kontena_core::id::{ServiceKey, ServiceName};
 use kontena_core::manifest::compiled::{FieldProblem, ServiceChange};
 use kontena_core::stack::{
-    Affinity, Deploy, Link, NetworkMode, Port, Service, Strategy, Volume, grace_millis,
-    image_reference, split_command, stop_signal,
+    Affinity, Deploy, Link, NetworkMode, Port, Service, Strategy, Volume, VolumesFrom,
+    grace_millis, image_reference, split_command, stop_signal,
 };
 
 use super::super::failure::Failure;
@@ -35,6 +35,9 @@ pub(super) struct Create {
     /// Mount `/PATH`, `/HOST:/PATH[:FLAGS]`; may be repeated
     #[arg(short, long = "volume", value_name = "VOLUME")]
     volumes: Vec<Volume>,
+    /// Mount what `SERVICE-N` or `SERVICE-%s` mounts; may be repeated
+    #[arg(long, value_name = "INSTANCE")]
+    volumes_from: Vec<VolumesFrom>,
     #[command(flatten)]
     options: Options,
 }
@@ -155,6 +158,7 @@ impl Create {
             image: Some(self.image.clone()),
             stateful: self.stateful.then_some(true),
             volumes: given(&self.volumes),
+            volumes_from: given(&self.volumes_from),
             ..self.options.change()?
         };
         change.privileges.read_only = self.read_only.then_some(true);

@@ -184,11 +184,14 @@ fn definition(fields: &mut Fields, definition: &Definition) {
         )
         .list("env", &definition.env)
         .list("ports", definition.ports.iter().map(port))
-        .list("volumes", &definition.volumes)
-        .list(
-            "links",
-            definition.links.iter().map(|link| link.id.as_str()),
-        );
+        .list("volumes", &definition.volumes);
+    if !definition.volumes_from.is_empty() {
+        fields.list("volumes from", &definition.volumes_from);
+    }
+    fields.list(
+        "links",
+        definition.links.iter().map(|link| link.id.as_str()),
+    );
     limits(fields, &definition.limits);
     privileges(fields, &definition.privileges);
     logging(fields, definition);

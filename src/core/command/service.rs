@@ -2,7 +2,7 @@
 
 use std::collections::BTreeMap;
 
-use super::{Refusal, lease, volume};
+use super::{Refusal, lease, sources, volume};
 use crate::document::edit::Edit;
 use crate::id::{NodeId, RevisionHash, ServiceKey};
 use crate::placement;
@@ -26,6 +26,7 @@ pub(super) fn create(
         });
     }
     check_links(view, key, service, &[])?;
+    sources::check(view, key, service, &|_| None)?;
     define(view, key, service, instances)
 }
 
@@ -63,6 +64,7 @@ pub(super) fn update(
 ) -> Result<Vec<Edit>, Refusal> {
     let record = find(view, key)?;
     check_links(view, key, service, &[])?;
+    sources::check(view, key, service, &|_| None)?;
     let mut edits = redefine(view, key, record, service, instances)?;
     let revision = service.hash();
     if record.deployed.is_some() && !service.stateful && deployed_revision(record) != Some(revision)
@@ -225,7 +227,7 @@ pub(super) fn restart(view: &View, key: &ServiceKey) -> Result<Vec<Edit>, Refusa
     }])
 }
 
-/// `service rm`: refused while another service links to it (Kontena 1.7). `going` are removed with it.
+/// `service rm`: refused while another service links to it (Kontena 1.7), or mounts its volumes. `going` are removed with it.
 pub(super) fn remove(
     view: &View,
     key: &ServiceKey,
@@ -241,6 +243,17 @@ pub(super) fn remove(
     if let Some((linker, _)) = linker {
         return Err(Refusal::Invalid(format!(
             "service `{key}` cannot be removed: `{linker}` links to it"
+        )));
+    }
+    let follower = view
+        .documents
+        .services
+        .iter()
+        .filter(|(other, _)| *other != key && !going.contains(other))
+        .find(|(other, record)| sources::mounts_those_of(other, record, key));
+    if let Some((follower, _)) = follower {
+        return Err(Refusal::Invalid(format!(
+            "service `{key}` cannot be removed: `{follower}` mounts its volumes"
         )));
     }
     Ok(vec![Edit::RemoveService(key.clone())])

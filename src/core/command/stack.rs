@@ -5,7 +5,7 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use super::{Refusal, StackInput, service};
+use super::{Refusal, StackInput, service, sources};
 use crate::document::edit::Edit;
 use crate::id::{ServiceKey, ServiceName, StackName};
 use crate::stack::{StackLabel, UnknownExposed};
@@ -259,9 +259,16 @@ fn define(view: &View, name: &StackName, input: &StackInput) -> Result<Vec<Edit>
         .keys()
         .map(|s| ServiceKey::new(name.clone(), s.clone()))
         .collect();
+    let coming = |key: &ServiceKey| {
+        let service = input.services.get(&key.service);
+        service
+            .filter(|_| key.stack == *name)
+            .map(|(service, _)| service)
+    };
     let mut edits = Vec::new();
     for (key, (definition, instances)) in keys.iter().zip(input.services.values()) {
         service::check_links(view, key, definition, &keys)?;
+        sources::check(view, key, definition, &coming)?;
         edits.extend(match view.documents.services.get(key) {
             Some(record) => service::redefine(view, key, record, definition, *instances)?,
             None => service::define(view, key, definition, instances.unwrap_or(1))?,

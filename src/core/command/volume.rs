@@ -59,12 +59,12 @@ pub(super) fn remove(view: &View, name: &VolumeName) -> Result<Vec<Edit>, Refusa
     Ok(vec![Edit::RemoveVolume(name.clone())])
 }
 
-/// The services whose newest definition, or what runs of them, mounts a volume.
-pub fn users<'v>(view: &'v View, name: &'v VolumeName) -> impl Iterator<Item = &'v ServiceKey> {
-    let services = view.documents.services.iter();
-    services
-        .filter(move |(_, record)| record.volumes().any(|used| used == name))
-        .map(|(key, _)| key)
+/// The services whose newest definition, or what runs of them, mounts a volume, and those that mount the volumes of these.
+pub fn users<'v>(
+    view: &'v View,
+    name: &VolumeName,
+) -> impl Iterator<Item = &'v ServiceKey> + use<'v> {
+    view.documents.users_of(name).into_iter()
 }
 
 /// The instance whose data a copy on `node` is, or may become again: one that is not bound to another node, nor held there

@@ -3,6 +3,7 @@
 mod conflicts;
 mod deploys;
 mod families;
+mod following;
 mod forced;
 mod history;
 mod hostile;

@@ -364,7 +364,8 @@ fn check_links(services: &BTreeMap<ServiceName, Declared>, problems: &mut Vec<Fi
     }
     let faults = stack_faults(services).into_iter();
     problems.extend(faults.map(|fault| {
-        let path = format!("services.{}.links[{}]", fault.service, fault.link);
+        let need = fault.need;
+        let path = format!("services.{}.{}[{}]", fault.service, need.list, need.index);
         FieldProblem::new(path, fault.cause)
     }));
 }

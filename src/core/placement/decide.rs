@@ -197,7 +197,7 @@ fn placed<'v>(
     let highest = outgoing.iter().chain(&away).map(|h| h.hold.epoch).max();
     let epoch = highest.map_or(1, |epoch| epoch.saturating_add(1));
     let Some(node) = front.best(survey, wanted, number) else {
-        let waits = assignment(None, epoch, Reason::Waits(Wait::NoNodeFits));
+        let waits = assignment(None, epoch, Reason::Waits(nowhere(survey, wanted, number)));
         return without_successor(survey, &outgoing, waits);
     };
     let reason = match (lost, outgoing.first().or(away.first())) {
@@ -209,6 +209,11 @@ fn placed<'v>(
         (None, None) => Reason::New,
     };
     assignment(Some(survey.nodes[node].id), epoch, reason)
+}
+
+/// Why no node is to have it.
+fn nowhere(survey: &Survey<'_>, wanted: &Wanted<'_>, number: u32) -> Wait {
+    filter::sourceless(survey, wanted, number).map_or(Wait::NoNodeFits, Wait::Sourceless)
 }
 
 /// Nobody is to have it: of those that had to give it up one keeps it for good, the others go. None of
@@ -361,11 +366,13 @@ fn daemon(survey: &Survey<'_>, wanted: &Wanted<'_>, number: u32, node: usize) ->
     let epoch = epoch.unwrap_or(1);
     let is_held = holds(survey, wanted, number, node);
     let is_here = !survey.nodes[node].is_away();
-    if is_here && filter::unfit(survey, wanted, node).is_some() {
+    let is_sourceless = || filter::sourceless(survey, wanted, number).is_some();
+    if is_here && (filter::unfit(survey, wanted, node).is_some() || is_sourceless()) {
         // It runs what came before, and nobody else could: it keeps that.
-        let waits = exclusive(None, Vec::new(), epoch, Reason::Waits(Wait::NoNodeFits));
+        let reason = Reason::Waits(nowhere(survey, wanted, number));
+        let waits = exclusive(None, Vec::new(), epoch, reason);
         return Assignment {
-            leaving: Some(survey.nodes[node].id),
+            leaving: is_held.then_some(survey.nodes[node].id),
             ..waits
         };
     }

@@ -17,7 +17,7 @@ use super::standby::standbys;
 use super::survey::Survey;
 use super::wanted::Wanted;
 use super::words::{name, reason, shown};
-use super::{Assignment, Reason, ServicePlacement, Wait, place_service};
+use super::{Assignment, Reason, ServicePlacement, Wait, in_order, place_service};
 use super::{domains, filter};
 
 /// The placement of one service, explained.
@@ -133,7 +133,7 @@ pub fn explain(view: &View, key: &ServiceKey, number: Option<u32>) -> Explanatio
     };
     let standbys = standbys(view, key);
     let mut survey = Survey::of(view);
-    for (earlier, record) in services.range(..key) {
+    for (earlier, record) in in_order(view).take_while(|(other, _)| *other != key) {
         place_service(&mut survey, earlier, record, &mut |_, _, _, _| ());
     }
     let placed = place_service(
@@ -298,6 +298,7 @@ fn bound_to(decided: &Assignment) -> Option<NodeId> {
         }
         Wait::RunsElsewhere { pin, .. } => Some(*pin),
         Wait::NoNodeFits
+        | Wait::Sourceless(_)
         | Wait::TooFewSeen { .. }
         | Wait::TooEarly { .. }
         | Wait::NotTakenOver { .. }

@@ -8,12 +8,13 @@
 use std::fmt;
 use std::num::NonZeroU32;
 
-use crate::id::{InstanceId, ServiceKey};
+use crate::id::{InstanceId, NodeName, ServiceKey};
 use crate::report::{Disk, EngineState};
 use crate::stack::{Affinity, Cpus, Platforms};
 use crate::view::{Availability, Freshness};
 use crate::volume::{Definition, VolumeName};
 
+use super::sources::{self, Sourceless};
 use super::survey::Survey;
 use super::wanted::Wanted;
 
@@ -71,6 +72,13 @@ pub(super) enum Rejection<'v> {
     Refuses(&'v str),
     /// It is not fresh, and gets no new work.
     NotFresh(Freshness),
+    /// The volumes that it mounts of this instance are on another node.
+    Elsewhere {
+        source: InstanceId,
+        /// `None`: a node that is no member any more.
+        node: Option<&'v NodeName>,
+    },
+    Sourceless(Sourceless),
 }
 
 impl fmt::Display for Rejection<'_> {
@@ -118,6 +126,20 @@ impl fmt::Display for Rejection<'_> {
             }
             Self::Refuses(problem) => write!(f, "refuses: {problem}"),
             Self::NotFresh(freshness) => write!(f, "is {freshness}: gets no new work"),
+            Self::Elsewhere {
+                source,
+                node: Some(node),
+            } => write!(
+                f,
+                "it mounts the volumes of `{source}`, which is on node {node}"
+            ),
+            Self::Elsewhere { source, node: None } => {
+                write!(
+                    f,
+                    "it mounts the volumes of `{source}`, whose node was removed"
+                )
+            }
+            Self::Sourceless(why) => why.fmt(f),
         }
     }
 }
@@ -138,6 +160,7 @@ pub(super) fn candidate<'v>(
         .or_else(|| port(survey, wanted, node, number))
         .or_else(|| cores(survey, wanted, node))
         .or_else(|| memory(survey, wanted, node))
+        .or_else(|| apart(survey, wanted, node, number))
         .or_else(|| foreign(survey, wanted, node))
         .or_else(|| unable(survey, node))
         .or_else(|| full(survey, wanted, node))
@@ -155,6 +178,7 @@ pub(super) fn one_off<'v>(
     fixed(survey, wanted, node)
         .or_else(|| affinity(survey, wanted, node, number, false))
         .or_else(|| memory(survey, wanted, node))
+        .or_else(|| apart(survey, wanted, node, number))
         .or_else(|| unready(survey, node))
 }
 
@@ -189,6 +213,7 @@ pub(super) fn unsuitable<'v>(
     drains(survey, node)
         .or_else(|| affinity(survey, wanted, node, number, true))
         .or_else(|| affinity(survey, wanted, node, number, false))
+        .or_else(|| elsewhere(survey, wanted, node, number))
 }
 
 /// Why a node could never run an instance of the service, whoever wants it to.
@@ -251,6 +276,7 @@ pub(super) fn changing<'v>(
     rules
         .then(|| affinity(survey, wanted, node, number, false))
         .flatten()
+        .or_else(|| apart(survey, wanted, node, number))
         .or_else(|| port(survey, wanted, node, number))
         .or_else(|| full(survey, wanted, node))
         .or_else(|| refusal(survey, wanted, node, number))
@@ -402,6 +428,41 @@ pub(super) fn port<'v>(
             number: claim.number,
         })
     })
+}
+
+/// The volumes of others that it mounts are not here (as Kontena, which asked for one of them alone).
+fn apart<'v>(
+    survey: &Survey<'v>,
+    wanted: &Wanted<'v>,
+    node: usize,
+    number: u32,
+) -> Option<Rejection<'v>> {
+    let sourceless = || sourceless(survey, wanted, number).map(Rejection::Sourceless);
+    elsewhere(survey, wanted, node, number).or_else(sourceless)
+}
+
+/// They are on another node.
+fn elsewhere<'v>(
+    survey: &Survey<'v>,
+    wanted: &Wanted<'v>,
+    node: usize,
+    number: u32,
+) -> Option<Rejection<'v>> {
+    let (source, home) = sources::home(survey, wanted, number)?.ok()?;
+    let index = survey.index(&home);
+    (index != Some(node)).then(|| Rejection::Elsewhere {
+        source,
+        node: index.map(|home| &survey.nodes[home].member.name),
+    })
+}
+
+/// Nobody can say where they are.
+pub(super) fn sourceless(
+    survey: &Survey<'_>,
+    wanted: &Wanted<'_>,
+    number: u32,
+) -> Option<Sourceless> {
+    sources::home(survey, wanted, number)?.err()
 }
 
 fn refusal<'v>(

@@ -7,7 +7,7 @@
 //! has what follows from its record and from the nodes that hold it or that it is bound to, and
 //! nothing of it makes a node fuller for the others. So a settled service is decided again when one
 //! of these changed; one that is not, always. Services that publish the same host port are
-//! decided together. Where a service has an affinity to services or containers, any change may have
+//! decided together, and so are services that mount each other's volumes. Where a service has an affinity to services or containers, any change may have
 //! a bearing on any service, and all are decided anew.
 
 use std::collections::{BTreeMap, BTreeSet};
@@ -19,6 +19,7 @@ use crate::report::Report;
 use crate::stack::{AffinityKey, Strategy};
 use crate::view::{Documents, Member, ServiceRecord, View};
 
+use super::sources::{self, sources_first};
 use super::standby::{Candidacy, candidacy};
 use super::survey::{Survey, deployed};
 use super::wanted::affinities;
@@ -53,6 +54,8 @@ struct Traits {
     entangled: bool,
     /// Publish a host port that another one publishes too.
     contending: BTreeSet<ServiceKey>,
+    /// Mount volumes of another one, or have theirs mounted by one.
+    tied: BTreeSet<ServiceKey>,
     daemons: BTreeSet<ServiceKey>,
     /// Move where others run fewer of them: any node may change that.
     rebalancing: BTreeSet<ServiceKey>,
@@ -84,11 +87,13 @@ impl Incremental {
         }
         add_whole(&mut affected, self.unsettled.iter());
         add_whole(&mut affected, self.traits.rebalancing.iter());
-        if affected
-            .keys()
-            .any(|key| self.traits.contending.contains(key))
-        {
-            add_whole(&mut affected, self.traits.contending.iter());
+        // Each may have a bearing on the other, so whoever is of one or the other brings all of both.
+        let Traits {
+            contending, tied, ..
+        } = &self.traits;
+        let has_bearing = |key: &ServiceKey| contending.contains(key) || tied.contains(key);
+        if affected.keys().any(has_bearing) {
+            add_whole(&mut affected, contending.iter().chain(tied));
         }
         self.place_some(&affected);
     }
@@ -160,8 +165,9 @@ impl Incremental {
         let mut survey = Survey::of_instances(&view, held);
         for (key, record, _) in &found {
             survey.reserve_pins(key, record);
+            survey.expect_sources(key, record);
         }
-        for (key, record, extent) in found {
+        for (key, record, extent) in sources_first(found.into_iter()) {
             self.place_one(&mut survey, key, record, extent);
         }
     }
@@ -367,6 +373,11 @@ impl Traits {
             }
             if service.deploy.strategy == Strategy::Daemon {
                 traits.daemons.insert(key.clone());
+            }
+            let sources = sources::of_record(key, record);
+            if !sources.is_empty() {
+                traits.tied.insert(key.clone());
+                traits.tied.extend(sources);
             }
             for port in &service.ports {
                 publishers.entry(port.node_port).or_default().insert(key);

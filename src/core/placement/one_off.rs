@@ -12,7 +12,7 @@ use super::score::Scores;
 use super::survey::{DAEMON_STRIDE, Survey};
 use super::wanted::Wanted;
 use super::words::name;
-use super::{filter, place_service, readable};
+use super::{filter, in_order, place_service, readable};
 
 /// So many nodes are named with what is against each.
 const NAMED: usize = 5;
@@ -94,8 +94,7 @@ fn surveyed<'v>(
     record: &'v ServiceRecord,
 ) -> Survey<'v> {
     let mut survey = Survey::of(view);
-    let others = view.documents.services.iter();
-    for (key, record) in others.filter(|(other, _)| *other != key) {
+    for (key, record) in in_order(view).filter(|(other, _)| *other != key) {
         place_service(&mut survey, key, record, &mut |_, _, _, _| ());
     }
     // One that is stopped is placed nowhere.

@@ -102,7 +102,10 @@ fn asks<'v>(
     record: &'v ServiceRecord,
 ) -> Option<Wanted<'v>> {
     let service = readable(survey.view, record).ok()?;
-    let has_candidates = !service.is_bound() && service.deploy.strategy == Strategy::Ha;
+    // Who mounts volumes of others goes where they are, and nowhere else.
+    let has_candidates = !service.is_bound()
+        && service.deploy.strategy == Strategy::Ha
+        && service.volumes_from.is_empty();
     let runs = record.state == Lifecycle::Running && record.instances > 0;
     let asks = runs && has_candidates && most(service) > 0;
     asks.then(|| Wanted::deployed(survey.view, key, service, record))

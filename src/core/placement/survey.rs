@@ -18,8 +18,10 @@ use crate::report::{Hold, InstanceState, Report};
 use crate::stack::{Affinity, Service, Spread};
 use crate::view::{Freshness, Lifecycle, Member, ServiceRecord, View};
 
+use super::ServicePlacement;
 use super::affinity::Verdicts;
 use super::domains::Domains;
+use super::sources::{self, Whereabouts};
 use super::{filter, score};
 
 /// The distance between two instance numbers of a `daemon` service on one node.
@@ -106,6 +108,8 @@ pub(super) struct Survey<'v> {
     present: BTreeMap<&'v ServiceKey, Vec<(usize, u32)>>,
     /// By node, in the order of port numbers, whatever the address and protocol (as Kontena).
     ports: Vec<Vec<(u16, Claim<'v>)>>,
+    /// Of the services whose volumes others mount, once they are decided.
+    whereabouts: BTreeMap<ServiceKey, Option<Whereabouts>>,
     /// Instances of all services by node.
     pub totals: Vec<u32>,
     /// Bytes that instances have set aside by node: what is held is added up for the nodes that somebody asks about,
@@ -135,6 +139,7 @@ impl<'v> Survey<'v> {
         survey.sort_holders();
         for (key, record) in &view.documents.services {
             survey.reserve_pins(key, record);
+            survey.expect_sources(key, record);
         }
         survey
     }
@@ -183,6 +188,7 @@ impl<'v> Survey<'v> {
             holders: BTreeMap::new(),
             at_hand: None,
             present: BTreeMap::new(),
+            whereabouts: BTreeMap::new(),
             nodes,
         };
         let all = 0..survey.nodes.len();
@@ -214,6 +220,25 @@ impl<'v> Survey<'v> {
     /// The instances of all services as (service, node, number).
     pub(super) fn present(&self) -> impl Iterator<Item = (&'v ServiceKey, &[(usize, u32)])> {
         self.present.iter().map(|(key, at)| (*key, at.as_slice()))
+    }
+
+    /// What is decided of the services whose volumes this one mounts is remembered.
+    pub(super) fn expect_sources(&mut self, key: &ServiceKey, record: &ServiceRecord) {
+        for source in sources::of_record(key, record) {
+            self.whereabouts.entry(source).or_default();
+        }
+    }
+
+    /// A service is decided.
+    pub(super) fn settle(&mut self, key: &ServiceKey, placed: &ServicePlacement) {
+        if let Some(whereabouts) = self.whereabouts.get_mut(key) {
+            *whereabouts = Some(Whereabouts::of(placed));
+        }
+    }
+
+    /// What was decided of a service whose volumes others mount.
+    pub(super) fn whereabouts(&self, key: &ServiceKey) -> Option<&Whereabouts> {
+        self.whereabouts.get(key)?.as_ref()
     }
 
     /// Who has a host port of a node.

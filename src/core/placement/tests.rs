@@ -5,6 +5,7 @@ mod language;
 mod one_off;
 mod plans;
 mod properties;
+mod sources;
 mod standby;
 mod volumes;
 

@@ -115,7 +115,9 @@ impl<'v> Wanted<'v> {
 
     /// Whether a node suits all of its instances alike, and never better for being given one of them.
     pub(super) fn suits_all_alike(&self) -> bool {
-        self.soft.iter().all(Rule::is_fixed) && !self.has_own_volumes()
+        self.soft.iter().all(Rule::is_fixed)
+            && !self.has_own_volumes()
+            && self.service.volumes_from.is_empty()
     }
 
     pub(super) fn asker(&self, number: u32) -> Asker<'v> {

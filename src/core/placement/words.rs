@@ -53,6 +53,7 @@ pub(super) fn reason(view: &View, decided: &Assignment) -> String {
 fn waits(view: &View, wait: &Wait) -> String {
     match wait {
         Wait::NoNodeFits => "no node fits".to_owned(),
+        Wait::Sourceless(why) => why.to_string(),
         Wait::TooFewSeen { from, seen } => format!(
             "{} is {}, and this side sees only {seen}",
             shown(view, from),

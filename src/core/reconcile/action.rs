@@ -4,7 +4,7 @@
 //! container of a newer generation by an older one. Every action may be repeated: carrying it out
 //! twice is the same as once.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::net::{IpAddr, Ipv4Addr};
 use std::time::Duration;
 
@@ -211,6 +211,9 @@ pub struct ContainerSpec {
     pub environment: Vec<String>,
     pub ports: Vec<Port>,
     pub mounts: Vec<Mount>,
+    /// Containers by their names, whose mounts it gets besides: a path that it mounts itself comes first, and of two of
+    /// them the later.
+    pub volumes_from: Vec<String>,
     pub stop_signal: Option<String>,
     pub stop_grace: Duration,
     pub network: Attachment,
@@ -289,6 +292,9 @@ pub struct Care {
     /// It runs under a lease: once it has stopped it is made anew, never started again, for its time may be over.
     #[serde(default, skip_serializing_if = "std::ops::Not::not")]
     pub leased: bool,
+    /// The containers whose mounts it was given when it was made.
+    #[serde(default, skip_serializing_if = "BTreeSet::is_empty")]
+    pub made_with: BTreeSet<ContainerId>,
     /// It is in the host's network: it has no address of its own.
     #[serde(default, skip_serializing_if = "std::ops::Not::not")]
     pub on_host: bool,
@@ -321,6 +327,8 @@ pub struct Container {
     pub address: Option<IpAddr>,
     /// The address that it was created with in the grid's network, and has again whenever it runs.
     pub assigned: Option<Ipv4Addr>,
+    /// What it mounts, by its own paths: the name of a Docker volume, or a path of the host.
+    pub mounts: BTreeMap<String, String>,
 }
 
 #[derive(Clone, Debug, PartialEq, Eq)]

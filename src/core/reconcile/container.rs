@@ -2,7 +2,7 @@
 //!
 //! Names, environment and labels are Kontena 1.x's: third-party stacks read them.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::time::Duration;
 
 use data_encoding::HEXLOWER;
@@ -48,6 +48,11 @@ pub fn spec(
         environment: environment(service, instance, identity),
         ports: service.ports.clone(),
         mounts: mounts(wanted),
+        volumes_from: wanted
+            .sources
+            .iter()
+            .map(InstanceId::container_name)
+            .collect(),
         stop_signal: service.stop_signal.clone(),
         stop_grace: stop_grace(service),
         network,
@@ -99,6 +104,7 @@ fn care(service: &Service, number: u32) -> Care {
         post_backup: for_it(&service.hooks.post_backup),
         health_check: service.health_check.clone(),
         leased: service.is_leased(),
+        made_with: BTreeSet::new(),
         on_host: service.network_mode == NetworkMode::Host,
         wait_for_port: service.deploy.wait_for_port,
     }

@@ -23,7 +23,7 @@ use super::arriving::{Arrival, Inbound, Settlement};
 use super::container::mounted;
 use super::leases::LeaseTerms;
 use super::moving::Outbound;
-use super::order::Awaited;
+use super::order::{Awaited, Tie};
 use super::rollout::{Hindrance, Peer};
 use super::volumes::RemovedVolumes;
 use super::wanted::{Aim, Departure, Goals, Leaving, Rival, Wanted};
@@ -224,7 +224,7 @@ impl<'a> Scene<'a> {
         }
     }
 
-    /// The first service that it links to and is to wait for. Who goes back waits for nobody: what it links to may be
+    /// The first service that it links to, or mounts the volumes of, and is to wait for. Who goes back waits for nobody: what it links to may be
     /// going back as well, and for good.
     fn awaited(self, target: Target<'_>, placement: &Placement) -> Option<Awaited> {
         if target.deployed.takes_back.is_some() {
@@ -235,7 +235,12 @@ impl<'a> Scene<'a> {
             let stack = link.stack.as_ref();
             stack.is_none_or(|stack| *stack == self.key.stack) && link.service != self.key.service
         });
-        let mut awaited = within.filter_map(|link| self.awaits(&link.service, target, placement));
+        let linked = within.map(|link| (&link.service, Tie::Link));
+        let sources = target.service.volumes_from.iter();
+        let sources = sources.map(|from| (&from.service, Tie::Volumes));
+        let mut awaited = linked
+            .chain(sources)
+            .filter_map(|(service, tie)| self.awaits(service, tie, target, placement));
         let first = awaited.next()?;
         (!self.has_begun(target)).then_some(first)
     }
@@ -246,6 +251,7 @@ impl<'a> Scene<'a> {
     fn awaits(
         self,
         service: &ServiceName,
+        tie: Tie,
         target: Target<'_>,
         placement: &Placement,
     ) -> Option<Awaited> {
@@ -269,6 +275,7 @@ impl<'a> Scene<'a> {
         }
         Some(Awaited {
             service: service.clone(),
+            tie,
             is_held: went_back || !its.deployed.goes_on(),
             is_first,
         })
@@ -461,6 +468,7 @@ impl<'a> Scene<'a> {
             revision_number: revision.number,
             generation: target.deployed.generation,
             volumes: self.volumes(target),
+            sources: self.sources(number, target),
             image: revision.image.clone(),
             born: self.record.born,
             halted: target.deployed.halt.as_ref().map(Hindrance::of),
@@ -486,6 +494,12 @@ impl<'a> Scene<'a> {
             lease: LeaseId::of(self.key, self.record.creation, witnesses),
             witnesses: witnesses.clone(),
         })
+    }
+
+    fn sources(self, number: u32, target: Target<'_>) -> Vec<InstanceId> {
+        let follower = InstanceId::new(self.key.clone(), number);
+        let from = target.service.volumes_from.iter();
+        from.map(|from| from.source_of(&follower)).collect()
     }
 
     fn volumes(self, target: Target<'_>) -> BTreeMap<VolumeName, Arc<Volume>> {

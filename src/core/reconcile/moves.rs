@@ -29,6 +29,11 @@ impl Instances {
             let problem = "its deploy is not over yet".to_owned();
             return self.moving.refuse(id, &asked.instance, problem);
         }
+        let user = order.and_then(|order| self.other_user(&asked.instance, order));
+        if let Some(user) = user.filter(|_| is_its && is_to_bring) {
+            let problem = format!("`{user}` runs and mounts its volumes");
+            return self.moving.refuse(id, &asked.instance, problem);
+        }
         let known = Known {
             outbound: order,
             bound: goals.and_then(|goals| goals.bound.get(&asked.instance).copied()),
@@ -45,6 +50,16 @@ impl Instances {
             let mut containers = self.sight.of(instance);
             containers.any(|container| !wanted.is_met_by(&container.owner))
         })
+    }
+
+    /// Another instance that runs here and has what is to go: whoever mounts the volumes of this one.
+    fn other_user(&self, instance: &InstanceId, order: &Outbound) -> Option<InstanceId> {
+        let mounts = |path: &String| order.copies.iter().any(|copy| copy.name == *path);
+        let mut containers = self.sight.running();
+        let user = containers.find(|container| {
+            container.owner.instance != *instance && container.mounts.values().any(mounts)
+        })?;
+        Some(user.owner.instance.clone())
     }
 
     /// What other nodes that ask are told.

@@ -1,6 +1,7 @@
 //! The order of links: what an instance waits for before it begins with a deploy.
 //!
-//! Of the services of a stack that are deployed together those that others link to come first (Kontena 1.x): the first
+//! Of the services of a stack that are deployed together those that others link to come first (Kontena 1.x), and those
+//! whose volumes others mount: the first
 //! instance of a service waits until they are healthy, and so does its update. Once any instance of it has begun
 //! nobody waits any more: a linked service that fails later holds up nothing.
 
@@ -13,10 +14,29 @@ use crate::time::Instant;
 /// How long a linked service is waited for, in one life of the daemon: Kontena's limit for each service of a stack's deploy.
 const AWAITED_FOR: Duration = Duration::from_secs(600);
 
-/// A linked service of the same stack that is not healthy at its own deploy yet.
+/// What a service is to one that waits for it.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Tie {
+    /// It is linked to.
+    Link,
+    /// Its volumes are mounted.
+    Volumes,
+}
+
+impl Tie {
+    fn words(self) -> &'static str {
+        match self {
+            Self::Link => "which it links to",
+            Self::Volumes => "whose volumes it mounts",
+        }
+    }
+}
+
+/// A service of the same stack that is not healthy at its own deploy yet.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Awaited {
     pub service: ServiceName,
+    pub tie: Tie,
     /// Its deploy failed, was aborted or is to be promoted: it does not go on by itself. An update waits for it without
     /// a limit, because what is to follow it runs as it was before.
     pub is_held: bool,
@@ -32,13 +52,13 @@ impl Awaited {
 
 impl fmt::Display for Awaited {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let service = &self.service;
+        let (service, tie) = (&self.service, self.tie.words());
         match self.is_held {
             true => write!(
                 f,
-                "waits because the deploy of `{service}`, which it links to, does not go on"
+                "waits because the deploy of `{service}`, {tie}, does not go on"
             ),
-            false => write!(f, "waits for `{service}`, which it links to"),
+            false => write!(f, "waits for `{service}`, {tie}"),
         }
     }
 }

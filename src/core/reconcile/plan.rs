@@ -18,6 +18,7 @@ use super::instances::Identity;
 use super::lifecycle::{Local, ProbeResult, Probing, Task, Turn, awaited_port, is_up};
 use super::parting::Parting;
 use super::rollout::{ANNOUNCED_FOR, Hindrance, Rollout};
+use super::sources::Sources;
 use super::succession::{Beside, Seats, name_beside};
 use super::wanted::Wanted;
 use super::wiring::Unattached;
@@ -51,6 +52,8 @@ pub(super) struct Surroundings<'a> {
     /// Without its lease it is stopped in so long, whoever should hear of it before.
     pub hurry: Option<Duration>,
     pub rollout: &'a dyn Fn() -> Rollout,
+    /// The containers whose mounts it gets.
+    pub sources: &'a Sources<'a>,
     /// It is looked after beside the container that is the instance ([`super::succession`]), which is this.
     pub succeeds: Option<&'a Container>,
     /// This boot has only begun: no turn is taken.
@@ -109,6 +112,11 @@ impl Local {
         around: &Surroundings<'_>,
     ) -> Step {
         match task {
+            Task::Run(wanted)
+                if wanted.is_met_by(&best.owner) && around.sources.leave_behind(best, wanted) =>
+            {
+                self.take_down(task, best, around.now)
+            }
             Task::Run(wanted) if wanted.is_met_by(&best.owner) => {
                 self.turn = Turn::Waiting;
                 self.waits_for = None;
@@ -174,6 +182,7 @@ impl Local {
         if let Some(present) = around.succeeds {
             spec.name = name_beside(present);
         }
+        spec.care.made_with = around.sources.ids();
         if let Some(hook) = self.hooks.before(wanted).cloned() {
             return self.run_before(&hook, spec, around);
         }

@@ -30,6 +30,7 @@ use super::queue::{Queue, Subject};
 use super::refusals::Refusals;
 use super::rollout::{ANNOUNCED_FOR, Peer, Rollout};
 use super::sight::{Seen, Sight};
+use super::sources::Sources;
 use super::succession::{Berth, Beside, Seats, told_with};
 use super::trial::Failed;
 use super::volumes::{RemovedVolumes, Volumes};
@@ -289,7 +290,9 @@ impl<'a> Round<'a> {
             Task::Rest | Task::Keep | Task::Remove => None,
         });
         let is_denied = matches!(leave, Leave::Denied { .. });
-        let may_begin = !is_let_go && lacks_data.is_none() && !is_denied;
+        let sources = self.sources(task);
+        let waits = is_denied || sources.waits().is_some();
+        let may_begin = !is_let_go && lacks_data.is_none() && !waits;
         let usable = pinned.filter(|_| local.awaited().is_none() && may_begin);
         self.step(instance, local, task, usable, found);
         let usable_beside = pinned.filter(|_| lacks_data.is_none() && !is_denied);
@@ -349,7 +352,9 @@ impl<'a> Round<'a> {
             accept_what_runs(refusals, instance, &hold);
         }
         local.said(&hold, scene.best, self.now.monotonic);
-        if let Some(words) = self.moving.words(instance).or(lacks_data) {
+        // What runs goes on without the container that it was made with.
+        let waits = sources.waits().filter(|_| scene.best.is_none());
+        if let Some(words) = self.moving.words(instance).or(lacks_data).or(waits) {
             hold.problem = Some(words);
         } else if hold.problem.is_none() {
             hold.problem = self.moving.problem(instance);
@@ -597,6 +602,7 @@ impl<'a> Round<'a> {
             fence: self.fence(instance),
             hurry: self.hurry(instance),
             rollout: &|| self.rollout(instance, at.seats.present, &found.holds),
+            sources: &self.sources(at.task),
             succeeds: at.beside,
             only_looks: self.only_looks(),
             now: self.now.monotonic,
@@ -767,6 +773,13 @@ impl<'a> Round<'a> {
             "the volume `{}` comes by a move, which is not over",
             found.name
         ))
+    }
+
+    fn sources(&self, task: Task<'a>) -> Sources<'a> {
+        match task {
+            Task::Run(wanted) => Sources::of(wanted, self.seen),
+            Task::Rest | Task::Keep | Task::Remove => Sources::default(),
+        }
     }
 
     fn containers(&self, instance: &InstanceId) -> &'a [Container] {

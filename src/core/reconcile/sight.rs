@@ -115,6 +115,13 @@ impl Sight {
         self.containers.get(id)
     }
 
+    /// Those of which processes may be alive.
+    pub(super) fn running(&self) -> impl Iterator<Item = &Container> {
+        self.containers
+            .values()
+            .filter(|container| is_up(container))
+    }
+
     /// The addresses of the grid's network that containers were created with, whether they run or not.
     pub(super) fn assigned(&self) -> impl Iterator<Item = Ipv4Addr> {
         let containers = self.containers.values();

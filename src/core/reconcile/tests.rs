@@ -15,6 +15,7 @@ mod one_off;
 mod order;
 mod parting;
 mod properties;
+mod sources;
 mod standby;
 mod starts;
 mod succession;

@@ -81,6 +81,8 @@ pub struct Wanted {
     pub generation: u64,
     /// Those that it mounts, as far as they are known here.
     pub volumes: BTreeMap<VolumeName, Arc<Volume>>,
+    /// The instances whose volumes it mounts besides, in their order.
+    pub sources: Vec<InstanceId>,
     /// What the image's name meant when this deploy was accepted; `None` where nobody could tell.
     pub image: Option<FrozenImage>,
     /// What is of an older deploy is of an earlier service of the name

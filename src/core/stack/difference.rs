@@ -142,6 +142,9 @@ fn definition(service: &Service) -> BTreeMap<String, Value> {
     for volume in &service.volumes {
         push(&mut keys, "volumes", volume.to_string());
     }
+    for from in &service.volumes_from {
+        push(&mut keys, "volumes_from", from.to_string());
+    }
     keys
 }
 
@@ -157,7 +160,7 @@ fn fields(service: &Service) -> Map<String, Value> {
 fn add(field: String, value: Value, keys: &mut BTreeMap<String, Value>) {
     match (field.as_str(), value) {
         // In the form of stack files, which `definition` adds.
-        ("ports" | "links" | "volumes", _) => {}
+        ("ports" | "links" | "volumes" | "volumes_from", _) => {}
         ("environment", Value::Array(variables)) => {
             for text in variables.iter().filter_map(Value::as_str) {
                 let (name, value) = text.split_once('=').unwrap_or((text, ""));

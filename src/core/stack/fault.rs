@@ -22,6 +22,7 @@ pub enum ServiceField {
     Ports,
     Links,
     Volumes,
+    VolumesFrom,
     Labels,
     /// Has no items: the index is 0, as for those that follow.
     MemorySwap,
@@ -42,6 +43,12 @@ pub enum InvalidService {
     PortTwice { port: Port, first: Port },
     #[error("the path `{0}` is mounted twice")]
     MountTwice(String),
+    #[error("the volumes of `{0}` are mounted twice")]
+    VolumesFromTwice(String),
+    #[error(
+        "a stateful service cannot use `volumes_from`: it is bound to its own data, and they may be elsewhere"
+    )]
+    VolumesFromOfStateful,
     #[error("the environment variable `{0}` is given twice")]
     VariableTwice(String),
     #[error("`{0}` is linked twice")]
@@ -76,12 +83,16 @@ impl InvalidService {
             Self::SpreadWithoutHa(_) => Some("remove `spread`, or use the strategy `ha`"),
             Self::PortTwice { .. }
             | Self::MountTwice(_)
+            | Self::VolumesFromTwice(_)
             | Self::VariableTwice(_)
             | Self::LinkTwice(_)
             | Self::ReservedLabel(_)
             | Self::SwapWithoutMemory
             | Self::SwapBelowMemory { .. }
             | Self::RebalanceWithoutHa => None,
+            Self::VolumesFromOfStateful => {
+                Some("remove `stateful`, or mount a volume of the grid in both")
+            }
             Self::TakeoverOfBound => Some("remove `takeover`"),
             Self::OfServers(_) => Some("remove it, or remove `schedule`"),
             Self::OfLease(_) => Some("remove it, or remove `singleton` and `witnesses`"),
@@ -100,6 +111,7 @@ impl Service {
         port_faults(&self.ports, &mut faults);
         link_faults(self, &mut faults);
         volume_faults(&self.volumes, &mut faults);
+        volumes_from_faults(self, &mut faults);
         label_faults(self, &mut faults);
         faults.extend(swap_fault(&self.resources));
         faults.extend(spread_fault(&self.deploy));
@@ -174,6 +186,21 @@ fn volume_faults(volumes: &[Volume], faults: &mut Vec<Fault>) {
     }
 }
 
+fn volumes_from_faults(service: &Service, faults: &mut Vec<Fault>) {
+    let mut seen = BTreeSet::new();
+    let twice = service.volumes_from.iter().enumerate();
+    let twice = twice.filter(|(_, from)| !seen.insert(*from));
+    let twice =
+        twice.map(|(index, from)| (index, InvalidService::VolumesFromTwice(from.to_string())));
+    let of_stateful = service.stateful && !service.volumes_from.is_empty();
+    let of_stateful = of_stateful.then_some((0, InvalidService::VolumesFromOfStateful));
+    faults.extend(twice.chain(of_stateful).map(|(index, cause)| Fault {
+        field: ServiceField::VolumesFrom,
+        index,
+        cause,
+    }));
+}
+
 fn label_faults(service: &Service, faults: &mut Vec<Fault>) {
     for (index, key) in service.labels.keys().enumerate() {
         if key.starts_with(Service::RESERVED_LABEL_PREFIX) {
@@ -246,6 +273,11 @@ fn job_faults(service: &Service, faults: &mut Vec<Fault>) {
             "hooks",
             service.hooks != Hooks::default(),
             "what hooks do belongs into its command",
+        ),
+        (
+            "volumes_from",
+            !service.volumes_from.is_empty(),
+            "it is bound to its node, and follows nobody: name the volumes in `volumes`",
         ),
         (
             "deploy_opts.wait_for_port",

@@ -9,9 +9,16 @@ use crate::id::{ServiceName, StackName};
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct StackFault {
     pub service: ServiceName,
-    /// The place in its list of links, from 0.
-    pub link: usize,
+    pub need: Need,
     pub cause: InvalidStack,
+}
+
+/// Where a service says that it needs another one: the list, by its name in files and in the API, and the place in
+/// it, from 0.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub struct Need {
+    pub list: &'static str,
+    pub index: usize,
 }
 
 /// Why a stack cannot be run as it is.
@@ -24,6 +31,8 @@ pub enum InvalidStack {
     },
     #[error("service `{0}` links to itself")]
     OwnLink(ServiceName),
+    #[error("service `{0}` mounts its own volumes")]
+    OwnVolumes(ServiceName),
     #[error("services need each other in a circle: {}", shown_circle(.0))]
     Circle(Vec<ServiceName>),
 }
@@ -39,16 +48,16 @@ fn shown_circle(circle: &[ServiceName]) -> String {
     steps.join(" → ")
 }
 
-/// What is wrong with the links within a stack: a missing service, or circles, in which no
-/// service can be started before the other. Links that name the stack itself have to be
+/// What is wrong with the links within a stack, and with whose volumes its services mount: a missing service, or circles,
+/// in which no service can be started before the other. Links that name the stack itself have to be
 /// [localized](super::Service::localize_links).
 pub fn stack_faults(services: &BTreeMap<ServiceName, Declared>) -> Vec<StackFault> {
-    let mut links = links_within(services);
+    let mut links = needs_within(services);
     let mut faults = Vec::new();
     for (service, targets) in &mut links {
-        targets.retain(|(target, link)| {
+        targets.retain(|(target, need)| {
             let cause = if target == service {
-                InvalidStack::OwnLink((*service).clone())
+                own_need((*service).clone(), *need)
             } else if services.contains_key(target) {
                 return true;
             } else {
@@ -59,7 +68,7 @@ pub fn stack_faults(services: &BTreeMap<ServiceName, Declared>) -> Vec<StackFaul
             };
             faults.push(StackFault {
                 service: (*service).clone(),
-                link: *link,
+                need: *need,
                 cause,
             });
             false
@@ -69,28 +78,41 @@ pub fn stack_faults(services: &BTreeMap<ServiceName, Declared>) -> Vec<StackFaul
     faults
 }
 
-/// For each service, the services of this stack that it links to, and where in its list.
-type Links<'a> = BTreeMap<&'a ServiceName, Vec<(&'a ServiceName, usize)>>;
-
-fn links_within(services: &BTreeMap<ServiceName, Declared>) -> Links<'_> {
-    let links = services.iter().map(|(name, declared)| {
-        let links = declared.service.links.iter().enumerate();
-        let within = links.filter(|(_, link)| link.stack.is_none());
-        let targets = within.map(|(index, link)| (&link.service, index));
-        (name, targets.collect())
-    });
-    links.collect()
+fn own_need(service: ServiceName, need: Need) -> InvalidStack {
+    match need.list {
+        VOLUMES_FROM => InvalidStack::OwnVolumes(service),
+        _ => InvalidStack::OwnLink(service),
+    }
 }
 
-/// One fault for each circle, at the link of its first service by name.
-fn add_circles(mut links: Links<'_>, faults: &mut Vec<StackFault>) {
+const LINKS: &str = "links";
+const VOLUMES_FROM: &str = "volumes_from";
+
+/// For each service, the services of this stack that it needs, and where it says so.
+type Needs<'a> = BTreeMap<&'a ServiceName, Vec<(&'a ServiceName, Need)>>;
+
+fn needs_within(services: &BTreeMap<ServiceName, Declared>) -> Needs<'_> {
+    let needs = services.iter().map(|(name, declared)| {
+        let need = |list| move |index| Need { list, index };
+        let links = declared.service.links.iter().enumerate();
+        let within = links.filter(|(_, link)| link.stack.is_none());
+        let linked = within.map(|(index, link)| (&link.service, need(LINKS)(index)));
+        let sources = declared.service.volumes_from.iter().enumerate();
+        let sources = sources.map(|(index, from)| (&from.service, need(VOLUMES_FROM)(index)));
+        (name, linked.chain(sources).collect())
+    });
+    needs.collect()
+}
+
+/// One fault for each circle, where its first service by name needs the next.
+fn add_circles(mut links: Needs<'_>, faults: &mut Vec<StackFault>) {
     loop {
         drop_free_ends(&mut links);
         let Some(circle) = circle(&links) else { return };
-        let (first, link) = circle[0];
+        let (first, need) = circle[0];
         faults.push(StackFault {
             service: first.clone(),
-            link,
+            need,
             cause: InvalidStack::Circle(circle.iter().map(|(name, _)| (*name).clone()).collect()),
         });
         for (name, _) in circle {
@@ -100,7 +122,7 @@ fn add_circles(mut links: Links<'_>, faults: &mut Vec<StackFault>) {
 }
 
 /// Removes every service from which no circle can be reached.
-fn drop_free_ends(links: &mut Links<'_>) {
+fn drop_free_ends(links: &mut Needs<'_>) {
     loop {
         let names: BTreeSet<&ServiceName> = links.keys().copied().collect();
         links.retain(|_, targets| {
@@ -114,10 +136,10 @@ fn drop_free_ends(links: &mut Links<'_>) {
 }
 
 /// The circle that following first links ends in, where every service has one; from the first
-/// service by name, each with the place of its link.
-fn circle<'a>(links: &Links<'a>) -> Option<Vec<(&'a ServiceName, usize)>> {
+/// service by name, each with where it needs the next.
+fn circle<'a>(links: &Needs<'a>) -> Option<Vec<(&'a ServiceName, Need)>> {
     let mut name = *links.keys().next()?;
-    let mut walked: Vec<(&ServiceName, usize)> = Vec::new();
+    let mut walked: Vec<(&ServiceName, Need)> = Vec::new();
     loop {
         if let Some(start) = walked.iter().position(|(seen, _)| *seen == name) {
             let mut circle = walked.split_off(start);
@@ -126,8 +148,8 @@ fn circle<'a>(links: &Links<'a>) -> Option<Vec<(&'a ServiceName, usize)>> {
             circle.rotate_left(first);
             return Some(circle);
         }
-        let (next, link) = links[name][0];
-        walked.push((name, link));
+        let (next, need) = links[name][0];
+        walked.push((name, need));
         name = next;
     }
 }
@@ -164,20 +186,33 @@ mod tests {
     use super::*;
     use crate::stack::Service;
 
-    /// `a>b,c` links a to b and c.
+    /// `a>b,c` links a to b and c; `a>c-1` mounts the volumes of c-1.
     fn faults(text: &str) -> Vec<String> {
         let services = text.split(' ').map(|part| {
             let (name, links) = part.split_once('>').unwrap();
             let mut service = Service::new("x:1");
-            let links = links.split(',').filter(|link| !link.is_empty());
-            service.links = links.map(|link| link.parse().unwrap()).collect();
+            let needs = links.split(',').filter(|link| !link.is_empty());
+            let (from, links): (Vec<&str>, Vec<&str>) = needs.partition(|need| need.contains('-'));
+            service.links = links.iter().map(|link| link.parse().unwrap()).collect();
+            service.volumes_from = from.iter().map(|from| from.parse().unwrap()).collect();
             let instances = None;
             (name.parse().unwrap(), Declared { service, instances })
         });
         let faults = stack_faults(&services.collect());
         faults
             .iter()
-            .map(|fault| format!("{}[{}] {}", fault.service, fault.link, fault.cause))
+            .map(
+                |StackFault {
+                     service,
+                     need,
+                     cause,
+                 }| {
+                    let list = Some(need.list)
+                        .filter(|list| *list != LINKS)
+                        .unwrap_or_default();
+                    format!("{service}{list}[{}] {cause}", need.index)
+                },
+            )
             .collect()
     }
 
@@ -189,6 +224,19 @@ mod tests {
             [
                 "a[1] service `a` needs `d`, which this stack does not define",
                 "b[0] service `b` links to itself",
+            ]
+        );
+    }
+
+    #[test]
+    fn volumes_are_mounted_from_another_service_and_in_no_circle() {
+        assert_eq!(faults("a>b-1 b>c,c-%s c>"), Vec::<String>::new());
+        assert_eq!(
+            faults("a>a-1 b>d-%s c>e e>c-1"),
+            [
+                "avolumes_from[0] service `a` mounts its own volumes",
+                "bvolumes_from[0] service `b` needs `d`, which this stack does not define",
+                "c[0] services need each other in a circle: `c` → `e` → `c`",
             ]
         );
     }

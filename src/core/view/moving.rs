@@ -114,6 +114,8 @@ pub enum Unmovable {
         volume: VolumeName,
         by: ServiceKey,
     },
+    /// Another service mounts its volumes, and runs.
+    Followed(ServiceKey),
     /// A folder of its host that it writes to: nobody knows what else is there.
     OnHost(String),
 }
@@ -146,6 +148,10 @@ impl fmt::Display for Unmovable {
                 f,
                 "the service `{by}` mounts the volume `{volume}` as well, and may run on any node: give each its own volume"
             ),
+            Self::Followed(by) => write!(
+                f,
+                "the service `{by}` mounts its volumes and runs: `kontena service stop {by}` first, and start it afterwards"
+            ),
             Self::OnHost(path) => write!(
                 f,
                 "it writes to `{path}` of its host, which does not move along: mount a volume instead, or mount it with `:ro`"
@@ -172,6 +178,9 @@ impl View {
         }
         if let Some(path) = service.written_on_host().next() {
             return Err(Unmovable::OnHost(path.to_owned()));
+        }
+        if let Some(by) = self.running_follower(instance, &pin.node) {
+            return Err(Unmovable::Followed(by));
         }
         for name in service.named_volumes() {
             let volume = self.documents.volumes.get(name);

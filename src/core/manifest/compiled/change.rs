@@ -14,7 +14,7 @@ use super::set;
 use crate::id::ServiceName;
 use crate::stack::{
     Affinity, Declared, Fault, HealthCheck, Hooks, Link, NetworkMode, Port, Service, ServiceField,
-    Strategy, Volume,
+    Strategy, Volume, VolumesFrom,
 };
 
 /// The fields of a service that are to be set; `None` leaves one as it is. An empty list clears.
@@ -33,6 +33,7 @@ pub struct ServiceChange {
     pub ports: Option<Vec<Port>>,
     pub links: Option<Vec<Link>>,
     pub volumes: Option<Vec<Volume>>,
+    pub volumes_from: Option<Vec<VolumesFrom>>,
     pub affinity: Option<Vec<Affinity>>,
     /// Not part of the revision: the caller sets it.
     pub instances: Option<u32>,
@@ -74,6 +75,7 @@ impl ServiceChange {
             ports: Some(service.ports),
             links: Some(service.links),
             volumes: Some(service.volumes),
+            volumes_from: Some(service.volumes_from).filter(|from| !from.is_empty()),
             affinity: Some(service.affinity),
             instances: declared.instances,
             strategy: Some(service.deploy.strategy),
@@ -149,6 +151,7 @@ impl ServiceChange {
         set(&mut service.ports, change.ports);
         set(&mut service.links, change.links);
         set(&mut service.volumes, change.volumes);
+        set(&mut service.volumes_from, change.volumes_from);
         set(&mut service.affinity, change.affinity);
         set(&mut service.deploy.strategy, change.strategy);
         set(&mut service.deploy.wait_for_port, change.wait_for_port);
@@ -187,6 +190,7 @@ fn problem(fault: Fault) -> FieldProblem {
         ServiceField::Ports => item("ports"),
         ServiceField::Links => item("links"),
         ServiceField::Volumes => item("volumes"),
+        ServiceField::VolumesFrom => item("volumes_from"),
         ServiceField::Labels => item("labels"),
         ServiceField::MemorySwap => "memory_swap".to_owned(),
         ServiceField::Spread => "deploy_opts.spread".to_owned(),

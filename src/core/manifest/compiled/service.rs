@@ -35,16 +35,10 @@ const SERVICE: Fields = Fields {
         &PrivilegesChange::FIELDS,
         &LoggingChange::FIELDS,
     ],
-    not_yet: &[
-        "build",
-        "certificates",
-        "external_links",
-        "secrets",
-        "volumes_from",
-    ],
+    not_yet: &["build", "certificates", "external_links", "secrets"],
 };
 
-const OWN: [&str; 20] = [
+const OWN: [&str; 21] = [
     "name",
     "image",
     "stateful",
@@ -53,6 +47,7 @@ const OWN: [&str; 20] = [
     "ports",
     "links",
     "volumes",
+    "volumes_from",
     "affinity",
     "instances",
     "container_count",
@@ -126,6 +121,7 @@ pub(super) fn read(body: &Field<'_>, problems: &mut Vec<FieldProblem>) -> Option
         ports: list(body, "ports", port, problems),
         links: list(body, "links", link, problems),
         volumes: list(body, "volumes", item, problems),
+        volumes_from: list(body, "volumes_from", item, problems),
         affinity: list(body, "affinity", item, problems),
         instances: count.and_then(|field| field.number(0, Service::MAX_INSTANCES, problems)),
         strategy: parsed(body, "strategy", strategy, problems),

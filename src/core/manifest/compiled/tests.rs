@@ -260,18 +260,56 @@ fn a_lease_has_witnesses_and_one_instance() {
 }
 
 #[test]
+fn whose_volumes_are_mounted_is_read_and_each_problem_told_at_its_place() {
+    let services = |from: Value, of: &str| {
+        json!({"stack": "shop", "services": [
+            {"name": "db", "image": "redis"},
+            {"name": "web", "image": "nginx", "volumes_from": from, "stateful": of == "stateful",
+             "deploy_opts": if of == "job" { json!({"schedule": "0 3 * * *"}) } else { json!({}) }},
+        ]})
+    };
+    let compiled = read(&services(json!(["db-%s", "db-1"]), "")).unwrap();
+    let web = &compiled.stack.services[&"web".parse().unwrap()].service;
+    let from: Vec<String> = web.volumes_from.iter().map(ToString::to_string).collect();
+    assert_eq!(from, ["db-%s", "db-1"]);
+    let lines = |from: Value, of: &str| {
+        let problems = read(&services(from, of)).unwrap_err();
+        let lines: Vec<String> = problems.iter().map(ToString::to_string).collect();
+        lines.join("\n")
+    };
+    expect![[r#"
+        services[1].volumes_from[0]: `db` names no instance: write `db-%s` for the one of the same number, or `db-1` for the first
+        services[1].volumes_from[2]: `other/db-1` is in another stack: only volumes of the same stack's services can be mounted"#]]
+    .assert_eq(&lines(json!(["db", "db-1", "other/db-1"]), ""));
+    expect![[r#"
+        services.web.volumes_from[1]: service `web` needs `data`, which this stack does not define"#]]
+    .assert_eq(&lines(json!(["db-1", "data-1"]), ""));
+    expect![[r#"
+        services[1].volumes_from[0]: a stateful service cannot use `volumes_from`: it is bound to its own data, and they may be elsewhere
+        services[1].volumes_from[1]: the volumes of `db-1` are mounted twice"#]]
+    .assert_eq(&{
+        let mut lines: Vec<String> = lines(json!(["db-1", "db-1"]), "stateful").lines().map(str::to_owned).collect();
+        lines.sort();
+        lines.join("\n")
+    });
+    expect![[r#"
+        services[1].volumes_from: a job is not kept running: it is bound to its node, and follows nobody: name the volumes in `volumes`"#]]
+    .assert_eq(&lines(json!(["db-1"]), "job"));
+}
+
+#[test]
 fn what_of_kontena_is_not_carried_out_is_told_and_not_left_aside() {
     let body = json!({
         "stack": "shop",
         "services": [{
-            "name": "db", "image": "redis", "volumes_from": ["data-%s"], "net": "container:web-1",
+            "name": "db", "image": "redis", "secrets": ["data"], "net": "container:web-1",
             "deploy_opts": {"interval": 86400},
         }],
     });
     let problems = read(&body).unwrap_err();
     let lines: Vec<String> = problems.iter().map(ToString::to_string).collect();
     expect![[r#"
-        services[0].volumes_from: is not supported yet
+        services[0].secrets: is not supported yet
         services[0].net: has to be bridge or host
         services[0].deploy_opts.interval: is not supported yet"#]]
     .assert_eq(&lines.join("\n"));

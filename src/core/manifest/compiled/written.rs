@@ -49,6 +49,7 @@ pub(super) fn write(name: Option<&ServiceName>, change: &ServiceChange) -> Value
             .map(|links| links.iter().map(write_link).collect()),
     );
     put("volumes", change.volumes.as_deref().map(texts));
+    put("volumes_from", change.volumes_from.as_deref().map(texts));
     put("affinity", change.affinity.as_deref().map(texts));
     put("instances", change.instances.map(Value::from));
     put("strategy", change.strategy.map(|strategy| json!(strategy)));

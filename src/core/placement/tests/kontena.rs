@@ -92,6 +92,23 @@ const CASES: &[Case] = &[
          default label==compute",
         "app.1@b",
     ),
+    case(
+        "dependency: `volumes_from` needs a node with the instance of that name in the same stack",
+        "nodes a b c
+         shop/backup x2 from=db-%s
+         shop/db x2 shop/db.1@c shop/db.2@a
+         mail/db x1 mail/db.1@b
+         shop/log x1 from=db-2",
+        "mail/db.1@b shop/backup.1@c shop/backup.2@a shop/db.1@c shop/db.2@a shop/log.1@a",
+    ),
+    case(
+        "dependency: an instance that is not there leaves the follower nowhere (of several, all must be there: Kontena asked for one)",
+        "nodes a b
+         shop/app x1 from=db-3
+         shop/both x1 from=db-1,db-2
+         shop/db x2 shop/db.1@a shop/db.2@b",
+        "shop/app.1@- shop/both.1@- shop/db.1@a shop/db.2@b",
+    ),
     // --- filters ---
     case(
         "availability: a node that drains takes nothing",

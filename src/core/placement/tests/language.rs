@@ -5,7 +5,7 @@
 //!                                      newcomer, image=SERVICE, lacks=SERVICE, misses=NODE, number=N, cores=N, bytes=N, machine=NAME, away=SECONDS;
 //!                                      else a label
 //! web x2 port=80 web.1@b web.2!c       NAME xN, then any of: ha daemon random stateful stopped rebalance
-//!                                      undeployed future unreadable, port=N, cpus=N, memory=N, for=PLATFORM,PLATFORM, most=N, standbys=N, spread=KEY,KEY, affinities,
+//!                                      undeployed future unreadable, port=N, cpus=N, memory=N, for=PLATFORM,PLATFORM, most=N, standbys=N, spread=KEY,KEY, from=SERVICE-N, affinities,
 //!                                      after=SECONDS, takeover=…, return=…,
 //!                                      holds `web.1@b(epoch=2,age=3,pending,unhealthy,old,updating)`,
 //!                                      pins `web.1->b`, refusals `web.1!b`
@@ -210,6 +210,10 @@ fn add_service(view: &mut View, name: &str, words: Vec<&str>) {
             word if word.starts_with("for=") => image = Some(built_for(&word[4..])),
             word if word.starts_with("memory=") => {
                 service.resources.memory = Some(word[7..].parse().unwrap());
+            }
+            word if word.starts_with("from=") => {
+                let from = word[5..].split(',').map(|from| from.parse().unwrap());
+                service.volumes_from = from.collect();
             }
             word if word.starts_with("after=") => {
                 let seconds: u64 = word[6..].parse().unwrap();

@@ -13,8 +13,8 @@ use crate::placement::front::Front;
 use crate::placement::survey::Survey;
 use crate::placement::wanted::Wanted;
 use crate::placement::{
-    Assignment, Candidacy, Incremental, Placement, Reason, Verdict, Wait, explain, filter, place,
-    place_service, readable, standbys,
+    Assignment, Candidacy, Incremental, Placement, Reason, Verdict, Wait, explain, filter,
+    in_order, place, place_service, readable, standbys,
 };
 use crate::stack;
 use crate::view::{Freshness, Standing, View};
@@ -84,6 +84,10 @@ fn service(name: &'static str) -> impl Strategy<Value = String> {
         "rebalance",
         "rebalance label==~ssd",
         "rebalance most=2 spread=ssd",
+        "from=app-%s",
+        "from=web-%s",
+        "from=web-1 port=80",
+        "from=db-2,app-1",
     ]);
     let place = (
         1..5_u32,
@@ -300,7 +304,7 @@ proptest! {
     fn nobody_is_given_or_keeps_what_does_not_fit(view in any_view()) {
         let mut survey = Survey::of(&view);
         let mut wrong = Vec::new();
-        for (key, record) in &view.documents.services {
+        for (key, record) in in_order(&view) {
             place_service(&mut survey, key, record, &mut |survey, wanted, number, decided| {
                 let holder = decided.holder.and_then(|id| survey.index(&id)).unwrap_or(usize::MAX);
                 let rejection = match decided.reason {

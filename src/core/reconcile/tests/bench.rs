@@ -45,6 +45,7 @@ pub(super) fn of_service(instance: &str, generation: u64, n: u32, service: Servi
         service: Arc::new(service),
         creation: EnvelopeHash([6; 32]),
         volumes: BTreeMap::new(),
+        sources: Vec::new(),
         revision_number: generation,
         generation,
         image: None,

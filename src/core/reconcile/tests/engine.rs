@@ -171,10 +171,28 @@ impl Engine {
             state: ContainerState::Running { since: wall },
             address: Some(spec.network.address().map_or(self.address(), IpAddr::V4)),
             assigned: spec.network.address(),
+            mounts: self.mounts(spec),
         };
         self.containers
             .insert(container.id.clone(), container.clone());
         Ok(Success::Running(Box::new(container)))
+    }
+
+    /// A volume without a name is a new one for each container.
+    fn mounts(&self, spec: &ContainerSpec) -> BTreeMap<String, String> {
+        let mut mounts = BTreeMap::new();
+        for name in &spec.volumes_from {
+            let mut sources = self.containers.values();
+            let source = sources.find(|source| source.name == *name);
+            mounts.extend(source.expect("it waits for its source").mounts.clone());
+        }
+        for mount in &spec.mounts {
+            let anonymous = || format!("{:064x}", self.created);
+            let volume = mount.docker_volume.as_ref();
+            let volume = volume.map_or_else(anonymous, |volume| volume.name.clone());
+            mounts.insert(mount.volume.path.clone(), volume);
+        }
+        mounts
     }
 
     fn start(&mut self, id: &ContainerId, wall: WallTime) -> Outcome {

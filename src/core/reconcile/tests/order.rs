@@ -7,7 +7,7 @@ use super::asked::{A, B, member, record, report};
 use super::bench::{Bench, healthy, hold, id, wanted};
 use crate::id::{NodeId, ServiceKey};
 use crate::placement::place;
-use crate::reconcile::{Awaited, Holder, Wanted, goals};
+use crate::reconcile::{Awaited, Holder, Tie, Wanted, goals};
 use crate::report::{Health, Hold, InstanceState};
 use crate::stack::{Link, Service};
 use crate::time::WallTime;
@@ -17,6 +17,7 @@ fn waiting(instance: &str, generation: u64, is_first: bool, is_held: bool) -> Wa
     Wanted {
         awaited: Some(Awaited {
             service: "db".parse().unwrap(),
+            tie: Tie::Link,
             is_held,
             is_first,
         }),

@@ -5,7 +5,7 @@ use std::collections::BTreeSet;
 use crate::reconcile::action::{Action, ContainerId, ContainerState, Failure};
 use crate::reconcile::rollout::Hindrance;
 use crate::reconcile::wiring::Wiring;
-use crate::reconcile::{Awaited, Departure, Leaves, Wanted};
+use crate::reconcile::{Awaited, Departure, Leaves, Tie, Wanted};
 use crate::stack::{Hook, NetworkMode, Order, Port, Protocol, Service, Volume, VolumeSource};
 
 use super::bench::{Bench, healthy, id, of_service};
@@ -46,6 +46,7 @@ fn no_successor_is_begun_before_what_the_service_links_to_is_there() {
     let update = Wanted {
         awaited: Some(Awaited {
             service: "db".parse().unwrap(),
+            tie: Tie::Link,
             is_held: false,
             is_first: false,
         }),
