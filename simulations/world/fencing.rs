@@ -69,7 +69,7 @@ impl World {
         let over = |spec: &ContainerSpec| {
             let fence = spec.fence?;
             self.is_over(host, fence.tag, STARTS_WITH)
-                .then(|| Failure::Refused {
+                .then(|| Failure::Unfenced {
                     problem: "the lease is over".to_owned(),
                 })
         };

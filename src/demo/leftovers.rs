@@ -27,6 +27,7 @@ pub(super) async fn remove(lab: &str, network: &Network, directory: &Path) -> Re
     processes::kill_all(lab, || processes_of(lab, network)).await?;
     network.remove().await?;
     remove_groups(lab).await?;
+    remove_fenced_groups();
     unmount_below(directory).await?;
     remove_directory(directory).await
 }
@@ -39,6 +40,27 @@ fn processes_of(lab: &str, network: &Network) -> Vec<i32> {
     pids.sort_unstable();
     pids.dedup();
     pids
+}
+
+/// The groups of what ran under leases are outside those of the lab: by their tags nobody knows whose they are, but an empty
+/// one is nobody's, and the engine makes it anew.
+fn remove_fenced_groups() {
+    let controllers = std::fs::read_dir(GROUPS).into_iter().flatten();
+    let trees = controllers.filter_map(|entry| Some(entry.ok()?.path()));
+    for tree in trees.chain([PathBuf::from(GROUPS)]) {
+        let groups = std::fs::read_dir(tree).into_iter().flatten();
+        let groups = groups.filter_map(|entry| Some(entry.ok()?.path()));
+        for group in groups.filter(|group| is_fenced(group)) {
+            // The kernel keeps one in which anything runs.
+            drop(std::fs::remove_dir(group));
+        }
+    }
+}
+
+fn is_fenced(group: &Path) -> bool {
+    let name = group.file_name().and_then(|name| name.to_str());
+    let tag = name.and_then(|name| name.strip_prefix("kontena-"));
+    tag.is_some_and(|tag| tag.len() == 32 && tag.bytes().all(|byte| byte.is_ascii_hexdigit()))
 }
 
 /// The lab's control groups: one tree (version 2), or one for each controller (version 1).

@@ -51,7 +51,7 @@ impl From<Unstarted> for Failure {
 
 /// Nothing is concluded from it: neither the service nor its image has to do with it, and it is tried again.
 fn unfenced(problem: String) -> Failure {
-    Failure::Unreachable { problem }
+    Failure::Unfenced { problem }
 }
 
 /// What everything of the container carries.

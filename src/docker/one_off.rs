@@ -276,7 +276,8 @@ fn one_off_body(body: ContainerCreateBody, options: &ExecOptions) -> ContainerCr
 fn not_made(failure: Failure) -> NotStarted {
     match failure {
         Failure::Unreachable { .. } => NotStarted::Engine(failure.to_string()),
-        Failure::NoImage { .. }
+        Failure::Unfenced { .. }
+        | Failure::NoImage { .. }
         | Failure::Occupied { .. }
         | Failure::PortTaken { .. }
         | Failure::AddressTaken { .. }

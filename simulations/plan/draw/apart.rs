@@ -41,17 +41,15 @@ impl Draw {
             let at = chance.range(MINUTE, self.ends.max(2 * MINUTE));
             let on = chance.index(self.plan.nodes);
             let version = u32::try_from(chance.range(1, u64::from(VERSIONS))).expect("small");
-            let ask = match chance.index(6) {
-                0 | 1 => Ask::Update { service, version },
-                2 => Ask::Restart { service },
-                3 => Ask::Stop { service },
-                4 => Ask::Start { service },
-                _ => Ask::Remove { service },
-            };
-            let follows = match ask {
-                Ask::Remove { .. } => Some(Ask::Create { service, instances }),
-                Ask::Stop { .. } => Some(Ask::Start { service }),
-                _ => None,
+            let (ask, follows) = match chance.index(6) {
+                0 | 1 => (Ask::Update { service, version }, None),
+                2 => (Ask::Restart { service }, None),
+                3 => (Ask::Stop { service }, Some(Ask::Start { service })),
+                4 => (Ask::Start { service }, None),
+                _ => (
+                    Ask::Remove { service },
+                    Some(Ask::Create { service, instances }),
+                ),
             };
             self.ask(at, on, ask);
             if let Some(next) = follows {

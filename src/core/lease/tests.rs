@@ -1,3 +1,5 @@
+//! The rules one by one, and drawn plays in which everything goes wrong.
+
 use std::collections::{BTreeMap, BTreeSet};
 use std::time::Duration;
 

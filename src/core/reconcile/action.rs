@@ -399,6 +399,9 @@ pub enum Failure {
     /// The engine did not answer in time, or the connection broke: nobody knows what happened.
     #[error("the engine does not answer: {problem}")]
     Unreachable { problem: String },
+    /// It was not started, because its lease is over in a moment or nobody would fence it. Nothing is wrong with it.
+    #[error("{problem}")]
+    Unfenced { problem: String },
     /// A hook did not end with 0 in time; `problem` has the last lines that it wrote.
     #[error("the hook `{hook}` {problem}")]
     HookFailed { hook: String, problem: String },

@@ -106,7 +106,7 @@ impl Instances {
         let now = now.monotonic;
         let answer = match outcome {
             Ok(_) => Ok(()),
-            Err(Failure::Unreachable { .. } | Failure::Gone) => {
+            Err(Failure::Unreachable { .. } | Failure::Unfenced { .. } | Failure::Gone) => {
                 return local.checks.not_asked(check, now);
             }
             Err(Failure::NotReady { problem } | Failure::Refused { problem }) => Err(problem),
@@ -361,6 +361,7 @@ fn setback(previous: Option<&Setback>, failure: &Failure, now: Instant) -> Setba
         | Failure::Gone
         | Failure::Refused { .. }
         | Failure::Unreachable { .. }
+        | Failure::Unfenced { .. }
         | Failure::HookFailed { .. }
         | Failure::NotReady { .. } => failure.to_string(),
     };
@@ -370,7 +371,7 @@ fn setback(previous: Option<&Setback>, failure: &Failure, now: Instant) -> Setba
 fn lesson(failure: &Failure, previous: Option<&Setback>) -> Lesson {
     let before = previous.map_or(0, |setback| setback.failures);
     match failure {
-        Failure::Unreachable { .. } => Lesson::Nothing,
+        Failure::Unreachable { .. } | Failure::Unfenced { .. } => Lesson::Nothing,
         // The container in the way may be our own, not listed yet.
         Failure::Occupied { .. } if before + 1 < FAILURES_BEFORE_REFUSAL => Lesson::Nothing,
         Failure::PortTaken { .. } => Lesson::NotHere,

@@ -93,7 +93,7 @@ impl Volumes {
             return;
         };
         let lesson = match failure {
-            Failure::Unreachable { .. } => Lesson::Nothing,
+            Failure::Unreachable { .. } | Failure::Unfenced { .. } => Lesson::Nothing,
             Failure::NoImage { .. }
             | Failure::Occupied { .. }
             | Failure::PortTaken { .. }

@@ -111,7 +111,7 @@ impl Maker {
             Ok(Success::Running(_) | Success::Lines(_) | Success::Done) => {
                 Err(NotStarted::Engine("its image was not told".to_owned()))
             }
-            Err(failure @ Failure::Unreachable { .. }) => {
+            Err(failure @ (Failure::Unreachable { .. } | Failure::Unfenced { .. })) => {
                 Err(NotStarted::Engine(failure.to_string()))
             }
             Err(failure) => Err(NotStarted::Container(failure.to_string())),

@@ -347,6 +347,7 @@ impl Job {
             | Failure::Occupied { .. }
             | Failure::PortTaken { .. }
             | Failure::Gone
+            | Failure::Unfenced { .. }
             | Failure::Refused { .. }
             | Failure::HookFailed { .. }
             | Failure::NotReady { .. } => Asked::Once,
