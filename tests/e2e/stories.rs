@@ -8,6 +8,7 @@ mod crashes;
 mod databases;
 mod disks;
 mod everyday;
+mod following;
 mod exec;
 mod interrupted;
 mod jobs;
