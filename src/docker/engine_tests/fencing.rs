@@ -76,7 +76,7 @@ fn random() -> [u8; 32] {
 
 fn problem(outcome: Outcome) -> String {
     match outcome {
-        Err(Failure::Unreachable { problem }) => problem,
+        Err(Failure::Unfenced { problem }) => problem,
         other => panic!("{other:?}"),
     }
 }
