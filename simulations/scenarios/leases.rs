@@ -164,6 +164,81 @@ fn a_drain_hands_it_over_at_once() {
 }
 
 #[test]
+fn what_takes_long_to_stop_is_waited_for_and_then_it_runs_elsewhere_at_once() {
+    let (mut world, mut watched, home) = with_slow_leader(708);
+    let drain = Command::UpdateNode {
+        node: world.id(home),
+        labels: None,
+        availability: Some(Availability::Drain),
+    };
+    accept(&mut world, home, drain);
+    watched.run(&mut world, 4 * MINUTE);
+    assert_eq!(holders(&world), [home]);
+    let rest = others(&world, home);
+    watched.until_on(&mut world, 90 * Duration::from_secs(1), &rest);
+}
+
+#[test]
+fn a_service_that_is_created_anew_waits_for_what_stops_of_the_former_one() {
+    let (mut world, mut watched, home) = with_slow_leader(709);
+    accept(&mut world, 0, Command::RemoveService(key(NAME)));
+    watched.run(&mut world, SOON);
+    let mut anew = leased();
+    let elsewhere = format!("node!={}", World::name(home));
+    anew.affinity = vec![elsewhere.parse().unwrap()];
+    deploy_service(&mut world, 0, NAME, anew, 1);
+    watched.run(&mut world, 4 * MINUTE);
+    assert_eq!(holders(&world), [home]);
+    let rest = others(&world, home);
+    watched.until_on(&mut world, 2 * MINUTE, &rest);
+}
+
+#[test]
+fn an_engine_that_hangs_has_its_container_fenced_and_another_node_goes_on() {
+    let (mut world, mut watched, home) = with_leader(4, 710);
+    world.hosts[home].engine.hung = true;
+    let rest = others(&world, home);
+    watched.until_on(&mut world, 6 * MINUTE, &rest);
+    world.hosts[home].engine.hung = false;
+    watched.run(&mut world, 3 * MINUTE);
+    assert_eq!(holders(&world).len(), 1);
+}
+
+#[test]
+fn what_nobody_else_may_run_stays_where_it_is() {
+    let mut world = grid(4, 711);
+    world.watch();
+    let mut watched = Watched::default();
+    let mut service = leased();
+    service.affinity = vec!["node==n4".parse().unwrap()];
+    deploy_service(&mut world, 0, NAME, service, 1);
+    watched.until_on(&mut world, MINUTE, &[3]);
+    watched.run(&mut world, SOON);
+    let drain = Command::UpdateNode {
+        node: world.id(3),
+        labels: None,
+        availability: Some(Availability::Drain),
+    };
+    accept(&mut world, 0, drain);
+    watched.run(&mut world, 3 * MINUTE);
+    assert_eq!(holders(&world), [3]);
+}
+
+/// It takes five minutes to stop.
+fn with_slow_leader(seed: u64) -> (World, Watched, usize) {
+    let mut world = grid(4, seed);
+    world.watch();
+    let mut watched = Watched::default();
+    let mut service = leased();
+    service.stop_grace_millis = Some(300_000);
+    deploy_service(&mut world, 0, NAME, service, 1);
+    let home = watched.until_on(&mut world, MINUTE, &[0, 1, 2, 3]);
+    watched.run(&mut world, SOON);
+    world.hosts[home].engine.trouble.ignores_stop = true;
+    (world, watched, home)
+}
+
+#[test]
 fn witnesses_that_begin_anew_one_by_one_cost_nothing() {
     let (mut world, mut watched, home) = with_leader(5, 707);
     let starts = world.hosts[home].engine.starts;

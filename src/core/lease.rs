@@ -57,6 +57,9 @@ pub const STOPS_WITHIN: Duration = Duration::from_secs(4);
 /// Nothing is started that could not also be stopped in order, with a little work in between.
 pub const STARTS_WITH: Duration = Duration::from_secs(10);
 
+/// So many bytes of a [`LeaseId`] are the service's name, and as many the life.
+const NAME: usize = 16;
+
 /// Which lease: of a service in one life of it, from one set of witnesses. Another set never counts for it.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
 #[serde(transparent)]
@@ -65,14 +68,22 @@ pub struct LeaseId([u8; 32]);
 impl LeaseId {
     /// `creation`: the change that created the service.
     pub fn of(service: &ServiceKey, creation: EnvelopeHash, witnesses: &BTreeSet<NodeId>) -> Self {
-        let mut hasher = Sha256::new();
-        hasher.update(b"kontena lease 1\0");
-        hasher.update(creation.0);
+        let mut life = Sha256::new();
+        life.update(creation.0);
         for witness in witnesses {
-            hasher.update(witness.0);
+            life.update(witness.0);
         }
-        hasher.update(service.to_string());
-        Self(hasher.finalize().into())
+        let name = Sha256::digest(service.to_string());
+        let mut whole = [0; 32];
+        whole[..NAME].copy_from_slice(&name[..NAME]);
+        whole[NAME..].copy_from_slice(&life.finalize()[..NAME]);
+        Self(whole)
+    }
+
+    /// Whether it is of a service of the same name, in whatever life of it: two of these exclude each other at each witness, for
+    /// one follows the other where a service is created anew, and where two sides of a split created it at once.
+    fn is_of_same_name(&self, other: &Self) -> bool {
+        self.0[..NAME] == other.0[..NAME]
     }
 
     fn bytes(&self) -> &[u8; 32] {

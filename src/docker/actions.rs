@@ -289,6 +289,9 @@ impl Docker {
         };
         match found.state {
             ContainerState::Running { .. } | ContainerState::Restarting => {
+                if let Some(tag) = tag_of(spec) {
+                    self.check_is_fenced(&found.id, &tag).await?;
+                }
                 Ok(Success::Running(Box::new(found)))
             }
             ContainerState::Created | ContainerState::Exited { .. } => {

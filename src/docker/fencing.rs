@@ -175,13 +175,21 @@ impl Docker {
     }
 
     /// Kills at once what was started too late, or where the fence cannot see it.
-    async fn check_is_fenced(&self, id: &ContainerId, tag: &Tag) -> Result<(), Unstarted> {
+    pub(super) async fn check_is_fenced(
+        &self,
+        id: &ContainerId,
+        tag: &Tag,
+    ) -> Result<(), Unstarted> {
         let problem = match self.fences.may_run(tag) {
             Err(problem) => problem,
-            Ok(()) if self.is_seen(id, tag).await? => return Ok(()),
-            Ok(()) => {
-                "the fence does not see its processes: do engine and node share a host?".to_owned()
-            }
+            Ok(()) => match self.is_seen(id, tag).await {
+                Ok(true) => return Ok(()),
+                Ok(false) => {
+                    "the fence does not see its processes: do engine and node share a host?"
+                        .to_owned()
+                }
+                Err(trouble) => trouble.problem().to_owned(),
+            },
         };
         self.kill(id).await?;
         Err(Unstarted::Killed(problem))

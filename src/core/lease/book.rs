@@ -127,11 +127,30 @@ impl Book {
 
     /// Somebody new, or the holder anew.
     fn may_grant(&self, to: Granted, lease: LeaseId, now: Instant) -> bool {
+        if self.is_kept_by_another_life(lease, to.holder, now) {
+            return false;
+        }
         let Some(entry) = self.entries.get(&lease) else {
             return now >= self.opens && to.epoch > 0;
         };
         let is_over = entry.until <= now || entry.granted.holder == to.holder;
         now >= self.opens && is_over && to.epoch > entry.granted.epoch
+    }
+
+    /// Whether somebody else has the lease of another life of the service: what runs of that goes first. So does what
+    /// the same node runs, which knows that itself.
+    fn is_kept_by_another_life(&self, lease: LeaseId, by: NodeId, now: Instant) -> bool {
+        let mut others = self.entries.iter();
+        others.any(|(other, entry)| {
+            let is_another = *other != lease && other.is_of_same_name(&lease);
+            is_another && entry.granted.holder != by && entry.until > now
+        })
+    }
+
+    /// Whether exactly this is granted, whatever the documents say by now: whoever stops in order needs it to the end.
+    pub fn has(&self, from: NodeId, ask: &LeaseAsk) -> bool {
+        let entry = self.entries.get(&ask.lease);
+        entry.is_some_and(|entry| entry.granted == Granted::of(from, ask))
     }
 
     fn highest(&self, lease: &LeaseId) -> u64 {

@@ -12,6 +12,9 @@ use super::{LeaseAnswer, LeaseAsk, LeaseId, RENEWED_EVERY, TenureId, USABLE, Ver
 /// Questions whose answers still count for something: later ones replace them long before.
 const MAX_ROUNDS: usize = 32;
 
+/// What a witness knows may be higher by so much than what others know; more is taken for a lie.
+const LEAP: u64 = 1 << 20;
+
 /// Whoever does not have it asks after so long: it may have been let go.
 const ASKED_EVERY: Duration = Duration::from_secs(1);
 
@@ -27,6 +30,8 @@ pub struct Tenure {
     asked: BTreeMap<u64, Instant>,
     /// When the newest question of this epoch was asked that a witness granted.
     granted: BTreeMap<NodeId, Instant>,
+    /// When each answered last, whatever it said.
+    heard: BTreeMap<NodeId, Instant>,
     /// What a witness said last that the next epoch has to be above.
     refused: BTreeMap<NodeId, u64>,
     asks_next: Instant,
@@ -57,6 +62,7 @@ impl Tenure {
             epoch: 0,
             asked: BTreeMap::new(),
             granted: BTreeMap::new(),
+            heard: BTreeMap::new(),
             refused: BTreeMap::new(),
             asks_next: now,
             waits_for_all_until: now + ASKED_EVERY,
@@ -96,6 +102,13 @@ impl Tenure {
         asked.sort_unstable_by(|a, b| b.cmp(a));
         let oldest = asked.get(self.majority() - 1)?;
         Some(*oldest + USABLE)
+    }
+
+    /// When a majority of the witnesses had answered last, each its newest answer; `None` before.
+    pub fn answered_by_majority(&self) -> Option<Instant> {
+        let mut heard: Vec<Instant> = self.heard.values().copied().collect();
+        heard.sort_unstable_by(|a, b| b.cmp(a));
+        heard.get(self.majority() - 1).copied()
     }
 
     pub fn is_held(&self, now: Instant) -> bool {
@@ -139,6 +152,9 @@ impl Tenure {
 
     /// What a witness answered. Answers of others, of other epochs, and to questions that are forgotten say nothing.
     pub fn answered(&mut self, from: NodeId, answer: LeaseAnswer, now: Instant) {
+        if self.witnesses.contains(&from) {
+            self.heard.insert(from, now);
+        }
         let is_ours = self.witnesses.contains(&from) && answer.epoch == self.epoch;
         let Some(asked) = self.asked.get(&answer.round).filter(|_| is_ours) else {
             return;
@@ -169,10 +185,16 @@ impl Tenure {
         let needed = self.majority().saturating_sub(self.granted.len());
         let mut highest: Vec<u64> = self.refused.values().copied().collect();
         highest.sort_unstable();
-        let above = needed.checked_sub(1).and_then(|at| highest.get(at));
-        let Some(above) = above.filter(|above| is_heard && **above >= self.epoch) else {
+        let enough = needed
+            .checked_sub(1)
+            .and_then(|at| highest.get(at).copied());
+        let Some(enough) = enough.filter(|enough| is_heard && *enough >= self.epoch) else {
             return;
         };
+        // Above all of them if that is near: else the one that is above would refuse for as long as this tenure lasts.
+        let mut near = highest.into_iter().rev();
+        let near = near.find(|highest| *highest <= enough.saturating_add(LEAP));
+        let above = near.unwrap_or(enough);
         self.epoch = above.saturating_add(1);
         self.granted.clear();
         self.refused.clear();

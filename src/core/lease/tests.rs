@@ -437,3 +437,42 @@ fn another_set_of_witnesses_or_another_life_of_the_service_is_another_lease() {
     assert_ne!(tag(1), tag(2));
     assert_eq!(tag(1).len(), 32);
 }
+
+#[test]
+fn another_life_of_a_service_waits_until_the_earlier_one_is_over_or_let_go() {
+    let mut later = [1; 32];
+    later[NAME..].fill(2);
+    let anew = LeaseAsk {
+        lease: LeaseId(later),
+        ..ask(1)
+    };
+    let elsewhere = LeaseAsk {
+        lease: LeaseId([2; 32]),
+        ..ask(1)
+    };
+    let mut book = open();
+    grant(&mut book, 1, 3, at(30));
+    assert_eq!(book.ask(node(2), anew, at(40)), refused(0));
+    assert_eq!(book.ask(node(2), elsewhere, at(40)), Decision::Write);
+    assert!(book.has(node(1), &ask(3)) && !book.has(node(2), &ask(3)));
+    let mut waited = book.clone();
+    assert_eq!(waited.ask(node(2), anew, at(51)), Decision::Write);
+    book.release(node(1), LEASE, TenureId(1), at(41));
+    assert_eq!(book.ask(node(2), anew, at(41)), Decision::Write);
+}
+
+#[test]
+fn an_epoch_is_above_what_every_witness_knows_so_that_all_can_grant_it() {
+    let mut tenure = tenure();
+    let probe = tenure.ask(1, at(0)).unwrap();
+    for (witness, highest) in [(1, 5), (2, 5), (3, 9)] {
+        answer(
+            &mut tenure,
+            witness,
+            probe,
+            Verdict::Refused { highest },
+            at(0),
+        );
+    }
+    assert_eq!(tenure.epoch(), 10);
+}

@@ -4,6 +4,7 @@
 //! keeps is bounded by them; and only once it has looked around, for its disk may have been set back or copied.
 
 use std::collections::{BTreeMap, BTreeSet};
+use std::time::Duration;
 
 use crate::id::{InstanceId, NodeId};
 use crate::lease::{
@@ -20,6 +21,12 @@ use super::{Node, Output, Record};
 
 /// The local value with what this node granted.
 const GRANTS: &str = "leases";
+
+/// What stops in order has so long, hooks and all.
+const STOPS_SEEN_WITHIN: Duration = Duration::from_secs(600);
+
+/// What an engine that does not answer may still run: as long as until its node counts as one without an engine.
+const STOPS_UNSEEN_WITHIN: Duration = Duration::from_secs(60);
 
 /// A grant that goes to the disk, and the answer that waits for it.
 #[derive(Clone, Copy, Debug)]
@@ -43,6 +50,10 @@ pub(super) struct Leasing {
     fence: Option<Result<(), String>>,
     /// Until then what runs here since before this boot may, by what the fence was told last.
     recalls_until: Instant,
+    /// Since when something that is to be gone from here holds a lease.
+    leaving: BTreeMap<InstanceId, Instant>,
+    /// Of these the lease is not renewed any more.
+    unrenewed: BTreeSet<InstanceId>,
     /// Grants on their way to the disk: one at a time for each lease, however slow the disk is and however often somebody asks.
     saving: BTreeSet<LeaseId>,
     /// Those that this node is a witness of, by the documents that were read last.
@@ -59,6 +70,8 @@ impl Leasing {
             fenced: BTreeMap::new(),
             fence: None,
             recalls_until: now + LENGTH,
+            leaving: BTreeMap::new(),
+            unrenewed: BTreeSet::new(),
             saving: BTreeSet::new(),
             witnessed: BTreeSet::new(),
             read: None,
@@ -87,9 +100,11 @@ impl Leasing {
         self.book.distrust(now);
     }
 
-    /// Those that want an answer soon come first.
+    /// When somebody is to be asked next.
     pub(super) fn next_wake(&self) -> Option<Instant> {
-        self.tenures.values().map(Tenure::next_wake).min()
+        let tenures = self.tenures.iter();
+        let renewed = tenures.filter(|(instance, _)| !self.unrenewed.contains(*instance));
+        renewed.map(|(_, tenure)| tenure.next_wake()).min()
     }
 
     fn record(&self) -> Record {
@@ -114,6 +129,7 @@ impl Leasing {
             turnout: tenure.turnout(now),
             since: tenure.since(),
             hears_majority: 2 * heard(tenure) > tenure.witnesses().len(),
+            answered: tenure.answered_by_majority(),
         };
         let tenures = self.tenures.iter();
         tenures
@@ -165,7 +181,8 @@ impl Node {
         let documents = std::sync::Arc::clone(&self.view.documents);
         self.leasing.follow(&documents, self.me, now.monotonic);
         let is_member = documents.roster.contains_key(&from);
-        let is_ours = self.leasing.witnessed.contains(&ask.lease);
+        let is_known = self.leasing.witnessed.contains(&ask.lease);
+        let is_ours = is_known || self.leasing.book.has(from, &ask);
         let may_speak = self.acts() && now.monotonic >= self.acts_from();
         if !is_member || !is_ours || !may_speak {
             return None;
@@ -236,6 +253,7 @@ impl Node {
         }
         self.end_tenures(&needs);
         self.begin_tenures(&needs, now.monotonic);
+        self.let_lapse(&needs, now.monotonic);
         self.ask_witnesses(now);
         self.tell_fence();
         let held = self.leasing.held(&self.me, &self.view, now.monotonic);
@@ -250,7 +268,7 @@ impl Node {
     fn end_tenures(&mut self, needs: &BTreeMap<InstanceId, LeaseNeed>) {
         let is_over = |instance: &InstanceId, tenure: &Tenure| match needs.get(instance) {
             None => true,
-            Some(LeaseNeed::Runs) => false,
+            Some(LeaseNeed::Runs { .. }) => false,
             // The service was made anew, and nothing of the former one runs.
             Some(LeaseNeed::Wants(terms)) => terms.lease != tenure.lease(),
         };
@@ -284,6 +302,30 @@ impl Node {
         }
     }
 
+    /// What is to be gone, and is not for long, or cannot be seen to be, has no right to hold up another: its lease ends, and the
+    /// fence, which needs no engine, ends what runs.
+    fn let_lapse(&mut self, needs: &BTreeMap<InstanceId, LeaseNeed>, now: Instant) {
+        let leasing = &mut self.leasing;
+        leasing
+            .leaving
+            .retain(|instance, _| matches!(needs.get(instance), Some(LeaseNeed::Runs { .. })));
+        leasing.unrenewed.clear();
+        for (instance, need) in needs {
+            let LeaseNeed::Runs { is_seen } = need else {
+                continue;
+            };
+            let since = *leasing.leaving.entry(instance.clone()).or_insert(now);
+            let bound = if *is_seen {
+                STOPS_SEEN_WITHIN
+            } else {
+                STOPS_UNSEEN_WITHIN
+            };
+            if now.since(since) >= bound {
+                leasing.unrenewed.insert(instance.clone());
+            }
+        }
+    }
+
     fn begin_tenures(&mut self, needs: &BTreeMap<InstanceId, LeaseNeed>, now: Instant) {
         for (instance, need) in needs {
             let LeaseNeed::Wants(terms) = need else {
@@ -300,7 +342,10 @@ impl Node {
     fn ask_witnesses(&mut self, now: Now) {
         let mut asks: Vec<(LeaseAsk, Vec<NodeId>)> = Vec::new();
         let next = self.leasing.last.wrapping_add(1);
-        for (round, tenure) in (next..).zip(self.leasing.tenures.values_mut()) {
+        let unrenewed = &self.leasing.unrenewed;
+        let tenures = self.leasing.tenures.iter_mut();
+        let renewed = tenures.filter(|(instance, _)| !unrenewed.contains(*instance));
+        for (round, (_, tenure)) in (next..).zip(renewed) {
             if let Some(ask) = tenure.ask(round, now.monotonic) {
                 self.leasing.last = round;
                 asks.push((ask, tenure.witnesses().iter().copied().collect()));

@@ -318,7 +318,10 @@ impl<'a> Scene<'a> {
             let departure = match role {
                 Role::Run(_) => continue,
                 // Whoever is next cannot begin before this one has let go of the lease.
-                Role::KeepUntilRelieved(_) | Role::Stop if self.is_leased() => Departure::Unwanted,
+                Role::KeepUntilRelieved(next) if self.is_leased() && next.holder.is_some() => {
+                    Departure::Unwanted
+                }
+                Role::Stop if self.is_leased() => Departure::Unwanted,
                 Role::KeepUntilRelieved(_) => Departure::Handover {
                     winner_ready: false,
                 },

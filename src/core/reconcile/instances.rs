@@ -483,8 +483,9 @@ impl Instances {
             match needs.get(&instance) {
                 // What runs of another lease goes first.
                 Some(LeaseNeed::Wants(terms)) if self.leases.is_of(&instance, terms) => {}
-                Some(LeaseNeed::Wants(_) | LeaseNeed::Runs) | None => {
-                    needs.insert(instance, LeaseNeed::Runs);
+                Some(LeaseNeed::Wants(_) | LeaseNeed::Runs { .. }) | None => {
+                    let is_seen = !self.blind;
+                    needs.insert(instance, LeaseNeed::Runs { is_seen });
                 }
             }
         }
@@ -507,7 +508,7 @@ impl Instances {
         recalls_until: Instant,
         now: Now,
     ) {
-        if self.leases.set(held, fence, recalls_until) {
+        if self.leases.set(held, fence, recalls_until, now.monotonic) {
             self.refresh(now);
         }
     }

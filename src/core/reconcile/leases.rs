@@ -27,8 +27,11 @@ pub struct LeaseTerms {
 pub enum LeaseNeed {
     /// To start something.
     Wants(LeaseTerms),
-    /// Something runs under it, or may.
-    Runs,
+    /// Something runs under it, or may, that is to be gone.
+    Runs {
+        /// Whether the engine shows it.
+        is_seen: bool,
+    },
 }
 
 /// A lease that this node asks for, and how it stands.
@@ -45,6 +48,8 @@ pub struct Held {
     pub since: Instant,
     /// Whether this node hears of a majority of the witnesses, so that another one might be granted what it is not.
     pub hears_majority: bool,
+    /// When a majority of them had answered last, whatever they said.
+    pub answered: Option<Instant>,
 }
 
 /// All that is known of leases here.
@@ -53,6 +58,8 @@ pub(super) struct Leases {
     held: BTreeMap<InstanceId, Held>,
     fence: Option<Result<(), String>>,
     recalls_until: Instant,
+    /// Since when the fence does not do its work.
+    unfenced_since: Option<Instant>,
 }
 
 /// Whether a leased instance may run, and until when nothing is to be done about it.
@@ -72,7 +79,12 @@ impl Leases {
         held: BTreeMap<InstanceId, Held>,
         fence: Option<Result<(), String>>,
         recalls_until: Instant,
+        now: Instant,
     ) -> bool {
+        self.unfenced_since = match fence {
+            Some(Err(_)) => self.unfenced_since.or(Some(now)),
+            Some(Ok(())) | None => None,
+        };
         let is_news =
             self.held != held || self.fence != fence || self.recalls_until != recalls_until;
         self.held = held;
@@ -144,8 +156,13 @@ impl Leases {
 
     /// When it has asked for too long, since it began to or had it last.
     pub(super) fn gives_up_at(&self, wanted: &Wanted) -> Option<Instant> {
+        if let Some(since) = self.unfenced_since {
+            return Some(since + GIVES_UP_AFTER);
+        }
         let held = self.of(wanted).filter(|held| held.hears_majority)?;
-        let since = held.until.map_or(held.since, |until| until.max(held.since));
+        // Whom they answer, and who waits for somebody else to let go, would wait elsewhere as well.
+        let since = [held.until, held.answered].into_iter().flatten();
+        let since = since.fold(held.since, Instant::max);
         Some(since + GIVES_UP_AFTER)
     }
 }

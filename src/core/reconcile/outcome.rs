@@ -371,7 +371,10 @@ fn setback(previous: Option<&Setback>, failure: &Failure, now: Instant) -> Setba
 fn lesson(failure: &Failure, previous: Option<&Setback>) -> Lesson {
     let before = previous.map_or(0, |setback| setback.failures);
     match failure {
-        Failure::Unreachable { .. } | Failure::Unfenced { .. } => Lesson::Nothing,
+        Failure::Unreachable { .. } => Lesson::Nothing,
+        // The lease may have been over in a moment; again and again, this node cannot fence it.
+        Failure::Unfenced { .. } if before + 1 < 2 * FAILURES_BEFORE_REFUSAL => Lesson::Nothing,
+        Failure::Unfenced { .. } => Lesson::NotHere,
         // The container in the way may be our own, not listed yet.
         Failure::Occupied { .. } if before + 1 < FAILURES_BEFORE_REFUSAL => Lesson::Nothing,
         Failure::PortTaken { .. } => Lesson::NotHere,

@@ -18,6 +18,9 @@ const LOOKS_AT_STARTING: Duration = Duration::from_millis(50);
 /// A fence that was started, and does not beat after so long, does not run.
 const STARTS_WITHIN: Duration = Duration::from_secs(3);
 
+/// What has less time left is stopped where that cannot be moved on: so long it takes in order.
+const TOO_LITTLE: Duration = Duration::from_secs(8);
+
 /// Starts a fence.
 type Start = Box<dyn FnMut() -> anyhow::Result<()> + Send>;
 
@@ -75,7 +78,7 @@ impl Keeper {
         now: Moment,
     ) -> Option<Result<(), String>> {
         self.unwritten.extend(wanted);
-        let written = self.write();
+        let written = self.write(now);
         self.forget(now);
         if !self.is_needed(now) {
             self.starting = None;
@@ -103,14 +106,24 @@ impl Keeper {
         }
     }
 
-    fn write(&mut self) -> anyhow::Result<()> {
-        while let Some((tag, until)) = self.unwritten.first_key_value() {
-            self.folder.write(tag, *until)?;
-            if let Some((tag, until)) = self.unwritten.pop_first() {
-                self.written.insert(tag, until);
+    /// Writes what it can. A failure counts once what the fence knows of that tag is over soon: until then it may be written yet.
+    fn write(&mut self, now: Moment) -> anyhow::Result<()> {
+        let mut result = Ok(());
+        for (tag, until) in std::mem::take(&mut self.unwritten) {
+            match self.folder.write(&tag, until) {
+                Ok(()) => {
+                    self.written.insert(tag, until);
+                }
+                Err(problem) => {
+                    let known = self.written.get(&tag);
+                    if known.is_none_or(|known| known.since(now) < TOO_LITTLE) {
+                        result = Err(problem);
+                    }
+                    self.unwritten.insert(tag, until);
+                }
             }
         }
-        Ok(())
+        result
     }
 
     /// Removes the files of what was over long ago, unless something runs all the same.
@@ -144,7 +157,11 @@ impl Keeper {
     fn look(&mut self, now: Moment) -> Pulse {
         let beat = match self.folder.beat() {
             Ok(beat) => beat.filter(|beat| is_ours(beat, now)),
-            Err(problem) => return Pulse::Fails(format!("{problem:#}")),
+            // A power cut may leave half a file: a fence that is started writes it anew.
+            Err(problem) => {
+                tracing::debug!(%problem, "The sign of life of the fence cannot be read");
+                None
+            }
         };
         match (beat, self.starting) {
             (Some(beat), _) => {
