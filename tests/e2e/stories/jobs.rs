@@ -150,5 +150,5 @@ fn what_is_no_schedule_is_refused_where_it_stands() {
     let text = stack(&grid, "true", "").replace("*/10 * * * * *", "0 0 30 2 *");
     let file = grid.write("kontena.yml", &text);
     let refused = grid.node(1).try_kontena(&["stack", "install", &file]);
-    refused.refused(1, &["it never runs", "kontena.yml:9:"]);
+    refused.refused(1, &["it never runs", "kontena.yml:10:"]);
 }
