@@ -3,7 +3,7 @@
 use std::collections::{BTreeMap, BTreeSet};
 
 use kontena_core::id::{EnvelopeHash, NodeId, ServiceKey};
-use kontena_core::reconcile::action::{Action, Container, ContainerId};
+use kontena_core::reconcile::action::{Container, ContainerId};
 
 use super::{Check, Findings, Scene, Topic, name};
 use crate::engine::Change;
@@ -91,7 +91,9 @@ impl Topic for Leases {
         if let Some(what) = Self::see(self, scene.world, host, fact) {
             findings.add(&ONCE, what);
         }
-        if let Fact::Asked(Action::Run(spec) | Action::Hook { spec, .. }) = fact {
+        if let Fact::Asked(action) = fact
+            && let Some(spec) = action.makes()
+        {
             let services = &scene.view(host).documents.services;
             let record = services.get(&spec.labels.instance.service);
             let latest = record.and_then(|record| record.latest.service.as_ref().ok());

@@ -6,7 +6,7 @@
 use std::time::Duration;
 
 use kontena_core::lease::{FenceTag, KILLED_BEFORE};
-use kontena_core::reconcile::action::{Action, ContainerId, ContainerSpec, Failure};
+use kontena_core::reconcile::action::{Action, ContainerId, Failure};
 use kontena_core::time::Instant;
 
 use super::World;
@@ -66,27 +66,10 @@ impl World {
 
     /// What is to run under a lease is not started any more.
     pub(super) fn is_out_of_time(&self, host: usize, action: &Action) -> Option<Failure> {
-        let over = |spec: &ContainerSpec| {
-            let fence = spec.fence?;
-            self.is_over(host, fence.tag, STARTS_WITH)
-                .then(|| Failure::Unfenced {
-                    problem: "the lease is over".to_owned(),
-                })
-        };
-        match action {
-            Action::Run(spec) | Action::Hook { spec, .. } => over(spec),
-            Action::Fetch { .. }
-            | Action::RemoveVolume { .. }
-            | Action::Move(_)
-            | Action::Command { .. }
-            | Action::LastLines { .. }
-            | Action::Start { .. }
-            | Action::Stop { .. }
-            | Action::Remove { .. }
-            | Action::Rename { .. }
-            | Action::Probe { .. }
-            | Action::Check { .. } => None,
-        }
+        let tag = action.makes()?.fence?.tag;
+        let problem = "the lease is over".to_owned();
+        let is_over = self.is_over(host, tag, STARTS_WITH);
+        is_over.then_some(Failure::Unfenced { problem })
     }
 }
 

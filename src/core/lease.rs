@@ -60,7 +60,8 @@ pub const STARTS_WITH: Duration = Duration::from_secs(10);
 /// So many bytes of a [`LeaseId`] are the service's name, and as many the life.
 const NAME: usize = 16;
 
-/// Which lease: of a service in one life of it, from one set of witnesses. Another set never counts for it.
+/// Which lease: of a service in one life of it, from one set of witnesses. Another set never counts for it. 16
+/// bytes of the service's name, and 16 of the life.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
 #[serde(transparent)]
 pub struct LeaseId([u8; 32]);
@@ -80,10 +81,12 @@ impl LeaseId {
         Self(whole)
     }
 
-    /// Whether it is of a service of the same name, in whatever life of it: two of these exclude each other at each witness, for
-    /// one follows the other where a service is created anew, and where two sides of a split created it at once.
-    fn is_of_same_name(&self, other: &Self) -> bool {
-        self.0[..NAME] == other.0[..NAME]
+    fn name(&self) -> LeaseName {
+        let (name, _) = self
+            .0
+            .split_first_chunk()
+            .expect("32 bytes are more than 16");
+        LeaseName(*name)
     }
 
     fn bytes(&self) -> &[u8; 32] {
@@ -104,6 +107,11 @@ impl fmt::Display for LeaseId {
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(transparent)]
 pub struct TenureId(pub u64);
+
+/// Of a service, in whatever life of it: that is what a witness gives to one node at a time. One life follows the other
+/// where a service is created anew, and two were where two sides of a split created it at once.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+struct LeaseName([u8; NAME]);
 
 /// What is said of a lease between a node that wants it and a witness. Any word may be lost, doubled or late.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]

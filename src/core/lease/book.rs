@@ -11,7 +11,7 @@ use serde::{Deserialize, Serialize};
 use crate::id::NodeId;
 use crate::time::Instant;
 
-use super::{HELD_FOR, LeaseAsk, LeaseId, TenureId};
+use super::{HELD_FOR, LeaseAsk, LeaseId, LeaseName, TenureId};
 
 /// What a witness answers. Times are by its own clock.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
@@ -24,9 +24,10 @@ pub enum Verdict {
     },
 }
 
-/// Who has a lease, by what one witness has on its disk.
+/// Who has which lease, by what one witness has on its disk.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Granted {
+    pub lease: LeaseId,
     pub holder: NodeId,
     pub tenure: TenureId,
     pub epoch: u64,
@@ -36,6 +37,7 @@ impl Granted {
     /// What is granted to `from` if it is granted what it asks for.
     pub fn of(from: NodeId, ask: &LeaseAsk) -> Self {
         Self {
+            lease: ask.lease,
             holder: from,
             tenure: ask.tenure,
             epoch: ask.epoch,
@@ -63,24 +65,24 @@ pub enum Decision {
 /// The grants of one witness.
 #[derive(Clone, Debug)]
 pub struct Book {
-    entries: BTreeMap<LeaseId, Entry>,
+    entries: BTreeMap<LeaseName, Entry>,
     /// Before, nothing is granted to anybody new: what this witness granted before it began may not be over.
     opens: Instant,
 }
 
 impl Book {
     /// A witness that begins. What is `written` on its disk counts from now, for it may have been renewed just before.
-    pub fn open(written: BTreeMap<LeaseId, Granted>, now: Instant) -> Self {
+    pub fn open(written: impl IntoIterator<Item = Granted>, now: Instant) -> Self {
         let opens = now + HELD_FOR;
         let entry = |granted| Entry {
             granted,
             until: opens,
             is_durable: true,
         };
-        let entries = written.into_iter();
+        let written = written.into_iter();
         Self {
-            entries: entries
-                .map(|(lease, granted)| (lease, entry(granted)))
+            entries: written
+                .map(|granted: Granted| (granted.lease.name(), entry(granted)))
                 .collect(),
             opens,
         }
@@ -100,7 +102,7 @@ impl Book {
     /// that nobody else gets it meanwhile.
     pub fn ask(&mut self, from: NodeId, ask: LeaseAsk, now: Instant) -> Decision {
         let granted = Granted::of(from, &ask);
-        match self.entries.get_mut(&ask.lease) {
+        match self.entries.get_mut(&ask.lease.name()) {
             Some(entry) if entry.granted == granted && entry.is_durable => {
                 entry.until = now + HELD_FOR;
                 return Decision::Answer(Verdict::Granted);
@@ -112,8 +114,9 @@ impl Book {
             }
             Some(_) | None => {}
         }
-        if !self.may_grant(granted, ask.lease, now) {
-            let highest = self.highest(&ask.lease);
+        if !self.may_grant(granted, now) {
+            let entry = self.entries.get(&ask.lease.name());
+            let highest = entry.map_or(0, |entry| entry.granted.epoch);
             return Decision::Answer(Verdict::Refused { highest });
         }
         let entry = Entry {
@@ -121,46 +124,29 @@ impl Book {
             until: now + HELD_FOR,
             is_durable: false,
         };
-        self.entries.insert(ask.lease, entry);
+        self.entries.insert(ask.lease.name(), entry);
         Decision::Write
     }
 
     /// Somebody new, or the holder anew.
-    fn may_grant(&self, to: Granted, lease: LeaseId, now: Instant) -> bool {
-        if self.is_kept_by_another_life(lease, to.holder, now) {
-            return false;
-        }
-        let Some(entry) = self.entries.get(&lease) else {
+    fn may_grant(&self, to: Granted, now: Instant) -> bool {
+        let Some(entry) = self.entries.get(&to.lease.name()) else {
             return now >= self.opens && to.epoch > 0;
         };
         let is_over = entry.until <= now || entry.granted.holder == to.holder;
         now >= self.opens && is_over && to.epoch > entry.granted.epoch
     }
 
-    /// Whether somebody else has the lease of another life of the service: what runs of that goes first. So does what
-    /// the same node runs, which knows that itself.
-    fn is_kept_by_another_life(&self, lease: LeaseId, by: NodeId, now: Instant) -> bool {
-        let mut others = self.entries.iter();
-        others.any(|(other, entry)| {
-            let is_another = *other != lease && other.is_of_same_name(&lease);
-            is_another && entry.granted.holder != by && entry.until > now
-        })
-    }
-
     /// Whether exactly this is granted, whatever the documents say by now: whoever stops in order needs it to the end.
     pub fn has(&self, from: NodeId, ask: &LeaseAsk) -> bool {
-        let entry = self.entries.get(&ask.lease);
+        let entry = self.entries.get(&ask.lease.name());
         entry.is_some_and(|entry| entry.granted == Granted::of(from, ask))
-    }
-
-    fn highest(&self, lease: &LeaseId) -> u64 {
-        let entry = self.entries.get(lease);
-        entry.map_or(0, |entry| entry.granted.epoch)
     }
 
     /// The holder's tenure is over: the next one need not wait.
     pub fn release(&mut self, from: NodeId, lease: LeaseId, tenure: TenureId, now: Instant) {
-        if let Some(entry) = self.entries.get_mut(&lease)
+        if let Some(entry) = self.entries.get_mut(&lease.name())
+            && entry.granted.lease == lease
             && (entry.granted.holder, entry.granted.tenure) == (from, tenure)
             && now >= self.opens
         {
@@ -169,16 +155,13 @@ impl Book {
     }
 
     /// What is to be on the disk: all of it.
-    pub fn written(&self) -> BTreeMap<LeaseId, Granted> {
-        let entries = self.entries.iter();
-        entries
-            .map(|(lease, entry)| (*lease, entry.granted))
-            .collect()
+    pub fn written(&self) -> Vec<Granted> {
+        self.entries.values().map(|entry| entry.granted).collect()
     }
 
     /// It is on the disk that this was granted. Answers whether it still is granted: else nobody is to hear of it.
-    pub fn saved(&mut self, lease: LeaseId, granted: Granted) -> bool {
-        match self.entries.get_mut(&lease) {
+    pub fn saved(&mut self, granted: Granted) -> bool {
+        match self.entries.get_mut(&granted.lease.name()) {
             Some(entry) if entry.granted == granted => {
                 entry.is_durable = true;
                 true
@@ -191,7 +174,7 @@ impl Book {
     pub fn forget(&mut self, knows: impl Fn(&LeaseId) -> bool, now: Instant) {
         let kept_for = Duration::from_secs(3600);
         self.entries
-            .retain(|lease, entry| knows(lease) || entry.until + kept_for > now);
+            .retain(|_, entry| knows(&entry.granted.lease) || entry.until + kept_for > now);
     }
 
     /// Of how many leases it knows.

@@ -1,6 +1,6 @@
 //! The rules one by one, and drawn plays in which everything goes wrong.
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::BTreeSet;
 use std::time::Duration;
 
 use super::*;
@@ -34,12 +34,12 @@ const GRANTED: Decision = Decision::Answer(Verdict::Granted);
 
 /// A witness that began long ago.
 fn open() -> Book {
-    Book::open(BTreeMap::new(), Instant::ZERO)
+    Book::open([], Instant::ZERO)
 }
 
 fn grant(book: &mut Book, to: u8, epoch: u64, now: Instant) {
     assert_eq!(book.ask(node(to), ask(epoch), now), Decision::Write);
-    assert!(book.saved(LEASE, Granted::of(node(to), &ask(epoch))));
+    assert!(book.saved(Granted::of(node(to), &ask(epoch))));
 }
 
 #[test]
@@ -67,7 +67,7 @@ fn what_is_not_on_the_disk_is_granted_to_nobody_else_and_told_to_nobody() {
     // It is asked again before the disk has it: that one is told by the disk as well.
     assert_eq!(book.ask(node(1), ask(1), at(31)), Decision::Write);
     let overtaken = Granted::of(node(2), &ask(2));
-    assert!(!book.saved(LEASE, overtaken));
+    assert!(!book.saved(overtaken));
 }
 
 #[test]
@@ -80,7 +80,7 @@ fn an_epoch_rises_from_holder_to_holder() {
     // Nobody is granted what only asks what there is.
     assert_eq!(book.ask(node(2), ask(0), at(90)), refused(8));
     assert_eq!(
-        Book::open(BTreeMap::new(), Instant::ZERO).ask(node(1), ask(0), at(50)),
+        Book::open([], Instant::ZERO).ask(node(1), ask(0), at(50)),
         refused(0)
     );
 }
@@ -98,7 +98,7 @@ fn a_witness_that_began_anew_goes_on_with_whom_it_had_and_lets_nobody_else_in() 
 
 #[test]
 fn a_witness_whose_disk_was_set_back_goes_on_with_nobody() {
-    let written = BTreeMap::from([(LEASE, Granted::of(node(1), &ask(3)))]);
+    let written = [Granted::of(node(1), &ask(3))];
     let mut book = Book::open(written, at(100));
     book.distrust(at(110));
     assert_eq!(book.ask(node(1), ask(3), at(111)), refused(3));
@@ -251,7 +251,7 @@ struct Play {
     /// In thousandths: 975 is slow, 1,025 fast. Two of them are 5 % apart at most.
     rates: Vec<u32>,
     books: Vec<Book>,
-    disks: Vec<BTreeMap<LeaseId, Granted>>,
+    disks: Vec<Vec<Granted>>,
     tenures: Vec<Option<Tenure>>,
     rounds: u64,
     /// When it arrives, from whom, to whom.
@@ -273,7 +273,7 @@ impl Play {
             now: Duration::ZERO,
             rates,
             books: (0..WITNESSES).map(|_| open()).collect(),
-            disks: vec![BTreeMap::new(); WITNESSES],
+            disks: vec![Vec::new(); WITNESSES],
             tenures: vec![None; NODES],
             rounds: 0,
             under_way: Vec::new(),
@@ -378,7 +378,7 @@ impl Play {
                     Decision::Write => {
                         self.disks[to] = self.books[to].written();
                         let granted = Granted::of(Self::id(from), &asked);
-                        assert!(self.books[to].saved(LEASE, granted));
+                        assert!(self.books[to].saved(granted));
                         Verdict::Granted
                     }
                 };
@@ -444,7 +444,7 @@ fn another_life_of_a_service_waits_until_the_earlier_one_is_over_or_let_go() {
     later[NAME..].fill(2);
     let anew = LeaseAsk {
         lease: LeaseId(later),
-        ..ask(1)
+        ..ask(4)
     };
     let elsewhere = LeaseAsk {
         lease: LeaseId([2; 32]),
@@ -452,11 +452,15 @@ fn another_life_of_a_service_waits_until_the_earlier_one_is_over_or_let_go() {
     };
     let mut book = open();
     grant(&mut book, 1, 3, at(30));
-    assert_eq!(book.ask(node(2), anew, at(40)), refused(0));
+    assert_eq!(book.ask(node(2), anew, at(40)), refused(3));
     assert_eq!(book.ask(node(2), elsewhere, at(40)), Decision::Write);
     assert!(book.has(node(1), &ask(3)) && !book.has(node(2), &ask(3)));
     let mut waited = book.clone();
+    // Its epochs go on where those of the earlier one ended.
+    let low = LeaseAsk { epoch: 3, ..anew };
+    assert_eq!(waited.ask(node(2), low, at(51)), refused(3));
     assert_eq!(waited.ask(node(2), anew, at(51)), Decision::Write);
+    assert!(!waited.has(node(1), &ask(3)));
     book.release(node(1), LEASE, TenureId(1), at(41));
     assert_eq!(book.ask(node(2), anew, at(41)), Decision::Write);
 }

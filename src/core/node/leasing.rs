@@ -4,6 +4,7 @@
 //! keeps is bounded by them; and only once it has looked around, for its disk may have been set back or copied.
 
 use std::collections::{BTreeMap, BTreeSet};
+use std::sync::Arc;
 use std::time::Duration;
 
 use crate::id::{InstanceId, NodeId};
@@ -28,13 +29,11 @@ const STOPS_SEEN_WITHIN: Duration = Duration::from_secs(600);
 /// What an engine that does not answer may still run: as long as until its node counts as one without an engine.
 const STOPS_UNSEEN_WITHIN: Duration = Duration::from_secs(60);
 
-/// A grant that goes to the disk, and the answer that waits for it.
+/// A grant that goes to the disk, and the answer to its holder that waits for it.
 #[derive(Clone, Copy, Debug)]
 pub(super) struct Grant {
-    to: NodeId,
     granted: Granted,
     round: u64,
-    lease: LeaseId,
 }
 
 /// What this node knows of leases.
@@ -58,13 +57,13 @@ pub(super) struct Leasing {
     saving: BTreeSet<LeaseId>,
     /// Those that this node is a witness of, by the documents that were read last.
     witnessed: BTreeSet<LeaseId>,
-    read: Option<std::sync::Arc<Documents>>,
+    read: Option<Arc<Documents>>,
 }
 
 impl Leasing {
     pub(super) fn new(nonce: u64, now: Instant) -> Self {
         Self {
-            book: Book::open(BTreeMap::new(), now),
+            book: Book::open([], now),
             tenures: BTreeMap::new(),
             last: nonce >> 1,
             fenced: BTreeMap::new(),
@@ -88,8 +87,8 @@ impl Leasing {
         let Some(bytes) = local.get(GRANTS) else {
             return;
         };
-        match ciborium::from_reader::<Vec<(LeaseId, Granted)>, _>(bytes.as_slice()) {
-            Ok(written) => self.book = Book::open(written.into_iter().collect(), now),
+        match ciborium::from_reader::<Vec<Granted>, _>(bytes.as_slice()) {
+            Ok(written) => self.book = Book::open(written, now),
             // What it had granted is over before it grants anything anew.
             Err(problem) => tracing::warn!(%problem, "The leases on disk cannot be read"),
         }
@@ -108,9 +107,8 @@ impl Leasing {
     }
 
     fn record(&self) -> Record {
-        let written: Vec<(LeaseId, Granted)> = self.book.written().into_iter().collect();
         let mut value = Vec::new();
-        ciborium::into_writer(&written, &mut value).expect("it is written to memory");
+        ciborium::into_writer(&self.book.written(), &mut value).expect("it is written to memory");
         Record::Local {
             key: GRANTS.to_owned(),
             value,
@@ -138,8 +136,8 @@ impl Leasing {
     }
 
     /// Which leases the documents know this node to be a witness of.
-    fn follow(&mut self, documents: &std::sync::Arc<Documents>, me: NodeId, now: Instant) {
-        let is_read = |read: &std::sync::Arc<Documents>| std::sync::Arc::ptr_eq(read, documents);
+    fn follow(&mut self, documents: &Arc<Documents>, me: NodeId, now: Instant) {
+        let is_read = |read: &Arc<Documents>| Arc::ptr_eq(read, documents);
         if self.read.as_ref().is_some_and(is_read) {
             return;
         }
@@ -148,7 +146,7 @@ impl Leasing {
         self.witnessed = ours
             .map(|(key, record)| LeaseId::of(key, record.creation, &record.witnesses))
             .collect();
-        self.read = Some(std::sync::Arc::clone(documents));
+        self.read = Some(Arc::clone(documents));
         self.book
             .forget(|lease| self.witnessed.contains(lease), now);
     }
@@ -178,7 +176,7 @@ impl Node {
 
     /// What this node says as a witness; `None` where it says nothing, or not yet.
     fn asked_for_lease(&mut self, from: NodeId, ask: LeaseAsk, now: Now) -> Option<Verdict> {
-        let documents = std::sync::Arc::clone(&self.view.documents);
+        let documents = Arc::clone(&self.view.documents);
         self.leasing.follow(&documents, self.me, now.monotonic);
         let is_member = documents.roster.contains_key(&from);
         let is_known = self.leasing.witnessed.contains(&ask.lease);
@@ -192,10 +190,8 @@ impl Node {
             Decision::Write if !self.leasing.saving.insert(ask.lease) => None,
             Decision::Write => {
                 let grant = Grant {
-                    to: from,
                     granted: Granted::of(from, &ask),
                     round: ask.round,
-                    lease: ask.lease,
                 };
                 let record = self.leasing.record();
                 self.save(Purpose::Lease(grant), vec![record]);
@@ -206,22 +202,18 @@ impl Node {
 
     /// What was granted is on the disk, or could not be written: then nobody hears of it, and whoever wants it asks again.
     pub(super) fn lease_saved(&mut self, grant: Grant, result: &Result<(), String>, now: Now) {
-        self.leasing.saving.remove(&grant.lease);
-        let is_granted = result.is_ok() && self.leasing.book.saved(grant.lease, grant.granted);
+        let Grant { granted, round } = grant;
+        self.leasing.saving.remove(&granted.lease);
+        let is_granted = result.is_ok() && self.leasing.book.saved(granted);
         if !is_granted {
             return;
         }
-        let answer = answer(
-            grant.lease,
-            grant.round,
-            grant.granted.epoch,
-            Verdict::Granted,
-        );
-        if grant.to == self.me {
+        let answer = answer(granted.lease, round, granted.epoch, Verdict::Granted);
+        if granted.holder == self.me {
             return self.lease_answered(self.me, answer, now.monotonic);
         }
         self.push(Output::Send {
-            to: grant.to,
+            to: granted.holder,
             message: Message::Lease(LeaseWord::Answer(answer)),
         });
     }

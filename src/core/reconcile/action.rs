@@ -175,6 +175,24 @@ impl CheckTarget {
 }
 
 impl Action {
+    /// How the container is made that it makes: of an instance, or of a hook.
+    pub fn makes(&self) -> Option<&ContainerSpec> {
+        match self {
+            Self::Run(spec) | Self::Hook { spec, .. } => Some(spec),
+            Self::Fetch { .. }
+            | Self::RemoveVolume { .. }
+            | Self::Move(_)
+            | Self::Command { .. }
+            | Self::LastLines { .. }
+            | Self::Start { .. }
+            | Self::Stop { .. }
+            | Self::Remove { .. }
+            | Self::Rename { .. }
+            | Self::Probe { .. }
+            | Self::Check { .. } => None,
+        }
+    }
+
     /// Whether it creates, starts, stops or removes a container.
     pub(super) fn touches_container(&self) -> bool {
         match self {

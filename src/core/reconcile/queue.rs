@@ -128,25 +128,10 @@ impl Queue {
 
     /// The instances of which a container that runs under a lease is being made, or a hook of theirs.
     pub(super) fn making_leased(&self) -> impl Iterator<Item = &InstanceId> {
-        let actions = self.in_flight.values().map(|(_, action)| action);
-        actions.filter_map(|action| match action {
-            Action::Run(spec) | Action::Hook { spec, .. } if spec.fence.is_some() => {
-                Some(&spec.labels.instance)
-            }
-            Action::Run(_)
-            | Action::Hook { .. }
-            | Action::Fetch { .. }
-            | Action::RemoveVolume { .. }
-            | Action::Move(_)
-            | Action::Command { .. }
-            | Action::LastLines { .. }
-            | Action::Start { .. }
-            | Action::Stop { .. }
-            | Action::Remove { .. }
-            | Action::Rename { .. }
-            | Action::Probe { .. }
-            | Action::Check { .. } => None,
-        })
+        let made = self.in_flight.values();
+        let made = made.filter_map(|(_, action)| action.makes());
+        made.filter(|spec| spec.fence.is_some())
+            .map(|spec| &spec.labels.instance)
     }
 
     /// Whether something is done about it, in whatever berth.

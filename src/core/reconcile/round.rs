@@ -1,12 +1,12 @@
 //! One look at everything: first what is seen and taken on, then the next step of each instance and
 //! what this node says of it.
 
+mod leased;
+
 use std::collections::{BTreeMap, BTreeSet};
 use std::net::Ipv4Addr;
-use std::time::Duration;
 
 use crate::id::InstanceId;
-use crate::lease::Fenced;
 use crate::report::{Health, Hold, InstanceState};
 use crate::stack::NetworkMode;
 use crate::time::{Instant, Now};
@@ -360,48 +360,11 @@ impl<'a> Round<'a> {
             hold.problem = self.moving.problem(instance);
         }
         if let Leave::Denied { why, .. } = leave {
-            hold.problem.get_or_insert(why);
-            self.give_up(instance, refusals, found);
+            hold.problem.get_or_insert_with(|| why.clone());
+            self.give_up(instance, why, refusals, found);
         }
         let hold = told_with(hold, next.as_ref(), local.former_problem());
         found.holds.insert(instance.clone(), hold);
-    }
-
-    /// Whether a leased instance that falls to this node may run now.
-    fn leave(&self, instance: &InstanceId) -> Leave {
-        match self.task(instance) {
-            Task::Run(wanted) => {
-                let runs = self.is_any_up(instance);
-                self.leases.leave(wanted, runs, self.now.monotonic)
-            }
-            Task::Rest | Task::Keep | Task::Remove => Leave::Free,
-        }
-    }
-
-    fn is_any_up(&self, instance: &InstanceId) -> bool {
-        self.containers(instance).iter().any(is_up)
-    }
-
-    /// Whether what runs of it is to be stopped for want of a lease.
-    fn is_out_of_time(&self, wanted: &Wanted) -> bool {
-        let leave = self.leases.leave(wanted, true, self.now.monotonic);
-        matches!(leave, Leave::Denied { .. })
-    }
-
-    /// Another node may be heard by more of the witnesses.
-    fn give_up(&self, instance: &InstanceId, refusals: &mut Refusals, found: &mut Findings) {
-        let Task::Run(wanted) = self.task(instance) else {
-            return;
-        };
-        let aim = (wanted.revision, wanted.generation);
-        refusals.aim_at(instance, aim);
-        let now = self.now.monotonic;
-        if self.leases.asks_in_vain(wanted, now) {
-            let problem = "it gets no lease: too few of the witnesses grant it".to_owned();
-            refusals.refuse(instance, aim, problem, now);
-        } else {
-            found.wakes.extend(self.leases.gives_up_at(wanted));
-        }
     }
 
     /// One job, whether it falls to this node or did.
@@ -617,19 +580,6 @@ impl<'a> Round<'a> {
                 let subject = Subject::Instance(instance.clone(), local.berth);
                 found.ready.insert(subject, *action);
             }
-        }
-    }
-
-    fn fence(&self, instance: &InstanceId) -> Option<Fenced> {
-        let wanted = self.asked?.wanted.get(instance)?;
-        self.leases.fenced(wanted)
-    }
-
-    /// In how long what runs without a lease is to be down.
-    fn hurry(&self, instance: &InstanceId) -> Option<Duration> {
-        match self.leave(instance) {
-            Leave::Denied { killed_at, .. } => Some(killed_at.since(self.now.monotonic)),
-            Leave::Free | Leave::Until(_) => None,
         }
     }
 
@@ -852,20 +802,7 @@ fn exit_code(container: &Container) -> Option<i64> {
 
 /// The address that an action is about to take.
 fn address_of(action: &Action) -> Option<Ipv4Addr> {
-    match action {
-        Action::Run(spec) | Action::Hook { spec, .. } => spec.network.address(),
-        Action::Fetch { .. }
-        | Action::RemoveVolume { .. }
-        | Action::Move(_)
-        | Action::Start { .. }
-        | Action::Command { .. }
-        | Action::Stop { .. }
-        | Action::Remove { .. }
-        | Action::Rename { .. }
-        | Action::Probe { .. }
-        | Action::Check { .. }
-        | Action::LastLines { .. } => None,
-    }
+    action.makes()?.network.address()
 }
 
 /// Nobody else could have it, so it stayed where it had failed, and works there now.
